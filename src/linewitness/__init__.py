@@ -1,0 +1,3 @@
+"""An edge gateway that can testify."""
+
+__version__ = "0.1.0"

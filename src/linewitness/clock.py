@@ -1,0 +1,161 @@
+"""The only place that reads a clock: stamps, what is known about them, and waiting."""
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+Sync = Literal["locked", "holdover", "unsynced"]
+
+#: A change of CLOCK_REALTIME against CLOCK_BOOTTIME by more than this between two stamps is a step.
+STEP_THRESHOLD_NS: Final = 50_000_000
+#: A slewing daemon may move the clock by up to 10 % of the elapsed time (chrony's limit is 8.3 %).
+SLEW_PER_NS: Final = 0.1
+#: Two reads of CLOCK_REALTIME further apart than this were interrupted: read again.
+READ_GAP_NS: Final = 1_000_000
+READ_ATTEMPTS: Final = 5
+
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One reading of both clocks, in nanoseconds: CLOCK_REALTIME (Unix, UTC) and CLOCK_BOOTTIME."""
+
+    realtime_ns: int
+    boottime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """What is known about CLOCK_REALTIME: `bound_us` is None where nothing was measured."""
+
+    sync: Sync = "unsynced"
+    bound_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A jump of CLOCK_REALTIME: what it would have read without the jump, and what it read."""
+
+    expected_ns: int
+    found_ns: int
+    boottime_ns: int
+
+
+class Clock(Protocol):
+    """A source of stamps; the system's own, or a test's."""
+
+    @property
+    def boot_id(self) -> str:
+        """Identity of this boot of the machine."""
+
+    def stamp(self) -> Stamp:
+        """Read both clocks now."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def __init__(self) -> None:
+        """Read the kernel's boot id once; it cannot change while the process lives."""
+        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+    @property
+    def boot_id(self) -> str:
+        """The kernel's boot id, a UUID."""
+        return self._boot_id
+
+    def stamp(self) -> Stamp:
+        """Read CLOCK_BOOTTIME between two reads of CLOCK_REALTIME, again if we were interrupted."""
+        for _ in range(READ_ATTEMPTS):
+            before = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            boottime = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            after = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            if 0 <= after - before < READ_GAP_NS:
+                break
+        return Stamp(after, boottime)
+
+
+class StepDetector:
+    """Find jumps of CLOCK_REALTIME by comparing it with CLOCK_BOOTTIME from stamp to stamp.
+
+    One detector sees stamps in the order in which they were taken.
+    """
+
+    def __init__(self) -> None:
+        """Start with no stamp seen: the first one cannot be a step."""
+        self.count = 0
+        self._last: Stamp | None = None
+
+    def observe(self, stamp: Stamp) -> Step | None:
+        """Return the step between the last stamp and this one, or None."""
+        last, self._last = self._last, stamp
+        if last is None:
+            return None
+        elapsed = stamp.boottime_ns - last.boottime_ns
+        expected = last.realtime_ns + elapsed
+        if abs(stamp.realtime_ns - expected) <= STEP_THRESHOLD_NS + SLEW_PER_NS * max(elapsed, 0):
+            return None
+        self.count += 1
+        return Step(expected, stamp.realtime_ns, stamp.boottime_ns)
+
+
+class SharedClockState:
+    """The newest `ClockState`: written by the watch, read by the journal's writer thread."""
+
+    def __init__(self) -> None:
+        """Begin as unsynced: nothing has been measured."""
+        self._lock = threading.Lock()
+        self._state = ClockState()
+
+    def get(self) -> ClockState:
+        """Return the newest state."""
+        with self._lock:
+            return self._state
+
+    def set(self, state: ClockState) -> None:
+        """Replace the state."""
+        with self._lock:
+            self._state = state
+
+
+def to_rfc3339(realtime_ns: int) -> str:
+    """Return Unix nanoseconds as `YYYY-MM-DDTHH:MM:SS.mmmZ`, truncated to milliseconds (FORMAT 2)."""
+    seconds, rest = divmod(realtime_ns, NS_PER_S)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // NS_PER_MS:03d}Z"
+
+
+def from_rfc3339(text: str) -> int:
+    """Return the Unix nanoseconds of a time written by `to_rfc3339`; ValueError for any other form."""
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    whole = moment.replace(microsecond=0)
+    return int(whole.timestamp()) * NS_PER_S + moment.microsecond * 1000
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return the Unix nanoseconds of an aware datetime, or of a naive one that means UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    whole = aware.replace(microsecond=0)
+    return int(whole.timestamp()) * NS_PER_S + aware.microsecond * 1000
+
+
+def monotonic() -> float:
+    """Return seconds of the running event loop's clock, which a test may drive."""
+    return asyncio.get_running_loop().time()
+
+
+def next_tick(scheduled: float, now: float, period: float) -> tuple[float, int]:
+    """Return the next tick of a grid and how many were missed: it skips, it never bunches.
+
+    `scheduled` is the tick that was just served; all in seconds. The grid keeps its phase.
+    """
+    if now < scheduled + period:
+        return scheduled + period, 0
+    missed = int((now - scheduled) // period)
+    return scheduled + (missed + 1) * period, missed

@@ -1,0 +1,214 @@
+"""What every driver offers and what devices can say: the edge between devices and the rest."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
+
+from linewitness.clock import Stamp
+
+Scalar = str | int | bool | None
+OccurredFrom = Literal["device", "server", "poll", "gateway"]
+Verdict = Literal["ok", "low", "high", "nok"]
+
+NOTHING: Mapping[str, str | None] = MappingProxyType({})
+
+
+class Quality(StrEnum):
+    """How far the device itself vouches for a value."""
+
+    GOOD = "good"
+    UNCERTAIN = "uncertain"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """When something happened, and how that is known (FORMAT 4).
+
+    `occurred_ns` is Unix time in nanoseconds, the best knowledge; `unc_ms` its uncertainty;
+    `device_time` the device's own stamp, verbatim; `device_offset_ms` how far the device's clock was
+    measured to be ahead of ours.
+    """
+
+    occurred_ns: int
+    occurred_from: OccurredFrom
+    unc_ms: int | None = None
+    device_time: str | None = None
+    device_offset_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a device said, raw. Each subclass is one thing that a device can say.
+
+    `session_id` names the connection; `raw` holds the device's own bytes where there are any;
+    `remember` is what the driver wants stored in its memory in the same transaction as the records
+    (None deletes a key); `confirmable` says that the device waits for `confirm`.
+    """
+
+    device: str
+    session_id: str
+    received: Stamp
+    when: When
+    raw: bytes | None = None
+    remember: Mapping[str, str | None] = field(default_factory=lambda: NOTHING)
+    confirmable: bool = False
+    backfilled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Observation):
+    """The value of one configured point.
+
+    A number is a decimal string exactly as the device gave it (`"12.30"`), never a float. A structure
+    or an array is a mapping from field path (`"x"`, `"[3].low"`) to scalar.
+    """
+
+    point: str
+    value: Scalar | Mapping[str, Scalar]
+    quality: Quality = Quality.GOOD
+    status: str = "Good"
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals(Observation):
+    """A block of telemetry: columns of equal length, numbers as floats allowed, never evidence.
+
+    `times_ns` is None where all values were read at `when.occurred_ns`. `statuses` names the
+    positions whose quality was not good.
+    """
+
+    points: tuple[str, ...]
+    values: tuple[object, ...]
+    times_ns: tuple[int, ...] | None = None
+    statuses: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One measured value of a result, with its limits and verdict where the device has them."""
+
+    field: str
+    value: Scalar
+    unit: str | None = None
+    low: str | None = None
+    high: str | None = None
+    status: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Observation):
+    """A completed operation with its values: a tightening, a weighing, a triggered read.
+
+    `result_id` is the device's own identity of the result, unique within `source` and `epoch`;
+    `identifier` is what unit the device itself says it belongs to; `facts` are values without limits
+    (parameter set, batch, tool serial …); `counts` is False for results that are stored but decide
+    nothing about the unit (loosening, batch increments); `decoded` is False where only raw bytes exist.
+    """
+
+    kind: Literal["tightening.result", "measurement.result"]
+    source: str
+    epoch: int = 0
+    result_id: str
+    identifier: str | None = None
+    ok: bool | None = None
+    measured: tuple[Measured, ...] = ()
+    facts: tuple[tuple[str, Scalar], ...] = ()
+    counts: bool = True
+    decoded: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code(Observation):
+    """One code that was read: a unit's serial number or an operator's badge, as the YAML says."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap(Observation):
+    """A range that the device produced and that we do not have (FORMAT 3, `source.gap`)."""
+
+    source: str
+    first: str | None
+    last: str | None
+    count: int | None = None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(Observation):
+    """Something that becomes one event of a given kind as it stands.
+
+    For what needs no station to understand it: `alarm.raised`, `alarm.cleared`, `tool.changed`,
+    `source.epoch`, `source.conflict`, `clock.status` of a device, a parameter set that was selected.
+    """
+
+    kind: str
+    resource_type: str
+    resource_id: str
+    changes: tuple[tuple[str, Scalar, Scalar], ...] = ()
+    reason: str
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Observation):
+    """Nothing new (a duplicate): makes no event, but is confirmed after what it repeats is durable."""
+
+
+class Memory(Protocol):
+    """What a driver asked to have remembered, as last committed; keys are the driver's own."""
+
+    async def get(self, key: str) -> str | None:
+        """Return the committed value, or None."""
+
+    async def items(self, prefix: str) -> Mapping[str, str]:
+        """Return the committed values whose keys start with `prefix`, sorted by key."""
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One connection to a device."""
+
+    @property
+    def session_id(self) -> str:
+        """Name this connection; unique over all devices and restarts."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What the device said about itself: serial number, firmware, …"""
+
+    def observations(self) -> AsyncIterator[Observation]:
+        """Yield what the device says, until `DeviceUnavailable` or `DeviceRefused` is raised.
+
+        The caller takes the next one without waiting for the commit of the last one; it confirms each
+        in the order in which they were yielded.
+        """
+
+
+@runtime_checkable
+class ConfirmingSession(Session, Protocol):
+    """A connection to a device that waits until its data are safe."""
+
+    async def confirm(self, observation: Observation) -> None:
+        """Tell the device that this observation is durable; called only after the commit."""
+
+
+class Driver(Protocol):
+    """How to reach one device. Built from frozen options; holds no socket between connections."""
+
+    @property
+    def device(self) -> str:
+        """The device's id in the YAML."""
+
+    def connect(self, memory: Memory) -> AbstractAsyncContextManager[Session]:
+        """Open a session.
+
+        Raises `DeviceUnavailable` where retrying may help and `DeviceRefused` where it does not.
+        """

@@ -1,0 +1,54 @@
+"""What the YAML says of every device and point, whatever its driver."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from linewitness.secrets import Secret
+
+__all__ = ["DeviceOptions", "Identifier", "Options", "PointOptions", "RecordMode", "Secret"]
+
+#: Names of lines, stations, devices and points: they appear in topics, file names and records.
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+
+RecordMode = Literal["change", "result", "alarm", "telemetry"]
+
+
+class Options(BaseModel):
+    """Settings that never change while they are in use, and that know no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+class PointOptions(Options):
+    """One value of a device; each driver adds where it is found."""
+
+    id: Identifier = Field(description="Name of the value within the device.")
+    record: RecordMode = Field(
+        description="change: evidence with before and after; result: evidence, read as a set when "
+        "a trigger says so; alarm: evidence, raised and cleared; telemetry: a signal for the historian."
+    )
+    unit: str | None = Field(default=None, description="Unit of measurement, as it should be read.")
+    low: Decimal | None = Field(default=None, description="Lower limit, inclusive.")
+    high: Decimal | None = Field(default=None, description="Upper limit, inclusive.")
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        return self
+
+
+class DeviceOptions(Options):
+    """One device; each driver adds how it is reached. The subclass narrows `driver` to a Literal."""
+
+    id: Identifier = Field(description="Name of the device within the line.")
+    driver: str = Field(description="Which driver speaks to it.")
+    description: str = Field(default="", description="For people.")
+
+
+def resolve(path: Path, base: Path) -> Path:
+    """Return `path` as the YAML's author meant it: relative to the YAML's own folder."""
+    return path if path.is_absolute() else base / path
