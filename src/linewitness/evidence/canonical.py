@@ -18,6 +18,7 @@ MAX_INTEGER: Final = 2**53 - 1
 Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
 _KEY: Final = re.compile(r"[a-z0-9_]+")
+_PLAIN: Final = frozenset((str, bool))
 _encoder: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
@@ -46,54 +47,62 @@ def decode(data: bytes) -> Json:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotCanonical(f"not UTF-8 at byte {error.start}") from None
-    try:
-        value: Json = json.loads(
-            text, object_pairs_hook=_unique_keys, parse_float=_no_float, parse_constant=_no_float
-        )
-    except json.JSONDecodeError as error:
-        raise NotCanonical(f"not JSON: {error.msg} at character {error.pos}") from None
-    except RecursionError:
-        raise NotCanonical(f"deeper than {MAX_DEPTH} levels") from None
-    except ValueError as error:  # the interpreter's own limit on the digits of an integer
-        raise NotCanonical(str(error)) from None
+    value = _loads(text, _decoder)
     check_profile(value)
     if encode(value) != data:
+        # A key that was there twice is gone from the value, so it always ends here.
+        _loads(text, _naming_decoder)
         raise NotCanonical("not in canonical form (order of keys, blanks or escapes)")
     return value
 
 
 def check_profile(value: object, depth: int = 1) -> None:
     """Raise NotCanonical unless the value has only what the profile allows."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if value is None or type(value) in _PLAIN:
         return
-    if kind is int:
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+    if isinstance(value, int) and type(value) is int:
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise NotCanonical(f"the integer {value} is beyond 2^53-1")
-        return
-    if depth > MAX_DEPTH:
+    elif depth > MAX_DEPTH:
         raise NotCanonical(f"deeper than {MAX_DEPTH} levels")
-    if isinstance(value, dict):
+    elif isinstance(value, dict):
         for key, member in value.items():
             if not (isinstance(key, str) and _KEY.fullmatch(key)):
                 raise NotCanonical(f"the key {key!r} is not of the form [a-z0-9_]+")
             check_profile(member, depth + 1)
-        return
-    if isinstance(value, list):
+    elif isinstance(value, list):
         for member in value:
             check_profile(member, depth + 1)
-        return
-    raise NotCanonical(f"a value of type {kind.__name__} is not allowed")
+    else:
+        raise NotCanonical(f"a value of type {type(value).__name__} is not allowed")
+
+
+def _loads(text: str, decoder: json.JSONDecoder) -> Json:
+    try:
+        value: Json = decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise NotCanonical(f"not JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise NotCanonical(f"deeper than {MAX_DEPTH} levels") from None
+    except ValueError:  # the interpreter's own limit on the digits of an integer
+        raise NotCanonical("an integer is beyond 2^53-1") from None
+    return value
 
 
 def _unique_keys(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise NotCanonical(f"the key {twice!r} is there twice")
+    members: dict[str, Json] = {}
+    for key, member in pairs:
+        if key in members:
+            raise NotCanonical(f"the key {key!r} is there twice")
+        members[key] = member
     return members
 
 
 def _no_float(text: str) -> Json:
     raise NotCanonical(f"the number {text} is not an integer")
+
+
+_decoder: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
+_naming_decoder: Final = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_float=_no_float, parse_constant=_no_float
+)

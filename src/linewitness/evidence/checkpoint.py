@@ -8,9 +8,11 @@ from typing import Final, Self
 from nacl.signing import SigningKey
 
 from linewitness.evidence import note
-from linewitness.evidence.note import BadNote, Note, Vkey
+from linewitness.evidence.canonical import MAX_INTEGER
+from linewitness.evidence.merkle import EMPTY_ROOT
+from linewitness.evidence.note import ED25519, BadNote, Note, Vkey
 
-_SIZE: Final = re.compile(r"0|[1-9]\d{0,15}")
+_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _LINES: Final = 3
 _ROOT_BYTES: Final = 32
 
@@ -30,7 +32,7 @@ class Checkpoint:
         if len(lines) != _LINES + 1 or lines[_LINES]:
             raise BadNote("a checkpoint has exactly three lines")
         origin, size, encoded = lines[:_LINES]
-        if not origin or not _SIZE.fullmatch(size):
+        if not origin or not _SIZE.fullmatch(size) or int(size) > MAX_INTEGER:
             raise BadNote("a checkpoint's first lines are its origin and its size")
         try:
             root = b64decode(encoded, validate=True)
@@ -38,6 +40,8 @@ class Checkpoint:
             raise BadNote("a checkpoint's root is not base64") from None
         if len(root) != _ROOT_BYTES or b64encode(root).decode() != encoded:
             raise BadNote("a checkpoint's root is not the base64 of 32 bytes")
+        if size == "0" and root != EMPTY_ROOT:
+            raise BadNote("the checkpoint of no records has a root that is not the empty tree's")
         return cls(origin, int(size), root)
 
     @property
@@ -56,6 +60,6 @@ def open_checkpoint(data: str, log_vkey: Vkey) -> tuple[Checkpoint, Note]:
     checkpoint = Checkpoint.parse(signed.text)
     if checkpoint.origin != log_vkey.name:
         raise BadNote(f"the checkpoint is of {checkpoint.origin}, not of {log_vkey.name}")
-    if signed.signed_by(log_vkey) is None:
+    if log_vkey.algorithm != ED25519 or signed.signed_by(log_vkey) is None:
         raise BadNote(f"the checkpoint is not signed by the log key {log_vkey.key_id}")
     return checkpoint, signed

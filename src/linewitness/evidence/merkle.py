@@ -159,33 +159,37 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pat
         if path or old_root != new_root:
             raise BadProof("two trees of one size have different roots")
         return
-    nodes = list(path)
-    if old & (old - 1) == 0:
-        nodes.insert(0, old_root)
+    # A tree of 2^k leaves is itself a node of the larger tree, so the path leaves it out.
+    nodes = [old_root, *path] if old & (old - 1) == 0 else list(path)
     if not nodes:
         raise BadProof("the consistency proof is too short")
-    position, last = old - 1, new - 1
+    first_node, second_node = _climb(nodes, old - 1, new - 1)
+    if first_node != old_root or second_node != new_root:
+        raise BadProof(f"the tree of {old} is not a prefix of the tree of {new}")
+
+
+def _climb(nodes: Sequence[bytes], position: int, last: int) -> tuple[bytes, bytes]:
+    """Return the old and the new root that a consistency path leads to."""
     while position & 1:
         position >>= 1
         last >>= 1
-    first_node = second_node = nodes[0]
+    old_node = new_node = nodes[0]
     for sibling in nodes[1:]:
         if last == 0:
             raise BadProof("the consistency proof is too long")
         if position & 1 or position == last:
-            first_node = node_hash(sibling, first_node)
-            second_node = node_hash(sibling, second_node)
+            old_node = node_hash(sibling, old_node)
+            new_node = node_hash(sibling, new_node)
             while position and not position & 1:
                 position >>= 1
                 last >>= 1
         else:
-            second_node = node_hash(second_node, sibling)
+            new_node = node_hash(new_node, sibling)
         position >>= 1
         last >>= 1
     if last != 0:
         raise BadProof("the consistency proof is too short")
-    if first_node != old_root or second_node != new_root:
-        raise BadProof(f"the tree of {old} is not a prefix of the tree of {new}")
+    return old_node, new_node
 
 
 def _split(width: int) -> int:

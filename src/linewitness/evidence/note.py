@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import Final, Self
 
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -37,8 +38,12 @@ class Vkey:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the key of a vkey string; BadNote says what is wrong with it."""
-        parts = text.strip().split("+", 2)
+        """Return the key of a vkey string; BadNote says what is wrong with it.
+
+        The key must be canonical and in the main subgroup. With such a key libsodium accepts exactly
+        one R for a message and an S, so that no two verifiers can disagree on a signature.
+        """
+        parts = text.split("+", 2)
         if len(parts) != 3:  # noqa: PLR2004 (name, id, key)
             raise BadNote(f"{text!r} is not a vkey", hint="it looks like name+1a2b3c4d+AY…")
         name, key_id, encoded = parts
@@ -50,6 +55,8 @@ class Vkey:
             raise BadNote(f"{text!r} is not an Ed25519 or cosignature key")
         if not _NAME.fullmatch(name):
             raise BadNote(f"the name {name!r} of a key has spaces or a plus sign")
+        if not crypto_core_ed25519_is_valid_point(raw[1:]):
+            raise BadNote(f"the key of {name!r} is a weak one: not a point of Ed25519's main subgroup")
         vkey = cls(name, raw[0], raw[1:])
         if vkey.key_id != key_id:
             raise BadNote(f"the key id of {text!r} should be {vkey.key_id}", hint="copy the vkey again")
@@ -117,10 +124,12 @@ class Note:
         BadNote if a line claims to be of this key and is not: a note with a false signature is not
         merely an unsigned one.
         """
-        for line in self.signatures:
-            if line.name == vkey.name and line.key_id == vkey.key_id:
-                return _check(self.text, line, vkey)
-        return None
+        times = [
+            _check(self.text, line, vkey)
+            for line in self.signatures
+            if line.name == vkey.name and line.key_id == vkey.key_id
+        ]
+        return times[0] if times else None
 
     def with_signature(self, line: NoteSignature) -> Self:
         """Return the same note with one more signature."""
@@ -156,8 +165,8 @@ def _signature(line: str) -> NoteSignature:
         raw = b64decode(encoded, validate=True)
     except ValueError:
         raise BadNote(f"the signature of {name} is not base64") from None
-    if len(raw) <= _ID_BYTES:
-        raise BadNote(f"the signature of {name} is too short")
+    if len(raw) <= _ID_BYTES or b64encode(raw).decode() != encoded:
+        raise BadNote(f"the signature of {name} is too short or not canonical base64")
     return NoteSignature(name, raw[:_ID_BYTES].hex(), raw[_ID_BYTES:])
 
 
