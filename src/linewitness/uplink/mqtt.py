@@ -1,0 +1,255 @@
+"""One connection to the broker: publish and know the answer, subscribe, receive, and hear of the end.
+
+One paho client object serves one connection and is then thrown away: its own reconnecting could send a
+message twice, and what is to be sent again is the journal's decision.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ssl import SSLError
+from typing import Final
+
+from linewitness.errors import UplinkRefused, UplinkUnavailable
+from linewitness.uplink import reasons
+from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.peer import Message, Peer, Welcome, Will
+from linewitness.uplink.wire import Wire, open_wire, tls_error
+
+__all__ = ["Connection", "Message", "Will", "connect"]
+
+#: What we hold of received messages before we stop reading from the socket.
+INBOX_MESSAGES: Final = 1000
+INBOX_BYTES: Final = 64 * 2**20
+#: Our own limit of unacknowledged messages, where the broker names none or a larger one.
+WINDOW: Final = 64
+#: What MQTT 3.1.1 brokers, which cannot name one, are known to take.
+WINDOW_311: Final = 20
+
+_GOODBYE_S: Final = 1.0
+
+#: Brokers (by url) that said they do not speak MQTT 5.
+_only_311: set[str] = set()
+
+
+class _UnknownVersion(UplinkRefused):
+    """The broker does not speak the version of MQTT that we tried."""
+
+
+class _NoWelcome(UplinkUnavailable):
+    """The broker hung up before its welcome."""
+
+
+@asynccontextmanager
+async def connect(
+    options: MqttOptions, *, will: Will | None = None, clean_start: bool = True
+) -> AsyncIterator["Connection"]:
+    """Connect to the broker for the time of a block.
+
+    The will is sent unless the block ends normally. Raises UplinkUnavailable (worth retrying) or
+    UplinkRefused (a person must act); once connected, the methods of the connection raise them.
+    """
+    connection = await _open(options, will, clean_start=clean_start)
+    orderly = False
+    try:
+        yield connection
+        orderly = True
+    finally:
+        await connection.close(orderly=orderly)
+
+
+async def _open(options: MqttOptions, will: Will | None, *, clean_start: bool) -> "Connection":
+    if options.protocol != "auto":
+        return await Connection.open(options, options.protocol, will, clean_start=clean_start)
+    if options.url not in _only_311:
+        try:
+            return await Connection.open(options, "5", will, clean_start=clean_start)
+        except _UnknownVersion:
+            _only_311.add(options.url)
+        except _NoWelcome:
+            pass  # some brokers hang up at an unknown version: try the old one, but do not remember it
+    return await Connection.open(options, "3.1.1", will, clean_start=clean_start)
+
+
+class Connection:
+    """A connection that is up, or was: after its end, everything raises UplinkUnavailable."""
+
+    def __init__(self, options: MqttOptions, protocol: str, wire: Wire, *, clean_start: bool) -> None:
+        """Use `connect` instead."""
+        self.protocol: Final = protocol
+        self.maximum_packet_bytes: int | None = None
+        self._options = options
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._peer = Peer(options, protocol, wire, self, clean_start=clean_start)
+        self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
+        self._answers: dict[int, asyncio.Future[int]] = {}
+        self._window = asyncio.Semaphore(WINDOW_311)
+        self._inbox: deque[tuple[int, int, Message]] = deque()
+        self._inbox_bytes = 0
+        self._arrived = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._end: tuple[str, str] | None = None
+
+    @classmethod
+    async def open(
+        cls, options: MqttOptions, protocol: str, will: Will | None, *, clean_start: bool
+    ) -> "Connection":
+        """Connect with one version of MQTT and wait for the broker's welcome."""
+        connection = cls(options, protocol, await open_wire(options), clean_start=clean_start)
+        try:
+            await connection._be_welcome(will)
+        except BaseException:
+            connection._peer.release()
+            raise
+        return connection
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Send one message with QoS 1 and return the broker's reason code, 0 or 0x10 (nobody listens).
+
+        UplinkRefused says the broker's reason in words; UplinkUnavailable means that the message may or
+        may not have arrived. The broker's acknowledgement is transport, not custody.
+        """
+        if self.maximum_packet_bytes is not None and len(payload) >= self.maximum_packet_bytes:
+            raise UplinkRefused(
+                f"a message of {len(payload)} bytes is more than the broker takes",
+                hint=f"its limit is {self.maximum_packet_bytes} bytes a packet",
+            )
+        await self._window.acquire()
+        try:
+            self._raise_if_ended()
+            mid = self._peer.publish(topic, payload, retain=retain)
+        except BaseException:
+            self._window.release()
+            raise
+        return await self._answer(mid, f"the message on {topic}")
+
+    async def subscribe(self, topic: str) -> None:
+        """Ask for a topic (wildcards allowed) with QoS 1; UplinkRefused if the broker says no."""
+        self._raise_if_ended()
+        await self._answer(self._peer.subscribe(topic), f"the subscription to {topic}")
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield what arrives, in order, until the connection ends with UplinkUnavailable.
+
+        A message is acknowledged when it is taken, and the broker sends no more than a few ahead: a slow
+        reader slows the broker down, nothing is dropped.
+        """
+        while True:
+            while self._inbox:
+                yield self._take()
+            self._raise_if_ended()
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def close(self, *, orderly: bool = True) -> None:
+        """Say goodbye and close; without `orderly` the broker sends the will."""
+        try:
+            if self._end is None:
+                self._peer.say_goodbye(orderly=orderly)
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._ended.wait()
+        except TimeoutError:
+            pass  # the broker does not read: closing the socket says the same
+        finally:
+            self.on_end("the connection was closed", "")
+
+    def on_welcome(self, welcome: Welcome) -> None:
+        """Let `open` go on."""
+        if not self._welcome.done():
+            self._welcome.set_result(welcome)
+
+    def on_published(self, mid: int, reason: int) -> None:
+        """Give the answer to the publisher, who may have given up waiting, and the room to the next."""
+        self._window.release()
+        self.on_subscribed(mid, reason)
+
+    def on_subscribed(self, mid: int, reason: int) -> None:
+        """Give the answer to who asked."""
+        answer = self._answers.pop(mid, None)
+        if answer is not None and not answer.done():
+            answer.set_result(reason)
+
+    def on_message(self, mid: int, qos: int, message: Message) -> None:
+        """Keep what arrived until it is taken."""
+        self._inbox.append((mid, qos, message))
+        self._inbox_bytes += len(message.payload)
+        self._arrived.set()
+        if len(self._inbox) >= INBOX_MESSAGES or self._inbox_bytes >= INBOX_BYTES:
+            self._peer.pause()
+
+    def on_end(self, what: str, hint: str) -> None:
+        """End once: whoever waits learns of it."""
+        if self._end is not None:
+            return
+        self._end = (what, hint)
+        self._peer.release()
+        if not self._welcome.done():
+            self._welcome.set_exception(self._no_welcome(what))
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(UplinkUnavailable(what, hint=hint))
+        self._answers.clear()
+        self._window.release()  # one waiter sees the end, and releases the next
+        self._arrived.set()
+        self._ended.set()
+
+    async def _be_welcome(self, will: Will | None) -> None:
+        self._peer.start(will)
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_s):
+                welcome = await self._welcome
+        except TimeoutError:
+            raise UplinkUnavailable(f"{self._options.url} did not say welcome in time") from None
+        if welcome.reason >= reasons.FAILURE:
+            raise _refusal(self._options, welcome.reason)
+        window = WINDOW if self.protocol == "5" else WINDOW_311
+        self._window = asyncio.Semaphore(min(window, welcome.receive_maximum or window))
+        self.maximum_packet_bytes = welcome.maximum_packet_bytes
+
+    async def _answer(self, mid: int, what: str) -> int:
+        """Wait for the broker's reason code; UplinkRefused says what it means."""
+        answer: asyncio.Future[int] = self._loop.create_future()
+        self._answers[mid] = answer
+        try:
+            async with asyncio.timeout(self._options.answer_timeout_s):
+                reason = await answer
+        except TimeoutError:
+            said = f"the broker did not answer {what} in {self._options.answer_timeout_s:g} s"
+            self.on_end(said, "")
+            raise UplinkUnavailable(said) from None
+        if reason >= reasons.FAILURE:
+            raise UplinkRefused(
+                f"the broker refused {what}: {reasons.words(reason)}", hint=reasons.hint(reason)
+            )
+        return reason
+
+    def _take(self) -> Message:
+        mid, qos, message = self._inbox.popleft()
+        self._inbox_bytes -= len(message.payload)
+        if self._end is None:
+            self._peer.acknowledge(mid, qos)
+            if self._inbox_bytes < INBOX_BYTES // 2 and len(self._inbox) < INBOX_MESSAGES // 2:
+                self._peer.resume()
+        return message
+
+    def _raise_if_ended(self) -> None:
+        if self._end is not None:
+            what, hint = self._end
+            raise UplinkUnavailable(what, hint=hint)
+
+    def _no_welcome(self, what: str) -> UplinkUnavailable | UplinkRefused:
+        error = self._wire.error
+        if isinstance(error, SSLError):  # with TLS 1.3 the broker judges our certificate after the handshake
+            return tls_error(self._options, error)
+        return _NoWelcome(what, hint=f"{self._options.url} hung up before its welcome")
+
+
+def _refusal(options: MqttOptions, code: int) -> UplinkRefused | UplinkUnavailable:
+    what = f"{options.url} refused us: {reasons.words(code)}"
+    if code == reasons.UNSUPPORTED_VERSION:
+        return _UnknownVersion(what, hint="set protocol: auto")
+    if code in reasons.TRANSIENT:
+        return UplinkUnavailable(what)
+    return UplinkRefused(what, hint=reasons.hint(code))
