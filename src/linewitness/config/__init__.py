@@ -1,1 +1,17 @@
-"""TBD."""
+"""One YAML a line: read it, check it whole, and freeze it into a `Config`."""
+
+from linewitness.config.loader import load
+from linewitness.config.models import Config, LineOptions, LogOptions, StatusOptions, StoreOptions
+from linewitness.config.problems import ConfigurationErrors, Place, Problem
+
+__all__ = [
+    "Config",
+    "ConfigurationErrors",
+    "LineOptions",
+    "LogOptions",
+    "Place",
+    "Problem",
+    "StatusOptions",
+    "StoreOptions",
+    "load",
+]

@@ -1,0 +1,59 @@
+"""`linewitness check` and `linewitness schema`: look at a YAML before the line depends on it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from linewitness.errors import ExitCode
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)],
+    *,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what is read from each device.")] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="Treat a secret or certificate that is not there as an error.")
+    ] = False,
+) -> None:
+    """Say whether a line's YAML is right, or everything that is wrong with it, with line and column."""
+    from linewitness.config import ConfigurationErrors, load
+    from linewitness.config.explain import explain_device, summary
+    from linewitness.config.files import missing_files
+
+    try:
+        config = load(file)
+    except ConfigurationErrors as errors:
+        typer.echo(str(errors), err=True)
+        raise typer.Exit(ExitCode.CONFIGURATION) from None
+    missing = missing_files(config)
+    for line in missing:
+        typer.echo(f"{file}: {'' if files else 'warning: '}{line}", err=True)
+    if missing and files:
+        raise typer.Exit(ExitCode.CONFIGURATION)
+    typer.echo(f"{file}: ok, {summary(config)}")
+    if explain:
+        for device in config.devices:
+            typer.echo(explain_device(device))
+
+
+def schema(
+    *,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Print the tables of settings (Markdown) instead.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write to this file; of a Markdown file, only the generated part is replaced."),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of the YAML, with which editors complete and check it."""
+    from linewitness.config.reference import json_schema_text, replace_generated, tables_text
+
+    text = tables_text() if tables else json_schema_text()
+    if output is None:
+        typer.echo(text, nl=False)
+    elif tables and output.exists():
+        output.write_text(replace_generated(output.read_text(encoding="utf-8"), text), encoding="utf-8")
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -1,0 +1,147 @@
+"""What no single setting can know: names that must differ, references that must meet, secrets in the open."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from linewitness.config.problems import Place, Problem, did_you_mean
+from linewitness.config.tree import Loc, Node, follow
+
+_USER_AND_PASSWORD: Final = re.compile(r"//[^/?#\s]*:[^/?#\s]*@")
+_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|PRIVATE\+KEY\+|AGE-SECRET-KEY-")
+
+
+def cross_check(root: Node) -> list[Problem]:
+    """Return what is wrong between the settings; the tree may be incomplete or wrong in itself."""
+    checks: tuple[Callable[[Node], Iterator[Problem]], ...] = (
+        _same_ids,
+        _unknown_devices,
+        _shared_devices,
+        _unknown_points,
+        _patterns,
+        _uplink_without_store,
+    )
+    return [problem for check in checks for problem in check(root)]
+
+
+def secrets_in_the_open(node: Node, path: str = "") -> Iterator[Problem]:
+    """Find texts that carry a password or a private key, without repeating them."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from secrets_in_the_open(child, f"{path}.{key}" if path else key)
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from secrets_in_the_open(
+                child, f"{path}.{child.text('id')}" if child.text("id") else f"{path}[{index}]"
+            )
+    elif isinstance(node.value, str):
+        if _PRIVATE_KEY.search(node.value):
+            yield Problem(
+                node.place,
+                path,
+                "a private key does not belong into this file",
+                "name the file that holds it",
+            )
+        elif _USER_AND_PASSWORD.search(node.value):
+            hint = "give the user and the password's file in settings of their own"
+            yield Problem(node.place, path, "an address must not carry a password", hint)
+
+
+def _entries(root: Node, section: str) -> list[Node]:
+    child = root.child(section)
+    return child.items() if child is not None else []
+
+
+def _twice(entries: list[Node], path: str) -> Iterator[Problem]:
+    seen: dict[str, Place] = {}
+    for entry in entries:
+        name = entry.text("id")
+        if name is None:
+            continue
+        place = entry.child("id") or entry
+        if name in seen:
+            hint = f"it is the id of the one in line {seen[name].line} too"
+            yield Problem(place.place, f"{path}.{name}.id", f"{name!r} is used twice", hint)
+        seen.setdefault(name, place.place)
+
+
+def _same_ids(root: Node) -> Iterator[Problem]:
+    yield from _twice(_entries(root, "devices"), "devices")
+    yield from _twice(_entries(root, "stations"), "stations")
+    for index, device in enumerate(_entries(root, "devices")):
+        for group in ("points", "results"):
+            found = follow(root, ("devices", index, group))
+            yield from _twice(_entries(device, group), found.path)
+
+
+def _device_ids(root: Node) -> set[str]:
+    return {name for device in _entries(root, "devices") if (name := device.text("id"))}
+
+
+def _references(root: Node) -> Iterator[tuple[Node, str, str]]:
+    """Yield each device that a station lists: its node, its path and its name."""
+    for index, station in enumerate(_entries(root, "stations")):
+        for number, entry in enumerate(_entries(station, "devices")):
+            if isinstance(entry.value, str):
+                found = follow(root, ("stations", index, "devices", number))
+                yield entry, found.path, entry.value
+
+
+def _unknown_devices(root: Node) -> Iterator[Problem]:
+    known = _device_ids(root)
+    for node, path, name in _references(root):
+        if name not in known:
+            yield Problem(node.place, path, f"there is no device {name!r}", did_you_mean(name, known))
+
+
+def _shared_devices(root: Node) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for node, path, name in _references(root):
+        where = path.rpartition(".devices")[0]
+        if name in seen:
+            hint = "a device stands at one station"
+            yield Problem(node.place, path, f"the device {name!r} is used by {seen[name]} already", hint)
+        seen.setdefault(name, where)
+
+
+def _unknown_points(root: Node) -> Iterator[Problem]:
+    for loc in _station_settings(root, "point"):
+        found = follow(root, loc)
+        name = found.node.value
+        if not isinstance(name, str) or "/" not in name:
+            continue
+        device, _, point = name.partition("/")
+        known = _points(root, device)
+        if known is not None and point not in known:
+            what = f"the device {device!r} has no point {point!r}"
+            yield Problem(found.node.place, found.path, what, did_you_mean(point, known))
+
+
+def _points(root: Node, device: str) -> set[str] | None:
+    for entry in _entries(root, "devices"):
+        if entry.text("id") == device:
+            return {name for point in _entries(entry, "points") if (name := point.text("id"))}
+    return None
+
+
+def _patterns(root: Node) -> Iterator[Problem]:
+    for loc in _station_settings(root, "pattern"):
+        found = follow(root, loc)
+        try:
+            re.compile(str(found.node.value))
+        except re.error as error:
+            yield Problem(found.node.place, found.path, f"this is no regular expression: {error}", "")
+
+
+def _station_settings(root: Node, name: str) -> Iterator[Loc]:
+    for index in range(len(_entries(root, "stations"))):
+        for group in ("unit", "operator"):
+            loc: Loc = ("stations", index, group, name)
+            if not follow(root, loc).missing:
+                yield loc
+
+
+def _uplink_without_store(root: Node) -> Iterator[Problem]:
+    if root.child("uplink") is not None and root.child("store") is None:
+        hint = "add 'store:' with the 'vkey:' that `linewitness store` prints"
+        yield Problem(root.keys["uplink"], "store", "is missing: receipts cannot be checked without it", hint)

@@ -1,0 +1,117 @@
+"""From a YAML file to a frozen `Config`, or to everything that is wrong with the file."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from linewitness.config.crosschecks import cross_check, secrets_in_the_open
+from linewitness.config.models import Config
+from linewitness.config.problems import ConfigurationErrors, Problem, did_you_mean
+from linewitness.config.reading import read_file
+from linewitness.config.tree import Node, follow, plain
+from linewitness.config.wording import problems_of
+from linewitness.devices.options import DeviceOptions, resolve
+from linewitness.devices.table import DRIVERS, options_class
+
+
+def load(path: Path) -> Config:
+    """Return the configuration of a YAML file, its paths absolute; ConfigurationErrors lists all mistakes."""
+    root = read_file(path)
+    config, problems = _validate(root)
+    if config is None or problems:
+        raise ConfigurationErrors(path, problems)
+    return _with_absolute_paths(config, path.absolute().parent)
+
+
+def _validate(root: Node) -> tuple[Config | None, list[Problem]]:
+    if not isinstance(root.value, dict):
+        what = "this is not a group of settings"
+        return None, [Problem(root.place, "", what, "begin with 'version: 1'")]
+    open_secrets = list(secrets_in_the_open(root))
+    crossed = cross_check(root)
+    data = {key: plain(child) for key, child in root.value.items()}
+    problems: list[Problem] = []
+    devices = root.value.get("devices")
+    if devices is not None and devices.items():
+        data["devices"] = _devices(root, devices, problems)
+    config: Config | None = None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        problems += problems_of(error, root, Config)
+    return config, [*open_secrets, *crossed, *_without_repeats(problems, open_secrets, crossed)]
+
+
+def _devices(root: Node, devices: Node, problems: list[Problem]) -> list[Any]:
+    """Check each device by its driver's options; a wrong one is stood in for, so that the rest is checked."""
+    checked: list[Any] = []
+    for index, node in enumerate(devices.items()):
+        device = _device(root, node, index, problems)
+        checked.append(device or DeviceOptions.model_construct(id=f"wrong-{index}", driver="wrong"))
+    return checked
+
+
+def _device(root: Node, node: Node, index: int, problems: list[Problem]) -> DeviceOptions | None:
+    found = follow(root, ("devices", index))
+    driver = node.child("driver")
+    known = ", ".join(DRIVERS)
+    if not isinstance(node.value, dict):
+        problems.append(
+            Problem(node.place, found.path, "this is not a device", "it needs 'id:' and 'driver:'")
+        )
+        return None
+    if driver is None:
+        problems.append(Problem(node.place, f"{found.path}.driver", "is missing", f"one of {known}"))
+        return None
+    if not isinstance(driver.value, str) or driver.value not in DRIVERS:
+        name = str(driver.value)
+        hint = did_you_mean(name, DRIVERS)
+        hint = f"{hint} drivers: {known}" if hint.startswith("did") else f"drivers: {known}"
+        problems.append(Problem(driver.place, f"{found.path}.driver", f"there is no driver {name!r}", hint))
+        return None
+    options = options_class(driver.value)
+    try:
+        return options.model_validate(plain(node))
+    except ValidationError as error:
+        problems += problems_of(error, root, options, ("devices", index))
+    return None
+
+
+def _without_repeats(found: list[Problem], secrets: list[Problem], crossed: list[Problem]) -> list[Problem]:
+    """Leave out what would repeat a secret, and what a cross-check has said with a better place."""
+    hidden = {problem.place for problem in secrets}
+    return [
+        problem
+        for problem in found
+        if problem.place not in hidden
+        and not any(other.path.startswith(problem.path + ".") and _same(other, problem) for other in crossed)
+    ]
+
+
+def _same(crossed: Problem, found: Problem) -> bool:
+    name = crossed.what.split("'")[1] if "'" in crossed.what else ""
+    return "twice" in crossed.what and bool(name) and name in found.what
+
+
+def _with_absolute_paths(config: Config, base: Path) -> Config:
+    resolved = _resolved(config, base)
+    if not isinstance(resolved, Config):
+        raise TypeError("a configuration stays one")
+    return resolved
+
+
+def _resolved(value: Any, base: Path) -> Any:
+    """Return the same settings with each relative path seen from the YAML's folder."""
+    if isinstance(value, Path):
+        return resolve(value, base)
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        changed = {name: new for name, old in fields.items() if (new := _resolved(old, base)) is not old}
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, tuple):
+        items = tuple(_resolved(item, base) for item in value)
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if isinstance(value, dict):
+        return {key: _resolved(item, base) for key, item in value.items()}
+    return value

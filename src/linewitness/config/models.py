@@ -1,0 +1,146 @@
+"""The whole configuration of one line: frozen, complete, and identified by a digest."""
+
+import hashlib
+import json
+import re
+from ipaddress import ip_address
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator
+
+from linewitness.devices.options import DeviceOptions, Identifier, Options
+from linewitness.errors import EvidenceError
+from linewitness.evidence.note import COSIGNATURE_V1, Vkey
+from linewitness.journal.options import JournalOptions
+from linewitness.stations.options import StationOptions
+from linewitness.timesources.options import ClockOptions
+from linewitness.uplink.forwarding import ForwardOptions
+from linewitness.uplink.options import MqttOptions
+
+_ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9][A-Za-z0-9._~-]*)+/[1-9][0-9]*")
+_LISTEN: Final = re.compile(r"(?P<host>[^\s:\[\]]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
+_MAX_PORT: Final = 65535
+
+
+class LineOptions(Options):
+    """Which line this is, and how its evidence is named for ever."""
+
+    tenant: Identifier = Field(description="Who owns the data; `tenant_id` of each record.")
+    plant: Identifier = Field(description="The plant; `plant_id` of each record.")
+    line: Identifier = Field(description="The line; `line_id` of each record.")
+    gateway: Identifier = Field(description="This gateway; part of its MQTT topics, unique in the tenant.")
+    origin: str = Field(
+        description="Name of the stream, like acme.example/ber-01/line-02/1: a domain that you own, the "
+        "plant, the line, and the generation.",
+        max_length=200,
+    )
+    name: str = Field(default="", max_length=200, description="Name of the line, for people.")
+
+    @field_validator("origin")
+    @classmethod
+    def _is_origin(cls, origin: str) -> str:
+        if "://" in origin:
+            raise ValueError("an origin has no https:// in front")
+        if " " in origin or "+" in origin:
+            raise ValueError("an origin has no spaces and no plus sign")
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError("an origin looks like acme.example/ber-01/line-02/1")
+        return origin
+
+
+class StoreOptions(Options):
+    """The audit store whose receipts are believed."""
+
+    vkey: str = Field(description="The store's public key, as `linewitness store` prints it.")
+
+    @field_validator("vkey")
+    @classmethod
+    def _is_vkey(cls, text: str) -> str:
+        try:
+            vkey = Vkey.parse(text)
+        except EvidenceError as error:
+            raise ValueError(str(error)) from None
+        if vkey.algorithm != COSIGNATURE_V1:
+            raise ValueError("this is the key of a log, a store signs receipts with a cosignature key")
+        return text
+
+
+class StatusOptions(Options):
+    """The read-only status page and the metrics."""
+
+    enabled: bool = Field(default=True, description="Whether the page is served.")
+    listen: str = Field(
+        default="127.0.0.1:8460", description="Address and port of the page, on this machine only."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        match = _LISTEN.fullmatch(text)
+        if not match or not 0 <= int(match["port"]) <= _MAX_PORT:
+            raise ValueError("an address looks like 127.0.0.1:8460 or [::1]:8460")
+        if not _is_loopback(match["host"].strip("[]")):
+            raise ValueError(
+                "the page has no login: only this machine may reach it, so use 127.0.0.1 or [::1]"
+            )
+        return text
+
+    @property
+    def host(self) -> str:
+        """The address without its port."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 means any free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class LogOptions(Options):
+    """What the process says about itself on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Messages below this level are not written."
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: for people on a terminal, JSON lines otherwise."
+    )
+
+
+class Config(Options):
+    """One line: what stands there, where the journal is, and who receives the evidence."""
+
+    version: Literal[1] = Field(description="Version of this form of configuration: 1.")
+    line: LineOptions = Field(description="Which line this is.")
+    journal: JournalOptions = Field(description="Where records are kept.")
+    clock: ClockOptions = Field(default=ClockOptions(), description="How the machine's clock is judged.")
+    uplink: MqttOptions | None = Field(
+        default=None, description="The broker; without it, the evidence stays in the journal."
+    )
+    forward: ForwardOptions = Field(
+        default=ForwardOptions(), description="How records go to the audit store."
+    )
+    store: StoreOptions | None = Field(
+        default=None, description="The audit store; needed where there is an uplink."
+    )
+    stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
+    devices: Annotated[
+        tuple[SerializeAsAny[DeviceOptions], ...],
+        Field(min_length=1, description="PLCs, tools, scanners and scales; the settings depend on `driver`."),
+    ]
+    status: StatusOptions = Field(default=StatusOptions(), description="The status page.")
+    log: LogOptions = Field(default=LogOptions(), description="Log messages.")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all settings, defaults included; of secrets only where they are kept."""
+        settings = self.model_dump(mode="json")
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,80 @@
+"""What is wrong with a configuration: every problem at once, each with its place and a hint."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from linewitness.errors import ConfigurationError
+
+#: Never repeat a value in a message when its setting, or the setting above it, is named like a secret.
+SECRET_NAME: Final = re.compile(
+    r"pass(word|phrase|wd)?$|secret|token|credential|private|api_?key|^pin$|^psk$", re.IGNORECASE
+)
+
+_MAX_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Line and column in the YAML, both counted from 1."""
+
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong: where, at which setting (dotted path), what, and what to do."""
+
+    place: Place
+    path: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        setting = f"{self.path}: " if self.path else ""
+        return f"{self.place}: {setting}{self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigurationErrors(ConfigurationError):
+    """Everything that is wrong with one YAML file, in the order of its lines."""
+
+    def __init__(self, file: Path, problems: Iterable[Problem]) -> None:
+        """Keep the problems; the text has one line for each, as `file:line:column: path: what (hint)`."""
+        self.file = file
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(f"{file}:{problem}" for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, tuple[Problem, ...]]]:
+        """Rebuild from the parts, so that another process may raise it."""
+        return type(self), (self.file, self.problems)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'port'?` for the nearest known word, the list of a few, or nothing."""
+    words = sorted(set(known))
+    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    listed = ", ".join(words)
+    return f"known here: {listed}" if words and len(listed) <= 5 * _MAX_SHOWN else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as it may stand in a message: short, on one line, as the YAML would write it."""
+    if isinstance(value, dict):
+        return "a group of settings"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"

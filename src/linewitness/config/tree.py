@@ -1,0 +1,86 @@
+"""The YAML as a tree in which every key and value knows its line and column."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from linewitness.config.problems import Place
+
+Plain = str | int | bool | Decimal | None | list["Plain"] | dict[str, "Plain"]
+Loc = tuple[str | int, ...]
+
+_NO_KEYS: Final[Mapping[str, Place]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value with its place; `size` and `height` count what an alias to it would repeat."""
+
+    place: Place
+    value: "str | int | bool | Decimal | list[Node] | dict[str, Node] | None"
+    keys: Mapping[str, Place] = field(default_factory=lambda: _NO_KEYS)
+    size: int = 1
+    height: int = 1
+
+    def child(self, step: str | int) -> "Node | None":
+        """Return the value under a key or at an index, or None where there is none."""
+        if isinstance(self.value, dict):
+            return self.value.get(str(step))
+        if isinstance(self.value, list) and isinstance(step, int):
+            return self.value[step] if 0 <= step < len(self.value) else None
+        return None
+
+    def items(self) -> "list[Node]":
+        """Return the entries of a list; nothing for any other value."""
+        return self.value if isinstance(self.value, list) else []
+
+    def text(self, key: str) -> str | None:
+        """Return the text under a key, or None if it is absent or of another type."""
+        child = self.child(key)
+        return child.value if child is not None and isinstance(child.value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How far a location leads into the tree: the last node, its dotted path, and what was not found."""
+
+    node: Node
+    path: str
+    place: Place
+    missing: Loc
+
+
+def follow(root: Node, loc: Loc) -> Found:
+    """Walk along `loc`; steps that the tree does not have (union members, missing keys) are passed over.
+
+    Entries of a list are named by their `id` where they have one. `place` is where the key stands.
+    """
+    node, place, path, missing = root, root.place, "", list[str | int]()
+    for step in loc:
+        child = node.child(step)
+        if child is None:
+            missing.append(step)
+            continue
+        path = _join(path, step, child)
+        place = node.keys.get(str(step), child.place)
+        node, missing = child, []
+    return Found(node, path, place, tuple(missing))
+
+
+def plain(node: Node) -> Plain:
+    """Return the tree's data without their places, as pydantic reads them."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(child) for child in node.value]
+    return node.value
+
+
+def _join(path: str, step: str | int, child: Node) -> str:
+    if isinstance(step, int):
+        name = child.text("id")
+        if name is None:
+            return f"{path}[{step}]"
+        step = name
+    return f"{path}.{step}" if path else str(step)

@@ -1,0 +1,205 @@
+"""Put pydantic's findings into the product's words, with the place of each in the YAML."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from linewitness.config.problems import SECRET_NAME, Problem, did_you_mean, shown
+from linewitness.config.settings import Setting, setting_at
+from linewitness.config.tree import Found, Loc, Node, follow
+from linewitness.secrets import Secret
+
+_IN_THE_OPEN: Final = "a secret does not belong into this file"
+_IN_THE_OPEN_HINT: Final = (
+    "put it into a file of mode 0600 and write {name}: {{file: that-file}}, "
+    "or {name}: {{credential: name}} for a systemd credential"
+)
+
+_IDENTIFIER_HINT: Final = "lower-case letters, digits, '.', '_' and '-', at most 63 characters"
+_MAX_HINT: Final = 110
+
+#: What is said of a value of the wrong kind; {value} is the value, other names come from pydantic's context.
+_SENTENCES: Final[Mapping[str, str]] = {
+    "less_than_equal": "{value} is above {le}",
+    "less_than": "{value} is not below {lt}",
+    "greater_than_equal": "{value} is below {ge}",
+    "greater_than": "{value} is not above {gt}",
+    "multiple_of": "{value} is not a multiple of {multiple_of}",
+    "string_too_short": "{value} has fewer than {min_length} characters",
+    "string_too_long": "{value} has more than {max_length} characters",
+    "string_type": "{value} is not text",
+    "string_pattern_mismatch": "{value} is not written as it must be",
+    "int_type": "{value} is not a whole number",
+    "int_parsing": "{value} is not a whole number",
+    "int_from_float": "{value} is not a whole number",
+    "int_parsing_size": "{value} is too large",
+    "float_type": "{value} is not a number",
+    "float_parsing": "{value} is not a number",
+    "finite_number": "{value} is not a finite number",
+    "decimal_type": "{value} is not a number",
+    "decimal_parsing": "{value} is not a number",
+    "bool_type": "{value} is neither true nor false",
+    "bool_parsing": "{value} is neither true nor false",
+    "byte_size": "{value} is not a size",
+    "byte_size_unit": "{value} is not a size",
+    "path_type": "{value} is not a path",
+    "literal_error": "{value} is not one of {expected}",
+    "enum": "{value} is not one of {expected}",
+    "model_type": "{value} stands where a group of settings belongs",
+    "dict_type": "{value} stands where a group of settings belongs",
+    "tuple_type": "{value} stands where a list belongs",
+    "list_type": "{value} stands where a list belongs",
+    "too_short": "this list has fewer than {min_length} entries",
+    "too_long": "this list has more than {max_length} entries",
+    "union_tag_invalid": "{tag} is not one of {expected_tags}",
+}
+
+_HINTS: Final[Mapping[str, str]] = {
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "byte_size": "write a number of bytes, or 512 MiB, 8 GiB",
+    "byte_size_unit": "write a number of bytes, or 512 MiB, 8 GiB",
+    "model_type": "write 'key: value' lines below it, indented",
+    "dict_type": "write 'key: value' lines below it, indented",
+    "tuple_type": "begin each entry with '- '",
+    "list_type": "begin each entry with '- '",
+}
+
+
+def problems_of(
+    error: ValidationError, root: Node, model: type[BaseModel], prefix: Loc = ()
+) -> list[Problem]:
+    """Return one problem for each finding; several members of a union that refuse one value make one."""
+    problems: list[Problem] = []
+    for details in error.errors(include_url=False):
+        found = follow(root, prefix + details["loc"])
+        problems.append(_problem(details, found, setting_at(model, details["loc"])))
+    return _merged(problems)
+
+
+def _problem(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+    return _KINDS.get(details["type"], _wrong_value)(details, found, setting)
+
+
+def _missing(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+    name = str(details["loc"][-1])
+    return Problem(found.node.place, _under(found.path, name), "is missing", _description(setting))
+
+
+def _unknown(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+    name = str(details["loc"][-1])
+    known = [key for key in setting.known if key != "driver"]
+    return Problem(found.place, found.path, f"there is no setting {name!r} here", did_you_mean(name, known))
+
+
+def _wrong_tag(details: ErrorDetails, found: Found, _: Setting) -> Problem:
+    context = details["ctx"]
+    name, tag = context["discriminator"].strip("'"), str(context["tag"])
+    words = re.findall(r"'([^']*)'", context["expected_tags"])
+    place = found.node.child(name) or found.node
+    what = f"{tag!r} is not one of {', '.join(words)}"
+    return Problem(place.place, _under(found.path, name), what, _near(tag, words))
+
+
+def _no_tag(details: ErrorDetails, found: Found, _: Setting) -> Problem:
+    name = details["ctx"]["discriminator"].strip("'")
+    return Problem(found.node.place, _under(found.path, name), "is missing", "")
+
+
+def _not_a_group(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+    if Secret not in setting.models:
+        return _wrong_value(details, found, setting)
+    hint = _IN_THE_OPEN_HINT.format(name=details["loc"][-1])
+    return Problem(found.node.place, found.path, _IN_THE_OPEN, hint)
+
+
+def _own_words(details: ErrorDetails, found: Found, _: Setting) -> Problem:
+    """Use the model's own sentence; where it begins with a setting's name, show that setting's place."""
+    what = str(details.get("ctx", {}).get("error", details["msg"]))
+    node, path = found.node, found.path
+    if (point := re.match(r"point ([a-z0-9_.-]+): ", what)) and (below := _point(node, point[1])):
+        node, path, what = below, f"{path}.points.{point[1]}", what[point.end() :]
+    first = re.match(r"[a-z_]+", what)
+    child = node.child(first[0]) if first else None
+    return Problem((child or node).place, path, what, "")
+
+
+def _point(node: Node, name: str) -> Node | None:
+    points = node.child("points")
+    entries = points.items() if points is not None else []
+    return next((entry for entry in reversed(entries) if entry.text("id") == name), None)
+
+
+def _wrong_value(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+    kind, value = details["type"], details["input"]
+    sentence = _SENTENCES.get(kind)
+    name = str(details["loc"][-1]) if details["loc"] else ""
+    hidden = bool(SECRET_NAME.search(name)) or any(SECRET_NAME.search(part) for part in found.path.split("."))
+    if sentence is None:
+        what = details["msg"][:1].lower() + details["msg"][1:]
+    else:
+        words = {**details.get("ctx", {}), "value": "what stands here" if hidden else shown(value)}
+        what = sentence.format(**words)
+    return Problem(found.node.place, found.path, what, _hint(details, setting, hidden=hidden))
+
+
+def _hint(details: ErrorDetails, setting: Setting, *, hidden: bool) -> str:
+    kind, value = details["type"], details["input"]
+    special: dict[str, Callable[[], str]] = {
+        "string_type": lambda: (
+            ""
+            if hidden or isinstance(value, list | dict | None.__class__)
+            else f'in quotes: "{shown(value)}"'
+        ),
+        "literal_error": lambda: _near(str(value), re.findall(r"'([^']*)'", details["ctx"]["expected"])),
+        "string_pattern_mismatch": lambda: _pattern(details["ctx"]["pattern"], setting),
+    }
+    hint = special[kind]() if kind in special else _HINTS.get(kind, "")
+    return hint or _description(setting)
+
+
+def _pattern(pattern: str, setting: Setting) -> str:
+    return _IDENTIFIER_HINT if pattern == r"^[a-z0-9][a-z0-9_.-]{0,62}$" else _description(setting) or pattern
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    near = did_you_mean(word, words)
+    return near if near.startswith("did") else ""
+
+
+def _description(setting: Setting) -> str:
+    text = setting.field.description if setting.field is not None else None
+    if not text:
+        return ""
+    text = text.strip().rstrip(".")
+    return text if len(text) <= _MAX_HINT else text[: _MAX_HINT - 1].rsplit(" ", 1)[0] + " …"
+
+
+def _under(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _merged(problems: list[Problem]) -> list[Problem]:
+    """Join what the members of a union say of one value: any of them would do."""
+    groups: dict[tuple[Any, ...], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.place, problem.path), []).append(problem)
+    merged = []
+    for group in groups.values():
+        sentences = list(dict.fromkeys(problem.what for problem in group))
+        merged.append(Problem(group[0].place, group[0].path, " / ".join(sentences), group[0].hint))
+    return merged
+
+
+_KINDS: Final[Mapping[str, Callable[[ErrorDetails, Found, Setting], Problem]]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown,
+    "model_type": _not_a_group,
+    "union_tag_not_found": _no_tag,
+    "union_tag_invalid": _wrong_tag,
+    "value_error": _own_words,
+    "assertion_error": _own_words,
+}
