@@ -1,1 +1,1 @@
-"""TBD."""
+"""What observations mean at a place on the line: pure, without a network, a disk or a clock."""

@@ -1,0 +1,255 @@
+"""Carry observations from one device into the journal, for as long as it takes."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import orjson
+import structlog
+
+from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, to_rfc3339
+from linewitness.devices.base import ConfirmingSession, Driver, Observation, Session, Signals
+from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
+from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.journal.journal import Journal
+from linewitness.journal.memory import JournalMemory
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.retry import Backoff
+from linewitness.stations.outcome import Outcome
+from linewitness.stations.station import Station
+
+log = structlog.get_logger()
+
+#: Observations that may wait for a commit; then the device's session has to wait.
+QUEUE: Final = 1000
+#: Observations that go into one submission.
+GROUP: Final = 256
+#: A device that refused is asked again after this long: a person may have mended it meanwhile.
+PARKED_S: Final = 60.0
+
+
+class Health(Protocol):
+    """Who wants to know how a device is doing."""
+
+    def device(self, name: str, state: str, why: str) -> None:
+        """Take note: `state` is up, lost or refused."""
+
+    def observed(self, name: str, count: int) -> None:
+        """Count observations that became durable."""
+
+
+@dataclass(slots=True)
+class _Absence:
+    """Since when a device has been away, and what was said about it."""
+
+    since_ns: int
+    why: str
+
+
+class Capture:
+    """The one task of one device: connect, observe, interpret, append, confirm; and again."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        station: Station,
+        *,
+        journal: Journal,
+        telemetry: TelemetryBuffer,
+        clock: Clock,
+        health: Health,
+        station_id: str | None = None,
+    ) -> None:
+        """Take the device's driver, the station where it stands, and where its evidence goes."""
+        self._driver = driver
+        self._device = driver.device
+        self._station = station
+        self._station_id = station_id
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+        self._health = health
+        self._backoff = Backoff()
+        self._absence: _Absence | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled; JournalError ends it, the device's own troubles do not."""
+        memory = JournalMemory(self._journal, self._device)
+        await self._recall_absence()
+        while True:
+            try:
+                async with self._driver.connect(memory) as session:
+                    await self._back(session)
+                    self._backoff.reset()
+                    raise await self._carry(session)
+            except DeviceUnavailable as error:
+                await self._lost(error, "lost")
+                await asyncio.sleep(self._backoff.next_s())
+            except DeviceRefused as error:
+                await self._lost(error, "refused")
+                await asyncio.sleep(PARKED_S)
+
+    async def _carry(self, session: Session) -> DeviceError:
+        """Move observations until the session ends, and return why it did.
+
+        All that was observed is durable then, confirmed or not.
+        """
+        queue: asyncio.Queue[Observation | DeviceError] = asyncio.Queue(QUEUE)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_observe(session, queue), name=f"observe:{self._device}")
+            carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
+        return carrying.result()
+
+    async def _append(
+        self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]"
+    ) -> DeviceError:
+        broken: DeviceError | None = None
+        while True:
+            group, end = await _take(queue)
+            confirmable = await self._make_durable(group)
+            if confirmable and broken is None and isinstance(session, ConfirmingSession):
+                # Crash here: durable and unconfirmed. The device says it again and the driver knows it.
+                broken = await _confirm(session, confirmable)
+            if end is not None:
+                return broken or end
+
+    async def _make_durable(self, group: list[Observation]) -> list[Observation]:
+        outcome = Outcome()
+        raw: dict[str, bytes] = {}
+        for observation in group:
+            if isinstance(observation, Signals):
+                await self._signals(observation)
+                continue
+            part = self._station.interpret(observation)
+            outcome.events += part.events
+            outcome.state |= part.state
+            if observation.raw is not None:
+                raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
+        if outcome.events or outcome.state or raw:
+            await self._journal.submit(outcome.events, state=outcome.state, raw=raw)
+        self._health.observed(self._device, len(group))
+        return [observation for observation in group if observation.confirmable]
+
+    async def _signals(self, signals: Signals) -> None:
+        await self._telemetry.put(self._device, len(signals.points), _payload(signals))
+
+    async def _back(self, session: Session) -> None:
+        now = self._clock.stamp().realtime_ns
+        absence, self._absence = self._absence, None
+        away_ms = None if absence is None else max(0, now - absence.since_ns) // NS_PER_MS
+        changes = [Change("state", None if absence is None else "lost", "connected")]
+        if away_ms is not None:
+            changes.append(Change("away_ms", None, away_ms))
+        changes += [Change(f"identity.{name}", None, value) for name, value in session.identity.items()]
+        reason = "connected for the first time" if absence is None else "the device answers again"
+        await self._note("device.back", now, changes, reason, session.session_id, state=None)
+        self._health.device(self._device, "up", "")
+        log.info("device connected", device=self._device, away_ms=away_ms)
+
+    async def _lost(self, error: DeviceError, state: str) -> None:
+        self._health.device(self._device, state, str(error))
+        if self._absence is not None and self._absence.why == error.what:
+            return
+        if self._absence is not None and state == "lost":
+            return
+        now = self._clock.stamp().realtime_ns
+        since = self._absence.since_ns if self._absence else now
+        self._absence = _Absence(since, error.what)
+        changes = [Change("state", None, state), Change("why", None, error.what)]
+        stored = orjson.dumps([since, error.what]).decode()
+        await self._note("device.lost", now, changes, str(error), None, state=stored)
+        log.warning("device lost", device=self._device, why=error.what, hint=error.hint)
+
+    async def _note(
+        self,
+        kind: str,
+        now: int,
+        changes: list[Change],
+        reason: str,
+        session: str | None,
+        *,
+        state: str | None,
+    ) -> None:
+        context = {"device_id": self._device}
+        if self._station_id is not None:
+            context["station_id"] = self._station_id
+        if session is not None:
+            context["session_id"] = session
+        event = Event(
+            kind=kind,
+            occurred_ns=now,
+            occurred_from="gateway",
+            actor=Actor("system", "linewitness"),
+            resource=Resource("device", self._device),
+            reason=reason,
+            changes=tuple(changes),
+            context=context,
+        )
+        await self._journal.submit([event], state={f"capture/{self._device}": state})
+
+    async def _recall_absence(self) -> None:
+        stored = await self._journal.read(lambda reader: reader.state_value(f"capture/{self._device}"))
+        if stored is not None:
+            self._absence = _Absence(*orjson.loads(stored))
+
+
+async def _observe(session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
+    try:
+        async for observation in session.observations():
+            await queue.put(observation)
+    except DeviceError as error:
+        await queue.put(error)
+    else:
+        await queue.put(DeviceUnavailable("the session ended"))
+
+
+async def _take(
+    queue: "asyncio.Queue[Observation | DeviceError]",
+) -> tuple[list[Observation], DeviceError | None]:
+    """Wait for one observation and take what else is there, up to a group; and the session's end."""
+    group: list[Observation] = []
+    item = await queue.get()
+    while True:
+        if isinstance(item, DeviceError):
+            return group, item
+        group.append(item)
+        if len(group) >= GROUP or queue.empty():
+            return group, None
+        item = queue.get_nowait()
+
+
+async def _confirm(session: ConfirmingSession, observations: list[Observation]) -> DeviceError | None:
+    try:
+        for observation in observations:
+            await session.confirm(observation)
+    except DeviceError as error:
+        return error
+    return None
+
+
+def _payload(signals: Signals) -> bytes:
+    """Return the historian's message: columns of points and values, Unix times in milliseconds."""
+    message: dict[str, object] = {
+        "at": to_rfc3339(signals.when.occurred_ns),
+        "t_ms": signals.when.occurred_ns // NS_PER_MS,
+        "from": signals.when.occurred_from,
+        "points": signals.points,
+        "values": signals.values,
+    }
+    if signals.times_ns is not None:
+        message["times_ms"] = [time_ns // NS_PER_MS for time_ns in signals.times_ns]
+    if signals.statuses:
+        message["status"] = {str(position): text for position, text in signals.statuses.items()}
+    return orjson.dumps(message)
+
+
+def describe_absence(stored: Mapping[str, str], now_ns: int) -> dict[str, str]:
+    """Return for each device that is away a sentence, from the journal's state `capture/<device>`."""
+    sentences = {}
+    for key, text in stored.items():
+        since_ns, why = orjson.loads(text)
+        seconds = max(0, now_ns - since_ns) // NS_PER_S
+        sentences[key.partition("/")[2]] = f"away for {seconds} s: {why}"
+    return sentences

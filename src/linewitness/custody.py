@@ -1,0 +1,153 @@
+"""Judge what the audit store says: custody, or a contradiction that a person must look at."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from linewitness.clock import Clock, to_rfc3339
+from linewitness.errors import LinewitnessError
+from linewitness.evidence import record
+from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.evidence.note import BadNote, Vkey
+from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.journal.file import StoredReceipt, Submission
+from linewitness.journal.journal import Journal
+from linewitness.seal import Sealer
+
+#: The first word of the store's answer where it contradicts the gateway (docs/format.md, section 10).
+CONFLICT: Final = "conflict"
+MAX_ANSWER: Final = 65_536
+
+
+class Contradiction(LinewitnessError):
+    """The store holds another history of this stream than the journal: nothing more is sent or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the store said: the size that it holds, its root, when it said so, and the note's exact text."""
+
+    size: int
+    root: bytes
+    time_s: int
+    note: str
+    conflict: str | None
+
+
+class Custodian:
+    """Verify receipts against the journal's own tree, and put custody on record."""
+
+    def __init__(self, journal: Journal, sealer: Sealer, *, store_vkey: Vkey, clock: Clock) -> None:
+        """Take the journal, and the one store whose word counts."""
+        self._journal = journal
+        self._sealer = sealer
+        self._store_vkey = store_vkey
+        self._clock = clock
+        self._verified = False
+        self.receipted = 0
+
+    async def recall(self) -> None:
+        """Begin where the newest receipt in the journal ends."""
+        newest = await self._journal.read(lambda reader: reader.newest_receipt())
+        self.receipted = newest[0] if newest else 0
+
+    async def judge(self, payload: bytes) -> int:
+        """Take the store's answer and return the size that it has custody of.
+
+        Raises BadNote for an answer that is not the store's own, and Contradiction where the store's
+        history is not ours.
+        """
+        answer = self.read(payload)
+        size = self._journal.head.size
+        if answer.size > size:
+            raise Contradiction(
+                f"the store holds {answer.size} records of this stream, the journal only {size}",
+                hint="this journal was restored from an older copy, or another gateway uses this stream: "
+                "keep its folder, then start a new generation with `linewitness init --continue`",
+            )
+        if answer.size and await self._sealer.root(answer.size) != answer.root:
+            raise Contradiction(
+                f"the store holds other records than the journal among the first {answer.size}",
+                hint="keep the journal's folder and ask the store for its conflicts; "
+                "`linewitness verify` says whether the journal itself is intact",
+            )
+        if answer.conflict is not None:
+            raise _reported(answer.conflict)
+        await self._note_custody(answer)
+        return self.receipted
+
+    def read(self, payload: bytes) -> Answer:
+        """Return a verified answer; BadNote if it is not signed by log key and store."""
+        if len(payload) > MAX_ANSWER:
+            raise BadNote(f"an answer of {len(payload)} bytes is no receipt")
+        try:
+            text = payload.decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadNote("an answer that is not UTF-8 is no receipt") from None
+        conflict = None
+        if text.startswith(CONFLICT):
+            first, _, text = text.partition("\n\n")
+            conflict = first.removeprefix(CONFLICT).strip() or "no reason given"
+            if not text:
+                raise _reported(conflict)
+        checkpoint, note = open_checkpoint(text, self._journal.log_vkey)
+        time_s = note.signed_by(self._store_vkey)
+        if time_s is None:
+            raise BadNote(f"an answer without the signature of {self._store_vkey.name} is no receipt")
+        return Answer(checkpoint.size, checkpoint.root, time_s, text, conflict)
+
+    async def _note_custody(self, answer: Answer) -> None:
+        now = self._clock.stamp().realtime_ns
+        events = []
+        if not self._verified:
+            self._verified = True
+            events.append(self._continuity(answer, now))
+        receipt = None
+        if answer.size > self.receipted:
+            self.receipted = answer.size
+            events.append(self._custody(answer, now))
+            receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
+        if events:
+            await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt))
+
+    def _continuity(self, answer: Answer, now: int) -> Event:
+        return self._event(
+            "stream.continuity",
+            now,
+            (
+                Change("continuity", "unverified", "verified"),
+                Change("size", None, answer.size),
+                Change("root", None, "sha256:" + answer.root.hex()),
+            ),
+            "the store's newest receipt fits this journal",
+        )
+
+    def _custody(self, answer: Answer, now: int) -> Event:
+        return self._event(
+            "custody.received",
+            now,
+            (
+                Change("size", None, answer.size),
+                Change("root", None, "sha256:" + answer.root.hex()),
+                Change("receipt", None, record.sha256(answer.note.encode())),
+                Change("cosigned_at", None, to_rfc3339(answer.time_s * 1_000_000_000)),
+            ),
+            "the audit store holds all records up to this size",
+        )
+
+    def _event(self, kind: str, now: int, changes: tuple[Change, ...], reason: str) -> Event:
+        return Event(
+            kind=kind,
+            occurred_ns=now,
+            occurred_from="gateway",
+            actor=Actor("service", self._store_vkey.name),
+            resource=Resource("stream", self._journal.identity.stream),
+            changes=changes,
+            reason=reason,
+        )
+
+
+def _reported(conflict: str) -> Contradiction:
+    return Contradiction(
+        f"the store reports a conflict: {conflict}",
+        hint="somebody else wrote to this stream, or this journal was rolled back: see `linewitness store conflicts`",
+    )

@@ -1,0 +1,241 @@
+"""Hand records to the audit store in order, from the last receipt on, again after every reconnect."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+import orjson
+import structlog
+
+from linewitness.clock import Clock, monotonic, to_rfc3339
+from linewitness.custody import Contradiction, Custodian
+from linewitness.errors import LinewitnessError, UplinkRefused, UplinkUnavailable
+from linewitness.evidence.note import BadNote
+from linewitness.journal.journal import Journal
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.retry import Backoff
+from linewitness.seal import Sealer
+from linewitness.uplink.forwarding import ForwardOptions
+from linewitness.uplink.mqtt import Message
+from linewitness.uplink.topics import Topics
+
+log = structlog.get_logger()
+
+#: Records of custody alone are not worth a batch of their own for this long: each batch makes one.
+QUIET_S: Final = 60.0
+#: A broker that refused us is asked again after this long.
+REFUSED_S: Final = 30.0
+_CUSTODY: Final = b'"kind":"custody.received"'
+_FEW: Final = 8
+
+
+class Link(Protocol):
+    """A connection to the broker, as far as forwarding needs one."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Send one message and wait for the broker's acknowledgement."""
+
+    async def subscribe(self, topic: str) -> None:
+        """Ask for a topic."""
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Yield what arrives until the connection ends."""
+
+
+class Dial(Protocol):
+    """Open a connection to the broker."""
+
+    def __call__(self) -> AbstractAsyncContextManager[Link]:
+        """Connect for the time of a block."""
+
+
+class UplinkHealth(Protocol):
+    """Who wants to know how the uplink is doing."""
+
+    def uplink(self, state: str, why: str) -> None:
+        """Take note: `state` is up, away, refused or conflict."""
+
+    def receipt(self, size: int) -> None:
+        """Take note of the size that the store has custody of."""
+
+
+class Forwarder:
+    """The one task that talks to the broker."""
+
+    def __init__(
+        self,
+        dial: Dial,
+        *,
+        journal: Journal,
+        telemetry: TelemetryBuffer,
+        sealer: Sealer,
+        custodian: Custodian,
+        topics: Topics,
+        options: ForwardOptions,
+        clock: Clock,
+        health: UplinkHealth,
+    ) -> None:
+        """Take where records come from, who signs, who judges, and where everything goes."""
+        self._dial = dial
+        self._journal = journal
+        self._telemetry = telemetry
+        self._sealer = sealer
+        self._custodian = custodian
+        self._topics = topics
+        self._options = options
+        self._clock = clock
+        self._health = health
+        self._wake = asyncio.Event()
+        self._sent: list[int] = []
+        self._contradiction: Contradiction | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled. A contradiction ends the sending, not the process."""
+        await self._custodian.recall()
+        self._health.receipt(self._custodian.receipted)
+        backoff = Backoff()
+        while True:
+            wait_s = REFUSED_S
+            try:
+                async with self._dial() as link:
+                    backoff.reset()
+                    self._health.uplink("up", "")
+                    log.info("uplink connected", receipted=self._custodian.receipted)
+                    await self._session(link)
+            except UplinkUnavailable as error:
+                wait_s = backoff.next_s()
+                self._away("away", error)
+            except UplinkRefused as error:
+                self._away("refused", error)
+            await asyncio.sleep(wait_s)
+
+    def _away(self, state: str, error: UplinkUnavailable | UplinkRefused) -> None:
+        self._health.uplink(state, str(error))
+        log.warning("uplink lost: records wait in the journal", state=state, why=error.what, hint=error.hint)
+
+    async def _session(self, link: Link) -> None:
+        """Serve one connection; raises what ended it, as itself."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                await link.subscribe(self._topics.receipt)
+                await self._announce(link)
+                group.create_task(self._listen(link), name="uplink:receipts")
+                group.create_task(self._watch_growth(), name="uplink:growth")
+                group.create_task(self._send(link), name="uplink:records")
+                group.create_task(self._send_telemetry(link), name="uplink:telemetry")
+        except* (UplinkUnavailable, UplinkRefused) as several:
+            ended = _first(several)
+        raise ended
+
+    async def _announce(self, link: Link) -> None:
+        status = {
+            "state": "online",
+            "since": to_rfc3339(self._clock.stamp().realtime_ns),
+            "stream": self._journal.identity.stream,
+            "size": self._journal.head.size,
+        }
+        await link.publish(self._topics.status, orjson.dumps(status), retain=True)
+
+    async def _listen(self, link: Link) -> None:
+        async for message in link.messages():
+            if message.topic != self._topics.receipt:
+                continue
+            try:
+                size = await self._custodian.judge(message.payload)
+            except BadNote as error:
+                log.warning("an answer that is not the store's was ignored", why=error.what)
+                continue
+            except Contradiction as error:
+                self._contradiction = error
+                self._health.uplink("conflict", str(error))
+                log.error(  # noqa: TRY400 (a finding for a person, not a failure of ours)
+                    "the store contradicts this journal: nothing is sent any more",
+                    why=error.what,
+                    hint=error.hint,
+                )
+                continue
+            self._health.receipt(size)
+            self._wake.set()
+
+    async def _send(self, link: Link) -> None:
+        # Crash or break anywhere here: the cursor is the receipt, so everything after it goes again.
+        cursor = self._custodian.receipted
+        self._sent = []
+        while True:
+            cursor = await self._next_cursor(cursor)
+            batch = await self._batch(cursor)
+            if self._contradiction is not None:
+                await asyncio.Event().wait()
+            await link.publish(self._topics.records, b"\n".join(batch) + b"\n")
+            cursor += len(batch)
+            self._sent.append(cursor)
+            note = await self._sealer.at(cursor)
+            await link.publish(self._topics.checkpoint, note.encode(), retain=True)
+            await self._keep_rate(sum(len(data) + 1 for data in batch))
+
+    async def _next_cursor(self, cursor: int) -> int:
+        """Wait until another batch may go, and return from where: back at the receipt if none came in time."""
+        deadline = monotonic() + self._options.receipt_timeout_s
+        while True:
+            receipted = self._custodian.receipted
+            if self._sent and receipted >= self._sent[0]:
+                deadline = monotonic() + self._options.receipt_timeout_s
+                self._sent = [size for size in self._sent if size > receipted]
+            cursor = max(cursor, receipted)
+            if len(self._sent) < self._options.in_flight and self._journal.head.size > cursor:
+                return cursor
+            try:
+                async with asyncio.timeout_at(deadline if self._sent else None):
+                    await self._wake.wait()
+                self._wake.clear()
+            except TimeoutError:
+                log.info("no receipt in time: sending again", since=receipted, sent=cursor)
+                self._sent = []
+                cursor = receipted
+                deadline = monotonic() + self._options.receipt_timeout_s
+
+    async def _watch_growth(self) -> None:
+        size = 0
+        while True:
+            size = await self._journal.wait_beyond(size)
+            self._wake.set()
+
+    async def _batch(self, cursor: int) -> list[bytes]:
+        """Return the next records; custody alone waits for company, because sending it makes more of it."""
+        size = int(self._options.batch_size)
+        batch = await self._journal.read(lambda reader: reader.batch(cursor, size))
+        if len(batch) < _FEW and all(_CUSTODY in data for data in batch):
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await self._journal.wait_beyond(cursor + len(batch))
+            except TimeoutError:
+                pass
+            batch = await self._journal.read(lambda reader: reader.batch(cursor, size))
+        return batch
+
+    async def _keep_rate(self, sent_bytes: int) -> None:
+        if self._options.max_rate is not None:
+            await asyncio.sleep(sent_bytes / int(self._options.max_rate))
+
+    async def _send_telemetry(self, link: Link) -> None:
+        size = int(self._options.batch_size)
+        while True:
+            stored = self._telemetry.stored
+            blocks = await self._telemetry.oldest(size)
+            if not blocks:
+                await self._telemetry.wait_for(stored)
+                continue
+            for block in blocks:
+                await link.publish(self._topics.telemetry(block.device), block.payload)
+            await self._telemetry.remove(blocks)
+            await self._keep_rate(sum(len(block.payload) for block in blocks))
+
+
+def _first(several: BaseExceptionGroup[LinewitnessError]) -> LinewitnessError:
+    error: BaseException = several
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, LinewitnessError):
+        raise error
+    return error

@@ -1,0 +1,212 @@
+"""Turn an event into the next record: time, place in the chain, hash and signature."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nacl.signing import SigningKey
+from ulid import ULID
+
+from linewitness.clock import NS_PER_S, Clock, SharedClockState, Stamp, Step, StepDetector, to_rfc3339
+from linewitness.evidence import canonical, record
+from linewitness.evidence.keys import event_vkey
+from linewitness.evidence.kinds import KINDS
+from linewitness.evidence.record import Actor, Change, Event, Resource, Scalar
+
+#: A text longer than this in a record that is too large is cut to its hash.
+LONG_TEXT: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose records these are: constant for one journal."""
+
+    stream: str
+    tenant: str
+    plant: str
+    line: str
+
+
+class EventKey:
+    """A private key that signs records, with the id under which records name it."""
+
+    def __init__(self, stream: str, key: SigningKey) -> None:
+        """Derive the public form once; it is needed for every record."""
+        self.signing_key = key
+        self.vkey = event_vkey(stream, key)
+        self.key_id = self.vkey.key_id
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of the signature."""
+        return self.signing_key.sign(message).signature
+
+
+class RecordBuilder:
+    """Build records one after the other; used by the journal's one writer only."""
+
+    def __init__(self, identity: Identity, *, clock: Clock, clock_state: SharedClockState) -> None:
+        """Take the constants of the stream and the clock that stamps its records."""
+        self._identity = identity
+        self._clock = clock
+        self._clock_state = clock_state
+        self._steps = StepDetector()
+        self._boot_id = clock.boot_id
+        self._place = {"line_id": identity.line, "plant_id": identity.plant}
+
+    def stamp(self) -> tuple[Stamp, Step | None]:
+        """Read the clock for the next record, and say whether it jumped since the last one."""
+        stamp = self._clock.stamp()
+        return stamp, self._steps.observe(stamp)
+
+    def build(
+        self, event: Event, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
+    ) -> tuple[bytes, str]:
+        """Return the record's exact bytes and its hash."""
+        data, record_hash = self._sealed(event, sequence_no, prev_hash, key, stamp)
+        if len(data) > canonical.MAX_BYTES:
+            return self._sealed(_shortened(event), sequence_no, prev_hash, key, stamp)
+        return data, record_hash
+
+    def _sealed(
+        self, event: Event, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
+    ) -> tuple[bytes, str]:
+        members = self._members(event, sequence_no, stamp)
+        link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
+        try:
+            return record.sealed(members, sign=key.sign, **link)
+        except canonical.NotCanonical:
+            return record.sealed(_without_surrogates(members), sign=key.sign, **link)
+
+    def _members(self, event: Event, sequence_no: int, stamp: Stamp) -> dict[str, Any]:
+        return {
+            "action": event.action or KINDS[event.kind],
+            "actor": _actor(event.actor),
+            "changes": [_change(change) for change in event.changes],
+            "clock": self._clock_block(event, stamp),
+            "context": {**self._place, **event.context},
+            "event_id": event.event_id or str(ULID.from_timestamp(stamp.realtime_ns / NS_PER_S)),
+            "ingested_at": to_rfc3339(stamp.realtime_ns),
+            "kind": event.kind,
+            "occurred_at": to_rfc3339(event.occurred_ns),
+            "reason": event.reason,
+            "resource": _resource(event.resource),
+            "sequence_no": sequence_no,
+            "tenant_id": self._identity.tenant,
+        }
+
+    def _clock_block(self, event: Event, stamp: Stamp) -> dict[str, Any]:
+        state = self._clock_state.get()
+        block: dict[str, Any] = {
+            "boot_id": self._boot_id,
+            "boottime_us": stamp.boottime_ns // 1000,
+            "occurred_from": event.occurred_from,
+            "step": self._steps.count,
+            "sync": state.sync,
+        }
+        if state.bound_us is not None:
+            block["bound_us"] = state.bound_us
+        if event.occurred_unc_ms is not None:
+            block["occurred_unc_ms"] = event.occurred_unc_ms
+        if event.device_time is not None:
+            block["device_time"] = event.device_time
+        if event.device_offset_ms is not None:
+            block["device_offset_ms"] = event.device_offset_ms
+        return block
+
+
+def step_event(step: Step) -> Event:
+    """Return the event that puts a jump of the clock on record, before the next record is written."""
+    return Event(
+        kind="clock.stepped",
+        occurred_ns=step.found_ns,
+        occurred_from="gateway",
+        actor=Actor("system", "clock"),
+        resource=Resource("clock", "realtime"),
+        changes=(
+            Change("time", to_rfc3339(step.expected_ns), to_rfc3339(step.found_ns)),
+            Change("step_ms", None, str((step.found_ns - step.expected_ns) // 1_000_000)),
+            Change("boottime_us", None, step.boottime_ns // 1000),
+        ),
+        reason="the system clock was set",
+    )
+
+
+def _actor(actor: Actor) -> dict[str, str]:
+    members: dict[str, str] = {"id": actor.id, "type": actor.type}
+    for name in ("display_name", "auth_method", "source_ip"):
+        if (value := getattr(actor, name)) is not None:
+            members[name] = value
+    return members
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    members: dict[str, Any] = {"id": resource.id, "type": resource.type}
+    if resource.parent is not None:
+        members["parent"] = {"id": resource.parent[1], "type": resource.parent[0]}
+    return members
+
+
+def _change(change: Change) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "after": _scalar(change.after),
+        "before": _scalar(change.before),
+        "field": change.field,
+    }
+    if change.unit is not None:
+        members["unit"] = change.unit
+    if change.low is not None:
+        members["low"] = change.low
+    if change.high is not None:
+        members["high"] = change.high
+    if change.status is not None:
+        members["status"] = change.status
+    return members
+
+
+def _scalar(value: Scalar) -> Scalar:
+    """Keep an integer that JSON readers cannot hold as the decimal string that it is."""
+    if type(value) is int and abs(value) > canonical.MAX_INTEGER:
+        return str(value)
+    return value
+
+
+def _shortened(event: Event) -> Event:
+    """Return the event with long texts replaced by their hash and length, so that it fits a record."""
+    changes = [
+        change._replace(before=_short(change.before), after=_short(change.after)) for change in event.changes
+    ]
+    kept = changes[:LONG_TEXT]
+    if len(changes) > len(kept):
+        kept.append(Change("fields_left_out", None, len(changes) - len(kept)))
+    return Event(
+        kind=event.kind,
+        occurred_ns=event.occurred_ns,
+        occurred_from=event.occurred_from,
+        actor=event.actor,
+        resource=event.resource,
+        reason=event.reason[:LONG_TEXT],
+        action=event.action,
+        changes=tuple(kept),
+        context=event.context,
+        occurred_unc_ms=event.occurred_unc_ms,
+        device_time=event.device_time,
+        device_offset_ms=event.device_offset_ms,
+        event_id=event.event_id,
+    )
+
+
+def _short(value: Scalar) -> Scalar:
+    if isinstance(value, str) and len(value) > LONG_TEXT:
+        data = value.encode("utf-8", "replace")
+        return f"{record.sha256(data)} ({len(data)} bytes)"
+    return value
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Return the members with every lone surrogate replaced by U+FFFD; the raw bytes are kept elsewhere."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {name: _without_surrogates(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(member) for member in value]
+    return value

@@ -1,0 +1,145 @@
+"""Open the journal's SQLite file with the settings that durability needs, and name what went wrong."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from linewitness.errors import JournalDamaged, JournalError, JournalFull
+
+APPLICATION_ID: Final = 0x4C57_4A31  # "LWJ1"
+SCHEMA_VERSION: Final = 1
+FILE_NAME: Final = "journal.sqlite"
+LOCK_NAME: Final = "lock"
+WAL_PAGES: Final = 4000
+CACHE_KIB: Final = 16_384
+
+
+def path_of(directory: Path) -> Path:
+    """Return the journal's file in its directory."""
+    return directory / FILE_NAME
+
+
+def create(directory: Path) -> sqlite3.Connection:
+    """Create the journal's file with an empty schema; JournalError if there is one already."""
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    path = path_of(directory)
+    if path.exists():
+        raise JournalError(
+            f"there is a journal in {directory} already",
+            hint="a journal is created once; start it with `linewitness run`",
+        )
+    with translated(path):
+        connection = _connect(path, "rwc")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _configure(connection)
+        schema = resources.files("linewitness.journal").joinpath("schema.sql").read_text(encoding="utf-8")
+        connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
+    return connection
+
+
+def open_for_writing(directory: Path) -> sqlite3.Connection:
+    """Open an existing journal for its one writer."""
+    path = path_of(directory)
+    _require_file(path)
+    with translated(path):
+        connection = _connect(path, "rw")
+        _check_header(connection, path)
+        _configure(connection)
+    return connection
+
+
+def open_for_reading(directory: Path) -> sqlite3.Connection:
+    """Open an existing journal to look at it, beside a writer or without one."""
+    path = path_of(directory)
+    _require_file(path)
+    with translated(path):
+        connection = _connect(path, "ro")
+        connection.execute("PRAGMA busy_timeout = 10000")
+        _check_header(connection, path)
+    return connection
+
+
+def lock(directory: Path) -> int:
+    """Take the journal for this process; JournalError if another one has it. Returns the open file."""
+    handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise JournalError(
+            f"another gateway is running on the journal in {directory}",
+            hint="one line has one gateway: stop the other one, or give this line its own directory",
+        ) from None
+    return handle
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, with what a person can do about them."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _translate(error, path) from error
+
+
+def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return JournalFull(
+            f"the disk of {path} is full", hint="free space on it; nothing that was confirmed is lost"
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return JournalDamaged(
+            f"{path} is damaged: {error}",
+            hint="keep a copy of the folder, see `linewitness verify`, then `linewitness init --continue`",
+        )
+    if code == sqlite3.SQLITE_READONLY:
+        return JournalError(
+            f"{path} cannot be written", hint="check its owner and that the disk is not read-only"
+        )
+    return JournalError(f"{path}: {error}", hint="check the disk and the permissions of the folder")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{path}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute("PRAGMA busy_timeout = 10000")
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise JournalError(
+            f"there is no journal at {path}",
+            hint="create it once with `linewitness init`; if there was one, find out where it went first",
+        )
+
+
+def _check_header(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise JournalDamaged(
+            f"{path} is not a journal of Linewitness", hint="check journal.directory in the YAML"
+        )
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}",
+            hint="install the Linewitness release that wrote it, or a newer one",
+        )

@@ -1,0 +1,275 @@
+"""The journal as one thread sees it: a batch of events becomes records in one durable transaction."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from linewitness.clock import Clock, SharedClockState, Stamp
+from linewitness.evidence import keys, record
+from linewitness.evidence.merkle import Frontier, leaf_hash
+from linewitness.evidence.record import Actor, Event, Resource
+from linewitness.journal import database, recover
+from linewitness.journal.builder import EventKey, Identity, RecordBuilder, step_event
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, StoredTree
+
+_NO_STATE: Mapping[str, str | None] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """A verified receipt of the store: the size that it covers, the note's exact text, when it came."""
+
+    size: int
+    note: str
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What is to become durable together, or not at all.
+
+    `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
+    to the bytes; `receipt` and `checkpoint` (size, note) are kept beside the records; `rotate` makes
+    a new event key take over from the next record on.
+    """
+
+    events: tuple[Event, ...] = ()
+    state: Mapping[str, str | None] = field(default_factory=lambda: _NO_STATE)
+    raw: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    receipt: StoredReceipt | None = None
+    checkpoint: tuple[int, str] | None = None
+    rotate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the stream stands after a commit."""
+
+    size: int
+    record_hash: str
+    root: bytes
+
+
+class JournalFile:
+    """The one writer of a journal. All methods belong to one thread."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        directory: Path,
+        *,
+        identity: Identity,
+        clock: Clock,
+        clock_state: SharedClockState,
+        event_key: EventKey,
+        frontier: Frontier,
+        record_hash: str,
+    ) -> None:
+        """Take over what `create` or `open` found; use those instead."""
+        self._connection = connection
+        self._path = database.path_of(directory)
+        self._keyring = Keyring(directory)
+        self._builder = RecordBuilder(identity, clock=clock, clock_state=clock_state)
+        self._identity = identity
+        self._key = event_key
+        self._frontier = frontier
+        self._record_hash = record_hash
+        self._tile: list[bytes] = []
+
+    @classmethod
+    def create(
+        cls, directory: Path, identity: Identity, *, clock: Clock, clock_state: SharedClockState
+    ) -> "JournalFile":
+        """Write record 0 of a new stream, with fresh keys. Only an explicit act may call this."""
+        keyring = Keyring(directory)
+        log_key, first = keys.new_key(), EventKey(identity.stream, keys.new_key())
+        connection = database.create(directory)
+        keyring.create()
+        keyring.save(LOG_KEY, log_key)
+        keyring.save(first.key_id, first.signing_key)
+        stream_keys = keys.StreamKeys(keys.log_vkey(identity.stream, log_key), first.vkey)
+        with database.translated(database.path_of(directory)):
+            connection.execute(
+                "INSERT INTO stream (id, origin, tenant, plant, line, log_vkey) VALUES (0, ?, ?, ?, ?, ?)",
+                (identity.stream, identity.tenant, identity.plant, identity.line, str(stream_keys.log)),
+            )
+            connection.execute("INSERT INTO event_key VALUES (0, ?)", (str(first.vkey),))
+        journal = cls(
+            connection,
+            directory,
+            identity=identity,
+            clock=clock,
+            clock_state=clock_state,
+            event_key=first,
+            frontier=Frontier(),
+            record_hash=record.ZERO_HASH,
+        )
+        # Crash here: keys and an empty stream, which `open` refuses with the hint to start again.
+        stamp, _ = journal._builder.stamp()
+        journal.append([Submission(events=(_stream_created(identity, stamp, stream_keys),))])
+        return journal
+
+    @classmethod
+    def open(cls, directory: Path, *, clock: Clock, clock_state: SharedClockState) -> "JournalFile":
+        """Open an existing stream after checking its tail; damage raises JournalDamaged."""
+        connection = database.open_for_writing(directory)
+        with database.translated(database.path_of(directory)):
+            found = recover.check_tail(connection)
+        journal = cls(
+            connection,
+            directory,
+            identity=found.identity,
+            clock=clock,
+            clock_state=clock_state,
+            event_key=EventKey(found.identity.stream, Keyring(directory).load(found.event_key.key_id)),
+            frontier=found.frontier,
+            record_hash=found.record_hash,
+        )
+        journal._tile = found.open_tile
+        return journal
+
+    @property
+    def identity(self) -> Identity:
+        """Whose records these are."""
+        return self._identity
+
+    @property
+    def head(self) -> Head:
+        """Where the stream stands now."""
+        return Head(self._frontier.size, self._record_hash, self._frontier.root())
+
+    @property
+    def event_key_id(self) -> str:
+        """The id of the key that signs the next record."""
+        return self._key.key_id
+
+    def append(self, batch: Sequence[Submission]) -> Head:
+        """Make a batch durable in one transaction; JournalError if that failed, with nothing stored.
+
+        After an error the object must not be used again: what is in memory is ahead of the disk.
+        """
+        new_key = None
+        with database.translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                rows: list[tuple[int, str | None, bytes]] = []
+                for submission in batch:
+                    for event in submission.events:
+                        self._add(event, rows)
+                    if submission.rotate:
+                        new_key = self._add_rotation(rows)
+                    self._keep_beside(submission)
+                self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
+                head = self.head
+                self._connection.execute(
+                    "INSERT INTO head VALUES (0, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                    "size = excluded.size, record_hash = excluded.record_hash, root = excluded.root",
+                    (head.size, head.record_hash, head.root),
+                )
+                # Crash here: nothing of the batch is in the journal, nobody was told otherwise.
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                raise
+        # Crash here: the records are durable, unconfirmed and unsent; a device says them again, and
+        # the driver's memory, committed with them, knows them.
+        if new_key is not None:
+            self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
+        return head
+
+    def close(self) -> None:
+        """Close the file; the last connection of all moves the WAL into the main file."""
+        self._connection.close()
+
+    def _add(self, event: Event, rows: list[tuple[int, str | None, bytes]]) -> None:
+        stamp, step = self._builder.stamp()
+        if step is not None:
+            self._add_stamped(step_event(step), stamp, rows)
+        self._add_stamped(event, stamp, rows)
+
+    def _add_stamped(self, event: Event, stamp: Stamp, rows: list[tuple[int, str | None, bytes]]) -> None:
+        sequence_no = self._frontier.size
+        data, self._record_hash = self._builder.build(
+            event, sequence_no=sequence_no, prev_hash=self._record_hash, key=self._key, stamp=stamp
+        )
+        leaf = leaf_hash(data)
+        for level, index, node in self._frontier.append(leaf):
+            if level % TILE_LEVEL == 0:
+                self._connection.execute("INSERT INTO node VALUES (?, ?, ?)", (level, index, node))
+        self._tile.append(leaf)
+        if len(self._tile) == TILE_LEAVES:
+            tile = (sequence_no // TILE_LEAVES, b"".join(self._tile))
+            self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
+            self._tile = []
+        parent = event.resource.parent
+        rows.append((sequence_no, parent[1] if parent and parent[0] == "unit" else None, data))
+
+    def _add_rotation(self, rows: list[tuple[int, str | None, bytes]]) -> EventKey:
+        new = EventKey(self._identity.stream, keys.new_key())
+        # Crash after this: an unused key lies in the folder; the next rotation erases it.
+        self._keyring.save(new.key_id, new.signing_key)
+        stamp, step = self._builder.stamp()
+        if step is not None:
+            self._add_stamped(step_event(step), stamp, rows)
+        proof = keys.prove_possession(
+            new.signing_key,
+            stream=self._identity.stream,
+            sequence_no=self._frontier.size,
+            prev_hash=self._record_hash,
+        )
+        event = Event(
+            kind="key.rotated",
+            occurred_ns=stamp.realtime_ns,
+            occurred_from="gateway",
+            actor=Actor("system", "linewitness"),
+            resource=Resource("key", "event_key"),
+            changes=keys.rotation_changes(self._key.vkey, new.vkey, proof),
+            reason="the event key is replaced at every start and when its time is over",
+        )
+        self._add_stamped(event, stamp, rows)
+        self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (self._frontier.size, str(new.vkey)))
+        self._key = new
+        return new
+
+    def _keep_beside(self, submission: Submission) -> None:
+        connection = self._connection
+        for key, value in submission.state.items():
+            if value is None:
+                connection.execute("DELETE FROM state WHERE key = ?", (key,))
+            else:
+                connection.execute(
+                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    (key, value),
+                )
+        if submission.raw:
+            connection.executemany(
+                "INSERT INTO raw VALUES (?, ?) ON CONFLICT DO NOTHING", submission.raw.items()
+            )
+        if submission.receipt is not None:
+            receipt = submission.receipt
+            connection.execute(
+                "INSERT INTO receipt VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (receipt.size, receipt.note, receipt.received_at),
+            )
+        if submission.checkpoint is not None:
+            connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", submission.checkpoint)
+
+    def tree(self) -> StoredTree:
+        """Return a reader of the stored tree."""
+        return StoredTree(self._connection)
+
+
+def _stream_created(identity: Identity, stamp: Stamp, stream_keys: keys.StreamKeys) -> Event:
+    return Event(
+        kind="stream.created",
+        occurred_ns=stamp.realtime_ns,
+        occurred_from="gateway",
+        actor=Actor("system", "linewitness"),
+        resource=Resource("stream", identity.stream),
+        changes=keys.creation_changes(stream_keys),
+        reason="a new stream was started by an explicit act",
+    )

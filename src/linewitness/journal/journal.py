@@ -1,0 +1,204 @@
+"""Make events durable for everybody at once: one writer, and what queued up goes into the next commit."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from linewitness.clock import Clock, SharedClockState
+from linewitness.errors import JournalError
+from linewitness.evidence.note import Vkey
+from linewitness.evidence.record import Event
+from linewitness.journal import database
+from linewitness.journal.builder import Identity
+from linewitness.journal.file import Head, JournalFile, Submission
+from linewitness.journal.options import JournalOptions
+from linewitness.journal.pressure import Pressure
+from linewitness.journal.reader import JournalReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    submission: Submission
+    durable: asyncio.Future[Head]
+
+
+class Journal:
+    """The running journal. `submit` from the event loop; `run` is its one task.
+
+    Records take their order from the order of the calls of `submit`.
+    """
+
+    def __init__(
+        self, file: JournalFile, reader: JournalReader, *, pressure: Pressure, max_batch: int
+    ) -> None:
+        """Take an open file and a reader; `open_journal` makes both."""
+        self._file = file
+        self._reader = reader
+        self._pressure = pressure
+        self._max_batch = max_batch
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._grown = asyncio.Condition()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._closing = False
+        self.head: Head = file.head
+        self.log_vkey: Vkey = reader.log_vkey
+        self.identity: Identity = file.identity
+
+    def submit(
+        self,
+        events: Sequence[Event],
+        *,
+        state: Mapping[str, str | None] | None = None,
+        raw: Mapping[str, bytes] | None = None,
+    ) -> "asyncio.Future[Head]":
+        """Queue events and the state that belongs to them; the future ends when they are durable.
+
+        The future raises JournalError if they cannot be made durable; the process must end then.
+        """
+        return self.submit_all(Submission(events=tuple(events), state=state or {}, raw=raw or {}))
+
+    def submit_all(self, submission: Submission) -> "asyncio.Future[Head]":
+        """Queue one submission (see `Submission`); the future ends when it is durable."""
+        future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        if self._closing:
+            future.set_exception(JournalError("the journal is closing", hint="the gateway is being stopped"))
+        else:
+            self._queue.append(_Waiting(submission, future))
+            self._arrived.set()
+        return future
+
+    async def run(self) -> None:
+        """Commit what was submitted, until `drain` ends it; JournalError if the disk refuses."""
+        try:
+            while not (self._closing and not self._queue):
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._queue:
+                    await self._pressure.room(self._read)
+                    await self._commit()
+        finally:
+            self._closing = True
+            self._fail_waiting(JournalError("the journal has stopped", hint="see the error before this one"))
+
+    async def drain(self) -> None:
+        """Take nothing more, and let `run` end when all that was submitted is durable."""
+        self._closing = True
+        self._arrived.set()
+
+    async def read(self, query: Callable[[JournalReader], T]) -> T:
+        """Run a query in the reader's thread."""
+        return await self._read(query)
+
+    async def wait_beyond(self, size: int) -> int:
+        """Wait until the stream has more than `size` records, and return how many it has."""
+        async with self._grown:
+            await self._grown.wait_for(lambda: self.head.size > size)
+            return self.head.size
+
+    @property
+    def pressure(self) -> Pressure:
+        """How full the journal is."""
+        return self._pressure
+
+    @property
+    def waiting(self) -> int:
+        """Submissions that are not durable yet."""
+        return len(self._queue)
+
+    async def _read(self, query: Callable[[JournalReader], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, query, self._reader)
+
+    async def _commit(self) -> None:
+        batch: list[_Waiting] = []
+        events = 0
+        while self._queue and (
+            not batch or events + len(self._queue[0].submission.events) <= self._max_batch
+        ):
+            waiting = self._queue.popleft()
+            events += len(waiting.submission.events)
+            batch.append(waiting)
+        submissions = [waiting.submission for waiting in batch]
+        commit = asyncio.get_running_loop().run_in_executor(self._writer, self._file.append, submissions)
+        try:
+            head = await _uninterrupted(commit)
+        except BaseException as error:
+            self._closing = True
+            for waiting in batch:
+                _fail(waiting.durable, error)
+            raise
+        async with self._grown:
+            self.head = head
+            self._grown.notify_all()
+        for waiting in batch:
+            if not waiting.durable.done():
+                waiting.durable.set_result(head)
+
+    def _fail_waiting(self, error: JournalError) -> None:
+        while self._queue:
+            _fail(self._queue.popleft().durable, error)
+
+    def close(self) -> None:
+        """Close files and threads, after `run` has ended."""
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._reader.close()
+        self._file.close()
+
+
+def _fail(future: "asyncio.Future[Head]", error: BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(error, asyncio.CancelledError):
+        future.cancel()
+        return
+    future.set_exception(error)
+    future.exception()  # whoever waited is told; a submitter that was cancelled need not be
+
+
+async def _uninterrupted(commit: "asyncio.Future[Head]") -> Head:
+    """Wait for a commit to its end: a cancelled wait would leave memory and disk apart."""
+    cancelled = False
+    while True:
+        try:
+            head = await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            if commit.cancelled():
+                raise
+            cancelled = True
+            continue
+        if cancelled:
+            asyncio.current_task().cancel()  # type: ignore[union-attr]  # inside a coroutine there is a task
+        return head
+
+
+@asynccontextmanager
+async def open_journal(
+    options: JournalOptions, *, clock: Clock, clock_state: SharedClockState
+) -> "AsyncIterator[Journal]":
+    """Open the journal of one line, alone: JournalError where another process has it or it is damaged."""
+    import os  # noqa: PLC0415
+
+    if not options.directory.is_dir():
+        database.open_for_reading(options.directory)  # says what is missing
+    handle = database.lock(options.directory)
+    try:
+        file = JournalFile.open(options.directory, clock=clock, clock_state=clock_state)
+        reader = JournalReader(options.directory)
+        journal = Journal(file, reader, pressure=Pressure(options), max_batch=options.max_batch)
+        try:
+            yield journal
+        finally:
+            journal.close()
+    finally:
+        os.close(handle)

@@ -1,0 +1,172 @@
+"""Look into a journal without being its writer: records, tree, receipts, state, figures."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from linewitness.evidence.note import Vkey
+from linewitness.journal import database, recover
+from linewitness.journal.builder import Identity
+from linewitness.journal.tree import StoredTree
+
+#: Records that one query of an iteration returns, so that memory stays bounded.
+PAGE: Final = 1000
+#: What SQLite adds to a record's bytes in a large batch: overhead of rows, pages and the unit index.
+ROW_OVERHEAD: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the journal holds: counts of records and bytes on disk."""
+
+    size: int
+    oldest: int
+    receipted: int
+    bytes_on_disk: int
+
+    @property
+    def pending(self) -> int:
+        """Records that no receipt covers."""
+        return self.size - self.receipted
+
+
+class JournalReader:
+    """A read-only view of a journal; each query is its own snapshot."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the journal in `directory`; JournalError if there is none."""
+        self._path = database.path_of(directory)
+        self._connection = database.open_for_reading(directory)
+
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the reader."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @property
+    def identity(self) -> Identity:
+        """Whose records these are."""
+        return recover.read_identity(self._connection)
+
+    @property
+    def log_vkey(self) -> Vkey:
+        """The public log key of the stream."""
+        return Vkey.parse(self._one("SELECT log_vkey FROM stream")[0])
+
+    @property
+    def frozen(self) -> bool:
+        """Say whether the stream was frozen because the store contradicts it."""
+        return bool(self._one("SELECT state FROM stream")[0] == "frozen")
+
+    def size(self) -> int:
+        """Return the number of records of the stream, pruned ones included."""
+        row = self._connection.execute("SELECT size FROM head").fetchone()
+        return int(row[0]) if row else 0
+
+    def figures(self) -> Figures:
+        """Return the journal's figures in one snapshot."""
+        with self._snapshot():
+            oldest = self._one("SELECT MIN(seq) FROM record")[0]
+            receipted = self._one("SELECT MAX(size) FROM receipt")[0]
+            size = self.size()
+        suffixes = ("", "-wal")
+        files = [self._path.with_name(self._path.name + suffix) for suffix in suffixes]
+        on_disk = sum(file.stat().st_size for file in files if file.exists())
+        return Figures(size, oldest or 0, receipted or 0, on_disk)
+
+    def records(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield (sequence number, exact bytes) of the records [first, last) that are still here."""
+        end = self.size() if last is None else last
+        while first < end:
+            rows = self._connection.execute(
+                "SELECT seq, bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
+                (first, end, PAGE),
+            ).fetchall()
+            if not rows:
+                return
+            yield from rows
+            first = rows[-1][0] + 1
+
+    def batch(self, first: int, max_bytes: int) -> list[bytes]:
+        """Return consecutive records from `first`, at least one if there is one, within `max_bytes`."""
+        batch: list[bytes] = []
+        room = max_bytes
+        for (data,) in self._connection.execute(
+            "SELECT bytes FROM record WHERE seq >= ? ORDER BY seq", (first,)
+        ):
+            room -= len(data) + 1
+            if batch and room < 0:
+                break
+            batch.append(data)
+        return batch
+
+    def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the records whose parent is one serialized unit, in order."""
+        yield from self._connection.execute(
+            "SELECT seq, bytes FROM record WHERE unit = ? ORDER BY seq", (unit,)
+        )
+
+    def raw(self, sha256: str) -> bytes | None:
+        """Return a device's own bytes by their hex SHA-256."""
+        row = self._connection.execute("SELECT bytes FROM raw WHERE sha256 = ?", (sha256,)).fetchone()
+        return row[0] if row else None
+
+    def tree(self) -> StoredTree:
+        """Return the stored Merkle tree."""
+        return StoredTree(self._connection)
+
+    def newest_receipt(self) -> tuple[int, str] | None:
+        """Return (size, note) of the newest receipt, or None."""
+        row = self._connection.execute("SELECT size, note FROM receipt ORDER BY size DESC LIMIT 1").fetchone()
+        return (row[0], row[1]) if row else None
+
+    def receipts(self) -> Iterator[tuple[int, str]]:
+        """Yield (size, note) of every receipt, oldest first."""
+        yield from self._connection.execute("SELECT size, note FROM receipt ORDER BY size")
+
+    def newest_checkpoint(self) -> tuple[int, str] | None:
+        """Return (size, note) of the newest checkpoint that was signed, or None."""
+        row = self._connection.execute("SELECT size, note FROM checkpoint").fetchone()
+        return (row[0], row[1]) if row else None
+
+    def state(self, prefix: str = "") -> dict[str, str]:
+        """Return the committed state whose keys start with `prefix`, sorted by key."""
+        rows = self._connection.execute(
+            "SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        return dict(rows.fetchall())
+
+    def state_value(self, key: str) -> str | None:
+        """Return one committed value of the state, or None."""
+        row = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def _one(self, query: str) -> tuple[object, ...]:
+        row: tuple[object, ...] = self._connection.execute(query).fetchone()
+        return row
+
+    def _snapshot(self) -> "_Snapshot":
+        return _Snapshot(self._connection)
+
+
+class _Snapshot:
+    """A read transaction: all queries inside see the same commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("COMMIT")

@@ -1,0 +1,153 @@
+"""Signals on their way to the historian: a bounded buffer on disk, apart from the evidence."""
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from linewitness.errors import JournalError
+from linewitness.journal import database
+
+FILE_NAME: Final = "telemetry.sqlite"
+FLUSH_S: Final = 0.2
+#: Blocks in memory before `put` has to wait for the disk.
+MAX_WAITING: Final = 256
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS block (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, samples INTEGER NOT NULL, payload BLOB NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One message for the historian: JSON of a device's signals."""
+
+    id: int
+    device: str
+    samples: int
+    payload: bytes
+
+
+class TelemetryBuffer:
+    """Keep blocks of signals until the broker has them; beyond the limit the oldest are dropped.
+
+    Not evidence: a power cut may lose the last moments (`synchronous=NORMAL`). What is dropped for want
+    of room is counted by device in `dropped`, for whoever puts the loss on record.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int) -> None:
+        """Open or create the buffer in the journal's directory."""
+        self._path = directory / FILE_NAME
+        self._max_bytes = max_bytes
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
+        self._waiting: list[tuple[str, int, bytes]] = []
+        self._put = asyncio.Event()
+        self._flushed = asyncio.Condition()
+        self.dropped: dict[str, int] = {}
+        self.stored = 0
+        with database.translated(self._path):
+            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(_SCHEMA)
+            total = self._connection.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM block").fetchone()
+        self._bytes: int = total[0]
+
+    async def put(self, device: str, samples: int, payload: bytes) -> None:
+        """Take one block; waits only while the disk is behind by more than a bounded number of blocks."""
+        while len(self._waiting) >= MAX_WAITING:
+            async with self._flushed:
+                await self._flushed.wait()
+        self._waiting.append((device, samples, payload))
+        self._put.set()
+
+    async def run(self) -> None:
+        """Write what was put, a few times a second, until cancelled; then write the rest."""
+        try:
+            while True:
+                await self._put.wait()
+                self._put.clear()
+                await self._flush()
+                await asyncio.sleep(FLUSH_S)
+        finally:
+            self._write(self._waiting)
+            self._waiting = []
+
+    async def wait_for(self, after: int) -> None:
+        """Wait until more has been stored than `after` blocks since the start."""
+        async with self._flushed:
+            await self._flushed.wait_for(lambda: self.stored > after)
+
+    async def oldest(self, max_bytes: int) -> list[Block]:
+        """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._oldest, max_bytes)
+
+    async def remove(self, blocks: list[Block]) -> None:
+        """Forget blocks that the broker has."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._remove, blocks)
+
+    def close(self) -> None:
+        """Close the file, after `run` has ended."""
+        self._thread.shutdown(wait=True)
+        self._connection.close()
+
+    async def _flush(self) -> None:
+        blocks, self._waiting = self._waiting, []
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, blocks)
+        async with self._flushed:
+            self.stored += len(blocks)
+            self._flushed.notify_all()
+
+    def _write(self, blocks: list[tuple[str, int, bytes]]) -> None:
+        if not blocks:
+            return
+        try:
+            with database.translated(self._path):
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    "INSERT INTO block (device, samples, payload) VALUES (?, ?, ?)", blocks
+                )
+                self._bytes += sum(len(payload) for _, _, payload in blocks)
+                self._make_room()
+                self._connection.execute("COMMIT")
+        except JournalError:
+            # A signal never stops evidence: what cannot be kept is counted, and the loss is put on record.
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            self._bytes -= sum(len(payload) for _, _, payload in blocks)
+            for device, samples, _ in blocks:
+                self._drop(device, samples)
+
+    def _make_room(self) -> None:
+        while self._bytes > self._max_bytes:
+            row = self._connection.execute(
+                "SELECT id, device, samples, LENGTH(payload) FROM block ORDER BY id LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return
+            self._connection.execute("DELETE FROM block WHERE id = ?", (row[0],))
+            self._bytes -= row[3]
+            self._drop(row[1], row[2])
+
+    def _drop(self, device: str, samples: int) -> None:
+        self.dropped[device] = self.dropped.get(device, 0) + samples
+
+    def _oldest(self, max_bytes: int) -> list[Block]:
+        blocks: list[Block] = []
+        with database.translated(self._path):
+            for row in self._connection.execute("SELECT id, device, samples, payload FROM block ORDER BY id"):
+                block = Block(*row)
+                max_bytes -= len(block.payload)
+                if blocks and max_bytes < 0:
+                    break
+                blocks.append(block)
+        return blocks
+
+    def _remove(self, blocks: list[Block]) -> None:
+        with database.translated(self._path):
+            self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
+        self._bytes -= sum(len(block.payload) for block in blocks)

@@ -1,0 +1,30 @@
+"""Who works at which station of the line."""
+
+from dataclasses import dataclass, field
+
+from linewitness.evidence.record import Actor
+
+
+@dataclass(slots=True)
+class Badges:
+    """Which operator is signed on where: shared by all stations of the line, so that one badge at two
+    stations is seen.
+    """
+
+    at: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def others(self, operator: str, station: str) -> list[str]:
+        """Return the other stations where this operator is signed on."""
+        return sorted(place for place, who in self.at.items() if who == operator and place != station)
+
+    def actor(self, station: str | None, device: str) -> Actor:
+        """Return who is answerable for what a device says: the operator signed on, or the device."""
+        operator = self.at.get(station) if station is not None else None
+        if operator is None:
+            return Actor("device", device)
+        return self.person(operator)
+
+    def person(self, operator: str, auth_method: str = "badge") -> Actor:
+        """Return an operator as an actor; ids are pseudonymous, a name only where configured."""
+        return Actor("user", operator, display_name=self.names.get(operator), auth_method=auth_method)

@@ -1,0 +1,55 @@
+"""What a station makes of one observation."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from linewitness.devices.base import Observation
+from linewitness.evidence.record import Actor, Change, Event, Resource
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Events in order, and the state that must become durable with them."""
+
+    events: list[Event] = field(default_factory=list)
+    state: dict[str, str | None] = field(default_factory=dict)
+
+
+def context_of(observation: Observation, station: str | None) -> dict[str, str]:
+    """Return the place of an observation, and the hash of the device's own bytes where there are any."""
+    context = {"device_id": observation.device, "session_id": observation.session_id}
+    if station is not None:
+        context["station_id"] = station
+    if observation.raw is not None:
+        context["raw_sha256"] = hashlib.sha256(observation.raw).hexdigest()
+    return context
+
+
+def event_of(
+    observation: Observation,
+    *,
+    kind: str,
+    actor: Actor,
+    resource: Resource,
+    reason: str,
+    context: Mapping[str, str],
+    changes: tuple[Change, ...] = (),
+) -> Event:
+    """Return an event that happened when the observation says."""
+    when = observation.when
+    if observation.backfilled:
+        changes = (*changes, Change("backfilled", None, after=True))
+    return Event(
+        kind=kind,
+        occurred_ns=when.occurred_ns,
+        occurred_from=when.occurred_from,
+        occurred_unc_ms=when.unc_ms,
+        device_time=when.device_time,
+        device_offset_ms=when.device_offset_ms,
+        actor=actor,
+        resource=resource,
+        reason=reason,
+        context=context,
+        changes=changes,
+    )

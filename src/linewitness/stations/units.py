@@ -1,0 +1,88 @@
+"""Which unit a station holds, and whether it has had what it needs."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from linewitness.devices.base import Result
+from linewitness.evidence.record import Change
+from linewitness.stations.options import Requirement, UnitOptions
+
+
+@dataclass(slots=True)
+class Tally:
+    """Results of the unit at the station by (device, kind, program): how many good, how many not."""
+
+    counts: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count a result that decides something about the unit."""
+        kind = result.kind.partition(".")[0]
+        for key in (f"{result.device}|{kind}|", f"{result.device}|{kind}|{program_of(result) or ''}"):
+            good_and_not = self.counts.setdefault(key, [0, 0])
+            good_and_not[0 if result.ok else 1] += 1
+            if key.endswith("|") and not program_of(result):
+                break
+
+    def of(self, need: Requirement) -> tuple[int, int]:
+        """Return how many good results and how many others count towards a requirement."""
+        good, other = self.counts.get(f"{need.device}|{need.kind}|{need.program or ''}", (0, 0))
+        return good, other
+
+    @property
+    def total(self) -> tuple[int, int]:
+        """Good results and others, over all devices."""
+        whole = [pair for key, pair in self.counts.items() if key.endswith("|")]
+        return sum(pair[0] for pair in whole), sum(pair[1] for pair in whole)
+
+
+@dataclass(slots=True)
+class HeldUnit:
+    """The unit at a station, how it was recognised, and its results so far."""
+
+    serial: str
+    by: str
+    tally: Tally = field(default_factory=Tally)
+
+    def dump(self) -> str:
+        """Return the durable form."""
+        return orjson.dumps([self.serial, self.by, self.tally.counts]).decode()
+
+    @classmethod
+    def load(cls, text: str) -> "HeldUnit":
+        """Return what `dump` wrote."""
+        serial, by, counts = orjson.loads(text)
+        return cls(serial, by, Tally(counts))
+
+
+def program_of(result: Result) -> str | None:
+    """Return the parameter set or point under which a result was made."""
+    for name, value in result.facts:
+        if name in ("pset", "pset_id", "program"):
+            return str(value)
+    return None
+
+
+def is_serial(text: str, options: UnitOptions) -> bool:
+    """Say whether a code can be a serial number here."""
+    return bool(text) and (options.pattern is None or re.fullmatch(options.pattern, text) is not None)
+
+
+def closing_changes(held: HeldUnit, requirements: Sequence[Requirement]) -> tuple[Change, ...]:
+    """Return what `unit.left` says: how many results, and for each requirement what is done or missing."""
+    good, other = held.tally.total
+    changes = [Change("results_ok", None, good), Change("results_not_ok", None, other)]
+    for need in requirements:
+        done, not_ok = held.tally.of(need)
+        missing = max(0, need.count - done)
+        name = f"{need.device}.{need.kind}" + (f".{need.program}" if need.program else "")
+        changes.append(
+            Change(f"{name}.done", None, done, low=str(need.count), status="ok" if missing == 0 else "low")
+        )
+        if missing:
+            changes.append(Change(f"{name}.missing", None, missing))
+        if not_ok:
+            changes.append(Change(f"{name}.not_ok", None, not_ok, status="nok"))
+    return tuple(changes)

@@ -1,0 +1,23 @@
+"""What the YAML says of forwarding records to the audit store."""
+
+from pydantic import ByteSize, Field
+
+from linewitness.devices.options import Options
+
+
+class ForwardOptions(Options):
+    """How records are cut into batches and how fast they go."""
+
+    batch_size: ByteSize = Field(
+        default=ByteSize(256 * 1024), ge=70_000, le=16 * 1024**2, description="Most bytes of one message."
+    )
+    in_flight: int = Field(default=4, ge=1, le=64, description="Batches that may wait for a receipt.")
+    receipt_timeout_s: float = Field(
+        default=15.0,
+        ge=0.1,
+        le=3600,
+        description="Without a receipt for this long, send again from the last one.",
+    )
+    max_rate: ByteSize | None = Field(
+        default=None, ge=1024, description="Bytes per second on a thin network; no limit by default."
+    )
