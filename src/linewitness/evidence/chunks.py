@@ -1,0 +1,159 @@
+"""Verify records in chunks, on as many cores as there are, with the same result as one after the other.
+
+Each chunk is checked from a state that is only assumed, read off the end of the chunk before. A chunk's
+result counts when that assumption is what the chunk before really ended in; otherwise the chunk is checked
+again from there. So a wrong guess costs time and nothing else.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, Final
+
+from linewitness.errors import EvidenceError
+from linewitness.evidence import keys
+from linewitness.evidence.chain import CREATED, ROTATED, Broken, ChainVerifier, Head
+from linewitness.evidence.clock_rules import ClockHead, ClockRules, stamp_of
+from linewitness.evidence.merkle import leaf_hash
+from linewitness.evidence.verdict import Remark
+
+CHUNK: Final = 2048
+#: Starting processes takes longer than checking this many chunks.
+INLINE_CHUNKS: Final = 4
+_CHANGES_KEY: Final = (f'"kind":"{ROTATED}"'.encode(), f'"kind":"{CREATED}"'.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the next record is checked against."""
+
+    head: Head | None = None
+    clock: ClockHead | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What checking one chunk gave: `leaves` (32 bytes each) and `ids` (26 bytes each) of the good records.
+
+    `keys` lists each event key that took over in the chunk, with the first record that it signs.
+    """
+
+    start: State
+    end: State
+    count: int
+    record_0: str | None
+    leaves: bytes
+    ids: bytes
+    keys: tuple[tuple[int, str], ...]
+    remarks: tuple[Remark, ...]
+    broken: Broken | None
+
+
+def check_chunk(stream: str, start: State, records: list[bytes]) -> Checked:
+    """Check consecutive records from a state; stop at the first that is broken."""
+    verifier = ChainVerifier(stream=stream, head=start.head)
+    clock = ClockRules(start.clock)
+    leaves: list[bytes] = []
+    ids: list[str] = []
+    taken_over: list[tuple[int, str]] = []
+    record_0: str | None = None
+    broken: Broken | None = None
+    for data in records:
+        try:
+            accepted = verifier.accept(data)
+            clock.accept(accepted.sequence_no, accepted.members)
+        except Broken as error:
+            broken = error
+            break
+        leaves.append(leaf_hash(data))
+        ids.append(accepted.members["event_id"])
+        if accepted.sequence_no == 0:
+            record_0 = accepted.record_hash
+            taken_over.append((0, verifier.head.event_key))
+        elif accepted.members["kind"] == ROTATED:
+            taken_over.append((verifier.size, verifier.head.event_key))
+    return Checked(
+        start=start,
+        end=State(verifier.head if verifier.size else None, clock.head),
+        count=len(leaves),
+        record_0=record_0,
+        leaves=b"".join(leaves),
+        ids="".join(ids).encode(),
+        keys=tuple(taken_over),
+        remarks=tuple(clock.remarks),
+        broken=broken,
+    )
+
+
+def check_all(stream: str, records: Iterable[bytes], *, workers: int) -> Iterator[Checked]:
+    """Yield the checked chunks in order; the last one is the first that is broken.
+
+    With `workers` of 0 or 1 no processes are started. At most two chunks a worker are in memory.
+    """
+    source = iter(records)
+    state = State()
+    for number, chunk in enumerate(_chunks(source)):
+        checked = check_chunk(stream, state, chunk)
+        yield checked
+        if checked.broken:
+            return
+        state = checked.end
+        if workers > 1 and number + 1 >= INLINE_CHUNKS:
+            break
+    else:
+        return
+    yield from _in_parallel(stream, source, state, workers)
+
+
+def _in_parallel(stream: str, source: Iterator[bytes], state: State, workers: int) -> Iterator[Checked]:
+    pending: deque[tuple[list[bytes], Future[Checked]]] = deque()
+    chunks = _chunks(source)
+    assumed = state
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        while True:
+            for chunk in islice(chunks, 2 * workers - len(pending)):
+                pending.append((chunk, pool.submit(check_chunk, stream, assumed, chunk)))
+                assumed = _assume(assumed, chunk)
+            if not pending:
+                return
+            chunk, future = pending.popleft()
+            checked = future.result()
+            if checked.start != state:
+                checked = check_chunk(stream, state, chunk)
+            yield checked
+            if checked.broken:
+                return
+            state = checked.end
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _chunks(source: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk
+
+
+def _assume(start: State, chunk: list[bytes]) -> State:
+    """Return the state in which a good chunk ends, without checking it; any state for a bad one."""
+    if start.head is None:
+        return start
+    try:
+        event_key = start.head.event_key
+        for data in chunk:
+            if any(mark in data for mark in _CHANGES_KEY):
+                event_key = str(keys.read_rotation(json.loads(data)).new)
+        last: dict[str, Any] = json.loads(chunk[-1])
+        head = replace(
+            start.head,
+            size=start.head.size + len(chunk),
+            last_hash=last["integrity"]["record_hash"],
+            event_key=event_key,
+        )
+        return State(head, stamp_of(last))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, EvidenceError):
+        return start

@@ -1,0 +1,95 @@
+"""What a stream's own clock stamps must satisfy from record to record (docs/format.md, 12, step 8)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from linewitness.clock import SLEW_PER_NS
+from linewitness.evidence.chain import Broken
+from linewitness.evidence.verdict import Remark
+
+STEPPED: Final = "clock.stepped"
+STOPPED: Final = "gateway.stopped"
+#: The first records that a starting gateway writes; while it was not running it saw no clock.
+STARTING: Final = frozenset(("stream.created", "key.rotated", "gateway.started", "stream.continuity"))
+#: The gateway records steps of 50 ms; a verifier sees only some of the stamps, so it leaves a margin.
+STEP_US: Final = 1_000_000
+#: A heartbeat is due every minute in which nothing else happens.
+SILENCE_US: Final = 180_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US_PER_S: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClockHead:
+    """The clock stamp of the last record."""
+
+    kind: str
+    boot_id: str
+    boottime_us: int
+    step: int
+    ingested_us: int
+
+
+def stamp_of(record: dict[str, Any]) -> ClockHead:
+    """Return the stamp of a parsed record; ValueError if its time is no date of the calendar."""
+    clock = record["clock"]
+    elapsed = datetime.fromisoformat(record["ingested_at"]) - _EPOCH
+    ingested_us = (elapsed.days * 86400 + elapsed.seconds) * _US_PER_S + elapsed.microseconds
+    return ClockHead(record["kind"], clock["boot_id"], clock["boottime_us"], clock["step"], ingested_us)
+
+
+class ClockRules:
+    """Follow the stamps; raise `Broken` for what no honest gateway writes, collect remarks for the rest."""
+
+    def __init__(self, head: ClockHead | None = None) -> None:
+        """Begin before record 0, or after the record whose stamp is given."""
+        self.head = head
+        self.remarks: list[Remark] = []
+
+    def accept(self, index: int, record: dict[str, Any]) -> None:
+        """Check the stamp of the record at `index` against the one before."""
+        try:
+            now = stamp_of(record)
+        except ValueError:
+            raise Broken(index, f"{record['ingested_at']!r} is no date of the calendar") from None
+        last, self.head = self.head, now
+        if last is None:
+            return
+        if now.boot_id != last.boot_id:
+            self._rebooted(index, last, now)
+        else:
+            self._same_boot(index, last, now)
+
+    def _rebooted(self, index: int, last: ClockHead, now: ClockHead) -> None:
+        if now.kind not in STARTING:
+            self._remark(index, "the boot changes without gateway.started")
+        if now.ingested_us < last.ingested_us:
+            behind = (last.ingested_us - now.ingested_us) / _US_PER_S
+            self._remark(index, f"after a reboot the clock is {behind:.3f} s behind the record before")
+
+    def _same_boot(self, index: int, last: ClockHead, now: ClockHead) -> None:
+        elapsed = now.boottime_us - last.boottime_us
+        if elapsed < 0:
+            raise Broken(index, f"boottime_us falls by {-elapsed} within one boot")
+        moved = now.ingested_us - last.ingested_us - elapsed
+        jumped = abs(moved) > STEP_US + SLEW_PER_NS * elapsed
+        if now.kind == STEPPED:
+            self._remark(index, f"the clock was set by {moved / _US_PER_S:+.3f} s, on record")
+        elif now.kind in STARTING:
+            if jumped:
+                self._remark(
+                    index, f"the clock moved by {moved / _US_PER_S:+.3f} s while nothing was recorded"
+                )
+        elif now.step != last.step:
+            raise Broken(
+                index, f"the count of clock steps goes from {last.step} to {now.step} without {STEPPED}"
+            )
+        elif jumped:
+            raise Broken(index, f"the clock moved by {moved / _US_PER_S:+.3f} s without {STEPPED}")
+        if elapsed > SILENCE_US and now.kind not in STARTING:
+            self._remark(index, f"nothing was recorded for {elapsed // _US_PER_S} s, not even a heartbeat")
+
+    def _remark(self, index: int, text: str) -> None:
+        self.remarks.append(Remark(index, text))

@@ -1,0 +1,70 @@
+"""What a verification says: never a bare tick."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Status = Literal["COMPLETE", "INTACT", "BROKEN"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """An outside party's word about the stream: it held these many records, with this root, at that time.
+
+    `time_s` is Unix time in seconds, as the party itself signed it.
+    """
+
+    party: str
+    role: str
+    name: str
+    size: int
+    root: str
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What does not break the chain and yet should be known; `index` is the record, if any."""
+
+    index: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The outcome for one stream.
+
+    `size` records were checked and are unaltered (all of them, unless BROKEN); `attested` of these are
+    covered by the policy's quorum.
+    """
+
+    status: Status
+    origin: str
+    size: int
+    root: str | None
+    head_hash: str | None
+    record_0: str
+    policy: str | None = None
+    attested: int = 0
+    attestations: tuple[Attestation, ...] = ()
+    broken_at: int | None = None
+    reason: str | None = None
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The verdict as one sentence."""
+        if self.status == "BROKEN":
+            return f"BROKEN at record {self.broken_at}: {self.reason}"
+        complete = f"COMPLETE to {self.attested}, attested by {_names(self.attestations)}"
+        if self.status == "COMPLETE":
+            return complete
+        pending = f"INTACT, last {self.size - self.attested} records not yet attested"
+        return f"{pending}; {complete}" if self.attested else pending
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON values, with its sentence under `text`."""
+        return {**asdict(self), "text": self.text}
+
+
+def _names(attestations: tuple[Attestation, ...]) -> str:
+    return ", ".join(f"{one.party} ({one.role} {one.name})" for one in attestations)
