@@ -1,0 +1,103 @@
+"""Run a torque controller simulator as a process of its own."""
+
+import asyncio
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from linewitness_simulators.torque.control import set_faults
+from linewitness_simulators.torque.device import Station, Tool
+from linewitness_simulators.torque.options import History, TorqueOptions
+from linewitness_simulators.torque.server import serve
+
+
+def command(  # noqa: PLR0917  (typer reads the options from the signature)
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 4545,
+    cycle_s: Annotated[
+        float | None, typer.Option("--cycle", help="Tighten by itself, once in so many seconds.")
+    ] = None,
+    per_unit: Annotated[int, typer.Option(help="Good tightenings that each simulated unit gets.")] = 4,
+    nok_share: Annotated[float, typer.Option(help="Share of results that are not ok, 0 to 1.")] = 0.0,
+    state: Annotated[
+        Path | None, typer.Option(help="File that keeps the memory over a crash; made if it does not exist.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same results.")] = 1,
+    station: Annotated[int, typer.Option(help="Number of the virtual station.")] = 1,
+    name: Annotated[str, typer.Option(help="Name of the controller.")] = "ST-07",
+    serial: Annotated[str, typer.Option(help="Serial number of the controller.")] = "SIM0000001",
+    tool: Annotated[str, typer.Option(help="Serial number of the tool.")] = "A1234567",
+    first_id: Annotated[int, typer.Option(help="Id of the first result of an empty memory.")] = 1,
+    zone: Annotated[str, typer.Option(help="Time zone of the controller's clock.")] = "UTC",
+    max_revision: Annotated[int | None, typer.Option(help="Highest revision of every message.")] = None,
+    history: Annotated[History, typer.Option(help="How 0064 finds old results.")] = "exact",
+    spindles: Annotated[int, typer.Option(help="Spindles that tighten together.")] = 1,
+    ack_timeout_s: Annotated[
+        float, typer.Option("--ack-timeout", help="Seconds until a push is sent again.")
+    ] = 10.0,
+    keep_alive_s: Annotated[
+        float, typer.Option("--keep-alive", help="Seconds of silence; 0: no limit.")
+    ] = 15.0,
+    control_port: Annotated[
+        int | None,
+        typer.Option(help='Loopback port that takes one JSON object a line, such as {"do": "tighten"}.'),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="Misbehave: NAME, or NAME=VALUE with a JSON value; may be repeated."),
+    ] = None,
+) -> None:
+    """Simulate a torque controller that speaks Open Protocol, until interrupted."""
+    options = TorqueOptions(
+        host=host,
+        port=port,
+        cycle_s=cycle_s,
+        per_unit=per_unit,
+        nok_share=nok_share,
+        state=state,
+        seed=seed,
+        station=replace(
+            Station(), name=name, serial=serial, station_id=station, station_name=f"Virtual station {station}"
+        ),
+        tool=Tool(serial=tool),
+        first_id=first_id,
+        zone=zone,
+        max_revision=max_revision,
+        history=history,
+        spindles=spindles,
+        ack_timeout_s=ack_timeout_s,
+        keep_alive_s=keep_alive_s,
+        control_port=control_port,
+    )
+    asyncio.run(_run(options, parse_faults(fault or [])))
+
+
+def parse_faults(switches: list[str]) -> dict[str, object]:
+    """Return the switches by name: NAME means true, NAME=VALUE takes JSON, or else text."""
+    values: dict[str, object] = {}
+    for switch in switches:
+        name, equals, text = switch.partition("=")
+        try:
+            values[name] = json.loads(text) if equals else True
+        except ValueError:
+            values[name] = text
+    return values
+
+
+async def _run(options: TorqueOptions, faults: dict[str, object]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with serve(options) as simulator:
+        try:
+            set_faults(simulator.faults, faults)
+        except KeyError as error:
+            raise typer.BadParameter(str(error.args[0]), param_hint="--fault") from error
+        control = f" control=127.0.0.1:{simulator.control_port}" if simulator.control_port else ""
+        typer.echo(f"ready {simulator.url}{control}")
+        await stop.wait()

@@ -1,0 +1,124 @@
+"""Keep what the controller made in an append-only file, so that a crash of the simulator loses nothing."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+from linewitness_simulators.torque.device import ParameterSet, Result, State
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """A client confirmed a result."""
+
+    result_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The controller's memory lost every result below `below`, or all of them (None)."""
+
+    below: int | None
+
+
+Entry = State | Result | Acked | Forgotten
+
+
+def _encode(entries: tuple[Entry, ...]) -> bytes:
+    """Return one line: what belongs together is there as a whole or not at all."""
+    document = [{type(entry).__name__: asdict(entry)} for entry in entries]
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def _decode(document: dict[str, dict[str, Any]]) -> Entry:
+    """Return one entry of a line; ValueError, TypeError or KeyError where it is none."""
+    ((name, values),) = document.items()
+    match name:
+        case "State":
+            return State(**{**values, "identifiers": tuple(values["identifiers"])})
+        case "Result":
+            pset = ParameterSet(**values["pset"])
+            return Result(**{**values, "identifiers": tuple(values["identifiers"]), "pset": pset})
+        case "Acked":
+            return Acked(**values)
+        case "Forgotten":
+            return Forgotten(**values)
+        case _:
+            raise ValueError(f"an entry of unknown kind: {name}")
+
+
+class Memory:
+    """The controller's results and state; with a path they outlive the process.
+
+    `made` is everything that was ever made, `stored` what the controller can still be asked for.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Read back what the file holds; a line that a crash cut short was never promised to anybody."""
+        self.made: list[Result] = []
+        self.stored: dict[int, Result] = {}
+        self.acked: list[int] = []
+        self.state: State | None = None
+        self._file: IO[bytes] | None = None
+        if path is not None:
+            self._file = path.open("a+b")
+            for entry in self._read(self._file):
+                self._apply(entry)
+
+    @staticmethod
+    def _read(file: IO[bytes]) -> Iterator[Entry]:
+        file.seek(0)
+        whole = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            yield from map(_decode, json.loads(line))
+            whole += len(line)
+        file.truncate(whole)
+
+    def _apply(self, entry: Entry) -> None:
+        match entry:
+            case State():
+                self.state = entry
+            case Result():
+                self.made.append(entry)
+                self.stored[entry.id] = entry
+            case Acked():
+                self.acked.append(entry.result_id)
+            case Forgotten():
+                below = entry.below
+                self.stored = {} if below is None else {n: r for n, r in self.stored.items() if n >= below}
+
+    def append(self, *entries: Entry) -> None:
+        """Add entries; on return they are on the disk. A crash leaves all of them or none."""
+        if self._file is not None:
+            self._file.write(_encode(entries))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        for entry in entries:
+            self._apply(entry)
+
+    def newest(self) -> Result | None:
+        """Return the newest stored result."""
+        return self.stored[max(self.stored)] if self.stored else None
+
+    def at_or_before(self, number: int) -> Result | None:
+        """Return the stored result with the highest id up to `number`."""
+        return (
+            self.stored[best] if (best := max((n for n in self.stored if n <= number), default=0)) else None
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,226 @@
+"""Run a simulated torque controller on a real socket, and let a test or a demo operate it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from linewitness.clock import Clock, SystemClock, from_datetime
+from linewitness_simulators.torque.control import serve_control
+from linewitness_simulators.torque.controller import Controller
+from linewitness_simulators.torque.device import Inputs, Result, ResultType, ToolDisabledError
+from linewitness_simulators.torque.dispatch import Dispatcher
+from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions
+from linewitness_simulators.torque.session import Session
+
+
+class TorqueSimulator:
+    """A running controller: operate it, look into it, disturb it.
+
+    `faults` may be changed at any time. `ledger` is what clients were told and what they confirmed.
+    """
+
+    def __init__(self, options: TorqueOptions, *, clock: Clock, group: asyncio.TaskGroup) -> None:
+        """Load the memory; `plug_in` opens the port."""
+        self.options = options
+        self.faults = Faults()
+        self.ledger = Ledger()
+        self.port = options.port
+        self.control_port: int | None = None
+        self._clock = clock
+        self._group = group
+        self._controller = self._load()
+        self._dispatch = Dispatcher()
+        self._server: asyncio.Server | None = None
+        self._sessions: dict[int, tuple[asyncio.Task[None], asyncio.StreamWriter]] = {}
+        self._count = 0
+        self._powered = True
+
+    def _load(self) -> Controller:
+        return Controller(self.options, clock=self._clock, faults=self.faults, ledger=self.ledger)
+
+    @property
+    def url(self) -> str:
+        """Where clients find the controller."""
+        return f"tcp://{self.options.host}:{self.port}"
+
+    @property
+    def controller(self) -> Controller:
+        """The device behind the socket, for what the methods here do not offer."""
+        return self._controller
+
+    # Operating it.
+
+    def tighten(
+        self,
+        vin: str | None = None,
+        *,
+        ok: bool = True,
+        torque: int | None = None,
+        angle: int | None = None,
+        rundown_angle: int | None = None,
+        result_type: int = ResultType.TIGHTENING,
+        at: datetime | None = None,
+    ) -> int:
+        """Make a result, store it durably, push it to the subscribers, and return its id.
+
+        Torque in hundredths of a newton metre, angles in degrees; None is drawn from the seed. `at` is
+        the true time of the tightening. Raises ToolDisabledError while the tool is locked.
+        """
+        if not self._powered:
+            raise ToolDisabledError("the controller has no power")
+        inputs = Inputs(ok, vin, torque, angle, rundown_angle, result_type)
+        return self._controller.tighten(inputs, at_ns=None if at is None else from_datetime(at)).id
+
+    def set_vin(self, vin: str) -> None:
+        """Let a unit arrive."""
+        self._controller.identify(vin)
+
+    def set_clock(self, moment: datetime) -> None:
+        """Let the controller believe that it is this moment; its zone decides what it shows."""
+        true_s = self._clock.stamp().realtime_ns / 1e9
+        self._controller.shift_clock(
+            from_datetime(moment) / 1e9 - true_s - self._controller.state.device_offset_s
+        )
+
+    def jump_clock(self, seconds: float) -> None:
+        """Let the controller's clock jump."""
+        self._controller.shift_clock(seconds)
+
+    def purge(self, below: int | None = None) -> None:
+        """Lose stored results below an id, or all; ids go on."""
+        self._controller.forget(below)
+
+    def reset(self, next_id: int = 1) -> None:
+        """Lose all stored results and count from anew."""
+        self._controller.forget()
+        self._controller.count_from(next_id)
+
+    def skip_ids(self, count: int) -> None:
+        """Let ids pass that no result has."""
+        self._controller.count_from(self._controller.state.next_id + count)
+
+    def alarm(self, code: str = "E404", text: str = "Transducer overload", count: int = 1) -> None:
+        """Raise alarms: many make a storm."""
+        for _ in range(count):
+            self._controller.raise_alarm(code, text)
+
+    def acknowledge_alarm(self) -> bool:
+        """Let somebody acknowledge the oldest alarm at the controller."""
+        return self._controller.acknowledge_alarm()
+
+    # Looking into it.
+
+    def results(self) -> list[Result]:
+        """Return every result that this station ever made, in order, whether or not it is still stored."""
+        own = self.options.station.station_id
+        return [made for made in self._controller.memory.made if made.station_id == own]
+
+    def stored(self) -> list[int]:
+        """Return the ids that 0064 can still find, this station's and others'."""
+        return sorted(self._controller.memory.stored)
+
+    @property
+    def acked(self) -> list[int]:
+        """Ids of the results that were confirmed, in the order of their first confirmation by each client."""
+        return list(self._controller.memory.acked)
+
+    @property
+    def clients(self) -> int:
+        """How many clients are let in."""
+        return len(self._dispatch.inside)
+
+    def subscribed(self, mid: int = 60) -> int:
+        """Return how many clients hold a subscription."""
+        return self._controller.subscribed(mid)
+
+    # Disturbing it.
+
+    def drop(self) -> None:
+        """Break all connections with a reset."""
+        for _, writer in self._sessions.values():
+            writer.transport.abort()
+
+    async def restart(self, down_s: float = 0.0) -> None:
+        """Lose power: connections break, nothing is made for a while, and only the memory comes back."""
+        await self.stop()
+        await asyncio.sleep(down_s)
+        if self.options.state is not None:
+            self._controller = self._load()
+        self._controller.alarms.clear()
+        self._dispatch = Dispatcher()
+        self._powered = True
+        await self.plug_in()
+
+    async def plug_in(self) -> None:
+        """Open the port."""
+        self._server = await asyncio.start_server(self._connected, self.options.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def unplug(self) -> None:
+        """Take the network away: the port is closed, connections break, and the controller goes on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        sessions = list(self._sessions.values())
+        for task, writer in sessions:
+            writer.transport.abort()
+            task.cancel()
+        if sessions:
+            await asyncio.wait([task for task, _ in sessions])
+
+    async def stop(self) -> None:
+        """Take network and power away."""
+        self._powered = False
+        await self.unplug()
+        self._controller.memory.close()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._count += 1
+        session = Session(number=self._count, controller=self._controller, dispatch=self._dispatch)
+        task = self._group.create_task(self._serve(session, reader, writer), name=f"torque:{session.number}")
+        self._sessions[session.number] = (task, writer)
+
+    async def _serve(
+        self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        dispatch = self._dispatch
+        try:
+            await session.run(reader, writer)
+        finally:
+            dispatch.left(session)
+            del self._sessions[session.number]
+
+    async def run_by_itself(self) -> None:
+        """Tighten once in each cycle, where a cycle time is set."""
+        cycle_s = self.options.cycle_s
+        while cycle_s is not None:
+            await asyncio.sleep(cycle_s)
+            if self._powered:
+                with contextlib.suppress(ToolDisabledError):
+                    self._controller.tighten_next()
+
+
+@asynccontextmanager
+async def serve(
+    options: TorqueOptions | None = None, *, clock: Clock | None = None
+) -> AsyncIterator[TorqueSimulator]:
+    """Run a controller until the block ends; what the block raises comes out as it is."""
+    chosen = options or TorqueOptions()
+    try:
+        async with asyncio.TaskGroup() as group:
+            simulator = TorqueSimulator(chosen, clock=clock or SystemClock(), group=group)
+            await simulator.plug_in()
+            cycle = group.create_task(simulator.run_by_itself(), name="torque:cycle")
+            try:
+                async with serve_control(simulator, chosen) as control_port:
+                    simulator.control_port = control_port
+                    yield simulator
+            finally:
+                cycle.cancel()
+                await simulator.stop()
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) == 1:
+            raise errors.exceptions[0] from None
+        raise

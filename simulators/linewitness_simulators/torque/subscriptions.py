@@ -1,0 +1,41 @@
+"""Begin and end subscriptions; the answer goes out before the first event."""
+
+from typing import Final
+
+from linewitness_simulators.torque.controller import Change, Event
+from linewitness_simulators.torque.session import Refusal, Session
+from linewitness_simulators.torque.topics import TOPICS, maker, own_results
+
+NOT_SYNC_MASTER: Final = 30
+RESULTS: Final = 60
+MULTI_SPINDLE: Final = 100
+
+
+async def subscribe(
+    session: Session, mid: int, revision: int, *, wait: bool, answered: int | None = None
+) -> None:
+    """Subscribe to the topic that `mid` begins; `answered` is the MID in 0005 where it is another."""
+    topic, controller = TOPICS[mid], session.controller
+    if mid in session.subscriptions:
+        raise Refusal(topic.exists)
+    if mid == MULTI_SPINDLE and controller.setup.spindles < 2:
+        raise Refusal(NOT_SYNC_MASTER)
+    make = maker(controller, topic, revision, wait=wait)
+    await session.accept(answered or mid)
+    session.subscriptions[mid] = make
+    if topic.immediate:
+        session.push(*make(Event(topic.immediate)))
+    if Change.ALARM_STATUS in topic.sends and controller.alarms:
+        session.push(*make(Event(Change.ALARM_STATUS)))
+    if mid == RESULTS and controller.options.redeliver:
+        confirmed = set(controller.memory.acked)
+        for made in own_results(controller):
+            if made.id not in confirmed:
+                session.push(*make(Event(Change.RESULT, result=made)))
+
+
+async def unsubscribe(session: Session, mid: int, answered: int) -> None:
+    """End the topic that `mid` began."""
+    if session.subscriptions.pop(mid, None) is None:
+        raise Refusal(TOPICS[mid].missing)
+    await session.accept(answered)
