@@ -142,6 +142,7 @@ def _station_settings(root: Node, name: str) -> Iterator[Loc]:
 
 
 def _uplink_without_store(root: Node) -> Iterator[Problem]:
-    if root.child("uplink") is not None and root.child("store") is None:
+    uplink = root.child("uplink")
+    if uplink is not None and uplink.value is not None and root.child("store") is None:
         hint = "add 'store:' with the 'vkey:' that `linewitness store` prints"
         yield Problem(root.keys["uplink"], "store", "is missing: receipts cannot be checked without it", hint)

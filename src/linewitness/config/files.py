@@ -28,7 +28,7 @@ def _paths(value: Any, path: str) -> Iterator[tuple[str, Path]]:
                 yield from _paths(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            name = getattr(item, "id", None)
-            yield from _paths(item, f"{path}.{name}" if name else f"{path}[{index}]")
+            own = getattr(item, "id", None)
+            yield from _paths(item, f"{path}.{own}" if own else f"{path}[{index}]")
     elif isinstance(value, Path):
         yield path, value

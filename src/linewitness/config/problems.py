@@ -39,7 +39,9 @@ class Problem:
 
     def __str__(self) -> str:
         setting = f"{self.path}: " if self.path else ""
-        return f"{self.place}: {setting}{self.what}" + (f" ({self.hint})" if self.hint else "")
+        text = f"{self.place}: {setting}{self.what}" + (f" ({self.hint})" if self.hint else "")
+        # A key may hold line ends or a terminal's control sequences: it must not act on who reads this.
+        return "".join(character if character.isprintable() else "�" for character in text)
 
 
 class ConfigurationErrors(ConfigurationError):

@@ -28,8 +28,11 @@ MAX_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 32
 #: Values after every alias was followed; a YAML "bomb" is refused here, long before memory is used.
 MAX_VALUES: Final = 200_000
+#: A file that is wrong so often is no configuration; the rest would only scroll the first ones away.
+MAX_PROBLEMS: Final = 100
 
 _VALUES: Final = (ScalarEvent, CollectionStartEvent)
+_MAX_PATH: Final = 60
 _NUMBER_DIGITS: Final = 100
 _MAX_EXPONENT: Final = 300
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -236,7 +239,10 @@ class _Reader:
         self._note(place, "", f"this is not YAML: {error.problem or error.context}{since}", hint)
 
     def _note(self, place: Place, path: str, what: str, hint: str) -> None:
-        self.problems.append(Problem(place, path, what, hint))
+        short = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH]}…"
+        self.problems.append(Problem(place, short, what, hint))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _Stop
 
     def _stop(self, event: Event, path: str, what: str, hint: str) -> NoReturn:
         self._note(_place(event), path, what, hint)

@@ -19,6 +19,7 @@ _IN_THE_OPEN_HINT: Final = (
 )
 
 _IDENTIFIER_HINT: Final = "lower-case letters, digits, '.', '_' and '-', at most 63 characters"
+_ALL_SETTINGS: Final = "`linewitness schema --tables` lists the settings"
 _MAX_HINT: Final = 110
 
 #: What is said of a value of the wrong kind; {value} is the value, other names come from pydantic's context.
@@ -52,7 +53,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "dict_type": "{value} stands where a group of settings belongs",
     "tuple_type": "{value} stands where a list belongs",
     "list_type": "{value} stands where a list belongs",
-    "too_short": "this list has fewer than {min_length} entries",
+    "too_short": "at least {min_length} must be listed here",
     "too_long": "this list has more than {max_length} entries",
     "union_tag_invalid": "{tag} is not one of {expected_tags}",
 }
@@ -92,7 +93,12 @@ def _missing(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
 def _unknown(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
     name = str(details["loc"][-1])
     known = [key for key in setting.known if key != "driver"]
-    return Problem(found.place, found.path, f"there is no setting {name!r} here", did_you_mean(name, known))
+    return Problem(
+        found.place,
+        found.path,
+        f"there is no setting {name!r} here",
+        did_you_mean(name, known) or _ALL_SETTINGS,
+    )
 
 
 def _wrong_tag(details: ErrorDetails, found: Found, _: Setting) -> Problem:
@@ -143,18 +149,16 @@ def _wrong_value(details: ErrorDetails, found: Found, setting: Setting) -> Probl
     else:
         words = {**details.get("ctx", {}), "value": "what stands here" if hidden else shown(value)}
         what = sentence.format(**words)
+        if kind == "literal_error" and " or " not in words["expected"]:
+            what = what.replace(" one of", "", 1)
     return Problem(found.node.place, found.path, what, _hint(details, setting, hidden=hidden))
 
 
 def _hint(details: ErrorDetails, setting: Setting, *, hidden: bool) -> str:
     kind, value = details["type"], details["input"]
     special: dict[str, Callable[[], str]] = {
-        "string_type": lambda: (
-            ""
-            if hidden or isinstance(value, list | dict | None.__class__)
-            else f'in quotes: "{shown(value)}"'
-        ),
-        "literal_error": lambda: _near(str(value), re.findall(r"'([^']*)'", details["ctx"]["expected"])),
+        "string_type": lambda: "" if hidden else _quoted(value),
+        "literal_error": lambda: _literal(value, re.findall(r"'([^']*)'", details["ctx"]["expected"])),
         "string_pattern_mismatch": lambda: _pattern(details["ctx"]["pattern"], setting),
     }
     hint = special[kind]() if kind in special else _HINTS.get(kind, "")
@@ -163,6 +167,14 @@ def _hint(details: ErrorDetails, setting: Setting, *, hidden: bool) -> str:
 
 def _pattern(pattern: str, setting: Setting) -> str:
     return _IDENTIFIER_HINT if pattern == r"^[a-z0-9][a-z0-9_.-]{0,62}$" else _description(setting) or pattern
+
+
+def _quoted(value: object) -> str:
+    return "" if value is None or isinstance(value, list | dict) else f'in quotes: "{shown(value)}"'
+
+
+def _literal(value: object, words: list[str]) -> str:
+    return f'in quotes: "{value}"' if str(value) in words else _near(str(value), words)
 
 
 def _near(word: str, words: Iterable[str]) -> str:
