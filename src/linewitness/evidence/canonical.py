@@ -41,19 +41,29 @@ def encode(value: Json) -> bytes:
 
 def decode(data: bytes) -> Json:
     """Return the value of canonical bytes; NotCanonical names the first rule that they break."""
+    value = load(data)
+    check_profile(value)
+    require_form(value, data)
+    return value
+
+
+def load(data: bytes) -> Json:
+    """Return the value of JSON bytes without floats. The caller checks the profile, then `require_form`."""
     if len(data) > MAX_BYTES:
         raise NotCanonical(f"{len(data)} bytes are more than the {MAX_BYTES} allowed")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotCanonical(f"not UTF-8 at byte {error.start}") from None
-    value = _loads(text, _decoder)
-    check_profile(value)
+    return _loads(text, _decoder)
+
+
+def require_form(value: Json, data: bytes) -> None:
+    """Raise NotCanonical unless `data` is the canonical form of the value that `load` made of it."""
     if encode(value) != data:
         # A key that was there twice is gone from the value, so it always ends here.
-        _loads(text, _naming_decoder)
+        _loads(data.decode(), _naming_decoder)
         raise NotCanonical("not in canonical form (order of keys, blanks or escapes)")
-    return value
 
 
 def check_profile(value: object, depth: int = 1) -> None:

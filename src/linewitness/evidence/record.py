@@ -24,11 +24,14 @@ ActorType = Literal["user", "service", "device", "system"]
 
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _SIGNATURE_BYTES: Final = 64
+_TEXT_OR_FLAG: Final = frozenset((str, bool))
 _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _TIME: Final = re.compile(
     r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 )
+#: So many different sets of members are remembered for each object of a record.
+_SHAPES: Final = 64
 _NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -158,10 +161,11 @@ def signature_bytes(text: str) -> bytes:
 
 def parse(data: bytes) -> dict[str, Any]:
     """Return a record's members; NotCanonical or MalformedRecord names what is wrong with the bytes."""
-    value = canonical.decode(data)
+    value = canonical.load(data)
     if not isinstance(value, dict):
         raise MalformedRecord("not a JSON object")
     record: dict[str, Any] = value
+    # The members below leave no room for anything that the profile forbids, so it is not checked again.
     _check_members("record", record, _RECORD)
     if record["kind"] not in KINDS:
         raise MalformedRecord(f"the kind {record['kind']!r} is not in the list of the format")
@@ -175,6 +179,7 @@ def parse(data: bytes) -> dict[str, Any]:
     _check_members("clock", record["clock"], _CLOCK)
     _check_members("integrity", record["integrity"], _INTEGRITY)
     signature_bytes(record["integrity"]["signature"])
+    canonical.require_form(value, data)
     return record
 
 
@@ -183,15 +188,15 @@ def _text(value: object) -> bool:
 
 
 def _count(value: object) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= canonical.MAX_INTEGER
 
 
 def _whole(value: object) -> bool:
-    return type(value) is int
+    return type(value) is int and -canonical.MAX_INTEGER <= value <= canonical.MAX_INTEGER
 
 
 def _scalar(value: object) -> bool:
-    return value is None or type(value) in (str, int, bool)
+    return value is None or type(value) in _TEXT_OR_FLAG or _whole(value)
 
 
 def _object(value: object) -> bool:
@@ -211,13 +216,36 @@ def _like(pattern: re.Pattern[str]) -> Callable[[object], bool]:
 
 
 class _Members(NamedTuple):
+    """What an object may hold. `known` remembers the checks for sets of names that were found good."""
+
     required: dict[str, Callable[[object], bool]]
     optional: dict[str, Callable[[object], bool]]
+    known: dict[tuple[str, ...], tuple[Callable[[object], bool], ...]]
+
+    def check_of(self, name: str) -> Callable[[object], bool]:
+        return self.required.get(name) or self.optional[name]
+
+
+def _members(
+    required: dict[str, Callable[[object], bool]], optional: dict[str, Callable[[object], bool]]
+) -> _Members:
+    return _Members(required, optional, {})
 
 
 def _check_members(where: str, value: object, members: _Members) -> None:
     if not isinstance(value, dict):
         raise MalformedRecord(f"{where} is not an object")
+    checks = members.known.get(tuple(value))
+    if checks is not None and all(
+        fits(content) for fits, content in zip(checks, value.values(), strict=True)
+    ):
+        return
+    _check_each(where, value, members)
+    if len(members.known) < _SHAPES:
+        members.known[tuple(value)] = tuple(members.check_of(name) for name in value)
+
+
+def _check_each(where: str, value: dict[str, Any], members: _Members) -> None:
     for name, content in value.items():
         fits = members.required.get(name) or members.optional.get(name)
         if fits is None:
@@ -229,7 +257,7 @@ def _check_members(where: str, value: object, members: _Members) -> None:
         raise MalformedRecord(f"{where} lacks {', '.join(sorted(missing))}")
 
 
-_RECORD: Final = _Members(
+_RECORD: Final = _members(
     {
         "event_id": _like(_ULID),
         "tenant_id": _text,
@@ -248,17 +276,17 @@ _RECORD: Final = _Members(
     },
     {},
 )
-_ACTOR: Final = _Members(
+_ACTOR: Final = _members(
     {"type": _one_of("user", "service", "device", "system"), "id": _text},
     {"display_name": _text, "auth_method": _text, "source_ip": _text},
 )
-_RESOURCE: Final = _Members({"type": _text, "id": _text}, {"parent": _object})
-_PARENT: Final = _Members({"type": _text, "id": _text}, {})
-_CHANGE: Final = _Members(
+_RESOURCE: Final = _members({"type": _text, "id": _text}, {"parent": _object})
+_PARENT: Final = _members({"type": _text, "id": _text}, {})
+_CHANGE: Final = _members(
     {"field": _text, "before": _scalar, "after": _scalar},
     {"unit": _text, "low": _text, "high": _text, "status": _one_of("ok", "low", "high", "nok")},
 )
-_CONTEXT: Final = _Members(
+_CONTEXT: Final = _members(
     {},
     {
         "plant_id": _text,
@@ -271,7 +299,7 @@ _CONTEXT: Final = _Members(
         "raw_sha256": _text,
     },
 )
-_CLOCK: Final = _Members(
+_CLOCK: Final = _members(
     {
         "sync": _one_of("locked", "holdover", "unsynced"),
         "step": _count,
@@ -281,7 +309,7 @@ _CLOCK: Final = _Members(
     },
     {"bound_us": _count, "occurred_unc_ms": _count, "device_time": _text, "device_offset_ms": _whole},
 )
-_INTEGRITY: Final = _Members(
+_INTEGRITY: Final = _members(
     {
         "v": lambda value: type(value) is int and value == VERSION,
         "stream": _text,
