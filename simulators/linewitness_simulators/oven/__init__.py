@@ -1,0 +1,1 @@
+"""A curing oven with four zones that speaks Modbus."""

@@ -1,0 +1,111 @@
+"""Poll one Modbus device on a steady grid, block by block."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Final
+
+from ulid import ULID
+
+from linewitness.clock import Clock, Stamp
+from linewitness.devices.base import Memory, Observation
+from linewitness.devices.modbus.blocks import Origin
+from linewitness.devices.modbus.bus import Buses, awaken, unavailable
+from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.plan import Block, limits_of, plan
+from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.rounds import Rounds
+from linewitness.devices.polling import PollGrid
+
+#: Devices that name the same place find each other here, so that they share its connection.
+_SHARED: Final = Buses()
+
+
+class ModbusDriver:
+    """How to reach one Modbus device."""
+
+    def __init__(self, options: ModbusOptions, *, clock: Clock, buses: Buses = _SHARED) -> None:
+        """Plan the reads; nothing is opened yet."""
+        self._options = options
+        self._clock = clock
+        self._buses = buses
+        self._blocks = plan(options.points, limits_of(options))
+        self._last_read: Stamp | None = None
+
+    @property
+    def device(self) -> str:
+        """The device's id in the YAML."""
+        return self._options.id
+
+    @asynccontextmanager
+    async def connect(self, memory: Memory) -> AsyncIterator["ModbusSession"]:
+        """Open a session: the connection stands and the device itself has answered.
+
+        Raises DeviceUnavailable, or DeviceRefused where its certificate is not trusted.
+        """
+        del memory  # polled values need none: the stations know the last ones
+        async with self._buses.use(self._options) as bus:
+            reader = Reader(bus, self._options)
+            if self._blocks:
+                await awaken(bus, reader.probe_request(self._blocks[0]), self._options)
+            session = ModbusSession(
+                self._options,
+                reader=reader,
+                blocks=self._blocks,
+                clock=self._clock,
+                last_read=self._last_read,
+            )
+            try:
+                yield session
+            finally:
+                self._last_read = session.last_read
+
+
+class ModbusSession:
+    """One connection to a device, polling."""
+
+    def __init__(
+        self,
+        options: ModbusOptions,
+        *,
+        reader: Reader,
+        blocks: tuple[Block, ...],
+        clock: Clock,
+        last_read: Stamp | None,
+    ) -> None:
+        """Start with the planned blocks; `last_read` is when the session before this one last read them."""
+        self._session_id = str(ULID())
+        self._options = options
+        self._clock = clock
+        self._grid = PollGrid(period_s=options.period_ms / 1000)
+        self.last_read = last_read
+        origin = Origin(device=options.id, session_id=self._session_id, order=options.order)
+        self._rounds = Rounds(blocks, origin=origin, reader=reader, clock=clock, last_read=last_read)
+
+    @property
+    def session_id(self) -> str:
+        """Name this connection."""
+        return self._session_id
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Where the device is; Modbus itself says no more."""
+        return MappingProxyType({"place": self._options.place, "unit": str(self._options.device_id)})
+
+    @property
+    def missed_ticks(self) -> int:
+        """How many polls were skipped because the round before took too long."""
+        return self._grid.missed
+
+    async def observations(self) -> AsyncIterator[Observation]:
+        """Yield what is new, tick by tick, until DeviceUnavailable is raised."""
+        while True:
+            await self._grid.tick()
+            begun = self._clock.stamp()
+            try:
+                async for observation in self._rounds.read():
+                    yield observation
+            except (NoAnswer, LinkBroken, ModbusError) as error:
+                raise unavailable(self._options, error) from None
+            self.last_read = begun

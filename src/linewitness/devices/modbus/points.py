@@ -1,0 +1,170 @@
+"""What the YAML says of one Modbus value: where it is found and how its registers are to be read."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from linewitness.devices.modbus.protocol import ADDRESSES, Table, is_bits
+from linewitness.devices.options import Options, PointOptions
+
+ValueType = Literal[
+    "bool",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float32",
+    "float64",
+    "bcd16",
+    "bcd32",
+    "bits",
+    "string",
+]
+Order = Literal["big", "little", "big-byte-swap", "little-byte-swap"]
+
+#: Registers of each type; a string's follow from its length.
+WIDTH: Final[Mapping[ValueType, int]] = MappingProxyType(
+    {
+        "bool": 1,
+        "int16": 1,
+        "uint16": 1,
+        "int32": 2,
+        "uint32": 2,
+        "int64": 4,
+        "uint64": 4,
+        "float32": 2,
+        "float64": 4,
+        "bcd16": 1,
+        "bcd32": 2,
+        "bits": 1,
+    }
+)
+INTEGERS: Final = frozenset({"int16", "uint16", "int32", "uint32", "int64", "uint64"})
+NUMBERS: Final = INTEGERS | {"float32", "float64", "bcd16", "bcd32"}
+
+_ORDER_LETTERS: Final = {
+    "ABCD": "big",
+    "DCBA": "little",
+    "BADC": "big-byte-swap",
+    "CDAB": "little-byte-swap",
+}
+
+
+def _order_by_letters(value: object) -> object:
+    return _ORDER_LETTERS.get(value.upper(), value) if isinstance(value, str) else value
+
+
+OrderField = Annotated[Order, BeforeValidator(_order_by_letters)]
+
+
+class Place(Options):
+    """Where a value is found, and how its registers make it."""
+
+    table: Table = Field(
+        default="holding", description="holding, input, coil or discrete: which table of the device."
+    )
+    address: int = Field(
+        ge=0,
+        lt=ADDRESSES,
+        description="Address as it goes over the wire, from 0. A manual that says 40001 means table holding, "
+        "address 0; 30001 is table input, address 0.",
+    )
+    type: ValueType | None = Field(
+        default=None, description="How the registers make a value; bool in coils and discrete inputs."
+    )
+    order: OrderField | None = Field(
+        default=None,
+        description="Order of words and bytes: big (ABCD), little (DCBA), big-byte-swap (BADC), "
+        "little-byte-swap (CDAB); the device's where it is not given.",
+    )
+    bit: int | None = Field(
+        default=None, ge=0, le=15, description="Bit of the register for type bool, 0 is the lowest."
+    )
+    length: int | None = Field(
+        default=None, ge=1, le=246, description="Characters of a string, two to a register."
+    )
+    encoding: Literal["ascii", "latin-1", "utf-8"] = Field(
+        default="ascii", description="How a string's bytes are to be read."
+    )
+    bits: dict[str, Annotated[int, Field(ge=0, le=15)]] = Field(
+        default_factory=dict, description="Names of the bits of type bits: `{heater: 0, door: 3}`."
+    )
+    labels: dict[int, str] = Field(
+        default_factory=dict, description="Texts of an enumeration's numbers: `{0: stopped, 1: running}`."
+    )
+    scale: Decimal | None = Field(
+        default=None, description="The value is the register's number times this; exact decimal arithmetic."
+    )
+    offset: Decimal | None = Field(default=None, description="Added after scaling.")
+    decimals: int | None = Field(
+        default=None, ge=0, le=18, description="Places after the point; those of the scale if not given."
+    )
+
+    @property
+    def kind(self) -> ValueType:
+        """The type, also where the YAML leaves it to the table."""
+        return self.type or ("bool" if is_bits(self.table) else "uint16")
+
+    @property
+    def width(self) -> int:
+        """How many registers (or bits, in the tables of bits) the value takes."""
+        return (self.length or 0) // 2 + (self.length or 0) % 2 if self.kind == "string" else WIDTH[self.kind]
+
+    @property
+    def end(self) -> int:
+        """The first address behind the value."""
+        return self.address + self.width
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        for wrong, why in self._mistakes():
+            if wrong:
+                raise ValueError(why)
+        return self
+
+    def _mistakes(self) -> tuple[tuple[bool, str], ...]:
+        kind = self.kind
+        number = kind in NUMBERS
+        return (
+            (is_bits(self.table) and kind != "bool", f"{self.table} holds bits: its type can only be bool"),
+            (
+                not is_bits(self.table) and self.type is None,
+                f"give a type for a register of table {self.table}, for example uint16",
+            ),
+            (is_bits(self.table) and self.bit is not None, f"{self.table} holds bits: leave bit out"),
+            (self.bit is not None and kind != "bool", "bit belongs to type bool"),
+            (
+                (self.length is not None) != (kind == "string"),
+                "length belongs to type string, which needs it",
+            ),
+            (bool(self.bits) != (kind == "bits"), "bits belongs to type bits, which needs it"),
+            (bool(self.labels) and kind not in INTEGERS, "labels belongs to the integer types"),
+            (
+                not number and (self.scale, self.offset, self.decimals) != (None, None, None),
+                f"scale, offset and decimals belong to numbers, not to {kind}",
+            ),
+            (
+                bool(self.labels) and (self.scale, self.offset, self.decimals) != (None, None, None),
+                "an enumeration has labels and no scale, offset or decimals",
+            ),
+            (self.scale is not None and self.scale == 0, "scale 0 makes every value 0"),
+            (
+                kind == "string" and self.order in ("little", "little-byte-swap"),
+                "a string's order is big or big-byte-swap",
+            ),
+            (self.end > ADDRESSES, f"ends at address {self.end - 1}, above {ADDRESSES - 1}"),
+        )
+
+
+class ModbusPoint(PointOptions, Place):
+    """One value of a Modbus device."""
+
+    record: Literal["change", "telemetry"] = Field(
+        description="change: evidence with before and after; telemetry: a signal for the historian. "
+        "What belongs to a result is listed in `results`."
+    )

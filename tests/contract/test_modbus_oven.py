@@ -1,0 +1,242 @@
+"""The driver against the bundled oven: blocks, holes, silence, restarts."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from linewitness.clock import SystemClock, monotonic
+from linewitness.devices.base import Quality, Reading, Signals
+from linewitness.devices.modbus import ModbusDriver, ModbusOptions
+from linewitness.devices.modbus.bus import Buses
+from linewitness.errors import DeviceUnavailable
+from linewitness_simulators.oven.server import OvenServerOptions, serve
+
+
+class NoMemory:
+    async def get(self, key):
+        return None
+
+    async def items(self, prefix):
+        return {}
+
+
+SET_POINT = {"id": "set-point", "record": "change", "address": 1, "type": "int16", "scale": "0.1"}
+DOOR = {"id": "door", "record": "change", "table": "coil", "address": 0}
+ZONES = [
+    {"id": f"zone-{zone}", "record": "telemetry", "table": "input", "address": zone, "type": "int16"}
+    for zone in range(4)
+]
+
+
+def options_for(oven, *points, **settings):
+    defaults = {
+        "id": "oven-1",
+        "host": "127.0.0.1",
+        "port": oven.port,
+        "period_ms": 20,
+        "timeout_s": 0.3,
+        "retries": 1,
+        "points": points,
+    }
+    return ModbusOptions(**(defaults | settings))
+
+
+def driver_for(oven, *points, buses=None, **settings):
+    return ModbusDriver(options_for(oven, *points, **settings), clock=SystemClock(), buses=buses or Buses())
+
+
+async def until(observations, wanted):
+    """Return the first observation that is wanted."""
+    async with asyncio.timeout(10):
+        async for observation in observations:
+            if wanted(observation):
+                return observation
+    raise AssertionError("the observations ended")
+
+
+async def first_readings(observations, count):
+    found = {}
+    async with asyncio.timeout(10):
+        async for observation in observations:
+            if isinstance(observation, Reading):
+                found[observation.point] = observation
+                if len(found) == count:
+                    return found
+    raise AssertionError("the observations ended")
+
+
+@asynccontextmanager
+async def oven_and_observations(*points, **settings):
+    async with (
+        serve(OvenServerOptions()) as oven,
+        driver_for(oven, *points, **settings).connect(NoMemory()) as session,
+    ):
+        yield oven, session, session.observations()
+
+
+async def test_evidence_is_said_first_and_then_only_when_it_changes():
+    async with oven_and_observations(SET_POINT, DOOR) as (oven, _, observations):
+        first = await first_readings(observations, 2)
+        assert first["set-point"].value == "180.0"
+        assert first["door"].value is False
+        oven.oven.inputs.set_points[0] = 1855
+        changed = await until(observations, lambda _: True)
+        assert (changed.point, changed.value, changed.quality) == ("set-point", "185.5", Quality.GOOD)
+        assert changed.when.occurred_from == "poll"
+        assert 10 <= changed.when.unc_ms <= 200
+        assert changed.when.occurred_ns < changed.received.realtime_ns
+
+
+async def test_telemetry_comes_as_one_block_each_tick():
+    async with oven_and_observations(*ZONES) as (oven, _, observations):
+        blocks = [await until(observations, lambda each: isinstance(each, Signals)) for _ in range(3)]
+        assert all(block.points == tuple(f"zone-{zone}" for zone in range(4)) for block in blocks)
+        assert all(len(block.values) == 4 for block in blocks)
+        assert oven.requests[1, "input", 0, 4] >= 3
+        assert not any(count == 1 and first > 0 for _, _, first, count in oven.requests)
+
+
+async def test_a_missing_register_is_said_once_with_its_place_and_the_rest_goes_on():
+    missing = {"id": "nothing", "record": "change", "address": 7, "type": "uint16"}
+    async with oven_and_observations(SET_POINT, missing) as (oven, _, observations):
+        first = await first_readings(observations, 2)
+        assert first["set-point"].value == "180.0"
+        assert first["nothing"].quality is Quality.BAD
+        assert first["nothing"].value is None
+        assert first["nothing"].status == (
+            "the device has no such register (Modbus exception 2), at holding 7"
+        )
+        asked = oven.requests[1, "holding", 7, 1]
+        oven.oven.inputs.set_points[0] = 1700
+        changed = await until(observations, lambda _: True)
+        assert (changed.point, changed.value) == ("set-point", "170.0")
+        assert oven.requests[1, "holding", 7, 1] == asked
+
+
+async def test_an_exception_is_bad_quality_until_it_is_over():
+    async with oven_and_observations(SET_POINT) as (oven, _, observations):
+        await first_readings(observations, 1)
+        oven.faults.exceptions[1] = 4
+        failed = await until(observations, lambda _: True)
+        assert (failed.quality, failed.value) == (Quality.BAD, None)
+        assert "Modbus exception 4" in failed.status
+        del oven.faults.exceptions[1]
+        back = await until(observations, lambda _: True)
+        assert (back.quality, back.value) == (Quality.GOOD, "180.0")
+
+
+async def test_a_block_without_answer_does_not_take_the_device_down():
+    async with oven_and_observations(SET_POINT, DOOR, retries=0, timeout_s=0.1) as (oven, _, observations):
+        await first_readings(observations, 2)
+        oven.faults.silent.append(("coil", 0, 9))
+        failed = await until(observations, lambda _: True)
+        assert (failed.point, failed.quality) == ("door", Quality.BAD)
+        oven.oven.inputs.set_points[0] = 1700
+        changed = await until(observations, lambda _: True)
+        assert (changed.point, changed.value) == ("set-point", "170.0")
+
+
+async def test_wrong_transaction_ids_are_never_taken_for_an_answer():
+    async with oven_and_observations(SET_POINT, retries=2) as (oven, _, observations):
+        await first_readings(observations, 1)
+        oven.faults.wrong_transactions = 1
+        oven.oven.inputs.set_points[0] = 1700
+        changed = await until(observations, lambda _: True)
+        assert (changed.value, oven.faults.wrong_transactions) == ("170.0", 0)
+
+
+async def test_a_dropped_connection_ends_the_session_at_once():
+    async with oven_and_observations(SET_POINT, timeout_s=5) as (oven, _, observations):
+        await first_readings(observations, 1)
+        begun = monotonic()
+        oven.drop()
+        with pytest.raises(DeviceUnavailable, match="broke"):
+            await until(observations, lambda _: False)
+        assert monotonic() - begun < 2
+
+
+async def test_a_connection_that_drops_during_an_answer_does_not_wait_for_the_timeout():
+    async with oven_and_observations(SET_POINT, timeout_s=8) as (oven, _, observations):
+        await first_readings(observations, 1)
+        oven.faults.dead_units.add(1)
+        served = oven.served
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(until_unavailable(observations))
+            while oven.served == served:  # noqa: ASYNC110 - the oven counts, it has no event
+                await asyncio.sleep(0.01)
+            begun = monotonic()
+            oven.drop()
+        assert "broke" in waiting.result()
+        assert monotonic() - begun < 2
+
+
+async def until_unavailable(observations):
+    try:
+        await until(observations, lambda _: False)
+    except DeviceUnavailable as error:
+        return str(error)
+    raise AssertionError("the device never went")
+
+
+async def test_a_silent_device_is_unavailable_and_connect_brings_it_back():
+    async with serve(OvenServerOptions()) as oven:
+        driver = driver_for(oven, SET_POINT, retries=0, timeout_s=0.1)
+        async with driver.connect(NoMemory()) as session:
+            observations = session.observations()
+            await first_readings(observations, 1)
+            oven.faults.dead_units.add(1)
+            with pytest.raises(DeviceUnavailable, match=r"unit 1 at 127\.0\.0\.1:.* does not answer"):
+                await until(observations, lambda _: False)
+        with pytest.raises(DeviceUnavailable, match="does not answer"):
+            async with driver.connect(NoMemory()):
+                pass
+        oven.faults.dead_units.clear()
+        oven.oven.inputs.set_points[0] = 1700
+        async with driver.connect(NoMemory()) as session:
+            changed = await until(session.observations(), lambda _: True)
+            assert changed.value == "170.0"
+            # Nobody knows when it changed while nobody looked: half of the outage at least.
+            assert changed.when.unc_ms >= 50
+
+
+async def test_nobody_listening_is_unavailable_with_advice():
+    async with serve(OvenServerOptions()) as oven:
+        driver = driver_for(oven, SET_POINT)
+    with pytest.raises(DeviceUnavailable, match="cannot be reached"):
+        async with driver.connect(NoMemory()):
+            pass
+
+
+async def test_a_restart_of_the_device_is_survived_by_connecting_again():
+    async with serve(OvenServerOptions()) as oven:
+        driver = driver_for(oven, SET_POINT)
+        async with driver.connect(NoMemory()) as session:
+            observations = session.observations()
+            await first_readings(observations, 1)
+            await oven.stop()
+            with pytest.raises(DeviceUnavailable):
+                await until(observations, lambda _: False)
+        await oven.start()
+        async with driver.connect(NoMemory()) as session:
+            assert (await first_readings(session.observations(), 1))["set-point"].value == "180.0"
+
+
+async def test_slow_answers_skip_ticks_and_never_bunch():
+    async with oven_and_observations(*ZONES, timeout_s=1) as (oven, session, observations):
+        oven.faults.delay_s = 0.05
+        await until(observations, lambda _: session.missed_ticks >= 4)
+        oven.faults.delay_s = 0.0
+        served = oven.served
+        begun = monotonic()
+        for _ in range(5):
+            await until(observations, lambda _: True)
+        assert monotonic() - begun >= 0.06
+        assert oven.served - served <= 7
+
+
+async def test_single_registers_are_asked_one_by_one_where_the_device_needs_it():
+    power = {"id": "power", "record": "change", "table": "input", "address": 6, "type": "float32"}
+    async with oven_and_observations(power, one_register=True, pause_ms=5) as (oven, _, observations):
+        assert (await first_readings(observations, 1))["power"].value == "12.1"
+        assert all(count == 1 for _, _, _, count in oven.requests)
