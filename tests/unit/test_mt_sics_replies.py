@@ -1,0 +1,99 @@
+"""Lines of a scale are read exactly, and only what is a stable weight is a weight."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from linewitness.clock import Stamp
+from linewitness.devices import mt_sics
+from linewitness.devices.mt_sics.dialogue import judge
+from linewitness.devices.mt_sics.link import Line
+from linewitness.devices.mt_sics.replies import Reply, Weight, parse, quoted, weight
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("S S     100.00 g", Reply("S", "S", "100.00 g")),
+        ("S D      12.3 kg", Reply("S", "D", "12.3 kg")),
+        ("S I", Reply("S", "I", "")),
+        ("S +", Reply("S", "+", "")),
+        ('I4 A "B021002593"', Reply("I4", "A", '"B021002593"')),
+        ('I0 B 0 "@"', Reply("I0", "B", '0 "@"')),
+        ("ES", Reply("ES", "", "")),
+        ("T S     100.00 g", Reply("T", "S", "100.00 g")),
+    ],
+)
+def test_replies_are_read(line: str, reply: Reply) -> None:
+    assert parse(line) == reply
+
+
+@pytest.mark.parametrize("line", ["", "hello", "S", "s s 1.0 g", "S X 1.0 g", "EX", "\x00\xff", "S S" * 99])
+def test_anything_else_is_no_reply(line: str) -> None:
+    assert parse(line) is None
+
+
+@pytest.mark.parametrize(
+    ("rest", "found"),
+    [
+        ("100.00 g", Weight("100.00", "g")),
+        ("-0.10 g", Weight("-0.10", "g")),
+        ("-    0.10 g", Weight("-0.10", "g")),
+        ("+5 kg", Weight("5", "kg")),
+        ("100.00", None),
+        ("1,000.0 g", None),
+        ("1.0.0 g", None),
+        ("1e3 g", None),
+        ("", None),
+    ],
+)
+def test_a_weight_keeps_its_text(rest: str, found: Weight | None) -> None:
+    assert weight(Reply("S", "S", rest)) == found
+
+
+def test_texts_stand_in_quotes() -> None:
+    assert quoted(Reply("I4", "A", '"0123 "')) == "0123"
+    assert quoted(Reply("I4", "A", "0123")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "beyond"),
+    [
+        ("S D 12.30 g", "not stable", ""),
+        ("S +", "overload", "high"),
+        ("S -", "underload", "low"),
+        ("S S garbage", "not a weight", ""),
+    ],
+)
+def test_only_a_stable_weight_is_a_weight(text: str, reason: str, beyond: str) -> None:
+    reply = parse(text)
+    assert reply is not None
+    outcome = judge(Line(text.encode(), Stamp(0, 0)), reply)
+    assert outcome.weight is None
+    assert reason in outcome.reason
+    assert outcome.beyond == beyond
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"low": 2, "high": 1, "unit": "g"}, "above"),
+        ({"low": 2}, "need a unit"),
+        ({"serial": ""}, "at least 1"),
+        ({"trigger": "always"}, "interval"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        mt_sics.Options.model_validate(
+            {"id": "scale-1", "driver": "mt_sics", "host": "h", "port": 4305, **settings}
+        )
+
+
+def test_the_sample_is_accepted() -> None:
+    sample = Path(mt_sics.__file__).parent / "sample.yaml"
+    (device,) = YAML(typ="safe").load(sample)["devices"]
+    assert mt_sics.Options.model_validate(device).serial == "0123456789"
