@@ -2,14 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import orjson
 import structlog
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, to_rfc3339
+from linewitness.clock import NS_PER_MS, Clock, to_rfc3339
 from linewitness.devices.base import ConfirmingSession, Driver, Observation, Session, Signals
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.evidence.record import Actor, Change, Event, Resource
@@ -40,12 +39,22 @@ class Health(Protocol):
         """Count observations that became durable."""
 
 
-@dataclass(slots=True)
-class _Absence:
-    """Since when a device has been away, and what was said about it."""
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """How a device was last seen: `state` is up, lost or refused, since a Unix time in nanoseconds."""
 
+    state: str
     since_ns: int
     why: str
+
+    def dump(self) -> str:
+        """Return the durable form, which `linewitness status` reads."""
+        return orjson.dumps({"state": self.state, "since_ns": self.since_ns, "why": self.why}).decode()
+
+    @classmethod
+    def load(cls, text: str) -> "LastSeen":
+        """Return what `dump` wrote."""
+        return cls(**orjson.loads(text))
 
 
 class Capture:
@@ -72,12 +81,17 @@ class Capture:
         self._clock = clock
         self._health = health
         self._backoff = Backoff()
-        self._absence: _Absence | None = None
+        self._seen: LastSeen | None = None
+
+    @property
+    def device(self) -> str:
+        """The device's id."""
+        return self._device
 
     async def run(self) -> None:
         """Work until cancelled; JournalError ends it, the device's own troubles do not."""
         memory = JournalMemory(self._journal, self._device)
-        await self._recall_absence()
+        await self._recall()
         while True:
             try:
                 async with self._driver.connect(memory) as session:
@@ -137,40 +151,34 @@ class Capture:
 
     async def _back(self, session: Session) -> None:
         now = self._clock.stamp().realtime_ns
-        absence, self._absence = self._absence, None
-        away_ms = None if absence is None else max(0, now - absence.since_ns) // NS_PER_MS
-        changes = [Change("state", None if absence is None else "lost", "connected")]
-        if away_ms is not None:
+        before = self._seen
+        self._seen = LastSeen("up", now, "")
+        changes = [Change("state", before.state if before else None, "up")]
+        away_ms = None
+        if before is not None and before.state != "up":
+            away_ms = max(0, now - before.since_ns) // NS_PER_MS
             changes.append(Change("away_ms", None, away_ms))
         changes += [Change(f"identity.{name}", None, value) for name, value in session.identity.items()]
-        reason = "connected for the first time" if absence is None else "the device answers again"
-        await self._note("device.back", now, changes, reason, session.session_id, state=None)
+        reason = "connected for the first time" if before is None else "the device answers"
+        await self._note("device.back", now, changes, reason, session.session_id)
         self._health.device(self._device, "up", "")
         log.info("device connected", device=self._device, away_ms=away_ms)
 
     async def _lost(self, error: DeviceError, state: str) -> None:
+        """Say once that the device is away, and again only when it begins or ceases to refuse us."""
         self._health.device(self._device, state, str(error))
-        if self._absence is not None and self._absence.why == error.what:
-            return
-        if self._absence is not None and state == "lost":
+        before = self._seen
+        if before is not None and before.state == state:
             return
         now = self._clock.stamp().realtime_ns
-        since = self._absence.since_ns if self._absence else now
-        self._absence = _Absence(since, error.what)
-        changes = [Change("state", None, state), Change("why", None, error.what)]
-        stored = orjson.dumps([since, error.what]).decode()
-        await self._note("device.lost", now, changes, str(error), None, state=stored)
-        log.warning("device lost", device=self._device, why=error.what, hint=error.hint)
+        away = before is not None and before.state != "up"
+        self._seen = LastSeen(state, before.since_ns if before and away else now, error.what)
+        changes = [Change("state", before.state if before else None, state), Change("why", None, error.what)]
+        await self._note("device.lost", now, changes, str(error), None)
+        log.warning("device lost", device=self._device, state=state, why=error.what, hint=error.hint)
 
     async def _note(
-        self,
-        kind: str,
-        now: int,
-        changes: list[Change],
-        reason: str,
-        session: str | None,
-        *,
-        state: str | None,
+        self, kind: str, now: int, changes: list[Change], reason: str, session: str | None
     ) -> None:
         context = {"device_id": self._device}
         if self._station_id is not None:
@@ -187,12 +195,13 @@ class Capture:
             changes=tuple(changes),
             context=context,
         )
+        state = self._seen.dump() if self._seen else None
         await self._journal.submit([event], state={f"capture/{self._device}": state})
 
-    async def _recall_absence(self) -> None:
+    async def _recall(self) -> None:
         stored = await self._journal.read(lambda reader: reader.state_value(f"capture/{self._device}"))
         if stored is not None:
-            self._absence = _Absence(*orjson.loads(stored))
+            self._seen = LastSeen.load(stored)
 
 
 async def _observe(session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
@@ -243,13 +252,3 @@ def _payload(signals: Signals) -> bytes:
     if signals.statuses:
         message["status"] = {str(position): text for position, text in signals.statuses.items()}
     return orjson.dumps(message)
-
-
-def describe_absence(stored: Mapping[str, str], now_ns: int) -> dict[str, str]:
-    """Return for each device that is away a sentence, from the journal's state `capture/<device>`."""
-    sentences = {}
-    for key, text in stored.items():
-        since_ns, why = orjson.loads(text)
-        seconds = max(0, now_ns - since_ns) // NS_PER_S
-        sentences[key.partition("/")[2]] = f"away for {seconds} s: {why}"
-    return sentences

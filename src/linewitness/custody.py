@@ -1,5 +1,6 @@
 """Judge what the audit store says: custody, or a contradiction that a person must look at."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +44,13 @@ class Custodian:
         self._store_vkey = store_vkey
         self._clock = clock
         self._verified = False
+        self._grown = asyncio.Condition()
         self.receipted = 0
+
+    async def reached(self, size: int) -> None:
+        """Wait until the store has custody of `size` records."""
+        async with self._grown:
+            await self._grown.wait_for(lambda: self.receipted >= size)
 
     async def recall(self) -> None:
         """Begin where the newest receipt in the journal ends."""
@@ -108,6 +115,8 @@ class Custodian:
             receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
         if events:
             await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt))
+        async with self._grown:
+            self._grown.notify_all()
 
     def _continuity(self, answer: Answer, now: int) -> Event:
         return self._event(
@@ -149,5 +158,6 @@ class Custodian:
 def _reported(conflict: str) -> Contradiction:
     return Contradiction(
         f"the store reports a conflict: {conflict}",
-        hint="somebody else wrote to this stream, or this journal was rolled back: see `linewitness store conflicts`",
+        hint="somebody else wrote to this stream, or this journal was rolled back: "
+        "see `linewitness store conflicts`",
     )

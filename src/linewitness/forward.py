@@ -175,7 +175,7 @@ class Forwarder:
             await self._keep_rate(sum(len(data) + 1 for data in batch))
 
     async def _next_cursor(self, cursor: int) -> int:
-        """Wait until another batch may go, and return from where: back at the receipt if none came in time."""
+        """Wait until another batch may go; return from where: from the receipt if none came in time."""
         deadline = monotonic() + self._options.receipt_timeout_s
         while True:
             receipted = self._custodian.receipted

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from linewitness.evidence.note import Vkey
 from linewitness.journal import database, recover
@@ -151,8 +151,8 @@ class JournalReader:
         row = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def _one(self, query: str) -> tuple[object, ...]:
-        row: tuple[object, ...] = self._connection.execute(query).fetchone()
+    def _one(self, query: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._connection.execute(query).fetchone()
         return row
 
     def _snapshot(self) -> "_Snapshot":

@@ -1,1 +1,1 @@
-"""TBD."""
+"""What the gateway says about itself while it runs."""

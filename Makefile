@@ -1,0 +1,41 @@
+# Everything here sets itself up: .venv from constraints.txt, Debian packages for the tests.
+PYTHON := .venv/bin/python
+
+.PHONY: help demo test check fault bench clean
+
+help:
+	@echo "make demo    see the whole way once, in under two minutes"
+	@echo "make test    all tests but the long ones"
+	@echo "make check   format, lint, types, import contracts, tests"
+	@echo "make fault   the long fault suite: kills, outages, full disks"
+	@echo "make bench   measure: append, end to end, drivers"
+
+demo: venv
+	.venv/bin/linewitness demo
+
+test: venv packages
+	$(PYTHON) -m pytest -m "not slow"
+
+check: venv packages
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest -m "not slow"
+
+fault: venv packages
+	$(PYTHON) -m pytest -m slow tests
+
+bench: venv
+	$(PYTHON) bench/append.py
+	$(PYTHON) bench/end_to_end.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: venv packages
+venv:
+	@tools/venv
+
+packages:
+	@tools/debian-packages

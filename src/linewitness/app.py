@@ -1,0 +1,207 @@
+"""The composition root: a `Config` in, one running line out."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from linewitness.watch import watch
+
+from linewitness.capture import Capture
+from linewitness.clock import Clock, SharedClockState, SystemClock
+from linewitness.config import Config
+from linewitness.custody import Custodian
+from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.devices.table import driver_class
+from linewitness.evidence.note import Vkey
+from linewitness.forward import Forwarder
+from linewitness.journal.builder import Identity
+from linewitness.journal.file import JournalFile
+from linewitness.journal.journal import Journal, open_journal
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.presence import Presence
+from linewitness.seal import Sealer
+from linewitness.stations.operators import Badges
+from linewitness.stations.rules import DeviceRule, PointRule
+from linewitness.stations.station import Station
+from linewitness.status.health import Health
+from linewitness.supervise import feed_watchdog, tell_systemd
+from linewitness.uplink import mqtt
+from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.topics import Topics
+
+log = structlog.get_logger()
+
+#: After the last device is disconnected, the last records get this long to reach the store.
+FAREWELL_S = 3.0
+
+
+class _Stopped(Exception):
+    """Somebody asked the gateway to stop."""
+
+
+def identity_of(config: Config) -> Identity:
+    """Return whose records a line writes."""
+    line = config.line
+    return Identity(stream=line.origin, tenant=line.tenant, plant=line.plant, line=line.line)
+
+
+def create_stream(config: Config, *, clock: Clock | None = None) -> None:
+    """Write record 0 of a line's stream: the explicit act without which no history begins."""
+    file = JournalFile.create(
+        config.journal.directory,
+        identity_of(config),
+        clock=clock or SystemClock(),
+        clock_state=SharedClockState(),
+    )
+    file.close()
+
+
+async def run_line(config: Config, stop: asyncio.Event, *, clock: Clock | None = None) -> None:
+    """Run one line until `stop` is set; an ExceptionGroup says what ended it otherwise."""
+    clock = clock or SystemClock()
+    clock_state = SharedClockState()
+    async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
+        line = _Line(config, journal, clock=clock, clock_state=clock_state)
+        try:
+            await line.run(stop)
+        finally:
+            line.close()
+
+
+class _Line:
+    """The parts of one line, built once, and their tasks."""
+
+    def __init__(
+        self, config: Config, journal: Journal, *, clock: Clock, clock_state: SharedClockState
+    ) -> None:
+        directory: Path = config.journal.directory
+        self._config = config
+        self._journal = journal
+        self._clock = clock
+        self._clock_state = clock_state
+        self._health = Health()
+        self._telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
+        self._sealer = Sealer(journal, Keyring(directory).load(LOG_KEY))
+        self._presence = Presence(
+            journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest
+        )
+        self._custodian = self._new_custodian()
+
+    def close(self) -> None:
+        """Close what the journal does not close itself."""
+        self._telemetry.close()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run three rings of tasks; they end from the inside out, so that nothing accepted is lost."""
+        async with asyncio.TaskGroup() as journal_ring:
+            journal_ring.create_task(self._journal.run(), name="journal")
+            await self._presence.started()
+            captures = await self._captures()
+            async with _running(self._uplink_tasks()):
+                async with _running({f"capture:{capture.device}": capture.run() for capture in captures}):
+                    tell_systemd("READY=1")
+                    log.info("gateway started", line=self._config.line.line, devices=len(captures))
+                    await stop.wait()
+                log.info("gateway stopping")
+                await self._farewell()
+            await self._journal.drain()
+
+    def _uplink_tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        tasks = {
+            "telemetry": self._telemetry.run(),
+            "seal": self._sealer.run(),
+            "heartbeat": self._presence.beat(),
+            "watchdog": feed_watchdog(self._health),
+            "watch": watch(
+                self._config.clock, clock=self._clock, state=self._clock_state, submit=self._journal.submit
+            ),
+        }
+        if self._custodian is not None and self._config.uplink is not None:
+            tasks["forward"] = self._forwarder(self._custodian, self._config.uplink).run()
+        return tasks
+
+    async def _farewell(self) -> None:
+        """Put the stop on record, seal it, and give it a moment to reach the store."""
+        tell_systemd("STOPPING=1")
+        await self._presence.stopped("the gateway was asked to stop")
+        size = self._journal.head.size
+        await self._sealer.at(size)
+        if self._custodian is None or self._health.uplink_state != "up":
+            return
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._custodian.reached(size)
+        except TimeoutError:
+            log.info("stopped before the last receipt; it is asked for again at the next start")
+
+    def _new_custodian(self) -> Custodian | None:
+        if self._config.uplink is None or self._config.store is None:
+            return None
+        vkey = Vkey.parse(self._config.store.vkey)
+        return Custodian(self._journal, self._sealer, store_vkey=vkey, clock=self._clock)
+
+    def _forwarder(self, custodian: Custodian, uplink: MqttOptions) -> Forwarder:
+        config = self._config
+        topics = Topics(config.line.tenant, config.line.gateway)
+        will = mqtt.Will(topics.status, b'{"state":"offline"}', retain=True)
+        return Forwarder(
+            functools.partial(mqtt.connect, uplink, will=will),
+            journal=self._journal,
+            telemetry=self._telemetry,
+            sealer=self._sealer,
+            custodian=custodian,
+            topics=topics,
+            options=config.forward,
+            clock=self._clock,
+            health=self._health,
+        )
+
+    async def _captures(self) -> list[Capture]:
+        state = await self._journal.read(lambda reader: reader.state())
+        rules = {device.id: DeviceRule(points=_point_rules(device)) for device in self._config.devices}
+        badges = Badges()
+        stations = {
+            options.id: Station(options, rules, badges=badges, state=state)
+            for options in self._config.stations
+        }
+        place = {device: options.id for options in self._config.stations for device in options.devices}
+        nowhere = Station(None, rules, badges=badges, state=state)
+        captures = []
+        for device in self._config.devices:
+            self._health.device(device.id, "waiting", "")
+            station = stations[place[device.id]] if device.id in place else nowhere
+            captures.append(
+                Capture(
+                    driver_class(device.driver)(device, clock=self._clock),
+                    station,
+                    journal=self._journal,
+                    telemetry=self._telemetry,
+                    clock=self._clock,
+                    health=self._health,
+                    station_id=place.get(device.id),
+                )
+            )
+        return captures
+
+
+def _point_rules(device: DeviceOptions) -> dict[str, PointRule]:
+    points: Sequence[PointOptions] = getattr(device, "points", ())
+    return {
+        point.id: PointRule(record=point.record, unit=point.unit, low=point.low, high=point.high)
+        for point in points
+    }
+
+
+@asynccontextmanager
+async def _running(tasks: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run named tasks for the time of a block; if one fails, so does the block."""
+    async with asyncio.TaskGroup() as group:
+        started = [group.create_task(task, name=name) for name, task in tasks.items()]
+        yield
+        for task in started:
+            task.cancel()

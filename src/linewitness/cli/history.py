@@ -1,0 +1,177 @@
+"""`linewitness status`, `verify`, `export`: what a journal holds, whether it is whole, and a copy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from linewitness.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from linewitness.evidence.attest import Statement
+    from linewitness.evidence.policy import Policy
+    from linewitness.journal.reader import JournalReader
+
+Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
+
+
+def status(
+    source: Source,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Say how a line stands: records, receipts, room left, devices. Reads the journal only."""
+    import orjson
+
+    from linewitness.status.report import report
+
+    with _journal(source) as reader:
+        found = report(reader, _limit(source))
+    typer.echo(
+        orjson.dumps(found.members(), option=orjson.OPT_INDENT_2).decode() if as_json else found.text()
+    )
+
+
+def verify(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A journal's folder, a line's YAML, or exported records (NDJSON).", show_default=False
+        ),
+    ],
+    *,
+    policy: Annotated[
+        Path | None, typer.Option(help="The customer's policy; without it nothing is called complete.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Verify a stream from its exact bytes. Exit code 1 means BROKEN."""
+    import os
+
+    import orjson
+
+    from linewitness.cli.progress import counting
+    from linewitness.evidence.verify import read_ndjson
+    from linewitness.evidence.verify import verify as verify_stream
+
+    trusted = _policy(policy)
+    workers = os.cpu_count() or 1
+    if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
+        with counting("records verified") as tick:
+            verdict = verify_stream(
+                read_ndjson(source),
+                policy=trusted,
+                statements=_beside(source),
+                workers=workers,
+                progress=tick,
+            )
+    else:
+        with _journal(source) as reader, counting("records verified", reader.size()) as tick:
+            records = (data for _, data in reader.records())
+            verdict = verify_stream(
+                records, policy=trusted, statements=_statements(reader), workers=workers, progress=tick
+            )
+    if as_json:
+        typer.echo(orjson.dumps(verdict.to_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        typer.echo(f"{verdict.origin}: {verdict.text}")
+        for remark in verdict.remarks:
+            where = "" if remark.index is None else f"record {remark.index}: "
+            typer.echo(f"  note: {where}{remark.text}")
+        if trusted is None:
+            typer.echo("  note: no policy was given, so nobody's word but the gateway's was asked for")
+    raise typer.Exit(ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK)
+
+
+def export(
+    source: Source,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; default: stdout.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Only the records of one serialized unit.")] = None,
+) -> None:
+    """Write records as NDJSON, exact bytes, one a line; receipts go beside them, into NAME.receipts."""
+    import sys
+
+    from linewitness.cli.progress import counting
+
+    with _journal(source) as reader:
+        if unit is None:
+            records, total = reader.records(), reader.size()
+        else:
+            records, total = reader.of_unit(unit), None
+        if output is None:
+            for _, data in records:
+                sys.stdout.buffer.write(data + b"\n")
+            return
+        with counting("records exported", total) as tick, output.open("wb") as file:
+            count = 0
+            for count, (_, data) in enumerate(records, 1):
+                file.write(data + b"\n")
+                tick(count)
+        if unit is None:
+            notes = [note for _, note in reader.receipts()]
+            newest = reader.newest_checkpoint()
+            notes += [newest[1]] if newest else []
+            output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
+    typer.echo(f"{count} records in {output}")
+
+
+@contextmanager
+def _journal(source: Path) -> Iterator["JournalReader"]:
+    from linewitness.journal.reader import JournalReader
+
+    with JournalReader(_directory(source)) as reader:
+        yield reader
+
+
+def _directory(source: Path) -> Path:
+    from linewitness.config import load
+
+    if source.is_dir():
+        return source
+    if source.name == "journal.sqlite":
+        return source.parent
+    if not source.exists():
+        raise ConfigurationError(f"there is no {source}", hint="name the line's YAML or its journal's folder")
+    return load(source).journal.directory
+
+
+def _limit(source: Path) -> int | None:
+    from linewitness.config import load
+
+    return int(load(source).journal.max_size) if source.suffix in (".yaml", ".yml") else None
+
+
+def _policy(path: Path | None) -> "Policy | None":
+    from linewitness.evidence.policy import Policy
+
+    if path is None:
+        return None
+    try:
+        return Policy.parse(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"the policy {path} cannot be read: {error.strerror}") from None
+
+
+def _statements(reader: "JournalReader") -> "list[Statement]":
+    from linewitness.evidence.attest import Statement
+
+    statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
+    newest = reader.newest_checkpoint()
+    if newest is not None:
+        statements.append(Statement(f"checkpoint over {newest[0]} records", newest[1]))
+    return statements
+
+
+def _beside(source: Path) -> "list[Statement]":
+    from linewitness.evidence.attest import Statement
+
+    path = source.with_suffix(".receipts")
+    if not path.exists():
+        return []
+    notes = path.read_text(encoding="utf-8").split("\x1e")
+    return [Statement(f"{path.name}[{index}]", note) for index, note in enumerate(notes) if note]

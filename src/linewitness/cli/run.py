@@ -1,0 +1,65 @@
+"""`linewitness init`, `run` and `demo`: begin a stream, run a line, see it all once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LineFile = Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)]
+
+
+def init(file: LineFile) -> None:
+    """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
+    from linewitness.app import create_stream
+    from linewitness.config import load
+    from linewitness.evidence.record import parse
+    from linewitness.journal.reader import JournalReader
+
+    config = load(file)
+    create_stream(config)
+    with JournalReader(config.journal.directory) as reader:
+        [(_, first)] = reader.records(0, 1)
+        record_hash = parse(first)["integrity"]["record_hash"]
+        log_vkey = reader.log_vkey
+    line = config.line
+    typer.echo(f"stream      {line.origin}")
+    typer.echo(f"journal     {config.journal.directory}")
+    typer.echo(f"log key     {log_vkey}")
+    typer.echo(f"record 0    {record_hash}")
+    typer.echo("")
+    typer.echo("Keep these lines where neither this machine nor the audit store can change them; an auditor")
+    typer.echo("will ask for them. Then make the gateway known to the audit store:")
+    typer.echo("")
+    typer.echo(
+        f"  linewitness store enroll STORE.yaml --tenant {line.tenant} --gateway {line.gateway} \\\n"
+        f"    --log-vkey '{log_vkey}' --record0 {record_hash}"
+    )
+
+
+def run(file: LineFile) -> None:
+    """Run a line until SIGTERM or SIGINT."""
+    import asyncio
+    import signal
+
+    from linewitness.app import run_line
+    from linewitness.cli.logs import set_up
+    from linewitness.config import load
+
+    config = load(file)
+    set_up(config.log.level, config.log.format)
+
+    async def until_signalled() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run_line(config, stop)
+
+    asyncio.run(until_signalled())
+
+
+def demo() -> None:
+    """Show the whole way in under two minutes: devices, outage, crash, custody, and a forgery found."""
+    from linewitness.demo.story import tell
+
+    raise typer.Exit(tell())

@@ -1,0 +1,47 @@
+"""How every part is doing right now: written by the parts, read by whoever asks."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class DeviceHealth:
+    """One device: `state` is waiting, up, lost or refused; `why` says what a person should know."""
+
+    state: str = "waiting"
+    why: str = ""
+    observed: int = 0
+
+
+@dataclass(slots=True)
+class Health:
+    """The whole gateway."""
+
+    devices: dict[str, DeviceHealth] = field(default_factory=dict)
+    uplink_state: str = "none"
+    uplink_why: str = ""
+    receipted: int = 0
+
+    def device(self, name: str, state: str, why: str) -> None:
+        """Take note of a device's state."""
+        health = self.devices.setdefault(name, DeviceHealth())
+        health.state, health.why = state, why
+
+    def observed(self, name: str, count: int) -> None:
+        """Count observations that became durable."""
+        self.devices.setdefault(name, DeviceHealth()).observed += count
+
+    def uplink(self, state: str, why: str) -> None:
+        """Take note of the uplink's state."""
+        self.uplink_state, self.uplink_why = state, why
+
+    def receipt(self, size: int) -> None:
+        """Take note of the size that the store has custody of."""
+        self.receipted = size
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one line, for `systemctl status`."""
+        up = sum(1 for device in self.devices.values() if device.state == "up")
+        return (
+            f"{up} of {len(self.devices)} devices up, uplink {self.uplink_state}, {self.receipted} receipted"
+        )

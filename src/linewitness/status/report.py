@@ -1,0 +1,104 @@
+"""How a line stands, read from its journal alone, whether or not a gateway is running on it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from linewitness.clock import NS_PER_S, SystemClock, from_rfc3339
+from linewitness.evidence.record import parse
+from linewitness.journal.reader import JournalReader
+
+_LAST: int = 500
+_HOUR_S: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLine:
+    """One device: whether it is connected, and the sentence for people."""
+
+    name: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The figures of `linewitness status`; `hours_left` is None where nothing grows or limits it."""
+
+    stream: str
+    frozen: bool
+    size: int
+    oldest: int
+    receipted: int
+    pending: int
+    bytes_on_disk: int
+    bytes_per_record: int
+    records_per_hour: int
+    hours_left: float | None
+    newest_record: str
+    devices: tuple[DeviceLine, ...]
+
+    def members(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """Return the report for people."""
+        left = "no limit known" if self.hours_left is None else f"{self.hours_left:,.0f} hours left"
+        lines = [
+            f"stream     {self.stream}" + ("  FROZEN: the store contradicts it" if self.frozen else ""),
+            f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
+            f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
+            f"room       {self.records_per_hour:,} records an hour: {left}",
+            f"newest     {self.newest_record}",
+        ]
+        width = max((len(device.name) for device in self.devices), default=0)
+        lines += [f"device     {one.name:<{width}}  {one.state}  {one.why}".rstrip() for one in self.devices]
+        return "\n".join(lines)
+
+
+def report(reader: JournalReader, max_size: int | None) -> Report:
+    """Return how the journal's line stands; `max_size` is the configured room in bytes, if known."""
+    figures = reader.figures()
+    recent = [data for _, data in reader.records(max(figures.oldest, figures.size - _LAST), figures.size)]
+    newest = parse(recent[-1])["ingested_at"] if recent else ""
+    per_hour = _records_per_hour(recent)
+    kept = max(1, figures.size - figures.oldest)
+    per_record = figures.bytes_on_disk // kept
+    hours = None
+    if max_size is not None and per_hour and per_record:
+        hours = max(0, max_size - figures.bytes_on_disk) / per_record / per_hour
+    return Report(
+        stream=reader.identity.stream,
+        frozen=reader.frozen,
+        size=figures.size,
+        oldest=figures.oldest,
+        receipted=figures.receipted,
+        pending=figures.pending,
+        bytes_on_disk=figures.bytes_on_disk,
+        bytes_per_record=per_record,
+        records_per_hour=per_hour,
+        hours_left=hours,
+        newest_record=newest,
+        devices=_devices(reader),
+    )
+
+
+def _records_per_hour(recent: list[bytes]) -> int:
+    if len(recent) < 2:  # noqa: PLR2004 (a rate needs two points)
+        return 0
+    first, last = (from_rfc3339(parse(data)["ingested_at"]) for data in (recent[0], recent[-1]))
+    seconds = max(1, (last - first) // NS_PER_S)
+    return len(recent) * _HOUR_S // seconds
+
+
+def _devices(reader: JournalReader) -> tuple[DeviceLine, ...]:
+    now = SystemClock().stamp().realtime_ns
+    lines = []
+    for key, text in reader.state("capture/").items():
+        seen = orjson.loads(text)
+        since_s = max(0, now - seen["since_ns"]) // NS_PER_S
+        why = f"for {since_s} s" + (f": {seen['why']}" if seen["why"] else "")
+        lines.append(DeviceLine(key.removeprefix("capture/"), seen["state"], why))
+    return tuple(lines)
