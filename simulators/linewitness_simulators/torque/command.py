@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -98,6 +99,8 @@ async def _run(options: TorqueOptions, faults: dict[str, object]) -> None:
             set_faults(simulator.faults, faults)
         except KeyError as error:
             raise typer.BadParameter(str(error.args[0]), param_hint="--fault") from error
-        control = f" control=127.0.0.1:{simulator.control_port}" if simulator.control_port else ""
-        typer.echo(f"ready {simulator.url}{control}")
+        typer.echo(f"ready {simulator.url}")
+        if simulator.control_port is not None:
+            typer.echo(f"control tcp://127.0.0.1:{simulator.control_port}")
+        sys.stdout.flush()
         await stop.wait()

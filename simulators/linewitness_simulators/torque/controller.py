@@ -175,6 +175,8 @@ class Controller:
             return False
         alarm = self.alarms.pop(0)
         self._tell(Event(Change.ALARM_ACKNOWLEDGED, alarm=alarm))
+        if not self.alarms:
+            self._tell(Event(Change.ALARM_STATUS))
         return True
 
     def tighten_next(self) -> Result:
@@ -190,6 +192,13 @@ class Controller:
         if made.ok:
             self._keep(replace(self.state, unit_left=self.state.unit_left - 1))
         return made
+
+    def newest_of_ours(self) -> Result | None:
+        """Return the newest stored result of this station."""
+        station = self.options.station.station_id
+        newest_first = sorted(self.memory.stored, reverse=True)
+        ours = (self.memory.stored[n] for n in newest_first if self.memory.stored[n].station_id == station)
+        return next(ours, None)
 
     def acknowledged(self, number: int) -> None:
         """Remember that a client confirmed a result for the first time."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 NS_PER_S: Final = 1_000_000_000
 IDENTIFIER_WIDTH: Final = 25
 SYNC_ID_MAX: Final = 65_535
+BATCH_NOT_OK, BATCH_OK, BATCH_UNUSED, BATCH_RUNNING = range(4)
 
 
 class ResultType(IntEnum):
@@ -266,13 +267,13 @@ def _place(value: int, low: int, high: int) -> int:
 
 
 def _count(state: State, pset: ParameterSet, *, counts: bool) -> tuple[State, int]:
-    """Return the state after the batch took notice, and the batch status: 1 done, 2 not used, 3 running."""
+    """Return the state after the batch took notice, and the status of the batch."""
     if not pset.batch_size:
-        return state, 2
+        return state, BATCH_UNUSED
     counter = 0 if state.batch_done else state.batch_counter
     counter += 1 if counts else 0
     done = counter >= pset.batch_size
-    return replace(state, batch_counter=counter, batch_done=done), 1 if done else 3
+    return replace(state, batch_counter=counter, batch_done=done), BATCH_OK if done else BATCH_RUNNING
 
 
 def tighten(
@@ -292,6 +293,8 @@ def tighten(
     tightened = inputs.result_type in (ResultType.TIGHTENING, ResultType.SYNC_TIGHTENING)
     counts = (good and tightened) or inputs.result_type == ResultType.BATCH_INCREMENT
     state, batch_status = _count(state, pset, counts=counts)
+    if tightened and not good and batch_status == BATCH_RUNNING:
+        batch_status = BATCH_NOT_OK
     sync_id = 0
     if setup.spindles > 1:
         sync_id = state.sync_id

@@ -13,6 +13,7 @@ START: Final = 1
 STARTED: Final = 2
 STOP: Final = 3
 ACCEPTED: Final = 5
+KEEP_ALIVE: Final = 9999
 LINK_ACK: Final = 9997
 LINK_NACK: Final = 9998
 GENERIC_REQUEST: Final = 6
@@ -25,8 +26,6 @@ COMMANDS_DISABLED: Final = 92
 ALREADY_CONNECTED: Final = 96
 REVISION_UNSUPPORTED: Final = 97
 UNKNOWN_MID: Final = 99
-#: Revisions with a layout of their own that nobody but one customer uses.
-UNUSED: Final = frozenset({(12, 3), (12, 4)})
 
 
 class Dispatcher:
@@ -97,15 +96,9 @@ class Dispatcher:
         mid, options = telegram.mid, session.controller.options
         if mid == ACCEPTED or mid in ACKS:
             return
-        highest = options.highest(mid)
-        if highest is None or mid not in HANDLERS:
+        if options.highest(mid) is None or mid not in HANDLERS:
             raise Refusal(UNKNOWN_MID)
-        special = options.special_revisions if mid == 60 else ()
-        plain = mid in ENDS or mid == 9999
-        if (telegram.revision > highest and telegram.revision not in special and not plain) or (
-            mid,
-            telegram.revision,
-        ) in UNUSED:
+        if not options.supports(mid, telegram.revision) and mid not in ENDS and mid != KEEP_ALIVE:
             raise Refusal(REVISION_UNSUPPORTED)
         if mid in COMMANDS and session.controller.faults.commands_disabled:
             raise Refusal(COMMANDS_DISABLED)

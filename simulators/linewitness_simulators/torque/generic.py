@@ -51,11 +51,10 @@ def _inner(telegram: Telegram) -> tuple[int, int, bytes]:
 
 
 def _check(session: Session, mid: int, revision: int, unknown: int, too_high: int) -> None:
-    highest = session.controller.options.highest(mid)
-    if highest is None:
+    options = session.controller.options
+    if options.highest(mid) is None:
         raise Refusal(unknown)
-    special = session.controller.options.special_revisions if mid == 60 else ()
-    if revision > highest and revision not in special:
+    if not options.supports(mid, revision):
         raise Refusal(too_high)
 
 
@@ -113,7 +112,7 @@ async def subscribe_generic(session: Session, telegram: Telegram) -> None:
     if mid not in GENERIC_ONLY:
         raise Refusal(NOT_SUBSCRIBABLE)
     _check(session, mid, revision, NOT_SUBSCRIBABLE, SUBSCRIBED_REVISION)
-    if mid in session.subscriptions:
+    if session.subscribed(mid):
         raise Refusal(EXISTS)
     # Like the products that we know: only what is new can be subscribed to.
     if extra[:1] not in (b"", b"0"):
@@ -125,16 +124,17 @@ async def subscribe_generic(session: Session, telegram: Telegram) -> None:
 def _begin(session: Session, mid: int, revision: int, extra: bytes) -> None:
     controller = session.controller
     if mid == OVERALL:
-        make = operation_results(controller, revision, objects=extra[30:31] == b"1")
-        session.subscriptions[mid] = make
+        subscription = session.subscribe(
+            mid, operation_results(controller, revision, objects=extra[30:31] == b"1")
+        )
         if stored := own_results(controller):
-            session.push(*make(Event(Change.RESULT, result=stored[-1])))
+            session.push(subscription, Event(Change.RESULT, result=stored[-1]))
     elif mid == TRACE:
         count = number_at(extra, 30, 2) if len(extra) > 30 else 1
         wanted = tuple(number_at(extra, 32 + 3 * n, 3) for n in range(count)) if len(extra) > 32 else (2,)
-        session.subscriptions[mid] = traces(controller, wanted)
+        session.subscribe(mid, traces(controller, wanted))
     else:
-        session.subscriptions[mid] = plots
+        session.subscribe(mid, plots)
 
 
 async def unsubscribe_generic(session: Session, telegram: Telegram) -> None:
@@ -144,6 +144,6 @@ async def unsubscribe_generic(session: Session, telegram: Telegram) -> None:
     if begins is not None:
         await unsubscribe(session, begins, mid)
         return
-    if session.subscriptions.pop(mid, None) is None:
+    if not session.unsubscribe(mid):
         raise Refusal(MISSING if mid in GENERIC_ONLY else NOT_SUBSCRIBABLE)
     await session.accept(mid)

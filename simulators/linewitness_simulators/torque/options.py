@@ -28,6 +28,10 @@ REVISIONS: Final[Mapping[int, int]] = MappingProxyType(
 )  # fmt: skip
 
 
+#: Revisions with a layout of their own, made for one customer.
+UNUSED: Final = frozenset({(12, 3), (12, 4)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class TorqueOptions:
     """A controller. Times in seconds; `state` is the file in which its memory outlives it."""
@@ -69,6 +73,14 @@ class TorqueOptions:
         known = None if mid == 64 and self.history == "none" else self.revisions.get(mid)
         return known if known is None or self.max_revision is None else min(known, self.max_revision)
 
+    def supports(self, mid: int, revision: int) -> bool:
+        """Return whether the controller knows a MID in this revision."""
+        highest = self.highest(mid)
+        if highest is None or (mid, revision) in UNUSED:
+            return False
+        special = mid == 60 and self.max_revision is None and revision in self.special_revisions
+        return revision <= highest or special
+
     def setup(self) -> Setup:
         """Return the part that the device model needs."""
         return Setup(
@@ -88,6 +100,8 @@ class Faults:
     split_bytes: int = 0
     #: Hold back this many telegrams (or 50 ms) and send them in one segment.
     glue: int = 0
+    #: Send results in so many parts.
+    parts: int = 1
     omit_nul: bool = False
     double_nul: bool = False
     #: Answer 0060, 0064 and 0040 one revision lower than asked.

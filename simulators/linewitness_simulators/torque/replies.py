@@ -9,7 +9,7 @@ from linewitness_simulators.torque.generic import request, subscribe_generic, un
 from linewitness_simulators.torque.session import Refusal, Session
 from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at, text_of
-from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS, own_results
+from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS
 from linewitness_simulators.torque.wire import Telegram
 
 Handler = Callable[[Session, Telegram], Awaitable[None]]
@@ -66,9 +66,9 @@ def _find(session: Session, asked: int) -> Result | None:
     if controller.options.history == "at-or-before":
         best = controller.memory.at_or_before(asked) if asked else controller.memory.newest()
     else:
-        own = own_results(controller)
-        wanted = (r for r in own if r.id == asked)
-        best = next(wanted, None) if asked else (own[-1] if own else None)
+        best = controller.memory.stored.get(asked) if asked else controller.newest_of_ours()
+        if best is not None and best.station_id != controller.options.station.station_id:
+            best = None
     return None if best is None or best.id in controller.faults.missing_ids else best
 
 

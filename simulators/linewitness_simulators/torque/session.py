@@ -52,11 +52,21 @@ class Push:
 
 #: What a subscription makes of an event.
 Maker = Callable[[Event], list[Push]]
+
+
+@dataclass(eq=False)
+class Subscription:
+    """What a client asked to hear, until it has heard enough."""
+
+    make: Maker
+    active: bool = True
+
+
 Dispatch = Callable[["Session", Telegram], Awaitable[None]]
 
 
 class Session:
-    """One connection. `dispatch` answers a telegram; `subscriptions` are by the MID that asked for them."""
+    """One connection. `dispatch` answers a telegram."""
 
     def __init__(self, *, number: int, controller: Controller, dispatch: Dispatch) -> None:
         """Begin before 0001."""
@@ -65,10 +75,10 @@ class Session:
         self.started = False
         self.stopped = False
         self.keep_alive = True
-        self.subscriptions: dict[int, Maker] = {}
+        self._subscriptions: dict[int, Subscription] = {}
         self.link = wire.Link()
         self._dispatch = dispatch
-        self._pushes: asyncio.Queue[Push] = asyncio.Queue()
+        self._pushes: asyncio.Queue[tuple[Subscription, Push]] = asyncio.Queue()
         self._out: asyncio.Queue[bytes | ConnectionEnded] = asyncio.Queue()
         self._sent: deque[Push] = deque()
         self._heard = monotonic()
@@ -125,10 +135,22 @@ class Session:
         """Put a telegram on its way."""
         self._out.put_nowait(self.link.number(telegram))
 
-    def push(self, *pushes: Push) -> None:
-        """Queue events behind those that are not confirmed yet."""
-        for push in pushes:
-            self._pushes.put_nowait(push)
+    def push(self, subscription: Subscription, event: Event) -> None:
+        """Queue what a subscription makes of an event, behind what is not confirmed yet."""
+        for push in subscription.make(event):
+            self._pushes.put_nowait((subscription, push))
+
+    def subscribe(self, mid: int, make: Maker) -> Subscription:
+        """Begin a subscription, by the MID that asked for it."""
+        self._subscriptions[mid] = Subscription(make)
+        return self._subscriptions[mid]
+
+    def unsubscribe(self, mid: int) -> bool:
+        """End a subscription, with what it still had to send; False where there is none."""
+        subscription = self._subscriptions.pop(mid, None)
+        if subscription is not None:
+            subscription.active = False
+        return subscription is not None
 
     def end(self, reason: str, *, abrupt: bool = False) -> None:
         """End the connection when everything before has been written."""
@@ -154,12 +176,12 @@ class Session:
 
     def subscribed(self, mid: int) -> bool:
         """Return whether there is a subscription that began with this MID."""
-        return mid in self.subscriptions
+        return mid in self._subscriptions
 
     def hear(self, event: Event) -> None:
         """Push what the subscriptions make of a change."""
-        for maker in list(self.subscriptions.values()):
-            self.push(*maker(event))
+        for subscription in list(self._subscriptions.values()):
+            self.push(subscription, event)
 
     # The tasks of a connection.
 
@@ -178,11 +200,11 @@ class Session:
                 raise ConnectionEnded("the client closed")
             self._heard = monotonic()
             try:
-                telegrams = framer.feed(data)
-            except wire.FramingError as error:
+                telegrams = [wire.parse(raw) for raw in framer.feed(data)]
+            except (wire.FramingError, wire.MalformedTelegram) as error:
                 raise ConnectionEnded(f"framing: {error}") from error
-            for raw in telegrams:
-                await self._dispatch(self, wire.parse(raw))
+            for telegram in telegrams:
+                await self._dispatch(self, telegram)
 
     async def _write(self, writer: asyncio.StreamWriter) -> None:
         faults = self.controller.faults
@@ -204,15 +226,17 @@ class Session:
 
     async def _push(self) -> None:
         while True:
-            push = await self._pushes.get()
-            if not push.wait:
+            subscription, push = await self._pushes.get()
+            if subscription.active and push.wait:
+                await self._until_confirmed(subscription, push)
+            elif subscription.active:
                 self._transmit(push)
-                continue
-            await self._until_confirmed(push)
 
-    async def _until_confirmed(self, push: Push) -> None:
+    async def _until_confirmed(self, subscription: Subscription, push: Push) -> None:
         options = self.controller.options
         for _ in range(1 + options.resends):
+            if not subscription.active:
+                return
             self._transmit(push)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(options.ack_timeout_s):

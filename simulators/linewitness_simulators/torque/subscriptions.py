@@ -16,26 +16,26 @@ async def subscribe(
 ) -> None:
     """Subscribe to the topic that `mid` begins; `answered` is the MID in 0005 where it is another."""
     topic, controller = TOPICS[mid], session.controller
-    if mid in session.subscriptions:
+    if session.subscribed(mid):
         raise Refusal(topic.exists)
     if mid == MULTI_SPINDLE and controller.setup.spindles < 2:
         raise Refusal(NOT_SYNC_MASTER)
     make = maker(controller, topic, revision, wait=wait)
     await session.accept(answered or mid)
-    session.subscriptions[mid] = make
+    subscription = session.subscribe(mid, make)
     if topic.immediate:
-        session.push(*make(Event(topic.immediate)))
+        session.push(subscription, Event(topic.immediate))
     if Change.ALARM_STATUS in topic.sends and controller.alarms:
-        session.push(*make(Event(Change.ALARM_STATUS)))
+        session.push(subscription, Event(Change.ALARM_STATUS))
     if mid == RESULTS and controller.options.redeliver:
         confirmed = set(controller.memory.acked)
         for made in own_results(controller):
             if made.id not in confirmed:
-                session.push(*make(Event(Change.RESULT, result=made)))
+                session.push(subscription, Event(Change.RESULT, result=made))
 
 
 async def unsubscribe(session: Session, mid: int, answered: int) -> None:
     """End the topic that `mid` began."""
-    if session.subscriptions.pop(mid, None) is None:
+    if not session.unsubscribe(mid):
         raise Refusal(TOPICS[mid].missing)
     await session.accept(answered)

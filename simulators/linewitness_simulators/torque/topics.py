@@ -106,7 +106,8 @@ def maker(controller: Controller, topic: Topic, revision: int, *, wait: bool) ->
         sends = topic.sends.get(event.change)
         if sends is None:
             return []
-        telegram = wire.encode(controller.faults, sends.mid, revision, sends.values(controller, event))
+        known = wire.nearest_layout(sends.mid, revision)
+        telegram = wire.encode(controller.faults, sends.mid, known, sends.values(controller, event))
         number = event.result.id if event.result and sends.mid == 61 else None
         return [Push(sends.mid, telegram, frozenset({sends.ack}), number, wait)]
 

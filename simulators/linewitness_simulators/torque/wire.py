@@ -1,12 +1,13 @@
 """Put telegrams on the wire, correctly or as a fault demands. The layouts are the product's own."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 from linewitness.devices.open_protocol.codec import Content
 from linewitness.devices.open_protocol.codec import encode as encode_fields
 from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.layouts import Field, layout_for, revisions
+from linewitness.devices.open_protocol.layouts import ID_WIDTH, Field, layout_for, revisions
 from linewitness.devices.open_protocol.telegram import (
     BINARY_MIDS,
     END,
@@ -14,6 +15,7 @@ from linewitness.devices.open_protocol.telegram import (
     MalformedTelegram,
     Telegram,
     parse,
+    split,
 )
 from linewitness_simulators.torque.options import Faults
 
@@ -28,7 +30,7 @@ __all__ = [
     "encode",
     "parse",
 ]
-__all__ += ["has_layout", "pieces"]
+__all__ += ["following", "nearest_layout", "pieces", "with_sequence"]
 
 Values = Mapping[str, Content | Sequence[Mapping[str, Content]]]
 
@@ -38,11 +40,6 @@ SEQUENCE: Final = slice(16, 18)
 SEQUENCE_MAX: Final = 99
 #: In this place of a result there is a parameter id, which `damage` spoils.
 SPOILED: Final = slice(57, 59)
-
-
-def has_layout(mid: int, revision: int) -> bool:
-    """Return whether a telegram of this MID and revision can be built."""
-    return layout_for(mid, revision) is not None
 
 
 def nearest_layout(mid: int, revision: int) -> int:
@@ -89,10 +86,22 @@ def damage(faults: Faults, mid: int, telegram: bytes) -> bytes:
 
 def pieces(faults: Faults, telegrams: Sequence[bytes]) -> Iterator[bytes]:
     """Yield what goes to the socket in one write each."""
-    whole = b"".join(telegram + _end(faults, telegram) for telegram in telegrams)
-    size = faults.split_bytes or len(whole)
+    cut = [part for telegram in telegrams for part in _parts(faults, telegram)]
+    whole = b"".join(part + _end(faults, part) for part in cut)
+    size = faults.split_bytes or len(whole) or 1
     for start in range(0, len(whole), size):
         yield whole[start : start + size]
+
+
+def _parts(faults: Faults, telegram: bytes) -> list[bytes]:
+    """Return a result in the parts that the fault asks for, cut between parameters."""
+    read = parse(telegram)
+    layout = layout_for(read.mid, read.revision)
+    if faults.parts < 2 or read.mid not in RESULTS or layout is None:
+        return [telegram]
+    edges = list(accumulate((ID_WIDTH if each.id else 0) + each.width for each in layout.fields))
+    chosen = [edges[n * len(edges) // faults.parts] for n in range(1, faults.parts)]
+    return [part.to_bytes() for part in split(read, chosen)]
 
 
 def _end(faults: Faults, telegram: bytes) -> bytes:
