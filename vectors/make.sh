@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# Compute the vectors of this folder with coreutils and openssl only, none of Linewitness's own code.
+# Run it in an empty folder: it writes there what is kept here, byte for byte (Ed25519 is deterministic).
+set -euo pipefail
+export LC_ALL=C
+cd "${1:?usage: make.sh FOLDER}"
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+
+# --- bytes -----------------------------------------------------------------------------------------
+unhex() { tr 'a-f' 'A-F' | tr -d '\n' | basenc --base16 -d; }
+hex() { basenc --base16 -w0 | tr 'A-F' 'a-f'; }
+digest() { sha256sum | cut -d' ' -f1; }
+b64() { base64 -w0; }
+
+# --- Ed25519: a seed (64 hex digits) becomes a PKCS#8 key by RFC 8410's fixed prefix -------------------
+key() { printf '302e020100300506032b657004220420%s' "$2" | unhex | openssl pkey -inform DER -out "$work/$1.pem"; }
+public() { openssl pkey -in "$work/$1.pem" -pubout -outform DER | tail -c 32; }
+sign() { cat >"$work/m"; openssl pkeyutl -sign -rawin -inkey "$work/$1.pem" -in "$work/m"; }
+
+# --- C2SP vkeys: key id = first 4 bytes of SHA-256(name LF type public) -----------------------------------
+key_id() { { printf '%s\n' "$2"; printf '%s' "$3" | unhex; public "$1"; } | digest | cut -c1-8; }
+vkey() { printf '%s+%s+%s' "$2" "$(key_id "$1" "$2" "$3")" "$({ printf '%s' "$3" | unhex; public "$1"; } | b64)"; }
+# note_line KEY NAME TYPE <raw signature
+note_line() { printf '— %s %s\n' "$2" "$({ key_id "$1" "$2" "$3" | unhex; cat; } | b64)"; }
+
+# --- DSSE's pre-authentication encoding of the file $2 under the type $1 -----------------------------------
+pae() { printf 'DSSEv1 %d %s %d ' "${#1}" "$1" "$(wc -c <"$2")"; cat "$2"; }
+
+RECORD=application/vnd.linewitness.record.v1+json
+POSSESSION=application/vnd.linewitness.key-pop.v1+json
+ORIGIN=acme.example/ber-01/line-02/1
+STORE=store.audit.example
+WITNESS=witness.example
+
+# The secret keys of RFC 8032, 7.1: test 1 (log key), test 2 and test 3 (event keys), SHA(abc) (store), 1024 (witness).
+key log 9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60
+key event1 4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb
+key event2 c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7
+key store 833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42
+key witness f5e5767cf153319517630f226876b86c8160cc583bc013744c6bf255f5cc0ee5
+LOG=$(vkey log $ORIGIN 01)
+EVENT1=$(vkey event1 $ORIGIN/event 01)
+EVENT2=$(vkey event2 $ORIGIN/event 01)
+{
+  echo "log $LOG"; echo "event1 $EVENT1"; echo "event2 $EVENT2"
+  echo "store $(vkey store $STORE 04)"; echo "witness $(vkey witness $WITNESS 04)"
+} >vkeys.txt
+
+# --- the chain: seven records, the event key rotated by record 4 --------------------------------------
+mkdir -p chain tree checkpoint record proof
+: >chain/records.ndjson; : >chain/hashes.txt
+previous=sha256:$(printf '0%.0s' {1..64})
+signer=event1; number=0
+
+# record KIND ACTION CHANGES REASON RESOURCE [DEVICE]: append the next record to the chain.
+record() {
+  local time clock before link rest body
+  time=2026-03-01T06:00:0$number.000Z
+  clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + number * 1000000)),\"bound_us\":850,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
+  before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' $number)\",\"ingested_at\":\"$time\",\"integrity\":{"
+  link="\"key_id\":\"$(key_id $signer $ORIGIN/event 01)\",\"prev_hash\":\"$previous\""
+  rest=",\"stream\":\"$ORIGIN\",\"v\":1},\"kind\":\"$1\",\"occurred_at\":\"$time\",\"reason\":\"$4\",\"resource\":$5,\"sequence_no\":$number,\"tenant_id\":\"acme\"}"
+  printf '%s%s%s' "$before" "$link" "$rest" >"$work/body"
+  pae $RECORD "$work/body" >"$work/message"
+  previous=sha256:$(digest <"$work/message")
+  printf '%s%s,"record_hash":"%s","signature":"ed25519:%s"%s\n' "$before" "$link" "$previous" \
+    "$(sign $signer <"$work/message" | b64)" "$rest" >>chain/records.ndjson
+  echo "$previous" >>chain/hashes.txt
+  if [ $number = 2 ]; then cp "$work/body" record/body.json; cp "$work/message" record/message.bin; fi
+  number=$((number + 1))
+}
+
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+record unit.entered execute '[]' 'scanned' '{"id":"SN-0815","type":"unit"}'
+# Text with every class of escape, with and without need: quote, backslash, controls, DEL, U+2028, accents, an astral sign.
+record tightening.result create '[{"after":"12.30","before":null,"field":"torque","high":"13.00","low":"11.00","status":"ok","unit":"Nm"},{"after":true,"before":null,"field":"ok"},{"after":-9007199254740991,"before":9007199254740991,"field":"counter"}]' \
+  $'q\\" b\\\\ n\\n t\\t r\\r f\\f b\\b e\\u001b d\x7f \xe2\x80\xa8 \xc3\xa9 e\xcc\x81 \xe2\x82\xac / \xf0\x9f\x94\xa9' '{"id":"tool-1/4711","parent":{"id":"SN-0815","type":"unit"},"type":"result"}'
+record unit.left execute '[]' 'scanned' '{"id":"SN-0815","type":"unit"}'
+printf '{"new_key":"%s","prev_hash":"%s","sequence_no":4,"stream":"%s"}' "$EVENT2" "$previous" $ORIGIN >record/possession.json
+PROOF=$(pae $POSSESSION record/possession.json | sign event2 | b64)
+record key.rotated update "[{\"after\":\"$EVENT2\",\"before\":\"$EVENT1\",\"field\":\"event_key\"},{\"after\":\"ed25519:$PROOF\",\"before\":null,\"field\":\"proof_of_possession\"}]" \
+  'the key was a day old' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+signer=event2
+record gateway.heartbeat read '[]' 'nothing happened' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+record gateway.stopped execute '[]' 'asked to stop' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+sed -n 3p chain/records.ndjson | tr -d '\n' >record/record.json
+printf '%s\n' "$LOG" >chain/log.vkey
+
+# --- RFC 6962 trees, over hex leaf hashes in the array LEAVES ---------------------------------------------
+node() { printf '01%s%s' "$1" "$2" | unhex | digest; }
+split() { local k=1; while [ $((k * 2)) -lt "$1" ]; do k=$((k * 2)); done; echo $k; }
+# mth FIRST LAST: the hash of leaves [FIRST, LAST)
+mth() {
+  local width=$(($2 - $1)) k
+  if [ $width = 0 ]; then printf '' | digest; return; fi
+  if [ $width = 1 ]; then echo "${LEAVES[$1]}"; return; fi
+  k=$(split $width); node "$(mth "$1" $(($1 + k)))" "$(mth $(($1 + k)) "$2")"
+}
+# path M FIRST LAST: the audit path of leaf FIRST + M (RFC 6962, 2.1.1)
+path() {
+  local width=$(($3 - $2)) k
+  if [ $width = 1 ]; then return; fi
+  k=$(split $width)
+  if [ "$1" -lt "$k" ]; then path "$1" "$2" $(($2 + k)); mth $(($2 + k)) "$3"
+  else path $(($1 - k)) $(($2 + k)) "$3"; mth "$2" $(($2 + k)); fi
+}
+# subproof M FIRST LAST KNOWN: the consistency proof (RFC 6962, 2.1.2)
+subproof() {
+  local width=$(($3 - $2)) k
+  if [ "$1" = $width ]; then if [ "$4" = 0 ]; then mth "$2" "$3"; fi; return; fi
+  k=$(split $width)
+  if [ "$1" -le "$k" ]; then subproof "$1" "$2" $(($2 + k)) "$4"; mth $(($2 + k)) "$3"
+  else subproof $(($1 - k)) $(($2 + k)) "$3" 0; mth "$2" $(($2 + k)); fi
+}
+leaf() { { printf '00' | unhex; cat; } | digest; }
+joined() { tr '\n' ' ' | sed 's/ $//'; }
+
+# The eight inputs that certificate transparency implementations test with.
+LEAVES=(); : >tree/leaves.txt
+for input in '' 00 10 2021 3031 40414243 5051525354555657 606162636465666768696a6b6c6d6e6f; do
+  LEAVES+=("$(printf '%s' "$input" | unhex | leaf)"); echo "${input:--} ${LEAVES[-1]}" >>tree/leaves.txt
+done
+for size in {0..8}; do echo "$size $(mth 0 $size)"; done >tree/roots.txt
+for size in {1..8}; do for ((m = 0; m < size; m++)); do echo "$m $size $(path $m 0 $size | joined)"; done; done >tree/inclusion.txt
+for new in {1..8}; do for ((old = 1; old <= new; old++)); do echo "$old $new $(subproof $old 0 "$new" 1 | joined)"; done; done >tree/consistency.txt
+
+# --- checkpoints and receipts over the chain -------------------------------------------------------------
+LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <chain/records.ndjson
+for size in 1 4 7; do echo "$size $(mth 0 $size)"; done >chain/roots.txt
+cosign() { { printf 'cosignature/v1\ntime %s\n' "$4"; cat "$work/text"; } | sign "$1" >"$work/s"; { printf '%016x' "$4" | unhex; cat "$work/s"; } | note_line "$1" "$2" 04; }
+for size in 4 7; do
+  printf '%s\n%s\n%s\n' $ORIGIN $size "$(mth 0 $size | unhex | b64)" >"$work/text"
+  { cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >checkpoint/$size.checkpoint
+  { cat checkpoint/$size.checkpoint; cosign store $STORE 04 $((1772344800 + size)); } >checkpoint/$size.receipt
+  { cat checkpoint/$size.receipt; cosign witness $WITNESS 04 $((1772344900 + size)); } >checkpoint/$size.witnessed
+done
+
+# --- a tlog-proof of record 2 in the stream of 7 -------------------------------------------------------------
+{
+  echo c2sp.org/tlog-proof@v1; echo 'index 2'
+  path 2 0 7 | while read -r hash; do printf '%s' "$hash" | unhex | b64; echo; done
+  echo; cat checkpoint/7.receipt
+} >proof/2.tlog-proof
+subproof 4 0 7 1 >proof/4-7.consistency
+
+# --- the policy of somebody who believes this stream ----------------------------------------------------------
+cat >policy.json <<EOF
+{
+  "v": 1,
+  "origin": "$ORIGIN",
+  "record_0": "$(head -1 chain/hashes.txt)",
+  "log_key": "$LOG",
+  "gateway_party": "acme production",
+  "attesters": [
+    {"party": "audit house", "role": "store", "key": "$(vkey store $STORE 04)"},
+    {"party": "institute", "role": "witness", "key": "$(vkey witness $WITNESS 04)"}
+  ],
+  "quorum": 1
+}
+EOF
