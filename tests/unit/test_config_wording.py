@@ -1,0 +1,88 @@
+"""What pydantic finds, in our words: unions, secrets, and kinds of mistakes that no driver makes yet."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, ValidationError
+
+from linewitness.config.reading import read_bytes
+from linewitness.config.settings import setting_at
+from linewitness.config.tree import plain
+from linewitness.config.wording import problems_of
+from linewitness.devices.options import Options
+
+
+class Square(Options):
+    shape: Literal["square"]
+    side: int = Field(description="Length of a side, in mm.")
+
+
+class Circle(Options):
+    shape: Literal["circle"]
+    radius: int = Field(gt=0, lt=100, description="In mm.")
+
+
+class Drawing(Options):
+    parts: tuple[Annotated[Square | Circle, Field(discriminator="shape")], ...] = ()
+    size: int | bool | None = None
+    password: int | None = None
+    labels: dict[int, str] = Field(default_factory=dict)
+    weight: Decimal | None = Field(default=None, max_digits=3)
+
+
+def said(text: str) -> list[str]:
+    root = read_bytes(text.encode(), Path("d.yaml"))
+    with pytest.raises(ValidationError) as caught:
+        Drawing.model_validate(plain(root))
+    return [str(problem) for problem in problems_of(caught.value, root, Drawing)]
+
+
+def test_a_wrong_choice_is_shown_where_it_was_made():
+    assert said("parts:\n  - shape: sqare\n    side: 1\n") == [
+        "2:12: parts[0].shape: 'sqare' is not one of square, circle (did you mean 'square'?)"
+    ]
+
+
+def test_a_choice_that_was_not_made_is_missing():
+    assert said("parts:\n  - side: 1\n") == ["2:5: parts[0].shape: is missing"]
+
+
+def test_settings_of_the_chosen_member_are_known_and_those_of_the_others_are_not():
+    assert said("parts:\n  - shape: circle\n    raduis: 1\n") == [
+        "2:5: parts[0].radius: is missing (In mm)",
+        "3:5: parts[0].raduis: there is no setting 'raduis' here (did you mean 'radius'?)",
+    ]
+
+
+def test_bounds_are_put_in_words():
+    assert said("parts: [{shape: circle, radius: 0}, {shape: circle, radius: 100}]") == [
+        "1:33: parts[0].radius: 0 is not above 0 (In mm)",
+        "1:61: parts[1].radius: 100 is not below 100 (In mm)",
+    ]
+
+
+def test_what_every_member_refuses_is_one_problem():
+    assert said("size: wide") == [
+        "1:7: size: 'wide' is not a whole number / 'wide' is neither true nor false"
+    ]
+
+
+def test_the_value_of_a_setting_that_is_named_like_a_secret_is_not_shown():
+    assert said("password: hunter2") == ["1:11: password: what stands here is not a whole number"]
+
+
+def test_a_wrong_key_of_a_table_is_shown_at_its_entry():
+    [problem] = said("labels:\n  one: idle\n")
+    assert problem.startswith("2:8: labels.one: ")
+
+
+def test_a_mistake_without_words_of_its_own_uses_pydantics():
+    [problem] = said("weight: 1234.5")
+    assert problem == "1:9: weight: decimal input should have no more than 3 digits in total"
+
+
+def test_a_setting_is_found_through_lists_and_unions():
+    assert setting_at(Drawing, ("parts", 3, "square", "side")).field.description == "Length of a side, in mm."
+    assert set(setting_at(Drawing, ("parts", 3)).known) == {"shape", "side", "radius"}
