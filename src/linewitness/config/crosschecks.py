@@ -18,6 +18,7 @@ def cross_check(root: Node) -> list[Problem]:
         _unknown_devices,
         _shared_devices,
         _unknown_points,
+        _strangers,
         _patterns,
         _uplink_without_store,
     )
@@ -122,6 +123,26 @@ def _points(root: Node, device: str) -> set[str] | None:
         if entry.text("id") == device:
             return {name for point in _entries(entry, "points") if (name := point.text("id"))}
     return None
+
+
+def _strangers(root: Node) -> Iterator[Problem]:
+    """Find devices that a station relies on and that do not stand there."""
+    for index, station in enumerate(_entries(root, "stations")):
+        own = {entry.value for entry in _entries(station, "devices") if isinstance(entry.value, str)}
+        needs = range(len(_entries(station, "requires")))
+        settings: list[Loc] = [
+            ("unit", "scanner"),
+            ("operator", "scanner"),
+            ("unit", "point"),
+            ("operator", "point"),
+        ]
+        for loc in [*settings, *(("requires", number, "device") for number in needs)]:
+            found = follow(root, ("stations", index, *loc))
+            name = found.node.value
+            device = name.partition("/")[0] if isinstance(name, str) else ""
+            if not found.missing and device and device not in own:
+                what = f"{device!r} is not among the station's devices"
+                yield Problem(found.node.place, found.path, what, did_you_mean(device, own))
 
 
 def _patterns(root: Node) -> Iterator[Problem]:

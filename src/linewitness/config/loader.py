@@ -91,7 +91,8 @@ def _without_repeats(found: list[Problem], secrets: list[Problem], crossed: list
 
 def _same(crossed: Problem, found: Problem) -> bool:
     name = crossed.what.split("'")[1] if "'" in crossed.what else ""
-    return "twice" in crossed.what and bool(name) and name in f"{found.path} {found.what}"
+    said = any(words in crossed.what for words in ("is used twice", "is not among the station's devices"))
+    return said and name in f"{found.path} {found.what}"
 
 
 def _with_absolute_paths(config: Config, base: Path) -> Config:
