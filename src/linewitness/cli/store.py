@@ -1,0 +1,180 @@
+"""`linewitness store`: the reference audit store, from its key to the records that it holds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from linewitness.store.database import Database
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_default=False)]
+
+
+@app.command()
+def init(file: StoreFile) -> None:
+    """Make the store's key and its database. Done once, by a person."""
+    from linewitness.cli.store_file import load_store
+    from linewitness.errors import ConfigurationError
+    from linewitness.store.database import Database
+    from linewitness.store.keys import Cosigner, create_key
+
+    options = load_store(file)
+    if options.key.file is not None and not options.key.file.exists():
+        cosigner = create_key(options.name, options.key.file)
+    else:
+        cosigner = Cosigner.load(options.name, options.key)
+    if options.database_file.exists():
+        raise ConfigurationError(
+            f"there is a database in {options.database_file} already", hint="nothing was changed"
+        )
+    options.database_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(options.database_url)
+    database.create()
+    database.close()
+    typer.echo(f"database    {options.database_file}")
+    typer.echo(f"store key   {cosigner.vkey}")
+    typer.echo("")
+    typer.echo("Gateways and auditors need the store key; then make each gateway known with")
+    typer.echo(f"  linewitness store enroll {file} --tenant … --gateway … --log-vkey … --record0 …")
+
+
+@app.command()
+def run(
+    file: StoreFile,
+    *,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="auto, console or json.")] = "auto",
+) -> None:
+    """Receive, verify and receipt records until SIGTERM or SIGINT."""
+    import asyncio
+
+    from linewitness.cli.logs import set_up
+    from linewitness.cli.store_file import load_store
+    from linewitness.clock import SystemClock
+    from linewitness.store.service import run_until_signalled
+
+    options = load_store(file)
+    set_up(log_level, log_format)
+    asyncio.run(run_until_signalled(options, clock=SystemClock()))
+
+
+@app.command()
+def enroll(
+    file: StoreFile,
+    *,
+    tenant: Annotated[str, typer.Option(help="The line's tenant.")],
+    gateway: Annotated[str, typer.Option(help="The gateway's name in the topics.")],
+    log_vkey: Annotated[str, typer.Option(help="The stream's log key, as `linewitness init` printed it.")],
+    record0: Annotated[str, typer.Option(help="The hash of record 0, as `linewitness init` printed it.")],
+) -> None:
+    """Allow a gateway to write a stream; a new generation of a line is enrolled anew."""
+    from linewitness.clock import SystemClock
+    from linewitness.store.database import enroll as enroll_stream
+
+    with _database(file) as database:
+        enrolment = enroll_stream(
+            database,
+            clock=SystemClock(),
+            tenant=tenant,
+            gateway=gateway,
+            log_vkey=log_vkey,
+            record0_hash=record0,
+        )
+    typer.echo(f"enrolled {enrolment.origin} of the gateway {gateway} of {tenant}")
+
+
+@app.command()
+def status(file: StoreFile) -> None:
+    """Say for each stream how much is held and receipted, and what was refused."""
+    from linewitness.store.reports import read_refusals, read_streams
+
+    with _database(file) as database:
+        streams, refusals = read_streams(database), read_refusals(database)
+    for stream in streams:
+        typer.echo(f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})")
+        receipt = f"{stream.receipt_size}, at {stream.receipt_at}" if stream.receipt_at else "none yet"
+        typer.echo(f"  held {stream.size}, receipted {receipt}, conflicts {stream.conflicts}")
+    if not streams:
+        typer.echo("no stream is enrolled: see `linewitness store enroll`")
+    for refusal in refusals:
+        typer.echo(f"refused {refusal.origin or 'data'} from {refusal.gateway} of {refusal.tenant}")
+        typer.echo(f"  {refusal.detail} ({refusal.reason}), first {refusal.first_at}, last {refusal.last_at}")
+
+
+@app.command()
+def export(
+    file: StoreFile,
+    *,
+    stream: Annotated[str | None, typer.Option(help="Only this stream, named by its origin.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Only records of this serialized unit.")] = None,
+    first: Annotated[int, typer.Option(min=0, help="From this sequence_no on.")] = 0,
+    last: Annotated[int | None, typer.Option(min=0, help="Up to this sequence_no, inclusive.")] = None,
+    since: Annotated[str | None, typer.Option(help="Occurred at this time (UTC, RFC 3339) or later.")] = None,
+    until: Annotated[str | None, typer.Option(help="Occurred before this time (UTC, RFC 3339).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this new file; default: to the output.")
+    ] = None,
+) -> None:
+    """Write records as they were received, exact bytes, one a line."""
+    from linewitness.store.reports import read_records
+
+    with _database(file) as database, _target(output) as write:
+        found = read_records(
+            database, origin=stream, unit=unit, first=first, last=last, since=since, until=until
+        )
+        for record in found:
+            write(record.data + b"\n")
+
+
+@app.command()
+def receipts(file: StoreFile, stream: Annotated[str, typer.Argument(help="The stream's origin.")]) -> None:
+    """Print a stream's receipts, oldest first."""
+    from linewitness.store.reports import read_receipts
+
+    with _database(file) as database:
+        for note in read_receipts(database, stream):
+            typer.echo(note)
+
+
+@app.command()
+def conflicts(file: StoreFile) -> None:
+    """Show signed statements of gateways that contradict what is held; exit code 1 if there are any."""
+    from linewitness.errors import ExitCode
+    from linewitness.store.reports import read_conflicts
+
+    with _database(file) as database:
+        found = read_conflicts(database)
+    for conflict in found:
+        typer.echo(f"{conflict.seen_at} {conflict.origin}: {conflict.reason}")
+        typer.echo(f"  {conflict.data.decode(errors='replace').rstrip()}")
+    if found:
+        raise typer.Exit(ExitCode.BROKEN)
+    typer.echo("no conflicts")
+
+
+@contextmanager
+def _database(file: Path) -> "Iterator[Database]":
+    from linewitness.cli.store_file import load_store
+    from linewitness.store.database import Database
+
+    options = load_store(file)
+    database = Database(options.database_url)
+    try:
+        database.check()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
+    if output is None:
+        yield typer.get_binary_stream("stdout").write
+        return
+    with output.open("xb") as file:
+        yield file.write

@@ -1,0 +1,24 @@
+"""Read the audit store's YAML, with the same care and the same messages as a line's."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from linewitness.config.problems import ConfigurationErrors, Problem
+from linewitness.config.reading import read_file
+from linewitness.config.tree import plain
+from linewitness.config.wording import problems_of
+from linewitness.store.options import AuditStoreOptions
+
+
+def load_store(path: Path) -> AuditStoreOptions:
+    """Return the options, their paths absolute; ConfigurationErrors lists everything that is wrong."""
+    root = read_file(path)
+    if not isinstance(root.value, dict):
+        what, hint = "this is not a group of settings", "begin with 'database: sqlite:///…'"
+        raise ConfigurationErrors(path, [Problem(root.place, "", what, hint)])
+    try:
+        options = AuditStoreOptions.model_validate(plain(root))
+    except ValidationError as error:
+        raise ConfigurationErrors(path, problems_of(error, root, AuditStoreOptions)) from None
+    return options.relative_to(path.absolute().parent)

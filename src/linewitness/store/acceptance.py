@@ -1,0 +1,147 @@
+"""Decide which records of a stream follow what is held: pure, without a database or a broker."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import orjson
+
+from linewitness.errors import EvidenceError
+from linewitness.evidence import record
+from linewitness.evidence.canonical import MAX_BYTES
+from linewitness.evidence.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
+from linewitness.evidence.merkle import Frontier
+from linewitness.evidence.note import Vkey
+
+_UNIT: Final = "unit"
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What the enrolment says of a stream."""
+
+    origin: str
+    tenant: str
+    log_vkey: Vkey
+    record0_hash: str
+
+
+@dataclass(slots=True)
+class Accepted:
+    """The records that follow, and what changes with them; `stopped` says why the next one does not."""
+
+    records: list[ParsedRecord] = field(default_factory=list)
+    nodes: list[tuple[int, int, bytes]] = field(default_factory=list)
+    event_keys: list[tuple[int, str]] = field(default_factory=list)
+    stopped: Broken | None = None
+
+
+class Acceptance:
+    """A stream's verified head; it only ever moves forward."""
+
+    def __init__(self, pinned: Pinned, verifier: ChainVerifier, frontier: Frontier) -> None:
+        """Go on from a verifier and the tree's frontier, both of the same size."""
+        self.pinned = pinned
+        self._verifier = verifier
+        self._frontier = frontier
+
+    @property
+    def size(self) -> int:
+        """The number of records accepted."""
+        return self._verifier.size
+
+    @property
+    def last_hash(self) -> str:
+        """The record_hash of the last accepted record."""
+        return self._verifier.last_hash
+
+    @property
+    def event_key(self) -> str | None:
+        """The vkey that signs the next record, None before record 0."""
+        return self._verifier.head.event_key if self.size else None
+
+    def root(self) -> bytes:
+        """Return the Merkle root over all accepted records."""
+        return self._frontier.root()
+
+    def accept(self, lines: Iterable[bytes]) -> Accepted:
+        """Take records as long as they follow one another; the first that does not ends it."""
+        accepted = Accepted()
+        for line in lines:
+            try:
+                parsed = self._first(line) if self.size == 0 else self._verifier.accept(line)
+            except Broken as broken:
+                accepted.stopped = broken
+                break
+            accepted.records.append(parsed)
+            accepted.nodes += self._frontier.append(parsed.leaf)
+            if parsed.sequence_no == 0:
+                accepted.event_keys.append((0, self._verifier.head.event_key))
+            elif parsed.members["kind"] == ROTATED:
+                accepted.event_keys.append((self.size, self._verifier.head.event_key))
+        return accepted
+
+    def _first(self, line: bytes) -> ParsedRecord:
+        """Accept record 0 only if it is the pinned one; any gateway can make one that is good in itself."""
+        verifier = ChainVerifier(stream=self.pinned.origin, tenant=self.pinned.tenant)
+        parsed = verifier.accept(line)
+        if parsed.record_hash != self.pinned.record0_hash:
+            raise Broken(0, f"its hash is {parsed.record_hash}, the enrolled one {self.pinned.record0_hash}")
+        if verifier.head.log_key != str(self.pinned.log_vkey):
+            raise Broken(0, "it announces another log key than the enrolled one")
+        self._verifier = verifier
+        return parsed
+
+
+class Claim(NamedTuple):
+    """What a line says of itself, unverified."""
+
+    stream: str
+    sequence_no: int
+    event_id: str
+
+
+def peek(line: bytes) -> Claim | None:
+    """Return what a line claims to be, or None if it cannot be a record at all."""
+    if len(line) > MAX_BYTES:
+        return None
+    try:
+        members = orjson.loads(line)
+        claim = Claim(members["integrity"]["stream"], members["sequence_no"], members["event_id"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    if not (isinstance(claim.stream, str) and isinstance(claim.event_id, str)):
+        return None
+    return claim if type(claim.sequence_no) is int and claim.sequence_no >= 0 else None
+
+
+def signed_by(line: bytes, *, stream: str, event_key: Vkey) -> bool:
+    """Say whether a line is a well-formed record of the stream that this key signed: then it is evidence."""
+    try:
+        members = record.parse(line)
+        integrity = members["integrity"]
+        message = record.message_of(line, integrity)
+        signature = record.signature_bytes(integrity["signature"])
+    except EvidenceError:
+        return False
+    return (
+        integrity["stream"] == stream
+        and integrity["key_id"] == event_key.key_id
+        and event_key.verify(message, signature)
+    )
+
+
+def unit_of(parsed: ParsedRecord) -> str | None:
+    """Return the serialized unit that a record is about, if it is about one."""
+    resource = parsed.members["resource"]
+    about = resource.get("parent", resource)
+    unit: str | None = about["id"] if about["type"] == _UNIT else None
+    return unit
+
+
+def lines_of(payload: bytes) -> list[bytes]:
+    """Return the records of a message, one a line; the last line feed may be missing."""
+    lines = payload.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines

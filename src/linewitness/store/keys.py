@@ -1,0 +1,74 @@
+"""The store's own key: made once, for cosignatures and nothing else (C2SP cosignature/v1)."""
+
+import os
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from nacl.signing import SigningKey
+
+from linewitness.errors import ConfigurationError
+from linewitness.evidence import keys, note
+from linewitness.evidence.note import COSIGNATURE_V1, Note, Vkey
+from linewitness.secrets import Secret
+
+_PREFIX: Final = "PRIVATE+KEY"
+_SEED_BYTES: Final = 32
+_PARTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigner:
+    """The store's name and private key."""
+
+    name: str
+    key: SigningKey
+
+    @property
+    def vkey(self) -> Vkey:
+        """The public form, for policies and for gateways."""
+        return keys.cosigner_vkey(self.name, self.key)
+
+    def cosign(self, checkpoint: Note, time_s: int) -> Note:
+        """Return the receipt: the checkpoint's note with our line added."""
+        return checkpoint.with_signature(
+            note.cosign(checkpoint.text, name=self.name, key=self.key, time_s=time_s)
+        )
+
+    @classmethod
+    def load(cls, name: str, secret: Secret) -> Self:
+        """Read the key; ConfigurationError if it is not there, not a key, or of another name."""
+        hint = "`linewitness store init` makes the key; a copy of the right file helps as well"
+        parts = secret.read().split("+", _PARTS - 1)
+        try:
+            raw = b64decode(parts[-1], validate=True)
+        except ValueError:
+            raw = b""
+        if len(parts) != _PARTS or "+".join(parts[:2]) != _PREFIX or len(raw) != 1 + _SEED_BYTES:
+            raise ConfigurationError(f"{secret.path} does not hold a store's key", hint=hint)
+        if parts[2] != name or raw[0] != COSIGNATURE_V1:
+            raise ConfigurationError(
+                f"the key in {secret.path} is that of {parts[2]}, not of {name}", hint=hint
+            )
+        return cls(name, SigningKey(raw[1:]))
+
+
+def create_key(name: str, path: Path) -> Cosigner:
+    """Make a new key in a new file of mode 0600; ConfigurationError if the file is there already."""
+    cosigner = Cosigner(name, keys.new_key())
+    encoded = b64encode(bytes([COSIGNATURE_V1]) + bytes(cosigner.key)).decode()
+    line = f"{_PREFIX}+{name}+{cosigner.vkey.key_id}+{encoded}\n"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError(
+            f"there is a key in {path} already",
+            hint="receipts name this key: keep it, or choose another file",
+        ) from None
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    return cosigner

@@ -1,0 +1,301 @@
+"""Judge what gateways send, commit what is good and say what to answer, many messages at a time."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, func, insert, select, update
+
+from linewitness.clock import NS_PER_S, Clock, to_rfc3339
+from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.note import BadNote, Note, Vkey
+from linewitness.store import tables
+from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
+from linewitness.store.database import Database, enrolment_of, find, newest_receipt
+from linewitness.store.keys import Cosigner
+from linewitness.store.stream import Stream
+from linewitness.uplink.topics import Topics
+
+#: Contradictions kept for one stream; a gateway that goes on producing them adds nothing to the case.
+MAX_CONFLICTS: Final = 1000
+#: Different refusals that are noted; who floods the store cannot fill its disk.
+MAX_REFUSALS: Final = 10_000
+#: What a refusal may quote of what somebody unknown sent.
+MAX_TEXT: Final = 300
+#: A gateway with a hole is told so again after this long, or as soon as the head has moved.
+HOLE_AGAIN_NS: Final = 2 * NS_PER_S
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is published, retained, once the transaction is committed."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One transaction: its connection, its time, and what is to be answered after the commit."""
+
+    connection: Connection
+    now_ns: int
+    boottime_ns: int
+    receipts: dict[str, Stream] = field(default_factory=dict)
+    conflicts: dict[str, tuple[Stream, str]] = field(default_factory=dict)
+
+    @property
+    def at(self) -> str:
+        """The time of acceptance."""
+        return to_rfc3339(self.now_ns)
+
+    def answers(self) -> list[Answer]:
+        """Return one answer a gateway; a conflict outweighs a receipt."""
+        payloads = {topic: stream.receipt_note.encode() for topic, stream in self.receipts.items()}
+        for topic, (stream, reason) in self.conflicts.items():
+            payloads[topic] = conflict_payload(reason, stream.receipt_note)
+        return [Answer(topic, payload) for topic, payload in payloads.items()]
+
+
+def conflict_payload(reason: str, newest: str) -> bytes:
+    """Return the answer `conflict <reason>`, an empty line and the newest receipt, if there is one."""
+    return f"conflict {' '.join(reason.split())}\n\n{newest}".encode()
+
+
+class Ledger:
+    """Everything that is decided about incoming messages; used by one thread at a time."""
+
+    def __init__(self, *, database: Database, cosigner: Cosigner, clock: Clock) -> None:
+        """Start without any stream in memory: each is loaded when its gateway is heard."""
+        self._database = database
+        self._cosigner = cosigner
+        self._clock = clock
+        self._streams: dict[str, Stream] = {}
+        self._refused: set[tuple[str, str, str, str]] = set()
+
+    def process(self, messages: Iterable[tuple[str, bytes]]) -> list[Answer]:
+        """Judge messages (topic, payload) in order, commit, and return what to answer.
+
+        Crash here before the commit: nothing was answered, and gateways send again what has no receipt.
+        Crash after it: the records are no news when they come again, and the receipt is in the database.
+        """
+        stamp = self._clock.stamp()
+        try:
+            with self._database.writing() as connection:
+                turn = _Turn(connection, stamp.realtime_ns, stamp.boottime_ns)
+                for topic, payload in messages:
+                    self._judge(turn, topic, payload)
+        except BaseException:
+            self._streams.clear()  # the heads in memory may be ahead of the database now
+            self._refused.clear()
+            raise
+        return turn.answers()
+
+    def newest(self) -> list[Answer]:
+        """Return the newest receipt of every gateway's newest stream, for a broker that has lost them.
+
+        Where there is a conflict, nothing is said: the receipt alone would hide it.
+        """
+        streams, answers = tables.streams, []
+        newest = select(func.max(streams.c.id)).group_by(streams.c.tenant, streams.c.gateway)
+        disputed = select(tables.conflicts.c.stream_id)
+        with self._database.reading() as connection:
+            chosen = select(streams).where(streams.c.id.in_(newest), streams.c.id.not_in(disputed))
+            for row in connection.execute(chosen).all():
+                _, receipt = newest_receipt(connection, row.id)
+                if receipt:
+                    answers.append(Answer(enrolment_of(row).topics.receipt, receipt.encode()))
+        return answers
+
+    def _judge(self, turn: _Turn, topic: str, payload: bytes) -> None:
+        found = Topics.parse(topic)
+        if found is None or not payload:
+            return
+        topics, channel = found
+        if channel == "records":
+            self._records(turn, topics, lines_of(payload))
+        elif channel == "checkpoint":
+            self._checkpoint(turn, topics, payload)
+
+    def _records(self, turn: _Turn, topics: Topics, lines: list[bytes]) -> None:
+        """Take runs of consecutive records; normally a message is a single run."""
+        while lines:
+            claim = peek(lines[0])
+            if claim is None:
+                self._refuse(turn, topics, "", "malformed", "a line is not a record")
+                return
+            stream = self._stream(turn, topics, claim.stream)
+            if stream is None:
+                return
+            taken = self._run(turn, stream, claim, lines)
+            if not taken:
+                return
+            lines = lines[taken:]
+
+    def _run(self, turn: _Turn, stream: Stream, first: Claim, lines: list[bytes]) -> int:
+        """Take the run that begins with the first line; return how many lines it took, 0 to stop."""
+        if first.sequence_no > stream.size:
+            self._hole(turn, stream)
+            return 0
+        held = stream.held(turn.connection, first.sequence_no, len(lines))
+        for position, (line, ours) in enumerate(zip(lines, held, strict=False)):
+            if line != ours:
+                seq, reason = first.sequence_no + position, "another record is held"
+                return self._stopped(turn, stream, seq=seq, line=line, position=position, reason=reason)
+        fresh = lines[len(held) :]
+        accepted = stream.accept(turn.connection, fresh, turn.at)
+        self._answer_pending(turn, stream)
+        if accepted.stopped is None:
+            return len(lines)
+        position = len(held) + len(accepted.records)
+        return self._stopped(
+            turn,
+            stream,
+            seq=stream.size,
+            line=lines[position],
+            position=position,
+            reason=accepted.stopped.reason,
+        )
+
+    def _stopped(
+        self, turn: _Turn, stream: Stream, *, seq: int, line: bytes, position: int, reason: str
+    ) -> int:
+        """Judge the line at which a run ended: a new run, a contradiction, or nothing of worth."""
+        claim = peek(line)
+        if position and claim and (claim.sequence_no != seq or claim.stream != stream.enrolment.origin):
+            return position
+        key = stream.event_key_at(turn.connection, seq)
+        if key is not None and signed_by(line, stream=stream.enrolment.origin, event_key=key):
+            self._conflict(turn, stream, seq, line, f"at record {seq}: {reason}")
+        else:
+            # Without a valid signature anybody could have sent it: it must not stop the true gateway.
+            self._refuse(turn, stream.enrolment.topics, stream.enrolment.origin, "record", f"{seq}: {reason}")
+            self._hole(turn, stream)
+        return 0
+
+    def _checkpoint(self, turn: _Turn, topics: Topics, payload: bytes) -> None:
+        try:
+            text = payload.decode("utf-8")
+            origin = Checkpoint.parse(Note.parse(text).text).origin
+        except (UnicodeDecodeError, BadNote) as error:
+            self._refuse(turn, topics, "", "malformed", f"not a checkpoint: {error}")
+            return
+        stream = self._stream(turn, topics, origin)
+        if stream is None:
+            return
+        log_vkey = stream.enrolment.log_vkey
+        try:
+            checkpoint, signed = open_checkpoint(text, log_vkey)
+        except BadNote as error:
+            self._refuse(turn, topics, origin, "checkpoint", error.what)
+            return
+        signed = _only(signed, log_vkey)
+        if checkpoint.size <= stream.size:
+            self._answer(turn, stream, checkpoint, signed)
+            return
+        if stream.pending is None or checkpoint.size > stream.pending[0].size:
+            stream.pending = (checkpoint, signed)
+        self._hole(turn, stream)
+
+    def _answer_pending(self, turn: _Turn, stream: Stream) -> None:
+        if stream.pending is not None and stream.pending[0].size <= stream.size:
+            checkpoint, signed = stream.pending
+            stream.pending = None
+            self._answer(turn, stream, checkpoint, signed)
+
+    def _answer(self, turn: _Turn, stream: Stream, checkpoint: Checkpoint, signed: Note) -> None:
+        if stream.root_at(turn.connection, checkpoint.size) != checkpoint.root:
+            reason = f"at size {checkpoint.size}: the checkpoint has another root than the records held"
+            self._conflict(turn, stream, checkpoint.size, str(signed).encode(), reason)
+            return
+        if checkpoint.size > stream.receipt_size:
+            receipt = self._cosigner.cosign(signed, turn.now_ns // NS_PER_S)
+            stream.add_receipt(turn.connection, checkpoint, receipt, turn.at)
+        turn.receipts[stream.enrolment.topics.receipt] = stream
+
+    def _hole(self, turn: _Turn, stream: Stream) -> None:
+        """Publish the newest receipt again (or nothing, if there is none): from there on, send again."""
+        size, told_ns = stream.hole_told
+        if size == stream.size and turn.boottime_ns - told_ns < HOLE_AGAIN_NS:
+            return
+        stream.hole_told = (stream.size, turn.boottime_ns)
+        turn.receipts[stream.enrolment.topics.receipt] = stream
+
+    def _stream(self, turn: _Turn, topics: Topics, origin: str) -> Stream | None:
+        """Return the stream if this gateway may write it; note a refusal otherwise."""
+        stream = self._streams.get(origin)
+        if stream is None:
+            enrolment = find(turn.connection, origin)
+            if enrolment is None:
+                self._refuse(turn, topics, origin, "unknown", "this stream is not enrolled")
+                return None
+            stream = self._streams[origin] = Stream(turn.connection, enrolment)
+        if stream.enrolment.topics != topics:
+            owner = stream.enrolment
+            detail = f"this stream is that of the gateway {owner.gateway} of {owner.tenant}"
+            self._refuse(turn, topics, origin, "foreign", detail)
+            return None
+        return stream
+
+    def _conflict(self, turn: _Turn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
+        turn.conflicts[stream.enrolment.topics.receipt] = (stream, reason)
+        conflicts, stream_id = tables.conflicts, stream.enrolment.stream_id
+        digest = hashlib.sha256(data).hexdigest()
+        mine = select(func.count()).where(conflicts.c.stream_id == stream_id)
+        known = turn.connection.execute(mine.where(conflicts.c.digest == digest)).scalar_one()
+        if known or turn.connection.execute(mine).scalar_one() >= MAX_CONFLICTS:
+            return
+        turn.connection.execute(
+            insert(conflicts).values(
+                stream_id=stream_id, seq=seq, reason=reason, digest=digest, data=data, seen_at=turn.at
+            )
+        )
+        _log.warning("conflict", stream=stream.enrolment.origin, reason=reason)
+
+    def _refuse(self, turn: _Turn, topics: Topics, origin: str, reason: str, detail: str) -> None:
+        """Note, once a process, that something was not accepted and proves nothing."""
+        origin, detail = origin[:MAX_TEXT], detail[:MAX_TEXT]
+        key = (topics.tenant, topics.gateway, origin, reason)
+        if key in self._refused or len(self._refused) >= MAX_REFUSALS:
+            return
+        self._refused.add(key)
+        refusals = tables.refusals
+        mine = (
+            (refusals.c.tenant == topics.tenant)
+            & (refusals.c.gateway == topics.gateway)
+            & (refusals.c.origin == origin)
+            & (refusals.c.reason == reason)
+        )
+        again = turn.connection.execute(
+            update(refusals).where(mine).values(detail=detail, last_at=turn.at)
+        ).rowcount
+        if not again:
+            turn.connection.execute(
+                insert(refusals).values(
+                    tenant=topics.tenant,
+                    gateway=topics.gateway,
+                    origin=origin,
+                    reason=reason,
+                    detail=detail,
+                    first_at=turn.at,
+                    last_at=turn.at,
+                )
+            )
+        _log.warning(
+            "refused",
+            tenant=topics.tenant,
+            gateway=topics.gateway,
+            stream=origin,
+            reason=reason,
+            detail=detail,
+        )
+
+
+def _only(signed: Note, vkey: Vkey) -> Note:
+    """Return the note with the log key's signature alone: what else was added is not ours to repeat."""
+    lines = [line for line in signed.signatures if (line.name, line.key_id) == (vkey.name, vkey.key_id)]
+    return Note(signed.text, tuple(lines[:1]))

@@ -1,0 +1,78 @@
+"""What the audit store's own YAML says: its database, its name and key, and the broker."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, field_validator
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from linewitness.devices.options import Identifier, Options
+from linewitness.secrets import Secret
+from linewitness.uplink.options import MqttOptions
+
+
+class AuditStoreOptions(Options):
+    """One audit store."""
+
+    database: str = Field(
+        description="SQLAlchemy URL of the database, such as sqlite:////var/lib/linewitness-store/store.db."
+    )
+    name: str = Field(
+        pattern=r"^[^\s+]{1,200}$",
+        description="Name of the store's key, a schema-less URL such as store.acme.example.",
+    )
+    key: Secret = Field(
+        description="Where the store's private key is kept; `linewitness store init` makes it."
+    )
+    mqtt: MqttOptions = Field(description="The broker at which the gateways are met.")
+    tenants: tuple[Identifier, ...] = Field(
+        default=(), description="Tenants that are served; default: every tenant with an enrolled gateway."
+    )
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, text: str) -> str:
+        try:
+            url = make_url(text)
+        except ArgumentError:
+            raise ValueError(
+                "it is not a URL such as sqlite:////var/lib/linewitness-store/store.db"
+            ) from None
+        if url.get_backend_name() != "sqlite":
+            raise ValueError("only sqlite is supported by this version")
+        if not url.database or url.database == ":memory:":
+            raise ValueError("an audit store needs a file, not a database in memory")
+        return text
+
+    @property
+    def database_url(self) -> URL:
+        """The database's URL in parts."""
+        return make_url(self.database)
+
+    @property
+    def database_file(self) -> Path:
+        """The file of the SQLite database."""
+        return Path(self.database_url.database or "")
+
+    def relative_to(self, folder: Path) -> Self:
+        """Return the same settings with each relative path seen from the YAML's folder."""
+        url = self.database_url
+        file = str(folder / self.database_file)
+        return self.model_copy(
+            update={
+                "database": url.set(database=file).render_as_string(hide_password=False),
+                "key": _absolute(self.key, folder),
+                "mqtt": _absolute(self.mqtt, folder),
+            }
+        )
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, Options | Secret):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return value.model_copy(update={name: _absolute(field, folder) for name, field in fields.items()})
+    return value

@@ -1,0 +1,178 @@
+"""Read what the store holds: records, streams, conflicts and refusals, for people and for exports."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, func, select
+
+from linewitness.errors import ConfigurationError
+from linewitness.store import tables
+from linewitness.store.database import Database
+
+_FETCH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it is held."""
+
+    origin: str
+    seq: int
+    kind: str
+    unit: str | None
+    occurred_at: str
+    accepted_at: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """How much of a stream is held and receipted."""
+
+    tenant: str
+    gateway: str
+    origin: str
+    enrolled_at: str
+    size: int
+    receipt_size: int
+    receipt_at: str | None
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictReport:
+    """A signed statement of a gateway that contradicts what is held."""
+
+    origin: str
+    seq: int
+    reason: str
+    seen_at: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalReport:
+    """Something that was not accepted and proves nothing."""
+
+    tenant: str
+    gateway: str
+    origin: str
+    reason: str
+    detail: str
+    first_at: str
+    last_at: str
+
+
+def read_records(
+    database: Database,
+    *,
+    origin: str | None = None,
+    unit: str | None = None,
+    first: int = 0,
+    last: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Iterator[StoredRecord]:
+    """Yield records in the order of their streams: positions first to last, occurred in [since, until).
+
+    Everything is read in one snapshot and in bounded memory. An unknown origin is a ConfigurationError.
+    """
+    records, streams = tables.records, tables.streams
+    query = (
+        select(streams.c.origin, records)
+        .join(streams, streams.c.id == records.c.stream_id)
+        .where(records.c.seq >= first)
+        .order_by(records.c.stream_id, records.c.seq)
+    )
+    if unit is not None:
+        query = query.where(records.c.unit == unit)
+    if last is not None:
+        query = query.where(records.c.seq <= last)
+    if since is not None:
+        query = query.where(records.c.occurred_at >= since)
+    if until is not None:
+        query = query.where(records.c.occurred_at < until)
+    with database.reading() as connection:
+        if origin is not None:
+            query = query.where(records.c.stream_id == _stream_id(connection, origin))
+        for row in connection.execution_options(yield_per=_FETCH).execute(query):
+            yield StoredRecord(
+                row.origin, row.seq, row.kind, row.unit, row.occurred_at, row.accepted_at, row.data
+            )
+
+
+def read_streams(database: Database) -> list[StreamReport]:
+    """Return the state of every enrolled stream."""
+    streams, receipts, conflicts = tables.streams, tables.receipts, tables.conflicts
+    size = select(func.max(receipts.c.size)).where(receipts.c.stream_id == streams.c.id).scalar_subquery()
+    at = (
+        select(func.max(receipts.c.cosigned_at)).where(receipts.c.stream_id == streams.c.id).scalar_subquery()
+    )
+    disputes = select(func.count()).where(conflicts.c.stream_id == streams.c.id).scalar_subquery()
+    query = select(
+        streams.c.tenant,
+        streams.c.gateway,
+        streams.c.origin,
+        streams.c.enrolled_at,
+        streams.c.size,
+        func.coalesce(size, 0),
+        at,
+        disputes,
+    ).order_by(streams.c.tenant, streams.c.gateway, streams.c.id)
+    return [StreamReport(*row) for row in _all(database, query)]
+
+
+def read_receipts(database: Database, origin: str) -> list[str]:
+    """Return the notes of a stream's receipts, oldest first."""
+    receipts = tables.receipts
+    with database.reading() as connection:
+        query = select(receipts.c.note).where(receipts.c.stream_id == _stream_id(connection, origin))
+        return list(connection.execute(query.order_by(receipts.c.size)).scalars())
+
+
+def read_conflicts(database: Database) -> list[ConflictReport]:
+    """Return all conflicts, oldest first."""
+    conflicts, streams = tables.conflicts, tables.streams
+    query = (
+        select(
+            streams.c.origin,
+            conflicts.c.seq,
+            conflicts.c.reason,
+            conflicts.c.seen_at,
+            conflicts.c.data,
+        )
+        .join(streams, streams.c.id == conflicts.c.stream_id)
+        .order_by(conflicts.c.id)
+    )
+    return [ConflictReport(*row) for row in _all(database, query)]
+
+
+def read_refusals(database: Database) -> list[RefusalReport]:
+    """Return all refusals, oldest first."""
+    refusals = tables.refusals
+    query = select(
+        refusals.c.tenant,
+        refusals.c.gateway,
+        refusals.c.origin,
+        refusals.c.reason,
+        refusals.c.detail,
+        refusals.c.first_at,
+        refusals.c.last_at,
+    ).order_by(refusals.c.id)
+    return [RefusalReport(*row) for row in _all(database, query)]
+
+
+def _all(database: Database, query: Select[Any]) -> list[tuple[Any, ...]]:
+    with database.reading() as connection:
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def _stream_id(connection: Connection, origin: str) -> int:
+    streams = tables.streams
+    found = connection.execute(select(streams.c.id).where(streams.c.origin == origin)).scalar_one_or_none()
+    if found is None:
+        raise ConfigurationError(
+            f"the stream {origin} is not enrolled here", hint="`linewitness store status` lists all"
+        )
+    return int(found)

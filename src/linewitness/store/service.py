@@ -1,0 +1,180 @@
+"""Run the audit store: receive at the broker, judge in a worker thread, publish the answers, for years."""
+
+import asyncio
+import functools
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Never, ParamSpec, TypeVar
+
+import structlog
+
+from linewitness.clock import Clock, monotonic
+from linewitness.errors import LinewitnessError, UplinkUnavailable
+from linewitness.retry import Backoff
+from linewitness.store.database import Database
+from linewitness.store.keys import Cosigner
+from linewitness.store.ledger import Answer, Ledger
+from linewitness.store.options import AuditStoreOptions
+from linewitness.uplink.mqtt import Connection, Message, connect
+from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
+
+#: What goes into one transaction, if that much has come.
+BATCH_MESSAGES: Final = 64
+BATCH_BYTES: Final = 4 * 2**20
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = structlog.get_logger(__name__)
+
+
+async def run(options: AuditStoreOptions, *, clock: Clock, ready: asyncio.Event | None = None) -> Never:
+    """Serve until cancelled; `ready` is set whenever the store hears its gateways.
+
+    Raises ConfigurationError, UplinkRefused or StoreError: each needs a person.
+    """
+    database = Database(options.database_url)
+    try:
+        database.check()
+        cosigner = Cosigner.load(options.name, options.key)
+        ledger = Ledger(database=database, cosigner=cosigner, clock=clock)
+        _log.info("store.started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
+        with ThreadPoolExecutor(1, "store") as thread:
+            await _Service(options, ledger, thread, ready or asyncio.Event()).run()
+    finally:
+        database.close()
+
+
+async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock) -> None:
+    """Serve until SIGTERM or SIGINT; say `ready` on the output when the gateways are heard first."""
+    loop = asyncio.get_running_loop()
+    ready, stop = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(run(options, clock=clock, ready=ready), name="store")
+            telling = tasks.create_task(_say_ready(ready, options.mqtt.url), name="store:ready")
+            await stop.wait()
+            serving.cancel()
+            telling.cancel()
+    except BaseExceptionGroup as group:
+        error = _deciding(group)
+        if error is None:
+            raise
+        raise error from group
+
+
+async def _say_ready(ready: asyncio.Event, url: str) -> None:
+    await ready.wait()
+    sys.stdout.write(f"ready {url}\n")
+    sys.stdout.flush()
+
+
+class _Service:
+    """The store at its broker. All use of the ledger happens in one thread, one call after the other."""
+
+    def __init__(
+        self, options: AuditStoreOptions, ledger: Ledger, thread: ThreadPoolExecutor, ready: asyncio.Event
+    ) -> None:
+        self._options = options
+        self._mqtt = options.mqtt
+        if self._mqtt.client_id is None:
+            self._mqtt = self._mqtt.model_copy(
+                update={"client_id": f"linewitness-store-{options.name}"[:128]}
+            )
+        self._ledger = ledger
+        self._thread = thread
+        self._ready = ready
+        self._backoff = Backoff()
+        self._lost_at: float | None = None
+
+    async def run(self) -> Never:
+        """Connect and serve, again and again; the broker's absence is said once, and so is its return."""
+        while True:
+            try:
+                await self._session()
+            except UplinkUnavailable as error:
+                self._ready.clear()
+                if self._lost_at is None:
+                    self._lost_at = monotonic()
+                    _log.warning("broker.lost", broker=self._mqtt.url, reason=str(error))
+            await asyncio.sleep(self._backoff.next_s())
+
+    async def _session(self) -> None:
+        try:
+            async with connect(self._mqtt) as connection:
+                for topic in self._topics():
+                    await connection.subscribe(topic)
+                self._connected()
+                await self._publish(connection, await self._in_thread(self._ledger.newest))
+                await self._serve(connection)
+        except BaseExceptionGroup as group:
+            error = _deciding(group)
+            if error is None:
+                raise
+            raise error from group
+
+    async def _serve(self, connection: Connection) -> None:
+        queue: asyncio.Queue[Message] = asyncio.Queue(BATCH_MESSAGES)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive(connection, queue), name="store:receive")
+            tasks.create_task(self._judge(connection, queue), name="store:judge")
+
+    async def _receive(self, connection: Connection, queue: asyncio.Queue[Message]) -> None:
+        async for message in connection.messages():
+            await queue.put(message)
+
+    async def _judge(self, connection: Connection, queue: asyncio.Queue[Message]) -> None:
+        while True:
+            batch = [await queue.get()]
+            size = len(batch[0].payload)
+            while size < BATCH_BYTES and len(batch) < BATCH_MESSAGES and not queue.empty():
+                batch.append(queue.get_nowait())
+                size += len(batch[-1].payload)
+            pairs = [(message.topic, message.payload) for message in batch]
+            answers = await self._in_thread(self._ledger.process, pairs)
+            await self._publish(connection, answers)
+
+    async def _publish(self, connection: Connection, answers: Sequence[Answer]) -> None:
+        """Publish what is committed. Crash here: the receipts are in the database and are asked for again."""
+        async with asyncio.TaskGroup() as tasks:
+            for answer in answers:
+                tasks.create_task(connection.publish(answer.topic, answer.payload, retain=True))
+
+    async def _in_thread(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        call = functools.partial(function, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _connected(self) -> None:
+        self._backoff.reset()
+        self._ready.set()
+        if self._lost_at is not None:
+            _log.info("broker.back", broker=self._mqtt.url, seconds=round(monotonic() - self._lost_at, 1))
+            self._lost_at = None
+
+    def _topics(self) -> list[str]:
+        if not self._options.tenants:
+            return [ALL_RECORDS, ALL_CHECKPOINTS]
+        return [
+            f"{PREFIX}/{tenant}/+/{channel}"
+            for tenant in self._options.tenants
+            for channel in ("records", "checkpoint")
+        ]
+
+
+def _deciding(group: BaseExceptionGroup[BaseException]) -> LinewitnessError | None:
+    """Return the error that decides what happens: one that needs a person, else the broker's absence.
+
+    None if there is anything in the group that is no error of ours: a bug.
+    """
+    ours, others = group.split(LinewitnessError)
+    if ours is None or others is not None:
+        return None
+    grave, _ = ours.split(lambda error: not isinstance(error, UplinkUnavailable))
+    found: BaseException = grave or ours
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, LinewitnessError) else None

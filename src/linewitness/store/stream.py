@@ -1,0 +1,171 @@
+"""One stream as the store holds it: the verified head in memory, everything else in the database."""
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from linewitness.evidence.chain import Broken, ChainVerifier, Head
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.merkle import Frontier, root_at
+from linewitness.evidence.note import Note, Vkey
+from linewitness.store import tables
+from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek, unit_of
+from linewitness.store.database import Enrolment, StoreError, newest_receipt
+from linewitness.store.tree import STEP, StoredTree
+
+_CHUNK: Final = 500
+
+
+class Stream:
+    """A stream's head; it is thrown away whenever a transaction fails, and loaded again."""
+
+    def __init__(self, connection: Connection, enrolment: Enrolment) -> None:
+        """Load the head from the database."""
+        self.enrolment = enrolment
+        #: The largest signed checkpoint that waits for its records.
+        self.pending: tuple[Checkpoint, Note] | None = None
+        #: At which size, and when (boottime), the gateway was last told of a hole.
+        self.hole_told = (-1, 0)
+        row = connection.execute(
+            select(tables.streams).where(tables.streams.c.id == enrolment.stream_id)
+        ).one()
+        head = None
+        if row.size:
+            head = Head(
+                stream=enrolment.origin,
+                tenant=enrolment.tenant,
+                size=row.size,
+                last_hash=row.last_hash,
+                event_key=row.event_key,
+                log_key=row.log_vkey,
+            )
+        self._acceptance = Acceptance(
+            Pinned(enrolment.origin, enrolment.tenant, enrolment.log_vkey, enrolment.record0_hash),
+            ChainVerifier(stream=enrolment.origin, tenant=enrolment.tenant, head=head),
+            Frontier(row.size, StoredTree(connection, enrolment.stream_id).subtree),
+        )
+        self.receipt_size, self.receipt_note = newest_receipt(connection, enrolment.stream_id)
+
+    @property
+    def size(self) -> int:
+        """The number of records held."""
+        return self._acceptance.size
+
+    def held(self, connection: Connection, first: int, count: int) -> list[bytes]:
+        """Return the exact bytes of the records from `first` on, at most `count`."""
+        records = tables.records
+        rows = connection.execute(
+            select(records.c.data)
+            .where(
+                records.c.stream_id == self.enrolment.stream_id,
+                records.c.seq >= first,
+                records.c.seq < first + count,
+            )
+            .order_by(records.c.seq)
+        )
+        return list(rows.scalars())
+
+    def event_key_at(self, connection: Connection, seq: int) -> Vkey | None:
+        """Return the key that signs the record at `seq`, or None before record 0 is held."""
+        keys = tables.event_keys
+        text = connection.execute(
+            select(keys.c.vkey)
+            .where(keys.c.stream_id == self.enrolment.stream_id, keys.c.first_seq <= seq)
+            .order_by(keys.c.first_seq.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        return None if text is None else Vkey.parse(text)
+
+    def root_at(self, connection: Connection, size: int) -> bytes:
+        """Return the Merkle root over the first `size` records, all of which are held."""
+        if size == self.size:
+            return self._acceptance.root()
+        return root_at(size, StoredTree(connection, self.enrolment.stream_id).subtree)
+
+    def accept(self, connection: Connection, lines: list[bytes], accepted_at: str) -> Accepted:
+        """Verify the lines from the head on and store those that follow."""
+        repeated = self._repeated(connection, lines)
+        accepted = self._acceptance.accept(lines[:repeated])
+        if repeated is not None and accepted.stopped is None:
+            accepted.stopped = Broken(self.size, "its event_id is that of an earlier record")
+        if accepted.records:
+            self._store_records(connection, accepted, accepted_at)
+            self._store_edges(connection, accepted)
+        return accepted
+
+    def add_receipt(self, connection: Connection, checkpoint: Checkpoint, receipt: Note, at: str) -> None:
+        """Store a receipt, which is now the newest."""
+        self.receipt_size, self.receipt_note = checkpoint.size, str(receipt)
+        connection.execute(
+            insert(tables.receipts).values(
+                stream_id=self.enrolment.stream_id,
+                size=checkpoint.size,
+                root=checkpoint.root,
+                note=self.receipt_note,
+                cosigned_at=at,
+            )
+        )
+
+    def _store_records(self, connection: Connection, accepted: Accepted, accepted_at: str) -> None:
+        stream_id = self.enrolment.stream_id
+        connection.execute(
+            insert(tables.records),
+            [
+                {
+                    "stream_id": stream_id,
+                    "seq": parsed.sequence_no,
+                    "event_id": parsed.event_id,
+                    "kind": parsed.members["kind"],
+                    "unit": unit_of(parsed),
+                    "occurred_at": parsed.members["occurred_at"],
+                    "accepted_at": accepted_at,
+                    "data": parsed.data,
+                }
+                for parsed in accepted.records
+            ],
+        )
+
+    def _repeated(self, connection: Connection, lines: list[bytes]) -> int | None:
+        """Return the position of the first line whose event_id is held already or stands in a line before."""
+        event_ids = [claim.event_id if (claim := peek(line)) else "" for line in lines]
+        records = tables.records
+        held: set[str] = set()
+        for at in range(0, len(event_ids), _CHUNK):
+            rows = connection.execute(
+                select(records.c.event_id).where(
+                    records.c.stream_id == self.enrolment.stream_id,
+                    records.c.event_id.in_(event_ids[at : at + _CHUNK]),
+                )
+            )
+            held.update(rows.scalars())
+        for position, event_id in enumerate(event_ids):
+            if event_id in held:
+                return position
+            held.add(event_id)
+        return None
+
+    def _store_edges(self, connection: Connection, accepted: Accepted) -> None:
+        stream_id = self.enrolment.stream_id
+        nodes: list[dict[str, Any]] = [
+            {"stream_id": stream_id, "level": level, "idx": index, "hash": node}
+            for level, index, node in accepted.nodes
+            if level % STEP == 0
+        ]
+        if nodes:
+            connection.execute(insert(tables.nodes), nodes)
+        keys = [
+            {"stream_id": stream_id, "first_seq": first, "vkey": vkey} for first, vkey in accepted.event_keys
+        ]
+        if keys:
+            connection.execute(insert(tables.event_keys), keys)
+        head = self._acceptance
+        done = connection.execute(
+            update(tables.streams)
+            .where(tables.streams.c.id == stream_id, tables.streams.c.size == accepted.records[0].sequence_no)
+            .values(size=head.size, last_hash=head.last_hash, event_key=head.event_key)
+        )
+        if done.rowcount != 1:
+            raise StoreError(
+                f"another program moved the head of {self.enrolment.origin}",
+                hint="only one store may run on a database",
+            )

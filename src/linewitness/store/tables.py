@@ -1,0 +1,133 @@
+"""The store's tables. Records and receipts are written once; the schema refuses to change or delete them."""
+
+from typing import Final
+
+from sqlalchemy import (
+    DDL,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
+from sqlalchemy.schema import SchemaItem
+
+SCHEMA: Final = 1
+
+metadata: Final = MetaData()
+
+
+def _table(name: str, *parts: SchemaItem) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True)
+
+
+def _stream() -> Column[int]:
+    return Column("stream_id", Integer, ForeignKey("streams.id"), nullable=False)
+
+
+store: Final = _table("store", Column("schema", Integer, nullable=False))
+
+#: One row an enrolled stream, with the head of what we hold: what the next record is checked against.
+streams: Final = _table(
+    "streams",
+    Column("id", Integer, primary_key=True),
+    Column("origin", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("log_vkey", Text, nullable=False),
+    Column("record0_hash", Text, nullable=False),
+    Column("enrolled_at", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("last_hash", Text, nullable=False),
+    Column("event_key", Text),
+    Index("streams_by_gateway", "tenant", "gateway"),
+)
+
+#: From which record on an event key signs.
+event_keys: Final = _table(
+    "event_keys",
+    _stream(),
+    Column("first_seq", Integer, nullable=False),
+    Column("vkey", Text, nullable=False),
+    PrimaryKeyConstraint("stream_id", "first_seq"),
+)
+
+records: Final = _table(
+    "records",
+    _stream(),
+    Column("seq", Integer, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("unit", Text),
+    Column("occurred_at", Text, nullable=False),
+    Column("accepted_at", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("stream_id", "seq"),
+    UniqueConstraint("stream_id", "event_id"),
+)
+Index("records_by_unit", records.c.unit, sqlite_where=records.c.unit.is_not(None))
+
+#: The tree's complete subtrees of 256, 65536 … leaves; what lies below is computed from the records.
+nodes: Final = _table(
+    "nodes",
+    _stream(),
+    Column("level", Integer, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("stream_id", "level", "idx"),
+)
+
+receipts: Final = _table(
+    "receipts",
+    _stream(),
+    Column("size", Integer, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("cosigned_at", Text, nullable=False),
+    PrimaryKeyConstraint("stream_id", "size"),
+)
+
+#: Signed statements of a gateway that contradict what we hold: evidence, so the bytes are kept.
+conflicts: Final = _table(
+    "conflicts",
+    Column("id", Integer, primary_key=True),
+    _stream(),
+    Column("seq", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("seen_at", Text, nullable=False),
+    UniqueConstraint("stream_id", "digest"),
+)
+
+#: What was not accepted and proves nothing: unknown gateways, unsigned or malformed data.
+refusals: Final = _table(
+    "refusals",
+    Column("id", Integer, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("first_at", Text, nullable=False),
+    Column("last_at", Text, nullable=False),
+    UniqueConstraint("tenant", "gateway", "origin", "reason"),
+)
+
+for _written_once in (records, receipts, nodes, event_keys, conflicts):
+    for _deed in ("UPDATE", "DELETE"):
+        _name = _written_once.name
+        event.listen(
+            _written_once,
+            "after_create",
+            DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+                f"CREATE TRIGGER {_name}_no_{_deed.lower()} BEFORE {_deed} ON {_name} "
+                f"BEGIN SELECT RAISE(ABORT, '{_name} are evidence: they are never changed'); END"
+            ).execute_if(dialect="sqlite"),
+        )

@@ -1,0 +1,392 @@
+"""What the audit store accepts, answers and keeps."""
+
+import pytest
+from nacl.signing import SigningKey
+
+from fake_gateway import FakeGateway
+from linewitness.clock import Stamp, to_rfc3339
+from linewitness.evidence import note
+from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.store import reports
+from linewitness.store.database import Database, StoreError, enroll
+from linewitness.store.keys import Cosigner
+from linewitness.store.ledger import Ledger
+
+NOW_NS = 1_800_000_000_000_000_000
+
+
+class FakeClock:
+    boot_id = "b"
+
+    def __init__(self):
+        self.ns = NOW_NS
+
+    def stamp(self):
+        return Stamp(self.ns, self.ns - NOW_NS + 1)
+
+
+class Store:
+    """A ledger with its database, and shorthands for what a gateway sends."""
+
+    def __init__(self, path):
+        self.url = f"sqlite:///{path}/store.db"
+        self.clock = FakeClock()
+        self.cosigner = Cosigner("store.example", SigningKey(bytes(range(32))))
+        self.open()
+
+    def open(self):
+        self.database = Database(self.url)
+        self.database.create()
+        self.ledger = Ledger(database=self.database, cosigner=self.cosigner, clock=self.clock)
+
+    def restart(self):
+        self.database.close()
+        self.open()
+
+    def enroll(self, gateway):
+        return enroll(
+            self.database,
+            clock=self.clock,
+            tenant=gateway.tenant,
+            gateway=gateway.gateway,
+            log_vkey=str(gateway.log_vkey),
+            record0_hash=gateway.record0_hash,
+        )
+
+    def send(self, gateway, first=0, last=None):
+        return self.process((gateway.topics.records, gateway.batch(first, last)))
+
+    def check(self, gateway, size=None):
+        return self.process((gateway.topics.checkpoint, gateway.checkpoint(size)))
+
+    def process(self, *messages):
+        return [answer.payload for answer in self.ledger.process(messages)]
+
+    def held(self):
+        return [record.data for record in reports.read_records(self.database)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    running = Store(tmp_path)
+    yield running
+    running.database.close()
+
+
+@pytest.fixture
+def gateway(store):
+    gateway = FakeGateway()
+    gateway.grow(9)
+    store.enroll(gateway)
+    return gateway
+
+
+def receipt_size(store, gateway, payload):
+    checkpoint, note = open_checkpoint(payload.decode(), gateway.log_vkey)
+    assert note.signed_by(store.cosigner.vkey) == store.clock.ns // 10**9
+    return checkpoint.size
+
+
+def test_checkpoint_of_held_records_is_receipted(store, gateway):
+    assert store.send(gateway) == []
+    (answer,) = store.check(gateway)
+    assert receipt_size(store, gateway, answer) == 10
+    assert store.held() == gateway.records
+
+
+def test_records_are_described_and_stamped_by_the_stores_own_clock(store, gateway):
+    gateway.append(unit="SN-1")
+    store.send(gateway)
+    (found,) = reports.read_records(store.database, unit="SN-1")
+    assert (found.seq, found.kind, found.data) == (10, "tightening.result", gateway.records[10])
+    assert found.accepted_at == to_rfc3339(NOW_NS)
+    assert [record.seq for record in reports.read_records(store.database, first=3, last=5)] == [3, 4, 5]
+
+
+def test_receipt_waits_for_the_records(store, gateway):
+    store.check(gateway)
+    store.send(gateway, 0, 5)
+    assert reports.read_receipts(store.database, gateway.origin) == []
+    (answer,) = store.send(gateway, 5)
+    assert receipt_size(store, gateway, answer) == 10
+
+
+def test_checkpoint_of_a_smaller_size_gets_the_newest_receipt(store, gateway):
+    store.send(gateway)
+    (newest,) = store.check(gateway)
+    store.clock.ns += 10**12
+    assert store.check(gateway, 4) == [newest]
+    assert store.check(gateway) == [newest]
+
+
+def test_checkpoint_between_the_receipt_and_the_head_is_receipted(store, gateway):
+    store.send(gateway)
+    store.check(gateway, 3)
+    (answer,) = store.check(gateway, 7)
+    assert receipt_size(store, gateway, answer) == 7
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 512, 600])
+def test_root_is_known_at_every_size(store, gateway, size):
+    gateway.grow(590)
+    store.send(gateway)
+    (answer,) = store.check(gateway, size)
+    assert receipt_size(store, gateway, answer) == size
+
+
+def test_same_bytes_again_are_no_news(store, gateway):
+    store.send(gateway)
+    assert store.send(gateway) == []
+    gateway.grow(3)
+    assert store.send(gateway) == []
+    assert store.held() == gateway.records
+    assert reports.read_conflicts(store.database) == []
+
+
+def test_records_beyond_a_hole_are_not_taken_and_the_newest_receipt_is_repeated(store, gateway):
+    store.send(gateway, 0, 5)
+    (receipt,) = store.check(gateway, 5)
+    assert store.send(gateway, 6) == [receipt]
+    assert store.held() == gateway.records[:5]
+    assert store.send(gateway, 7) == [], "not for every message of the burst"
+    store.clock.ns += 3 * 10**9
+    assert store.send(gateway, 7) == [receipt]
+    store.send(gateway, 5)
+    assert store.held() == gateway.records
+
+
+def test_hole_before_any_receipt_is_answered_with_nothing_held(store, gateway):
+    assert store.send(gateway, 1) == [b""]
+
+
+def test_hole_within_a_message_is_a_hole(store, gateway):
+    payload = gateway.batch(0, 3) + gateway.batch(5)
+    assert store.process((gateway.topics.records, payload)) == [b""]
+    assert store.held() == gateway.records[:3]
+    assert reports.read_conflicts(store.database) == []
+
+
+def test_message_may_repeat_itself(store, gateway):
+    store.process((gateway.topics.records, gateway.batch(0, 3) + gateway.batch(1)))
+    assert store.held() == gateway.records
+
+
+def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(store, gateway):
+    store.send(gateway)
+    (receipt,) = store.check(gateway)
+    other = gateway.fork(6)
+    other.grow(2)
+    (answer,) = store.send(other, 6)
+    line, _, note = answer.decode().partition("\n\n")
+    assert line.startswith("conflict at record 6: ")
+    assert note.encode() == receipt
+    (conflict,) = reports.read_conflicts(store.database)
+    assert (conflict.seq, conflict.data) == (6, other.records[6])
+    assert store.held() == gateway.records
+    assert store.send(other, 6) == [answer], "said again"
+    assert len(reports.read_conflicts(store.database)) == 1, "kept once"
+
+
+def test_fork_after_a_rotation_is_a_conflict(store, gateway):
+    gateway.rotate()
+    gateway.grow(2)
+    store.send(gateway)
+    other = gateway.fork(12)
+    other.append("gateway.started")
+    (answer,) = store.send(other, 12)
+    assert answer.startswith(b"conflict")
+
+
+def test_fork_at_the_head_is_a_conflict(store, gateway):
+    store.send(gateway)
+    other = gateway.fork(8)
+    other.grow(5)
+    (answer,) = store.send(other, 10)
+    assert answer.startswith(b"conflict at record 10")
+    assert store.held() == gateway.records
+
+
+def test_unsigned_contradiction_proves_nothing_and_stops_nobody(store, gateway):
+    store.send(gateway)
+    (receipt,) = store.check(gateway)
+    forged = gateway.records[4].replace(b'"12.30"', b'"99.99"')
+    assert store.process((gateway.topics.records, forged)) == [receipt]
+    assert reports.read_conflicts(store.database) == []
+    (refusal,) = reports.read_refusals(store.database)
+    assert (refusal.reason, refusal.origin) == ("record", gateway.origin)
+
+
+@pytest.mark.parametrize("change", [(b'"12.30"', b'"99.99"'), (b'"ed25519:', b'"ed25519:A'), (b"{", b"{ ")])
+def test_altered_record_is_not_taken_and_nothing_after_it(store, gateway, change):
+    payload = gateway.batch(0, 3) + gateway.batch(3).replace(*change, 1)
+    store.process((gateway.topics.records, payload))
+    assert store.held() == gateway.records[:3]
+
+
+def test_rotation_is_followed_across_a_restart(store, gateway):
+    gateway.rotate()
+    gateway.grow(3)
+    store.send(gateway, 0, 11)
+    store.restart()
+    store.send(gateway, 11)
+    gateway.rotate()
+    store.send(gateway, 14)
+    assert store.held() == gateway.records
+
+
+def test_restart_goes_on_where_it_stopped(store, gateway):
+    gateway.grow(300)
+    store.send(gateway, 0, 299)
+    (receipt,) = store.check(gateway, 299)
+    store.restart()
+    assert store.check(gateway, 299) == [receipt]
+    store.send(gateway, 299)
+    (answer,) = store.check(gateway)
+    assert receipt_size(store, gateway, answer) == 310
+
+
+def test_checkpoint_with_another_root_is_a_conflict(store, gateway):
+    store.send(gateway)
+    other = gateway.fork(6)
+    other.grow(4)
+    for size in (10, 8):
+        (answer,) = store.check(other, size)
+        assert answer.startswith(f"conflict at size {size}".encode())
+    assert len(reports.read_conflicts(store.database)) == 2
+    assert reports.read_receipts(store.database, gateway.origin) == []
+
+
+def test_checkpoint_that_waited_is_compared_when_the_records_are_there(store, gateway):
+    other = gateway.fork(6)
+    other.grow(4)
+    store.check(other)
+    (answer,) = store.send(gateway)
+    assert answer.startswith(b"conflict at size 10")
+
+
+def test_checkpoint_by_another_key_is_refused(store, gateway):
+    store.send(gateway)
+    text = gateway.checkpoint().decode()
+    stranger = FakeGateway(seed="two").log_key
+    forged = text.split("\n\n")[0] + "\n"
+    line = note.sign(forged, name=gateway.origin, key=stranger)
+    assert store.process((gateway.topics.checkpoint, f"{forged}\n{line}\n".encode())) == []
+    assert reports.read_refusals(store.database)[0].reason == "checkpoint"
+
+
+def test_receipt_carries_only_the_log_key_and_the_store(store, gateway):
+    store.send(gateway)
+    noisy = gateway.checkpoint() + "— stranger.example AAAAAAAA\n".encode()
+    (answer,) = store.process((gateway.topics.checkpoint, noisy))
+    assert answer.count("—".encode()) == 2
+
+
+def test_unknown_gateway_is_refused_noted_once_and_not_answered(store):
+    stranger = FakeGateway(origin="evil.example/1")
+    stranger.grow(3)
+    for _ in range(3):
+        assert store.send(stranger) == []
+        assert store.check(stranger) == []
+    (refusal,) = reports.read_refusals(store.database)
+    assert (refusal.reason, refusal.origin) == ("unknown", "evil.example/1")
+    assert store.held() == []
+
+
+def test_gateway_enrolled_later_is_heard_at_once(store):
+    late = FakeGateway()
+    store.send(late)
+    store.enroll(late)
+    store.send(late)
+    assert store.held() == late.records
+
+
+def test_stream_comes_only_from_its_own_gateway(store, gateway):
+    thief = FakeGateway(gateway="thief")
+    store.process((thief.topics.records, gateway.batch()), (thief.topics.checkpoint, gateway.checkpoint()))
+    assert store.held() == []
+    assert reports.read_refusals(store.database)[0].reason == "foreign"
+
+
+def test_only_the_enrolled_record_0_begins_a_stream(store, gateway):
+    impostor = FakeGateway(seed="two")
+    impostor.grow(3)
+    store.send(impostor)
+    assert store.held() == []
+    store.send(gateway)
+    assert store.held() == gateway.records
+
+
+def test_repeated_event_id_is_not_taken(store, gateway):
+    store.send(gateway)
+    gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
+    gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
+    (answer,) = store.send(gateway, 10)
+    assert answer.startswith(b"conflict at record 11: its event_id")
+    assert store.held() == gateway.records[:11]
+    (again,) = store.send(gateway, 11)
+    assert again == answer
+
+
+@pytest.mark.parametrize("payload", [b"", b"\n", b"[]", b"{}", b"\xff", b"nonsense\n" * 3, b"x" * 70_000])
+def test_rubbish_is_refused(store, gateway, payload):
+    store.process((gateway.topics.records, payload), (gateway.topics.checkpoint, payload))
+    assert store.held() == []
+    store.send(gateway)
+    assert store.held() == gateway.records
+
+
+def test_other_topics_are_ignored(store, gateway):
+    assert store.process((gateway.topics.status, b"{}"), ("a/b", gateway.batch())) == []
+
+
+def test_failed_commit_leaves_nothing_behind_and_the_next_try_succeeds(store, gateway, monkeypatch):
+    def fail(*_):
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "_checkpoint", fail)
+        with pytest.raises(StoreError):
+            store.process(
+                (gateway.topics.records, gateway.batch()), (gateway.topics.checkpoint, gateway.checkpoint())
+            )
+    assert store.held() == []
+    store.send(gateway)
+    (answer,) = store.check(gateway)
+    assert receipt_size(store, gateway, answer) == 10
+    assert store.held() == gateway.records
+
+
+def test_new_generation_is_a_stream_of_its_own(store, gateway):
+    store.send(gateway)
+    store.check(gateway)
+    following = FakeGateway(origin="acme.example/ber-01/line-02/2", seed="g2")
+    following.grow(2)
+    store.enroll(following)
+    store.send(following)
+    (answer,) = store.check(following)
+    assert receipt_size(store, following, answer) == 3
+    assert [report.size for report in reports.read_streams(store.database)] == [10, 3]
+    assert [found.payload for found in store.ledger.newest()] == [answer]
+
+
+def test_newest_receipts_are_not_repeated_over_a_conflict(store, gateway):
+    store.send(gateway)
+    (receipt,) = store.check(gateway)
+    assert [answer.payload for answer in store.ledger.newest()] == [receipt]
+    other = gateway.fork(6)
+    other.grow(1)
+    store.send(other, 6)
+    assert store.ledger.newest() == []
+
+
+def test_conflict_outweighs_a_receipt_of_the_same_turn(store, gateway):
+    other = gateway.fork(6)
+    other.grow(1)
+    (answer,) = store.process(
+        (gateway.topics.records, gateway.batch()),
+        (gateway.topics.records, other.batch(6)),
+        (gateway.topics.checkpoint, gateway.checkpoint()),
+    )
+    line, _, note = answer.decode().partition("\n\n")
+    assert line.startswith("conflict")
+    assert receipt_size(store, gateway, note.encode()) == 10
