@@ -75,11 +75,13 @@ class Client:
         return telegram
 
     async def at_end(self, timeout=5):
+        """Return once the peer has closed or broken the connection, whatever it still sent."""
         async with asyncio.timeout(timeout):
             try:
-                return not (await self.reader.read()).strip(b"\0")
+                await self.reader.read()
             except ConnectionResetError:
                 return True
+            return self.reader.at_eof()
 
 
 def code(telegram):

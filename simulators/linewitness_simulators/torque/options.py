@@ -118,6 +118,8 @@ class Faults:
     busy_after_drop_s: float = 0.0
     #: Wait before each answer.
     reply_delay_s: float = 0.0
+    #: Fall silent for good towards a client that sends 9999 faster than this.
+    fastest_keep_alive_s: float = 0.0
     #: Connect, read, and never answer or close: the peer's machine is gone.
     half_open: bool = False
     #: Make this many results between a request 0064 and its answer.

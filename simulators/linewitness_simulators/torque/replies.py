@@ -184,6 +184,8 @@ async def confirm_by_name(session: Session, telegram: Telegram) -> None:
 
 async def keep_alive(session: Session, telegram: Telegram) -> None:
     """9999: the same again."""
+    if session.overrun_by_keep_alive():
+        return
     await session.reply(wire.compose(9999, telegram.revision, telegram.data))
 
 

@@ -75,6 +75,7 @@ class Session:
         self.started = False
         self.stopped = False
         self.keep_alive = True
+        self.mute = False
         self._subscriptions: dict[int, Subscription] = {}
         self.link = wire.Link()
         self._dispatch = dispatch
@@ -82,6 +83,7 @@ class Session:
         self._out: asyncio.Queue[bytes | ConnectionEnded] = asyncio.Queue()
         self._sent: deque[Push] = deque()
         self._heard = monotonic()
+        self._kept_alive = float("-inf")
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve until either side ends the connection."""
@@ -133,6 +135,8 @@ class Session:
 
     def send(self, telegram: bytes) -> None:
         """Put a telegram on its way."""
+        if self.mute:
+            return
         self._out.put_nowait(self.link.number(telegram))
 
     def push(self, subscription: Subscription, event: Event) -> None:
@@ -182,6 +186,13 @@ class Session:
         """Push what the subscriptions make of a change."""
         for subscription in list(self._subscriptions.values()):
             self.push(subscription, event)
+
+    def overrun_by_keep_alive(self) -> bool:
+        """Return whether 9999 comes faster than this controller can stand; it then falls silent."""
+        now, last = monotonic(), self._kept_alive
+        self._kept_alive = now
+        self.mute = self.mute or now - last < self.controller.faults.fastest_keep_alive_s
+        return self.mute
 
     # The tasks of a connection.
 
