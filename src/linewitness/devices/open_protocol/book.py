@@ -1,0 +1,216 @@
+"""The ledger of one session: what a result does to it, and what is to be said about that, in order.
+
+A saying is handed out in the same breath as the ledger changes, so that what is remembered is
+committed in the order in which it came to be.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from linewitness.devices.open_protocol import ledger as rules
+from linewitness.devices.open_protocol.ledger import Step, Verdict
+from linewitness.devices.open_protocol.ledger_store import Changes
+from linewitness.devices.open_protocol.source import Entry, Ledger, Mode, Span
+
+NO_CHANGES: Final[Changes] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A result as received: `live` where the controller pushed it and waits for its acknowledgement.
+
+    `station` is the station that the result itself names; `telegram` is carried along unread.
+    """
+
+    entry: Entry
+    live: bool
+    station: int | None = None
+    telegram: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """Something to be said, with what must be remembered together with it."""
+
+    ledger: Ledger
+    changes: Changes = field(default_factory=lambda: NO_CHANGES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh(Saying):
+    """A result that was not known."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat(Saying):
+    """A result that is known already, with the same content."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash(Saying):
+    """A result whose id is taken by another one; nothing is overwritten."""
+
+    record: Record
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing(Saying):
+    """Ids that the controller does not have any more; `last` None where the end is not known."""
+
+    first: int
+    last: int | None
+    countable: bool = True
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochBegan(Saying):
+    """The ids count anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled(Saying):
+    """Capture starts here."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Saying):
+    """Nothing happened but in our own books."""
+
+
+class Book:
+    """A ledger that is written in, and that says aloud what was written."""
+
+    def __init__(self, *, ledger: Ledger, station: int | None, say: Callable[[Saying], None]) -> None:
+        """Start from what was committed; `station` is our own where ids are shared with others."""
+        self.ledger = ledger
+        self.station = station
+        self.behind = False
+        self._say = say
+
+    def owns(self, record: Record) -> bool:
+        """Whether this result is of our own station."""
+        return record.station is None or self.station is None or record.station == self.station
+
+    def take(self, record: Record, *, certain: bool = False) -> Verdict:
+        """Take one result in, unless it contradicts what is known; that is for the caller to resolve.
+
+        A live result with an id below the highest one is suspect too, until it is `certain` that the
+        ids did not begin anew.
+        """
+        verdict = rules.judge(self.ledger, record.entry)
+        backwards = record.live and record.entry.id < self.ledger.highest
+        if verdict is Verdict.NEW and backwards and not certain:
+            return Verdict.SUSPECT
+        if verdict is Verdict.DUPLICATE:
+            self._say(Repeat(ledger=self.ledger, record=record))
+        if verdict is Verdict.NEW:
+            self._accept(record)
+        return verdict
+
+    def clash(self, record: Record, reason: str) -> None:
+        """Say that this id is taken by another result."""
+        self._say(Clash(ledger=self.ledger, record=record, reason=reason))
+
+    def enrol(self, start_after: int | None, newest: Record | None, reason: str) -> None:
+        """Begin capture."""
+        step = rules.enrol(self.ledger, start_after, newest.entry if newest is not None else None)
+        self.ledger = step.ledger
+        self._say(Enrolled(ledger=self.ledger, changes=step.changes, reason=reason))
+
+    def settle_start(self, lowest: int) -> None:
+        """End an open start at the oldest id that the controller had."""
+        self._note(rules.settle_start(self.ledger, lowest), "")
+
+    def begin_epoch(self, reason: str) -> None:
+        """Close the epoch, name what it may have lost, and begin the next one."""
+        before = self.ledger
+        step = rules.new_epoch(before)
+        for span in step.gaps:
+            self._gap(before, span, f"not found in epoch {before.epoch} before the ids began anew")
+        self._say(
+            Missing(
+                ledger=before,
+                first=before.highest + 1,
+                last=None,
+                countable=False,
+                reason=f"epoch {before.epoch} ended: what the tool did after this id and before is not known",
+            )
+        )
+        self.ledger = step.ledger
+        self.behind = True
+        self._say(EpochBegan(ledger=self.ledger, changes=step.changes, reason=reason))
+
+    def overwritten(self, anchor: int) -> None:
+        """Say that the memory lost its link to what was captured; later times say that it went on."""
+        self._say(
+            Missing(
+                ledger=self.ledger,
+                first=anchor + 1,
+                last=None,
+                countable=False,
+                reason=f"id {anchor} is not stored any more: what followed it may have been overwritten",
+            )
+        )
+
+    def missed(self, ranges: list[tuple[int, int]]) -> None:
+        """End a round of asking."""
+        self._note(
+            rules.missed(self.ledger, ranges), "asked for repeatedly, and the controller has it no more"
+        )
+
+    def complete_up_to(self, top: Entry, lost_before: int | None) -> None:
+        """Move the watermark after a walk through the whole memory."""
+        step = rules.complete_up_to(self.ledger, top, lost_before)
+        self._note(step, "overwritten in the controller's memory; ids may be shared with other stations")
+
+    def use(self, mode: Mode) -> None:
+        """Note how the controller answers requests for old results."""
+        if mode is not self.ledger.mode:
+            self._note(rules.with_mode(self.ledger, mode), "")
+
+    def _accept(self, record: Record) -> None:
+        number = record.entry.id
+        ledger = self.ledger
+        if ledger.mode is Mode.NONE:
+            self._note(rules.skip_to(ledger, number), "this controller has no memory that could be asked")
+        elif record.live and (ledger.mode is Mode.AT_OR_BEFORE or number > ledger.highest + 1):
+            self.behind = True
+        step = rules.accept(self.ledger, record.entry)
+        self.ledger = step.ledger
+        self._say(Fresh(ledger=self.ledger, changes=step.changes, record=record))
+
+    def _note(self, step: Step, reason: str) -> None:
+        changed = step.ledger is not self.ledger and step.ledger != self.ledger
+        self.ledger = step.ledger
+        for span in step.gaps[:-1]:
+            self._gap(self.ledger, span, reason)
+        if step.gaps:
+            # Crash before the last gap is committed: the watermark has not moved, all are found again.
+            self._gap(self.ledger, step.gaps[-1], reason, step.changes)
+        elif changed:
+            self._say(Noted(ledger=self.ledger, changes=step.changes))
+
+    def _gap(self, ledger: Ledger, span: Span, reason: str, changes: Changes = NO_CHANGES) -> None:
+        countable = ledger.mode is not Mode.AT_OR_BEFORE
+        self._say(
+            Missing(
+                ledger=ledger,
+                changes=changes,
+                first=span.first,
+                last=span.last,
+                countable=countable,
+                reason=reason,
+            )
+        )

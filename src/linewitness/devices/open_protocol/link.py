@@ -1,0 +1,242 @@
+"""One TCP connection to a controller: questions, answers, pushes and the sign of life."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from linewitness.clock import Clock, Stamp, monotonic
+from linewitness.devices.open_protocol.codec import decode
+from linewitness.devices.open_protocol.dialogue import Dialogue, Message, State
+from linewitness.devices.open_protocol.framing import Framer, FramingError
+from linewitness.devices.open_protocol.mids import Mid, describe
+from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
+from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
+
+log = structlog.get_logger(__name__)
+
+READ_SIZE: Final = 65536
+#: A telegram that has begun must be complete within this time.
+PARTIAL_TIMEOUT_S: Final = 10.0
+#: How often the timers are looked at.
+TICK_S: Final = 0.25
+STOP_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long to wait for what, in seconds."""
+
+    connect_s: float
+    request_s: float
+    keepalive_s: float
+    dead_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A telegram with its bytes and the moment at which it was complete."""
+
+    telegram: Telegram
+    raw: bytes
+    stamp: Stamp
+
+
+class RefusedByController(Exception):
+    """The controller answered a question with an error."""
+
+    def __init__(self, telegram: Telegram, code: int) -> None:
+        """Keep the code; the message says what it means."""
+        self.mid, self.revision, self.code = telegram.mid, telegram.revision, code
+        text = describe(code)
+        self.hint = text.hint
+        super().__init__(
+            f"MID {self.mid:04d} revision {self.revision} was refused with error {code:02d}: {text.meaning}"
+        )
+
+
+class ClosedByController(DeviceUnavailable):
+    """The controller closed the connection."""
+
+
+class Link:
+    """A connection that is open. Its two loops run in a task group of the caller."""
+
+    def __init__(
+        self,
+        *,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        name: str,
+        timing: Timing,
+        clock: Clock,
+    ) -> None:
+        """Take over a connected pair of streams; `name` is what messages call the other side."""
+        self._reader, self._writer = streams
+        self._name = name
+        self._timing = timing
+        self._clock = clock
+        self._dialogue = Dialogue()
+        self._framer = Framer()
+        self._parts = PartCollector()
+        self._raw_parts: list[bytes] = []
+        self._turn = asyncio.Lock()
+        self._answer: asyncio.Future[Received] | None = None
+        self._last_sent = self._last_received = monotonic()
+        self._heard_anything = False
+        self.pushes: asyncio.Queue[Received | None] = asyncio.Queue()
+        self.failure: DeviceError | None = None
+
+    async def ask(self, telegram: Telegram, *answers: int, inner: int | None = None) -> Received:
+        """Send a question and return its answer; one at a time.
+
+        Raises `RefusedByController`, and `DeviceUnavailable` where no answer comes.
+        """
+        async with self._turn:
+            self._check()
+            self._dialogue.ask(telegram, frozenset(answers), inner)
+            self._answer = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(self._timing.request_s):
+                    await self._write(telegram)
+                    return await self._answer
+            except TimeoutError:
+                self.fail(
+                    DeviceUnavailable(
+                        f"{self._name} did not answer MID {telegram.mid:04d} within {self._timing.request_s:g} s",
+                        hint="check that this port is its Open Protocol port (usually 4545)",
+                    )
+                )
+                raise self._failed() from None
+            finally:
+                self._answer = None
+                self._dialogue.give_up()
+
+    async def send(self, telegram: Telegram) -> None:
+        """Send something that has no answer: an acknowledgement."""
+        self._check()
+        self._dialogue.said(Message.ACK)
+        await self._write(telegram)
+
+    async def stop(self) -> None:
+        """Say goodbye if the connection still stands, and close it."""
+        if self.failure is None and self._dialogue.state is not State.ENDED:
+            with contextlib.suppress(OSError, TimeoutError):
+                self._dialogue.said(Message.STOP)
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._write(Telegram(mid=Mid.STOP))
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._writer.wait_closed()
+
+    def fail(self, error: DeviceError) -> None:
+        """End the connection for this reason; only the first one counts."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        self._dialogue.said(Message.LOST)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+        self.pushes.put_nowait(None)
+        self._writer.close()
+
+    async def read_forever(self) -> None:
+        """Read until the connection ends; how it ended is in `failure`."""
+        try:
+            while data := await self._reader.read(READ_SIZE):
+                self._last_received = monotonic()
+                for raw in self._framer.feed(data):
+                    self._hear(raw)
+            self.fail(ClosedByController(f"{self._name} closed the connection"))
+        except FramingError as error:
+            self.fail(self._not_a_telegram(error))
+        except OSError as error:
+            self.fail(DeviceUnavailable(f"the connection to {self._name} broke: {error}"))
+
+    async def keep_alive_forever(self) -> None:
+        """Send the sign of life when idle, and end the connection when nothing comes any more."""
+        timing = self._timing
+        while self.failure is None:
+            await asyncio.sleep(min(TICK_S, timing.keepalive_s / 4))
+            now = monotonic()
+            silent = now - self._last_received
+            if self._framer.partial and silent > PARTIAL_TIMEOUT_S:
+                self.fail(DeviceUnavailable(f"{self._name} stopped in the middle of a telegram"))
+            elif silent > timing.dead_after_s:
+                self.fail(DeviceUnavailable(f"nothing came from {self._name} for {timing.dead_after_s:g} s"))
+            elif now - self._last_sent >= timing.keepalive_s and self._dialogue.state in {
+                State.OPEN,
+                State.ASKING,
+            }:
+                await self._sign_of_life()
+
+    async def _sign_of_life(self) -> None:
+        try:
+            self._dialogue.said(Message.ALIVE)
+            await self._write(Telegram(mid=Mid.KEEP_ALIVE))
+        except OSError as error:
+            self.fail(DeviceUnavailable(f"the connection to {self._name} broke: {error}"))
+
+    async def _write(self, telegram: Telegram) -> None:
+        self._last_sent = monotonic()
+        try:
+            self._writer.write(telegram.wire())
+            await self._writer.drain()
+        except OSError as error:
+            self.fail(DeviceUnavailable(f"the connection to {self._name} broke: {error}"))
+            raise self._failed() from error
+
+    def _hear(self, raw: bytes) -> None:
+        stamp = self._clock.stamp()
+        try:
+            whole = self._join(raw)
+        except MalformedTelegram as error:
+            log.warning("telegram without a meaning", device=self._name, raw=raw[:64], why=str(error))
+            return
+        if whole is None:
+            return
+        self._heard_anything = True
+        received = Received(whole, b"".join(self._raw_parts), stamp)
+        self._raw_parts = []
+        message = self._dialogue.hear(whole)
+        if message is Message.PUSH:
+            self.pushes.put_nowait(received)
+        elif message in {Message.ANSWER, Message.REFUSAL}:
+            self._settle(received, message)
+        elif message is Message.STRAY:
+            log.info("unexpected telegram", device=self._name, mid=whole.mid, raw=raw[:64])
+
+    def _join(self, raw: bytes) -> Telegram | None:
+        telegram = parse(raw)
+        if telegram.parts <= 1 or telegram.part == 1:
+            self._raw_parts = []
+        self._raw_parts.append(raw)
+        return self._parts.add(telegram)
+
+    def _settle(self, received: Received, message: Message) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if message is Message.ANSWER:
+            self._answer.set_result(received)
+            return
+        code = decode(received.telegram).number("error_code") or 0
+        asked = Telegram(mid=decode(received.telegram).number("failed_mid") or 0)
+        self._answer.set_exception(RefusedByController(asked, code))
+
+    def _not_a_telegram(self, error: FramingError) -> DeviceError:
+        log.warning("not a telegram", device=self._name, raw=error.rest[:64])
+        if not self._heard_anything:
+            return DeviceRefused(
+                f"what answers at {self._name} does not speak Open Protocol: it sent {error.rest[:16]!r}",
+                hint="set port to the controller's Open Protocol port (usually 4545)",
+            )
+        return DeviceUnavailable(f"{self._name} sent bytes that are no telegram: {error.rest[:16]!r}")
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self._failed()
+
+    def _failed(self) -> DeviceError:
+        return self.failure or DeviceUnavailable(f"the connection to {self._name} is closed")

@@ -1,0 +1,309 @@
+"""Find out what the controller still has that we do not: a dialogue of questions, without a socket.
+
+Each function is a generator: it yields the id that it wants to ask for (0: the newest result) and is
+sent the answer. Live results may be taken into the same book between question and answer.
+"""
+
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
+
+from linewitness.devices.open_protocol import ledger as rules
+from linewitness.devices.open_protocol.book import Book, Record
+from linewitness.devices.open_protocol.ledger import Verdict
+from linewitness.devices.open_protocol.source import Entry, Mode
+
+NEWEST: Final = 0
+#: So many ids in a row that are not there mean that the memory ends here.
+PATIENCE: Final = 20
+#: How many stored results are looked at to tell a full memory from one that began anew.
+SAMPLES: Final = 10
+#: In the repeated autumn hour a later result carries an earlier time.
+FOLD: Final = timedelta(minutes=65)
+
+
+class No(Enum):
+    """Why there is no result in an answer."""
+
+    ABSENT = "absent"
+    UNSUPPORTED = "unsupported"
+
+
+Answer = Record | No
+Asking = Generator[int, Answer, None]
+
+
+class _SharedMemory(Exception):
+    """An answer that only a memory shared between stations gives."""
+
+
+class _EpochChanged(Exception):
+    """A live result proved that the ids began anew while we were asking for old ones."""
+
+
+def establish(book: Book, start_after: int | None) -> Asking:
+    """Make sure that the ids still mean what they meant; on first contact, say where capture starts."""
+    if book.ledger.mode is Mode.NONE:
+        return
+    newest = yield NEWEST
+    if newest is No.UNSUPPORTED:
+        book.use(Mode.NONE)
+        return
+    if book.ledger.watermark is None:
+        _enrol(book, newest, start_after)
+    elif isinstance(newest, Record):
+        reason = yield from _restarted(book, newest)
+        if reason:
+            book.begin_epoch(reason)
+
+
+def back_fill(book: Book, *, again: bool) -> Asking:
+    """Fetch everything up to the newest result that is not known; `again` asks for lost ones too."""
+    while book.ledger.mode is not Mode.NONE:
+        book.behind = False
+        newest = yield NEWEST
+        if not isinstance(newest, Record):
+            return
+        try:
+            if book.ledger.mode is Mode.AT_OR_BEFORE:
+                yield from _walk(book, newest)
+            else:
+                yield from _fetch(book, newest, again=again)
+        except _SharedMemory:
+            book.use(Mode.AT_OR_BEFORE)
+        except _EpochChanged:
+            again = True
+        else:
+            return
+
+
+def resolve(book: Book, record: Record) -> Asking:
+    """Decide about a live result that contradicts what is known: a conflict, or a new epoch."""
+    newest: Answer = No.UNSUPPORTED if book.ledger.mode is Mode.NONE else (yield NEWEST)
+    if isinstance(newest, Record):
+        reason = yield from _restarted(book, newest)
+    elif newest is No.ABSENT:
+        reason = "the controller's memory is empty, and a lower id came again"
+    else:
+        reason = _restarted_by_time(book, record)
+    if reason:
+        book.begin_epoch(reason)
+    verdict = book.take(record, certain=True)
+    if verdict is Verdict.CONFLICT:
+        book.clash(record, "the id is known with another content")
+    elif verdict is Verdict.SUSPECT:
+        book.clash(record, "the id was captured before; its content is no longer at hand to compare")
+
+
+def _enrol(book: Book, newest: Answer, start_after: int | None) -> None:
+    if start_after is not None:
+        book.enrol(start_after or None, None, f"capture starts after id {start_after}, as configured")
+    elif isinstance(newest, Record):
+        book.enrol(newest.entry.id, newest, f"capture starts here, after id {newest.entry.id}")
+    else:
+        book.enrol(None, None, "capture starts here; the controller's memory is empty")
+
+
+def _restarted(book: Book, newest: Record) -> Generator[int, Answer, str]:
+    """Return why the ids must have begun anew, or ""."""
+    ledger = book.ledger
+    evidence = _contradicts(book, newest)
+    if evidence is not None:
+        return evidence
+    lower = newest.entry.id < ledger.highest
+    reset = f"the newest id is {newest.entry.id}, and {ledger.highest} was captured before" if lower else ""
+    anchor = ledger.anchor
+    if anchor is None:
+        return reset
+    answer = yield anchor.id
+    if isinstance(answer, Record) and answer.entry.id == anchor.id:
+        return _contradicts(book, answer) or ""
+    return reset or (yield from _restarted_by_samples(book, newest, anchor))
+
+
+def _contradicts(book: Book, record: Record) -> str | None:
+    """Return "" where a stored result is the one we know, why where it is another, None where we know none."""
+    known = book.ledger.known.get(record.entry.id)
+    if known is None or known.blank or record.entry.core.blank:
+        return None
+    if known.matches(record.entry.core):
+        return ""
+    return f"id {record.entry.id} holds another result than the one captured"
+
+
+def _restarted_by_samples(book: Book, newest: Record, anchor: Entry) -> Generator[int, Answer, str]:
+    """Tell a memory that has overwritten the anchor from one that began anew, by the newest results."""
+    sample: Answer = newest
+    times: list[bool | None] = []
+    while isinstance(sample, Record) and len(times) < SAMPLES:
+        evidence = _contradicts(book, sample)
+        if evidence is not None:
+            return evidence
+        times.append(_earlier(sample.entry, anchor))
+        if sample.entry.id <= 1:
+            break
+        below = sample.entry.id - 1
+        sample = yield below
+        if isinstance(sample, Record) and sample.entry.id > below:
+            break
+    if any(times):
+        return f"stored results are older than id {anchor.id}, which is not stored any more"
+    if None in times:
+        return f"id {anchor.id} is not stored any more, and times do not tell why: a person should confirm"
+    if book.ledger.mode is Mode.EXACT:
+        book.overwritten(anchor.id)
+    return ""
+
+
+def _restarted_by_time(book: Book, record: Record) -> str:
+    anchor = book.ledger.anchor
+    if anchor is not None and _earlier(record.entry, anchor) is True:
+        return ""
+    if (
+        record.entry.id == (anchor.id if anchor else None)
+        and anchor
+        and anchor.core.time == record.entry.core.time
+    ):
+        return ""
+    return f"id {record.entry.id} came again with a later time"
+
+
+def _fetch(book: Book, newest: Record, *, again: bool) -> Asking:
+    top = max(newest.entry.id, book.ledger.highest)
+    held = {newest.entry.id: newest}
+    lost: list[tuple[int, int]] = []
+    for first, last in rules.wanted(book.ledger, top, again=again):
+        fresh = first == (book.ledger.watermark or 0) + 1 == 1
+        if fresh or book.ledger.open_start:
+            below = yield from _descend(book, first, last, held)
+            if book.ledger.open_start:
+                below = _settle(book, below)
+            lost += below
+        else:
+            lost += yield from _ascend(book, first, last, held)
+    if book.ledger.open_start:
+        book.settle_start(1)
+    lost = yield from _once_more(book, lost)
+    if lost:
+        book.missed(_joined(sorted(lost)))
+
+
+def _once_more(book: Book, lost: list[tuple[int, int]]) -> Generator[int, Answer, list[tuple[int, int]]]:
+    """Ask a second time for what was not found, unless it is so much that the memory has lost it."""
+    still: list[tuple[int, int]] = []
+    for first, last in lost:
+        if last - first >= PATIENCE:
+            still.append((first, last))
+            continue
+        still += yield from _ascend(book, first, last, {})
+    return still
+
+
+def _settle(book: Book, below: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    bottom = below[0] if below and below[0][0] == 1 else None
+    book.settle_start((bottom[1] if bottom else 0) + 1)
+    return below[1:] if bottom else below
+
+
+def _ascend(
+    book: Book, first: int, last: int, held: Mapping[int, Record]
+) -> Generator[int, Answer, list[tuple[int, int]]]:
+    lost: list[int] = []
+    misses = 0
+    for number in range(first, last + 1):
+        record = yield from _get(book, number, held)
+        if isinstance(record, Record):
+            book.take(record)
+        misses = misses + 1 if record is None else 0
+        if record is None:
+            lost.append(number)
+        if misses > PATIENCE:
+            rest = yield from _descend(book, number + 1, last, held)
+            return _ranges(lost) + rest
+    return _ranges(lost)
+
+
+def _descend(
+    book: Book, first: int, last: int, held: Mapping[int, Record]
+) -> Generator[int, Answer, list[tuple[int, int]]]:
+    """Fetch from the newest down to where the memory ends, then take what was found in the order of ids."""
+    found: list[Record] = []
+    lost: list[int] = []
+    misses, number = 0, last
+    while number >= first and misses <= PATIENCE:
+        record = yield from _get(book, number, held)
+        if isinstance(record, Record):
+            found.append(record)
+        misses = misses + 1 if record is None else 0
+        if record is None:
+            lost.append(number)
+        number -= 1
+    for record in reversed(found):
+        book.take(record)
+    unasked = [(first, number)] if number >= first else []
+    return _joined(unasked + _ranges(sorted(lost)))
+
+
+def _get(book: Book, number: int, held: Mapping[int, Record]) -> Generator[int, Answer, Record | bool | None]:
+    """Return the result with this id, True where it is known by now, None where there is none."""
+    if number in book.ledger.known:
+        return True
+    epoch = book.ledger.epoch
+    answer: Answer = held[number] if number in held else (yield number)
+    if book.ledger.epoch != epoch:
+        raise _EpochChanged
+    if not isinstance(answer, Record) or answer.entry.id > number:
+        return None
+    if answer.entry.id < number or not book.owns(answer):
+        raise _SharedMemory
+    return True if number in book.ledger.known else answer
+
+
+def _walk(book: Book, newest: Record) -> Asking:
+    """Go down from the newest result, each time to the one before, until what is known begins."""
+    watermark, epoch = book.ledger.watermark or 0, book.ledger.epoch
+    found: list[Record] = []
+    answer: Answer = newest
+    lowest = newest.entry.id + 1
+    while isinstance(answer, Record) and watermark < answer.entry.id < lowest:
+        lowest = answer.entry.id
+        if book.owns(answer) and lowest not in book.ledger.known:
+            found.append(answer)
+        if lowest <= watermark + 1:
+            break
+        answer = yield lowest - 1
+        if book.ledger.epoch != epoch:
+            raise _EpochChanged
+    for record in reversed(found):
+        if record.entry.id not in book.ledger.known:
+            book.take(record)
+    lost_before = lowest if answer is No.ABSENT and watermark else None
+    book.complete_up_to(newest.entry, lost_before)
+
+
+def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
+    return _joined([(number, number) for number in numbers])
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if joined and joined[-1][1] + 1 == first:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def _earlier(entry: Entry, anchor: Entry) -> bool | None:
+    """Say whether an entry's time is clearly before the anchor's; None where one cannot be read."""
+    mine, theirs = _time(entry.core.time), _time(anchor.core.time)
+    return None if mine is None or theirs is None else mine < theirs - FOLD
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d:%H:%M:%S")  # noqa: DTZ007 - compared with its like only
+    except ValueError:
+        return None
