@@ -70,6 +70,7 @@ class Capture:
         clock: Clock,
         health: Health,
         station_id: str | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
         self._driver = driver
@@ -80,7 +81,7 @@ class Capture:
         self._telemetry = telemetry
         self._clock = clock
         self._health = health
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
         self._seen: LastSeen | None = None
 
     @property

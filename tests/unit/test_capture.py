@@ -1,0 +1,173 @@
+"""Capture: durable first, confirmed then; what breaks is said once, and nothing read is lost."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from devices import Health, ScriptedDriver, until
+from journals import create, members_of, running, verdict_of
+from linewitness import capture as capture_module
+from linewitness.capture import Capture
+from linewitness.devices.base import Signals, When
+from linewitness.errors import DeviceRefused, DeviceUnavailable, JournalError
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.retry import Backoff
+from linewitness.stations.operators import Badges
+from linewitness.stations.station import Station
+from observations import reading, seen, tightening
+
+
+class Rig:
+    """One capture on a real journal."""
+
+    def __init__(self, directory, clock, journal, telemetry):
+        self.directory = directory
+        self.journal = journal
+        self.telemetry = telemetry
+        self.driver = ScriptedDriver()
+        self.health = Health()
+        station = Station(None, {}, badges=Badges(), state={})
+        self.capture = Capture(
+            self.driver,
+            station,
+            journal=journal,
+            telemetry=telemetry,
+            clock=clock,
+            health=self.health,
+            backoff=Backoff(first_s=0.01, cap_s=0.02),
+        )
+
+    def kinds(self):
+        return [record["kind"] for record in members_of(self.directory)][1:]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(capture_module, "PARKED_S", 0.01)
+
+
+@asynccontextmanager
+async def rig(tmp_path, clock):
+    directory = tmp_path / "journal"
+    if not directory.exists():
+        create(directory, clock)
+    telemetry = TelemetryBuffer(directory, max_bytes=1_000_000)
+    try:
+        async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+            built = Rig(directory, clock, journal, telemetry)
+            tasks = [group.create_task(built.capture.run()), group.create_task(telemetry.run())]
+            yield built
+            for task in tasks:
+                task.cancel()
+    finally:
+        telemetry.close()
+
+
+async def test_a_result_is_confirmed_only_after_its_commit(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        durable_at_confirm = []
+        confirm = it.driver.confirmed.append
+
+        class Recording(list):
+            def append(self, observation):
+                durable_at_confirm.append(it.kinds())
+                confirm(observation)
+
+        it.driver.confirmed = Recording()
+        await it.driver.says.put(tightening(1))
+        await until(lambda: durable_at_confirm)
+    assert "tightening.result" in durable_at_confirm[0]
+    assert verdict_of(it.directory).status == "INTACT"
+
+
+async def test_nothing_is_confirmed_when_the_journal_fails(tmp_path, clock, monkeypatch):
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012 (the whole rig ends)
+        async with rig(tmp_path, clock) as it:
+            await until(lambda: it.health.states == ["up"])
+            await until(lambda: it.journal.waiting == 0)
+            monkeypatch.setattr(it.journal._file, "append", _broken_disk)
+            await it.driver.says.put(tightening(1))
+            await asyncio.sleep(3600)
+    assert caught.group_contains(JournalError)
+    assert it.driver.confirmed == []
+
+
+def _broken_disk(batch):
+    raise JournalError("the disk is gone")
+
+
+async def test_a_duplicate_makes_no_record_and_is_confirmed_all_the_same(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        await it.driver.says.put(seen(confirmable=True))
+        await until(lambda: it.driver.confirmed)
+    assert it.kinds() == ["device.back"]
+
+
+async def test_lost_and_back_are_said_once_each_however_often_it_is_tried(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        await until(lambda: "up" in it.health.states)
+        it.driver.refusals = [DeviceUnavailable("no route") for _ in range(3)]
+        await it.driver.says.put(DeviceUnavailable("the cable was pulled"))
+        await until(lambda: it.health.states.count("up") == 2)
+        await until(lambda: len(it.kinds()) == 3)
+    assert it.kinds() == ["device.back", "device.lost", "device.back"]
+    assert it.driver.connections == 5
+
+
+async def test_a_device_that_refuses_is_parked_with_its_reason_and_tried_again(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        it.driver.refusals = [DeviceRefused("certificate unknown", hint="trust it")]
+        await it.driver.says.put(reading("1"))
+        await until(lambda: "parameter.changed" in it.kinds())
+    lost = next(record for record in members_of(it.directory) if record["kind"] == "device.lost")
+    assert lost["reason"] == "certificate unknown (trust it)"
+    assert it.health.states == ["refused", "up"]
+
+
+async def test_what_was_read_before_the_break_is_durable(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        for number in range(500):
+            await it.driver.says.put(reading(str(number)))
+        await it.driver.says.put(DeviceUnavailable("gone"))
+        await until(lambda: "lost" in it.health.states)
+    assert it.kinds().count("parameter.changed") == 500
+
+
+async def test_a_break_between_commit_and_confirmation_ends_the_session(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        it.driver.confirm_fails = True
+        await it.driver.says.put(tightening(1))
+        await it.driver.says.put(DeviceUnavailable("gone too"))
+        await until(lambda: "lost" in it.health.states)
+        assert "tightening.result" in it.kinds()
+    lost = next(record for record in members_of(it.directory) if record["kind"] == "device.lost")
+    assert lost["reason"] == "the link broke"
+
+
+async def test_the_next_connection_is_given_what_was_remembered(tmp_path, clock):
+    async with rig(tmp_path, clock) as it:
+        await it.driver.says.put(tightening(1, remember={"watermark": "1"}))
+        await it.driver.says.put(DeviceUnavailable("gone"))
+        await until(lambda: it.driver.connections == 2)
+    assert it.driver.remembered == {"watermark": "1"}
+
+
+async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(tmp_path, clock):
+    stamp = clock.stamp()
+    signals = Signals(
+        device="wrench-10",
+        session_id="s",
+        received=stamp,
+        when=When(occurred_ns=stamp.realtime_ns, occurred_from="poll"),
+        points=("a", "b"),
+        values=(1.5, None),
+        statuses={1: "BadSensorFailure"},
+    )
+    async with rig(tmp_path, clock) as it:
+        await it.driver.says.put(signals)
+        await it.telemetry.wait_for(0)
+        [block] = await it.telemetry.oldest(10_000)
+    assert b'"values":[1.5,null]' in block.payload
+    assert b"BadSensorFailure" in block.payload
+    assert it.kinds() == ["device.back"]
