@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -64,9 +65,12 @@ class Memory:
         self.state: State | None = None
         self._file: IO[bytes] | None = None
         if path is not None:
-            self._file = path.open("a+b")
-            for entry in self._read(self._file):
-                self._apply(entry)
+            with ExitStack() as opened:
+                file = opened.enter_context(path.open("a+b"))
+                for entry in self._read(file):
+                    self._apply(entry)
+                self._file = file
+                opened.pop_all()
 
     @staticmethod
     def _read(file: IO[bytes]) -> Iterator[Entry]:
