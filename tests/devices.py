@@ -41,8 +41,8 @@ class ScriptedDriver:
 
     @asynccontextmanager
     async def connect(self, memory):
-        self.connections += 1
         self.remembered = await memory.items("")
+        self.connections += 1
         if self.refusals:
             raise self.refusals.pop(0)
         yield ScriptedSession(self)
