@@ -1,0 +1,51 @@
+"""Reach one OPC UA server, again and again, with one session at a time."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from ulid import ULID
+
+from linewitness.clock import Clock, Stamp
+from linewitness.devices.base import Memory
+from linewitness.devices.opcua.client import opened, spoken
+from linewitness.devices.opcua.monitor import plan
+from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.server import ask_server
+from linewitness.devices.opcua.session import OpcUaSession
+
+
+class OpcUaDriver:
+    """How to reach one server. Holds nothing between sessions but when it was last heard."""
+
+    def __init__(self, options: OpcUaOptions, *, clock: Clock) -> None:
+        """Keep the options; nothing is opened yet."""
+        self._options = options
+        self._clock = clock
+        self._contact: Stamp | None = None
+
+    @property
+    def device(self) -> str:
+        """The device's id in the YAML."""
+        return self._options.id
+
+    @contextlib.asynccontextmanager
+    async def connect(self, memory: Memory) -> AsyncIterator[OpcUaSession]:
+        """Open a session and subscribe; the session before it was closed when its context ended."""
+        async with opened(self._options, self._clock) as client:
+            with spoken(self._options.endpoint):
+                server = await ask_server(client)
+            session = OpcUaSession(
+                client=client,
+                options=self._options,
+                clock=self._clock,
+                session_id=str(ULID()),
+                server=server,
+                items=plan(self._options, server),
+                memory=memory,
+                contact=self._contact,
+            )
+            await session.start()
+            try:
+                yield session
+            finally:
+                self._contact = session.contact

@@ -1,0 +1,285 @@
+"""Turn what a server delivers into observations: readings for evidence, blocks for the historian."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from asyncua import ua
+
+from linewitness.clock import Stamp, to_rfc3339
+from linewitness.devices.base import Gap, Observation, Reading, Signals, When
+from linewitness.devices.opcua.backlog import Delivery, Dropped
+from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.times import Witness, unix_ns, verbatim
+from linewitness.devices.opcua.values import (
+    overflowed,
+    plain,
+    quality,
+    shortest_float32,
+    status_name,
+)
+
+NOTHING_WRONG: Final[Mapping[int, str]] = MappingProxyType({})
+NOTHING_TO_REMEMBER: Final[Mapping[str, str | None]] = MappingProxyType({})
+#: Sequence numbers run from 1 to this and begin again (OPC 10000-4, 7.26).
+LAST_SEQUENCE: Final = 4_294_967_295
+#: How many names a gap's reason lists before it only counts.
+NAMED: Final = 5
+PLAIN_TYPES: Final = (float, int, str, bool)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return a few names and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(slots=True)
+class Fired:
+    """A trigger that asks for a result to be read."""
+
+    item: Item
+    value: ua.DataValue
+    received: Stamp
+    initial: bool
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the last delivery of one subscription was."""
+
+    sequence: int | None = None
+    received: Stamp | None = None
+
+
+@dataclass(slots=True)
+class _Block:
+    """Columns of telemetry while they are collected."""
+
+    points: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    statuses: dict[int, str] = field(default_factory=dict)
+    overflowed: list[str] = field(default_factory=list)
+
+
+class Interpreter:
+    """Understand the deliveries of one session, in order."""
+
+    def __init__(
+        self, *, options: OpcUaOptions, session_id: str, items: Sequence[Item], contact_ns: int | None
+    ) -> None:
+        """Begin with nothing delivered; `contact_ns` is when it was last heard before."""
+        self._options = options
+        self._session_id = session_id
+        self._items = items
+        self._contact_ns = contact_ns
+        delivery_ms = options.publishing_ms + max(
+            (item.sampling_ms * item.queue_size for item in items), default=0
+        )
+        self._delivery_ms = min(delivery_ms, options.publishing_ms * 10 + 60_000)
+        self.witness = self.witness_for(None)
+        self.operators: dict[str, str] = {}
+        self.fired: list[Fired] = []
+        self.beats: dict[int, int] = {}
+        self.filled: dict[int, int] = {}
+        self._seen: set[int] = set()
+        self._last: dict[int, str | None] = {}
+        self._heard: dict[int, _Heard] = {}
+
+    def witness_for(self, offset: Any) -> Witness:
+        """Return how to judge stamps with this measured offset."""
+        return Witness(
+            offset=offset, tolerance_ms=self._options.clock_tolerance_ms, delivery_ms=self._delivery_ms
+        )
+
+    def observe(self, delivery: Delivery | Dropped) -> Iterator[Observation]:
+        """Yield what one delivery says; triggers are kept in `fired`."""
+        if isinstance(delivery, Dropped):
+            yield self._dropped(delivery)
+            return
+        yield from self._missing(delivery)
+        for part in delivery.content:
+            if isinstance(part, ua.DataChangeNotification):
+                yield from self._changes(part.MonitoredItems, delivery.received)
+
+    def _changes(self, changes: Sequence[Any], received: Stamp) -> Iterator[Observation]:
+        block = _Block()
+        for change in changes:
+            if change.ClientHandle < len(self._items):
+                item = self._items[change.ClientHandle]
+                if item.role == "operator":
+                    self._operator(item, change.Value)
+        for change in changes:
+            handle = change.ClientHandle
+            if handle >= len(self._items):
+                self.beats[handle] = self.beats.get(handle, 0) + 1
+                continue
+            item = self._items[handle]
+            if item.role == "telemetry":
+                self._signal(block, item, change.Value, received)
+            elif item.role == "change":
+                yield from self._evidence(item, change.Value, received)
+            elif item.role == "trigger":
+                self.fired.append(Fired(item, change.Value, received, handle not in self._seen))
+                self._seen.add(handle)
+        yield from self._signals(block, received)
+
+    def _operator(self, item: Item, value: ua.DataValue) -> None:
+        name = plain(value.Value)
+        if isinstance(name, str) and name and quality(value.StatusCode) == "good":
+            self.operators[item.text] = name
+        else:
+            self.operators.pop(item.text, None)
+
+    def operator_of(self, item: Item) -> str | None:
+        """Return who works at this point, as the PLC says."""
+        own = item.point.operator if item.point else None
+        text = own or self._options.operator
+        return self.operators.get(text) if text else None
+
+    def _evidence(self, item: Item, value: ua.DataValue, received: Stamp) -> Iterator[Observation]:
+        stamp = value.SourceTimestamp or value.ServerTimestamp
+        if stamp is not None and item.handle in self.filled and unix_ns(stamp) <= self.filled[item.handle]:
+            self._seen.add(item.handle)
+            return
+        if item.handle in self._seen:
+            when = self.witness.live(value, received)
+        else:
+            when = self.witness.initial(value, received, self._contact_ns)
+            self._seen.add(item.handle)
+        if overflowed(value.StatusCode):
+            yield self._overflow(item, value, received, when)
+        yield self.reading(item, value, received, when)
+
+    def reading(
+        self, item: Item, value: ua.DataValue, received: Stamp, when: When, *, backfilled: bool = False
+    ) -> Reading:
+        """Return a reading that the driver remembers, so that history is read from it on."""
+        point = item.point.id if item.point else item.text
+        stamp = value.SourceTimestamp or value.ServerTimestamp
+        remember = {"contact": to_rfc3339(received.realtime_ns)}
+        if stamp is not None:
+            remember[f"seen.{point}"] = self._last[item.handle] = verbatim(stamp)
+        return Reading(
+            device=self._options.id,
+            session_id=self._session_id,
+            received=received,
+            when=when,
+            remember=remember,
+            backfilled=backfilled,
+            point=point,
+            value=plain(value.Value),
+            quality=quality(value.StatusCode),
+            status=status_name(value.StatusCode),
+            operator=None if backfilled else self.operator_of(item),
+        )
+
+    def _signal(self, block: _Block, item: Item, value: Any, received: Stamp) -> None:
+        variant = value.Value
+        content = variant.Value
+        if variant.VariantType is ua.VariantType.Float and type(content) is float:
+            content = shortest_float32(content) if content == content else None  # noqa: PLR0124 - NaN
+        elif type(content) not in PLAIN_TYPES:
+            content = plain(variant)
+        status = value.StatusCode
+        if status is not None and status.value:
+            if status.value & 0xFFFF_0000:
+                block.statuses[len(block.points)] = status_name(status)
+            elif overflowed(status):
+                block.overflowed.append(item.point.id if item.point else item.text)
+        stamp = value.SourceTimestamp or value.ServerTimestamp
+        block.points.append(item.point.id)  # type: ignore[union-attr]  # telemetry always has a point
+        block.values.append(content)
+        block.times.append(received.realtime_ns if stamp is None else unix_ns(stamp) - self.witness.shift_ns)
+
+    def _signals(self, block: _Block, received: Stamp) -> Iterator[Observation]:
+        if block.overflowed:
+            yield self.gap(
+                source="telemetry",
+                first=None,
+                last=received,
+                received=received,
+                reason=f"the server's queue overflowed for {some(block.overflowed)}",
+            )
+        if block.points:
+            yield Signals(
+                device=self._options.id,
+                session_id=self._session_id,
+                received=received,
+                when=When(occurred_ns=received.realtime_ns, occurred_from="gateway"),
+                points=tuple(block.points),
+                values=tuple(block.values),
+                times_ns=tuple(block.times),
+                statuses=block.statuses or NOTHING_WRONG,
+            )
+
+    def _missing(self, delivery: Delivery) -> Iterator[Observation]:
+        """Yield a gap where notification messages are missing between the last one and this."""
+        heard = self._heard.setdefault(delivery.subscription, _Heard())
+        if heard.sequence is not None:
+            expected = 1 if heard.sequence == LAST_SEQUENCE else heard.sequence + 1
+            missing = delivery.sequence - expected
+            if missing > 0:
+                yield self.gap(
+                    source="subscription",
+                    first=heard.received,
+                    last=delivery.received,
+                    received=delivery.received,
+                    reason=f"notification messages {expected} to {delivery.sequence - 1} did not arrive",
+                )
+        # A keep-alive carries the number of the next message and uses none up.
+        heard.sequence = delivery.sequence if delivery.content else delivery.sequence - 1
+        heard.received = delivery.received
+
+    def _dropped(self, dropped: Dropped) -> Gap:
+        # The messages dropped were heard: their numbers are not missing as well.
+        self._heard[dropped.subscription] = _Heard()
+        return self.gap(
+            source="subscription",
+            first=dropped.first,
+            last=dropped.last,
+            received=dropped.last,
+            count=dropped.count,
+            reason="more changes arrived than the buffer holds",
+        )
+
+    def _overflow(self, item: Item, value: ua.DataValue, received: Stamp, when: When) -> Gap:
+        stamp = value.SourceTimestamp or value.ServerTimestamp
+        return Gap(
+            device=self._options.id,
+            session_id=self._session_id,
+            received=received,
+            when=when,
+            source=item.point.id if item.point else item.text,
+            first=self._last.get(item.handle),
+            last=verbatim(stamp) if stamp else None,
+            reason="the server's queue overflowed between these two changes",
+        )
+
+    def gap(
+        self,
+        *,
+        source: str,
+        first: Stamp | None,
+        last: Stamp,
+        received: Stamp,
+        reason: str,
+        count: int | None = None,
+        remember: Mapping[str, str | None] = NOTHING_TO_REMEMBER,
+    ) -> Gap:
+        """Return a gap between two moments of our own clock."""
+        return Gap(
+            device=self._options.id,
+            session_id=self._session_id,
+            received=received,
+            when=When(occurred_ns=last.realtime_ns, occurred_from="gateway"),
+            remember=remember,
+            source=source,
+            first=None if first is None else to_rfc3339(first.realtime_ns),
+            last=to_rfc3339(last.realtime_ns),
+            count=count,
+            reason=reason,
+        )

@@ -1,0 +1,159 @@
+"""Conclude when a value came to be from three clocks that need not agree: the PLC's, the server's, ours."""
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from asyncua import ua
+
+from linewitness.clock import NS_PER_MS, NS_PER_S, Stamp
+from linewitness.devices.base import When
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+#: Offset samples that are kept; the one with the least delay and staleness counts.
+SAMPLES: Final = 8
+#: How much later than promised a delivery may come before its stamp is no longer believed.
+SLACK_MS: Final = 10_000
+
+
+def unix_ns(moment: datetime) -> int:
+    """Return Unix nanoseconds of a time from the library, which means UTC where it names no zone."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - EPOCH) // MICROSECOND * 1000
+
+
+def moment_of(unix: int) -> datetime:
+    """Return the aware datetime of Unix nanoseconds, as the library takes it."""
+    return EPOCH + timedelta(microseconds=unix // 1000)
+
+
+def verbatim(moment: datetime) -> str:
+    """Return a device's stamp as text, to the microsecond that the library keeps of it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_verbatim(text: str) -> int:
+    """Return the Unix nanoseconds of what `verbatim` wrote."""
+    return unix_ns(datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How far the server's clock is ahead of ours, and how well that is known."""
+
+    ahead_ns: int
+    unc_ns: int
+
+
+class ServerClock:
+    """What we know about the server's clock, from reading it now and then.
+
+    Many servers update their time once a second, so that a sample is up to a second too old but never
+    too young: the largest of the last samples is the best one.
+    """
+
+    def __init__(self) -> None:
+        """Begin knowing nothing."""
+        self._samples: deque[Offset] = deque(maxlen=SAMPLES)
+
+    def measure(self, *, asked: Stamp, answered: Stamp, server: datetime) -> Offset:
+        """Take one reading of the server's time, which lies between the two stamps."""
+        trip_ns = answered.boottime_ns - asked.boottime_ns
+        middle_ns = answered.realtime_ns - trip_ns // 2
+        sample = Offset(unix_ns(server) - middle_ns, trip_ns // 2 + NS_PER_MS)
+        self._samples.append(sample)
+        return self.best or sample
+
+    @property
+    def best(self) -> Offset | None:
+        """The best of the last samples, or None before the first."""
+        return max(self._samples, key=lambda sample: sample.ahead_ns) if self._samples else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """How to judge the stamps of one server: its measured offset and what we tolerate."""
+
+    offset: Offset | None
+    tolerance_ms: int
+    #: How long a change may wait on the server before it is delivered.
+    delivery_ms: int
+
+    @property
+    def shift_ns(self) -> int:
+        """What to take off the server's stamps: nothing while its clock is within tolerance."""
+        if self.offset is None or abs(self.offset.ahead_ns) <= self.tolerance_ms * NS_PER_MS:
+            return 0
+        return self.offset.ahead_ns
+
+    @property
+    def offset_ms(self) -> int | None:
+        """The measured offset for the record, in milliseconds."""
+        return None if self.offset is None else round(self.offset.ahead_ns / NS_PER_MS)
+
+    def _unc_ms(self) -> int | None:
+        if self.offset is None:
+            return None
+        within = 0 if self.shift_ns else abs(self.offset.ahead_ns)
+        return (within + self.offset.unc_ns) // NS_PER_MS + 1
+
+    def live(self, value: ua.DataValue, received: Stamp) -> When:
+        """Conclude when a change happened that was delivered just now."""
+        oldest = received.realtime_ns - (self.delivery_ms + self.tolerance_ms + SLACK_MS) * NS_PER_MS
+        return self._conclude(value, received, oldest, self.delivery_ms)
+
+    def initial(self, value: ua.DataValue, received: Stamp, last_contact_ns: int | None) -> When:
+        """Conclude since when a value stands that was found on connecting."""
+        oldest = received.realtime_ns if last_contact_ns is None else last_contact_ns
+        waited_ms = (received.realtime_ns - oldest) // NS_PER_MS + self.delivery_ms
+        return self._conclude(value, received, oldest - self.tolerance_ms * NS_PER_MS, waited_ms)
+
+    def historic(self, value: ua.DataValue, received: Stamp) -> When:
+        """Take the time of a value from the server's history, which is all that is known of it."""
+        return self._conclude(value, received, 0, None)
+
+    def _conclude(
+        self, value: ua.DataValue, received: Stamp, oldest_ns: int, else_unc_ms: int | None
+    ) -> When:
+        newest_ns = received.realtime_ns + (self.tolerance_ms + 1000) * NS_PER_MS
+        source, server = value.SourceTimestamp, value.ServerTimestamp
+        own = source or server
+        device_time = verbatim(own) if own else None
+        for moment, kind in ((source, "device"), (server, "server")):
+            if moment is None:
+                continue
+            concluded = unix_ns(moment) - self.shift_ns
+            if oldest_ns <= concluded <= newest_ns:
+                return When(
+                    occurred_ns=concluded,
+                    occurred_from="device" if kind == "device" else "server",
+                    unc_ms=self._unc_ms(),
+                    device_time=device_time,
+                    device_offset_ms=self.offset_ms,
+                )
+        return When(
+            occurred_ns=received.realtime_ns,
+            occurred_from="gateway",
+            unc_ms=else_unc_ms,
+            device_time=device_time,
+            device_offset_ms=self.offset_ms,
+        )
+
+
+def polled(received: Stamp, value: ua.DataValue, *, period_ms: int, offset_ms: int | None) -> When:
+    """Conclude when a change happened that polling found: some time within the last period."""
+    own = value.SourceTimestamp or value.ServerTimestamp
+    return When(
+        occurred_ns=received.realtime_ns - period_ms * NS_PER_MS // 2,
+        occurred_from="poll",
+        unc_ms=(period_ms + 1) // 2,
+        device_time=verbatim(own) if own else None,
+        device_offset_ms=offset_ms,
+    )
+
+
+def seconds(nanoseconds: int) -> float:
+    """Return nanoseconds as seconds."""
+    return nanoseconds / NS_PER_S

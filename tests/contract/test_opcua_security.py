@@ -1,0 +1,135 @@
+"""What the OPC UA driver accepts, refuses, and says about it."""
+
+import pytest
+from opcua_rig import CLOCK, client_files, listening, options, point, reading
+
+from linewitness.devices.opcua.certificates import load_certificate, make_client_certificate, thumbprint
+from linewitness.errors import ConfigurationError, DeviceRefused
+from linewitness_simulators.press.server import PressSimulation, serve
+
+
+@pytest.mark.parametrize("mode", ["sign", "sign_and_encrypt"])
+@pytest.mark.parametrize("policy", ["basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"])
+async def test_values_come_through_each_policy(tmp_path, policy, mode):
+    async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
+        security = {
+            "policy": policy,
+            "mode": mode,
+            **client_files(tmp_path),
+            "server_certificate": tmp_path / "press" / "server.der",
+        }
+        async with listening(options(press, point("Holding"), security=security)) as ear:
+            await ear.until(reading("holding", "125"))
+
+
+async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path):
+    files = client_files(tmp_path)
+    make_client_certificate(
+        certificate=tmp_path / "other.der",
+        key=tmp_path / "other.pem",
+        application_uri="urn:other",
+        host="localhost",
+        clock=CLOCK,
+    )
+    async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
+        security = {"policy": "basic256sha256", **files, "server_certificate": tmp_path / "other.der"}
+        with pytest.raises(DeviceRefused, match="another certificate"):
+            async with listening(options(press, point("Holding"), security=security, timeout_s=1)):
+                pass
+
+
+async def test_unknown_server_is_kept_for_a_look_and_accepted_once_trusted(tmp_path):
+    trusted, rejected = tmp_path / "trusted", tmp_path / "rejected"
+    trusted.mkdir()
+    async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
+        security = {
+            "policy": "basic256sha256",
+            **client_files(tmp_path),
+            "trusted": trusted,
+            "rejected": rejected,
+        }
+        settings = options(press, point("Holding"), security=security)
+        with pytest.raises(DeviceRefused, match="not trusted"):
+            async with listening(settings):
+                pass
+        shown = load_certificate(tmp_path / "press" / "server.der")
+        kept = rejected / f"{thumbprint(shown)}.der"
+        assert load_certificate(kept) == shown
+        kept.rename(trusted / kept.name)
+        async with listening(settings) as ear:
+            await ear.until(reading("holding"))
+
+
+async def test_server_that_does_not_trust_us_says_what_to_do(tmp_path):
+    (tmp_path / "let-in").mkdir()
+    simulation = PressSimulation(
+        tick_s=0, certificates=tmp_path / "press", trusted_clients=tmp_path / "let-in"
+    )
+    files = client_files(tmp_path)
+    async with serve(simulation) as press:
+        security = {
+            "policy": "basic256sha256",
+            **files,
+            "server_certificate": tmp_path / "press" / "server.der",
+        }
+        settings = options(press, point("Holding"), security=security)
+        with pytest.raises(DeviceRefused, match="trust our certificate"):
+            async with listening(settings):
+                pass
+        (tmp_path / "let-in" / "us.der").write_bytes(files["certificate"].read_bytes())
+        async with listening(settings) as ear:
+            await ear.until(reading("holding"))
+
+
+async def test_policy_that_the_server_lacks_is_refused_without_falling_back(tmp_path):
+    async with serve(PressSimulation(tick_s=0)) as press:
+        security = {
+            "policy": "basic256sha256",
+            **client_files(tmp_path),
+            "trusted": tmp_path,
+        }
+        with pytest.raises(DeviceRefused, match="does not offer"):
+            async with listening(options(press, point("Holding"), security=security)):
+                pass
+        assert press.sessions == 0
+
+
+async def test_user_and_password_are_checked_by_the_server(tmp_path):
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    simulation = PressSimulation(tick_s=0, certificates=tmp_path / "press", users={"anna": "secret"})
+    async with serve(simulation) as press:
+        security = {
+            "policy": "basic256sha256",
+            **client_files(tmp_path),
+            "server_certificate": tmp_path / "press" / "server.der",
+        }
+        user = {"name": "anna", "password": {"file": password}}
+        settings = options(press, point("Holding"), security=security, user=user)
+        async with listening(settings) as ear:
+            await ear.until(reading("holding"))
+        password.write_text("wrong\n")
+        with pytest.raises(DeviceRefused, match="password"):
+            async with listening(settings):
+                pass
+
+
+async def test_password_is_never_sent_in_the_clear(tmp_path):
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    async with serve(PressSimulation(tick_s=0, users={"anna": "secret"})) as press:
+        user = {"name": "anna", "password": {"file": password}}
+        with pytest.raises(DeviceRefused, match="in the clear"):
+            async with listening(options(press, point("Holding"), user=user)):
+                pass
+
+
+async def test_missing_certificate_is_named(tmp_path):
+    security = {
+        "policy": "basic256sha256",
+        **client_files(tmp_path),
+        "server_certificate": tmp_path / "nowhere.der",
+    }
+    with pytest.raises(ConfigurationError, match=r"nowhere\.der"):
+        async with listening(options("opc.tcp://127.0.0.1:1", point("Holding"), security=security)):
+            pass
