@@ -33,11 +33,7 @@ def test_sequence_numbers_wrap_and_stay_on_what_is_sent_again():
     assert link.number(plain) == plain
     link.active = True
     numbered = [link.number(plain) for _ in range(100)]
-    assert [telegram[16:18] for telegram in (numbered[0], numbered[98], numbered[99])] == [
-        b"01",
-        b"99",
-        b"01",
-    ]
+    assert [numbered[n][16:18] for n in (0, 98, 99)] == [b"01", b"99", b"01"]
     assert link.number(numbered[4]) == numbered[4]
     assert following(99) == 1
 
@@ -49,12 +45,8 @@ def test_a_variable_field_says_how_long_it_is():
 def test_revisions_are_capped_and_special_ones_fall_with_them():
     options = TorqueOptions()
     capped = TorqueOptions(max_revision=2)
-    assert (options.supports(60, 999), options.supports(60, 11), options.supports(60, 12)) == (
-        True,
-        True,
-        False,
-    )
-    assert (capped.supports(60, 999), capped.supports(60, 2), capped.supports(60, 3)) == (False, True, False)
+    assert [options.supports(60, n) for n in (999, 11, 12)] == [True, True, False]
+    assert [capped.supports(60, n) for n in (999, 2, 3)] == [False, True, False]
     assert options.highest(9000) is None
 
 
