@@ -1,0 +1,250 @@
+"""Watch the machine's clock: keep what is known about it current, and say when that changes."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import structlog
+
+from linewitness.clock import Clock, SharedClockState, Stamp, StepDetector, monotonic, next_tick
+from linewitness.timesources.chrony import ChronySource
+from linewitness.timesources.judge import CHRONY, Judge, Verdict
+from linewitness.timesources.ntp import NtpSource
+from linewitness.timesources.options import ClockOptions
+from linewitness.timesources.sample import SourceDeclined, SourceSilent, TimeSource
+
+#: After the start and after a step each server is asked a few times in short order.
+BURST: Final = 4
+BURST_S: Final = 2.0
+#: chrony is on this machine: asking it costs nothing.
+CHRONY_POLL_S: Final = 16.0
+#: A server that asks for fewer questions gets at most one an hour.
+SLOWEST_S: Final = 3600.0
+STATUS_S: Final = 60.0
+#: Minutes of offsets that are kept for the plot.
+HISTORY: Final = 1440
+#: Reads of the clocks of which the one that was least interrupted counts.
+READS: Final = 3
+
+log = structlog.get_logger(__name__)
+
+Value = str | int | bool | None
+Report = Callable[["ClockNews"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockNews:
+    """What becomes a `clock.status` event: field, before, after; and why."""
+
+    kind: str = "clock.status"
+    stamp: Stamp
+    changes: tuple[tuple[str, Value, Value], ...]
+    reason: str
+
+
+class ClockBoard:
+    """What the status page and `linewitness clock` show: the newest verdict, and a day of offsets."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.verdict: Verdict | None = None
+        self.history: deque[Verdict] = deque(maxlen=HISTORY)
+
+    def show(self, verdict: Verdict) -> None:
+        """Replace the verdict; keep one a minute."""
+        self.verdict = verdict
+        last = self.history[-1].stamp.boottime_ns if self.history else None
+        if last is None or verdict.stamp.boottime_ns - last >= STATUS_S * 1e9:
+            self.history.append(verdict)
+
+
+def sources_of(options: ClockOptions, clock: Clock) -> tuple[TimeSource, ...]:
+    """Return the sources that the YAML names."""
+    found: list[TimeSource] = []
+    if options.chrony != "off":
+        found.append(ChronySource(clock=clock, timeout_s=options.timeout_s, patience_s=options.holdover_s))
+    if options.chrony != "on":
+        found += [NtpSource(server, clock=clock, timeout_s=options.timeout_s) for server in options.ntp]
+    return tuple(found)
+
+
+def steady_stamp(clock: Clock) -> Stamp:
+    """Return the one of a few stamps between whose two reads the least time passed."""
+    stamps = [clock.stamp() for _ in range(READS)]
+    return min(stamps, key=lambda stamp: stamp.realtime_ns - stamp.boottime_ns)
+
+
+async def measure(options: ClockOptions, *, clock: Clock, sources: Sequence[TimeSource]) -> Verdict:
+    """Ask each source once and judge: for `linewitness clock` without a running gateway."""
+    judge = Judge(options)
+    async with asyncio.TaskGroup() as tasks:
+        for source in sources:
+            tasks.create_task(_ask(source, judge), name=f"clock:{source.name}")
+    return judge.at(steady_stamp(clock))
+
+
+async def watch(
+    options: ClockOptions,
+    *,
+    clock: Clock,
+    sources: Sequence[TimeSource],
+    state: SharedClockState,
+    board: ClockBoard,
+    take_stamp: Callable[[], Awaitable[None]],
+    report: Report,
+    happened: Callable[[], int],
+) -> NoReturn:
+    """Watch for ever.
+
+    `take_stamp` lets the journal read its clocks, which is how it notices a step on an idle line; it is called
+    at least every `stamp_s`. `report` gets each change of state, and a status each minute in which
+    `happened`, a count of what the line did, has grown.
+    """
+    judge = Judge(options)
+    wakes = {source.name: asyncio.Event() for source in sources}
+    async with asyncio.TaskGroup() as tasks:
+        for source in sources:
+            poller = _Poller(options, source=source, judge=judge, clock=clock, wake=wakes[source.name])
+            tasks.create_task(poller.run(), name=f"clock:{source.name}")
+        await _refresh(
+            judge,
+            clock=clock,
+            every_s=options.stamp_s,
+            state=state,
+            board=board,
+            take_stamp=take_stamp,
+            reporter=_Reporter(report, happened),
+            wakes=list(wakes.values()),
+        )
+
+
+async def _refresh(
+    judge: Judge,
+    *,
+    clock: Clock,
+    every_s: float,
+    state: SharedClockState,
+    board: ClockBoard,
+    take_stamp: Callable[[], Awaitable[None]],
+    reporter: "_Reporter",
+    wakes: Sequence[asyncio.Event],
+) -> NoReturn:
+    """Judge again and again: the bound grows while nobody answers, and a step changes it at once."""
+    steps = StepDetector()
+    tick = monotonic()
+    while True:
+        stamp = steady_stamp(clock)
+        verdict = judge.at(stamp)
+        # The state before the stamp: the record of a step then already says what the step did to the bound.
+        state.set(verdict.state)
+        board.show(verdict)
+        await take_stamp()
+        if steps.observe(stamp) is not None:
+            for wake in wakes:
+                wake.set()
+        await reporter.consider(verdict)
+        tick, _ = next_tick(tick, monotonic(), every_s)
+        await asyncio.sleep(tick - monotonic())
+
+
+class _Reporter:
+    """Tell changes of the verdict that matter at once, and the rest once a minute if anything happened."""
+
+    def __init__(self, report: Report, happened: Callable[[], int]) -> None:
+        self._report = report
+        self._happened = happened
+        self._told: dict[str, Value] = {"sync": "unsynced", "leap": "none", "warning": True}
+        self._count = happened()
+        self._minute = monotonic()
+
+    async def consider(self, verdict: Verdict) -> None:
+        now = monotonic()
+        urgent = any(_facts(verdict)[field] != self._told[field] for field in ("sync", "leap", "warning"))
+        due = now - self._minute >= STATUS_S
+        busy = due and self._happened() != self._count
+        if due:
+            self._minute, self._count = now, self._happened()
+        if urgent or busy:
+            await self._tell(verdict)
+
+    async def _tell(self, verdict: Verdict) -> None:
+        facts = _facts(verdict)
+        changes = tuple(
+            (field, self._told.get(field), value)
+            for field, value in facts.items()
+            if field in {"sync", "bound_us"} or self._told.get(field) != value
+        )
+        self._told = facts
+        await self._report(ClockNews(stamp=verdict.stamp, changes=changes, reason=verdict.reason))
+
+
+def _facts(verdict: Verdict) -> dict[str, Value]:
+    return {
+        "sync": verdict.state.sync,
+        "bound_us": verdict.state.bound_us,
+        "offset_us": verdict.offset_us,
+        "warning": verdict.warning,
+        "leap": verdict.leap.value,
+        "sources": verdict.named("agrees") or None,
+        "falsetickers": verdict.named("false") or None,
+    }
+
+
+class _Poller:
+    """Ask one source for ever, as often as it likes to be asked."""
+
+    def __init__(
+        self, options: ClockOptions, *, source: TimeSource, judge: Judge, clock: Clock, wake: asyncio.Event
+    ) -> None:
+        self._source = source
+        self._judge = judge
+        self._clock = clock
+        self._wake = wake
+        self._every_s = float(options.poll_s)
+        if source.name == CHRONY:
+            self._every_s = min(self._every_s, CHRONY_POLL_S)
+        self._declined = False
+
+    async def run(self) -> NoReturn:
+        burst = BURST
+        while True:
+            if not self._is_needless():
+                self._heed(await _ask(self._source, self._judge))
+            burst = max(0, burst - 1)
+            hurried = burst > 0 and not self._declined
+            if await self._pause(BURST_S if hurried else self._every_s):
+                burst = BURST
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait, and say whether a step ended it early; a server that declined is never hurried."""
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                if self._declined:
+                    await asyncio.sleep(seconds)
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _is_needless(self) -> bool:
+        """Say whether chrony answers already, which knows the servers better than we do."""
+        return self._source.name != CHRONY and self._judge.is_fresh(CHRONY, self._clock.stamp())
+
+    def _heed(self, declined: SourceDeclined | None) -> None:
+        if declined is not None:
+            self._declined = True
+            self._every_s = min(self._every_s * 2, SLOWEST_S) if declined.code == "RATE" else SLOWEST_S
+            log.warning("clock.declined", source=self._source.name, code=declined.code, every_s=self._every_s)
+
+
+async def _ask(source: TimeSource, judge: Judge) -> SourceDeclined | None:
+    """Ask once and tell the judge; return the refusal if the source does not want to be asked."""
+    try:
+        judge.heard(await source.ask())
+    except SourceSilent as silence:
+        judge.not_heard(source.name, str(silence))
+        return silence if isinstance(silence, SourceDeclined) else None
+    return None
