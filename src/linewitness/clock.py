@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -127,8 +128,12 @@ class SharedClockState:
 def to_rfc3339(realtime_ns: int) -> str:
     """Return Unix nanoseconds as `YYYY-MM-DDTHH:MM:SS.mmmZ`, truncated to milliseconds (FORMAT 2)."""
     seconds, rest = divmod(realtime_ns, NS_PER_S)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // NS_PER_MS:03d}Z"
+    return f"{_whole_second(seconds)}.{rest // NS_PER_MS:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _whole_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def from_rfc3339(text: str) -> int:

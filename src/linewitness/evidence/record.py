@@ -8,6 +8,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
@@ -117,13 +118,19 @@ def sealed(
     after = {name: value for name, value in members.items() if name > "integrity"}
     head = canonical.encode(before)[:-1] + b',"integrity":'
     tail = b"," + canonical.encode(after)[1:]
-    link = canonical.encode({"key_id": key_id, "prev_hash": prev_hash})[:-1]
-    rest = canonical.encode({"stream": stream, "v": VERSION})[1:]
+    # A key id and a hash are plain ASCII: they stand in canonical text as they are.
+    link = f'{{"key_id":"{key_id}","prev_hash":"{prev_hash}"'.encode()
+    rest = _rest_of_integrity(stream)
     message = pae(PAYLOAD_TYPE, b"".join((head, link, b",", rest, tail)))
     record_hash = sha256(message)
     signature = b64encode(sign(message)).decode()
     proof = f',"record_hash":"{record_hash}","signature":"ed25519:{signature}",'.encode()
     return b"".join((head, link, proof, rest, tail)), record_hash
+
+
+@lru_cache(maxsize=8)
+def _rest_of_integrity(stream: str) -> bytes:
+    return canonical.encode({"stream": stream, "v": VERSION})[1:]
 
 
 def signed_message(record: dict[str, Any]) -> bytes:
