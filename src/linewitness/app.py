@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from linewitness.watch import watch
 
 from linewitness.capture import Capture
 from linewitness.clock import Clock, SharedClockState, SystemClock
@@ -33,6 +32,7 @@ from linewitness.supervise import feed_watchdog, tell_systemd
 from linewitness.uplink import mqtt
 from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.topics import Topics
+from linewitness.watch import watch
 
 log = structlog.get_logger()
 
@@ -117,13 +117,20 @@ class _Line:
             "seal": self._sealer.run(),
             "heartbeat": self._presence.beat(),
             "watchdog": feed_watchdog(self._health),
-            "watch": watch(
-                self._config.clock, clock=self._clock, state=self._clock_state, submit=self._journal.submit
-            ),
+            "clock": self._watch_clock(),
         }
         if self._custodian is not None and self._config.uplink is not None:
             tasks["forward"] = self._forwarder(self._custodian, self._config.uplink).run()
         return tasks
+
+    async def _watch_clock(self) -> None:
+        await watch(
+            self._config.clock,
+            clock=self._clock,
+            state=self._clock_state,
+            submit=self._journal.submit,
+            happened=lambda: self._health.total_observed,
+        )
 
     async def _farewell(self) -> None:
         """Put the stop on record, seal it, and give it a moment to reach the store."""

@@ -39,6 +39,11 @@ class Health:
         self.receipted = size
 
     @property
+    def total_observed(self) -> int:
+        """Observations of all devices that became durable since the start."""
+        return sum(device.observed for device in self.devices.values())
+
+    @property
     def sentence(self) -> str:
         """The whole in one line, for `systemctl status`."""
         up = sum(1 for device in self.devices.values() if device.state == "up")
