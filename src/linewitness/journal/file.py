@@ -43,6 +43,70 @@ class Submission:
     checkpoint: tuple[int, str] | None = None
     rotate: bool = False
 
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the stream stands after a commit."""
+
+    size: int
+    record_hash: str
+    root: bytes
+
+
+class JournalFile:
+    """The one writer of a journal. All methods belong to one thread."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        directory: Path,
+        *,
+        identity: Identity,
+        clock: Clock,
+        clock_state: SharedClockState,
+        event_key: EventKey,
+        frontier: Frontier,
+        record_hash: str,
+    ) -> None:
+        """Take over what `create` or `open` found; use those instead."""
+        self._connection = connection
+        self._path = database.path_of(directory)
+        self._keyring = Keyring(directory)
+        self._builder = RecordBuilder(identity, clock=clock, clock_state=clock_state)
+        self._identity = identity
+        self._key = event_key
+        self._frontier = frontier
+        self._record_hash = record_hash
+        self._tile: list[bytes] = []
+
+    @classmethod
+    def create(
+        cls, directory: Path, identity: Identity, *, clock: Clock, clock_state: SharedClockState
+    ) -> "JournalFile":
+        """Write record 0 of a new stream, with fresh keys. Only an explicit act may call this."""
+        keyring = Keyring(directory)
+        log_key, first = keys.new_key(), EventKey(identity.stream, keys.new_key())
+        connection = database.create(directory)
+        keyring.create()
+        keyring.save(LOG_KEY, log_key)
+        keyring.save(first.key_id, first.signing_key)
+        stream_keys = keys.StreamKeys(keys.log_vkey(identity.stream, log_key), first.vkey)
+        with database.translated(database.path_of(directory)):
+            connection.execute(
+                "INSERT INTO stream (id, origin, tenant, plant, line, log_vkey) VALUES (0, ?, ?, ?, ?, ?)",
+                (identity.stream, identity.tenant, identity.plant, identity.line, str(stream_keys.log)),
+            )
+            connection.execute("INSERT INTO event_key VALUES (0, ?)", (str(first.vkey),))
+        journal = cls(
+            connection,
+            directory,
+            identity=identity,
+            clock=clock,
+            clock_state=clock_state,
+            event_key=first,
+            frontier=Frontier(),
+            record_hash=record.ZERO_HASH,
+        )
         # Crash here: keys and an empty stream, which `open` refuses with the hint to start again.
         stamp, _ = journal._builder.stamp()
         journal.append([Submission(events=(_stream_created(identity, stamp, stream_keys),))])
