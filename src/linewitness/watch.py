@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
 
 import structlog
 
 from linewitness.clock import Clock, SharedClockState, Stamp, StepDetector, monotonic, next_tick
+from linewitness.evidence.record import Actor, Change, Event, Resource, Scalar
 from linewitness.timesources.chrony import ChronySource
 from linewitness.timesources.judge import CHRONY, Judge, Verdict
 from linewitness.timesources.ntp import NtpSource
@@ -30,18 +30,7 @@ READS: Final = 3
 
 log = structlog.get_logger(__name__)
 
-Value = str | int | bool | None
-Report = Callable[["ClockNews"], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockNews:
-    """What becomes a `clock.status` event: field, before, after; and why."""
-
-    kind: str = "clock.status"
-    stamp: Stamp
-    changes: tuple[tuple[str, Value, Value], ...]
-    reason: str
+Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
 
 
 class ClockBoard:
@@ -89,23 +78,22 @@ async def watch(
     options: ClockOptions,
     *,
     clock: Clock,
-    sources: Sequence[TimeSource],
     state: SharedClockState,
-    board: ClockBoard,
-    take_stamp: Callable[[], Awaitable[None]],
-    report: Report,
-    happened: Callable[[], int],
+    submit: Submit,
+    board: ClockBoard | None = None,
+    sources: Sequence[TimeSource] | None = None,
+    happened: Callable[[], int] | None = None,
 ) -> NoReturn:
-    """Watch for ever.
+    """Watch for ever: keep `state` and `board` current, and submit `clock.status` events.
 
-    `take_stamp` lets the journal read its clocks, which is how it notices a step on an idle line; it is called
-    at least every `stamp_s`. `report` gets each change of state, and a status each minute in which
-    `happened`, a count of what the line did, has grown.
+    There is one at each change of state and after each step, and one each minute in which `happened`, a
+    count of what the line did, has grown. `sources` replaces those that the options name.
     """
+    asked = sources_of(options, clock) if sources is None else sources
     judge = Judge(options)
-    wakes = {source.name: asyncio.Event() for source in sources}
+    wakes = {source.name: asyncio.Event() for source in asked}
     async with asyncio.TaskGroup() as tasks:
-        for source in sources:
+        for source in asked:
             poller = _Poller(options, source=source, judge=judge, clock=clock, wake=wakes[source.name])
             tasks.create_task(poller.run(), name=f"clock:{source.name}")
         await _refresh(
@@ -113,9 +101,8 @@ async def watch(
             clock=clock,
             every_s=options.stamp_s,
             state=state,
-            board=board,
-            take_stamp=take_stamp,
-            reporter=_Reporter(report, happened),
+            board=board or ClockBoard(),
+            reporter=_Reporter(submit, happened),
             wakes=list(wakes.values()),
         )
 
@@ -127,7 +114,6 @@ async def _refresh(
     every_s: float,
     state: SharedClockState,
     board: ClockBoard,
-    take_stamp: Callable[[], Awaitable[None]],
     reporter: "_Reporter",
     wakes: Sequence[asyncio.Event],
 ) -> NoReturn:
@@ -137,14 +123,14 @@ async def _refresh(
     while True:
         stamp = steady_stamp(clock)
         verdict = judge.at(stamp)
-        # The state before the stamp: the record of a step then already says what the step did to the bound.
+        # State first: the records of a step then say already what the step did to the bound.
         state.set(verdict.state)
         board.show(verdict)
-        await take_stamp()
-        if steps.observe(stamp) is not None:
+        stepped = steps.observe(stamp) is not None
+        if stepped:
             for wake in wakes:
                 wake.set()
-        await reporter.consider(verdict)
+        reporter.consider(verdict, stepped=stepped)
         tick, _ = next_tick(tick, monotonic(), every_s)
         await asyncio.sleep(tick - monotonic())
 
@@ -152,35 +138,56 @@ async def _refresh(
 class _Reporter:
     """Tell changes of the verdict that matter at once, and the rest once a minute if anything happened."""
 
-    def __init__(self, report: Report, happened: Callable[[], int]) -> None:
-        self._report = report
-        self._happened = happened
-        self._told: dict[str, Value] = {"sync": "unsynced", "leap": "none", "warning": True}
-        self._count = happened()
+    def __init__(self, submit: Submit, happened: Callable[[], int] | None) -> None:
+        self._submit = submit
+        self._happened = happened or (lambda: 0)
+        self._told: dict[str, Scalar] = {"sync": "unsynced", "leap": "none", "warning": True}
+        self._count = self._happened()
         self._minute = monotonic()
 
-    async def consider(self, verdict: Verdict) -> None:
+    def consider(self, verdict: Verdict, *, stepped: bool) -> None:
+        """Submit an event if there is something to tell.
+
+        After a step there is: the journal compares its clocks at each record, so on an idle line this event
+        is what makes it notice, and it puts `clock.stepped` before it.
+        """
         now = monotonic()
-        urgent = any(_facts(verdict)[field] != self._told[field] for field in ("sync", "leap", "warning"))
+        facts = _facts(verdict)
+        changed = any(facts[field] != self._told[field] for field in ("sync", "leap", "warning"))
         due = now - self._minute >= STATUS_S
         busy = due and self._happened() != self._count
         if due:
             self._minute, self._count = now, self._happened()
-        if urgent or busy:
-            await self._tell(verdict)
+        if stepped or changed or busy:
+            self._tell(verdict, facts, "the clock was set; " if stepped else "")
 
-    async def _tell(self, verdict: Verdict) -> None:
-        facts = _facts(verdict)
+    def _tell(self, verdict: Verdict, facts: dict[str, Scalar], why: str) -> None:
         changes = tuple(
-            (field, self._told.get(field), value)
+            Change(field, self._told.get(field), value)
             for field, value in facts.items()
             if field in {"sync", "bound_us"} or self._told.get(field) != value
         )
         self._told = facts
-        await self._report(ClockNews(stamp=verdict.stamp, changes=changes, reason=verdict.reason))
+        event = Event(
+            kind="clock.status",
+            occurred_ns=verdict.stamp.realtime_ns,
+            occurred_from="gateway",
+            actor=Actor("system", "clock"),
+            resource=Resource("clock", "realtime"),
+            changes=changes,
+            reason=why + verdict.reason,
+        )
+        # Not awaited: a full journal must not stop the bound from growing; if it fails, the process ends.
+        self._submit([event]).add_done_callback(_retrieved)
 
 
-def _facts(verdict: Verdict) -> dict[str, Value]:
+def _retrieved(future: "asyncio.Future[Any]") -> None:
+    """Take note of a failed submission, which ends the process elsewhere."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _facts(verdict: Verdict) -> dict[str, Scalar]:
     return {
         "sync": verdict.state.sync,
         "bound_us": verdict.state.bound_us,
