@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from linewitness_simulators.torque import ToolDisabledError
+from linewitness_simulators.torque import ToolDisabledError, without
 from torque_client import GOLDEN, MOMENT, Standing, client_of, code, condition, running
 
 
@@ -134,6 +134,14 @@ async def test_old_results_are_found_at_or_before_with_other_stations_between():
         assert [made.id for made in simulator.results()] == [12, 15]
 
 
+async def test_a_controller_can_have_operation_results_only():
+    async with running(revisions=without(60, 64)) as (_, client):
+        await client.start()
+        assert code(await client.ask(60)) == (b"0060", 99)
+        assert code(await client.ask(8, b"006000100")) == (b"0060", 73)
+        assert (await client.ask(8, b"120100100"))[20:] == b"1201"
+
+
 async def test_a_controller_without_history_does_not_know_the_request():
     async with running(history="none") as (simulator, client):
         simulator.tighten()
@@ -233,7 +241,7 @@ async def test_spindles_that_tighten_together_share_one_result():
     async with running(spindles=2) as (simulator, client):
         await client.start()
         await client.subscribe(100)
-        simulator.controller.set_sync_id(65_535)
+        simulator.set_sync_id(65_535)
         simulator.tighten("SN1", torque=2512, angle=47)
         simulator.tighten("SN1")
         first = await client.receive()
@@ -241,6 +249,10 @@ async def test_spindles_that_tighten_together_share_one_result():
         assert first[174:192] == b"01011" + b"1" + b"002512" + b"1" + b"00047"
         client.send(102)
         assert (await client.receive())[164:169] == b"00000"
+        client.send(102)
+        assert code(await client.ask(104, b"01%010d" % 65_535)) == (b"0104", 33)
+        assert (await client.ask(103))[20:] == b"0103"
+        assert await client.ask(104, b"01%010d" % 65_535) == first
 
 
 async def test_operation_results_come_in_their_parts():

@@ -107,6 +107,17 @@ async def test_a_result_can_be_undecodable_once():
         assert (await result_bytes(simulator, client))[57:59] == b"04"
 
 
+async def test_a_result_can_be_cut_short_or_come_again_with_another_torque():
+    async with running() as (simulator, client):
+        await client.start()
+        await client.subscribe()
+        simulator.faults.short_results = 1
+        assert len(await result_bytes(simulator, client)) == 115
+        simulator.push_again(1, torque=2600)
+        again = await client.receive()
+        assert (again[221:231], again[140:146]) == (b"0000000001", b"002600")
+
+
 async def test_a_start_of_too_high_a_revision_can_end_in_silence():
     async with running(max_revision=3) as (simulator, client):
         simulator.faults.silent_close = True
@@ -144,7 +155,7 @@ async def test_answers_can_be_late():
 
 
 async def test_a_machine_that_is_gone_neither_answers_nor_closes_and_may_come_back():
-    async with running(keep_alive_s=0.3) as (simulator, client):
+    async with running(keep_alive_s=0.3, ack_timeout_s=0.05) as (simulator, client):
         await client.start()
         await client.subscribe()
         simulator.faults.half_open = True

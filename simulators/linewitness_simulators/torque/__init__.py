@@ -9,7 +9,7 @@ from linewitness_simulators.torque.device import (
     Tool,
     ToolDisabledError,
 )
-from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions
+from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions, without
 from linewitness_simulators.torque.server import TorqueSimulator, serve
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "TorqueOptions",
     "TorqueSimulator",
     "serve",
+    "without",
 ]

@@ -90,6 +90,11 @@ async def _skip(simulator: "TorqueSimulator", arguments: Arguments) -> object:
     return simulator.controller.state.next_id
 
 
+async def _push_again(simulator: "TorqueSimulator", arguments: Arguments) -> object:
+    simulator.push_again(**arguments)
+    return arguments["number"]
+
+
 async def _alarm(simulator: "TorqueSimulator", arguments: Arguments) -> object:
     simulator.alarm(**arguments)
     return len(simulator.controller.alarms)
@@ -117,6 +122,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "purge": _purge,
     "reset": _reset,
     "skip": _skip,
+    "push-again": _push_again,
     "alarm": _alarm,
     "clock": _clock,
 }

@@ -109,6 +109,11 @@ class Controller:
             self._tell(Event(Change.JOB))
         return made
 
+    def push_again(self, number: int, torque: int | None = None) -> None:
+        """Tell the subscribers of a stored result once more, with another torque if one is given."""
+        made = self.memory.stored[number]
+        self._tell(Event(Change.RESULT, result=made if torque is None else replace(made, torque=torque)))
+
     def _pass_ids_to_others(self) -> None:
         """Let stations that share our id space make their results."""
         for _ in range(self.faults.foreign_ids):

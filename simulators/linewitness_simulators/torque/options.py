@@ -22,10 +22,15 @@ REVISIONS: Final[Mapping[int, int]] = MappingProxyType(
     {
         1: 7, 3: 1, 6: 1, 8: 1, 9: 1, 10: 1, 12: 5, 14: 2, 17: 1, 18: 1, 34: 5, 37: 1, 38: 2, 40: 7,
         42: 2, 43: 2, 50: 1, 51: 2, 54: 1, 60: 11, 63: 1, 64: 11, 66: 2, 67: 1, 70: 3, 73: 1, 78: 1,
-        80: 1, 82: 1, 100: 1, 103: 1, 150: 1, 151: 1, 154: 1, 155: 1, 156: 1, 157: 1,
+        80: 1, 82: 1, 100: 1, 103: 1, 104: 1, 150: 1, 151: 1, 154: 1, 155: 1, 156: 1, 157: 1,
         900: 1, 901: 1, 902: 1, 1201: 3, 9999: 1,
     }
 )  # fmt: skip
+
+
+def without(*mids: int) -> Mapping[int, int]:
+    """Return the usual capabilities less these requests and subscriptions, for a lesser controller."""
+    return {mid: highest for mid, highest in REVISIONS.items() if mid not in mids}
 
 
 #: Revisions with a layout of their own, made for one customer.
@@ -130,6 +135,8 @@ class Faults:
     lose_acks: int = 0
     #: Damage the parameter ids of so many 0061.
     corrupt_results: int = 0
+    #: Cut so many 0061 short in the middle of their data.
+    short_results: int = 0
     #: Break the connection right after sending so many 0061.
     drop_after_push: int = 0
     #: Break so many connections right after 0002.

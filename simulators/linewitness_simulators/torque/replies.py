@@ -9,7 +9,7 @@ from linewitness_simulators.torque.generic import request, subscribe_generic, un
 from linewitness_simulators.torque.session import Refusal, Session
 from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at, text_of
-from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS
+from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS, own_results
 from linewitness_simulators.torque.wire import Telegram
 
 Handler = Callable[[Session, Telegram], Awaitable[None]]
@@ -20,6 +20,7 @@ CANNOT_SELECT: Final = 3
 ID_NOT_FOUND: Final = 15
 NO_SUCH_JOB: Final = 20
 TOOL_ABSENT: Final = 29
+SYNC_UNAVAILABLE: Final = 33
 NO_ALARM: Final = 58
 ALL_TOOLS: Final = 9999
 
@@ -70,6 +71,16 @@ def _find(session: Session, asked: int) -> Result | None:
         if best is not None and best.station_id != controller.options.station.station_id:
             best = None
     return None if best is None or best.id in controller.faults.missing_ids else best
+
+
+async def old_sync_result(session: Session, telegram: Telegram) -> None:
+    """0104 → 0101, which is not confirmed; refused to those who subscribed."""
+    controller = session.controller
+    asked = number_at(telegram.data, 2, 10)
+    made = next((r for r in reversed(own_results(controller)) if r.spindles > 1 and r.sync_id == asked), None)
+    if made is None or session.subscribed(100):
+        raise Refusal(SYNC_UNAVAILABLE)
+    await session.reply(wire.encode(controller.faults, 101, telegram.revision, fields.sync_result(made)))
 
 
 async def read_time(session: Session, _: Telegram) -> None:
@@ -204,6 +215,7 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     50: identify,
     64: old_result,
     78: acknowledge_alarm,
+    104: old_sync_result,
     80: read_time,
     82: set_time,
     150: identify,

@@ -101,6 +101,14 @@ class TorqueSimulator:
         """Let ids pass that no result has."""
         self._controller.count_from(self._controller.state.next_id + count)
 
+    def push_again(self, number: int, *, torque: int | None = None) -> None:
+        """Tell subscribers of a stored result once more; another torque makes it a contradiction."""
+        self._controller.push_again(number, torque)
+
+    def set_sync_id(self, number: int) -> None:
+        """Give the next multi-spindle result this id; after 65535 comes 0."""
+        self._controller.set_sync_id(number)
+
     def alarm(self, code: str = "E404", text: str = "Transducer overload", count: int = 1) -> None:
         """Raise alarms: many make a storm."""
         for _ in range(count):

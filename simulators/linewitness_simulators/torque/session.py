@@ -253,6 +253,7 @@ class Session:
                 async with asyncio.timeout(options.ack_timeout_s):
                     await push.confirmed.wait()
                     return
+            await self._present()
         raise ConnectionEnded(f"{push.mid:04d} was not confirmed", abrupt=True)
 
     def _transmit(self, push: Push) -> None:

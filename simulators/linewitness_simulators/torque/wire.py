@@ -77,11 +77,16 @@ def compose(mid: int, revision: int, data: bytes) -> bytes:
 
 
 def damage(faults: Faults, mid: int, telegram: bytes) -> bytes:
-    """Spoil a parameter id of a result, where the fault asks for it."""
-    if mid != RESULTS[0] or not faults.corrupt_results:
+    """Cut a result short or spoil a parameter id in it, where a fault asks for it."""
+    if mid != RESULTS[0]:
         return telegram
-    faults.corrupt_results -= 1
-    return telegram[: SPOILED.start] + b"??" + telegram[SPOILED.stop :]
+    if faults.short_results:
+        faults.short_results -= 1
+        telegram = f"{len(telegram) // 2:04d}".encode() + telegram[4 : len(telegram) // 2]
+    if faults.corrupt_results:
+        faults.corrupt_results -= 1
+        telegram = telegram[: SPOILED.start] + b"??" + telegram[SPOILED.stop :]
+    return telegram
 
 
 def pieces(faults: Faults, telegrams: Sequence[bytes]) -> Iterator[bytes]:
