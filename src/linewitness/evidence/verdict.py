@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Status = Literal["COMPLETE", "INTACT", "BROKEN"]
+Status = Literal["COMPLETE", "INTACT", "INCLUDED", "BROKEN"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The outcome for one stream.
+    """The outcome for one stream, or for a selection of its records.
 
-    `size` records were checked and are unaltered (all of them, unless BROKEN); `attested` of these are
-    covered by the policy's quorum.
+    Of a stream, `size` records were checked and are unaltered (up to the break, if BROKEN); `attested`
+    of these are covered by the policy's quorum. Of a selection, `selected` records were checked, and
+    `size` is that of the stream which their proofs are about.
     """
 
     status: Status
@@ -44,6 +45,7 @@ class Verdict:
     head_hash: str | None
     record_0: str
     policy: str | None = None
+    selected: int | None = None
     attested: int = 0
     attestations: tuple[Attestation, ...] = ()
     broken_at: int | None = None
@@ -55,11 +57,23 @@ class Verdict:
         """The verdict as one sentence."""
         if self.status == "BROKEN":
             return f"BROKEN at record {self.broken_at}: {self.reason}"
+        if self.selected is not None:
+            return self._of_a_selection()
         complete = f"COMPLETE to {self.attested}, attested by {_names(self.attestations)}"
         if self.status == "COMPLETE":
             return complete
         pending = f"INTACT, last {self.size - self.attested} records not yet attested"
         return f"{pending}; {complete}" if self.attested else pending
+
+    def _of_a_selection(self) -> str:
+        if self.status == "INCLUDED":
+            return (
+                f"INCLUDED: {self.selected} selected records are unaltered and among the {self.attested}"
+                f" attested by {_names(self.attestations)}; nothing is said about others"
+            )
+        return (
+            f"INTACT, {self.selected} selected records; the {self.size} they are among are not yet attested"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as JSON values, with its sentence under `text`."""

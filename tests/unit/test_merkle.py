@@ -1,0 +1,105 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linewitness.evidence import merkle
+from linewitness.evidence.merkle import BadProof, Frontier
+
+LEAVES = [merkle.leaf_hash(bytes([number])) for number in range(70)]
+SIZES = st.integers(1, 70)
+
+
+def naive(leaves: list[bytes]) -> bytes:
+    """Return the tree hash by RFC 6962's definition, word for word."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    return hashlib.sha256(b"\1" + naive(leaves[:half]) + naive(leaves[half:])).digest()
+
+
+def subtree(level: int, index: int) -> bytes:
+    return naive(LEAVES[index << level : (index + 1) << level])
+
+
+@given(st.integers(0, 70))
+def test_roots_are_those_of_the_definition(size):
+    assert merkle.root_of(LEAVES[:size]) == naive(LEAVES[:size]) == merkle.root_at(size, subtree)
+
+
+@given(st.integers(0, 70), st.integers(0, 70))
+def test_a_frontier_goes_on_from_any_size(first, last):
+    frontier = Frontier(min(first, last), subtree)
+    completed = []
+    for leaf in LEAVES[frontier.size : max(first, last)]:
+        completed += frontier.append(leaf)
+    assert frontier.root() == naive(LEAVES[: frontier.size])
+    assert all(node == subtree(level, index) for level, index, node in completed)
+
+
+def test_a_frontier_that_is_not_empty_needs_the_tree():
+    with pytest.raises(ValueError, match="needs the tree"):
+        Frontier(3)
+
+
+@given(st.data())
+def test_every_leaf_is_proved_in_every_tree_and_in_no_other_way(data):
+    size = data.draw(SIZES)
+    index = data.draw(st.integers(0, size - 1))
+    root = naive(LEAVES[:size])
+    path = merkle.inclusion_proof(index, size, subtree)
+    merkle.verify_inclusion(LEAVES[index], index, size, root, path)
+    for leaf, at, root_, steps in [
+        (LEAVES[index], index, merkle.leaf_hash(b"other"), path),
+        (merkle.leaf_hash(b"other"), index, root, path),
+        (LEAVES[index], index, root, [*path, bytes(32)]),
+        (LEAVES[index], index, root, [bytes(32), *path]),
+        (LEAVES[index], size, root, path),
+        (LEAVES[index], -1, root, path),
+    ]:
+        with pytest.raises(BadProof):
+            merkle.verify_inclusion(leaf, at, size, root_, steps)
+    if path:
+        with pytest.raises(BadProof):
+            merkle.verify_inclusion(LEAVES[index], index, size, root, path[:-1])
+
+
+@given(SIZES, SIZES)
+def test_an_older_tree_is_proved_to_be_a_prefix_and_no_other_tree_is(first, second):
+    old, new = sorted((first, second))
+    roots = naive(LEAVES[:old]), naive(LEAVES[:new])
+    path = merkle.consistency_proof(old, new, subtree)
+    merkle.verify_consistency(old, roots[0], new, roots[1], path)
+    other = merkle.leaf_hash(b"other")
+    for wrong in [
+        (old, other, new, roots[1], path),
+        (old, roots[0], new, other, path),
+        (old, roots[0], new, roots[1], [*path, other]),
+        (0, roots[0], new, roots[1], path),
+        (new + 1, roots[0], new, roots[1], path),
+    ]:
+        with pytest.raises(BadProof):
+            merkle.verify_consistency(*wrong)
+    if path:
+        with pytest.raises(BadProof):
+            merkle.verify_consistency(old, roots[0], new, roots[1], path[:-1])
+
+
+def test_a_rewritten_prefix_has_no_proof():
+    forged = [merkle.leaf_hash(b"forged"), *LEAVES[1:8]]
+    path = merkle.consistency_proof(4, 8, subtree)
+    with pytest.raises(BadProof, match="not a prefix"):
+        merkle.verify_consistency(4, naive(forged[:4]), 8, naive(LEAVES[:8]), path)
+
+
+@pytest.mark.parametrize(("index", "size"), [(0, 0), (5, 5), (-1, 5)])
+def test_there_is_no_proof_of_what_is_not_there(index, size):
+    with pytest.raises(ValueError, match="not in a tree"):
+        merkle.inclusion_proof(index, size, subtree)
+    with pytest.raises(ValueError, match="no consistency proof"):
+        merkle.consistency_proof(size + 1, size, subtree)
