@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -69,7 +69,8 @@ class Authority:
             names = [x509.DNSName(name), x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        identity = Identity(self.directory / f"{name}.pem", self.directory / f"{name}.key")
+        file = self.directory / name.replace("/", "_")
+        identity = Identity(file.with_suffix(".pem"), file.with_suffix(".key"))
         identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         identity.key.write_bytes(
             key.private_bytes(
@@ -177,12 +178,21 @@ async def mosquitto(
     acl: str | None = None,
     authority: Authority | None = None,
     passwords: dict[str, str] | None = None,
+    whole: Callable[[Path, int], str] | None = None,
 ) -> AsyncIterator[Broker]:
-    """Run a broker; with an authority: TLS, and the name in a client's certificate is its user name."""
+    """Run a broker; with an authority: TLS, and the name in a client's certificate is its user name.
+
+    `whole` makes the entire configuration for a folder and a port instead.
+    """
     broker = Broker(directory, 0, secure=authority is not None)
     for _ in range(ATTEMPTS):
         broker.port = free_port()
-        _configure(broker, config=config, acl=acl, authority=authority, passwords=passwords)
+        if whole is None:
+            _configure(broker, config=config, acl=acl, authority=authority, passwords=passwords)
+        else:
+            directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 (a test's set-up)
+            text = f"user {getpass.getuser()}\n{whole(directory, broker.port)}"
+            (directory / "mosquitto.conf").write_text(text)
         broker.start()
         if await broker.ready():
             break

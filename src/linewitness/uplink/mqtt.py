@@ -28,6 +28,8 @@ WINDOW: Final = 64
 WINDOW_311: Final = 20
 
 _GOODBYE_S: Final = 1.0
+#: A PUBLISH besides its topic and payload: type, length, length of the topic, number, properties.
+_HEADER_BYTES: Final = 10
 
 #: Brokers (by url) that said they do not speak MQTT 5.
 _only_311: set[str] = set()
@@ -111,10 +113,11 @@ class Connection:
         UplinkRefused says the broker's reason in words; UplinkUnavailable means that the message may or
         may not have arrived. The broker's acknowledgement is transport, not custody.
         """
-        if self.maximum_packet_bytes is not None and len(payload) >= self.maximum_packet_bytes:
+        limit = self.maximum_packet_bytes
+        if limit is not None and len(payload) + len(topic.encode()) + _HEADER_BYTES > limit:
             raise UplinkRefused(
                 f"a message of {len(payload)} bytes is more than the broker takes",
-                hint=f"its limit is {self.maximum_packet_bytes} bytes a packet",
+                hint=f"its limit is {limit} bytes a packet",
             )
         await self._window.acquire()
         try:
@@ -243,7 +246,8 @@ class Connection:
         error = self._wire.error
         if isinstance(error, SSLError):  # with TLS 1.3 the broker judges our certificate after the handshake
             return tls_error(self._options, error)
-        return _NoWelcome(what, hint=f"{self._options.url} hung up before its welcome")
+        hint = "" if self._options.secure else "; does this port want TLS, that is mqtts://?"
+        return _NoWelcome(what, hint=f"{self._options.url} hung up before its welcome{hint}")
 
 
 def _refusal(options: MqttOptions, code: int) -> UplinkRefused | UplinkUnavailable:

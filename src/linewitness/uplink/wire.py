@@ -25,6 +25,7 @@ _CERTIFICATE_ALERTS: Final = (
 )
 #: What is said by a peer that does not speak TLS, or not ours.
 _PROTOCOL_ALERTS: Final = ("WRONG_VERSION_NUMBER", "PROTOCOL_VERSION", "RECORD_LAYER_FAILURE")
+_TLS_PORT: Final = "is it the broker's TLS port, and is it up?"
 
 
 class Wire:
@@ -116,7 +117,8 @@ def tls_error(options: MqttOptions, error: ssl.SSLError) -> UplinkRefused | Upli
             f"{where} does not speak TLS 1.2 or newer: {reason.lower().replace('_', ' ')}",
             hint="is it the broker's TLS port? mqtt:// is for the one without TLS",
         )
-    return UplinkUnavailable(f"the TLS connection to {where} broke: {error.reason or error}")
+    said = reason.lower().replace("_", " ") or str(error)
+    return UplinkUnavailable(f"the TLS connection to {where} broke: {said}", hint=_TLS_PORT)
 
 
 class _Opening:
@@ -151,6 +153,11 @@ def _open(options: MqttOptions) -> socket.socket:
         if context is None:
             return plain
         return context.wrap_socket(plain, server_hostname=options.tls.server_name or options.host)
+    except ConnectionError as error:
+        plain.close()
+        raise UplinkUnavailable(
+            f"{options.host}:{options.port} hung up during the TLS handshake", hint=_TLS_PORT
+        ) from error
     except BaseException:
         plain.close()
         raise

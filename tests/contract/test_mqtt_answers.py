@@ -1,0 +1,256 @@
+"""Brokers that answer what mosquitto rarely does: byte by byte, from the MQTT specifications."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from linewitness.errors import UplinkRefused, UplinkUnavailable
+from linewitness.uplink import mqtt
+from linewitness.uplink.mqtt import connect
+from linewitness.uplink.options import MqttOptions
+
+CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
+WELCOME_5 = b"\x20\x03\x00\x00\x00"
+WELCOME_311 = b"\x20\x02\x00\x00"
+
+
+class Script:
+    """A broker of a few lines: `answer` says what to send for a packet, None hangs up."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.packets = []
+
+    async def serve(self, reader, writer):
+        try:
+            while header := await reader.read(1):
+                length, shift = 0, 0
+                while True:
+                    byte = (await reader.readexactly(1))[0]
+                    length |= (byte & 127) << shift
+                    shift += 7
+                    if byte < 128:
+                        break
+                body = await reader.readexactly(length)
+                self.packets.append((header[0] >> 4, body))
+                reply = self.answer(header[0] >> 4, body)
+                if reply is None:
+                    break
+                writer.write(reply)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    def kinds(self):
+        return [kind for kind, _ in self.packets]
+
+
+@asynccontextmanager
+async def scripted(answer, **settings):
+    script = Script(answer)
+    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield script, MqttOptions(url=f"mqtt://127.0.0.1:{port}", **settings)
+
+
+def publish_id(body):
+    """Return the packet identifier of a QoS 1 PUBLISH."""
+    length = int.from_bytes(body[:2], "big")
+    return body[2 + length : 4 + length]
+
+
+def level(body):
+    """Return the protocol level of a CONNECT: 5, or 4 for 3.1.1."""
+    return body[6]
+
+
+async def fails(options, error, match):
+    with pytest.raises(error, match=match) as raised:
+        async with connect(options):
+            pass
+    return raised.value
+
+
+@pytest.mark.parametrize("refusal", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
+async def test_auto_falls_back_and_remembers(refusal):
+    def answer(kind, body):
+        if kind == CONNECT:
+            return refusal if level(body) == 5 else WELCOME_311
+        return b""
+
+    async with scripted(answer) as (script, options):
+        for _ in range(2):
+            async with connect(options) as connection:
+                assert connection.protocol == "3.1.1"
+        levels = [level(body) for kind, body in script.packets if kind == CONNECT]
+    assert levels == [5, 4, 4]
+
+
+async def test_broker_that_hangs_up_at_version_5_is_asked_again_in_version_311():
+    def answer(kind, body):
+        return None if kind == CONNECT and level(body) == 5 else WELCOME_311
+
+    async with scripted(answer) as (_, options), connect(options) as connection:
+        assert connection.protocol == "3.1.1"
+
+
+async def test_version_5_alone_does_not_fall_back():
+    async with scripted(lambda *_: b"\x20\x02\x00\x01", protocol="5") as (_, options):
+        error = await fails(options, UplinkRefused, "does not speak this version")
+    assert "protocol: auto" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "words"),
+    [
+        (0x86, UplinkRefused, "wrong user name or password"),
+        (0x87, UplinkRefused, "not authorized"),
+        (0x85, UplinkRefused, "client identifier"),
+        (0x89, UplinkUnavailable, "busy"),
+        (0x97, UplinkUnavailable, "quota"),
+    ],
+)
+async def test_refused_connection_is_told_in_words(code, error, words):
+    async with scripted(lambda *_: bytes([0x20, 3, 0, code, 0])) as (_, options):
+        assert await fails(options, error, words)
+
+
+async def test_silent_broker_does_not_hold_us_up():
+    async with scripted(lambda *_: b"", connect_timeout_s=0.2) as (_, options):
+        await fails(options, UplinkUnavailable, "welcome in time")
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"\x20\x03\x00\xfe\x00", b"\x20\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
+)
+async def test_rubbish_is_unavailable(rubbish):
+    async with scripted(lambda *_: rubbish, protocol="5", connect_timeout_s=1) as (_, options):
+        await fails(options, UplinkUnavailable, "broke|welcome")
+
+
+async def test_refused_message_is_told_in_words_and_the_next_one_goes_on():
+    codes = iter([0x97, 0x10, 0x00])
+
+    def answer(kind, body):
+        if kind == PUBLISH:
+            return b"\x40\x04" + publish_id(body) + bytes([next(codes), 0])
+        return WELCOME_5 if kind == CONNECT else b""
+
+    async with scripted(answer) as (_, options), connect(options) as connection:
+        with pytest.raises(UplinkRefused, match=r"the quota is exceeded \(0x97\)"):
+            await connection.publish("a", b"")
+        assert await connection.publish("a", b"") == 0x10
+        assert await connection.publish("a", b"") == 0
+
+
+async def test_refused_subscription_is_told_in_words():
+    def answer(kind, body):
+        if kind == SUBSCRIBE:
+            return b"\x90\x04" + body[:2] + b"\x00\x87"
+        return WELCOME_5 if kind == CONNECT else b""
+
+    async with scripted(answer) as (_, options), connect(options) as connection:
+        with pytest.raises(UplinkRefused, match="subscription to a: not authorized"):
+            await connection.subscribe("a")
+
+
+async def test_no_more_in_flight_than_the_broker_takes():
+    unanswered, largest = [], 0
+
+    def answer(kind, body):
+        nonlocal largest
+        if kind == CONNECT:
+            return b"\x20\x06\x00\x00\x03\x21\x00\x03"  # Receive Maximum 3
+        if kind == PUBLISH:
+            unanswered.append(publish_id(body))
+            largest = max(largest, len(unanswered))
+            if len(unanswered) == 3:
+                return b"".join(b"\x40\x02" + unanswered.pop() for _ in range(3))
+        return b""
+
+    async with (
+        scripted(answer) as (script, options),
+        connect(options) as connection,
+        asyncio.timeout(5),
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(30):
+            group.create_task(connection.publish("a", b""))
+    assert largest == 3
+    assert script.kinds().count(PUBLISH) == 30
+
+
+async def test_abandoned_publish_keeps_its_place_until_it_is_answered():
+    held = []
+
+    def answer(kind, body):
+        if kind == CONNECT:
+            return b"\x20\x06\x00\x00\x03\x21\x00\x01"  # Receive Maximum 1
+        if kind == PUBLISH:
+            held.append(publish_id(body))
+        return b""
+
+    async with scripted(answer, answer_timeout_s=5) as (_, options), connect(options) as connection:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connection.publish("a", b"")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connection.publish("a", b"")
+        assert len(held) == 1
+
+
+async def test_message_beyond_the_brokers_limit_is_not_sent():
+    def answer(kind, body):
+        if kind == CONNECT:
+            return b"\x20\x08\x00\x00\x05\x27\x00\x00\x04\x00"  # Maximum Packet Size 1024
+        return b"\x40\x02" + publish_id(body) if kind == PUBLISH else b""
+
+    async with scripted(answer) as (_, options), connect(options) as connection:
+        with pytest.raises(UplinkRefused, match="1024"):
+            await connection.publish("a", b"x" * 1020)
+        await connection.publish("a", b"x" * 1000)
+
+
+async def test_message_that_is_never_acknowledged_ends_the_connection():
+    async with (
+        scripted(lambda kind, _: WELCOME_5 if kind == CONNECT else b"", answer_timeout_s=0.2) as (_, options),
+        connect(options) as connection,
+    ):
+        with pytest.raises(UplinkUnavailable, match="did not answer"):
+            await connection.publish("a", b"")
+        with pytest.raises(UplinkUnavailable):
+            await connection.subscribe("a")
+
+
+async def test_broker_that_throws_us_out_says_why():
+    def answer(kind, _):
+        return b"\xe0\x02\x8e\x00" if kind == SUBSCRIBE else WELCOME_5
+
+    async with scripted(answer) as (_, options), connect(options) as connection:
+        with pytest.raises(UplinkUnavailable, match="took over the session") as raised:
+            await connection.subscribe("a")
+        assert "client_id" in raised.value.hint
+
+
+async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
+    monkeypatch.setattr(mqtt, "INBOX_MESSAGES", 10)
+    flood = b"".join(b"\x30\x06\x00\x01a" + number.to_bytes(3, "big") for number in range(5000))
+
+    def answer(kind, body):
+        if kind == SUBSCRIBE:
+            return b"\x90\x03" + body[:2] + b"\x01" + flood
+        return WELCOME_311 if kind == CONNECT else b""
+
+    async with scripted(answer, protocol="3.1.1") as (_, options), connect(options) as connection:
+        numbers = []
+        await connection.subscribe("a")
+        async with asyncio.timeout(10):
+            async for message in connection.messages():
+                assert len(connection._inbox) <= 60
+                numbers.append(int.from_bytes(message.payload, "big"))
+                if len(numbers) == 5000:
+                    break
+    assert numbers == list(range(5000))

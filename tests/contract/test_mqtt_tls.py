@@ -1,0 +1,153 @@
+"""TLS with client certificates, at a mosquitto that runs the configuration we hand out."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from brokers import Authority, mosquitto
+from linewitness.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
+from linewitness.uplink.mqtt import connect
+from linewitness.uplink.options import MqttOptions
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def production(authority):
+    """Return the configuration of config/, moved to a folder and a port of the test's own."""
+
+    def configure(folder, port):
+        server = authority.issue("broker.test", server=True)
+        text = (CONFIG / "mosquitto.conf").read_text()
+        for file, ours in (
+            ("ca.pem", authority.file),
+            ("broker.pem", server.certificate),
+            ("broker.key", server.key),
+            ("mosquitto.acl", folder / "acl"),
+        ):
+            assert f"/etc/mosquitto/linewitness/{file}" in text
+            text = text.replace(f"/etc/mosquitto/linewitness/{file}", str(ours))
+        (folder / "acl").write_text((CONFIG / "mosquitto.acl").read_text())
+        (folder / "acl").chmod(0o600)
+        return text.replace("listener 8883", f"listener {port} 127.0.0.1").replace(
+            "/var/lib/mosquitto/", f"{folder}/"
+        )
+
+    return configure
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+async def broker(tmp_path, authority):
+    async with mosquitto(tmp_path / "broker", authority=authority, whole=production(authority)) as running:
+        yield running
+
+
+def as_client(broker, authority, identity, **tls):
+    settings = {"ca": authority.file, **tls}
+    if identity is not None:
+        settings |= {"certificate": identity.certificate, "key": {"file": identity.key}}
+    return MqttOptions(url=broker.url, tls=settings, connect_timeout_s=5)
+
+
+async def fails(options, error, match):
+    with pytest.raises(error, match=match) as raised:
+        async with connect(options):
+            pass
+    return raised.value
+
+
+async def test_each_gateway_keeps_to_its_own_topics(broker, authority):
+    store = as_client(broker, authority, authority.issue("audit-store"))
+    gateway = as_client(broker, authority, authority.issue("acme/ber-01"))
+    mine, others = "linewitness/v1/acme/ber-01", "linewitness/v1/acme/ber-02"
+    async with connect(store) as receiver, connect(gateway) as sender:
+        await receiver.subscribe("linewitness/v1/+/+/records")
+        await sender.subscribe(f"{mine}/receipt")
+        await sender.subscribe(f"{others}/receipt")
+        for topic in ("records", "checkpoint", "status", "telemetry/press"):
+            await sender.publish(f"{mine}/{topic}", b"x")
+        for topic in (f"{mine}/receipt", f"{others}/records", f"{others}/checkpoint", "elsewhere"):
+            with pytest.raises(UplinkRefused, match="not authorized"):
+                await sender.publish(topic, b"x")
+        with pytest.raises(UplinkRefused, match="not authorized"):
+            await receiver.publish(f"{mine}/records", b"x")
+        await receiver.publish(f"{others}/receipt", b"not for us")
+        await receiver.publish(f"{mine}/receipt", b"for us")
+        assert (await anext(sender.messages())).payload == b"for us"
+        assert (await anext(receiver.messages())).topic == f"{mine}/records"
+
+
+async def test_large_and_many_messages_pass_in_both_directions(broker, authority):
+    store = as_client(broker, authority, authority.issue("audit-store"))
+    gateway = as_client(broker, authority, authority.issue("acme/ber-01"))
+    records = "linewitness/v1/acme/ber-01/records"
+    payloads = [bytes([number % 251]) * (number * 997 % 70_000) for number in range(200)]
+    async with connect(store) as receiver, connect(gateway) as sender, asyncio.TaskGroup() as group:
+        await receiver.subscribe(records)
+        for payload in payloads:
+            group.create_task(sender.publish(records, payload))
+        received = []
+        async with asyncio.timeout(20):
+            async for message in receiver.messages():
+                received.append(message.payload)
+                if len(received) == len(payloads):
+                    break
+    assert received == payloads
+
+
+async def test_client_without_a_certificate_is_refused(broker, authority):
+    error = await fails(as_client(broker, authority, None), UplinkRefused, "does not accept our certificate")
+    assert "tls.certificate" in error.hint
+
+
+async def test_client_of_an_unknown_authority_is_refused(broker, authority, tmp_path):
+    stranger = Authority(tmp_path / "stranger", "stranger").issue("acme/ber-01")
+    await fails(as_client(broker, authority, stranger), UplinkRefused, "does not accept our certificate")
+
+
+async def test_expired_client_certificate_is_refused(broker, authority):
+    expired = authority.issue("acme/ber-09", days=-1)
+    await fails(as_client(broker, authority, expired), UplinkRefused, "does not accept our certificate")
+
+
+async def test_broker_of_an_unknown_authority_is_refused(broker, authority, tmp_path):
+    other = Authority(tmp_path / "other", "other")
+    options = as_client(broker, other, authority.issue("acme/ber-01"))
+    error = await fails(options, UplinkRefused, "is not accepted: ")
+    assert "tls.ca" in error.hint
+
+
+async def test_broker_of_another_name_is_refused(broker, authority):
+    client = authority.issue("acme/ber-01")
+    await fails(
+        as_client(broker, authority, client, server_name="other.test"), UplinkRefused, "[Hh]ostname mismatch"
+    )
+    async with connect(as_client(broker, authority, client, server_name="broker.test")) as connection:
+        await connection.publish("linewitness/v1/acme/ber-01/status", b"")
+
+
+async def test_tls_at_a_port_without_it_says_so(tmp_path, authority):
+    async with mosquitto(tmp_path / "plain") as plain:
+        options = MqttOptions(url=plain.url.replace("mqtt:", "mqtts:"), tls={"ca": authority.file})
+        error = await fails(options, (UplinkRefused, UplinkUnavailable), "TLS")
+        assert "TLS port" in error.hint
+
+
+async def test_plain_connection_at_a_tls_port_says_so(broker):
+    options = MqttOptions(url=broker.url.replace("mqtts:", "mqtt:"))
+    error = await fails(options, UplinkUnavailable, "broke")
+    assert "mqtts://" in error.hint
+
+
+async def test_missing_files_are_configuration_errors(broker, authority, tmp_path):
+    client = authority.issue("acme/ber-01")
+    await fails(
+        as_client(broker, authority, client, ca=tmp_path / "no"), ConfigurationError, "cannot be read"
+    )
+    client.key.unlink()
+    await fails(as_client(broker, authority, client), ConfigurationError, "cannot be used")
