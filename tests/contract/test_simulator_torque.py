@@ -342,3 +342,15 @@ async def test_what_the_block_raises_comes_out_as_it_is():
 
     with pytest.raises(ZeroDivisionError):
         await fail()
+
+
+async def test_each_client_has_its_own_subscription_and_confirmations():
+    async with running() as (simulator, client), client_of(simulator) as second:
+        for each in (client, second):
+            await each.start()
+            await each.subscribe()
+        made = [simulator.tighten() for _ in range(2)]
+        assert [await second.result(), await second.result()] == made
+        await condition(lambda: simulator.acked == made)
+        assert await client.result(confirm=False) == made[0]
+        assert simulator.subscribed() == 2

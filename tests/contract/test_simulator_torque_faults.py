@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from contextlib import AsyncExitStack
 
 import pytest
@@ -346,3 +347,27 @@ def test_switches_are_read_from_the_command_line():
     assert (faults.omit_nul, faults.split_bytes, faults.missing_ids, faults.other_serial) == expected
     with pytest.raises(KeyError, match="half_open"):
         set_faults(faults, {"halfopen": True})
+
+
+async def test_no_telegram_whatever_it_holds_brings_the_controller_down():
+    rng = random.Random(7)
+    mids = [*range(320), 900, 901, 902, 1201, 1202, 1203, 7408, 9997, 9998, 9999]
+    async with running(max_clients=100, spindles=2) as (simulator, client):
+        simulator.tighten()
+        await client.start(7)
+        async with client_of(simulator) as witness:
+            await witness.start()
+            for mid in mids * 3:
+                if mid == 3:
+                    continue
+                digits = b"".join(rng.choice([b"0", b"1", b"7", b" "]) for _ in range(rng.randint(0, 70)))
+                odd = bytes(rng.choices(range(256), k=rng.randint(0, 9)))
+                inner = b"%04d" % rng.choice(mids)
+                sequence = rng.choice([b"  ", b"  ", b"%02d" % rng.randint(0, 99)])
+                data = rng.choice([digits, odd, inner + digits, b"0001000000", b""])
+                client.send(mid, data, rng.choice([1, 2, 3, 6, 9, 500, 999]), b" ", sequence)
+                if mid % 20 == 0:
+                    assert (await witness.ask(9999))[4:8] == b"9999"
+            assert (await witness.ask(64, b"0000000001"))[4:8] == b"0065"
+            await condition(lambda: len([e for e in simulator.ledger.entries if e.what == "refused"]) > 500)
+            assert simulator.clients == 2

@@ -107,3 +107,69 @@ def test_the_client_of_these_tests_writes_the_golden_bytes():
     client.send(60, revision=3, no_ack=b"1")
     assert sent[0] == GOLDEN["0064 r3: id 1000124"] + b"\0"
     assert sent[1] == GOLDEN["0060 r3 subscribe, no-ack flag set (do not use)"] + b"\0"
+
+
+LENGTHS = {
+    61: {
+        1: 231,
+        2: 385,
+        3: 419,
+        4: 500,
+        5: 506,
+        6: 526,
+        7: 544,
+        8: 571,
+        9: 592,
+        10: 662,
+        11: 677,
+        998: 547,
+        999: 121,
+    },
+    65: {1: 118, 2: 226, 3: 233, 4: 314, 5: 320, 6: 340, 7: 379, 8: 406, 9: 427, 10: 497, 11: 512},
+    41: {1: 81, 2: 156, 3: 180, 4: 184, 5: 198, 6: 236, 7: 260},
+    13: {1: 104, 2: 120, 5: 141},
+    15: {1: 42, 2: 141},
+    35: {1: 63, 2: 65, 3: 79, 4: 83, 5: 198},
+    52: {1: 45, 2: 128},
+    71: {1: 53, 2: 54, 3: 109},
+    152: {1: 148},
+}
+
+
+async def lengths_of_answers(client, mid, data):
+    return {n: len(await client.ask(mid, data(n), n)) for n in LENGTHS[mid + 1]}
+
+
+async def test_answers_have_the_length_of_their_revision():
+    async with golden_controller() as (simulator, client):
+        await client.start()
+        make_golden_results(simulator)
+        assert await lengths_of_answers(client, 64, lambda _: b"0000000000") == LENGTHS[65]
+        assert await lengths_of_answers(client, 40, lambda n: b"010001" if n > 5 else b"") == LENGTHS[41]
+        assert await lengths_of_answers(client, 12, lambda _: b"007") == LENGTHS[13]
+
+
+@pytest.mark.parametrize("mid", [14, 34, 51, 60, 70, 151])
+async def test_events_have_the_length_of_their_revision(mid):
+    async with running() as (simulator, client):
+        await client.start()
+
+        def cause():
+            if mid == 34:
+                simulator.controller.select_job(1)
+            elif mid == 60:
+                simulator.tighten()
+            elif mid == 70:
+                simulator.alarm()
+            elif mid != 14:
+                simulator.set_vin("SN1")
+
+        seen = {}
+        for revision in LENGTHS[mid + 1]:
+            client.send(mid, revision=revision, no_ack=b"1")
+            assert (await client.receive())[4:8] == b"0005"
+            cause()
+            seen[revision] = len(await client.until(mid + 1))
+            client.send({14: 17, 34: 37, 51: 54, 60: 63, 70: 73, 151: 154}[mid])
+            assert (await client.until(5))[20:]
+        assert seen == LENGTHS[mid + 1]
