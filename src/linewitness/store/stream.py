@@ -63,7 +63,10 @@ class Stream:
             )
             .order_by(records.c.seq)
         )
-        return list(rows.scalars())
+        found = list(rows.scalars())
+        if first + len(found) > max(self.size, first):
+            raise self._moved()
+        return found
 
     def event_key_at(self, connection: Connection, seq: int) -> Vkey | None:
         """Return the key that signs the record at `seq`, or None before record 0 is held."""
@@ -165,7 +168,10 @@ class Stream:
             .values(size=head.size, last_hash=head.last_hash, event_key=head.event_key)
         )
         if done.rowcount != 1:
-            raise StoreError(
-                f"another program moved the head of {self.enrolment.origin}",
-                hint="only one store may run on a database",
-            )
+            raise self._moved()
+
+    def _moved(self) -> StoreError:
+        return StoreError(
+            f"another program moved the head of {self.enrolment.origin}",
+            hint="only one store may run on a database",
+        )

@@ -1,0 +1,135 @@
+"""`linewitness store …` from init to export, as a person types it."""
+
+import pytest
+from typer.testing import CliRunner
+
+from fake_gateway import FakeGateway
+from linewitness.cli.store import app
+from linewitness.cli.store_file import load_store
+from linewitness.clock import SystemClock
+from linewitness.errors import ConfigurationError
+from linewitness.store.database import Database, StoreError
+from linewitness.store.keys import Cosigner
+from linewitness.store.ledger import Ledger
+
+YAML = """\
+database: sqlite:///data/store.db
+name: store.example
+key:
+  file: store.key
+mqtt:
+  url: mqtt://127.0.0.1
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "store.yaml"
+    file.write_text(YAML)
+    return file
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def good(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def feed(file, gateway, *messages):
+    options = load_store(file)
+    database = Database(options.database_url)
+    cosigner = Cosigner.load(options.name, options.key)
+    Ledger(database=database, cosigner=cosigner, clock=SystemClock()).process(messages)
+    database.close()
+
+
+def enroll(file, gateway):
+    return good(
+        "enroll",
+        file,
+        "--tenant",
+        gateway.tenant,
+        "--gateway",
+        gateway.gateway,
+        "--log-vkey",
+        gateway.log_vkey,
+        "--record0",
+        gateway.record0_hash,
+    )
+
+
+def test_store_from_init_to_export(file, tmp_path):
+    output = good("init", file)
+    assert (tmp_path / "data" / "store.db").is_file()
+    options = load_store(file)
+    assert str(Cosigner.load(options.name, options.key).vkey) in output
+    gateway = FakeGateway()
+    gateway.grow(3, unit="SN-7")
+    gateway.grow(2)
+    assert gateway.origin in enroll(file, gateway)
+    feed(
+        file,
+        gateway,
+        (gateway.topics.records, gateway.batch()),
+        (gateway.topics.checkpoint, gateway.checkpoint(4)),
+    )
+    assert "held 6, receipted 4, at 2" in good("status", file)
+    assert good("export", file) == gateway.batch().decode()
+    assert good("export", file, "--unit", "SN-7") == gateway.batch(1, 4).decode()
+    assert good("export", file, "--stream", gateway.origin, "--first", 2, "--last", 3) == (
+        gateway.batch(2, 4).decode()
+    )
+    good("export", file, "--output", tmp_path / "out.ndjson")
+    assert (tmp_path / "out.ndjson").read_bytes() == gateway.batch()
+    assert good("receipts", file, gateway.origin).startswith(f"{gateway.origin}\n4\n")
+    assert good("conflicts", file) == "no conflicts\n"
+
+
+def test_conflicts_are_shown_and_end_with_exit_code_1(file):
+    good("init", file)
+    gateway = FakeGateway()
+    gateway.grow(3)
+    enroll(file, gateway)
+    other = gateway.fork(2)
+    other.append()
+    feed(file, gateway, (gateway.topics.records, gateway.batch()), (gateway.topics.records, other.batch(2)))
+    result = run("conflicts", file)
+    assert result.exit_code == 1
+    assert "at record 2" in result.output
+    assert "conflicts 1" in good("status", file)
+
+
+def test_refused_gateways_are_shown(file):
+    good("init", file)
+    assert "no stream is enrolled" in good("status", file)
+    stranger = FakeGateway()
+    feed(file, stranger, (stranger.topics.records, stranger.batch()))
+    assert f"refused {stranger.origin} from ber-01 of acme" in good("status", file)
+
+
+def test_init_changes_nothing_that_is_there(file, tmp_path):
+    good("init", file)
+    key = (tmp_path / "store.key").read_text()
+    result = run("init", file)
+    assert isinstance(result.exception, ConfigurationError)
+    assert (tmp_path / "store.key").read_text() == key
+
+
+def test_commands_need_a_database(file):
+    for command in (["status", file], ["export", file], ["conflicts", file]):
+        result = run(*command)
+        assert isinstance(result.exception, StoreError)
+        assert "store init" in result.exception.hint
+
+
+def test_wrong_yaml_is_told_with_its_place(file):
+    file.write_text(YAML.replace("mqtt://127.0.0.1", "http://127.0.0.1").replace("name:", "nme:"))
+    with pytest.raises(ConfigurationError) as raised:
+        load_store(file)
+    assert "store.yaml:6:" in str(raised.value)
+    assert "store.yaml:2:" in str(raised.value)
+    assert "mqtt://host:1883" in str(raised.value)

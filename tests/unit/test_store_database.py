@@ -1,0 +1,149 @@
+import sqlite3
+
+import pytest
+
+from fake_gateway import FakeGateway
+from linewitness.clock import SystemClock
+from linewitness.errors import ConfigurationError
+from linewitness.store import reports
+from linewitness.store.database import Database, StoreError, enroll
+from linewitness.store.keys import create_key
+from linewitness.store.ledger import Ledger
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/store.db")
+    database.create()
+    yield database
+    database.close()
+
+
+def enrolled(database, writer, **changes):
+    settings = {
+        "tenant": writer.tenant,
+        "gateway": writer.gateway,
+        "log_vkey": str(writer.log_vkey),
+        "record0_hash": writer.record0_hash,
+    }
+    return enroll(database, clock=SystemClock(), **(settings | changes))
+
+
+def test_enrolment_is_repeatable_but_not_changeable(database):
+    gateway = FakeGateway()
+    first = enrolled(database, gateway)
+    assert enrolled(database, gateway) == first
+    assert first.origin == gateway.origin
+    other = FakeGateway(seed="two")
+    for change in (
+        {"tenant": "other"},
+        {"gateway": "other"},
+        {"log_vkey": str(other.log_vkey)},
+        {"record0_hash": other.record0_hash},
+    ):
+        with pytest.raises(ConfigurationError, match="enrolled already"):
+            enrolled(database, gateway, **change)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"log_vkey": "nonsense"},
+        {"record0_hash": "sha256:12"},
+        {"record0_hash": "0" * 64},
+        {"tenant": "a/b"},
+        {"gateway": "+"},
+    ],
+)
+def test_wrong_enrolment_is_refused(database, wrong):
+    with pytest.raises(ConfigurationError):
+        enrolled(database, FakeGateway(), **wrong)
+    assert reports.read_streams(database) == []
+
+
+def test_cosignature_key_is_no_log_key(database, tmp_path):
+    vkey = create_key("acme.example/ber-01/line-02/1", tmp_path / "key").vkey
+    with pytest.raises(ConfigurationError, match="cosignature"):
+        enrolled(database, FakeGateway(), log_vkey=str(vkey))
+
+
+def test_database_is_durable_before_it_is_fast(database, tmp_path):
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+
+
+@pytest.mark.parametrize("table", ["records", "receipts", "conflicts", "event_keys", "nodes"])
+def test_evidence_is_never_changed_or_deleted(database, tmp_path, table):
+    gateway = FakeGateway()
+    gateway.grow(300)
+    enrolled(database, gateway)
+    cosigner = create_key("store.example", tmp_path / "key")
+    ledger = Ledger(database=database, cosigner=cosigner, clock=SystemClock())
+    other = gateway.fork(5)
+    other.append()
+    topics = gateway.topics
+    ledger.process(
+        [
+            (topics.records, gateway.batch()),
+            (topics.checkpoint, gateway.checkpoint()),
+            (topics.records, other.batch(5)),
+        ]
+    )
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > 0  # noqa: S608 (a list above)
+        for deed in (f"DELETE FROM {table}", f"UPDATE {table} SET stream_id = 2"):  # noqa: S608 (as above)
+            with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+                connection.execute(deed)
+    connection.close()
+
+
+def test_creating_again_changes_nothing(database):
+    enrolled(database, FakeGateway())
+    database.create()
+    assert len(reports.read_streams(database)) == 1
+
+
+def test_foreign_database_is_refused(tmp_path):
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE something (x)")
+    connection.close()
+    database = Database(f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(StoreError, match="no audit store"):
+        database.check()
+    database.close()
+
+
+def test_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "text.db").write_text("hello " * 1000)
+    database = Database(f"sqlite:///{tmp_path}/text.db")
+    with pytest.raises(StoreError, match="not a database"):
+        database.check()
+    database.close()
+
+
+def test_database_of_a_newer_version_is_refused(database):
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE store SET schema = 99")
+    with pytest.raises(StoreError, match="schema 99"):
+        database.check()
+    with pytest.raises(StoreError, match="schema 99"):
+        database.create()
+
+
+def test_second_store_on_the_same_database_is_stopped(database, tmp_path):
+    gateway = FakeGateway()
+    gateway.grow(5)
+    enrolled(database, gateway)
+    cosigner = create_key("store.example", tmp_path / "key")
+    one, two = (Ledger(database=database, cosigner=cosigner, clock=SystemClock()) for _ in range(2))
+    two.process([(gateway.topics.records, gateway.batch(0, 2))])
+    one.process([(gateway.topics.records, gateway.batch(0, 4))])
+    with pytest.raises(StoreError, match="only one store"):
+        two.process([(gateway.topics.records, gateway.batch(2, 6))])
+    assert [record.data for record in reports.read_records(database)] == gateway.records[:4]
+
+
+def test_unknown_stream_is_told_with_what_to_do(database):
+    with pytest.raises(ConfigurationError, match="not enrolled"):
+        list(reports.read_records(database, origin="nobody.example/1"))
