@@ -347,6 +347,8 @@ def test_switches_are_read_from_the_command_line():
     assert (faults.omit_nul, faults.split_bytes, faults.missing_ids, faults.other_serial) == expected
     with pytest.raises(KeyError, match="half_open"):
         set_faults(faults, {"halfopen": True})
+    with pytest.raises(ValueError, match="split_bytes"):
+        set_faults(faults, {"split_bytes": "three"})
 
 
 async def test_no_telegram_whatever_it_holds_brings_the_controller_down():

@@ -4,7 +4,12 @@ import asyncio
 import signal
 import sys
 
+import pytest
+import typer
+from typer.testing import CliRunner
+
 from linewitness_simulators.torque import TorqueOptions, serve
+from linewitness_simulators.torque.command import command
 from torque_client import client_of, condition, running
 
 
@@ -61,3 +66,20 @@ async def test_a_process_that_was_killed_still_has_what_it_made(tmp_path):
             if process.returncode is None:
                 process.kill()
     assert made == [b'{"ok": true, "answer": %d}\n' % number for number in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fault", "halfopen"], "half_open"),
+        (["--zone", "Mars/Base"], "no such time zone"),
+        (["--state", "/"], "directory"),
+        (["--host", "203.0.113.77"], "cannot assign"),
+    ],
+)
+def test_wrong_usage_ends_with_a_sentence(arguments, said):
+    app = typer.Typer()
+    app.command()(command)
+    outcome = CliRunner().invoke(app, ["--port", "0", *arguments])
+    assert outcome.exit_code == 2
+    assert said in outcome.output

@@ -1,7 +1,7 @@
 import pytest
 
 from linewitness_simulators.torque.device import Inputs, Setup, State, Tool, tighten
-from linewitness_simulators.torque.memory import Acked, Forgotten, Memory
+from linewitness_simulators.torque.memory import Acked, Forgotten, Memory, MemoryDamagedError
 from linewitness_simulators.torque.options import JOBS, PARAMETER_SETS
 
 SETUP = Setup({p.id: p for p in PARAMETER_SETS}, {j.id: j for j in JOBS}, Tool())
@@ -57,7 +57,7 @@ def test_a_damaged_line_is_not_passed_over(tmp_path):
     with Memory(path) as memory:
         fill(memory, 2)
     path.write_bytes(path.read_bytes().replace(b'"Result"', b'"Rumour"', 1))
-    with pytest.raises(ValueError, match="Rumour"):
+    with pytest.raises(MemoryDamagedError, match=r"byte 0: .*Rumour"):
         Memory(path)
 
 

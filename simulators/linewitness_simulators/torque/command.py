@@ -7,11 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from linewitness_simulators.torque.control import set_faults
 from linewitness_simulators.torque.device import Station, Tool
+from linewitness_simulators.torque.memory import MemoryDamagedError
 from linewitness_simulators.torque.options import History, TorqueOptions
 from linewitness_simulators.torque.server import serve
 
@@ -74,7 +76,15 @@ def command(  # noqa: PLR0917  (typer reads the options from the signature)
         keep_alive_s=keep_alive_s,
         control_port=control_port,
     )
-    asyncio.run(_run(options, parse_faults(fault or [])))
+    try:
+        ZoneInfo(zone)
+        asyncio.run(_run(options, parse_faults(fault or [])))
+    except ZoneInfoNotFoundError as error:
+        raise typer.BadParameter("no such time zone; try Europe/Berlin", param_hint="--zone") from error
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint="--port, --control-port or --state") from error
+    except MemoryDamagedError as error:
+        raise typer.BadParameter(str(error), param_hint="--state") from error
 
 
 def parse_faults(switches: list[str]) -> dict[str, object]:
@@ -97,7 +107,7 @@ async def _run(options: TorqueOptions, faults: dict[str, object]) -> None:
     async with serve(options) as simulator:
         try:
             set_faults(simulator.faults, faults)
-        except KeyError as error:
+        except (KeyError, ValueError) as error:
             raise typer.BadParameter(str(error.args[0]), param_hint="--fault") from error
         typer.echo(f"ready {simulator.url}")
         if simulator.control_port is not None:

@@ -129,18 +129,28 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 
 def set_faults(faults: Faults, values: Arguments) -> None:
-    """Set switches by name, from JSON or the command line. KeyError for one that does not exist."""
+    """Set switches by name, from JSON or the command line.
+
+    Raises KeyError for one that does not exist, and ValueError for a value of another kind.
+    """
     known = {each.name for each in fields(faults)}
     for name, value in values.items():
         if name not in known:
             raise KeyError(f"no fault is called {name}; there are {', '.join(sorted(known))}")
-        now = getattr(faults, name)
-        if isinstance(now, frozenset):
-            setattr(faults, name, frozenset(value))
-        elif isinstance(now, dict) and name != "garbled_fields":
-            setattr(faults, name, {int(key): int(each) for key, each in value.items()})
-        else:
-            setattr(faults, name, value)
+        setattr(faults, name, _fitting(name, getattr(faults, name), value))
+
+
+def _fitting(name: str, now: object, value: Any) -> object:
+    """Return a JSON value as the kind that the switch holds."""
+    match now, value:
+        case frozenset(), list():
+            return frozenset(value)
+        case dict(), dict():
+            return value if name == "garbled_fields" else {int(key): int(each) for key, each in value.items()}
+        case (bool(), bool()) | (int() | float(), int() | float()) | (None, str() | int() | None):
+            return value
+        case _:
+            raise ValueError(f"{name} cannot be {value!r}")
 
 
 async def _respond(simulator: "TorqueSimulator", line: bytes) -> dict[str, object]:

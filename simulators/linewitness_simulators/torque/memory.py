@@ -28,6 +28,10 @@ class Forgotten:
 Entry = State | Result | Acked | Forgotten
 
 
+class MemoryDamagedError(Exception):
+    """The file is not one that this simulator wrote, or somebody changed it."""
+
+
 def _encode(entries: tuple[Entry, ...]) -> bytes:
     """Return one line: what belongs together is there as a whole or not at all."""
     document = [{type(entry).__name__: asdict(entry)} for entry in entries]
@@ -79,7 +83,10 @@ class Memory:
         for line in file:
             if not line.endswith(b"\n"):
                 break
-            yield from map(_decode, json.loads(line))
+            try:
+                yield from [_decode(document) for document in json.loads(line)]
+            except (ValueError, TypeError, KeyError) as error:
+                raise MemoryDamagedError(f"{file.name}, byte {whole}: {error}") from error
             whole += len(line)
         file.truncate(whole)
 
