@@ -41,7 +41,14 @@ class Faults:
     illegal: list[tuple[str, int, int]] = field(default_factory=list)
     silent: list[tuple[str, int, int]] = field(default_factory=list)
     delay_s: float = 0.0
+    delays_s: list[float] = field(default_factory=list)
     wrong_transactions: int = 0
+
+    async def wait(self) -> None:
+        """Take the time that an answer takes: that of the next one if it is listed, otherwise of all."""
+        delay_s = self.delays_s.pop(0) if self.delays_s else self.delay_s
+        if delay_s:
+            await asyncio.sleep(delay_s)
 
 
 class RunningOvens:
@@ -60,6 +67,7 @@ class RunningOvens:
         self.port = options.port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
         self._begun = asyncio.get_running_loop().time()
 
     @property
@@ -86,6 +94,8 @@ class RunningOvens:
             self.drop()
             await self._server.wait_closed()
             self._server = None
+        while self._handlers:
+            await asyncio.wait(self._handlers)
 
     def drop(self) -> None:
         """Break all connections."""
@@ -120,11 +130,16 @@ class RunningOvens:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
+        handler = asyncio.current_task()
+        if handler is None:
+            raise AssertionError("connections are served by tasks")
+        self._handlers.add(handler)
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 await (self._serve_rtu if self.options.rtu else self._serve_mbap)(reader, writer)
         finally:
             self._writers.discard(writer)
+            self._handlers.discard(handler)
             writer.close()
 
     async def _serve_mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,8 +147,7 @@ class RunningOvens:
             transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
             pdu = await reader.readexactly(length - 1)
             answer = self._parse_and_answer(transaction, unit, pdu)
-            if self.faults.delay_s:
-                await asyncio.sleep(self.faults.delay_s)
+            await self.faults.wait()
             if answer is None:
                 continue
             if self.faults.wrong_transactions > 0:
@@ -166,8 +180,7 @@ class RtuLine:
                 self._buffer = b""
                 return
             answer = self._running._parse_and_answer(0, frame[0], frame[1:-2])  # noqa: SLF001 - the same module
-            if self._running.faults.delay_s:
-                await asyncio.sleep(self._running.faults.delay_s)
+            await self._running.faults.wait()
             if answer is not None:
                 self._write(wire.rtu_frame(frame[0], answer))
 

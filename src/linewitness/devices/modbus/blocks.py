@@ -85,7 +85,12 @@ class BlockState:
     """A block with the decoders of its points, and when it was last read."""
 
     def __init__(
-        self, block: Block, origin: Origin, known: dict[str, EvidencePoint], *, last_read: Stamp | None
+        self,
+        block: Block[ModbusPoint],
+        origin: Origin,
+        known: dict[str, EvidencePoint],
+        *,
+        last_read: Stamp | None,
     ) -> None:
         """Prepare a block; `known` keeps evidence points over the splitting of blocks."""
         self.block = block

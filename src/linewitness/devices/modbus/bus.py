@@ -11,7 +11,7 @@ from pymodbus.pdu.pdu import ModbusPDU
 from linewitness.clock import monotonic
 from linewitness.devices.modbus.link import Link, LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.protocol import FROM_GATEWAY
+from linewitness.devices.modbus.protocol import FROM_GATEWAY, exception_words
 from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 #: So many unanswered requests in a row, whoever sent them, and the connection itself is in doubt.
@@ -200,7 +200,6 @@ def unavailable(options: ModbusOptions, error: Exception) -> DeviceUnavailable:
         return DeviceUnavailable(f"the connection to {options.place} broke", hint="check cable and device")
     if isinstance(error, ModbusError):
         return DeviceUnavailable(
-            f"{unit} is not reached by its gateway (Modbus exception {error.code})",
-            hint="check device_id and the bus behind the gateway",
+            f"{unit}: {exception_words(error.code)}", hint="check device_id and the bus behind the gateway"
         )
     return DeviceUnavailable(f"{unit} does not answer", hint="check power, cable and device_id")

@@ -14,9 +14,13 @@ from linewitness.devices.modbus.bus import Buses, awaken, unavailable
 from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.plan import Block, limits_of, plan
+from linewitness.devices.modbus.points import ModbusPoint
+from linewitness.devices.modbus.protocol import Table
 from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.results import ResultPoller
 from linewitness.devices.modbus.rounds import Rounds
 from linewitness.devices.polling import PollGrid
+from linewitness.errors import DeviceError
 
 #: Devices that name the same place find each other here, so that they share its connection.
 _SHARED: Final = Buses()
@@ -44,11 +48,9 @@ class ModbusDriver:
 
         Raises DeviceUnavailable, or DeviceRefused where its certificate is not trusted.
         """
-        del memory  # polled values need none: the stations know the last ones
         async with self._buses.use(self._options) as bus:
             reader = Reader(bus, self._options)
-            if self._blocks:
-                await awaken(bus, reader.probe_request(self._blocks[0]), self._options)
+            await awaken(bus, reader.probe_request(*self._somewhere()), self._options)
             session = ModbusSession(
                 self._options,
                 reader=reader,
@@ -56,10 +58,19 @@ class ModbusDriver:
                 clock=self._clock,
                 last_read=self._last_read,
             )
+            await session.recall(memory)
             try:
                 yield session
             finally:
                 self._last_read = session.last_read
+
+    def _somewhere(self) -> tuple[Table, int]:
+        """Return a place to ask for a sign of life."""
+        if self._blocks:
+            return self._blocks[0].table, self._blocks[0].first
+        for result in self._options.results:
+            return "holding", result.fifo if result.fifo is not None else result.numbered_by.address
+        return "holding", 0
 
 
 class ModbusSession:
@@ -70,7 +81,7 @@ class ModbusSession:
         options: ModbusOptions,
         *,
         reader: Reader,
-        blocks: tuple[Block, ...],
+        blocks: tuple[Block[ModbusPoint], ...],
         clock: Clock,
         last_read: Stamp | None,
     ) -> None:
@@ -80,8 +91,12 @@ class ModbusSession:
         self._clock = clock
         self._grid = PollGrid(period_s=options.period_ms / 1000)
         self.last_read = last_read
+        self._broken: DeviceError | None = None
         origin = Origin(device=options.id, session_id=self._session_id, order=options.order)
         self._rounds = Rounds(blocks, origin=origin, reader=reader, clock=clock, last_read=last_read)
+        self._results = [
+            ResultPoller(each, options, origin=origin, reader=reader, clock=clock) for each in options.results
+        ]
 
     @property
     def session_id(self) -> str:
@@ -98,14 +113,36 @@ class ModbusSession:
         """How many polls were skipped because the round before took too long."""
         return self._grid.missed
 
+    async def recall(self, memory: Memory) -> None:
+        """Learn from the memory which results are durable."""
+        for results in self._results:
+            await results.load(memory, self.last_read)
+
+    async def confirm(self, observation: Observation) -> None:
+        """Write back the number of a durable result. Raises DeviceUnavailable or DeviceRefused."""
+        try:
+            for results in self._results:
+                if results.waits_for(observation):
+                    await results.confirm(observation)
+        except DeviceError as error:
+            # The PLC would wait forever for what cannot be written: end the session, not only this call.
+            self._broken = error
+            raise
+
     async def observations(self) -> AsyncIterator[Observation]:
-        """Yield what is new, tick by tick, until DeviceUnavailable is raised."""
+        """Yield what is new, tick by tick, until DeviceUnavailable or DeviceRefused is raised."""
         while True:
             await self._grid.tick()
+            if self._broken is not None:
+                raise self._broken
             begun = self._clock.stamp()
             try:
-                async for observation in self._rounds.read():
-                    yield observation
+                for state in self._rounds.states:
+                    for observation in await self._rounds.visit(state):
+                        yield observation
+                for results in self._results:
+                    for observation in await results.poll():
+                        yield observation
             except (NoAnswer, LinkBroken, ModbusError) as error:
                 raise unavailable(self._options, error) from None
             self.last_read = begun

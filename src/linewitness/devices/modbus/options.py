@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
+from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 from linewitness.devices.options import DeviceOptions, Options
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]
@@ -106,6 +107,9 @@ class ModbusOptions(DeviceOptions):
         default="big", description="Order of words and bytes of points that do not name their own."
     )
     points: tuple[ModbusPoint, ...] = Field(default=(), description="The values of the device.")
+    results: tuple[ModbusResult, ...] = Field(
+        default=(), description="Results that the device keeps until they are read."
+    )
 
     @property
     def tcp_port(self) -> int:
@@ -137,15 +141,25 @@ class ModbusOptions(DeviceOptions):
             if point.id in seen:
                 raise ValueError(f"point {point.id}: the id is used twice")
             seen.add(point.id)
-            if not is_bits(point.table) and point.width > self.max_registers and not self.one_register:
-                raise ValueError(
-                    f"point {point.id}: {point.width} registers are more than max_registers "
-                    f"({self.max_registers})"
-                )
-            for span in self.forbidden:
-                if span.table == point.table and point.address <= span.last and span.first < point.end:
-                    raise ValueError(
-                        f"point {point.id}: addresses {point.address} to {point.end - 1} are in the "
-                        f"forbidden range {span.first} to {span.last}"
-                    )
+            self._check_span(point)
+        for result in self.results:
+            if result.id in seen:
+                raise ValueError(f"result {result.id}: the id is used twice")
+            seen.add(result.id)
+            for field in result.fields:
+                if result.pattern != "fifo":
+                    self._check_span(field)
         return self
+
+    def _check_span(self, point: ModbusPoint | ResultField) -> None:
+        if not is_bits(point.table) and point.width > self.max_registers and not self.one_register:
+            raise ValueError(
+                f"point {point.id}: {point.width} registers are more than max_registers "
+                f"({self.max_registers})"
+            )
+        for span in self.forbidden:
+            if span.table == point.table and point.address <= span.last and span.first < point.end:
+                raise ValueError(
+                    f"point {point.id}: addresses {point.address} to {point.end - 1} are in the "
+                    f"forbidden range {span.first} to {span.last}"
+                )

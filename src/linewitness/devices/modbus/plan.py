@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint, Place
 from linewitness.devices.modbus.protocol import Table, is_bits, reference
+
+P = TypeVar("P", bound=Place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +30,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Generic[P]):
     """One stretch of a table that is read at once, with the points in it in the order of their addresses."""
 
     table: Table
     first: int
     count: int
-    points: tuple[ModbusPoint, ...]
+    points: tuple[P, ...]
 
     @property
     def last(self) -> int:
@@ -60,10 +63,10 @@ def limits_of(options: ModbusOptions) -> Limits:
     )
 
 
-def plan(points: Iterable[ModbusPoint], limits: Limits) -> tuple[Block, ...]:
+def plan(points: Iterable[P], limits: Limits) -> tuple[Block[P], ...]:
     """Group points into blocks: by table, in the order of addresses, each block as long as is allowed."""
-    blocks: list[Block] = []
-    group: list[ModbusPoint] = []
+    blocks: list[Block[P]] = []
+    group: list[P] = []
     for point in sorted(points, key=lambda each: (each.table, each.address, each.end)):
         if group and not _fits(group, point, limits):
             blocks.append(block_of(group))
@@ -74,19 +77,19 @@ def plan(points: Iterable[ModbusPoint], limits: Limits) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def block_of(points: Sequence[ModbusPoint]) -> Block:
+def block_of(points: Sequence[P]) -> Block[P]:
     """Return the smallest block that holds all of these points of one table."""
     first = min(point.address for point in points)
     end = max(point.end for point in points)
     return Block(table=points[0].table, first=first, count=end - first, points=tuple(points))
 
 
-def split(block: Block) -> tuple[Block, ...]:
+def split(block: Block[P]) -> tuple[Block[P], ...]:
     """Return smaller blocks: without the gaps if there are any, otherwise with half of the points each.
 
     The block holds two points at least.
     """
-    runs: list[list[ModbusPoint]] = []
+    runs: list[list[P]] = []
     end = -1
     for point in block.points:
         if not runs or point.address > end:
@@ -99,7 +102,7 @@ def split(block: Block) -> tuple[Block, ...]:
     return tuple(block_of(run) for run in runs)
 
 
-def _fits(group: Sequence[ModbusPoint], point: ModbusPoint, limits: Limits) -> bool:
+def _fits(group: Sequence[Place], point: Place, limits: Limits) -> bool:
     if point.table != group[0].table:
         return False
     end = max(each.end for each in group)
@@ -113,10 +116,9 @@ def _fits(group: Sequence[ModbusPoint], point: ModbusPoint, limits: Limits) -> b
     )
 
 
-def requests(block: Place | Block, *, one_register: bool) -> int:
-    """Return how many requests it takes to read a block or a point."""
-    count = block.count if isinstance(block, Block) else block.width
-    return count if one_register and not is_bits(block.table) else 1
+def requests(block: Block[P], *, one_register: bool) -> int:
+    """Return how many requests it takes to read a block."""
+    return block.count if one_register and not is_bits(block.table) else 1
 
 
 def explain(options: ModbusOptions) -> str:
@@ -151,7 +153,7 @@ def _line_of(point: ModbusPoint) -> str:
     return f"    {point.id}: {point.kind} at {at}, {point.record}"
 
 
-def _unused(block: Block) -> int:
+def _unused(block: Block[P]) -> int:
     used: set[int] = set()
     for point in block.points:
         used.update(range(point.address, point.end))

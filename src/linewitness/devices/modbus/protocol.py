@@ -33,6 +33,8 @@ FROM_GATEWAY: Final = frozenset({GATEWAY_NO_PATH, GATEWAY_NO_ANSWER})
 PASSING: Final = frozenset({ACKNOWLEDGE, BUSY})
 #: A smaller request may succeed: a part of the block does not exist.
 DIVISIBLE: Final = frozenset({ILLEGAL_ADDRESS, ILLEGAL_VALUE})
+#: A write that is answered with one of these will not succeed later either.
+NOT_WRITABLE: Final = frozenset({ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE})
 
 _WORDS: Final[Mapping[int, str]] = MappingProxyType(
     {

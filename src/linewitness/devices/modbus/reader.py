@@ -17,7 +17,6 @@ from pymodbus.pdu.register_message import (
 from linewitness.devices.modbus.bus import Bus
 from linewitness.devices.modbus.link import ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.plan import Block
 from linewitness.devices.modbus.protocol import PASSING, Table, is_bits
 
 _REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = MappingProxyType(
@@ -68,9 +67,9 @@ class Reader:
             request = WriteMultipleRegistersRequest(address=address, registers=values, dev_id=unit)
         await self._ask(request)
 
-    def probe_request(self, block: Block) -> ModbusPDU:
+    def probe_request(self, table: Table, first: int) -> ModbusPDU:
         """Return a small request: any answer to it, even an exception, shows that the device lives."""
-        return _REQUESTS[block.table](address=block.first, count=1, dev_id=self._options.device_id)
+        return _REQUESTS[table](address=first, count=1, dev_id=self._options.device_id)
 
     async def _stretch(self, table: Table, first: int, count: int) -> bytes:
         answer = await self._ask(_REQUESTS[table](address=first, count=count, dev_id=self._options.device_id))

@@ -1,12 +1,13 @@
 """Read all blocks of a device, one round a tick, around the holes that turn up."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 from linewitness.clock import Clock, Stamp, monotonic
 from linewitness.devices.base import Observation
 from linewitness.devices.modbus.blocks import BlockState, EvidencePoint, Origin, Trip
 from linewitness.devices.modbus.link import ModbusError, NoAnswer
 from linewitness.devices.modbus.plan import Block, split
+from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.protocol import DIVISIBLE, FROM_GATEWAY, ILLEGAL_FUNCTION, exception_words
 from linewitness.devices.modbus.reader import Reader
 
@@ -20,7 +21,7 @@ class Rounds:
 
     def __init__(
         self,
-        blocks: Iterable[Block],
+        blocks: Iterable[Block[ModbusPoint]],
         *,
         origin: Origin,
         reader: Reader,
@@ -36,25 +37,25 @@ class Rounds:
         self._answering = self._states[0].block if self._states else None
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[Block[ModbusPoint], ...]:
         """The blocks as they are read now."""
         return tuple(state.block for state in self._states)
 
-    async def read(self) -> AsyncIterator[Observation]:
-        """Read each block once and yield what is new.
+    @property
+    def states(self) -> tuple[BlockState, ...]:
+        """The blocks to visit in the next round."""
+        return tuple(self._states)
+
+    def _state(self, block: Block[ModbusPoint], last_read: Stamp | None) -> BlockState:
+        return BlockState(block, self._origin, self._known, last_read=last_read)
+
+    async def visit(self, state: BlockState) -> list[Observation]:
+        """Read one block and return what is new.
 
         Raises NoAnswer or LinkBroken when the device is gone, ModbusError when its gateway says so.
         """
-        for state in tuple(self._states):
-            async for observation in self._visit(state):
-                yield observation
-
-    def _state(self, block: Block, last_read: Stamp | None) -> BlockState:
-        return BlockState(block, self._origin, self._known, last_read=last_read)
-
-    async def _visit(self, state: BlockState) -> AsyncIterator[Observation]:
         if state.retry_at is not None and monotonic() < state.retry_at:
-            return
+            return []
         sent = self._clock.stamp()
         try:
             data = await self._fetch(state.block)
@@ -67,27 +68,20 @@ class Rounds:
             words, absent, for_long = SILENT_WORDS, True, True
         else:
             state.retry_at = None
-            for observation in state.take(data, Trip(sent=sent, received=self._clock.stamp())):
-                yield observation
-            return
+            return list(state.take(data, Trip(sent=sent, received=self._clock.stamp())))
         if absent and len(state.block.points) > 1:
-            async for observation in self._divide(state):
-                yield observation
-            return
+            return await self._divide(state)
         state.retry_at = monotonic() + MISSING_RETRY_S if for_long else None
-        for observation in state.take_failure(words, Trip(sent=sent, received=self._clock.stamp())):
-            yield observation
+        return list(state.take_failure(words, Trip(sent=sent, received=self._clock.stamp())))
 
-    async def _divide(self, state: BlockState) -> AsyncIterator[Observation]:
+    async def _divide(self, state: BlockState) -> list[Observation]:
         """Replace a block of which a part is missing by smaller ones, and read these now."""
         smaller = [self._state(part, state.last_read) for part in split(state.block)]
         at = self._states.index(state)
         self._states[at : at + 1] = smaller
-        for part in smaller:
-            async for observation in self._visit(part):
-                yield observation
+        return [observation for part in smaller for observation in await self.visit(part)]
 
-    async def _fetch(self, block: Block) -> bytes:
+    async def _fetch(self, block: Block[ModbusPoint]) -> bytes:
         """Read a block; find out whether a silence is the device's or only this block's."""
         try:
             data = await self._reader.read(block.table, block.first, block.count)
