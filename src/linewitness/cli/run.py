@@ -12,15 +12,12 @@ def init(file: LineFile) -> None:
     """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
     from linewitness.app import create_stream
     from linewitness.config import load
-    from linewitness.evidence.record import parse
     from linewitness.journal.reader import JournalReader
 
     config = load(file)
     create_stream(config)
     with JournalReader(config.journal.directory) as reader:
-        [(_, first)] = reader.records(0, 1)
-        record_hash = parse(first)["integrity"]["record_hash"]
-        log_vkey = reader.log_vkey
+        record_hash, log_vkey = reader.record_0_hash, reader.log_vkey
     line = config.line
     typer.echo(f"stream      {line.origin}")
     typer.echo(f"journal     {config.journal.directory}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from linewitness.evidence.note import Vkey
+from linewitness.evidence.record import parse
 from linewitness.journal import database, recover
 from linewitness.journal.builder import Identity
 from linewitness.journal.tree import StoredTree
@@ -61,6 +62,12 @@ class JournalReader:
     def log_vkey(self) -> Vkey:
         """The public log key of the stream."""
         return Vkey.parse(self._one("SELECT log_vkey FROM stream")[0])
+
+    @property
+    def record_0_hash(self) -> str:
+        """The hash of record 0, which an auditor pins."""
+        data: bytes = self._one("SELECT bytes FROM record WHERE seq = 0")[0]
+        return str(parse(data)["integrity"]["record_hash"])
 
     @property
     def frozen(self) -> bool:

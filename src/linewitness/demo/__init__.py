@@ -1,0 +1,1 @@
+"""The whole way, shown once: simulated devices, real processes, an outage, a crash and a forgery."""
