@@ -5,11 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from nacl.signing import SigningKey
 from pydantic import ValidationError
 
 from linewitness.config import Config, ConfigurationErrors, load
 from linewitness.config.files import missing_files
 from linewitness.errors import ConfigurationError, ExitCode
+from linewitness.evidence.note import ED25519, Vkey
 
 LINE = """\
 version: 1
@@ -88,6 +90,12 @@ def test_the_digest_does_not_depend_on_how_the_file_is_written(write):
     assert load(write(LINE)).digest == load(write(rewritten, "other.yaml")).digest
 
 
+def test_the_digest_does_not_depend_on_the_order_of_a_table(write):
+    one = LINE.replace("low: 12.30", "labels: {0: idle, 1: heating}")
+    two = LINE.replace("low: 12.30", "labels: {1: heating, 0: idle}")
+    assert load(write(one)).digest == load(write(two, "other.yaml")).digest
+
+
 def test_the_digest_changes_with_any_setting(write):
     changed = LINE.replace("low: 12.30", "low: 12.31")
     assert load(write(LINE)).digest != load(write(changed, "other.yaml")).digest
@@ -137,8 +145,8 @@ def test_an_address_without_host_or_port_is_refused(write, listen):
 
 
 def test_a_logs_key_is_not_taken_for_a_stores(write):
-    log = "acme.example/line-02/1+8cb12e7a+AbPHmX2QnYV+nRRKiC3e3oTmV4eQfFwQW1F0vN3i9g5G"
-    with pytest.raises(ConfigurationErrors, match=r"store\.vkey"):
+    log = Vkey("acme.example/line-02/1", ED25519, bytes(SigningKey(bytes(32)).verify_key))
+    with pytest.raises(ConfigurationErrors, match=r"store\.vkey: this is the key of a log"):
         load(write(LINE + f"store: {{vkey: {log}}}\n"))
 
 

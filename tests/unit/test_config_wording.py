@@ -56,6 +56,11 @@ def test_settings_of_the_chosen_member_are_known_and_those_of_the_others_are_not
     ]
 
 
+def test_a_setting_of_another_member_is_not_suggested():
+    [problem] = said("parts: [{shape: circle, radius: 1, sid: 1}]")
+    assert problem.endswith("(known here: radius, shape)")
+
+
 def test_bounds_are_put_in_words():
     assert said("parts: [{shape: circle, radius: 0}, {shape: circle, radius: 100}]") == [
         "1:33: parts[0].radius: 0 is not above 0 (In mm)",

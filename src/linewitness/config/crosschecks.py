@@ -1,7 +1,7 @@
 """What no single setting can know: names that must differ, references that must meet, secrets in the open."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from linewitness.config.problems import Place, Problem, did_you_mean
@@ -53,26 +53,30 @@ def _entries(root: Node, section: str) -> list[Node]:
     return child.items() if child is not None else []
 
 
-def _twice(entries: list[Node], path: str) -> Iterator[Problem]:
-    seen: dict[str, Place] = {}
+def _named(entries: list[Node], path: str) -> Iterator[tuple[Node, str, str]]:
+    """Yield each entry that has an id, with its name and path."""
     for entry in entries:
-        name = entry.text("id")
-        if name is None:
-            continue
-        place = entry.child("id") or entry
+        if (name := entry.text("id")) is not None:
+            yield entry, name, f"{path}.{name}"
+
+
+def _twice(entries: Iterable[tuple[Node, str, str]]) -> Iterator[Problem]:
+    seen: dict[str, Place] = {}
+    for entry, name, path in entries:
+        place = (entry.child("id") or entry).place
         if name in seen:
             hint = f"it is the id of the one in line {seen[name].line} too"
-            yield Problem(place.place, f"{path}.{name}.id", f"{name!r} is used twice", hint)
-        seen.setdefault(name, place.place)
+            yield Problem(place, f"{path}.id", f"{name!r} is used twice", hint)
+        seen.setdefault(name, place)
 
 
 def _same_ids(root: Node) -> Iterator[Problem]:
-    yield from _twice(_entries(root, "devices"), "devices")
-    yield from _twice(_entries(root, "stations"), "stations")
+    for section in ("devices", "stations"):
+        yield from _twice(_named(_entries(root, section), section))
     for index, device in enumerate(_entries(root, "devices")):
-        for group in ("points", "results"):
-            found = follow(root, ("devices", index, group))
-            yield from _twice(_entries(device, group), found.path)
+        path = follow(root, ("devices", index)).path
+        groups = (_named(_entries(device, group), f"{path}.{group}") for group in ("points", "results"))
+        yield from _twice(entry for group in groups for entry in group)
 
 
 def _device_ids(root: Node) -> set[str]:

@@ -126,17 +126,26 @@ def _own_words(details: ErrorDetails, found: Found, _: Setting) -> Problem:
     """Use the model's own sentence; where it begins with a setting's name, show that setting's place."""
     what = str(details.get("ctx", {}).get("error", details["msg"]))
     node, path = found.node, found.path
-    if (point := re.match(r"point ([a-z0-9_.-]+): ", what)) and (below := _point(node, point[1])):
-        node, path, what = below, f"{path}.points.{point[1]}", what[point.end() :]
+    if (named := re.match(r"(point|result) ([a-z0-9_.-]+): ", what)) and (
+        entry := _entry(node, path, named[2])
+    ):
+        (node, path), what = entry, what[named.end() :]
     first = re.match(r"[a-z_]+", what)
     child = node.child(first[0]) if first else None
     return Problem((child or node).place, path, what, "")
 
 
-def _point(node: Node, name: str) -> Node | None:
-    points = node.child("points")
-    entries = points.items() if points is not None else []
-    return next((entry for entry in reversed(entries) if entry.text("id") == name), None)
+def _entry(node: Node, path: str, name: str) -> tuple[Node, str] | None:
+    """Find the last point, result or field of that name below a device, and its path."""
+    for group in ("points", "results", "fields"):
+        listed = node.child(group)
+        for entry in reversed(listed.items() if listed is not None else []):
+            inner = f"{path}.{group}.{entry.text('id')}"
+            if entry.text("id") == name:
+                return entry, inner
+            if deeper := _entry(entry, inner, name):
+                return deeper
+    return None
 
 
 def _wrong_value(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
