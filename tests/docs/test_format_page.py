@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from linewitness.evidence import kinds, policy, proof, record, revocation
+from linewitness.evidence.canonical import MAX_BYTES, MAX_DEPTH
+from linewitness.evidence.clock_rules import SILENCE_US, STARTING, STEP_US
+from linewitness.evidence.keys import POSSESSION_TYPE
+
+PAGE = (Path(__file__).parents[2] / "docs/format.md").read_text()
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_every_kind_is_on_the_page(kind):
+    assert f"`{kind}`" in PAGE
+
+
+@pytest.mark.parametrize(
+    "members",
+    [record._RECORD, record._ACTOR, record._RESOURCE, record._CHANGE, record._CONTEXT, record._CLOCK],
+)
+def test_every_member_is_on_the_page(members):
+    for name in (*members.required, *members.optional):
+        assert f"`{name}`" in PAGE
+
+
+@pytest.mark.parametrize(
+    "name", [*policy._REQUIRED, *policy._OPTIONAL, *policy._ATTESTER, *policy._REVOCATION]
+)
+def test_every_member_of_the_policy_is_on_the_page(name):
+    assert f"`{name}`" in PAGE
+
+
+def test_constants_are_those_of_the_page():
+    assert (MAX_BYTES, MAX_DEPTH) == (65_535, 8)
+    assert "at most 65 535" in PAGE
+    assert "at most eight deep" in PAGE
+    assert (STEP_US, SILENCE_US) == (1_000_000, 180_000_000)
+    assert "1 s + 10 % of elapsed" in PAGE
+    assert "more than 180 s" in PAGE
+    assert all(f"`{kind}`" in PAGE.partition("### 12.1")[2] for kind in STARTING)
+    for text in (record.PAYLOAD_TYPE, POSSESSION_TYPE, policy.HEADING, revocation.HEADING, proof.HEADING):
+        assert text in PAGE
