@@ -212,7 +212,7 @@ def test_silence_and_an_unannounced_reboot_are_remarked_upon():
     stream.tick(600_000)
     stream.add()
     stream.boot_id, stream.boottime_us = "another", 5
-    stream.now_ms -= 13_000
+    stream.now_ms -= 20_000
     stream.add()
     texts = [one.text for one in verify(stream.records).remarks]
     assert texts == [
