@@ -8,8 +8,9 @@ import pytest
 from nacl.signing import SigningKey
 from pydantic import ValidationError
 
-from linewitness.config import Config, ConfigurationErrors, load
+from linewitness.config import Config, ConfigurationErrors, load, load_as
 from linewitness.config.files import missing_files
+from linewitness.devices.options import Options
 from linewitness.errors import ConfigurationError, ExitCode
 from linewitness.evidence.note import ED25519, Vkey
 
@@ -163,3 +164,27 @@ def test_an_empty_uplink_is_no_uplink(write):
     config = load(write(LINE + "uplink:\n"))
     assert isinstance(config, Config)
     assert config.uplink is None
+
+
+class Depot(Options):
+    folder: Path
+    url: str = ""
+
+
+def test_another_file_is_answered_in_the_same_way(write, tmp_path):
+    assert load_as(write("folder: here\n"), Depot).folder == tmp_path / "here"
+    with pytest.raises(ConfigurationErrors) as caught:
+        load_as(write("foldr: here\nurl: postgresql://me:hunter2@db\n"), Depot)
+    assert str(caught.value).replace(f"{tmp_path}/", "").splitlines() == [
+        "line.yaml:1:1: folder: is missing",
+        "line.yaml:1:1: foldr: there is no setting 'foldr' here (did you mean 'folder'?)",
+        (
+            "line.yaml:2:6: url: an address must not carry a password "
+            "(give the user and the password's file in settings of their own)"
+        ),
+    ]
+
+
+def test_another_file_that_is_no_group_is_told_how_to_begin(write):
+    with pytest.raises(ConfigurationErrors, match="begin with 'folder:'"):
+        load_as(write("- folder\n"), Depot)

@@ -1,6 +1,6 @@
 """One YAML a line: read it, check it whole, and freeze it into a `Config`."""
 
-from linewitness.config.loader import load
+from linewitness.config.loader import load, load_as
 from linewitness.config.models import Config, LineOptions, LogOptions, StatusOptions, StoreOptions
 from linewitness.config.problems import ConfigurationErrors, Place, Problem
 
@@ -14,4 +14,5 @@ __all__ = [
     "StatusOptions",
     "StoreOptions",
     "load",
+    "load_as",
 ]

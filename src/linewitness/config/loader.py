@@ -1,7 +1,9 @@
 """From a YAML file to a frozen `Config`, or to everything that is wrong with the file."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,33 +16,53 @@ from linewitness.config.wording import problems_of
 from linewitness.devices.options import DeviceOptions, resolve
 from linewitness.devices.table import DRIVERS, options_class
 
+M = TypeVar("M", bound=BaseModel)
+
 
 def load(path: Path) -> Config:
     """Return the configuration of a YAML file, its paths absolute; ConfigurationErrors lists all mistakes."""
+    return _load(path, Config, _line)
+
+
+def load_as(path: Path, model: type[M]) -> M:
+    """Return another file's settings, read, checked and answered in the same way as a line's."""
+    return _load(path, model, lambda _: _Parts({}, [], []))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is checked apart from the model: data that replace the file's, and problems found so far."""
+
+    data: dict[str, Any]
+    found: list[Problem]
+    crossed: list[Problem]
+
+
+def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
     root = read_file(path)
-    config, problems = _validate(root)
-    if config is None or problems:
-        raise ConfigurationErrors(path, problems)
-    return _with_absolute_paths(config, path.absolute().parent)
-
-
-def _validate(root: Node) -> tuple[Config | None, list[Problem]]:
     if not isinstance(root.value, dict):
-        what = "this is not a group of settings"
-        return None, [Problem(root.place, "", what, "begin with 'version: 1'")]
-    open_secrets = list(secrets_in_the_open(root))
-    crossed = cross_check(root)
-    data = {key: plain(child) for key, child in root.value.items()}
-    problems: list[Problem] = []
-    devices = root.value.get("devices")
-    if devices is not None and devices.items():
-        data["devices"] = _devices(root, devices, problems)
-    config: Config | None = None
+        first = next(iter(model.model_fields))
+        what, hint = "this is not a group of settings", f"begin with '{first}:'"
+        raise ConfigurationErrors(path, [Problem(root.place, "", what, hint)])
+    parts = parts_of(root)
+    data = {key: plain(child) for key, child in root.value.items()} | parts.data
+    found, settings = parts.found, None
     try:
-        config = Config.model_validate(data)
+        settings = model.model_validate(data)
     except ValidationError as error:
-        problems += problems_of(error, root, Config)
-    return config, [*open_secrets, *crossed, *_without_repeats(problems, open_secrets, crossed)]
+        found = [*found, *problems_of(error, root, model)]
+    opened = list(secrets_in_the_open(root))
+    problems = [*opened, *parts.crossed, *_without_repeats(found, opened, parts.crossed)]
+    if settings is None or problems:
+        raise ConfigurationErrors(path, problems)
+    absolute: M = _resolved(settings, path.absolute().parent)
+    return absolute
+
+
+def _line(root: Node) -> _Parts:
+    devices, found = root.child("devices"), list[Problem]()
+    data = {"devices": _devices(root, devices, found)} if devices is not None and devices.items() else {}
+    return _Parts(data, found, cross_check(root))
 
 
 def _devices(root: Node, devices: Node, problems: list[Problem]) -> list[Any]:
@@ -93,13 +115,6 @@ def _same(crossed: Problem, found: Problem) -> bool:
     name = crossed.what.split("'")[1] if "'" in crossed.what else ""
     said = any(words in crossed.what for words in ("is used twice", "is not among the station's devices"))
     return said and name in f"{found.path} {found.what}"
-
-
-def _with_absolute_paths(config: Config, base: Path) -> Config:
-    resolved = _resolved(config, base)
-    if not isinstance(resolved, Config):
-        raise TypeError("a configuration stays one")
-    return resolved
 
 
 def _resolved(value: Any, base: Path) -> Any:
