@@ -160,7 +160,7 @@ async def test_conflict_is_answered_with_the_newest_receipt(broker, store, gatew
         await connection.subscribe(gateway.topics.receipt)
         async with asyncio.timeout(DEADLINE_S):
             async for message in connection.messages():
-                if message.payload.startswith(b"conflict at record 30"):
+                if message.payload.startswith(f"conflict {gateway.origin} at record 30".encode()):
                     break
     assert len(reports.read_conflicts(database)) == 1
 

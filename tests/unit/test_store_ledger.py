@@ -155,13 +155,14 @@ def test_records_beyond_a_hole_are_not_taken_and_the_newest_receipt_is_repeated(
     assert store.held() == gateway.records
 
 
-def test_hole_before_any_receipt_is_answered_with_nothing_held(store, gateway):
-    assert store.send(gateway, 1) == [b""]
+def test_hole_before_any_receipt_is_not_answered(store, gateway):
+    assert store.send(gateway, 1) == []
+    assert store.check(gateway) == []
 
 
 def test_hole_within_a_message_is_a_hole(store, gateway):
     payload = gateway.batch(0, 3) + gateway.batch(5)
-    assert store.process((gateway.topics.records, payload)) == [b""]
+    assert store.process((gateway.topics.records, payload)) == []
     assert store.held() == gateway.records[:3]
     assert reports.read_conflicts(store.database) == []
 
@@ -178,7 +179,7 @@ def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(
     other.grow(2)
     (answer,) = store.send(other, 6)
     line, _, note = answer.decode().partition("\n\n")
-    assert line.startswith("conflict at record 6: ")
+    assert line.startswith(f"conflict {gateway.origin} at record 6: ")
     assert note.encode() == receipt
     (conflict,) = reports.read_conflicts(store.database)
     assert (conflict.seq, conflict.data) == (6, other.records[6])
@@ -202,7 +203,7 @@ def test_fork_at_the_head_is_a_conflict(store, gateway):
     other = gateway.fork(8)
     other.grow(5)
     (answer,) = store.send(other, 10)
-    assert answer.startswith(b"conflict at record 10")
+    assert answer.startswith(f"conflict {gateway.origin} at record 10".encode())
     assert store.held() == gateway.records
 
 
@@ -251,7 +252,7 @@ def test_checkpoint_with_another_root_is_a_conflict(store, gateway):
     other.grow(4)
     for size in (10, 8):
         (answer,) = store.check(other, size)
-        assert answer.startswith(f"conflict at size {size}".encode())
+        assert answer.startswith(f"conflict {gateway.origin} at size {size}".encode())
     assert len(reports.read_conflicts(store.database)) == 2
     assert reports.read_receipts(store.database, gateway.origin) == []
 
@@ -261,7 +262,7 @@ def test_checkpoint_that_waited_is_compared_when_the_records_are_there(store, ga
     other.grow(4)
     store.check(other)
     (answer,) = store.send(gateway)
-    assert answer.startswith(b"conflict at size 10")
+    assert answer.startswith(f"conflict {gateway.origin} at size 10".encode())
 
 
 def test_checkpoint_by_another_key_is_refused(store, gateway):
@@ -321,7 +322,7 @@ def test_repeated_event_id_is_not_taken(store, gateway):
     gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
     gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
     (answer,) = store.send(gateway, 10)
-    assert answer.startswith(b"conflict at record 11: its event_id")
+    assert answer.startswith(f"conflict {gateway.origin} at record 11: its event_id".encode())
     assert store.held() == gateway.records[:11]
     (again,) = store.send(gateway, 11)
     assert again == answer

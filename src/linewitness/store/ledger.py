@@ -55,14 +55,18 @@ class _Turn:
 
     def answers(self) -> list[Answer]:
         """Return one answer a gateway; a conflict outweighs a receipt."""
-        payloads = {topic: stream.receipt_note.encode() for topic, stream in self.receipts.items()}
+        payloads = {
+            topic: stream.receipt_note.encode()
+            for topic, stream in self.receipts.items()
+            if stream.receipt_note
+        }
         for topic, (stream, reason) in self.conflicts.items():
-            payloads[topic] = conflict_payload(reason, stream.receipt_note)
+            payloads[topic] = conflict_payload(f"{stream.enrolment.origin} {reason}", stream.receipt_note)
         return [Answer(topic, payload) for topic, payload in payloads.items()]
 
 
 def conflict_payload(reason: str, newest: str) -> bytes:
-    """Return the answer `conflict <reason>`, an empty line and the newest receipt, if there is one."""
+    """Return the answer: `conflict <origin> <reason>`, an empty line, and the newest receipt if any."""
     return f"conflict {' '.join(reason.split())}\n\n{newest}".encode()
 
 
@@ -218,7 +222,7 @@ class Ledger:
         turn.receipts[stream.enrolment.topics.receipt] = stream
 
     def _hole(self, turn: _Turn, stream: Stream) -> None:
-        """Publish the newest receipt again (or nothing, if there is none): from there on, send again."""
+        """Publish the newest receipt again, if there is one: from there on, send again."""
         size, told_ns = stream.hole_told
         if size == stream.size and turn.boottime_ns - told_ns < HOLE_AGAIN_NS:
             return

@@ -1,0 +1,182 @@
+"""`linewitness store run` as a process: it says when it is ready, survives SIGKILL and stops when asked."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from brokers import mosquitto
+from fake_gateway import FakeGateway
+from linewitness.cli.store_file import load_store
+from linewitness.clock import SystemClock
+from linewitness.errors import ExitCode
+from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.store import reports
+from linewitness.store.database import Database, enroll
+from linewitness.store.keys import Cosigner
+from linewitness.uplink.mqtt import connect
+from linewitness.uplink.options import MqttOptions
+
+DEADLINE_S = 60
+BATCH = 25
+
+
+async def command(*arguments):
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "linewitness",
+        "store",
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@asynccontextmanager
+async def running(file):
+    process = await command("run", file)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await process.stdout.readline()).startswith(b"ready mqtt://")
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture
+async def broker(tmp_path):
+    async with mosquitto(tmp_path / "broker") as running_broker:
+        yield running_broker
+
+
+@pytest.fixture
+async def file(tmp_path, broker):
+    file = tmp_path / "store.yaml"
+    file.write_text(
+        f"database: sqlite:///store.db\nname: store.example\nkey: {{file: store.key}}\n"
+        f"mqtt: {{url: '{broker.url}'}}\n"
+    )
+    process = await command("init", file)
+    _, said = await process.communicate()
+    assert process.returncode == 0, said
+    return file
+
+
+@pytest.fixture
+def database(file):
+    database = Database(load_store(file).database_url)
+    yield database
+    database.close()
+
+
+async def test_sigterm_stops_it_with_exit_code_0(file):
+    async with running(file) as process:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await process.wait() == ExitCode.OK
+
+
+async def test_missing_broker_is_waited_for_and_said_once(file, broker):
+    broker.stop()
+    process = await command("run", file)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            first = await process.stderr.readline()
+            while b"broker.lost" not in first:
+                first = await process.stderr.readline()
+        broker.start()
+        assert await broker.ready()
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await process.stdout.readline()).startswith(b"ready")
+        process.send_signal(signal.SIGTERM)
+        _, rest = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert b"broker.lost" not in rest
+    assert rest.count(b"broker.back") == 1
+
+
+async def test_missing_key_ends_it_with_exit_code_2(file, tmp_path):
+    (tmp_path / "store.key").unlink()
+    process = await command("run", file)
+    _, said = await process.communicate()
+    assert process.returncode == ExitCode.CONFIGURATION
+    assert b"store.key" in said
+    assert b"Traceback" not in said
+
+
+async def test_killed_again_and_again_it_loses_and_repeats_nothing(file, broker, database):
+    gateway = FakeGateway()
+    for _ in range(8):
+        gateway.grow(99, unit="SN-1")
+        gateway.rotate()
+    enroll(
+        database,
+        clock=SystemClock(),
+        tenant=gateway.tenant,
+        gateway=gateway.gateway,
+        log_vkey=str(gateway.log_vkey),
+        record0_hash=gateway.record0_hash,
+    )
+    options = load_store(file)
+    vkey = Cosigner.load(options.name, options.key).vkey
+    held = Held(gateway, vkey)
+    seeded = random.Random(7)
+    kills = 0
+    async with connect(MqttOptions(url=broker.url)) as connection:
+        await connection.subscribe(gateway.topics.receipt)
+        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
+            listening = group.create_task(held.listen(connection))
+            while held.size < gateway.size:
+                async with running(file) as process:
+                    sending = group.create_task(send_from(connection, gateway, held))
+                    try:
+                        async with asyncio.timeout(10 if kills >= 5 else seeded.uniform(0.01, 0.15)):
+                            await held.everything()
+                    except TimeoutError:
+                        process.kill()
+                        kills += 1
+                    sending.cancel()
+            listening.cancel()
+    assert kills >= 3
+    assert [record.data for record in reports.read_records(database)] == gateway.records
+    assert reports.read_conflicts(database) == []
+    for note in reports.read_receipts(database, gateway.origin):
+        checkpoint, _ = open_checkpoint(note, gateway.log_vkey)
+        assert note.startswith(gateway.checkpoint(checkpoint.size).decode())
+
+
+class Held:
+    """What the receipts said so far; a receipt is never taken back."""
+
+    def __init__(self, gateway, vkey):
+        self.gateway, self.vkey, self.size = gateway, vkey, 0
+        self._all = asyncio.Event()
+
+    async def listen(self, connection):
+        async for message in connection.messages():
+            checkpoint, note = open_checkpoint(message.payload.decode(), self.gateway.log_vkey)
+            assert note.signed_by(self.vkey)
+            assert checkpoint.size >= self.size
+            self.size = checkpoint.size
+            if self.size == self.gateway.size:
+                self._all.set()
+
+    async def everything(self):
+        await self._all.wait()
+
+
+async def send_from(connection, gateway, held):
+    for first in range(held.size, gateway.size, BATCH):
+        await connection.publish(gateway.topics.records, gateway.batch(first, first + BATCH))
+        size = min(first + BATCH, gateway.size)
+        await connection.publish(gateway.topics.checkpoint, gateway.checkpoint(size), retain=True)
+        await asyncio.sleep(0.02)
