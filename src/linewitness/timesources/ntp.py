@@ -77,11 +77,13 @@ def check(exchange: Exchange, source: str) -> Sample:
 def _check_header(header: ntplib.NTPStats) -> None:
     if header.mode != MODE_SERVER:
         raise SourceSilent(f"it is not a server's answer (mode {header.mode})")
-    if header.stratum == 0:
-        code = _letters(header.ref_id)
-        raise SourceDeclined(code) if code in REQUESTS else SourceSilent(f"it does not know the time: {code}")
+    code = _letters(header.ref_id)
+    if header.stratum == 0 and code in REQUESTS:  # these have leap 3, too
+        raise SourceDeclined(code)
     if header.leap == LEAP_UNKNOWN:
         raise SourceSilent("it says that it is not synchronised (leap 3)")
+    if header.stratum == 0:
+        raise SourceSilent(f"it does not know the time: {code}")
     if header.stratum >= STRATUM_UNSYNCHRONISED:
         raise SourceSilent(f"it says that it is not synchronised (stratum {header.stratum})")
 
