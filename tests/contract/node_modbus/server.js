@@ -1,0 +1,23 @@
+// A Modbus/TCP server on jsmodbus: prints its port, serves the values that the test expects, ends with its stdin.
+'use strict'
+const net = require('net')
+const Modbus = require('jsmodbus')
+
+const holding = Buffer.alloc(400) // 200 registers: 0 to 199
+const input = Buffer.alloc(400)
+const coils = Buffer.alloc(4)
+
+holding.writeInt16BE(-1234, 0) // holding 0
+holding.writeFloatBE(12.1, 2) // holding 1-2, ABCD
+holding.writeUInt32LE(305419896, 6) // holding 3-4, DCBA
+holding.write('LOT-0042', 20, 'ascii') // holding 10-13
+holding.writeDoubleBE(0.1, 40) // holding 20-23
+for (let register = 100; register < 200; register++) holding.writeUInt16BE(register, register * 2)
+input.writeUInt16BE(0x1234, 6) // input 3
+coils.writeUInt8(0b00000101, 0) // coils 0 and 2
+
+const listener = new net.Server()
+new Modbus.server.TCP(listener, { holding, input, coils, discrete: Buffer.from(coils) })
+listener.listen(0, '127.0.0.1', () => console.log(listener.address().port))
+process.stdin.resume()
+process.stdin.on('end', () => process.exit(0))
