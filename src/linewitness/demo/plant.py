@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STORE_NAME: Final = "store.demo.example"
 START_S: Final = 20.0
 _PORTS: Final = {"torque": "24545", "scanner": "22001", "press": "24840", "oven": "20502", "broker": "21883"}
-_VKEY: Final = "store.demo.example+58bf2c88+BGpL8GpOIDu9f7uTNcX6w7OzqXjLz1jsX3L9l5fMQEhe"
+_VKEY: Final = "store.demo.example+af2add38+BMkzGYD25lzCqldM5FG44mXDTFMW14TNvrzAd3lV0hRW"
 
 
 class DemoFailed(LinewitnessError):
