@@ -83,6 +83,7 @@ class Link:
         self._raw_parts: list[bytes] = []
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[Received] | None = None
+        self._asked = Telegram(mid=Mid.START)
         self._last_sent = self._last_received = monotonic()
         self._heard_anything = False
         self.pushes: asyncio.Queue[Received | None] = asyncio.Queue()
@@ -96,18 +97,14 @@ class Link:
         async with self._turn:
             self._check()
             self._dialogue.ask(telegram, frozenset(answers), inner)
+            self._asked = telegram
             self._answer = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(self._timing.request_s):
                     await self._write(telegram)
                     return await self._answer
             except TimeoutError:
-                self.fail(
-                    DeviceUnavailable(
-                        f"{self._name} did not answer MID {telegram.mid:04d} within {self._timing.request_s:g} s",
-                        hint="check that this port is its Open Protocol port (usually 4545)",
-                    )
-                )
+                self.fail(self._silent(telegram))
                 raise self._failed() from None
             finally:
                 self._answer = None
@@ -149,6 +146,8 @@ class Link:
                 self._last_received = monotonic()
                 for raw in self._framer.feed(data):
                     self._hear(raw)
+                if self.failure is not None:
+                    return
             self.fail(ClosedByController(f"{self._name} closed the connection"))
         except FramingError as error:
             self.fail(self._not_a_telegram(error))
@@ -189,6 +188,8 @@ class Link:
             raise self._failed() from error
 
     def _hear(self, raw: bytes) -> None:
+        if self.failure is not None:
+            return
         stamp = self._clock.stamp()
         try:
             whole = self._join(raw)
@@ -222,8 +223,7 @@ class Link:
             self._answer.set_result(received)
             return
         code = decode(received.telegram).number("error_code") or 0
-        asked = Telegram(mid=decode(received.telegram).number("failed_mid") or 0)
-        self._answer.set_exception(RefusedByController(asked, code))
+        self._answer.set_exception(RefusedByController(self._asked, code))
 
     def _not_a_telegram(self, error: FramingError) -> DeviceError:
         log.warning("not a telegram", device=self._name, raw=error.rest[:64])
@@ -233,6 +233,12 @@ class Link:
                 hint="set port to the controller's Open Protocol port (usually 4545)",
             )
         return DeviceUnavailable(f"{self._name} sent bytes that are no telegram: {error.rest[:16]!r}")
+
+    def _silent(self, telegram: Telegram) -> DeviceUnavailable:
+        return DeviceUnavailable(
+            f"{self._name} did not answer MID {telegram.mid:04d} within {self._timing.request_s:g} s",
+            hint="check that this port is its Open Protocol port (usually 4545)",
+        )
 
     def _check(self) -> None:
         if self.failure is not None:

@@ -27,6 +27,7 @@ class No(Enum):
     """Why there is no result in an answer."""
 
     ABSENT = "absent"
+    UNREADABLE = "unreadable"
     UNSUPPORTED = "unsupported"
 
 
@@ -123,7 +124,7 @@ def _restarted(book: Book, newest: Record) -> Generator[int, Answer, str]:
 
 
 def _contradicts(book: Book, record: Record) -> str | None:
-    """Return "" where a stored result is the one we know, why where it is another, None where we know none."""
+    """Return why a stored result is not the one we know; "" where it is, None where we know none."""
     known = book.ledger.known.get(record.entry.id)
     if known is None or known.blank or record.entry.core.blank:
         return None

@@ -1,0 +1,159 @@
+"""Capture tightenings from one controller: connect, start, settle who it is, and open a session."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from ulid import ULID
+
+from linewitness.clock import Clock, monotonic
+from linewitness.devices.base import Memory
+from linewitness.devices.open_protocol import handshake
+from linewitness.devices.open_protocol.background import Background
+from linewitness.devices.open_protocol.codec import Decoded, decode
+from linewitness.devices.open_protocol.handshake import Busy, Identity, Learned
+from linewitness.devices.open_protocol.ledger_store import load
+from linewitness.devices.open_protocol.link import ClosedByController, Link
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.session import LEARNED_KEY, OpenProtocolSession, Settled
+from linewitness.devices.open_protocol.source import Ledger, Mode
+from linewitness.errors import DeviceRefused, DeviceUnavailable
+
+#: A controller notices after 15 s that an earlier session is dead; before that it refuses a new one.
+COME_BACK_S: Final = 16.0
+
+
+class OpenProtocolDriver:
+    """How to reach one tightening controller."""
+
+    def __init__(self, options: OpenProtocolOptions, *, clock: Clock) -> None:
+        """Keep the options; nothing is opened yet."""
+        self._options = options
+        self._clock = clock
+        self._start_limit = options.start_revision
+        self._not_before = 0.0
+
+    @property
+    def device(self) -> str:
+        """The device's id in the YAML."""
+        return self._options.id
+
+    @asynccontextmanager
+    async def connect(self, memory: Memory) -> AsyncIterator[OpenProtocolSession]:
+        """Open a session: started, identified, the ids checked, results subscribed.
+
+        Raises DeviceRefused for another controller than the enrolled one, for a port that is none of
+        Open Protocol and for results that are not offered; DeviceUnavailable for the rest.
+        """
+        await asyncio.sleep(max(0.0, self._not_before - monotonic()))
+        remembered = await memory.items("")
+        learned = Learned.load(remembered.get(LEARNED_KEY), self._start_limit)
+        async with Background() as background:
+            link, started = await self._start(background, learned)
+            try:
+                settled = await self._settle(link, started, remembered, learned)
+                session = OpenProtocolSession(
+                    options=self._options, link=link, clock=self._clock, settled=settled
+                )
+                background.start(session.listen_forever(), f"listen:{self.device}")
+                await session.prepare()
+                background.start(session.work_forever(), f"fetch:{self.device}")
+                yield session
+            finally:
+                await link.stop()
+
+    async def _start(self, background: Background, learned: Learned) -> tuple[Link, Decoded]:
+        """Connect and start, lower each time the controller closes the connection for a revision."""
+        limit = learned.start
+        while True:
+            link = await open_link(self._options, clock=self._clock)
+            background.start(link.read_forever(), f"read:{self.device}")
+            background.start(link.keep_alive_forever(), f"keep-alive:{self.device}")
+            try:
+                return link, await handshake.start(link, self._options.name, limit)
+            except Busy:
+                await link.stop()
+                self._not_before = monotonic() + COME_BACK_S
+                raise
+            except ClosedByController as error:
+                await link.stop()
+                if limit == 1:
+                    raise DeviceUnavailable(
+                        f"{self._options.name} closes the connection without an answer to the start",
+                        hint="check that this port is its Open Protocol port, and how many clients it allows",
+                    ) from error
+                limit = self._start_limit = limit - 1
+            except (DeviceRefused, DeviceUnavailable):
+                await link.stop()
+                raise
+
+    async def _settle(
+        self, link: Link, started: Decoded, remembered: Mapping[str, str], learned: Learned
+    ) -> Settled:
+        tool = None
+        if not started.text("controller_serial_number"):
+            received = await handshake.tool_data(link, self._options.tool_revision)
+            tool = decode(received.telegram) if received is not None else None
+        identity = handshake.identify(started, tool)
+        ledger = self._enrolled(identity, remembered)
+        return Settled(
+            session_id=str(ULID()),
+            identity=identity,
+            learned=replace(learned.of(identity.software), start=self._start_limit),
+            ledger=ledger,
+            remembered=remembered,
+        )
+
+    def _enrolled(self, identity: Identity, remembered: Mapping[str, str]) -> Ledger:
+        """Return the ledger of this very controller; refuse another one than expected or met first."""
+        expected = self._options.controller_serial
+        if expected is not None and identity.serial != expected:
+            raise DeviceRefused(
+                f"{self._options.name} is the controller {identity.serial or 'without a serial number'}, "
+                f"not {expected}",
+                hint="set host and port to the right controller, or controller_serial to this one",
+            )
+        known = known_sources(remembered)
+        source = identity.source(self._options.id, known)
+        if known and source not in known and expected is None:
+            if not identity.serial and len(known) == 1:
+                source = known[0]
+            else:
+                raise DeviceRefused(
+                    f"{self._options.name} is {source}, and {', '.join(known)} was captured from here before",
+                    hint=f"if it was replaced on purpose, set controller_serial to {identity.serial}",
+                )
+        mode = Mode.EXACT if self._options.back_fill == "auto" else Mode(self._options.back_fill)
+        ledger = load(source, remembered, mode)
+        # A controller that had no memory to ask is asked again: its firmware may have changed.
+        fixed = self._options.back_fill != "auto" or ledger.mode is Mode.NONE
+        return replace(ledger, mode=mode) if fixed else ledger
+
+
+def known_sources(remembered: Mapping[str, str]) -> list[str]:
+    """Return the sources that were captured by this device before."""
+    return [key.removeprefix("head/") for key in remembered if key.startswith("head/")]
+
+
+async def open_link(options: OpenProtocolOptions, *, clock: Clock) -> Link:
+    """Connect to a controller. Raises `DeviceUnavailable` with what to look at."""
+    try:
+        async with asyncio.timeout(options.connect_timeout_s):
+            streams = await asyncio.open_connection(options.host, options.port)
+    except TimeoutError as error:
+        raise DeviceUnavailable(
+            f"{options.name} did not answer within {options.connect_timeout_s:g} s",
+            hint="check address, cable and firewall",
+        ) from error
+    except ConnectionRefusedError as error:
+        raise DeviceUnavailable(
+            f"nobody listens at {options.name}",
+            hint="check port (Open Protocol is usually 4545) and that Open Protocol is enabled",
+        ) from error
+    except OSError as error:
+        raise DeviceUnavailable(
+            f"{options.name} cannot be reached: {error}", hint="check host, cable and firewall"
+        ) from error
+    return Link(streams=streams, name=options.name, timing=options.timing, clock=clock)

@@ -1,0 +1,138 @@
+"""What the YAML says of a tightening controller; id, driver and host are enough to begin."""
+
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from linewitness.devices.open_protocol.link import Timing
+from linewitness.devices.options import DeviceOptions
+
+BackFill = Literal["auto", "exact", "at_or_before", "none"]
+
+
+class OpenProtocolOptions(DeviceOptions):
+    """One controller, or one virtual station of it, on its own TCP port."""
+
+    driver: Literal["open_protocol"] = Field(default="open_protocol", description="This driver.")
+    host: str = Field(min_length=1, description="Name or address of the controller.")
+    port: int = Field(default=4545, ge=1, le=65535, description="Its Open Protocol port.")
+
+    timezone: str | None = Field(
+        default=None,
+        description="Zone that the controller's clock keeps, such as Europe/Berlin. Without it the "
+        "difference to UTC is measured, and results of another season are an hour off.",
+    )
+    torque_unit: str = Field(
+        default="Nm", description="Unit of torque where the telegrams do not name one (revisions 1 and 2)."
+    )
+    controller_serial: str | None = Field(
+        default=None,
+        description="Serial number that the controller must have. Without it, the one that was met first.",
+    )
+    tool_serial: str | None = Field(
+        default=None, description="Serial number that the tool must have; another one is reported."
+    )
+    station: int | None = Field(
+        default=None,
+        ge=0,
+        description="Own station, where several share the ids. Usually told by the controller.",
+    )
+
+    back_fill: BackFill = Field(
+        default="auto",
+        description="How the controller answers requests for old results: exact, at_or_before (shared ids), "
+        "none; auto finds out.",
+    )
+    start_after: int | None = Field(
+        default=None,
+        ge=0,
+        description="On first contact, capture what was stored after this tightening id; 0 is everything. "
+        "Without it, capture starts after the newest one.",
+    )
+    back_fill_per_s: float = Field(
+        default=15, gt=0, le=50, description="At most so many stored results are requested a second."
+    )
+    reconcile_s: float = Field(
+        default=600,
+        ge=1,
+        description="How often the newest stored result and the tool's counter are compared.",
+    )
+
+    start_revision: int = Field(default=7, ge=1, le=7, description="Highest revision of the start (0001).")
+    result_revision: int | None = Field(
+        default=None,
+        ge=1,
+        le=999,
+        description="Exactly this revision of results (0061). Without it the highest one offered, up to 7.",
+    )
+    tool_revision: int = Field(default=5, ge=1, le=7, description="Highest revision of tool data (0041).")
+
+    alarms: bool = Field(default=True, description="Record alarms (0071, 0074, 0076).")
+    parameter_sets: bool = Field(default=True, description="Record which parameter set is selected (0015).")
+    identifiers: Literal["none", "single", "multiple"] = Field(
+        default="none", description="Take identifiers that the controller reads: single 0052, multiple 0152."
+    )
+    jobs: bool = Field(default=False, description="Record job information (0035).")
+    multi_spindle: bool = Field(default=False, description="Record multi-spindle results (0101) too.")
+    operations: bool = Field(default=False, description="Record operation results (1201, 1202).")
+    traces: bool = Field(default=False, description="Keep torque and angle traces (0900).")
+
+    connect_timeout_s: float = Field(default=5, gt=0, description="How long connecting may take.")
+    request_timeout_s: float = Field(default=10, gt=0, description="How long an answer may take.")
+    keepalive_s: float = Field(
+        default=7, ge=0.2, le=14, description="Send a sign of life after so long without sending anything."
+    )
+    dead_after_s: float = Field(
+        default=15, ge=0.5, description="The connection is dead after so long without receiving anything."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"there is no zone {value!r}; write it like Europe/Berlin") from error
+        return value
+
+    @field_validator("result_revision")
+    @classmethod
+    def _known_revision(cls, value: int | None) -> int | None:
+        if value is not None and not (value <= NEWEST_REVISION or value in SPECIAL_REVISIONS):
+            known = f"1 to {NEWEST_REVISION}, 998 or 999"
+            raise ValueError(f"results have no revision {value}; leave it out, or choose {known}")
+        return value
+
+    @model_validator(mode="after")
+    def _alive_before_dead(self) -> Self:
+        if self.keepalive_s >= self.dead_after_s:
+            raise ValueError(
+                f"keepalive_s ({self.keepalive_s:g}) must be below dead_after_s ({self.dead_after_s:g})"
+            )
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The configured zone."""
+        return ZoneInfo(self.timezone) if self.timezone else None
+
+    @property
+    def name(self) -> str:
+        """How messages call this controller."""
+        return f"{self.id} ({self.host}:{self.port})"
+
+    @property
+    def timing(self) -> Timing:
+        """How long to wait for what."""
+        return Timing(
+            connect_s=self.connect_timeout_s,
+            request_s=self.request_timeout_s,
+            keepalive_s=self.keepalive_s,
+            dead_after_s=self.dead_after_s,
+        )
+
+
+NEWEST_REVISION = 11
+SPECIAL_REVISIONS = (998, 999)

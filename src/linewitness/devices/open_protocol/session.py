@@ -1,0 +1,281 @@
+"""One session with a controller: capture what it says, fetch what it still has, confirm what is safe."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Generator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from linewitness.clock import Clock
+from linewitness.devices.base import Observation
+from linewitness.devices.open_protocol import handshake, recovery
+from linewitness.devices.open_protocol.book import Book, Fresh, Record, Saying
+from linewitness.devices.open_protocol.codec import decode
+from linewitness.devices.open_protocol.handshake import Identity, Learned
+from linewitness.devices.open_protocol.history import History
+from linewitness.devices.open_protocol.ledger import Verdict
+from linewitness.devices.open_protocol.link import Link, Received, RefusedByController
+from linewitness.devices.open_protocol.mids import ACK_OF, Mid
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.outbox import Outbox
+from linewitness.devices.open_protocol.pushed import Pushed, clock_notice
+from linewitness.devices.open_protocol.recovery import Answer
+from linewitness.devices.open_protocol.reporting import Reporter, Telling
+from linewitness.devices.open_protocol.source import Ledger
+from linewitness.devices.open_protocol.telegram import Telegram, parse
+from linewitness.devices.open_protocol.tightening import entry_of
+from linewitness.devices.open_protocol.times import measure
+from linewitness.errors import DeviceError, DeviceUnavailable
+
+log = structlog.get_logger(__name__)
+
+#: A clock that moved by more than this is said again.
+CLOCK_NEWS_MS: Final = 2000
+LEARNED_KEY: Final = "learned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What was settled before the session began: who is there, and what is remembered."""
+
+    session_id: str
+    identity: Identity
+    learned: Learned
+    ledger: Ledger
+    remembered: Mapping[str, str]
+
+
+class OpenProtocolSession:
+    """A connection that has been started; `prepare` subscribes, and two loops do the work then."""
+
+    def __init__(self, *, options: OpenProtocolOptions, link: Link, clock: Clock, settled: Settled) -> None:
+        """Take over a started connection."""
+        self._options = options
+        self._link = link
+        self._clock = clock
+        self._settled = settled
+        self._learned = settled.learned
+        self._out = Outbox()
+        self._reporter = Reporter(options=options, session_id=settled.session_id)
+        self._pushed = Pushed(options=options, reporter=self._reporter, remembered=settled.remembered)
+        self._history = History(
+            link=link, reporter=self._reporter, per_s=options.back_fill_per_s, room=self._out.room
+        )
+        station = options.station if options.station is not None else settled.identity.station
+        self._book = Book(ledger=settled.ledger, station=station, say=self._say)
+        self._behind = asyncio.Event()
+        self._told_offset_ms: int | None = None
+        self._counters: tuple[int, int] | None = None
+        self._captured = 0
+
+    @property
+    def session_id(self) -> str:
+        """Name this connection."""
+        return self._settled.session_id
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What the controller said about itself."""
+        return self._settled.identity.shown()
+
+    @property
+    def learned(self) -> Learned:
+        """What this session found out about the controller."""
+        return self._learned
+
+    async def observations(self) -> AsyncIterator[Observation]:
+        """Yield what the controller says and what it had kept, until the connection ends."""
+        while True:
+            item = await self._out.get()
+            if isinstance(item, DeviceError):
+                raise item
+            yield item
+
+    async def confirm(self, observation: Observation) -> None:
+        """Acknowledge a push, now that it is durable; the acknowledgement carries no id, so order counts."""
+        if observation.raw is None:
+            raise ValueError("only what was pushed can be confirmed")
+        mid = parse(observation.raw).mid
+        ack = ACK_OF.get(Mid(mid), Mid.ACCEPTED)
+        data = f"{mid:04d}".encode("ascii") if ack is Mid.ACCEPTED else b""
+        await self._link.send(Telegram(mid=ack, data=data))
+
+    async def prepare(self) -> None:
+        """Learn clock and tool, make sure that the ids still mean the same, and subscribe.
+
+        Raises `DeviceRefused` where the controller offers no results in the wanted form.
+        """
+        await self._measure_clock()
+        await self._look_at_tool()
+        self._history.use_revision(
+            self._options.result_revision or self._learned.result or handshake.RESULT_REVISIONS[0]
+        )
+        await self._drive(recovery.establish(self._book, self._options.start_after))
+        # Crash or reset between here and the first back-fill: subscribed first, so nothing falls between.
+        revision = await handshake.subscribe_results(
+            self._link, self._options.name, self._options.result_revision, self._learned.result
+        )
+        self._history.use_revision(revision)
+        self._learned = Learned(
+            self._learned.start, revision, self._learned.tool, self._settled.identity.software
+        )
+        await self._subscribe_more()
+
+    async def listen_forever(self) -> None:
+        """Take in what is pushed, in order, until the connection ends."""
+        with self._failing():
+            while (received := await self._link.pushes.get()) is not None:
+                await self._take(received)
+        self._end()
+
+    async def work_forever(self) -> None:
+        """Fetch what is missing: once at the start, when an id was skipped, and from time to time."""
+        with self._failing():
+            self._put(
+                clock_notice(self._reporter, self._options.id, self._clock.stamp(), self._remember_learned())
+            )
+            await self._drive(recovery.back_fill(self._book, again=True))
+            while True:
+                if await self._woken():
+                    await self._drive(recovery.back_fill(self._book, again=False))
+                else:
+                    await self._reconcile()
+        self._end()
+
+    async def _woken(self) -> bool:
+        try:
+            async with asyncio.timeout(self._options.reconcile_s):
+                await self._behind.wait()
+        except TimeoutError:
+            return False
+        self._behind.clear()
+        return True
+
+    async def _reconcile(self) -> None:
+        """Compare with the newest stored result and, as independent evidence, with the tool's own counter."""
+        await self._measure_clock()
+        if self._offset_is_news():
+            self._put(clock_notice(self._reporter, self._options.id, self._clock.stamp(), {}))
+        await self._look_at_tool()
+        await self._drive(recovery.establish(self._book, None))
+        await self._drive(recovery.back_fill(self._book, again=True))
+        self._compare_counters()
+
+    async def _take(self, received: Received) -> None:
+        if received.telegram.mid != Mid.RESULT:
+            if received.telegram.mid == Mid.PSET_SELECTED:
+                self._history.forget_limits(decode(received.telegram).number("pset_id") or 0)
+            self._put(self._pushed.take(received))
+            return
+        decoded = decode(received.telegram)
+        entry = entry_of(decoded)
+        if entry is None:
+            # Its id is not known, so the ledger will miss it and ask for the stored copy.
+            self._put(self._reporter.undecodable(received, self._book.ledger, decoded.problem, live=True))
+            return
+        record = Record(entry=entry, live=True, telegram=Telling(received, decoded))
+        if self._book.take(record) in {Verdict.CONFLICT, Verdict.SUSPECT}:
+            await self._drive(recovery.resolve(self._book, record))
+        if self._book.behind:
+            self._behind.set()
+
+    async def _drive(self, asking: Generator[int, Answer, None]) -> None:
+        try:
+            number = next(asking)
+            while True:
+                number = asking.send(await self._history.ask(number))
+        except StopIteration:
+            return
+
+    async def _measure_clock(self) -> None:
+        asked = self._clock.stamp()
+        with contextlib.suppress(RefusedByController):
+            received = await self._link.ask(Telegram(mid=Mid.TIME_REQUEST), Mid.TIME)
+            text = decode(received.telegram).text("time")
+            self._reporter.offset = measure(text, asked, received.stamp, self._options.zone)
+
+    def _offset_is_news(self) -> bool:
+        offset = self._reporter.offset
+        if offset is None or self._told_offset_ms is None:
+            self._told_offset_ms = offset.offset_ms if offset is not None else None
+            return False
+        if abs(offset.offset_ms - self._told_offset_ms) < CLOCK_NEWS_MS:
+            return False
+        self._told_offset_ms = offset.offset_ms
+        return True
+
+    async def _look_at_tool(self) -> None:
+        received = await handshake.tool_data(self._link, self._learned.tool or self._options.tool_revision)
+        if received is None:
+            return
+        decoded = decode(received.telegram)
+        self._reporter.tool = decoded
+        self._learned = Learned(
+            self._learned.start, self._learned.result, decoded.revision, self._learned.software
+        )
+        changed = self._pushed.tool(decoded, received)
+        if changed is not None:
+            self._put(changed)
+        counter = decoded.number("tool_tightenings")
+        if counter is not None and self._counters is None:
+            self._counters = (counter, self._captured)
+
+    def _compare_counters(self) -> None:
+        tool = self._reporter.tool
+        counter = tool.number("tool_tightenings") if tool is not None else None
+        if counter is None or self._counters is None:
+            return
+        made, captured = counter - self._counters[0], self._captured - self._counters[1]
+        if made <= captured:
+            return
+        self._counters = (counter, self._captured)
+        serial = (tool.text("tool_serial_number") if tool is not None else None) or "unknown"
+        self._put(
+            self._reporter.notice(
+                "source.conflict",
+                ("tool", serial),
+                "the tool's own counter went on by more than was captured in this session; it also counts "
+                "re-hits, loosening and work for other stations",
+                now=self._clock.stamp(),
+                changes=(("counted_by_tool", None, made), ("captured", None, captured)),
+            )
+        )
+
+    async def _subscribe_more(self) -> None:
+        options = self._options
+        wanted = (
+            (options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
+            (options.parameter_sets, Mid.PSET_SUBSCRIBE, (2, 1)),
+            (options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
+            (options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
+            (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
+        )
+        for on, mid, revisions in wanted:
+            if on and await handshake.subscribe_stepping_down(self._link, mid, revisions) is None:
+                log.info("not offered by the controller", device=options.id, mid=int(mid))
+
+    def _say(self, saying: Saying) -> None:
+        if isinstance(saying, Fresh):
+            self._captured += 1
+        self._put(self._reporter.say(saying, self._clock.stamp()))
+
+    def _put(self, observation: Observation) -> None:
+        self._out.put(observation)
+
+    def _remember_learned(self) -> Mapping[str, str | None]:
+        return {LEARNED_KEY: self._learned.dump()}
+
+    @contextlib.contextmanager
+    def _failing(self) -> "Generator[None, None, None]":
+        """Let what ends one loop end the session, said once by the link."""
+        try:
+            yield
+        except DeviceError as error:
+            self._link.fail(error)
+        except RefusedByController as error:
+            self._link.fail(DeviceUnavailable(f"{self._options.name}: {error}", hint=error.hint))
+
+    def _end(self) -> None:
+        self._out.put(self._link.failure or DeviceUnavailable(f"{self._options.name}: the session ended"))
