@@ -114,7 +114,10 @@ async def test_complaint_10_one_wrong_node_is_named_and_the_others_live():
             ]
             assert "BadNodeIdUnknown" in gaps[0].reason
             assert "no such namespace" in gaps[1].reason
-            assert ear.session.refused["devices.press-4.points[0].node"] == "BadNodeIdUnknown"
+            assert (
+                ear.session.refused["devices.press-4.points[0].node"]
+                == "ns=2;s=Press.Nowhere: BadNodeIdUnknown"
+            )
             await ear.until(reading("holding", "125"))
         async with listening(settings, memory) as ear:
             first = await ear.until(reading("holding"))

@@ -15,7 +15,7 @@ from asyncua.server.history import HistoryDict
 from linewitness.clock import NS_PER_S, Clock, SystemClock
 from linewitness.devices.opcua.times import moment_of
 from linewitness_simulators.press.alarms import AlarmBell, Auditor
-from linewitness_simulators.press.device import Press
+from linewitness_simulators.press.device import Part, Press
 from linewitness_simulators.press.library import make_server, ua
 from linewitness_simulators.press.nodes import NAMESPACE, SPOTS, Spot, add, build
 from linewitness_simulators.press.secure import secure
@@ -117,6 +117,7 @@ class RunningPress:
         """Start the server with an empty address space and the values it had."""
         server = make_server(user_manager=_Users(self.options.users))
         server.iserver.disabled_clock = True  # the library's clock cannot be wrong, ours can
+        server.iserver.bind_condition_methods = True
         await server.init()
         await server.set_application_uri(APPLICATION_URI)
         server.set_server_name("Linewitness press")
@@ -131,8 +132,8 @@ class RunningPress:
         server.iserver.history_manager.set_storage(self._history)
         server.subscribe_server_callback(CallbackType.PostWrite, self._written)
         self._server = server
-        self._bell = await AlarmBell.hang(server, self._object)
-        self._auditor = await AlarmBell.auditor(server) if self.options.audit else None
+        self._bell = AlarmBell(server, self._object)
+        self._auditor = await Auditor.hired(server) if self.options.audit else None
         for name, value in list(self._values.items()):
             if name in self._nodes:
                 await self.set(name, value)
@@ -200,6 +201,10 @@ class RunningPress:
         if self._bell is not None:
             await self._bell.ring(name, active=active, acked=acked, time=self.now(), **more)
 
+    def part(self, cycle: int) -> Part:
+        """Return what a cycle made, or would make, at the set point that holds now."""
+        return self._press.part(cycle, float(self._values["Holding"]))
+
     def value(self, name: str) -> Any:
         """Return what a variable holds, whoever wrote it."""
         held = self.server.read_attribute_value(self._nodes[name].nodeid).Value
@@ -262,7 +267,7 @@ class RunningPress:
 
     async def finish(self, cycle: int) -> None:
         """Complete a part: its values first, then the counter that says that they stand."""
-        part = self._press.part(cycle, float(self._values["Holding"]))
+        part = self.part(cycle)
         await self._show(
             PeakForce=part.peak_kn, EndPosition=part.end_mm, PartOk=part.ok, Profile=list(part.profile)
         )

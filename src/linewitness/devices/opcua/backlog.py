@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from asyncua import ua
@@ -90,6 +91,10 @@ class Backlog:
         if isinstance(held, Delivery):
             self._changes -= held.changes
         return held
+
+    def waiting(self) -> Iterable[Delivery | Dropped]:
+        """Return what is held, oldest first, without taking it out."""
+        return tuple(self._held)
 
     async def filled(self) -> None:
         """Return once there is something to take out."""

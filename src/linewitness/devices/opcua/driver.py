@@ -10,18 +10,20 @@ from linewitness.devices.base import Memory
 from linewitness.devices.opcua.client import opened, spoken
 from linewitness.devices.opcua.monitor import plan
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.recall import Recall
 from linewitness.devices.opcua.server import ask_server
 from linewitness.devices.opcua.session import OpcUaSession
 
 
 class OpcUaDriver:
-    """How to reach one server. Holds nothing between sessions but when it was last heard."""
+    """How to reach one server. Between sessions it holds only what it heard last."""
 
     def __init__(self, options: OpcUaOptions, *, clock: Clock) -> None:
         """Keep the options; nothing is opened yet."""
         self._options = options
         self._clock = clock
         self._contact: Stamp | None = None
+        self._overlay: dict[str, str | None] = {}
 
     @property
     def device(self) -> str:
@@ -41,7 +43,7 @@ class OpcUaDriver:
                 session_id=str(ULID()),
                 server=server,
                 items=plan(self._options, server),
-                memory=memory,
+                recall=Recall(memory, self._overlay),
                 contact=self._contact,
             )
             await session.start()

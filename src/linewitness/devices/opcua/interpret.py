@@ -1,7 +1,7 @@
 """Turn what a server delivers into observations: readings for evidence, blocks for the historian."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,8 +11,9 @@ from linewitness.clock import Stamp, to_rfc3339
 from linewitness.devices.base import Gap, Observation, Reading, Signals, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.notices import AlarmNotices, AuditTrail
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.times import Witness, unix_ns, verbatim
+from linewitness.devices.opcua.times import Witness, polled, unix_ns, verbatim
 from linewitness.devices.opcua.values import (
     overflowed,
     plain,
@@ -73,9 +74,9 @@ class Interpreter:
     ) -> None:
         """Begin with nothing delivered; `contact_ns` is when it was last heard before."""
         self._options = options
-        self._session_id = session_id
+        self.session_id = session_id
         self._items = items
-        self._contact_ns = contact_ns
+        self.contact_ns = contact_ns
         delivery_ms = options.publishing_ms + max(
             (item.sampling_ms * item.queue_size for item in items), default=0
         )
@@ -83,8 +84,11 @@ class Interpreter:
         self.witness = self.witness_for(None)
         self.operators: dict[str, str] = {}
         self.fired: list[Fired] = []
+        self.alarms: AlarmNotices | None = None
+        self._audit = AuditTrail()
+        self._audited = frozenset(item.handle for item in items if item.role == "audit")
         self.beats: dict[int, int] = {}
-        self.filled: dict[int, int] = {}
+        self.filled: dict[int, set[int]] = {}
         self._seen: set[int] = set()
         self._last: dict[int, str | None] = {}
         self._heard: dict[int, _Heard] = {}
@@ -101,9 +105,25 @@ class Interpreter:
             yield self._dropped(delivery)
             return
         yield from self._missing(delivery)
+        self.listen_ahead(delivery)
+        self._audit.forget((delivery.subscription, delivery.sequence))
         for part in delivery.content:
             if isinstance(part, ua.DataChangeNotification):
                 yield from self._changes(part.MonitoredItems, delivery.received)
+            elif isinstance(part, ua.EventNotificationList):
+                yield from self._alarms_of(part.Events, delivery.received)
+
+    def listen_ahead(self, delivery: Delivery) -> None:
+        """Take over who wrote what from a delivery, before the changes themselves are looked at."""
+        for part in delivery.content:
+            if self._audited and isinstance(part, ua.EventNotificationList):
+                self._audit.take((delivery.subscription, delivery.sequence), part.Events, self._audited)
+
+    def _alarms_of(self, events: Sequence[Any], received: Stamp) -> Iterator[Observation]:
+        for event in events:
+            item = self._items[event.ClientHandle]
+            if item.role == "alarm" and self.alarms is not None:
+                yield from self.alarms.take(item, event.EventFields, received, self.witness)
 
     def _changes(self, changes: Sequence[Any], received: Stamp) -> Iterator[Observation]:
         block = _Block()
@@ -141,14 +161,15 @@ class Interpreter:
         return self.operators.get(text) if text else None
 
     def _evidence(self, item: Item, value: ua.DataValue, received: Stamp) -> Iterator[Observation]:
-        stamp = value.SourceTimestamp or value.ServerTimestamp
-        if stamp is not None and item.handle in self.filled and unix_ns(stamp) <= self.filled[item.handle]:
+        if self.filled and self._is_told(item, value):
             self._seen.add(item.handle)
             return
-        if item.handle in self._seen:
+        if self._options.mode == "poll":
+            when = polled(received, value, period_ms=self._options.poll_ms, offset_ms=self.witness.offset_ms)
+        elif item.handle in self._seen:
             when = self.witness.live(value, received)
         else:
-            when = self.witness.initial(value, received, self._contact_ns)
+            when = self.witness.initial(value, received, self.contact_ns)
             self._seen.add(item.handle)
         if overflowed(value.StatusCode):
             yield self._overflow(item, value, received, when)
@@ -165,7 +186,7 @@ class Interpreter:
             remember[f"seen.{point}"] = self._last[item.handle] = verbatim(stamp)
         return Reading(
             device=self._options.id,
-            session_id=self._session_id,
+            session_id=self.session_id,
             received=received,
             when=when,
             remember=remember,
@@ -174,10 +195,20 @@ class Interpreter:
             value=plain(value.Value),
             quality=quality(value.StatusCode),
             status=status_name(value.StatusCode),
-            operator=None if backfilled else self.operator_of(item),
+            operator=None if backfilled else self._who(item, value),
         )
 
+    def _who(self, item: Item, value: ua.DataValue) -> str | None:
+        return self._audit.who(item.node, value.Value) or self.operator_of(item)
+
+    def _is_told(self, item: Item, value: Any) -> bool:
+        """Whether a live value came out of the history already."""
+        stamp = value.SourceTimestamp or value.ServerTimestamp
+        return stamp is not None and unix_ns(stamp) in self.filled.get(item.handle, ())
+
     def _signal(self, block: _Block, item: Item, value: Any, received: Stamp) -> None:
+        if self.filled and self._is_told(item, value):
+            return
         variant = value.Value
         content = variant.Value
         if variant.VariantType is ua.VariantType.Float and type(content) is float:
@@ -207,7 +238,7 @@ class Interpreter:
         if block.points:
             yield Signals(
                 device=self._options.id,
-                session_id=self._session_id,
+                session_id=self.session_id,
                 received=received,
                 when=When(occurred_ns=received.realtime_ns, occurred_from="gateway"),
                 points=tuple(block.points),
@@ -250,7 +281,7 @@ class Interpreter:
         stamp = value.SourceTimestamp or value.ServerTimestamp
         return Gap(
             device=self._options.id,
-            session_id=self._session_id,
+            session_id=self.session_id,
             received=received,
             when=when,
             source=item.point.id if item.point else item.text,
@@ -258,6 +289,11 @@ class Interpreter:
             last=verbatim(stamp) if stamp else None,
             reason="the server's queue overflowed between these two changes",
         )
+
+    @staticmethod
+    def renumbered(gap: Gap, first: str, last: str) -> Gap:
+        """Return a gap that is named by the device's own numbers instead of by time."""
+        return replace(gap, first=first, last=last)
 
     def gap(
         self,
@@ -273,7 +309,7 @@ class Interpreter:
         """Return a gap between two moments of our own clock."""
         return Gap(
             device=self._options.id,
-            session_id=self._session_id,
+            session_id=self.session_id,
             received=received,
             when=When(occurred_ns=last.realtime_ns, occurred_from="gateway"),
             remember=remember,

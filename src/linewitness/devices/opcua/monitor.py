@@ -1,5 +1,6 @@
 """Subscribe: create monitored items in batches that the server allows, and set apart what it refuses."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from linewitness.devices.opcua.nodes import resolve
 from linewitness.devices.opcua.options import OpcUaOptions, OpcUaPoint
 from linewitness.devices.opcua.server import CURRENT_TIME, Server, batches
 from linewitness.devices.opcua.values import status_name
-from linewitness.devices.opcua.wire import AttributeIds, Client
+from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, UaStatusCodeError, standard
 
 Role = Literal["change", "telemetry", "operator", "trigger", "alarm", "audit", "heartbeat"]
 
@@ -175,6 +176,15 @@ class Monitor:
                     self.heartbeats.discard(item.handle)
                 else:
                     self.refused[item.handle] = status_name(result.StatusCode)
+
+    async def refresh_conditions(self) -> None:
+        """Ask for the alarms that stand now; a server without conditions has none."""
+        call = ua.CallMethodRequest()
+        call.ObjectId = standard(ObjectIds.ConditionType)
+        call.MethodId = standard(ObjectIds.ConditionType_ConditionRefresh)
+        call.InputArguments = [ua.Variant(self.evidence_id, ua.VariantType.UInt32)]
+        with contextlib.suppress(UaStatusCodeError):
+            await self._client.uaclient.call([call])
 
 
 def _wanted(item: Item) -> ua.MonitoredItemCreateRequest:

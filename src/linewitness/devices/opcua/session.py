@@ -4,24 +4,32 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
-from linewitness.clock import NS_PER_S, Clock, Stamp, from_rfc3339, monotonic
-from linewitness.devices.base import Memory, Observation
-from linewitness.devices.opcua.backlog import Backlog, Delivery
+from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic
+from linewitness.devices.base import Observation
+from linewitness.devices.opcua.backlog import Delivery
+from linewitness.devices.opcua.catchup import CatchUp
 from linewitness.devices.opcua.client import spoken
 from linewitness.devices.opcua.interpret import Interpreter
-from linewitness.devices.opcua.monitor import Item, Monitor
+from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.recall import Recall
+from linewitness.devices.opcua.results import Results
 from linewitness.devices.opcua.server import CURRENT_TIME, Server, read, server_time
+from linewitness.devices.opcua.sources import Polled, Source, Subscribed
 from linewitness.devices.opcua.times import ServerClock
 from linewitness.devices.opcua.wire import Client
-from linewitness.errors import DeviceUnavailable
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
 RETRY_REFUSED_S: Final = 60.0
+#: How long the change waits for the audit event that says who made it, in publishing intervals.
+AUDIT_INTERVALS: Final = 1.5
+#: How often the server's time is read at least.
+LOOK_S: Final = 5.0
 
 
 class OpcUaSession:
-    """A subscribed session. `start` is called once, before `observations`."""
+    """A session with its subscriptions or its poll. `start` is called once, before `observations`."""
 
     def __init__(
         self,
@@ -32,7 +40,7 @@ class OpcUaSession:
         session_id: str,
         server: Server,
         items: Sequence[Item],
-        memory: Memory,
+        recall: Recall,
         contact: Stamp | None,
     ) -> None:
         """Keep what the session works with; `contact` is the last sign of life seen by this process."""
@@ -42,10 +50,12 @@ class OpcUaSession:
         self._session_id = session_id
         self._server = server
         self._items = items
-        self._memory = memory
+        self._recall = recall
         self._contact = contact
-        self._backlog = Backlog(limit=options.buffer, clock=clock)
-        self._monitor = Monitor(client, options, server)
+        make = Subscribed if options.mode == "subscribe" else Polled
+        self._source: Source = make(client=client, options=options, clock=clock, server=server)
+        self._look_at = 0.0
+        self._retry_at = 0.0
         self._server_clock = ServerClock()
         self._interpreter = Interpreter(
             options=options,
@@ -53,7 +63,14 @@ class OpcUaSession:
             items=items,
             contact_ns=contact.realtime_ns if contact else None,
         )
-        self._heard: dict[int, Stamp] = {}
+        self._results = Results(
+            client=client,
+            options=options,
+            clock=clock,
+            server=server,
+            interpreter=self._interpreter,
+            recall=recall,
+        )
 
     @property
     def session_id(self) -> str:
@@ -63,21 +80,21 @@ class OpcUaSession:
     @property
     def identity(self) -> Mapping[str, str]:
         """What the server said about itself, and which points it refused."""
-        refused = {
-            f"refused.{self._items[handle].place}": f"{self._items[handle].text}: {why}"
-            for handle, why in self._monitor.refused.items()
-        }
+        refused = {f"refused.{place}": why for place, why in self.refused.items()}
         return {**self._server.identity, **refused}
 
     @property
     def refused(self) -> Mapping[str, str]:
         """Why the server refused what the YAML asks for, by its place in the YAML."""
-        return {self._items[handle].place: why for handle, why in self._monitor.refused.items()}
+        return {
+            self._items[handle].place: f"{self._items[handle].text}: {why}"
+            for handle, why in self._source.refused.items()
+        }
 
     @property
     def contact(self) -> Stamp | None:
-        """When the server last gave a sign of life."""
-        return self._contact
+        """When the server was last heard."""
+        return self._source.heard or self._contact
 
     @property
     def clock_offset_ms(self) -> int | None:
@@ -86,58 +103,103 @@ class OpcUaSession:
 
     async def start(self) -> None:
         """Subscribe; DeviceUnavailable or DeviceRefused where the server lets us not."""
+        if self._contact is None and (known := await self._recall.get("contact")) is not None:
+            self._contact = Stamp(from_rfc3339(known), 0)
+            self._interpreter.contact_ns = self._contact.realtime_ns
+        self._interpreter.alarms = AlarmNotices(
+            device=self._options.id,
+            session_id=self._session_id,
+            known=await self._recall.items("alarm."),
+        )
         with spoken(self._options.endpoint):
             await self._measure_clock()
-            await self._monitor.start(self._items, self._backlog.take)
+            await self._source.start(self._items)
+        self._look_at, self._retry_at = monotonic() + LOOK_S / 2, monotonic() + RETRY_REFUSED_S
+
+    async def confirm(self, observation: Observation) -> None:
+        """Write the handshake of a result that is durable."""
+        await self._results.confirm(observation)
 
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield what was missed, then what the server delivers; ends with DeviceUnavailable."""
-        for observation in await self._opening():
+        async for observation in self._everything():
+            self._recall.note(observation)
             yield observation
-        pause = min(self._options.silence_s / 2, 5.0)
-        due, retry = monotonic() + pause, monotonic() + RETRY_REFUSED_S
+
+    async def _everything(self) -> AsyncIterator[Observation]:
+        async for observation in self._opening():
+            yield observation
         while True:
-            if monotonic() >= due:
-                await self._watch()
-                due = monotonic() + pause
-            if self._monitor.refused and monotonic() >= retry:
-                await self._retry_refused()
-                retry = monotonic() + RETRY_REFUSED_S
-            held = self._backlog.pop()
+            held = self._source.pop()
             if held is None:
-                self._raise_if_lost()
-                await self._wait(due)
+                await self._look_after(idle=True)
+                await self._source.wait(self._look_at)
                 continue
-            if isinstance(held, Delivery):
-                self._heard[held.subscription] = self._contact = held.received
+            if isinstance(held, Delivery) and self._options.audit:
+                await self._await_audit(held)
             for observation in self._interpreter.observe(held):
                 yield observation
+            async for result in self._fired():
+                yield result
+            await self._look_after(idle=False)
 
-    async def _opening(self) -> list[Observation]:
-        """Return what is to be said before anything live: what was missed and what is refused."""
+    async def _opening(self) -> AsyncIterator[Observation]:
+        """Yield what is to be said before anything live: what is refused, and what was missed."""
+        for refusal in await self._refusals():
+            yield refusal
+        if self._contact is None:
+            return
+        catch_up = CatchUp(
+            client=self._client,
+            options=self._options,
+            clock=self._clock,
+            server=self._server,
+            interpreter=self._interpreter,
+            recall=self._recall,
+        )
+        async for missed in catch_up.since(self._contact, self._listened()):
+            yield missed
+
+    async def _look_after(self, *, idle: bool) -> None:
+        """Now and then, read the server's time, find a silent source, and ask again for refused nodes."""
+        now = monotonic()
+        if now < self._look_at:
+            return
+        with spoken(self._options.endpoint):
+            await self._measure_clock()
+            if idle:
+                self._source.check()
+            if self._source.refused and now >= self._retry_at:
+                await self._source.retry_refused(self._items)
+                self._retry_at = now + RETRY_REFUSED_S
+        self._look_at = monotonic() + min(self._options.silence_s / 2, LOOK_S)
+
+    def _listened(self) -> list[Item]:
+        return [item for item in self._items if item.handle not in self._source.refused]
+
+    async def _fired(self) -> AsyncIterator[Observation]:
+        """Yield the results that triggers ask for, in the order in which they fired."""
+        fired, self._interpreter.fired = self._interpreter.fired, []
+        for trigger in fired:
+            for observation in await self._results.on(trigger):
+                yield observation
+
+    async def _await_audit(self, delivery: Delivery) -> None:
+        """Wait until the audit events of this delivery's changes must have come, and take them over."""
+        age_ns = self._clock.stamp().boottime_ns - delivery.received.boottime_ns
+        patience_ns = int(AUDIT_INTERVALS * self._options.publishing_ms * NS_PER_MS)
+        if delivery.changes and age_ns < patience_ns:
+            await asyncio.sleep((patience_ns - age_ns) / NS_PER_S)
+        for later in self._source.waiting():
+            if isinstance(later, Delivery):
+                self._interpreter.listen_ahead(later)
+
+    async def _refusals(self) -> list[Observation]:
+        """Return a gap for each point that is refused now and was not before, or for another reason."""
         stamp = self._clock.stamp()
         said: list[Observation] = []
-        since = self._contact
-        if since is None and (known := await self._memory.get("contact")) is not None:
-            since = Stamp(from_rfc3339(known), 0)
-        if since is not None:
-            said.append(
-                self._interpreter.gap(
-                    source="subscription",
-                    first=since,
-                    last=stamp,
-                    received=stamp,
-                    reason="nothing was heard while the connection was down, and the server keeps no history",
-                )
-            )
-        said += await self._refusals(stamp)
-        return said
-
-    async def _refusals(self, stamp: Stamp) -> list[Observation]:
-        """Return a gap for each point that is refused now and was not before, or for another reason."""
-        said: list[Observation] = []
-        known = await self._memory.items("refused.")
-        for handle, why in sorted(self._monitor.refused.items()):
+        known = await self._recall.items("refused.")
+        for handle, why in sorted(self._source.refused.items()):
             item = self._items[handle]
             name = item.point.id if item.point else item.text
             if known.get(f"refused.{name}") != why:
@@ -153,32 +215,6 @@ class OpcUaSession:
                 )
         return said
 
-    async def _wait(self, due: float) -> None:
-        try:
-            async with asyncio.timeout_at(due):
-                await self._backlog.filled()
-        except TimeoutError:
-            return
-
-    def _raise_if_lost(self) -> None:
-        if self._backlog.lost:
-            raise DeviceUnavailable(f"{self._options.endpoint} ended the subscription: {self._backlog.lost}")
-
-    async def _watch(self) -> None:
-        """Look whether server and subscriptions still live, and what time the server has."""
-        with spoken(self._options.endpoint):
-            await self._measure_clock()
-        now = self._clock.stamp()
-        for subscription in (self._monitor.evidence_id, self._monitor.signals_id):
-            if not subscription:
-                continue
-            heard = self._heard.setdefault(subscription, now)
-            silent_s = (now.boottime_ns - heard.boottime_ns) / NS_PER_S
-            if silent_s > self._monitor.keep_alive_s:
-                raise DeviceUnavailable(
-                    f"{self._options.endpoint} answers, but its subscription is silent for {silent_s:.0f} s"
-                )
-
     async def _measure_clock(self) -> None:
         asked = self._clock.stamp()
         value = (await read(self._client, [CURRENT_TIME], limit=1))[0]
@@ -186,14 +222,3 @@ class OpcUaSession:
         if moment is not None:
             best = self._server_clock.measure(asked=asked, answered=self._clock.stamp(), server=moment)
             self._interpreter.witness = self._interpreter.witness_for(best)
-
-    async def _retry_refused(self) -> None:
-        waiting = [self._items[handle] for handle in self._monitor.refused]
-        with spoken(self._options.endpoint):
-            for signals, subscription in (
-                (False, self._monitor.evidence_id),
-                (True, self._monitor.signals_id),
-            ):
-                group = [item for item in waiting if item.signals is signals]
-                if group and subscription:
-                    await self._monitor.add(subscription, group)

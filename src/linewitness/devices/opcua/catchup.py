@@ -1,0 +1,137 @@
+"""Say what happened while nobody listened: from history where there is one, as a gap where there is none."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from asyncua import ua
+
+from linewitness.clock import NS_PER_S, Clock, Stamp
+from linewitness.devices.base import Observation, Signals, When
+from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.history import History, keepers
+from linewitness.devices.opcua.interpret import Interpreter, some
+from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.recall import Recall
+from linewitness.devices.opcua.server import Server
+from linewitness.devices.opcua.times import from_verbatim, moment_of, unix_ns
+from linewitness.devices.opcua.values import plain, status_name
+from linewitness.devices.opcua.wire import Client
+
+#: How long before the catching up began the subscription may have started to deliver.
+OVERLAP_NS: Final = 30 * NS_PER_S
+
+
+class CatchUp:
+    """What is said at the beginning of a session about the time since the last contact."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        options: OpcUaOptions,
+        clock: Clock,
+        server: Server,
+        interpreter: Interpreter,
+        recall: Recall,
+    ) -> None:
+        """Keep what is needed; nothing is asked yet."""
+        self._client = client
+        self._options = options
+        self._clock = clock
+        self._server = server
+        self._interpreter = interpreter
+        self._recall = recall
+        self._began_ns = 0
+
+    async def since(self, contact: Stamp, items: Sequence[Item]) -> AsyncIterator[Observation]:
+        """Yield what history tells since the last contact, then a gap for the points that have none."""
+        listened = [item for item in items if item.role in {"change", "telemetry", "alarm"}]
+        data = [item for item in listened if item.role != "alarm"]
+        told: set[int] = set()
+        if self._options.history and data:
+            async for observation in self._history(contact, data, told):
+                yield observation
+        untold = [item.point.id for item in listened if item.handle not in told and item.point is not None]
+        if untold:
+            now = self._clock.stamp()
+            yield self._interpreter.gap(
+                source="subscription",
+                first=contact,
+                last=now,
+                received=now,
+                reason=f"nobody listened, and the server keeps no history of {some(untold)}",
+            )
+
+    async def _history(
+        self, contact: Stamp, items: Sequence[Item], told: set[int]
+    ) -> AsyncIterator[Observation]:
+        with spoken(self._options.endpoint):
+            kept = await keepers(self._client, items, self._server)
+            told |= kept
+            history = History(self._client, self._server)
+            offset = self._interpreter.witness.offset
+            ahead_ns = offset.ahead_ns if offset else 0
+            self._began_ns = self._clock.stamp().realtime_ns + ahead_ns - OVERLAP_NS
+            until = moment_of(self._clock.stamp().realtime_ns + ahead_ns + NS_PER_S)
+            since = {
+                item.handle: await self._start(item, contact, ahead_ns)
+                for item in items
+                if item.handle in kept
+            }
+            async for found in history.between(since, items, until):
+                for observation in self._tell(found):
+                    yield observation
+        told -= set(history.refused)
+
+    async def _start(self, item: Item, contact: Stamp, ahead_ns: int) -> datetime:
+        """Return from when on an item's history is news: after the last value that was recorded of it."""
+        seen = await self._recall.get(f"seen.{item.point.id}") if item.point else None
+        if seen is not None and item.role == "change":
+            return moment_of(from_verbatim(seen))
+        return moment_of(contact.realtime_ns + ahead_ns)
+
+    def _tell(self, found: Sequence[tuple[Item, ua.DataValue]]) -> Iterator[Observation]:
+        received = self._clock.stamp()
+        witness = self._interpreter.witness
+        signals: list[tuple[Item, ua.DataValue]] = []
+        for item, value in found:
+            stamp = value.SourceTimestamp or value.ServerTimestamp
+            if stamp is not None:
+                self._remember_told(item, unix_ns(stamp))
+            if item.role == "telemetry":
+                signals.append((item, value))
+                continue
+            when = witness.historic(value, received)
+            yield self._interpreter.reading(item, value, received, when, backfilled=True)
+        if signals:
+            yield self._block(signals, received)
+
+    def _remember_told(self, item: Item, stamp_ns: int) -> None:
+        """Keep the stamps that the subscription may deliver as well: the newest, and those since it began."""
+        told = self._interpreter.filled.setdefault(item.handle, set())
+        if told and max(told) < self._began_ns:
+            told.clear()
+        told.add(stamp_ns)
+
+    def _block(self, signals: Sequence[tuple[Item, ua.DataValue]], received: Stamp) -> Signals:
+        shift, arrived = self._interpreter.witness.shift_ns, moment_of(received.realtime_ns)
+        return Signals(
+            device=self._options.id,
+            session_id=self._interpreter.session_id,
+            received=received,
+            when=When(occurred_ns=received.realtime_ns, occurred_from="gateway"),
+            backfilled=True,
+            points=tuple(item.point.id if item.point else item.text for item, _ in signals),
+            values=tuple(plain(value.Value) for _, value in signals),
+            times_ns=tuple(
+                unix_ns(value.SourceTimestamp or value.ServerTimestamp or arrived) - shift
+                for _, value in signals
+            ),
+            statuses={
+                place: status_name(value.StatusCode)
+                for place, (_, value) in enumerate(signals)
+                if status_name(value.StatusCode) != "Good"
+            },
+        )

@@ -1,0 +1,57 @@
+"""Polling, for servers without subscriptions."""
+
+import pytest
+from opcua_rig import listening, of_type, options, point, reading
+
+from linewitness.devices.base import Gap, Result, Signals
+from linewitness.errors import DeviceUnavailable
+from linewitness_simulators.press.server import PressSimulation, serve
+
+STILL = PressSimulation(tick_s=0)
+POLL = {"mode": "poll", "poll_ms": 50}
+
+
+async def test_change_is_found_once_and_dated_within_the_period():
+    async with serve(STILL) as press, listening(options(press, point("Holding"), **POLL)) as ear:
+        await ear.until(reading("holding", "125"))
+        await press.set("Holding", 130.0)
+        found = await ear.next()
+        assert found.value == "130"
+        assert (found.when.occurred_from, found.when.unc_ms) == ("poll", 25)
+        await press.set("Holding", 131.0)
+        assert (await ear.next()).value == "131"
+
+
+async def test_telemetry_is_read_at_each_tick():
+    async with (
+        serve(STILL) as press,
+        listening(options(press, point("Force", record="telemetry"), **POLL)) as ear,
+    ):
+        blocks = [await ear.until(of_type(Signals)) for _ in range(4)]
+        assert all(block.points == ("force",) for block in blocks)
+
+
+async def test_wrong_node_does_not_stop_the_others():
+    settings = [point("Nowhere"), point("Holding"), {"id": "alarms", "node": "i=2253", "record": "alarm"}]
+    async with serve(STILL) as press, listening(options(press, *settings, **POLL)) as ear:
+        await ear.until(reading("holding", "125"))
+        gaps = [one for one in ear.heard if isinstance(one, Gap)]
+        assert [gap.source for gap in gaps] == ["nowhere", "alarms"]
+
+
+async def test_result_is_read_when_the_counter_moved():
+    fields = [{"id": "peak", "node": "ns=2;s=Press.PeakForce"}]
+    cycle = point("CycleCount", id="pressing", record="result", result={"fields": fields})
+    async with serve(STILL) as press, listening(options(press, cycle, **POLL)) as ear:
+        await ear.next()
+        await press.finish(1)
+        result = await ear.until(of_type(Result))
+        assert result.measured[0].value == str(press.part(1).peak_kn)
+
+
+async def test_server_that_goes_away_ends_the_session():
+    async with serve(STILL) as press, listening(options(press, point("Holding"), **POLL)) as ear:
+        await ear.next()
+        press.wire.cut()
+        with pytest.raises(DeviceUnavailable):
+            await ear.end()
