@@ -83,11 +83,13 @@ async def watch(
     board: ClockBoard | None = None,
     sources: Sequence[TimeSource] | None = None,
     happened: Callable[[], int] | None = None,
+    look: Callable[[], object] | None = None,
 ) -> NoReturn:
     """Watch for ever: keep `state` and `board` current, and submit `clock.status` events.
 
     There is one at each change of state and after each step, and one each minute in which `happened`, a
-    count of what the line did, has grown. `sources` replaces those that the options name.
+    count of what the line did, has grown. `sources` replaces those that the options name. `look` lets the
+    journal compare its clocks, each `stamp_s`: over a long pause a small step looks like slewing.
     """
     asked = sources_of(options, clock) if sources is None else sources
     judge = Judge(options)
@@ -103,6 +105,7 @@ async def watch(
             state=state,
             board=board or ClockBoard(),
             reporter=_Reporter(submit, happened),
+            look=look or (lambda: None),
             wakes=list(wakes.values()),
         )
 
@@ -115,6 +118,7 @@ async def _refresh(
     state: SharedClockState,
     board: ClockBoard,
     reporter: "_Reporter",
+    look: Callable[[], object],
     wakes: Sequence[asyncio.Event],
 ) -> NoReturn:
     """Judge again and again: the bound grows while nobody answers, and a step changes it at once."""
@@ -126,6 +130,7 @@ async def _refresh(
         # State first: the records of a step then say already what the step did to the bound.
         state.set(verdict.state)
         board.show(verdict)
+        look()
         stepped = steps.observe(stamp) is not None
         if stepped:
             for wake in wakes:

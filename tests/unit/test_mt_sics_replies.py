@@ -12,6 +12,7 @@ from linewitness.devices import mt_sics
 from linewitness.devices.mt_sics.dialogue import judge
 from linewitness.devices.mt_sics.link import Line
 from linewitness.devices.mt_sics.replies import Reply, Weight, parse, quoted, weight
+from linewitness.devices.options import DeviceOptions
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,11 @@ def test_the_sample_is_accepted() -> None:
     sample = Path(mt_sics.__file__).parent / "sample.yaml"
     (device,) = YAML(typ="safe").load(sample)["devices"]
     assert mt_sics.Options.model_validate(device).serial == "0123456789"
+
+
+@pytest.mark.parametrize(
+    "setting", sorted(set(mt_sics.Options.model_fields) - set(DeviceOptions.model_fields))
+)
+def test_every_setting_stands_on_the_page(setting: str) -> None:
+    page = Path(__file__).parents[2] / "docs/drivers/mt_sics.md"
+    assert f"`{setting}`" in page.read_text().partition("## Settings")[2]

@@ -3,6 +3,7 @@
 import contextlib
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,3 +208,9 @@ def test_wrong_settings_are_refused_with_advice(settings: dict[str, Any], messag
 
 def test_nothing_need_be_set() -> None:
     assert ClockOptions().chrony == "auto"
+
+
+@pytest.mark.parametrize("setting", ClockOptions.model_fields)
+def test_every_setting_stands_on_the_page(setting: str) -> None:
+    page = Path(__file__).parents[2] / "docs/time.md"
+    assert f"| `{setting}` |" in page.read_text()

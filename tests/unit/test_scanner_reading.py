@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from linewitness.clock import NS_PER_MS, Stamp
 from linewitness.devices import scanner
+from linewitness.devices.options import DeviceOptions
 from linewitness.devices.scanner.framing import Line
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.devices.scanner.reading import Again, Interpreter, Meaning, NoCode, Read, Why
@@ -120,3 +121,11 @@ def test_the_sample_is_accepted() -> None:
     sample = Path(scanner.__file__).parent / "sample.yaml"
     (device,) = YAML(typ="safe").load(sample)["devices"]
     assert scanner.Options.model_validate(device).terminator == "\r\n"
+
+
+@pytest.mark.parametrize(
+    "setting", sorted(set(ScannerOptions.model_fields) - set(DeviceOptions.model_fields))
+)
+def test_every_setting_stands_on_the_page(setting: str) -> None:
+    page = Path(__file__).parents[2] / "docs/drivers/scanner.md"
+    assert f"`{setting}`" in page.read_text().partition("## Settings")[2]

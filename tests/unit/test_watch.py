@@ -74,6 +74,7 @@ class Scene:
         self.events: list[tuple[float, Event]] = []
         self.states_at_events: list[Any] = []
         self.happened = 0
+        self.looks: list[tuple[float, int | None]] = []
 
     def submit(self, events: Sequence[Event]) -> "asyncio.Future[Any]":
         self.events += [(monotonic(), event) for event in events]
@@ -91,6 +92,7 @@ class Scene:
             board=self.board,
             sources=self.servers,
             happened=lambda: self.happened,
+            look=lambda: self.looks.append((monotonic(), self.state.get().bound_us)),
         )
 
     def told(self, field: str) -> list[tuple[Any, Any]]:
@@ -195,6 +197,17 @@ def test_a_slow_slew_is_no_step() -> None:
             scene.clock.ahead_ns += 500_000  # 500 ppm
 
     assert len(watched(play).events) in {1, 2}  # locked, and at most the warning
+
+
+def test_the_journal_may_look_often_and_finds_a_current_state() -> None:
+    async def play(scene: Scene) -> None:
+        await asyncio.sleep(11)
+        scene.clock.ahead_ns = NS_PER_S
+        await asyncio.sleep(10)
+
+    looks = watched(play, stamp_s=2).looks
+    assert [at for at, _ in looks] == pytest.approx(range(0, 21, 2))
+    assert [(bound_us or 0) > 900_000 for _, bound_us in looks] == [False] * 6 + [True] * 5
 
 
 def test_a_leap_second_is_told_when_it_is_announced() -> None:

@@ -22,8 +22,8 @@ ROOT_DISTANCE_LIMIT_NS: Final = 16 * NS_PER_S
 #: NTP seconds count from 1900; after 2036 they begin again.
 NTP_EPOCH_S: Final = -2_208_988_800
 ERA_S: Final = 1 << 32
-#: Coarsest precision that is honest: 2^-5 s, a 32 Hz clock.
-COARSEST: Final = -5
+#: No clock is finer than this, whatever a server says: 2^-30 s.
+FINEST: Final = -30
 #: How far a server's stay may seem longer than the whole round trip: reading clocks takes time.
 READING_NS: Final = 50_000
 #: The round trip is measured by our oscillator, which is off by 1000 ppm at the very most.
@@ -92,7 +92,7 @@ def _sample(exchange: Exchange, source: str, header: ntplib.NTPStats, arrived: i
     # Round trip and middle are taken on CLOCK_BOOTTIME: a step during the question does not matter.
     sent, received = exchange.sent.boottime_ns, exchange.received.boottime_ns
     delay = (received - sent) - (left - arrived)
-    precision = round(2.0 ** min(header.precision, COARSEST) * NS_PER_S)
+    precision = round(2.0 ** max(header.precision, FINEST) * NS_PER_S)
     if delay < -(precision + READING_NS):
         raise SourceSilent("it says that it kept our question longer than the answer took")
     root_delay = round(header.root_delay * NS_PER_S)
