@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 #: Records of custody alone are not worth a batch of their own for this long: each batch makes one.
 QUIET_S: Final = 60.0
+#: What the store asks for again is sent again at most this often.
+REPEAT_S: Final = 1.0
 #: A broker that refused us is asked again after this long.
 REFUSED_S: Final = 30.0
 _CUSTODY: Final = b'"kind":"custody.received"'
@@ -87,6 +89,8 @@ class Forwarder:
         self._clock = clock
         self._health = health
         self._wake = asyncio.Event()
+        self._asked_again = False
+        self._repeated_at = float("-inf")
         self._sent: list[int] = []
         self._contradiction: Contradiction | None = None
 
@@ -141,6 +145,7 @@ class Forwarder:
         async for message in link.messages():
             if message.topic != self._topics.receipt:
                 continue
+            known = self._custodian.receipted
             try:
                 size = await self._custodian.judge(message.payload)
             except BadNote as error:
@@ -156,6 +161,8 @@ class Forwarder:
                 )
                 continue
             self._health.receipt(size)
+            # The store repeats its newest receipt where it started anew or found a hole: it lacks something.
+            self._asked_again = size == known
             self._wake.set()
 
     async def _send(self, link: Link) -> None:
@@ -189,11 +196,20 @@ class Forwarder:
                 async with asyncio.timeout_at(deadline if self._sent else None):
                     await self._wake.wait()
                 self._wake.clear()
+                repeat = self._must_repeat()
             except TimeoutError:
-                log.info("no receipt in time: sending again", since=receipted, sent=cursor)
+                repeat = True
+            if repeat:
+                log.info("sending again what has no receipt", since=receipted, sent=cursor)
                 self._sent = []
                 cursor = receipted
-                deadline = monotonic() + self._options.receipt_timeout_s
+                self._repeated_at = monotonic()
+                deadline = self._repeated_at + self._options.receipt_timeout_s
+
+    def _must_repeat(self) -> bool:
+        """Say whether the store asked for what was sent already; at most once in a while, lest it loops."""
+        asked, self._asked_again = self._asked_again, False
+        return asked and bool(self._sent) and monotonic() - self._repeated_at > REPEAT_S
 
     async def _watch_growth(self) -> None:
         size = 0

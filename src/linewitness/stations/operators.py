@@ -7,9 +7,7 @@ from linewitness.evidence.record import Actor
 
 @dataclass(slots=True)
 class Badges:
-    """Which operator is signed on where: shared by all stations of the line, so that one badge at two
-    stations is seen.
-    """
+    """Which operator is signed on where; all stations of a line share it, so one badge at two is seen."""
 
     at: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)

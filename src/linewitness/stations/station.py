@@ -115,7 +115,7 @@ class Station:
             outcome.state[self._key("unit")] = self._unit.dump()
 
     def _takes_over(self, result: Result) -> bool:
-        """Say whether the unit of a result becomes the station's unit: where nothing else says what is there."""
+        """Say whether a result's unit becomes the station's: where nothing else says what is there."""
         unit = self._options.unit if self._options else None
         if unit is None or unit.scanner or unit.point or not unit.from_result or result.backfilled:
             return False
@@ -216,7 +216,7 @@ class Station:
         )
 
     def _gap(self, gap: Gap, outcome: Outcome) -> None:
-        fields = (Change("first", None, gap.first), Change("last", None, gap.last))
+        fields: tuple[Change, ...] = (Change("first", None, gap.first), Change("last", None, gap.last))
         if gap.count is not None:
             fields += (Change("count", None, gap.count),)
         outcome.events.append(
@@ -243,7 +243,7 @@ class Station:
         )
 
     def _nothing(self, seen: Seen, outcome: Outcome) -> None:
-        """A duplicate makes no event; what the driver remembers of it is still stored."""
+        """Make no event of a duplicate; what the driver remembers of it is still stored."""
 
     def _event(self, observation: Observation, *, changes: tuple[Change, ...] = (), **what: object) -> Event:
         context = context_of(observation, self._id)

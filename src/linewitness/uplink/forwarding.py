@@ -11,9 +11,9 @@ class ForwardOptions(Options):
     batch_size: ByteSize = Field(
         default=ByteSize(256 * 1024), ge=70_000, le=16 * 1024**2, description="Most bytes of one message."
     )
-    in_flight: int = Field(default=4, ge=1, le=64, description="Batches that may wait for a receipt.")
+    in_flight: int = Field(default=16, ge=1, le=64, description="Batches that may wait for a receipt.")
     receipt_timeout_s: float = Field(
-        default=15.0,
+        default=5.0,
         ge=0.1,
         le=3600,
         description="Without a receipt for this long, send again from the last one.",
