@@ -165,10 +165,23 @@ async def test_overload_is_a_result_without_a_value() -> None:
 async def test_the_interval_reports_news_only() -> None:
     async with weighing(trigger="interval", interval_s=0.5) as on:
         empty = await on.next()
-        on.sim.load("5.00")
-        loaded = await on.next()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(on.next())
+            on.sim.asked.clear()
+            await on.sim.heard("S")  # weighed again, and nothing new
+            await on.sim.load_after_answer("5.00")
+            loaded = await waiting
     assert [r.measured[0].value for r in (empty, loaded)] == ["0.00", "5.00"]
-    assert on.sim.asked.count("S") == 2
+
+
+async def test_a_key_pressed_while_the_scale_is_busy_is_not_the_answer() -> None:
+    async with weighing(ScaleDevice(busy_answers=1), retry_s=0.3) as on, asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(on.weigh())
+        await on.sim.heard("S")
+        await on.sim.load_after_answer("222.22")
+        on.sim.say("S S     111.11 g")
+        result = await waiting
+    assert result.measured[0].value == "222.22"
 
 
 async def test_the_print_key_decides_when() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -114,9 +115,13 @@ def watched(play: Play, *names: str, **settings: Any) -> Scene:
             watching.cancel()
         return scene
 
+    complaints: list[dict[str, Any]] = []
     loop = async_solipsism.EventLoop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
     try:
         scene: Scene = loop.run_until_complete(run())
+        gc.collect()  # a failed submission that nobody looked at would complain now
+        assert not complaints
         return scene
     finally:
         loop.close()

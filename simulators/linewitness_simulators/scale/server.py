@@ -26,6 +26,7 @@ class RunningScale:
         """Start with an empty pan and nobody connected."""
         self.changed = asyncio.Event()
         self._heard = asyncio.Event()
+        self._answered = asyncio.Event()
         self.port = options.port
         self.device = options.device
         self.asked: list[str] = []
@@ -36,6 +37,13 @@ class RunningScale:
         """Put something else on the pan."""
         self.device.load(grams, monotonic())
         self.changed.set()
+
+    async def load_after_answer(self, grams: Decimal | str | int) -> None:
+        """Put something else on the pan once every command was answered."""
+        while any(self._clients.values()):
+            self._answered.clear()
+            await self._answered.wait()
+        self.load(grams)
 
     def press_print(self) -> None:
         """Press the print key: the scale says its weight without being asked."""
@@ -76,6 +84,7 @@ class RunningScale:
             lines = self.device.answer(command, now) if command else None
             if lines is not None:
                 self._clients[writer] = ""
+                self._answered.set()
                 writer.write("".join(f"{line}\r\n" for line in lines).encode("ascii"))
 
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
