@@ -1,0 +1,1 @@
+"""Simulated devices on real sockets: for tests, for the demo, and for people who write drivers."""

@@ -182,7 +182,7 @@ class Session(Protocol):
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What the device said about itself: serial number, firmware, …"""
+        """What the device said about itself: serial number, firmware and the like."""
 
     def observations(self) -> AsyncIterator[Observation]:
         """Yield what the device says, until `DeviceUnavailable` or `DeviceRefused` is raised.
