@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
-from linewitness.devices.open_protocol.layouts import ID_WIDTH, Field, Layout, layout_for
+from linewitness.devices.open_protocol.layouts import ID_WIDTH, Field, Layout, layout_for, revisions
 from linewitness.devices.open_protocol.telegram import HEADER_LENGTH, Telegram
 
 Content = str | int | None
@@ -91,8 +91,11 @@ class Decoded:
 
 
 def decode(telegram: Telegram, layout: Layout | None = None) -> Decoded:
-    """Read a telegram by the layout of its own header revision, or by the one given."""
-    chosen = layout or layout_for(telegram.mid, telegram.revision, telegram.length)
+    """Read a telegram by the layout of its own header revision, or by the one given.
+
+    Where the header states no revision, a layout of exactly this length is taken, otherwise revision 1.
+    """
+    chosen = layout or _layout_of(telegram)
     if chosen is None:
         return Decoded(
             mid=telegram.mid,
@@ -145,7 +148,7 @@ class _Reader:
                 break
         return Decoded(
             mid=self._telegram.mid,
-            revision=self._telegram.revision,
+            revision=self._layout.revision,
             values=MappingProxyType(self._values),
             blocks=MappingProxyType(self._blocks),
             extra=self._telegram.data[self._position :],
@@ -197,6 +200,15 @@ class _Reader:
         if content is None and each.enc in "NBD" and raw.strip(b" "):
             self._invalid.append(each.key)
         return Value(raw=raw, content=content, scale=each.scale, unit=each.unit)
+
+
+def _layout_of(telegram: Telegram) -> Layout | None:
+    if not telegram.stated:
+        for revision in revisions(telegram.mid):
+            layout = layout_for(telegram.mid, revision)
+            if layout is not None and layout.length() == telegram.length:
+                return layout
+    return layout_for(telegram.mid, telegram.revision, telegram.length)
 
 
 def text_of(raw: bytes) -> str:

@@ -23,8 +23,8 @@ class MalformedTelegram(ValueError):
 class Telegram:
     """A telegram with its header read.
 
-    `revision` is at least 1 (blank and 000 mean 1). `sequence` 0 means that the link level is not
-    used. `parts` and `part` are 0 for a telegram in one piece.
+    `revision` is at least 1 (blank and 000 mean 1, and are not `stated`). `sequence` 0 means that the
+    link level is not used. `parts` and `part` are 0 for a telegram in one piece.
     """
 
     mid: int
@@ -36,6 +36,7 @@ class Telegram:
     sequence: int = 0
     parts: int = 0
     part: int = 0
+    stated: bool = True
 
     @property
     def length(self) -> int:
@@ -46,8 +47,9 @@ class Telegram:
         """Return header and data, without the end mark. ValueError where it is too long."""
         if self.length > MAX_LENGTH:
             raise ValueError(f"MID {self.mid:04d}: {self.length} bytes do not fit into one telegram")
+        revision = f"{self.revision:03d}" if self.stated else "   "
         header = (
-            f"{self.length:04d}{self.mid:04d}{self.revision:03d}{'1' if self.no_ack else ' '}"
+            f"{self.length:04d}{self.mid:04d}{revision}{'1' if self.no_ack else ' '}"
             f"{_two(self.station)}{_two(self.spindle)}{_two(self.sequence or None)}"
             f"{self.parts or ' '}{self.part or ' '}"
         )
@@ -65,9 +67,11 @@ def parse(raw: bytes) -> Telegram:
     mid = _number(raw[4:8])
     if mid is None:
         raise MalformedTelegram(f"no MID in {raw[:HEADER_LENGTH]!r}")
+    revision = _number(raw[8:11]) or 0
     return Telegram(
         mid=mid,
-        revision=_number(raw[8:11]) or 1,
+        revision=revision or 1,
+        stated=revision > 0,
         no_ack=raw[11:12] == b"1",
         station=_number(raw[12:14]),
         spindle=_number(raw[14:16]),
