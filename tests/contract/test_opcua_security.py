@@ -4,7 +4,7 @@ import pytest
 from opcua_rig import CLOCK, client_files, listening, options, point, reading
 
 from linewitness.devices.opcua.certificates import load_certificate, make_client_certificate, thumbprint
-from linewitness.errors import ConfigurationError, DeviceRefused
+from linewitness.errors import DeviceRefused
 from linewitness_simulators.press.server import PressSimulation, serve
 
 
@@ -130,6 +130,6 @@ async def test_missing_certificate_is_named(tmp_path):
         **client_files(tmp_path),
         "server_certificate": tmp_path / "nowhere.der",
     }
-    with pytest.raises(ConfigurationError, match=r"nowhere\.der"):
+    with pytest.raises(DeviceRefused, match=r"nowhere\.der"):
         async with listening(options("opc.tcp://127.0.0.1:1", point("Holding"), security=security)):
             pass

@@ -22,7 +22,7 @@ from linewitness.devices.opcua.certificates import (
     load_identity,
     parse_certificate,
 )
-from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.wire import Client, StatusCodes, UaError, UaStatusCodeError
 from linewitness.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
 
@@ -87,6 +87,9 @@ def spoken(endpoint: str) -> Iterator[None]:
             f"{endpoint} does not hold the key of its certificate",
             hint="find out what answers at this address",
         ) from error
+    except ConfigurationError as error:
+        # A file that the YAML names is wrong: this device parks, the others go on.
+        raise DeviceRefused(error.what, hint=error.hint) from error
     except OSError as error:
         raise DeviceUnavailable(f"{endpoint} cannot be reached: {error}") from error
     except UaError as error:
@@ -109,11 +112,11 @@ def _unsuitable(endpoint: str, error: UaError) -> DeviceRefused | DeviceUnavaila
 
 
 @contextlib.asynccontextmanager
-async def opened(options: OpcUaOptions, clock: Clock) -> AsyncIterator[Client]:
+async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
     """Open a session; DeviceUnavailable, DeviceRefused or ConfigurationError where that fails."""
     client = Client(options.endpoint, timeout=options.timeout_s, watchdog_intervall=NEVER_S)
     client.name = "Linewitness"
-    client.description = f"Linewitness {options.id}"
+    client.description = "Linewitness"
     client.product_uri = "urn:linewitness"
     client.application_uri = f"urn:{socket.gethostname()}:linewitness"
     client.session_timeout = SESSION_TIMEOUT_MS
@@ -134,7 +137,7 @@ async def opened(options: OpcUaOptions, clock: Clock) -> AsyncIterator[Client]:
         await _close(client)
 
 
-async def _raise_if_another(client: Client, options: OpcUaOptions) -> None:
+async def _raise_if_another(client: Client, options: ServerOptions) -> None:
     """Say so if the server has another certificate than the pinned one: it could not even answer."""
     pinned = server_certificate(client)
     if pinned is None:
@@ -157,7 +160,7 @@ async def _close(client: Client) -> None:
     client.disconnect_socket()
 
 
-async def _set_user(client: Client, options: OpcUaOptions) -> None:
+async def _set_user(client: Client, options: ServerOptions) -> None:
     user = options.user
     if user is None:
         return
@@ -171,7 +174,7 @@ async def _set_user(client: Client, options: OpcUaOptions) -> None:
         client.user_private_key = identity.key
 
 
-async def _require_secrecy(options: OpcUaOptions) -> None:
+async def _require_secrecy(options: ServerOptions) -> None:
     """Refuse to log on where the password would be readable on the network."""
     security = options.security
     if security.policy != "none" and security.mode == "sign_and_encrypt":
@@ -191,7 +194,7 @@ async def _require_secrecy(options: OpcUaOptions) -> None:
     )
 
 
-async def _set_security(client: Client, options: OpcUaOptions, clock: Clock) -> None:
+async def _set_security(client: Client, options: ServerOptions, clock: Clock) -> None:
     security = options.security
     if security.policy == "none":
         return

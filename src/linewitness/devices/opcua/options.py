@@ -131,10 +131,9 @@ class OpcUaPoint(PointOptions):
         return self
 
 
-class OpcUaOptions(DeviceOptions):
-    """One OPC UA server."""
+class ServerOptions(Options):
+    """How a server is reached: all that browsing and probing need."""
 
-    driver: Literal["opcua"] = Field(description="opcua.")
     endpoint: Annotated[str, AfterValidator(_check_endpoint)] = Field(
         description="Address of the server, opc.tcp://host:4840."
     )
@@ -142,13 +141,24 @@ class OpcUaOptions(DeviceOptions):
         default=SecurityOptions(policy="none"), description="Protection of the connection."
     )
     user: UserOptions | None = Field(default=None, description="Who logs on; anonymous if left out.")
+    timeout_s: float = Field(default=4.0, gt=0, le=60, description="How long an answer may take.")
+
+    @field_validator("security", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"policy": value} if isinstance(value, str) else value
+
+
+class OpcUaOptions(ServerOptions, DeviceOptions):
+    """One OPC UA server and what is listened to."""
+
+    driver: Literal["opcua"] = Field(description="opcua.")
     points: tuple[OpcUaPoint, ...] = Field(min_length=1, description="What is listened to.")
     mode: Literal["subscribe", "poll"] = Field(
         default="subscribe", description="poll reads in a fixed rhythm, for servers without subscriptions."
     )
     poll_ms: int = Field(default=1000, ge=50, le=3_600_000, description="Rhythm of mode: poll.")
     publishing_ms: int = Field(default=200, ge=10, le=60_000, description="How often the server delivers.")
-    timeout_s: float = Field(default=4.0, gt=0, le=60, description="How long an answer may take.")
     silence_s: float = Field(
         default=5.0, ge=1, le=600, description="Silence after which the subscription is taken for dead."
     )
@@ -165,11 +175,6 @@ class OpcUaOptions(DeviceOptions):
     operator: NodeText | None = Field(
         default=None, description="Node that says who works here, for all points without their own."
     )
-
-    @field_validator("security", mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"policy": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _unique_points(self) -> Self:
