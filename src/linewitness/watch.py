@@ -1,6 +1,7 @@
 """Watch the machine's clock: keep what is known about it current, and say when that changes."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
@@ -94,9 +95,17 @@ async def watch(
     asked = sources_of(options, clock) if sources is None else sources
     judge = Judge(options)
     wakes = {source.name: asyncio.Event() for source in asked}
+    answered = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for source in asked:
-            poller = _Poller(options, source=source, judge=judge, clock=clock, wake=wakes[source.name])
+            poller = _Poller(
+                options,
+                source=source,
+                judge=judge,
+                clock=clock,
+                wake=wakes[source.name],
+                answered=answered,
+            )
             tasks.create_task(poller.run(), name=f"clock:{source.name}")
         await _refresh(
             judge,
@@ -107,6 +116,7 @@ async def watch(
             reporter=_Reporter(submit, happened),
             look=look or (lambda: None),
             wakes=list(wakes.values()),
+            answered=answered,
         )
 
 
@@ -120,8 +130,9 @@ async def _refresh(
     reporter: "_Reporter",
     look: Callable[[], object],
     wakes: Sequence[asyncio.Event],
+    answered: asyncio.Event,
 ) -> NoReturn:
-    """Judge again and again: the bound grows while nobody answers, and a step changes it at once."""
+    """Judge at each answer and in between: the bound grows in silence, and a step changes it at once."""
     steps = StepDetector()
     tick = monotonic()
     while True:
@@ -136,8 +147,12 @@ async def _refresh(
             for wake in wakes:
                 wake.set()
         reporter.consider(verdict, stepped=stepped)
-        tick, _ = next_tick(tick, monotonic(), every_s)
-        await asyncio.sleep(tick - monotonic())
+        if monotonic() >= tick:
+            tick, _ = next_tick(tick, monotonic(), every_s)
+        answered.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(tick):
+                await answered.wait()
 
 
 class _Reporter:
@@ -208,12 +223,20 @@ class _Poller:
     """Ask one source for ever, as often as it likes to be asked."""
 
     def __init__(
-        self, options: ClockOptions, *, source: TimeSource, judge: Judge, clock: Clock, wake: asyncio.Event
+        self,
+        options: ClockOptions,
+        *,
+        source: TimeSource,
+        judge: Judge,
+        clock: Clock,
+        wake: asyncio.Event,
+        answered: asyncio.Event,
     ) -> None:
         self._source = source
         self._judge = judge
         self._clock = clock
         self._wake = wake
+        self._answered = answered
         self._every_s = float(options.poll_s)
         if source.name == CHRONY:
             self._every_s = min(self._every_s, CHRONY_POLL_S)
@@ -224,6 +247,7 @@ class _Poller:
         while True:
             if not self._is_needless():
                 self._heed(await _ask(self._source, self._judge))
+                self._answered.set()
             burst = max(0, burst - 1)
             hurried = burst > 0 and not self._declined
             if await self._pause(BURST_S if hurried else self._every_s):

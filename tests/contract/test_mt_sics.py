@@ -32,6 +32,7 @@ def driver(port: int, **settings: Any) -> mt_sics.Driver:
         "driver": "mt_sics",
         "host": "127.0.0.1",
         "port": port,
+        "trigger": "request",
         "retry_s": 0.01,
         "reply_timeout_s": 0.5,
         **settings,

@@ -58,6 +58,7 @@ def test_a_weight_keeps_its_text(rest: str, found: Weight | None) -> None:
 def test_texts_stand_in_quotes() -> None:
     assert quoted(Reply("I4", "A", '"0123 "')) == "0123"
     assert quoted(Reply("I4", "A", "0123")) is None
+    assert quoted(Reply("I1", "A", '"01" "2.30" "2.22" "" ""')) == "01 2.30 2.22"
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_state_is_locked_soon_and_that_is_told_once() -> None:
     assert scene.told("sync") == [("unsynced", "locked")]
     assert scene.told("warning") == [(True, False)]
     ((at, event),) = scene.events
-    assert at <= 4
+    assert at == pytest.approx(0, abs=0.1)
     assert (event.kind, event.occurred_from, event.reason) == (
         "clock.status",
         "gateway",
@@ -211,8 +211,9 @@ def test_the_journal_may_look_often_and_finds_a_current_state() -> None:
         await asyncio.sleep(10)
 
     looks = watched(play, stamp_s=2).looks
-    assert [at for at, _ in looks] == pytest.approx(range(0, 21, 2))
-    assert [(bound_us or 0) > 900_000 for _, bound_us in looks] == [False] * 6 + [True] * 5
+    assert {round(at) for at, _ in looks} >= set(range(0, 21, 2))
+    assert {(bound_us or 0) > 900_000 for at, bound_us in looks if at < 11} == {False}
+    assert {(bound_us or 0) > 900_000 for at, bound_us in looks if at > 11} == {True}
 
 
 def test_a_leap_second_is_told_when_it_is_announced() -> None:

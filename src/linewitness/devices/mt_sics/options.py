@@ -20,7 +20,7 @@ class MtSicsOptions(DeviceOptions):
         description="Serial number that the scale must report (I4); another scale is refused.",
     )
     trigger: Literal["interval", "request", "key"] = Field(
-        default="request",
+        default="interval",
         description="When a weight is taken: interval: every interval_s; request: when the gateway is asked "
         "to; key: when a person presses the scale's print key.",
     )

@@ -7,7 +7,7 @@ from typing import Final
 _REPLY: Final = re.compile(r"(?P<id>[A-Z]{1,4}\d{0,2})\s+(?P<status>[SDABIL+\-])(?:\s+(?P<rest>.*))?")
 _WEIGHT: Final = re.compile(r"(?P<value>[-+]?\s*\d+(?:\.\d+)?)\s+(?P<unit>\S+)")
 _ERROR: Final = re.compile(r"E[STL]")
-_TEXT: Final = re.compile(r'"(?P<text>.*)"')
+_TEXT: Final = re.compile(r'"([^"]*)"')
 
 #: What the scale calls its errors without a command.
 ERRORS: Final = {"ES": "syntax error", "ET": "transmission error", "EL": "logical error"}
@@ -52,6 +52,6 @@ def weight(reply: Reply) -> Weight | None:
 
 
 def quoted(reply: Reply) -> str | None:
-    """Return the text of `I4 A "0123456789"`, and None where there is none."""
-    found = _TEXT.fullmatch(reply.rest)
-    return found["text"].strip() if found else None
+    """Return the text of `I4 A "0123456789"`, None where there is none; of several, all."""
+    found = _TEXT.findall(reply.rest)
+    return " ".join(text.strip() for text in found).strip() if found else None
