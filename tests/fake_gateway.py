@@ -27,16 +27,16 @@ class FakeGateway:
     records: list[bytes] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     frontier: merkle.Frontier = field(default_factory=merkle.Frontier)
+    signers: list[SigningKey] = field(default_factory=list)
     _keys: int = 0
     _events: int = 0
 
     def __post_init__(self) -> None:
         self.log_key = self._new_key()
         self.event_key = self._new_key()
-        changes = keys.creation_changes(
-            keys.StreamKeys(self.log_vkey, keys.event_vkey(self.origin, self.event_key))
-        )
-        self.append("stream.created", changes=changes)
+        event_vkey = keys.event_vkey(self.origin, self.event_key)
+        self.creation_changes = keys.creation_changes(keys.StreamKeys(self.log_vkey, event_vkey))
+        self.append("stream.created", changes=self.creation_changes)
 
     @property
     def log_vkey(self):
@@ -99,6 +99,7 @@ class FakeGateway:
         )
         self.records.append(data)
         self.hashes.append(record_hash)
+        self.signers.append(self.event_key)
         self.frontier.append(merkle.leaf_hash(data))
         return data
 
@@ -133,9 +134,11 @@ class FakeGateway:
         return b"".join(data + b"\n" for data in self.records[first:last])
 
     def fork(self, size: int | None = None) -> "FakeGateway":
-        """Return a copy with the same keys, rolled back to a size: what it writes next is different."""
+        """Return a copy rolled back to a size, with the keys of then: what it writes next is different."""
         other = copy.deepcopy(self)
         size = self.size if size is None else size
+        other.event_key = self.signers[size] if size < self.size else self.event_key
+        other.signers = self.signers[:size]
         other.records, other.hashes = self.records[:size], self.hashes[:size]
         other.frontier = merkle.Frontier()
         for data in other.records:

@@ -249,7 +249,8 @@ async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
         await connection.subscribe("a")
         async with asyncio.timeout(10):
             async for message in connection.messages():
-                assert len(connection._inbox) <= 60
+                await asyncio.sleep(0)  # a slow reader: the socket would win
+                assert len(connection._inbox) <= 10
                 numbers.append(int.from_bytes(message.payload, "big"))
                 if len(numbers) == 5000:
                     break

@@ -148,14 +148,13 @@ async def test_idle_connection_stays(broker):
 async def test_will_is_sent_only_without_a_goodbye(broker):
     for protocol in ("5", "3.1.1"):
         topic = f"{protocol}/status"
-        will = Will(topic, b"offline")
         options = MqttOptions(url=broker.url, protocol=protocol)
         async with connect(options) as watcher:
             await watcher.subscribe(topic)
-            async with connect(options, will=will) as connection:
+            async with connect(options, will=Will(topic, b"never said")) as connection:
                 await connection.publish(topic, b"leaving")
             with pytest.raises(KeyError):
-                async with connect(options, will=will):
+                async with connect(options, will=Will(topic, b"offline")):
                     raise KeyError
             messages = await take(watcher, 2)
         assert [message.payload for message in messages] == [b"leaving", b"offline"]

@@ -11,6 +11,7 @@ from linewitness.store import reports
 from linewitness.store.database import Database, StoreError, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Ledger
+from linewitness.store.tree import StoredTree
 
 NOW_NS = 1_800_000_000_000_000_000
 
@@ -188,14 +189,15 @@ def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(
     assert len(reports.read_conflicts(store.database)) == 1, "kept once"
 
 
-def test_fork_after_a_rotation_is_a_conflict(store, gateway):
+@pytest.mark.parametrize("size", [9, 10, 11, 12])
+def test_fork_around_a_rotation_is_a_conflict(store, gateway, size):
     gateway.rotate()
     gateway.grow(2)
     store.send(gateway)
-    other = gateway.fork(12)
+    other = gateway.fork(size)
     other.append("gateway.started")
-    (answer,) = store.send(other, 12)
-    assert answer.startswith(b"conflict")
+    (answer,) = store.send(other, size)
+    assert answer.startswith(f"conflict {gateway.origin} at record {size}".encode())
 
 
 def test_fork_at_the_head_is_a_conflict(store, gateway):
@@ -315,6 +317,32 @@ def test_only_the_enrolled_record_0_begins_a_stream(store, gateway):
     assert store.held() == []
     store.send(gateway)
     assert store.held() == gateway.records
+
+
+def test_another_record_0_of_the_same_keys_does_not_begin_the_stream(store, gateway):
+    other = gateway.fork(0)
+    creation = gateway.creation_changes
+    other.append("stream.created", changes=creation)
+    assert other.log_vkey == gateway.log_vkey
+    store.send(other)
+    assert store.held() == []
+    assert "the enrolled one" in reports.read_refusals(store.database)[0].detail
+
+
+def test_old_roots_are_found_without_reading_all_records(store, gateway, monkeypatch):
+    gateway.grow(1000)
+    store.send(gateway)
+    store.restart()
+    read = []
+    real = StoredTree._leaves
+    monkeypatch.setattr(
+        StoredTree,
+        "_leaves",
+        lambda self, first, last: read.append(last - first) or real(self, first, last),
+    )
+    (answer,) = store.check(gateway, 900)
+    assert receipt_size(store, gateway, answer) == 900
+    assert sum(read) < 2 * 256
 
 
 def test_repeated_event_id_is_not_taken(store, gateway):

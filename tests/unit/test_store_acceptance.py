@@ -1,0 +1,97 @@
+import pytest
+
+from fake_gateway import FakeGateway
+from linewitness.evidence import keys
+from linewitness.evidence.chain import ChainVerifier
+from linewitness.evidence.merkle import Frontier
+from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by, unit_of
+
+
+@pytest.fixture
+def gateway():
+    gateway = FakeGateway()
+    gateway.grow(4)
+    return gateway
+
+
+def pinned(gateway):
+    return Acceptance(
+        Pinned(gateway.origin, gateway.tenant, gateway.log_vkey, gateway.record0_hash),
+        ChainVerifier(stream=gateway.origin, tenant=gateway.tenant),
+        Frontier(),
+    )
+
+
+def test_head_and_root_follow_the_records(gateway):
+    gateway.rotate()
+    gateway.grow(2)
+    acceptance = pinned(gateway)
+    accepted = acceptance.accept(gateway.records)
+    assert accepted.stopped is None
+    assert acceptance.size == gateway.size
+    assert acceptance.root() == gateway.frontier.root()
+    assert acceptance.last_hash == gateway.hashes[-1]
+    assert [first for first, _ in accepted.event_keys] == [0, 6]
+    assert acceptance.event_key == str(keys.event_vkey(gateway.origin, gateway.event_key))
+
+
+def test_first_bad_record_ends_the_run_and_the_next_try_may_succeed(gateway):
+    acceptance = pinned(gateway)
+    bad = gateway.records[2].replace(b'"341"', b'"342"')
+    accepted = acceptance.accept([*gateway.records[:2], bad, *gateway.records[3:]])
+    assert len(accepted.records) == 2
+    assert accepted.stopped.index == 2
+    assert acceptance.accept(gateway.records[2:]).stopped is None
+    assert acceptance.root() == gateway.frontier.root()
+
+
+def test_record_0_must_be_the_pinned_one_even_after_a_wrong_one_was_seen(gateway):
+    acceptance = pinned(gateway)
+    assert acceptance.accept(FakeGateway(seed="two").records).stopped.index == 0
+    assert acceptance.event_key is None
+    assert acceptance.accept(gateway.records).stopped is None
+
+
+def test_signature_counts_only_for_its_stream_and_key(gateway):
+    line, key = gateway.records[3], keys.event_vkey(gateway.origin, gateway.event_key)
+    assert signed_by(line, stream=gateway.origin, event_key=key)
+    assert not signed_by(line, stream="other.example/1", event_key=key)
+    assert not signed_by(line.replace(b'"341"', b'"342"'), stream=gateway.origin, event_key=key)
+    assert not signed_by(b"{}", stream=gateway.origin, event_key=key)
+    gateway.rotate()
+    new = keys.event_vkey(gateway.origin, gateway.event_key)
+    assert not signed_by(line, stream=gateway.origin, event_key=new)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'{"integrity":1,"sequence_no":1,"event_id":"x"}',
+        b'{"integrity":{"stream":1},"sequence_no":1,"event_id":"x"}',
+        b'{"integrity":{"stream":"s"},"sequence_no":-1,"event_id":"x"}',
+        b'{"integrity":{"stream":"s"},"sequence_no":true,"event_id":"x"}',
+        b'{"integrity":{"stream":"s"},"sequence_no":1,"event_id":null}',
+        b'{"integrity":{"stream":"s"},"sequence_no":1,"event_id":"' + b"x" * 70_000 + b'"}',
+        b"[" * 60_000,
+    ],
+)
+def test_what_cannot_be_a_record_claims_nothing(line):
+    assert peek(line) is None
+
+
+def test_last_line_feed_may_be_missing():
+    assert lines_of(b"a\nb\n") == lines_of(b"a\nb") == [b"a", b"b"]
+    assert lines_of(b"") == []
+
+
+def test_unit_is_the_parent_or_the_resource_itself(gateway):
+    acceptance = pinned(gateway)
+    gateway.append(unit="SN-1")
+    gateway.append("unit.entered", resource={"type": "unit", "id": "SN-2"})
+    *_, child, unit = acceptance.accept(gateway.records).records
+    assert unit_of(child) == "SN-1"
+    assert unit_of(unit) == "SN-2"
+    assert unit_of(acceptance.accept([gateway.append()]).records[0]) is None
