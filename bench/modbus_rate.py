@@ -88,7 +88,8 @@ async def measure(port: int, arguments: argparse.Namespace) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cost = used / max(values, 1) * 100_000
     print(
-        f"{rate:,.0f} {arguments.kind} points/s as telemetry ({rate * WIDTH[arguments.kind]:,.0f} registers/s), "
+        f"{rate:,.0f} {arguments.kind} points/s as telemetry "
+        f"({rate * WIDTH[arguments.kind]:,.0f} registers/s), "
         f"{readings} evidence readings, {cost:.2f} CPU s per 100 000 points, "
         f"{100 * used / elapsed:.0f} % of one core, {missed} ticks missed, {memory:.0f} MB at most"
     )

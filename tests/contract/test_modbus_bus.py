@@ -10,11 +10,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadCoilsResponse
 
 from linewitness.clock import SystemClock, monotonic
 from linewitness.devices.base import Reading
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions, bus
 from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.link import Link
 from linewitness.errors import DeviceRefused, DeviceUnavailable
 from linewitness_simulators.oven.server import OvenServerOptions, serve, serve_serial
 
@@ -265,3 +267,21 @@ async def test_tls_under_another_name_is_trusted_when_the_yaml_says_so(tmp_path)
         tls = {"ca": trusted, "server_name": "oven.example"}
         driver = driver_for(host="127.0.0.1", port=oven.port, transport="tls", tls=tls)
         assert await readings(driver) == EXPECTED
+
+
+async def test_a_cancellation_that_meets_the_answer_is_not_swallowed():
+    """Otherwise a shutdown at the wrong moment would leave a device polling for ever."""
+    async with serve(OvenServerOptions()) as oven:
+        options = ModbusOptions(id="oven", host="127.0.0.1", port=oven.port)
+        link = Link(options)
+        await link.open()
+        oven.faults.dead_units.add(1)
+        request = ReadCoilsRequest(address=0, count=1, dev_id=1)
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(link.ask(request, 5.0))
+            while not oven.served:  # noqa: ASYNC110 - the oven counts, it has no event
+                await asyncio.sleep(0.01)
+            link._client.ctx.response_future.set_result(ReadCoilsResponse(bits=[True]))
+            asking.cancel()
+        assert asking.cancelled()
+        link.close()

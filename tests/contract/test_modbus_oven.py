@@ -1,14 +1,18 @@
 """The driver against the bundled oven: blocks, holes, silence, restarts."""
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
+from ruamel.yaml import YAML
 
 from linewitness.clock import SystemClock, monotonic
 from linewitness.devices.base import Quality, Reading, Signals
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.points import ModbusPoint
+from linewitness.devices.modbus.probe import Span, probe
 from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
@@ -240,3 +244,60 @@ async def test_single_registers_are_asked_one_by_one_where_the_device_needs_it()
     async with oven_and_observations(power, one_register=True, pause_ms=5) as (oven, _, observations):
         assert (await first_readings(observations, 1))["power"].value == "12.1"
         assert all(count == 1 for _, _, _, count in oven.requests)
+
+
+async def test_probe_reads_each_point_once_and_finds_what_exists():
+    async with serve(OvenServerOptions()) as oven:
+        missing = {"id": "nothing", "record": "change", "address": 7, "type": "uint16"}
+        options = options_for(oven, SET_POINT, missing, forbidden=[{"first": 2, "last": 3}])
+        scan = [Span(table="holding", first=0, last=40), Span(table="coil", first=0, last=7)]
+        probed = await probe(options, clock=SystemClock(), scan=scan)
+        addresses = [(table, address) for table, address, _ in probed.found]
+        read = {span[2] + at for span in oven.requests if span[1] == "holding" for at in range(span[3])}
+    assert addresses == [
+        *(("holding", address) for address in (0, 1, 4, *range(10, 20))),
+        ("coil", 0),
+        ("coil", 1),
+    ]
+    assert not read & {2, 3}
+    report = probed.report()
+    assert "set-point (holding 1): 180.0 [good]" in report
+    assert "nothing (holding 7): the device has no such register (Modbus exception 2) [bad]" in report
+    found = YAML(typ="safe").load(probed.yaml())["points"]
+    assert [ModbusPoint(**each).address for each in found] == [address for _, address in addresses]
+
+
+async def test_the_oven_runs_as_a_process_with_faults():
+    program = "import typer; from linewitness_simulators.oven.command import command; typer.run(command)"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, "--port", "0", "--units", "1,2", "--dead-units", "2",
+        "--illegal", "coil:0-9", stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready modbus://127.0.0.1:")
+        port = int(line.rpartition(":")[2])
+        options = ModbusOptions(
+            id="oven", host="127.0.0.1", port=port, timeout_s=0.3, retries=0, points=[SET_POINT, DOOR]
+        )
+        async with ModbusDriver(options, clock=SystemClock()).connect(NoMemory()) as session:
+            first = await first_readings(session.observations(), 2)
+        assert (first["set-point"].value, first["door"].quality) == ("180.0", Quality.BAD)
+        dead = ModbusDriver(options.model_copy(update={"device_id": 2}), clock=SystemClock())
+        with pytest.raises(DeviceUnavailable):
+            async with dead.connect(NoMemory()):
+                pass
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_no_time():
+    """What a device keeps as its date is a value like any other; the time of a reading is ours."""
+    begun = SystemClock().stamp().realtime_ns
+    date = {"id": "device-date", "record": "change", "address": 10, "type": "string", "length": 20}
+    async with oven_and_observations(date) as (oven, _, observations):
+        oven.oven.inputs.batch = "2000-01-01 00:00:00"
+        read = await until(observations, lambda each: each.value.startswith("2000"))
+    assert begun <= read.when.occurred_ns <= SystemClock().stamp().realtime_ns
+    assert read.when.device_time is None

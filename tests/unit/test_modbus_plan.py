@@ -190,3 +190,34 @@ def test_references_have_five_digits_and_six_above():
     assert reference("input", 9998) == "39999"
     assert reference("holding", 9999) == "410000"
     assert reference("coil", 0) == "00001"
+
+
+def test_results_are_explained_too():
+    fields = [
+        {"id": "peak", "address": 210, "type": "float32"},
+        {"id": "number", "address": 222, "type": "uint16"},
+    ]
+    ring = {
+        "id": "cycle", "pattern": "ring", "counter": {"address": 200}, "slots": 8, "stride": 16,
+        "handshake": 201, "fields": fields,
+    }  # fmt: skip
+    queue = {
+        "id": "queue", "pattern": "fifo", "fifo": 400, "stride": 3, "number_field": "number",
+        "fields": [{"id": "number", "address": 0, "type": "uint16"}],
+    }  # fmt: skip
+    text = explain(options(results=[ring, queue]))
+    assert "result cycle: counter at holding 200, read each round; when it moves:" in text
+    assert "holding 210 to 211, in each of 8 slots of 16 registers" in text
+    assert "holding 222, in each of 8 slots" in text
+    assert "writes the number to holding 201 when the result is durable" in text
+    assert "result queue: FIFO queue at 400, read each round, number in number" in text
+
+
+def test_complaint_17_a_wrong_setting_is_named_with_its_place():
+    points = [{"id": "a", "record": "change", "address": 0, "type": "uint16"}]
+    with pytest.raises(ValidationError) as caught:
+        options(points=[*points, {"id": "b", "record": "change", "address": 70000, "type": "unit16"}])
+    assert {error["loc"] for error in caught.value.errors()} == {
+        ("points", 1, "address"),
+        ("points", 1, "type"),
+    }

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.client.base import ModbusBaseClient
-from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerType
 from pymodbus.pdu.exceptionresponse import ExceptionResponse
 from pymodbus.pdu.pdu import ModbusPDU
@@ -21,8 +20,6 @@ from linewitness.errors import ConfigurationError, DeviceRefused, DeviceUnavaila
 #: The library writes to its own logger; nothing of it belongs on a user's terminal.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
-#: We count unanswered requests ourselves, for a bus with several devices.
-_NEVER: Final = 1 << 30
 _PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
 
 
@@ -51,11 +48,10 @@ class Link:
         self._place = options.place
         self._timeout = options.timeout_s
         self._client = _client(options)
-        self._client.set_max_no_responses(_NEVER)
         self._client.ctx.trace_connect = self._on_connect
         for answer in RAW_ANSWERS:
             self._client.register(answer)
-        self._waiting = False
+        self._waiting: asyncio.Future[ModbusPDU] | None = None
         if options.tls is not None and options.tls.server_name is not None:
             connect: Any = self._client.ctx.call_create
             self._client.ctx.call_create = partial(connect, server_hostname=options.tls.server_name)
@@ -68,7 +64,6 @@ class Link:
     async def open(self) -> None:
         """Connect. Raises DeviceUnavailable, or DeviceRefused where the certificate is not trusted."""
         ctx = self._client.ctx
-        ctx.comm_params.timeout_connect = self._timeout
         try:
             async with asyncio.timeout(self._timeout):
                 ctx.transport, _ = await ctx.call_create()
@@ -98,23 +93,22 @@ class Link:
 
         Raises NoAnswer, LinkBroken or ModbusError.
         """
-        client = self._client
-        if not client.connected:
+        ctx = self._client.ctx
+        if not self._client.connected:
             raise LinkBroken
-        client.ctx.comm_params.timeout_connect = timeout_s
-        self._waiting = True
+        request.transaction_id = ctx.getNextTID()
+        self._waiting = ctx.response_future = asyncio.get_running_loop().create_future()
         try:
-            answer = await client.ctx.execute(False, request)
-        except LinkBroken:
-            raise
-        except ModbusException:
-            if client.connected:
-                raise NoAnswer from None
-            raise LinkBroken from None
+            # Not the library's own `execute`: its `wait_for` swallows a cancellation that meets the answer.
+            ctx.pdu_send(request)
+            async with asyncio.timeout(timeout_s):
+                answer = await self._waiting
+        except TimeoutError:
+            raise (NoAnswer if self._client.connected else LinkBroken) from None
         except OSError:
             raise LinkBroken from None
         finally:
-            self._waiting = False
+            self._waiting = None
         if isinstance(answer, ExceptionResponse):
             raise ModbusError(answer.exception_code)
         if answer.function_code != request.function_code:
@@ -126,10 +120,9 @@ class Link:
             self._wake()
 
     def _wake(self) -> None:
-        """End the wait for an answer that cannot come; the library would let it time out."""
-        future = self._client.ctx.response_future
-        if self._waiting and not future.done():
-            future.set_exception(LinkBroken())
+        """End the wait for an answer that cannot come."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(LinkBroken())
 
 
 def _client(options: ModbusOptions) -> ModbusBaseClient:

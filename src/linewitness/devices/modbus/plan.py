@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint, Place
 from linewitness.devices.modbus.protocol import Table, is_bits, reference
+from linewitness.devices.modbus.result_options import ModbusResult
 
 P = TypeVar("P", bound=Place)
 
@@ -137,6 +138,8 @@ def explain(options: ModbusOptions) -> str:
         bridged = f", {unused} read through" if unused else ""
         lines.append(f"  {block} ({places}): {_plural(len(block.points), 'point')}{bridged}")
         lines += [_line_of(point) for point in block.points]
+    for result in options.results:
+        lines += _result_lines(result, options)
     lines += [
         f"  never reads {span.table} {span.first} to {span.last}"
         for span in sorted(options.forbidden, key=lambda each: (each.table, each.first))
@@ -151,6 +154,21 @@ def explain(options: ModbusOptions) -> str:
 def _line_of(point: ModbusPoint) -> str:
     at = f"{point.address}" if point.width == 1 else f"{point.address} to {point.end - 1}"
     return f"    {point.id}: {point.kind} at {at}, {point.record}"
+
+
+def _result_lines(result: ModbusResult, options: ModbusOptions) -> list[str]:
+    number = result.numbered_by
+    if result.pattern == "fifo":
+        where = f"FIFO queue at {result.fifo}, read each round, number in {result.number_field}"
+        lines = [f"  result {result.id}: {where}"]
+    else:
+        where = f"counter at {number.table} {number.address}, read each round; when it moves:"
+        lines = [f"  result {result.id}: {where}"]
+        kept = f", in each of {result.slots} slots of {result.stride} registers" if result.slots else ""
+        lines += [f"    {block}{kept}" for block in plan(result.fields, limits_of(options))]
+    if result.handshake is not None:
+        lines.append(f"    writes the number to holding {result.handshake} when the result is durable")
+    return lines
 
 
 def _unused(block: Block[P]) -> int:
