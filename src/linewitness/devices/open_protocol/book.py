@@ -152,15 +152,20 @@ class Book:
         self.behind = True
         self._say(EpochBegan(ledger=self.ledger, changes=step.changes, reason=reason))
 
-    def overwritten(self, anchor: int) -> None:
-        """Say that the memory lost its link to what was captured; later times say that it went on."""
+    def doubt(self, reason: str) -> None:
+        """Say once that what followed the newest known result may be lost, nobody knows how much."""
+        if self.ledger.doubted:
+            return
+        step = rules.doubt(self.ledger)
+        self.ledger = step.ledger
         self._say(
             Missing(
                 ledger=self.ledger,
-                first=anchor + 1,
+                changes=step.changes,
+                first=self.ledger.highest + 1,
                 last=None,
                 countable=False,
-                reason=f"id {anchor} is not stored any more: what followed it may have been overwritten",
+                reason=reason,
             )
         )
 

@@ -77,6 +77,7 @@ def accept(ledger: Ledger, entry: Entry) -> Step:
         watermark=entry.id - 1 if ledger.watermark is None else ledger.watermark,
         known=MappingProxyType({**ledger.known, entry.id: entry.core}),
         spans=tuple(_without(ledger.spans, entry.id)),
+        doubted=False,
     )
     return _step(ledger, _advance(after))
 
@@ -144,6 +145,11 @@ def new_epoch(ledger: Ledger) -> Step:
     unrecorded = tuple(span for span in ledger.spans if not span.recorded)
     after = Ledger(source=ledger.source, epoch=ledger.epoch + 1, watermark=0, mode=ledger.mode)
     return _step(ledger, after, unrecorded)
+
+
+def doubt(ledger: Ledger) -> Step:
+    """Note that it was said, once, that what followed the newest result may be lost."""
+    return _step(ledger, replace(ledger, doubted=True))
 
 
 def with_mode(ledger: Ledger, mode: Mode) -> Step:

@@ -18,7 +18,7 @@ def load(source: str, items: Mapping[str, str], default_mode: Mode) -> Ledger:
     head = items.get(head_key(source))
     if head is None:
         return Ledger(source=source, mode=default_mode)
-    epoch_text, watermark_text, mode, open_start = head.split()
+    epoch_text, watermark_text, mode, open_start, doubted = head.split()
     epoch = int(epoch_text)
     known = {
         int(key.rsplit("/", 1)[1]): Core.parse(text)
@@ -36,6 +36,7 @@ def load(source: str, items: Mapping[str, str], default_mode: Mode) -> Ledger:
         spans=tuple(sorted(spans, key=lambda span: span.first)),
         mode=Mode(mode),
         open_start=open_start == "1",
+        doubted=doubted == "1",
     )
 
 
@@ -43,7 +44,9 @@ def changes(before: Ledger, after: Ledger) -> Changes:
     """Return what must be remembered so that `load` gives `after` where `before` was remembered."""
     watermark = "-" if after.watermark is None else str(after.watermark)
     found: dict[str, str | None] = {
-        head_key(after.source): f"{after.epoch} {watermark} {after.mode} {int(after.open_start)}"
+        head_key(
+            after.source
+        ): f"{after.epoch} {watermark} {after.mode} {int(after.open_start)} {int(after.doubted)}"
     }
     if before.epoch != after.epoch:
         found |= dict.fromkeys(_spans(before))

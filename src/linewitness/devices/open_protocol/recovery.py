@@ -57,6 +57,10 @@ def establish(book: Book, start_after: int | None) -> Asking:
         reason = yield from _restarted(book, newest)
         if reason:
             book.begin_epoch(reason)
+    elif newest is No.ABSENT and book.ledger.known:
+        book.doubt(
+            "the controller's memory is empty: what followed this id may be lost, and ids may begin anew"
+        )
 
 
 def back_fill(book: Book, *, again: bool) -> Asking:
@@ -153,7 +157,7 @@ def _restarted_by_samples(book: Book, newest: Record, anchor: Entry) -> Generato
     if None in times:
         return f"id {anchor.id} is not stored any more, and times do not tell why: a person should confirm"
     if book.ledger.mode is Mode.EXACT:
-        book.overwritten(anchor.id)
+        book.doubt(f"id {anchor.id} is not stored any more: what followed it may have been overwritten")
     return ""
 
 

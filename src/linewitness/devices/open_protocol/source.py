@@ -70,8 +70,9 @@ class Ledger:
     """The state of one source in its current epoch.
 
     `watermark` None: nothing is known of this source yet. `open_start`: capture began before the
-    lowest id that the controller has was known, so what lies below that is no gap. `known` holds every
-    result above the watermark and the newest ones below it. `spans` are sorted and disjoint.
+    lowest id that the controller has was known, so what lies below that is no gap. `doubted`: it was
+    said that what followed the newest result may be lost. `known` holds every result above the
+    watermark and the newest ones below it. `spans` are sorted and disjoint.
     """
 
     source: str
@@ -81,6 +82,7 @@ class Ledger:
     spans: tuple[Span, ...] = ()
     mode: Mode = Mode.EXACT
     open_start: bool = False
+    doubted: bool = False
 
     @property
     def highest(self) -> int:
