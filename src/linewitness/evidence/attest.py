@@ -67,7 +67,7 @@ def believe(
 
 def check_roots(believed: Iterable[Believed], *, size: int, roots: Mapping[int, bytes]) -> None:
     """Raise `Broken` if a believed checkpoint is about other records, or about more, than there are."""
-    agreed = 0
+    held = [0]
     for one in sorted(believed, key=lambda each: each.checkpoint.size):
         signers = " and ".join([one.checkpoint.origin, *(each.name for each in one.attestations)])
         if one.checkpoint.size > size:
@@ -78,11 +78,11 @@ def check_roots(believed: Iterable[Believed], *, size: int, roots: Mapping[int, 
             )
         if roots[one.checkpoint.size] != one.checkpoint.root:
             raise Broken(
-                agreed,
+                max(each for each in held if each < one.checkpoint.size),
                 f"from here up to record {one.checkpoint.size - 1} there are other records than those that"
                 f" {one.source} is about, signed by {signers}",
             )
-        agreed = one.checkpoint.size
+        held.append(one.checkpoint.size)
 
 
 def quorum(believed: Iterable[Believed], policy: Policy) -> tuple[int, tuple[Attestation, ...]]:

@@ -1,0 +1,44 @@
+"""Every attack is judged by each machine verifier; all of them have to say the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browser_verifier import judge_with_page
+from chain_builder import Stream, grown
+from linewitness.evidence.package import BadPackage, verify_package
+from linewitness.evidence.policy import BadPolicy, Policy
+from packages import policy_for, whole
+
+Judge = Callable[..., dict[str, Any]]
+
+
+def judge_with_python(path: Path, policy: bytes) -> dict[str, Any]:
+    """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
+    try:
+        return verify_package(path, policy=Policy.parse(policy)).to_json()
+    except (BadPackage, BadPolicy) as error:
+        return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}
+
+
+@pytest.fixture
+def stream() -> Stream:
+    """Return the victim: 24 records, the event key rotated by record 10 and record 20."""
+    return grown(24, rotate_every=10)
+
+
+@pytest.fixture(params=["python", "page"])
+def judge(request: pytest.FixtureRequest, tmp_path: Path, stream: Stream) -> Judge:
+    """Return a function from records (and what lies beside them) to the verdict under the victim's policy."""
+    judges = {"python": judge_with_python, "page": judge_with_page}
+
+    def of(records: list[bytes] | None = None, **other: Any) -> dict[str, Any]:
+        policy = other.pop("policy", None) or policy_for(stream).canonical
+        path = other.pop("path", None)
+        if records is not None:
+            other["records"] = records
+        return judges[request.param](path or whole(stream, tmp_path / "evidence.zip", **other), policy)
+
+    return of

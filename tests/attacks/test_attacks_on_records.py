@@ -1,0 +1,211 @@
+"""What somebody can do to the records themselves, with and without stolen keys."""
+
+import json
+
+import pytest
+from nacl.signing import SigningKey
+
+from chain_builder import Stream, grown
+from linewitness.evidence import canonical, keys, record
+from packages import receipt
+
+
+def broken(verdict, index: int, *words: str) -> None:
+    assert verdict["status"] == "BROKEN", verdict
+    assert verdict["broken_at"] == index, verdict
+    assert verdict["text"].startswith(f"BROKEN at record {index}: ")
+    for word in words:
+        assert word in verdict["text"]
+
+
+def spoiled(data: bytes, old: str, new: str) -> bytes:
+    assert old.encode() in data
+    return data.replace(old.encode(), new.encode(), 1)
+
+
+def continued(stream: Stream, at: int) -> Stream:
+    """Return the stream as a thief of all its keys writes it again from record `at` on."""
+    other = Stream()
+    for data in stream.records[:at]:
+        other.append(data)
+    other.event_key = SigningKey(bytes([2]) * 32)
+    rotations = [data for data in stream.records[:at] if b'"kind":"key.rotated"' in data]
+    for number, _ in enumerate(rotations):
+        other.event_key = SigningKey(bytes([102 + number]) * 32)
+    return other
+
+
+def test_the_victim_is_complete(judge, stream):
+    verdict = judge()
+    assert verdict["status"] == "COMPLETE"
+    assert verdict["text"] == "COMPLETE to 24, attested by auditor (store store.example)"
+    assert verdict["root"] == stream.root().hex()
+
+
+def test_edit(judge, stream):
+    records = list(stream.records)
+    records[7] = spoiled(records[7], "7.50", "8.50")
+    broken(judge(records), 7, "hash")
+
+
+def test_edit_with_a_new_hash(judge, stream):
+    records = list(stream.records)
+    forged = json.loads(spoiled(records[7], "7.50", "8.50"))
+    forged["integrity"]["record_hash"] = record.sha256(record.signed_message(forged))
+    records[7] = canonical.encode(forged)
+    broken(judge(records), 7, "signature")
+
+
+def test_delete(judge, stream):
+    broken(judge(stream.records[:7] + stream.records[8:]), 7, "sequence_no")
+
+
+def test_delete_record_0(judge, stream):
+    broken(judge(stream.records[1:]), 0, "sequence_no")
+
+
+def test_insert(judge, stream):
+    stranger = grown(8, seed=50).records[7]
+    broken(judge([*stream.records[:7], stranger, *stream.records[7:]]), 7, "prev_hash")
+
+
+def test_duplicate(judge, stream):
+    broken(judge([*stream.records[:8], *stream.records[7:]]), 8, "sequence_no")
+
+
+def test_reorder(judge, stream):
+    records = list(stream.records)
+    records[7], records[8] = records[8], records[7]
+    broken(judge(records), 7, "sequence_no")
+
+
+def test_truncate(judge, stream):
+    broken(judge(stream.records[:20]), 20, "24")
+
+
+def test_truncate_and_continue(judge, stream):
+    other = continued(stream, 15)
+    while len(other.records) < 30:
+        other.add()
+    broken(judge(other.records), 0, "other records")
+
+
+def test_strip_a_signature(judge, stream):
+    records = list(stream.records)
+    members = json.loads(records[7])
+    del members["integrity"]["signature"]
+    records[7] = canonical.encode(members)
+    broken(judge(records), 7, "signature")
+
+
+def test_empty_signature(judge, stream):
+    records = list(stream.records)
+    signature = json.loads(records[7])["integrity"]["signature"]
+    records[7] = spoiled(records[7], signature, "ed25519:")
+    broken(judge(records), 7, "signature")
+
+
+def test_splice_from_another_stream(judge, stream):
+    other = grown(24, origin="acme.example/ber-01/line-03/1", rotate_every=10)
+    broken(judge(stream.records[:12] + other.records[12:]), 12, "stream")
+
+
+def test_splice_from_another_tenant(judge, stream):
+    other = grown(24, tenant="globex", rotate_every=10)
+    broken(judge(stream.records[:12] + other.records[12:]), 12, "tenant")
+
+
+def test_another_stream_under_the_same_name(judge):
+    other = grown(24, seed=50)
+    broken(judge(other.records), 0, "record 0")
+
+
+def test_replay_of_an_event(judge, stream):
+    """The gateway's own keys sign an old event once more, at a new place."""
+    old = json.loads(stream.records[5])["event_id"]
+    stream.add(event_id=old)
+    broken(judge(statements=()), 24, "event_id", "5")
+
+
+def test_rewrite_with_a_stolen_event_key(judge, stream):
+    """The thief holds one event key, and so cannot get past the rotation that follows."""
+    other = continued(stream, 15)
+    while len(other.records) < 20:
+        other.add()
+    broken(judge([*other.records, *stream.records[20:]], statements=()), 20, "prev_hash")
+
+
+def test_rewrite_with_all_of_the_gateways_keys(judge, stream):
+    """Everything is consistent in itself; only the outside party's word contradicts it."""
+    other = continued(stream, 15)
+    while len(other.records) < 24:
+        other.add()
+    statements = (("receipts/1.receipt", receipt(stream, 12)), ("receipts/2.receipt", receipt(stream)))
+    broken(judge(other.records, statements=statements), 12, "other records")
+
+
+def test_retired_key_signs_again(judge, stream):
+    retired = SigningKey(bytes([2]) * 32)
+    posing = stream.seal(stream.members(), key=retired)
+    broken(judge([*stream.records, posing]), 24, "key")
+
+
+def test_retired_key_is_made_active_again(judge, stream):
+    first = SigningKey(bytes([2]) * 32)
+    stream.add("key.rotated", stream.rotation(first))
+    broken(judge(statements=()), 24, "retired before")
+
+
+def test_key_taken_over_without_its_private_half(judge, stream):
+    stolen = SigningKey(b"x" * 32)
+    changes = stream.rotation(SigningKey(b"y" * 32))
+    posing = changes[0]._replace(after=str(keys.event_vkey(stream.origin, stolen)))
+    stream.add("key.rotated", (posing, changes[1]))
+    broken(judge(statements=()), 24, "possession")
+
+
+def test_clock_rewound(judge, stream):
+    stream.now_ms -= 7_200_000
+    stream.add()
+    broken(judge(statements=()), 24, "-7200.000 s")
+
+
+def test_clock_rewound_and_recorded_is_remarked_upon(judge, stream):
+    stream.now_ms -= 7_200_000
+    stream.step = 1
+    stream.add("clock.stepped")
+    verdict = judge(statements=())
+    assert verdict["status"] == "INTACT"
+    assert list(verdict["remarks"]) == [{"index": 24, "text": "the clock was set by -7200.000 s, on record"}]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"reason":"measured"', '"reason":"measured","reason":"measured"'),
+        ('"after":"7.50"', '"after":7.50'),
+        ('"after":"7.50"', '"after":7.5'),
+        ('"sequence_no":7', '"sequence_no":7.0'),
+        ('"sequence_no":7', '"sequence_no": 7'),
+        ('"sequence_no":7', '"sequence_no":7e0'),
+        ('"after":"7.50"', '"after":9007199254740992'),
+        ('"after":"7.50"', '"after":-0'),
+        ('"after":"7.50"', '"after":"\\ud800"'),
+        ('"after":"7.50"', '"after":"\\udc00\\ud800"'),
+        ('"after":"7.50"', '"after":"7\\u002e50"'),
+        ('"reason":"measured"', '"__proto__":1,"reason":"measured"'),
+        ('"action":"create"', '"Action":"create"'),
+        ('{"action"', ' {"action"'),
+    ],
+)
+def test_other_bytes_for_the_same_meaning(judge, stream, old, new):
+    records = list(stream.records)
+    records[7] = spoiled(records[7], old, new)
+    broken(judge(records), 7)
+
+
+@pytest.mark.parametrize("data", [b"", b"null", b"\xef\xbb\xbf{}", b"\xff", b"{" * 3000, b"x" * 70_000])
+def test_bytes_that_are_no_record(judge, stream, data):
+    records = list(stream.records)
+    records[7] = data
+    broken(judge(records), 7)

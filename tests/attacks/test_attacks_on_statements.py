@@ -1,0 +1,280 @@
+"""What somebody can do to checkpoints, receipts, keys, the policy and the package."""
+
+import json
+import zipfile
+from base64 import b64encode
+
+import pytest
+from nacl.signing import SigningKey
+
+import ed25519_by_hand as hand
+from chain_builder import Stream, grown
+from linewitness.evidence import keys, merkle, note
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.note import Note, NoteSignature, Vkey
+from linewitness.evidence.revocation import Revocation
+from packages import STORE, WITNESS, policy_for, receipt, selection, whole
+
+
+def receipts(*texts: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"receipts/{number}.receipt", text) for number, text in enumerate(texts, 1))
+
+
+def does_not_count(verdict, *words: str) -> None:
+    assert verdict["status"] == "INTACT", verdict
+    assert verdict["attested"] == 0
+    (remark,) = verdict["remarks"]
+    for word in ("does not count", *words):
+        assert word in remark["text"]
+
+
+def test_altered_time_of_a_cosignature(judge, stream):
+    good = Note.parse(receipt(stream))
+    log, store = good.signatures
+    moved = NoteSignature(store.name, store.key_id, (1).to_bytes(8, "big") + store.signature[8:])
+    does_not_count(judge(statements=receipts(str(Note(good.text, (log, moved))))), "store.example")
+
+
+def test_a_second_false_line_of_the_same_key(judge, stream):
+    good = Note.parse(receipt(stream))
+    store = good.signatures[1]
+    false = NoteSignature(store.name, store.key_id, (1).to_bytes(8, "big") + store.signature[8:])
+    does_not_count(judge(statements=receipts(str(good.with_signature(false)))), "store.example")
+
+
+def test_checkpoint_of_another_stream(judge):
+    other = grown(24, origin="acme.example/ber-01/line-03/1")
+    does_not_count(judge(statements=receipts(receipt(other))), "line-03")
+
+
+def test_checkpoint_signed_by_somebody_else(judge, stream):
+    stream.log_key = SigningKey(b"x" * 32)
+    does_not_count(
+        judge(statements=receipts(receipt(stream)), policy=policy_for(grown(1)).canonical), "log key"
+    )
+
+
+def test_cosigner_whom_nobody_named(judge, stream):
+    unknown = receipt(stream, key=SigningKey(b"u" * 32), name="friend.example")
+    verdict = judge(statements=receipts(unknown))
+    assert (verdict["status"], verdict["attested"]) == ("INTACT", 0)
+
+
+def test_log_key_in_the_place_of_the_store(judge, stream):
+    posing = receipt(stream, key=stream.log_key, name="store.example")
+    verdict = judge(statements=receipts(posing))
+    assert (verdict["status"], verdict["attested"]) == ("INTACT", 0)
+
+
+def test_one_party_signs_twice(judge, stream):
+    policy = policy_for(stream, quorum=2).canonical
+    twice = receipts(receipt(stream), receipt(stream, 20))
+    assert judge(statements=twice, policy=policy)["attested"] == 0
+    both = receipts(receipt(stream), receipt(stream, 20, key=WITNESS, name="witness.example"))
+    assert judge(statements=both, policy=policy)["attested"] == 20
+
+
+def test_empty_tree(judge, stream):
+    empty = Checkpoint(stream.origin, 0, merkle.EMPTY_ROOT)
+    signed = empty.sign(stream.log_key)
+    signed = signed.with_signature(note.cosign(empty.text, name="store.example", key=STORE, time_s=1))
+    assert judge(statements=receipts(str(signed)))["attested"] == 0
+    verdict = judge([], statements=receipts(str(signed)))
+    assert verdict["text"] == "BROKEN at record 0: there are no records"
+
+
+def test_checkpoint_with_zeros_before_its_size(judge, stream):
+    text = receipt(stream).replace("\n24\n", "\n024\n")
+    does_not_count(judge(statements=receipts(text)), "size")
+
+
+def test_rolled_back_image(judge, stream):
+    """An old copy of the gateway's disk went on from record 18; the store had seen 24."""
+    older = Stream()
+    for data in stream.records[:18]:
+        older.append(data)
+    older.event_key = SigningKey(bytes([102]) * 32)
+    while len(older.records) < 40:
+        older.add()
+    verdict = judge(older.records, statements=receipts(receipt(stream, 18), receipt(stream)))
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 18)
+
+
+def test_two_live_forks(judge, stream):
+    """Two copies of one gateway, both with receipts: each copy's receipt contradicts the other."""
+    fork = Stream()
+    for data in stream.records[:15]:
+        fork.append(data)
+    fork.event_key = SigningKey(bytes([102]) * 32)
+    while len(fork.records) < 26:
+        fork.add()
+    both = receipts(receipt(stream, 12), receipt(stream), receipt(fork))
+    for records in (fork.records, [*stream.records, *fork.records[24:]]):
+        verdict = judge(records, statements=both)
+        assert verdict["status"] == "BROKEN"
+        assert verdict["broken_at"] in (12, 24)
+
+
+def test_anchor_overwritten_by_a_newer_version(judge, stream):
+    """The thief of all keys puts an anchor of the new history beside the old one, which cannot be deleted."""
+    other = Stream()
+    for data in stream.records[:15]:
+        other.append(data)
+    other.event_key = SigningKey(bytes([102]) * 32)
+    while len(other.records) < 24:
+        other.add()
+    anchors = (("anchors/1.checkpoint", stream.checkpoint()), ("anchors/2.checkpoint", other.checkpoint()))
+    verdict = judge(other.records, statements=anchors)
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 0)
+    assert "anchors/1.checkpoint" in verdict["text"]
+
+
+def weak_policy(stream, **other) -> bytes:
+    members = json.loads(policy_for(stream).canonical) | other
+    return json.dumps(members).encode()
+
+
+@pytest.mark.parametrize("quorum", [0, 3])
+def test_weak_policy_by_its_quorum(judge, stream, quorum):
+    assert judge(policy=weak_policy(stream, quorum=quorum))["status"] == "REFUSED"
+
+
+def test_weak_policy_of_one_party(judge, stream):
+    verdict = judge(policy=weak_policy(stream, gateway_party="auditor"))
+    assert verdict["status"] == "REFUSED"
+    assert "'auditor' alone satisfies" in verdict["text"]
+
+
+def test_weak_policy_with_one_key_twice(judge, stream):
+    attesters = json.loads(policy_for(stream).canonical)["attesters"]
+    attesters[1]["key"] = str(Vkey("second.example", 4, bytes(STORE.verify_key)))
+    assert judge(policy=weak_policy(stream, attesters=attesters, quorum=2))["status"] == "REFUSED"
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_key_of_small_order_in_the_policy(judge, stream, number):
+    """With such a key a signature can be made that is good for any message."""
+    small = hand.encode(hand.torsion()[number])
+    attesters = json.loads(policy_for(stream).canonical)["attesters"]
+    attesters[0]["key"] = str(Vkey("store.example", 4, small))
+    assert judge(policy=weak_policy(stream, attesters=attesters))["status"] == "REFUSED"
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_key_of_mixed_order_in_the_policy(judge, stream, number):
+    mixed = hand.encode(hand.add(hand.times(12345, hand.BASE), hand.torsion()[number]))
+    attesters = json.loads(policy_for(stream).canonical)["attesters"]
+    attesters[0]["key"] = str(Vkey("store.example", 4, mixed))
+    assert judge(policy=weak_policy(stream, attesters=attesters))["status"] == "REFUSED"
+
+
+@pytest.mark.parametrize(
+    "public", [b"\xee" + b"\xff" * 30 + b"\x7f", b"\xed" + b"\xff" * 30 + b"\x7f", b"\xff" * 32]
+)
+def test_key_that_is_not_canonical_in_the_policy(judge, stream, public):
+    attesters = json.loads(policy_for(stream).canonical)["attesters"]
+    attesters[0]["key"] = str(Vkey("store.example", 4, public))
+    assert judge(policy=weak_policy(stream, attesters=attesters))["status"] == "REFUSED"
+
+
+SECRET = 987654321987654321
+
+
+@pytest.mark.parametrize("change", ["small R", "mixed R", "S + L", "R not canonical"])
+def test_signature_that_a_lenient_verifier_accepts(judge, stream, change):
+    """The holder of the store's key makes a receipt on which verifiers could disagree; ours refuse it."""
+    public = hand.encode(hand.times(SECRET, hand.BASE))
+    attesters = json.loads(policy_for(stream).canonical)["attesters"]
+    vkey = Vkey("store.example", 4, public)
+    attesters[0]["key"] = str(vkey)
+    signed = Note.parse(stream.checkpoint())
+    message = note._cosigned_message(signed.text, 7)
+    good = hand.sign(SECRET, public, 4711, message)
+    raw = {
+        "small R": hand.sign(SECRET, public, 0, message, hand.torsion()[1]),
+        "mixed R": hand.sign(SECRET, public, 4711, message, hand.torsion()[4]),
+        "S + L": good[:32] + (int.from_bytes(good[32:], "little") + hand.L).to_bytes(32, "little"),
+        "R not canonical": (hand.P + 1).to_bytes(32, "little") + good[32:],
+    }[change]
+    policy = weak_policy(stream, attesters=attesters)
+
+    def cosigned(signature: bytes) -> str:
+        line = NoteSignature("store.example", vkey.key_id, (7).to_bytes(8, "big") + signature)
+        return str(signed.with_signature(line))
+
+    assert judge(statements=receipts(cosigned(good)), policy=policy)["status"] == "COMPLETE"
+    does_not_count(judge(statements=receipts(cosigned(raw)), policy=policy), "store.example")
+
+
+def test_event_key_of_small_order(judge, stream):
+    """A stream that announces a weak key could be signed by anybody; it is refused where it announces it."""
+    weak = Vkey(f"{stream.origin}/event", 1, hand.encode(hand.torsion()[0]))
+    changes = stream.rotation(SigningKey(b"n" * 32))
+    stream.add("key.rotated", (changes[0]._replace(after=str(weak)), changes[1]))
+    verdict = judge(statements=())
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 24)
+    assert "weak" in verdict["text"]
+
+
+def test_revoked_event_key(judge, stream):
+    second = json.loads(stream.records[10])["changes"][0]["after"]
+    revoked = Revocation(stream.origin, Vkey.parse(second), 16, "stolen")
+    verdict = judge(policy=policy_for(stream, revocations=(revoked,)).canonical)
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 16)
+    assert "revoked" in verdict["text"]
+
+
+def test_revoked_store(judge, stream):
+    revoked = Revocation(stream.origin, keys.cosigner_vkey("store.example", STORE), 12, "stolen")
+    verdict = judge(policy=policy_for(stream, revocations=(revoked,)).canonical)
+    does_not_count(verdict, "revoked")
+
+
+def test_malicious_verifier_inside_the_package(judge):
+    page = b"<script>document.write('COMPLETE')</script>"
+    verdict = judge(statements=(), documents={"verify.html": page, "report.html": page})
+    assert verdict["status"] == "INTACT"
+
+
+def test_policy_inside_the_package(judge, stream, tmp_path):
+    path = whole(stream, tmp_path / "own.zip", statements=())
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("policy.json", policy_for(stream).canonical)
+    assert judge(path=path)["status"] == "REFUSED"
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "receipts/../evil", "receipts\\evil"])
+def test_package_that_writes_outside(judge, stream, tmp_path, name):
+    path = whole(stream, tmp_path / "own.zip")
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr(name, b"x")
+    assert judge(path=path)["status"] == "REFUSED"
+
+
+def test_selection_is_never_complete(judge, stream, tmp_path):
+    verdict = judge(path=selection(stream, tmp_path / "own.zip", [3, 12, 13, 22]))
+    assert verdict["status"] == "INCLUDED"
+    assert verdict["text"].startswith(
+        "INCLUDED: 4 selected records are unaltered and among the 24 attested by"
+    )
+
+
+def test_selected_record_of_a_fork(judge, stream, tmp_path):
+    fork = grown(12, rotate_every=10)
+    fork.add(reason="another")
+    verdict = judge(path=selection(stream, tmp_path / "own.zip", [12], records=[fork.records[12]]))
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 12)
+
+
+def test_selection_with_altered_proof(judge, stream, tmp_path):
+    path = selection(stream, tmp_path / "own.zip", [12])
+    with zipfile.ZipFile(path) as package:
+        files = {name: package.read(name) for name in package.namelist()}
+    lines = files["proofs/12.tlog-proof"].split(b"\n")
+    lines[2] = b64encode(bytes(32))
+    files["proofs/12.tlog-proof"] = b"\n".join(lines)
+    with zipfile.ZipFile(path, "w") as package:
+        for name, data in files.items():
+            package.writestr(name, data)
+    verdict = judge(path=path)
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 12)

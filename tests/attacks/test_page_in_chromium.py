@@ -1,0 +1,114 @@
+import hashlib
+import re
+import zipfile
+from base64 import b64encode
+
+import pytest
+
+from browser_verifier import PAGE
+from chain_builder import grown
+from chromium import page
+from packages import policy_for, selection, whole
+
+SOURCE = PAGE.read_text()
+
+
+def verdict_of(browser, package, policy) -> dict[str, str]:
+    browser.open(PAGE)
+    browser.give_file("#package", package)
+    browser.give_file("#policy", policy)
+    browser.wait_for("!document.querySelector('#start').disabled")
+    browser.run("document.querySelector('#start').click()")
+    browser.wait_for("document.querySelector('.verdict')")
+    return {
+        "class": browser.run("document.querySelector('.verdict').className"),
+        "text": browser.run("document.querySelector('.sentence').textContent"),
+        "all": browser.run("document.querySelector('#result').textContent"),
+    }
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with page() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def stream():
+    return grown(40, rotate_every=9)
+
+
+@pytest.fixture
+def policy(stream, tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_bytes(policy_for(stream).canonical)
+    return path
+
+
+def test_a_good_package(browser, stream, policy, tmp_path):
+    seen = verdict_of(browser, whole(stream, tmp_path / "good.zip"), policy)
+    assert seen["class"] == "verdict COMPLETE"
+    assert seen["text"] == "COMPLETE to 40, attested by auditor (store store.example)"
+    browser.photograph(tmp_path / "complete.png")
+    assert (tmp_path / "complete.png").stat().st_size > 10_000
+
+
+def test_a_selection(browser, stream, policy, tmp_path):
+    seen = verdict_of(browser, selection(stream, tmp_path / "some.zip", [3, 12, 20]), policy)
+    assert seen["class"] == "verdict INCLUDED"
+
+
+def test_an_altered_package(browser, stream, policy, tmp_path):
+    records = list(stream.records)
+    records[7] = records[7].replace(b"7.50", b"7.51")
+    seen = verdict_of(browser, whole(stream, tmp_path / "bad.zip", records=records), policy)
+    assert seen["class"] == "verdict BROKEN"
+    assert seen["text"].startswith("BROKEN at record 7: its content hashes to")
+
+
+def test_markup_in_the_evidence_stays_text(browser, stream, policy, tmp_path):
+    script = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+    path = whole(stream, tmp_path / "markup.zip")
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr(script, b"x")
+    seen = verdict_of(browser, path, policy)
+    assert seen["class"] == "verdict REFUSED"
+    assert "<img" in seen["text"]
+    assert browser.run("document.title") != "owned"
+
+
+def test_the_page_cannot_reach_anything(browser):
+    browser.open(PAGE)
+    for attempt in ("fetch('https://example.com/')", "fetch('data:text/plain,x')", "fetch(location.href)"):
+        assert browser.run(f"{attempt}.then(() => 'reached', () => 'refused')") == "refused"
+    assert (
+        browser.run(
+            "new Promise((done) => { const i = new Image(); i.onload = () => done('reached');"
+            " i.onerror = () => done('refused'); i.src = 'https://example.com/x.png'; })"
+        )
+        == "refused"
+    )
+    sent = [
+        event["params"]["request"]["url"]
+        for event in browser.events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert {url.partition(":")[0] for url in sent} <= {"file", "https", "data"}
+    blocked = [event for event in browser.events if event["method"] == "Network.loadingFailed"]
+    assert all(event["params"].get("blockedReason") == "csp" for event in blocked)
+
+
+def test_the_policy_of_the_page_names_its_own_scripts_and_no_others():
+    def digest(text: str) -> str:
+        return "'sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    scripts = " ".join(digest(text) for text in re.findall(r"<script[^>]*>(.*?)</script>", SOURCE, re.DOTALL))
+    style = digest(re.findall(r"<style>(.*?)</style>", SOURCE, re.DOTALL)[0])
+    content = (
+        f"default-src 'none'; script-src {scripts}; style-src {style}; base-uri 'none'; form-action 'none'"
+    )
+    assert f'content="{content}"' in SOURCE
+
+
+def test_the_page_is_one_file():
+    assert not re.search(r"https?://|\bsrc=|@import|url\(|<link|<iframe|innerHTML|\beval\b", SOURCE)
