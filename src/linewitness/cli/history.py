@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -107,7 +107,7 @@ def export(
             for _, data in records:
                 sys.stdout.buffer.write(data + b"\n")
             return
-        with counting("records exported", total) as tick, output.open("wb") as file:
+        with counting("records exported", total) as tick, _new_file(output) as file:
             count = 0
             for count, (_, data) in enumerate(records, 1):
                 file.write(data + b"\n")
@@ -118,6 +118,17 @@ def export(
             notes += [newest[1]] if newest else []
             output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
     typer.echo(f"{count} records in {output}")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", hint="name another file with --output"
+        ) from None
 
 
 @contextmanager

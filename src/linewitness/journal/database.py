@@ -1,5 +1,6 @@
 """Open the journal's SQLite file with the settings that durability needs, and name what went wrong."""
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -26,7 +27,8 @@ def path_of(directory: Path) -> Path:
 
 def create(directory: Path) -> sqlite3.Connection:
     """Create the journal's file with an empty schema; JournalError if there is one already."""
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with translated(directory):
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     path = path_of(directory)
     if path.exists():
         raise JournalError(
@@ -67,7 +69,8 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
 
 def lock(directory: Path) -> int:
     """Take the journal for this process; JournalError if another one has it. Returns the open file."""
-    handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with translated(directory):
+        handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -81,19 +84,19 @@ def lock(directory: Path) -> int:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, with what a person can do about them."""
+    """Turn errors of SQLite and of the system into ours, with what a person can do about them."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
+    except OSError as error:
+        raise _translate_os(error, path) from error
 
 
 def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return JournalFull(
-            f"the disk of {path} is full", hint="free space on it; nothing that was confirmed is lost"
-        )
+        return _full(path)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamaged(
             f"{path} is damaged: {error}",
@@ -104,6 +107,21 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
             f"{path} cannot be written", hint="check its owner and that the disk is not read-only"
         )
     return JournalError(f"{path}: {error}", hint="check the disk and the permissions of the folder")
+
+
+def _translate_os(error: OSError, path: Path) -> JournalError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(path)
+    place = error.filename or path
+    return JournalError(
+        f"{place}: {error.strerror}", hint="check the disk, and the owner and permissions of the folder"
+    )
+
+
+def _full(path: Path) -> JournalFull:
+    return JournalFull(
+        f"the disk of {path} is full", hint="free space on it; nothing that was confirmed is lost"
+    )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

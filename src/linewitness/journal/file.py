@@ -87,9 +87,10 @@ class JournalFile:
         keyring = Keyring(directory)
         log_key, first = keys.new_key(), EventKey(identity.stream, keys.new_key())
         connection = database.create(directory)
-        keyring.create()
-        keyring.save(LOG_KEY, log_key)
-        keyring.save(first.key_id, first.signing_key)
+        with database.translated(directory):
+            keyring.create()
+            keyring.save(LOG_KEY, log_key)
+            keyring.save(first.key_id, first.signing_key)
         stream_keys = keys.StreamKeys(keys.log_vkey(identity.stream, log_key), first.vkey)
         with database.translated(database.path_of(directory)):
             connection.execute(
@@ -178,7 +179,8 @@ class JournalFile:
         # Crash here: the records are durable, unconfirmed and unsent; a device says them again, and
         # the driver's memory, committed with them, knows them.
         if new_key is not None:
-            self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
+            with database.translated(self._path):
+                self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
         return head
 
     def close(self) -> None:

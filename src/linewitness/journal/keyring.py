@@ -51,6 +51,8 @@ class Keyring:
             ) from None
         except OSError as error:
             raise JournalError(f"the key {path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            text = ""
         encoded = text.strip().removeprefix(_PREFIX)
         try:
             seed = b64decode(encoded, validate=True)
