@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from linewitness.errors import JournalError
+import structlog
+
+from linewitness.errors import JournalDamaged, JournalError
 from linewitness.journal import database
 
 FILE_NAME: Final = "telemetry.sqlite"
@@ -23,6 +25,9 @@ CREATE TABLE IF NOT EXISTS block (
     payload BLOB NOT NULL
 ) STRICT;
 """
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,13 @@ class TelemetryBuffer:
         self._flushed = asyncio.Condition()
         self.dropped: dict[str, int] = {}
         self.stored = 0
-        with database.translated(self._path):
-            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_SCHEMA)
-            total = self._connection.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM block").fetchone()
-        self._bytes: int = total[0]
+        try:
+            self._connection, self._bytes = _open(self._path)
+        except JournalDamaged as error:
+            # A signal never stops evidence: the damaged buffer is kept aside, and a new one takes over.
+            aside = _set_aside(self._path)
+            log.warning("telemetry buffer damaged: begun anew", why=error.what, kept=str(aside))
+            self._connection, self._bytes = _open(self._path)
 
     async def put(self, device: str, samples: int, payload: bytes) -> None:
         """Take one block; waits only while the disk is behind by more than a bounded number of blocks."""
@@ -154,3 +159,29 @@ class TelemetryBuffer:
         with database.translated(self._path):
             self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
         self._bytes -= sum(len(block.payload) for block in blocks)
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Open or create the buffer; return it with the bytes that it holds."""
+    with database.translated(path):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+            total = connection.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM block").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+    return connection, total[0]
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the buffer's files; an older damaged one gives way."""
+    aside = path.with_name(path.name + ".damaged")
+    with database.translated(path):
+        for suffix in ("", "-wal", "-shm"):
+            file = path.with_name(path.name + suffix)
+            if file.exists():
+                file.rename(aside.with_name(aside.name + suffix))
+    return aside
