@@ -1,6 +1,7 @@
 """The demo's plant: simulated devices in this process; broker, store and gateway in their own."""
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -46,11 +47,16 @@ class Devices:
 
 
 class Process:
-    """One `linewitness` process, its output in a file."""
+    """One `linewitness` process, its output in a file.
+
+    `wrapper` is a command that starts it in turn (strace, setpriv), `environment` is added to ours.
+    """
 
     def __init__(self, name: str, folder: Path, *arguments: str) -> None:
         """Describe the process; `start` starts it."""
         self.name = name
+        self.wrapper: tuple[str, ...] = ()
+        self.environment: dict[str, str] = {}
         self.log = folder / f"{name}.log"
         self._folder = folder
         self._arguments = arguments
@@ -60,15 +66,22 @@ class Process:
         """Start it, as often as you like one after the other."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
+                *self.wrapper,
                 sys.executable,
                 "-m",
                 "linewitness",
                 *self._arguments,
                 cwd=self._folder,
+                env=os.environ | self.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+
+    @property
+    def running(self) -> bool:
+        """Say whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
 
     @property
     def pid(self) -> int:

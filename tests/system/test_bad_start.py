@@ -1,0 +1,232 @@
+"""What cannot start says why and what to do, with the documented exit code."""
+
+import os
+import shutil
+import sqlite3
+import sys
+
+import pytest
+
+from linewitness.demo.plant import free_port
+from linewitness.errors import ExitCode
+from plants import at_work, new_plant, run, stopped, until
+
+pytestmark = pytest.mark.timeout(60)
+
+LINE = """\
+version: 1
+line: {{tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}}
+journal: {{directory: journal{journal}}}
+devices:
+  - {{id: wrench, driver: open_protocol, host: 127.0.0.1, port: {port}, timezone: UTC}}
+"""
+
+
+@pytest.fixture
+def line(tmp_path):
+    file = tmp_path / "line.yaml"
+    file.write_text(LINE.format(journal="", port=free_port()))
+    return file
+
+
+@pytest.fixture
+async def journal(line):
+    assert (await run("init", line)).code == 0
+    return line.parent / "journal"
+
+
+def assert_clear(ended_, code, *words):
+    """The message is one for people: it says what and what to do, and shows no insides."""
+    assert ended_.code == code, ended_
+    for word in words:
+        assert word in ended_.err, ended_.err
+    assert "Traceback" not in ended_.err
+
+
+async def test_wrong_yaml_is_placed(line):
+    line.write_text(line.read_text().replace("port: ", "prot: "))
+    assert_clear(await run("run", line), ExitCode.CONFIGURATION, f"{line}:5:", "devices.wrench.prot")
+
+
+async def test_yaml_that_is_none(line):
+    line.write_text("line: [")
+    assert_clear(await run("run", line), ExitCode.CONFIGURATION, f"{line}:1:")
+
+
+async def test_missing_yaml(tmp_path):
+    assert_clear(await run("run", tmp_path / "no.yaml"), ExitCode.CONFIGURATION, "no.yaml")
+
+
+async def test_wrong_usage_ends_with_2():
+    assert (await run("run")).code == ExitCode.CONFIGURATION
+    assert (await run("walk")).code == ExitCode.CONFIGURATION
+
+
+async def test_missing_journal(line):
+    assert_clear(await run("run", line), ExitCode.JOURNAL, "there is no journal", "linewitness init")
+
+
+async def test_journal_that_is_there_is_not_begun_again(line, journal):
+    assert_clear(await run("init", line), ExitCode.JOURNAL, "a journal", "already")
+
+
+async def test_second_gateway_on_one_journal(tmp_path):
+    async with new_plant(tmp_path) as plant:
+        await plant.gateway.start()
+        await at_work(plant)
+        assert_clear(await run("run", plant.line_file), ExitCode.JOURNAL, "another gateway is running")
+        assert plant.gateway.running
+        assert await stopped(plant) == 0
+
+
+def alter_record(journal):
+    connection = sqlite3.connect(journal / "journal.sqlite")
+    connection.execute("DROP TRIGGER record_is_final")
+    (data,) = connection.execute("SELECT bytes FROM record WHERE seq = 0").fetchone()
+    connection.execute("UPDATE record SET bytes = ?", (data.replace(b"stream", b"strean"),))
+    connection.commit()
+    connection.close()
+
+
+def drop_last_record(journal):
+    connection = sqlite3.connect(journal / "journal.sqlite")
+    connection.execute("DROP TRIGGER record_is_kept")
+    connection.execute("DELETE FROM record WHERE seq = (SELECT MAX(seq) FROM record)")
+    connection.commit()
+    connection.close()
+
+
+def overwrite_a_page(journal):
+    data = bytearray((journal / "journal.sqlite").read_bytes())
+    data[4096:8192] = os.urandom(4096)
+    (journal / "journal.sqlite").write_bytes(data)
+
+
+def overwrite_the_header(journal):
+    data = bytearray((journal / "journal.sqlite").read_bytes())
+    data[:100] = os.urandom(100)
+    (journal / "journal.sqlite").write_bytes(data)
+
+
+def overwrite_the_records(journal):
+    """Every byte of evidence is gone, and the file is still a database."""
+    connection = sqlite3.connect(journal / "journal.sqlite")
+    connection.execute("DROP TRIGGER record_is_final")
+    connection.execute("UPDATE record SET bytes = zeroblob(length(bytes))")
+    connection.commit()
+    connection.close()
+
+
+def cut_in_half(journal):
+    data = (journal / "journal.sqlite").read_bytes()
+    (journal / "journal.sqlite").write_bytes(data[: len(data) // 2])
+
+
+def empty(journal):
+    (journal / "journal.sqlite").write_bytes(b"")
+
+
+def put_a_foreign_database_in_its_place(journal):
+    (journal / "journal.sqlite").unlink()
+    connection = sqlite3.connect(journal / "journal.sqlite")
+    connection.execute("CREATE TABLE t (x)")
+    connection.commit()
+    connection.close()
+
+
+def lose_the_log_key(journal):
+    (journal / "keys" / "log.key").unlink()
+
+
+def garble_the_event_key(journal):
+    for key in (journal / "keys").glob("*.key"):
+        if key.name != "log.key":
+            key.write_text("nonsense\n")
+
+
+def lose_the_folder_of_keys(journal):
+    shutil.rmtree(journal / "keys")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        alter_record,
+        drop_last_record,
+        overwrite_a_page,
+        overwrite_the_records,
+        overwrite_the_header,
+        cut_in_half,
+        empty,
+        put_a_foreign_database_in_its_place,
+        lose_the_log_key,
+        garble_the_event_key,
+        lose_the_folder_of_keys,
+    ],
+)
+async def test_damaged_journal_is_refused(line, journal, damage):
+    damage(journal)
+    before = (journal / "journal.sqlite").read_bytes()
+    ended_ = await run("run", line)
+    assert_clear(ended_, ExitCode.JOURNAL, "(")  # the hint stands in brackets
+    assert (journal / "journal.sqlite").read_bytes() == before, "a damaged journal is not touched"
+
+
+async def test_damaged_telemetry_does_not_stop_evidence(tmp_path):
+    async with new_plant(tmp_path) as plant:
+        (plant.folder / "journal" / "telemetry.sqlite").write_bytes(os.urandom(8192))
+        await plant.gateway.start()
+        await at_work(plant)
+        plant.devices.torque.tighten()
+        await until(lambda: plant.devices.torque.acked, "a confirmation")
+        assert await stopped(plant) == 0
+
+
+async def test_folder_that_is_not_ours(line, journal, tmp_path):
+    """Root may write anywhere, so the gateway runs without that right."""
+    journal.chmod(0o500)
+    for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"):
+        if (journal / name).exists():
+            (journal / name).chmod(0o400)
+    without = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", sys.executable)
+    shell = f"exec {' '.join(without)} -m linewitness run {line}"
+    ended_ = await run("-c", f"import os; os.execlp('sh', 'sh', '-c', {shell!r})", python=())
+    assert_clear(ended_, ExitCode.JOURNAL, "(")
+
+
+async def test_journal_in_a_place_where_no_folder_can_be(line, tmp_path):
+    (tmp_path / "file").write_text("")
+    line.write_text(line.read_text().replace("directory: journal", "directory: file/journal"))
+    assert_clear(await run("init", line), ExitCode.JOURNAL, "file/journal")
+    assert_clear(await run("run", line), ExitCode.JOURNAL, "file/journal")
+
+
+async def test_export_to_where_nothing_can_be_written(line, journal, tmp_path):
+    ended_ = await run("export", line, "-o", tmp_path / "no" / "x.ndjson")
+    assert_clear(ended_, ExitCode.CONFIGURATION, "no/x.ndjson")
+
+
+async def test_reader_of_an_export_goes_away(line, journal):
+    """`linewitness export … | head -1` is no bug."""
+    script = f"{sys.executable} -m linewitness export {line} | true; exit ${{PIPESTATUS[0]}}"
+    for _ in range(3):
+        ended_ = await run("-c", f"import os; os.execlp('bash', 'bash', '-c', {script!r})", python=())
+        assert "bug" not in ended_.err, ended_.err
+
+
+async def test_unreachable_device_is_waited_for_and_said_once(line, journal):
+    """A line whose only device is away runs, says so once, and stops in order."""
+    from linewitness.demo.plant import Process  # noqa: PLC0415
+
+    gateway = Process("gateway", line.parent, "run", str(line))
+    await gateway.start()
+    try:
+        log = line.parent / "gateway.log"
+        await until(lambda: "device lost" in log.read_text(), "the loss in the log")
+        text = await run("status", line)
+        assert "wrench  lost" in text.out, text
+        await until(lambda: gateway.running)
+    finally:
+        code = await gateway.stop()
+    assert code == 0
+    assert log.read_text().count("device lost") == 1
