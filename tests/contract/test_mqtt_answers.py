@@ -10,7 +10,7 @@ from linewitness.uplink import mqtt
 from linewitness.uplink.mqtt import connect
 from linewitness.uplink.options import MqttOptions
 
-CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
+CONNECT, PUBLISH, PUBACK, SUBSCRIBE = 1, 3, 4, 8
 WELCOME_5 = b"\x20\x03\x00\x00\x00"
 WELCOME_311 = b"\x20\x02\x00\x00"
 
@@ -233,6 +233,27 @@ async def test_broker_that_throws_us_out_says_why():
         with pytest.raises(UplinkUnavailable, match="took over the session") as raised:
             await connection.subscribe("a")
         assert "client_id" in raised.value.hint
+
+
+async def test_message_is_acknowledged_when_it_is_taken():
+    def answer(kind, body):
+        if kind == SUBSCRIBE:
+            messages = b"".join(b"\x32\x06\x00\x01a" + bytes([0, number, 0]) for number in (1, 2, 3))
+            return b"\x90\x04" + body[:2] + b"\x00\x01" + messages
+        if kind == PUBLISH:
+            return b"\x40\x02" + publish_id(body)
+        return WELCOME_5 if kind == CONNECT else b""
+
+    async with scripted(answer) as (script, options), connect(options) as connection:
+        await connection.subscribe("a")
+        messages = connection.messages()
+        await anext(messages)
+        await connection.publish("b", b"")  # its answer comes after everything before it was handled
+        assert [body[:2] for kind, body in script.packets if kind == PUBACK] == [b"\x00\x01"]
+        await anext(messages)
+        await anext(messages)
+        await connection.publish("b", b"")
+        assert script.kinds().count(PUBACK) == 3
 
 
 async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):

@@ -23,6 +23,8 @@ from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 #: What goes into one transaction, if that much has come.
 BATCH_MESSAGES: Final = 64
 BATCH_BYTES: Final = 4 * 2**20
+#: A connection that lasted this long was a good one: the next attempt comes at once.
+STEADY_S: Final = 10.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,6 +91,7 @@ class _Service:
         self._thread = thread
         self._ready = ready
         self._backoff = Backoff()
+        self._connected_at: float | None = None
         self._lost_at: float | None = None
 
     async def run(self) -> Never:
@@ -97,10 +100,7 @@ class _Service:
             try:
                 await self._session()
             except UplinkUnavailable as error:
-                self._ready.clear()
-                if self._lost_at is None:
-                    self._lost_at = monotonic()
-                    _log.warning("broker.lost", broker=self._mqtt.url, reason=str(error))
+                self._disconnected(error)
             await asyncio.sleep(self._backoff.next_s())
 
     async def _session(self) -> None:
@@ -149,11 +149,20 @@ class _Service:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _connected(self) -> None:
-        self._backoff.reset()
         self._ready.set()
+        self._connected_at = monotonic()
         if self._lost_at is not None:
             _log.info("broker.back", broker=self._mqtt.url, seconds=round(monotonic() - self._lost_at, 1))
             self._lost_at = None
+
+    def _disconnected(self, error: UplinkUnavailable) -> None:
+        self._ready.clear()
+        if self._connected_at is not None and monotonic() - self._connected_at > STEADY_S:
+            self._backoff.reset()  # not after a short one: two stores of one name would chase each other
+        self._connected_at = None
+        if self._lost_at is None:
+            self._lost_at = monotonic()
+            _log.warning("broker.lost", broker=self._mqtt.url, reason=str(error))
 
     def _topics(self) -> list[str]:
         if not self._options.tenants:

@@ -1,0 +1,30 @@
+"""The store's page: its YAML is accepted, and its tables name all settings, commands and tables."""
+
+import re
+from pathlib import Path
+
+from linewitness.cli.store import app
+from linewitness.cli.store_file import load_store
+from linewitness.store.options import AuditStoreOptions
+from linewitness.uplink.options import MqttOptions, TlsOptions
+
+PAGE = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
+
+
+def test_example_is_accepted(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    file = tmp_path / "store.yaml"
+    file.write_text(example)
+    assert load_store(file).name == "store.acme.example"
+
+
+def test_every_setting_is_described():
+    names = {name for name in AuditStoreOptions.model_fields if name not in ("mqtt", "key")}
+    names |= {f"mqtt.{name}" for name in MqttOptions.model_fields if name != "tls"}
+    names |= {f"mqtt.tls.{name}" for name in TlsOptions.model_fields}
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_every_command_is_described():
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert commands == set(re.findall(r"^\| `store (\w+)", PAGE, re.MULTILINE))
