@@ -108,6 +108,28 @@ async def test_a_late_answer_on_a_serial_line_is_not_taken_for_the_next():
     assert values == {"program": "7", "first": "0"}
 
 
+async def test_a_disturbed_answer_is_asked_for_again_and_never_believed():
+    async with serve(OvenServerOptions(rtu=True)) as oven:
+        driver = driver_for(
+            host="127.0.0.1", port=oven.port, transport="rtu-over-tcp", retries=3, timeout_s=0.1
+        )
+        oven.oven.inputs.set_points[0] = 1701
+        async with (
+            driver.connect(NoMemory()) as session,
+            asyncio.timeout(10),
+            aclosing(session.observations()) as observations,
+        ):
+            oven.faults.corrupt = 2
+            values = [each.value async for each in first_of(observations, 3)]
+        assert oven.faults.corrupt == 0
+    assert values == [False, "170.1", "LOT-0001"]
+
+
+async def first_of(observations, count):
+    for _ in range(count):
+        yield await anext(observations)
+
+
 async def test_a_serial_port_that_is_not_there_is_unavailable():
     driver = driver_for(transport="serial", serial={"port": "/dev/does-not-exist"})
     with pytest.raises(DeviceUnavailable, match="/dev/does-not-exist cannot be reached"):

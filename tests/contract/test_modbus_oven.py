@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from linewitness.clock import SystemClock, monotonic
 from linewitness.devices.base import Quality, Reading, Signals
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions
+from linewitness.devices.modbus import ModbusDriver, ModbusOptions, rounds
 from linewitness.devices.modbus.bus import Buses
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.probe import Span, probe
@@ -301,3 +301,14 @@ async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_n
         read = await until(observations, lambda each: each.value.startswith("2000"))
     assert begun <= read.when.occurred_ns <= SystemClock().stamp().realtime_ns
     assert read.when.device_time is None
+
+
+async def test_a_missing_register_that_appears_is_found_again(monkeypatch):
+    monkeypatch.setattr(rounds, "MISSING_RETRY_S", 0.05)
+    async with serve(OvenServerOptions()) as oven:
+        oven.faults.illegal.append(("holding", 1, 1))
+        async with driver_for(oven, SET_POINT).connect(NoMemory()) as session:
+            observations = session.observations()
+            assert (await until(observations, lambda _: True)).quality is Quality.BAD
+            oven.faults.illegal.clear()
+            assert (await until(observations, lambda _: True)).value == "180.0"

@@ -9,6 +9,7 @@ from linewitness.clock import SystemClock
 from linewitness.devices.base import Gap, Notice, Result, Seen
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
+from linewitness.errors import DeviceRefused
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 FIELDS = [
@@ -75,9 +76,9 @@ async def served(**settings):
         yield oven
 
 
-def driver_for(oven, result):
+def driver_for(oven, result, **settings):
     options = ModbusOptions(
-        id="oven", host="127.0.0.1", port=oven.port, period_ms=10, timeout_s=0.5, results=[result]
+        id="oven", host="127.0.0.1", port=oven.port, period_ms=10, timeout_s=0.5, results=[result], **settings
     )
     return ModbusDriver(options, clock=SystemClock(), buses=Buses())
 
@@ -210,11 +211,13 @@ async def test_a_counter_that_begins_anew_is_a_new_epoch():
     assert second.remember == {"result/cycle": "1:2"}
 
 
-async def test_fifo_queued_results_are_taken_once_and_taken_off_after_the_commit():
-    async with served() as oven:
+@pytest.mark.parametrize("rtu", [False, True])
+async def test_fifo_queued_results_are_taken_once_and_taken_off_after_the_commit(rtu):
+    async with served(rtu=rtu) as oven:
         memory = Remembering()
         oven.oven.complete_cycles(3)
-        async with driver_for(oven, FIFO).connect(memory) as session:
+        transport = "rtu-over-tcp" if rtu else "tcp"
+        async with driver_for(oven, FIFO, transport=transport).connect(memory) as session:
             observations = session.observations()
             taken = await take(observations, 3)
             for each in taken:
@@ -248,3 +251,15 @@ async def test_results_that_do_not_exist_are_said_once_and_points_go_on():
     assert isinstance(gap, Gap)
     assert "the device has no such register" in gap.reason
     assert (program.value, changed.value) == ("1", "9")
+
+
+async def test_a_handshake_that_cannot_be_written_is_refused_and_says_where():
+    async with served() as oven:
+        oven.oven.complete_cycles(1)
+        async with driver_for(oven, HANDSHAKE | {"handshake": 300}).connect(Remembering()) as session:
+            observations = session.observations()
+            (result,) = await take(observations, 1)
+            with pytest.raises(DeviceRefused, match="oven/cycle cannot be confirmed in holding 300"):
+                await session.confirm(result)
+            with pytest.raises(DeviceRefused):
+                await take(observations, 1)

@@ -3,7 +3,7 @@ import struct
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewitness.devices.base import Quality
@@ -115,12 +115,14 @@ def test_a_number_without_a_label_is_uncertain_and_kept():
     assert (decoded.value, decoded.quality) == ("9", Quality.UNCERTAIN)
 
 
+@settings(deadline=None)
 @given(FLOATS_32)
 def test_float32_decimals_read_back_as_the_same_float32(value):
     text = str(shortest_float32(value))
     assert struct.unpack(">f", struct.pack(">f", float(text)))[0] == value
 
 
+@settings(deadline=None)
 @given(FLOATS_32.filter(lambda value: value != 0))
 def test_no_float32_decimals_with_fewer_digits_read_back(value):
     digits = len(shortest_float32(value).as_tuple().digits)
@@ -137,6 +139,7 @@ def test_no_float32_decimals_with_fewer_digits_read_back(value):
         assert back != value
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**15), 2**15 - 1), st.decimals(min_value="-99", max_value="99", places=3))
 def test_scaling_is_decimal_arithmetic(raw, scale):
     if scale == 0:
@@ -194,6 +197,7 @@ def test_bits_of_a_table_of_bits_are_found_across_bytes():
     assert [slice_of(each, 5, bytes((1, 3))) for each in points] == [b"\1", b"\0", b"\1", b"\1"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["int16", "uint32", "float32", "int64", "float64"]), min_size=1, max_size=30),
     st.sampled_from(["big", "little", "big-byte-swap", "little-byte-swap"]),

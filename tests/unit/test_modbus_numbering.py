@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewitness.devices.modbus.numbering import Position, advance
@@ -37,6 +37,7 @@ def test_a_counter_that_falls_back_was_reset():
     assert step.fresh == [P(1, 2), P(1, 3)]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(0, 30), max_size=60))
 def test_each_result_is_fresh_or_lost_exactly_once(held, steps):
     modulus, last, count, seen = 64, P(0, 0), 0, []

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -67,6 +67,7 @@ def test_a_block_is_split_at_its_gaps_first_and_then_in_halves():
     assert spans(split(split(block)[0])) == [("holding", 0, 0), ("holding", 1, 1)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -55,6 +55,7 @@ async def test_each_number_has_its_slot(first_number, number, address):
     assert registers.read_at[0] == ("holding", address, 1)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["big", "little", "big-byte-swap", "little-byte-swap"]))
 def test_a_number_is_written_back_as_it_was_read(number, order):
     place = result(counter={"address": 0, "type": "uint32", "order": order}).numbered_by

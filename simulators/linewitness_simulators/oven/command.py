@@ -31,6 +31,7 @@ def command(
         list[str] | None, typer.Option(help="Answer all requests to a unit with an exception: `1:4`.")
     ] = None,
     wrong_transactions: Annotated[int, typer.Option(help="So many answers with a wrong transaction id.")] = 0,
+    corrupt: Annotated[int, typer.Option(help="With --rtu: so many answers with a wrong checksum.")] = 0,
     drop_every_s: Annotated[float, typer.Option(help="Break all connections so often; 0 is never.")] = 0.0,
 ) -> None:
     """Simulate a curing oven that speaks Modbus, until it is interrupted."""
@@ -43,6 +44,7 @@ def command(
         faults.dead_units.update(_numbers(dead_units))
         faults.delay_s = delay_ms / 1000
         faults.wrong_transactions = wrong_transactions
+        faults.corrupt = corrupt
         faults.illegal.extend(_span(text) for text in illegal or [])
         faults.exceptions.update(_pair(text) for text in exception or [])
 

@@ -43,6 +43,7 @@ class Faults:
     delay_s: float = 0.0
     delays_s: list[float] = field(default_factory=list)
     wrong_transactions: int = 0
+    corrupt: int = 0
 
     async def wait(self) -> None:
         """Take the time that an answer takes: that of the next one if it is listed, otherwise of all."""
@@ -182,7 +183,14 @@ class RtuLine:
             answer = self._running._parse_and_answer(0, frame[0], frame[1:-2])  # noqa: SLF001 - the same module
             await self._running.faults.wait()
             if answer is not None:
-                self._write(wire.rtu_frame(frame[0], answer))
+                self._write(self._spoilt(wire.rtu_frame(frame[0], answer)))
+
+    def _spoilt(self, frame: bytes) -> bytes:
+        """Return the frame, or with one bit turned over where the line is to be disturbed."""
+        if self._running.faults.corrupt <= 0:
+            return frame
+        self._running.faults.corrupt -= 1
+        return frame[:-3] + bytes((frame[-3] ^ 1,)) + frame[-2:]
 
 
 def _answer_of(oven: Oven, request: wire.Request, pdu: bytes) -> bytes:

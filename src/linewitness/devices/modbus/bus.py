@@ -20,6 +20,10 @@ SILENT_LIMIT: Final = 3
 FIRST_REST_S: Final = 1.0
 LONGEST_REST_S: Final = 8.0
 
+FRAME_GAP_CHARACTERS: Final = 3.5
+CHARACTER_BITS: Final = 11
+SHORTEST_FRAME_GAP_S: Final = 0.00175
+
 
 @dataclass(slots=True)
 class _Silence:
@@ -49,6 +53,7 @@ class Bus:
         self._lock = asyncio.Lock()
         self._traffic = _Traffic()
         self._has_ids = options.transport in ("tcp", "tls")
+        self._silence_s = _silence_s(options)
         self.users = 0
 
     @property
@@ -94,7 +99,7 @@ class Bus:
         async with self._lock:
             if self._link is None:
                 raise LinkBroken
-            await _until(self._traffic.free_at + pause_s)
+            await _until(self._traffic.free_at + max(pause_s, self._silence_s))
             # Where the wait for the answer is cancelled, a late one may still come.
             self._traffic.stale_until[unit] = monotonic() + timeout_s
             try:
@@ -139,6 +144,13 @@ class Bus:
         known = self._traffic.silent.get(unit)
         rest = FIRST_REST_S if known is None else min(known.rest_s * 2, LONGEST_REST_S)
         self._traffic.silent[unit] = _Silence(monotonic() + rest, rest)
+
+
+def _silence_s(options: ModbusOptions) -> float:
+    """Return the silence that ends a frame on a serial line: 3.5 characters, 1.75 ms above 19200 baud."""
+    if options.serial is None:
+        return 0.0
+    return max(FRAME_GAP_CHARACTERS * CHARACTER_BITS / options.serial.baudrate, SHORTEST_FRAME_GAP_S)
 
 
 async def _until(moment: float) -> None:
