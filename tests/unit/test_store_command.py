@@ -85,6 +85,9 @@ def test_store_from_init_to_export(file, tmp_path):
     )
     good("export", file, "--output", tmp_path / "out.ndjson")
     assert (tmp_path / "out.ndjson").read_bytes() == gateway.batch()
+    again = run("export", file, "--output", tmp_path / "out.ndjson")
+    assert isinstance(again.exception, ConfigurationError)
+    assert (tmp_path / "out.ndjson").read_bytes() == gateway.batch()
     assert good("receipts", file, gateway.origin).startswith(f"{gateway.origin}\n4\n")
     assert good("conflicts", file) == "no conflicts\n"
 

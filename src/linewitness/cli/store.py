@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from linewitness.errors import ConfigurationError, ExitCode
+
 if TYPE_CHECKING:
     from linewitness.store.database import Database
 
@@ -19,7 +21,6 @@ StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_
 def init(file: StoreFile) -> None:
     """Make the store's key and its database. Done once, by a person."""
     from linewitness.cli.store_file import load_store
-    from linewitness.errors import ConfigurationError
     from linewitness.store.database import Database
     from linewitness.store.keys import Cosigner, create_key
 
@@ -144,7 +145,6 @@ def receipts(file: StoreFile, stream: Annotated[str, typer.Argument(help="The st
 @app.command()
 def conflicts(file: StoreFile) -> None:
     """Show signed statements of gateways that contradict what is held; exit code 1 if there are any."""
-    from linewitness.errors import ExitCode
     from linewitness.store.reports import read_conflicts
 
     with _database(file) as database:
@@ -176,5 +176,11 @@ def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
     if output is None:
         yield typer.get_binary_stream("stdout").write
         return
-    with output.open("xb") as file:
+    try:
+        file = output.open("xb")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{output} cannot be written: {error.strerror}", hint="name a new file in a folder that is there"
+        ) from None
+    with file:
         yield file.write
