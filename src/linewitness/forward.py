@@ -89,6 +89,7 @@ class Forwarder:
         self._clock = clock
         self._health = health
         self._wake = asyncio.Event()
+        self._said = ""
         self._asked_again = False
         self._repeated_at = float("-inf")
         self._sent: list[int] = []
@@ -105,6 +106,7 @@ class Forwarder:
                 async with self._dial() as link:
                     backoff.reset()
                     self._health.uplink("up", "")
+                    self._said = "up"
                     log.info("uplink connected", receipted=self._custodian.receipted)
                     await self._session(link)
             except UplinkUnavailable as error:
@@ -116,6 +118,9 @@ class Forwarder:
 
     def _away(self, state: str, error: UplinkUnavailable | UplinkRefused) -> None:
         self._health.uplink(state, str(error))
+        if self._said == state:
+            return
+        self._said = state
         log.warning("uplink lost: records wait in the journal", state=state, why=error.what, hint=error.hint)
 
     async def _session(self, link: Link) -> None:

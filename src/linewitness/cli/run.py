@@ -55,8 +55,14 @@ def run(file: LineFile) -> None:
     asyncio.run(until_signalled())
 
 
-def demo() -> None:
+def demo(
+    *,
+    embedded: Annotated[
+        bool,
+        typer.Option("--embedded-broker", help="Use the broker in Python even where mosquitto is installed."),
+    ] = False,
+) -> None:
     """Show the whole way in under two minutes: devices, outage, crash, custody, and a forgery found."""
     from linewitness.demo.story import tell
 
-    raise typer.Exit(tell())
+    raise typer.Exit(tell(mosquitto=False if embedded else None))

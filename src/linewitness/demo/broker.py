@@ -1,6 +1,7 @@
 """The demo's broker: mosquitto where it is installed, otherwise one inside this process."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ class Broker(Protocol):
 
     port: int
     name: str
+    #: The version of MQTT that it speaks, as `uplink.protocol` names it.
+    protocol: str
 
     async def start(self) -> None:
         """Start it, and return when it can be reached."""
@@ -27,6 +30,7 @@ class Mosquitto:
     """A real mosquitto with persistence, so that a restart keeps retained messages."""
 
     name = "mosquitto"
+    protocol = "auto"
 
     def __init__(self, folder: Path, port: int, program: Path) -> None:
         """Write its configuration; `start` starts it."""
@@ -61,6 +65,7 @@ class EmbeddedBroker:
     """amqtt inside this process. It speaks MQTT 3.1.1 and forgets retained messages when stopped."""
 
     name = "amqtt (embedded)"
+    protocol = "3.1.1"
 
     def __init__(self, _folder: Path, port: int) -> None:
         """Take the port; `start` starts it."""
@@ -71,6 +76,7 @@ class EmbeddedBroker:
         """Start it, and return when it listens."""
         from amqtt.broker import Broker as AmqttBroker  # noqa: PLC0415 (an extra that only the demo needs)
 
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)
         self._broker = AmqttBroker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},
@@ -78,7 +84,6 @@ class EmbeddedBroker:
             }
         )
         await self._broker.start()
-        await _reachable(self.port)
 
     async def stop(self) -> None:
         """Stop it."""

@@ -240,10 +240,12 @@ def _write_files(plant: Plant) -> None:
     }
     for name, port in ports.items():
         text = text.replace(_PORTS[name], str(port))
+    protocol = f'protocol: "{plant.broker.protocol}"'
+    text = text.replace("\nuplink:\n", f"\nuplink:\n  {protocol}\n")
     plant.line_file.write_text(text.replace("demo-run/journal", "journal"), encoding="utf-8")
     plant.store_file.write_text(
         f"database: sqlite:///store.db\nname: {STORE_NAME}\nkey: {{file: store.key}}\n"
-        f"mqtt: {{url: mqtt://127.0.0.1:{plant.broker.port}}}\n",
+        f"mqtt: {{url: mqtt://127.0.0.1:{plant.broker.port}, {protocol}}}\n",
         encoding="utf-8",
     )
 

@@ -227,15 +227,15 @@ class Story:
         self._console.print(f"  {text}", soft_wrap=True, highlight=False)
 
 
-def tell() -> ExitCode:
+def tell(*, mosquitto: bool | None = None) -> ExitCode:
     """Run the demo in the folder `demo-run`; 0 only if all of it came true."""
     console = Console()
-    return ExitCode.OK if asyncio.run(_run(console)) else ExitCode.BROKEN
+    return ExitCode.OK if asyncio.run(_run(console, mosquitto=mosquitto)) else ExitCode.BROKEN
 
 
-async def _run(console: Console) -> bool:
+async def _run(console: Console, *, mosquitto: bool | None) -> bool:
     try:
-        async with open_plant(FOLDER.resolve()) as plant:
+        async with open_plant(FOLDER.resolve(), mosquitto=mosquitto) as plant:
             true = await Story(plant, console).tell()
     except LinewitnessError as error:
         console.print(f"\nThe demo failed: {error}", style="red", soft_wrap=True)
