@@ -136,3 +136,10 @@ def test_wrong_yaml_is_told_with_its_place(file):
     assert "store.yaml:6:" in str(raised.value)
     assert "store.yaml:2:" in str(raised.value)
     assert "mqtt://host:1883" in str(raised.value)
+
+
+def test_missing_extra_is_told(file, monkeypatch):
+    monkeypatch.setattr("linewitness.cli.store.find_spec", lambda _: None)
+    result = run("status", file)
+    assert isinstance(result.exception, ConfigurationError)
+    assert "linewitness[store]" in result.exception.hint

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_default=False)]
+
+
+@app.callback()
+def needs() -> None:
+    """Operate the reference audit store."""
+    if find_spec("sqlalchemy") is None:
+        raise ConfigurationError(
+            "the audit store needs SQLAlchemy", hint="install it with pip install 'linewitness[store]'"
+        )
 
 
 @app.command()
