@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -13,6 +13,7 @@ from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol import handshake, recovery
 from linewitness.devices.open_protocol.book import Book, Fresh, Record, Saying
 from linewitness.devices.open_protocol.codec import decode
+from linewitness.devices.open_protocol.commands import Commands
 from linewitness.devices.open_protocol.handshake import Identity, Learned
 from linewitness.devices.open_protocol.history import History
 from linewitness.devices.open_protocol.ledger import Verdict
@@ -27,6 +28,7 @@ from linewitness.devices.open_protocol.source import Ledger
 from linewitness.devices.open_protocol.telegram import Telegram, parse
 from linewitness.devices.open_protocol.tightening import entry_of
 from linewitness.devices.open_protocol.times import measure
+from linewitness.devices.open_protocol.tool_watch import ToolWatch
 from linewitness.errors import DeviceError, DeviceUnavailable
 
 log = structlog.get_logger(__name__)
@@ -67,8 +69,15 @@ class OpenProtocolSession:
         self._book = Book(ledger=settled.ledger, station=station, say=self._say)
         self._behind = asyncio.Event()
         self._told_offset_ms: int | None = None
-        self._counters: tuple[int, int] | None = None
         self._captured = 0
+        self.commands = Commands(link=link, name=options.name)
+        self._tool = ToolWatch(
+            link=link,
+            clock=clock,
+            reporter=self._reporter,
+            pushed=self._pushed,
+            revision=settled.learned.tool or options.tool_revision,
+        )
 
     @property
     def session_id(self) -> str:
@@ -118,9 +127,7 @@ class OpenProtocolSession:
             self._link, self._options.name, self._options.result_revision, self._learned.result
         )
         self._history.use_revision(revision)
-        self._learned = Learned(
-            self._learned.start, revision, self._learned.tool, self._settled.identity.software
-        )
+        self._learned = replace(self._learned, result=revision, software=self._settled.identity.software)
         await self._subscribe_more()
 
     async def listen_forever(self) -> None:
@@ -161,7 +168,7 @@ class OpenProtocolSession:
         await self._look_at_tool()
         await self._drive(recovery.establish(self._book, None))
         await self._drive(recovery.back_fill(self._book, again=True))
-        self._compare_counters()
+        self._put_some(self._tool.compare(self._captured))
 
     async def _take(self, received: Received) -> None:
         if received.telegram.mid != Mid.RESULT:
@@ -207,41 +214,8 @@ class OpenProtocolSession:
         return True
 
     async def _look_at_tool(self) -> None:
-        received = await handshake.tool_data(self._link, self._learned.tool or self._options.tool_revision)
-        if received is None:
-            return
-        decoded = decode(received.telegram)
-        self._reporter.tool = decoded
-        self._learned = Learned(
-            self._learned.start, self._learned.result, decoded.revision, self._learned.software
-        )
-        changed = self._pushed.tool(decoded, received)
-        if changed is not None:
-            self._put(changed)
-        counter = decoded.number("tool_tightenings")
-        if counter is not None and self._counters is None:
-            self._counters = (counter, self._captured)
-
-    def _compare_counters(self) -> None:
-        tool = self._reporter.tool
-        counter = tool.number("tool_tightenings") if tool is not None else None
-        if counter is None or self._counters is None:
-            return
-        made, captured = counter - self._counters[0], self._captured - self._counters[1]
-        if made <= captured:
-            return
-        self._counters = (counter, self._captured)
-        serial = (tool.text("tool_serial_number") if tool is not None else None) or "unknown"
-        self._put(
-            self._reporter.notice(
-                "source.conflict",
-                ("tool", serial),
-                "the tool's own counter went on by more than was captured in this session; it also counts "
-                "re-hits, loosening and work for other stations",
-                now=self._clock.stamp(),
-                changes=(("counted_by_tool", None, made), ("captured", None, captured)),
-            )
-        )
+        self._put_some(await self._tool.look(self._captured))
+        self._learned = replace(self._learned, tool=self._tool.revision)
 
     async def _subscribe_more(self) -> None:
         options = self._options
@@ -263,6 +237,10 @@ class OpenProtocolSession:
 
     def _put(self, observation: Observation) -> None:
         self._out.put(observation)
+
+    def _put_some(self, observation: Observation | None) -> None:
+        if observation is not None:
+            self._out.put(observation)
 
     def _remember_learned(self) -> Mapping[str, str | None]:
         return {LEARNED_KEY: self._learned.dump()}

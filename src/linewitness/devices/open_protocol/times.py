@@ -103,7 +103,7 @@ def resolve(
     shift_ms = offset.offset_ms if offset is not None and abs(offset.offset_ms) >= SIGNIFICANT_MS else 0
     moments = [found - shift_ms * NS_PER_MS for found in _moments(local, used or UTC)]
     chosen, quality = _choose(moments, received.realtime_ns, not_before_ns, live=live)
-    if quality is None:
+    if quality is None or (used is not None and not _exists(local, used)):
         quality = _plain_quality(local, zone, offset)
     late_ms = abs(received.realtime_ns - chosen) // NS_PER_MS
     if live and late_ms > IMPLAUSIBLE_MS and quality is not TimeQuality.NONEXISTENT:

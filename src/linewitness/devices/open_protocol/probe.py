@@ -1,0 +1,167 @@
+"""Look into a controller without changing anything in it, and say what to put into the YAML."""
+
+from dataclasses import dataclass
+
+from linewitness.clock import Clock
+from linewitness.devices.open_protocol import handshake
+from linewitness.devices.open_protocol.background import Background
+from linewitness.devices.open_protocol.codec import Decoded, decode, encode
+from linewitness.devices.open_protocol.driver import open_link
+from linewitness.devices.open_protocol.handshake import Identity
+from linewitness.devices.open_protocol.link import ClosedByController, Link, RefusedByController
+from linewitness.devices.open_protocol.mids import UNSUBSCRIBE_OF, Mid, Refusal
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.telegram import Telegram
+from linewitness.devices.open_protocol.times import ClockOffset, measure
+from linewitness.errors import DeviceUnavailable
+
+START_REVISIONS = tuple(range(7, 0, -1))
+RESULT_REVISIONS = (*range(11, 0, -1), 998, 999)
+TOOL_REVISIONS = tuple(range(7, 0, -1))
+#: What may be subscribed besides results: name, MID, revisions.
+SUBSCRIPTIONS = (
+    ("alarms", Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
+    ("parameter_sets", Mid.PSET_SUBSCRIBE, (2, 1)),
+    ("identifiers single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
+    ("identifiers multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
+    ("jobs", Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
+    ("multi_spindle", Mid.MULTI_SUBSCRIBE, (5, 4, 3, 2, 1)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReport:
+    """What a controller says about itself and what it offers."""
+
+    identity: Identity
+    start_revision: int
+    result_revisions: tuple[int, ...]
+    subscriptions: tuple[tuple[str, int], ...]
+    newest_id: int | None
+    memory: bool
+    tool: Decoded | None
+    clock: ClockOffset | None
+    yaml: str
+
+    def lines(self) -> list[str]:
+        """Return the report for people, a line each."""
+        who, tool, clock = self.identity, self.tool, self.clock
+        serial = tool.text("tool_serial_number") if tool is not None else None
+        calibrated = tool.text("last_calibration_date") if tool is not None else None
+        offset = (
+            "not told"
+            if clock is None
+            else f"{clock.offset_ms / 1000:+.1f} s against ours, zone {clock.zone}"
+        )
+        station = f"{who.station if who.station is not None else '-'} {who.station_name}".rstrip()
+        offers = ", ".join(f"{name} (revision {number})" for name, number in self.subscriptions)
+        maker = f"{who.supplier or '-'} {who.serial or 'without a serial number'}"
+        return [
+            f"controller   {who.name or '-'}, {maker}, software {who.software or '-'}",
+            f"station      {station}",
+            f"start        revision {self.start_revision}",
+            f"results      revisions {', '.join(map(str, self.result_revisions)) or 'none'}",
+            f"also offers  {offers or '-'}",
+            f"memory       {self._memory()}",
+            f"tool         {serial or '-'}, last calibration {calibrated or 'not told'}",
+            f"clock        {offset}",
+        ]
+
+    def _memory(self) -> str:
+        if not self.memory:
+            return "cannot be asked (0064): what is made while the gateway is away is lost"
+        return "empty" if self.newest_id is None else f"newest tightening id {self.newest_id}"
+
+
+async def probe(options: OpenProtocolOptions, *, clock: Clock) -> ProbeReport:
+    """Ask a controller who it is and what it offers; every subscription is undone.
+
+    Raises DeviceUnavailable and DeviceRefused as a connection does.
+    """
+    async with Background() as background:
+        link, started = await _start(options, background, clock)
+        try:
+            return await _report(options, link, started, clock)
+        finally:
+            await link.stop()
+
+
+async def _start(options: OpenProtocolOptions, background: Background, clock: Clock) -> tuple[Link, Decoded]:
+    for revision in START_REVISIONS:
+        link = await open_link(options, clock=clock)
+        background.start(link.read_forever(), "probe:read")
+        background.start(link.keep_alive_forever(), "probe:keep-alive")
+        try:
+            return link, await handshake.start(link, options.name, revision)
+        except ClosedByController:
+            await link.stop()
+    raise DeviceUnavailable(
+        f"{options.name} closes the connection without an answer to the start",
+        hint="check that this port is its Open Protocol port",
+    )
+
+
+async def _report(options: OpenProtocolOptions, link: Link, started: Decoded, clock: Clock) -> ProbeReport:
+    asked = clock.stamp()
+    told = await handshake.ask_stepping_down(link, Mid.TIME_REQUEST, (1,), Mid.TIME)
+    offset = measure(decode(told.telegram).text("time"), asked, told.stamp, options.zone) if told else None
+    received = await handshake.tool_data(link, TOOL_REVISIONS[0])
+    tool = decode(received.telegram) if received is not None else None
+    identity = handshake.identify(started, tool)
+    revisions = tuple([each for each in RESULT_REVISIONS if await _offered(link, Mid.RESULT_SUBSCRIBE, each)])
+    offered = [(name, await _highest(link, mid, numbers)) for name, mid, numbers in SUBSCRIPTIONS]
+    subscriptions = tuple((name, number) for name, number in offered if number is not None)
+    memory, newest = await _newest(link)
+    return ProbeReport(
+        identity=identity,
+        start_revision=started.revision,
+        result_revisions=revisions,
+        subscriptions=subscriptions,
+        newest_id=newest,
+        memory=memory,
+        tool=tool,
+        clock=offset,
+        yaml=_yaml(options, identity, tool, {name for name, _ in subscriptions}),
+    )
+
+
+async def _offered(link: Link, mid: Mid, revision: int) -> bool:
+    try:
+        await handshake.subscribe(link, mid, revision)
+        await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED)
+    except RefusedByController:
+        return False
+    return True
+
+
+async def _highest(link: Link, mid: Mid, revisions: tuple[int, ...]) -> int | None:
+    for revision in revisions:
+        if await _offered(link, mid, revision):
+            return revision
+    return None
+
+
+async def _newest(link: Link) -> tuple[bool, int | None]:
+    try:
+        received = await link.ask(encode(Mid.OLD_RESULT_REQUEST, 1, {"tightening_id": 0}), Mid.OLD_RESULT)
+    except RefusedByController as error:
+        return error.code == Refusal.NOT_FOUND, None
+    return True, decode(received.telegram).number("tightening_id")
+
+
+def _yaml(options: OpenProtocolOptions, identity: Identity, tool: Decoded | None, offers: set[str]) -> str:
+    lines = ["devices:", f"  - id: {options.id}", "    driver: open_protocol", f"    host: {options.host}"]
+    if options.port != OpenProtocolOptions.model_fields["port"].default:
+        lines.append(f"    port: {options.port}")
+    lines.append(f"    timezone: {options.timezone or 'Europe/Berlin  # the zone that the controller keeps'}")
+    if identity.serial:
+        lines.append(f"    controller_serial: {_quoted(identity.serial)}")
+    serial = tool.text("tool_serial_number") if tool is not None else None
+    if serial:
+        lines.append(f"    tool_serial: {_quoted(serial)}")
+    lines += [f"    {name}: false" for name in ("alarms", "parameter_sets") if name not in offers]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

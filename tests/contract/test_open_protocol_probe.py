@@ -1,0 +1,75 @@
+"""Looking into a controller, and commanding it."""
+
+import pytest
+from open_protocol_rig import Journal, gateway, options_for, until
+from ruamel.yaml import YAML
+
+from linewitness.clock import SystemClock
+from linewitness.devices.open_protocol import OpenProtocolOptions
+from linewitness.devices.open_protocol.commands import CommandRefused
+from linewitness.devices.open_protocol.probe import probe
+from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
+
+
+async def test_a_probe_tells_who_it_is_and_what_to_write_into_the_yaml() -> None:
+    async with serve(TorqueOptions(first_id=77)) as simulator:
+        simulator.tighten("SN")
+        report = await probe(options_for(simulator), clock=SystemClock())
+        await until(lambda: simulator.clients == 0)
+    assert report.identity.serial == "SIM0000001"
+    assert report.result_revisions == (11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 998, 999)
+    assert report.newest_id == 77
+    assert ("alarms", 3) in report.subscriptions
+    assert abs(report.clock.offset_ms) < 2000
+    text = "\n".join(report.lines())
+    assert "A1234567" in text
+    assert "newest tightening id 77" in text
+    (device,) = YAML(typ="safe").load(report.yaml)["devices"]
+    options = OpenProtocolOptions(**device)
+    assert options.controller_serial == "SIM0000001"
+    assert options.port == simulator.port
+
+
+async def test_a_probe_of_a_small_controller_says_what_is_missing() -> None:
+    small = TorqueOptions(max_revision=1, history="none", revisions={1: 1, 3: 1, 60: 1, 63: 1, 9999: 1})
+    async with serve(small) as simulator:
+        simulator.faults.silent_close = True
+        report = await probe(options_for(simulator), clock=SystemClock())
+    assert report.start_revision == 1
+    assert report.result_revisions == (1,)
+    assert not report.memory
+    assert "alarms: false" in report.yaml
+
+
+async def test_a_tool_is_locked_and_released() -> None:
+    async with serve() as simulator, gateway(simulator, Journal()) as running:
+        await until(lambda: running.session)
+        await running.session.commands.disable_tool()
+        with pytest.raises(ToolDisabledError):
+            simulator.tighten("SN")
+        await running.session.commands.enable_tool()
+        simulator.tighten("SN")
+
+
+async def test_an_identifier_comes_back_with_the_result() -> None:
+    journal = Journal()
+    async with serve() as simulator, gateway(simulator, journal, identifiers="single") as running:
+        await until(lambda: running.session and simulator.subscribed())
+        await running.session.commands.send_identifier("UNIT-42")
+        simulator.tighten()
+        await until(lambda: journal.ids == [1])
+    assert journal.results[0].identifier == "UNIT-42"
+
+
+async def test_a_command_that_is_refused_says_why_and_leaves_the_session_alone() -> None:
+    journal = Journal()
+    async with serve() as simulator, gateway(simulator, journal) as running:
+        await until(lambda: running.session and simulator.subscribed())
+        simulator.faults.commands_disabled = True
+        with pytest.raises(CommandRefused, match="disabled"):
+            await running.session.commands.disable_tool()
+        with pytest.raises(CommandRefused, match="alias"):
+            await running.session.commands.send_identifier("X" * 26)
+        simulator.tighten("SN")
+        await until(lambda: journal.ids == [1])
+        assert running.connected == 1

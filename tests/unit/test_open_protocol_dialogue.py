@@ -1,0 +1,76 @@
+"""The dialogue's table of states, and what a received telegram is taken for."""
+
+import pytest
+
+from linewitness.devices.open_protocol.codec import encode
+from linewitness.devices.open_protocol.dialogue import TRANSITIONS, Dialogue, Message, OutOfTurn, State, step
+from linewitness.devices.open_protocol.mids import Mid
+from linewitness.devices.open_protocol.telegram import Telegram
+
+RESULT = Telegram(mid=Mid.RESULT, data=b"")
+
+
+def started() -> Dialogue:
+    dialogue = Dialogue()
+    dialogue.ask(Telegram(mid=Mid.START), frozenset({Mid.STARTED}))
+    assert dialogue.hear(Telegram(mid=Mid.STARTED)) is Message.ANSWER
+    return dialogue
+
+
+def refusal(mid: int, code: int = 15) -> Telegram:
+    return encode(Mid.REFUSED, 1, {"failed_mid": mid, "error_code": code})
+
+
+def accepted(mid: int) -> Telegram:
+    return encode(Mid.ACCEPTED, 1, {"accepted_mid": mid})
+
+
+def test_every_state_ends_when_the_connection_is_lost() -> None:
+    assert all(step(state, Message.LOST) is State.ENDED for state in State)
+
+
+def test_what_the_state_does_not_allow_is_named() -> None:
+    with pytest.raises(OutOfTurn, match="ask while new"):
+        step(State.NEW, Message.ASK)
+    assert Message.ASK not in TRANSITIONS[State.ASKING]
+
+
+def test_a_push_between_question_and_answer_is_a_push() -> None:
+    dialogue = started()
+    dialogue.ask(Telegram(mid=Mid.OLD_RESULT_REQUEST), frozenset({Mid.OLD_RESULT}))
+    assert dialogue.hear(RESULT) is Message.PUSH
+    assert dialogue.hear(Telegram(mid=Mid.KEEP_ALIVE)) is Message.ALIVE
+    assert dialogue.state is State.ASKING
+    assert dialogue.hear(Telegram(mid=Mid.OLD_RESULT)) is Message.ANSWER
+    assert dialogue.state is State.OPEN
+
+
+def test_replies_are_matched_by_the_mid_that_they_name() -> None:
+    dialogue = started()
+    dialogue.ask(Telegram(mid=Mid.RESULT_SUBSCRIBE), frozenset({Mid.ACCEPTED}))
+    assert dialogue.hear(accepted(Mid.ALARM_SUBSCRIBE)) is Message.STRAY
+    assert dialogue.hear(refusal(Mid.ALARM_SUBSCRIBE)) is Message.STRAY
+    assert dialogue.hear(accepted(Mid.RESULT_SUBSCRIBE)) is Message.ANSWER
+
+
+@pytest.mark.parametrize("named", [Mid.GENERIC_SUBSCRIBE, Mid.OPERATION_RESULT])
+def test_a_generic_question_may_be_named_by_its_inner_mid(named: Mid) -> None:
+    dialogue = started()
+    dialogue.ask(Telegram(mid=Mid.GENERIC_SUBSCRIBE), frozenset({Mid.ACCEPTED}), Mid.OPERATION_RESULT)
+    assert dialogue.hear(refusal(named, 73)) is Message.REFUSAL
+    assert dialogue.state is State.OPEN
+
+
+def test_an_answer_that_nobody_waits_for_is_a_stray_one() -> None:
+    dialogue = started()
+    assert dialogue.hear(Telegram(mid=Mid.OLD_RESULT)) is Message.STRAY
+    assert dialogue.hear(Telegram(mid=504)) is Message.STRAY
+    assert dialogue.state is State.OPEN
+
+
+def test_a_refused_start_may_be_tried_again() -> None:
+    dialogue = Dialogue()
+    dialogue.ask(Telegram(mid=Mid.START, revision=7), frozenset({Mid.STARTED}))
+    assert dialogue.hear(refusal(Mid.START, 97)) is Message.REFUSAL
+    dialogue.ask(Telegram(mid=Mid.START, revision=6), frozenset({Mid.STARTED}))
+    assert dialogue.state is State.STARTING
