@@ -5,15 +5,20 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser_verifier import judge_with_page
 
+from browser_verifier import judge_with_page
 from linewitness.evidence.package import verify_package
 from linewitness.evidence.policy import Policy
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
 POLICY = (VECTORS / "policy.json").read_bytes()
-REFUSED = json.loads((VECTORS / "canonical.json").read_text())["refused"]
+#: Those that can be a line of a file.
+REFUSED = [
+    case
+    for case in json.loads((VECTORS / "canonical.json").read_text())["refused"]
+    if "hex" in case or (case["text"] and "\n" not in case["text"])
+]
 
 
 def packed(path: Path, files: dict[str, bytes]) -> Path:
@@ -52,8 +57,6 @@ def test_on_the_proof(tmp_path):
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
 def test_on_bytes_that_are_no_canonical_form(tmp_path, case):
     data = bytes.fromhex(case["hex"]) if "hex" in case else case["text"].encode()
-    if b"\n" in data or not data:
-        pytest.skip("a line of a file cannot hold it")
     python, page = both(packed(tmp_path / "a.zip", {"records.ndjson": RECORDS[0] + b"\n" + data + b"\n"}))
     assert python.startswith("BROKEN at record 1: ")
     assert page.startswith("BROKEN at record 1: ")

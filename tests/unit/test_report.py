@@ -1,0 +1,127 @@
+import json
+from html.parser import HTMLParser
+
+from chain_builder import Stream, grown
+from chromium import page
+from linewitness.evidence.record import Change
+from linewitness.evidence.report import MAX_ROWS, build_report
+from linewitness.evidence.verify import verify
+
+
+def day_at_the_line() -> Stream:
+    stream = Stream()
+    stream.create()
+    for number in range(30):
+        unit = {"type": "unit", "id": f"SN-{4700 + number // 5}"}
+        torque = 12.0 + (number * 37 % 11) / 10 + (3 if number == 17 else 0)
+        stream.add(
+            "tightening.result",
+            (
+                Change(
+                    "torque", None, f"{torque:.2f}", "Nm", "11.50", "13.50", "high" if torque > 13.5 else "ok"
+                ),
+                Change("angle", None, str(40 + number % 7), "deg", "30", "60", "ok"),
+            ),
+            resource={"type": "result", "id": str(number), "parent": unit},
+            context={"device_id": "torque-1", "line_id": "line-02"},
+        )
+        stream.tick(9_000)
+        if number == 20:
+            where = {"context": {"device_id": "torque-1"}, "reason": "no answer for 5 s"}
+            stream.add("device.lost", **where)
+            stream.tick(60_000)
+            stream.add("device.back", **where)
+            stream.add("source.gap", (Change("result_id", "4711", "4713"),), **where)
+    return stream
+
+
+def report_on(stream: Stream, **other) -> str:
+    given = {"title": "Unit SN-4703", "created_at": "2026-03-02T00:00:00.000Z"} | other
+    return build_report((json.loads(data) for data in stream.records), **given).decode()
+
+
+class Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def parsed(html: str) -> Texts:
+    texts = Texts()
+    texts.feed(html)
+    return texts
+
+
+def test_the_report_says_what_happened():
+    stream = day_at_the_line()
+    seen = parsed(report_on(stream, verdict=verify(stream.records)))
+    assert "INTACT, last 34 records not yet attested" in seen.text
+    assert "torque: 15.20 Nm [11.50 … 13.50] high" in seen.text
+    assert "results that the device made and that are not here" in seen.text
+    assert "locked ±0.9 ms" in seen.text
+    assert seen.tags.count("svg") == 3
+    assert seen.tags.count("tr") > 34
+
+
+def test_values_outside_their_limits_and_gaps_stand_out():
+    html = report_on(day_at_the_line())
+    assert '<span class="nok">torque: 15.20 Nm' in html
+    assert '<circle class="nok"' in html
+    assert '<rect class="lost"' in html
+    assert html.count('<tr class="gap">') == 4
+
+
+def test_nothing_in_the_evidence_becomes_markup():
+    stream = Stream()
+    stream.create()
+    evil = "</title></style><script>alert(1)</script>&\"'"
+    stream.add(
+        changes=(Change(evil, evil, "1.0", evil, "0", "2", "ok"),),
+        reason=evil,
+        actor={"type": "device", "id": evil, "display_name": evil},
+        context={"device_id": evil},
+        resource={"type": "unit", "id": evil},
+    )
+    html = report_on(stream, title=evil)
+    seen = parsed(html)
+    assert "script" not in seen.tags
+    assert evil in seen.text
+
+
+def test_a_long_stream_gives_a_readable_page():
+    members = json.loads(grown(2).records[1])
+    html = build_report((members for _ in range(MAX_ROWS + 5)), title="x", created_at="y").decode()
+    assert "5 further records are in records.ndjson" in html
+
+
+def test_values_that_are_no_numbers_are_not_drawn():
+    stream = Stream()
+    stream.create()
+    for text in ("NaN", "inf", "1e999", "n/a", ""):
+        stream.add(changes=(Change("torque", None, text, "Nm", "1", "2", "nok"),))
+    html = report_on(stream)
+    assert "Measured values and limits" not in html
+    assert "torque: n/a" in html
+
+
+def test_no_records_give_a_page_too():
+    assert "None is on record" in build_report([], title="x", created_at="y").decode()
+
+
+def test_the_report_in_a_browser(tmp_path):
+    stream = day_at_the_line()
+    path = tmp_path / "report.html"
+    path.write_text(report_on(stream, verdict=verify(stream.records)))
+    with page() as browser:
+        browser.open(path)
+        assert browser.run("getComputedStyle(document.querySelector('.verdict')).borderLeftWidth") == "10px"
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+        browser.photograph(tmp_path / "report.png")
