@@ -307,3 +307,9 @@ async def test_a_cancellation_that_meets_the_answer_is_not_swallowed():
             asking.cancel()
         assert asking.cancelled()
         link.close()
+
+
+async def test_tls_files_that_are_not_there_are_refused_by_name(tmp_path):
+    driver = driver_for(host="127.0.0.1", port=1, transport="tls", tls={"ca": tmp_path / "absent.pem"})
+    with pytest.raises(DeviceRefused, match="the TLS files cannot be used"):
+        await readings(driver)

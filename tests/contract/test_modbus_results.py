@@ -9,7 +9,7 @@ from linewitness.clock import SystemClock
 from linewitness.devices.base import Gap, Notice, Result, Seen
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
-from linewitness.errors import DeviceRefused
+from linewitness.errors import DeviceRefused, DeviceUnavailable
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 FIELDS = [
@@ -263,3 +263,34 @@ async def test_a_handshake_that_cannot_be_written_is_refused_and_says_where():
                 await session.confirm(result)
             with pytest.raises(DeviceRefused):
                 await take(observations, 1)
+
+
+async def test_a_write_back_that_is_not_answered_ends_the_session_and_is_repeated_in_the_next():
+    async with served(handshake=True) as oven:
+        memory = Remembering()
+        oven.oven.complete_cycles(2)
+        driver = driver_for(oven, HANDSHAKE, retries=0)
+        async with driver.connect(memory) as session:
+            observations = session.observations()
+            (first,) = await take(observations, 1)
+            memory.commit(first)
+            oven.faults.silent.append(("holding", 101, 101))
+            with pytest.raises(DeviceUnavailable):
+                await session.confirm(first)
+            with pytest.raises(DeviceUnavailable):
+                await take(observations, 1)
+        oven.faults.silent.clear()
+        async with driver.connect(memory) as session:
+            observations = session.observations()
+            (seen,) = await take(observations, 1)
+            await session.confirm(seen)
+            (second,) = await take(observations, 1)
+    assert isinstance(seen, Seen)
+    assert numbers([first, second]) == [1, 2]
+
+
+async def test_a_register_behind_a_gateway_that_loses_the_device_makes_it_unavailable():
+    async with served() as oven, driver_for(oven, RING).connect(Remembering()) as session:
+        oven.faults.exceptions[1] = 10
+        with pytest.raises(DeviceUnavailable, match="the gateway has no path to the device"):
+            await take(session.observations(), 1)

@@ -15,7 +15,7 @@ from pymodbus.transport import CommParams, CommType
 
 from linewitness.devices.modbus.frames import RAW_ANSWERS
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
+from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 #: The library writes to its own logger; nothing of it belongs on a user's terminal.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
@@ -139,7 +139,7 @@ def _client(options: ModbusOptions) -> ModbusBaseClient:
                 retries=0,
             )
         except RuntimeError:
-            raise ConfigurationError(
+            raise DeviceRefused(
                 f"{options.id}: transport serial needs the package pyserial", hint="pip install pyserial"
             ) from None
     params = CommParams(
@@ -171,7 +171,7 @@ def _tls_context(options: ModbusOptions) -> ssl.SSLContext | None:
         if files.certificate is not None:
             context.load_cert_chain(files.certificate, files.key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
+        raise DeviceRefused(
             f"{options.id}: the TLS files cannot be used: {error}", hint="check tls.ca, certificate and key"
         ) from None
     return context
