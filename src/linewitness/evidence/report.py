@@ -201,7 +201,7 @@ def _row(record: dict[str, Any], kind: str, device: str, unit: str) -> str:
     return (
         f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
         f'<td class="number">{escape(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
-        f"<td>{escape(unit)}</td><td class="values">{_changes(record)}</td><td>{escape(actor + where)}</td>"
+        f'<td>{escape(unit)}</td><td class="values">{_changes(record)}</td><td>{escape(actor + where)}</td>'
         f"<td>{escape(clock['sync'])}{bound}</td><td>{escape(record['reason'])}</td></tr>"
     )
 
