@@ -312,3 +312,15 @@ async def test_a_missing_register_that_appears_is_found_again(monkeypatch):
             assert (await until(observations, lambda _: True)).quality is Quality.BAD
             oven.faults.illegal.clear()
             assert (await until(observations, lambda _: True)).value == "180.0"
+
+
+async def test_a_block_that_is_split_later_does_not_say_its_good_points_again():
+    program = {"id": "program", "record": "change", "address": 0, "type": "uint16"}
+    async with oven_and_observations(program, SET_POINT) as (oven, _, observations):
+        await first_readings(observations, 2)
+        oven.faults.illegal.append(("holding", 0, 0))
+        failed = await until(observations, lambda _: True)
+        assert (failed.point, failed.quality) == ("program", Quality.BAD)
+        oven.oven.inputs.set_points[0] = 1700
+        changed = await until(observations, lambda _: True)
+        assert (changed.point, changed.value) == ("set-point", "170.0")
