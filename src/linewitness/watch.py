@@ -161,7 +161,12 @@ class _Reporter:
     def __init__(self, submit: Submit, happened: Callable[[], int] | None) -> None:
         self._submit = submit
         self._happened = happened or (lambda: 0)
-        self._told: dict[str, Scalar] = {"sync": "unsynced", "leap": "none", "warning": True}
+        self._told: dict[str, Scalar] = {
+            "sync": "unsynced",
+            "bound_us": None,
+            "leap": "none",
+            "warning": True,
+        }
         self._count = self._happened()
         self._minute = monotonic()
 
@@ -174,11 +179,14 @@ class _Reporter:
         now = monotonic()
         facts = _facts(verdict)
         changed = any(facts[field] != self._told[field] for field in ("sync", "leap", "warning"))
+        changed |= (facts["bound_us"] is None) != (self._told["bound_us"] is None)
         due = now - self._minute >= STATUS_S
-        busy = due and self._happened() != self._count
+        news = self._happened() != self._count or facts["falsetickers"] != self._told.get("falsetickers")
         if due:
             self._minute, self._count = now, self._happened()
-        if stepped or changed or busy:
+        if stepped or changed:
+            log.info("clock", sync=facts["sync"], bound_us=facts["bound_us"], reason=verdict.reason)
+        if stepped or changed or (due and news):
             self._tell(verdict, facts, "the clock was set; " if stepped else "")
 
     def _tell(self, verdict: Verdict, facts: dict[str, Scalar], why: str) -> None:

@@ -86,6 +86,20 @@ async def test_a_name_that_does_not_resolve_is_silent() -> None:
         await unknown.ask()
 
 
+async def test_the_second_address_of_a_name_is_tried_when_the_first_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusing = ("127.0.0.1", free_udp_port())
+    async with serve(NtpSimulation()) as sim:
+        found = [
+            (socket.AF_INET, socket.SOCK_DGRAM, 0, "", address)
+            for address in (refusing, ("127.0.0.1", sim.port))
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        sample = await source(123).ask()
+    assert abs(sample.offset_ns) <= sample.half_ns
+
+
 async def test_a_forged_answer_does_not_hide_the_true_one() -> None:
     class Forging(RunningNtp):
         def _send(self, data: bytes, addr: tuple[str, int]) -> None:

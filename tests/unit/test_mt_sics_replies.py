@@ -1,9 +1,12 @@
 """Lines of a scale are read exactly, and only what is a stable weight is a weight."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
@@ -53,6 +56,15 @@ def test_anything_else_is_no_reply(line: str) -> None:
 )
 def test_a_weight_keeps_its_text(rest: str, found: Weight | None) -> None:
     assert weight(Reply("S", "S", rest)) == found
+
+
+@given(st.text(max_size=80) | st.from_regex(r"S [SD] .{0,20}", fullmatch=True))
+def test_noise_is_a_weight_only_where_it_reads_like_one(noise: str) -> None:
+    reply = parse(noise)
+    found = weight(reply) if reply else None
+    if found is not None:
+        assert Decimal(found.value).is_finite()
+        assert found.value.lstrip("-") in noise
 
 
 def test_texts_stand_in_quotes() -> None:

@@ -41,6 +41,7 @@ class Server:
         self.asked: list[float] = []
         self.fault: SourceSilent | None = None
         self.leap = Leap.NONE
+        self.wrong_ns = 0
 
     async def ask(self) -> Sample:
         self.asked.append(monotonic())
@@ -50,7 +51,7 @@ class Server:
         return Sample(
             source=self.name,
             boottime_ns=boottime_ns,
-            utc_ns=START_NS + boottime_ns,
+            utc_ns=START_NS + boottime_ns + self.wrong_ns,
             half_ns=1_000_000,
             offset_ns=0,
             delay_ns=1_000_000,
@@ -195,6 +196,18 @@ def test_a_step_on_a_line_without_a_time_source_is_told_too() -> None:
     assert [event.reason.startswith("the clock was set") for _, event in scene.events] == [True]
 
 
+def test_a_clock_that_starts_in_1970_is_said_to_be_wrong_by_decades() -> None:
+    async def play(scene: Scene) -> None:
+        scene.clock.ahead_ns = -START_NS
+        await asyncio.sleep(60)
+
+    scene = watched(play)
+    ((before, after),) = scene.told("bound_us")
+    assert before is None
+    assert after > START_NS // 1000
+    assert "more than 1000 ms" in scene.events[0][1].reason
+
+
 def test_a_slow_slew_is_no_step() -> None:
     async def play(scene: Scene) -> None:
         for _ in range(300):
@@ -234,6 +247,17 @@ def test_a_minute_in_which_something_happened_gets_a_status_and_an_idle_one_does
     scene = watched(play)
     assert len(scene.events) == 2
     assert 119 <= scene.events[1][0] <= 125
+
+
+def test_a_server_that_begins_to_lie_is_told_within_a_minute() -> None:
+    async def play(scene: Scene) -> None:
+        await asyncio.sleep(100)
+        scene.servers[2].wrong_ns = NS_PER_S
+        await asyncio.sleep(200)
+
+    scene = watched(play, "a", "b", "c")
+    assert scene.told("falsetickers") == [(None, "c")]
+    assert scene.events[1][0] <= 134 + 60
 
 
 @pytest.mark.parametrize(("code", "most"), [("RATE", 6), ("DENY", 1), ("RSTR", 1)])

@@ -1,13 +1,14 @@
 """The machine's clock is judged by what the sources said, and by how long ago."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from linewitness.clock import NS_PER_S, ClockState, Stamp
 from linewitness.timesources.judge import Judge
 from linewitness.timesources.options import ClockOptions
-from linewitness.timesources.sample import Leap, Sample
+from linewitness.timesources.sample import DAY_NS, Leap, Sample
 
 MS = 1_000_000
 START_NS = 1_795_000_000 * NS_PER_S
@@ -184,3 +185,30 @@ def test_over_a_drifting_day_the_true_offset_is_always_within_the_bound(
         assert verdict.state.bound_us <= true_offset_us + (800_000 if outage_h else 70_000)
         syncs.add(verdict.state.sync)
     assert syncs == ({"locked", "holdover"} if outage_h else {"locked"})
+
+
+@pytest.mark.parametrize("leap", [Leap.INSERT, Leap.DELETE])
+@pytest.mark.parametrize("kernel_knows", [True, False])
+@pytest.mark.parametrize("phase_s", [0, 1, 33, 63])
+def test_truth_stays_inside_through_a_leap_second(leap: Leap, kernel_knows: bool, phase_s: int) -> None:
+    """Servers announce it until midnight; the kernel either steps the clock with it or does not."""
+    midnight_ns = (START_NS // DAY_NS + 1) * DAY_NS
+    jump_ns = -NS_PER_S if leap is Leap.INSERT else NS_PER_S
+    asked = judge("a", fail_ms=3_000)
+    bounds = []
+    for at_s in range(-600, 600):
+        boottime_ns = (1_000 + at_s) * NS_PER_S
+        utc_ns = midnight_ns + at_s * NS_PER_S + (jump_ns if at_s >= 0 else 0)
+        if (at_s - phase_s) % 64 == 0:
+            announced = leap if at_s < 0 else Leap.NONE
+            asked.heard(replace(sample("a", 0, leap=announced), boottime_ns=boottime_ns, utc_ns=utc_ns))
+        if at_s < -500:
+            continue
+        realtime_ns = utc_ns if kernel_knows else midnight_ns + at_s * NS_PER_S
+        bound_us = asked.at(Stamp(realtime_ns, boottime_ns)).state.bound_us
+        assert bound_us is not None
+        assert abs(realtime_ns - utc_ns) / 1000 <= bound_us
+        bounds.append(bound_us)
+    assert max(bounds) < 1_100_000
+    if kernel_knows:
+        assert bounds[-1] < 10_000

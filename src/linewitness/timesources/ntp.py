@@ -161,17 +161,23 @@ class NtpSource:
         return check(exchange, self._name)
 
     def _exchange(self) -> Exchange:
+        """Ask at the first of the server's addresses that can be reached."""
+        trouble = OSError("it has no address")
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
-            family, kind, protocol, _, address = found[0]
-            with socket.socket(family, kind, protocol) as connected:
-                # Connected: the kernel drops what comes from anybody else, and says so when nobody listens.
-                connected.connect(address)
-                return self._ask_on(connected)
-        except TimeoutError:
-            raise SourceSilent(f"no answer within {self._timeout_s} s") from None
         except OSError as error:
-            raise SourceSilent(f"it cannot be reached: {error.strerror or error}") from error
+            found, trouble = [], error
+        for family, kind, protocol, _, address in found:
+            try:
+                with socket.socket(family, kind, protocol) as connected:
+                    # Connected: the kernel drops what comes from anybody else, and says when nobody listens.
+                    connected.connect(address)
+                    return self._ask_on(connected)
+            except TimeoutError:
+                raise SourceSilent(f"no answer within {self._timeout_s} s") from None
+            except OSError as error:
+                trouble = error
+        raise SourceSilent(f"it cannot be reached: {trouble.strerror or trouble}") from trouble
 
     def _ask_on(self, connected: socket.socket) -> Exchange:
         packet, mark = question()

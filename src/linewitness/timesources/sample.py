@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
-from linewitness.clock import Stamp
+from linewitness.clock import NS_PER_S, Stamp
+
+DAY_NS: Final = 86_400 * NS_PER_S
 
 
 class Leap(StrEnum):
@@ -52,7 +54,19 @@ class Sample:
         middle = self.utc_ns - self.boottime_ns
         drift_ns = abs(boottime_ns - self.boottime_ns) * drift_ppm // 1_000_000 + 1
         half = self.half_ns + drift_ns
-        return Interval(low_ns=middle - half, high_ns=middle + half)
+        low, high = middle - half, middle + half
+        if self._is_before_leap(boottime_ns, half):
+            low -= NS_PER_S * (self.leap is Leap.INSERT)
+            high += NS_PER_S * (self.leap is Leap.DELETE)
+        return Interval(low_ns=low, high_ns=high)
+
+    def _is_before_leap(self, boottime_ns: int, half_ns: int) -> bool:
+        """Say whether an announced leap second may lie between the sample and this boot time."""
+        if self.leap is Leap.NONE:
+            return False
+        midnight_ns = (self.utc_ns // DAY_NS + 1) * DAY_NS
+        latest_ns = self.utc_ns + (boottime_ns - self.boottime_ns) + half_ns
+        return latest_ns >= midnight_ns - NS_PER_S
 
 
 class SourceSilent(Exception):

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_REPLY: Final = re.compile(r"(?P<id>[A-Z]{1,4}\d{0,2})\s+(?P<status>[SDABIL+\-])(?:\s+(?P<rest>.*))?")
-_WEIGHT: Final = re.compile(r"(?P<value>[-+]?\s*\d+(?:\.\d+)?)\s+(?P<unit>\S+)")
+_REPLY: Final = re.compile(
+    r"(?P<id>[A-Z]{1,4}\d{0,2})\s+(?P<status>[SDABIL+\-])(?:\s+(?P<rest>.*))?", re.ASCII
+)
+_WEIGHT: Final = re.compile(r"(?P<value>[-+]?\s*\d+(?:\.\d+)?)\s+(?P<unit>\S+)", re.ASCII)
 _ERROR: Final = re.compile(r"E[STL]")
 _TEXT: Final = re.compile(r'"([^"]*)"')
 

@@ -1,0 +1,114 @@
+"""A running gateway whose system clock is set: libfaketime changes what the real process reads."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewitness.clock import SystemClock
+from linewitness_simulators.ntp import NtpSimulation, serve
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not LIBRARIES, reason="libfaketime is not installed"),
+]
+
+YAML = """\
+version: 1
+line: {{tenant: t, plant: p, line: l, gateway: g, origin: acme.example/p/l/1}}
+journal: {{directory: {folder}/journal}}
+clock: {{ntp: ["127.0.0.1:{port}"], chrony: "off"}}
+status: {{enabled: false}}
+stations: []
+devices:
+  - {{id: reader-1, driver: scanner, mode: listen, host: 127.0.0.1, bind: 127.0.0.1, port: {reader}}}
+"""
+
+
+class Gateway:
+    """A gateway in a process of its own, and a hand on its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.yaml = folder / "line.yaml"
+        self._offset = folder / "faketime"
+
+    def set_clock(self, offset_s: int) -> None:
+        """Let CLOCK_REALTIME be ahead of true time; CLOCK_BOOTTIME goes on."""
+        fresh = self._folder / "faketime.new"
+        fresh.write_text(f"{offset_s:+d}\n")
+        fresh.rename(self._offset)
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "linewitness", *arguments, str(self.yaml)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        faked = {
+            "LD_PRELOAD": str(LIBRARIES[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._offset),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "linewitness", "run", str(self.yaml)), env=os.environ | faked
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        path = self._folder / "journal" / "journal.sqlite"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT bytes FROM record ORDER BY seq").fetchall()
+        return [record for (data,) in rows if (record := json.loads(data))["kind"] == kind]
+
+    async def record(self, kind: str, number: int) -> dict[str, Any]:
+        """Wait for the record of this kind with this number."""
+        while len(found := self.records(kind)) <= number:  # noqa: ASYNC110 (another process writes them)
+            await asyncio.sleep(0.1)
+        return found[number]
+
+
+async def test_each_step_is_on_record_within_5_s_and_the_stream_verifies(tmp_path: Path) -> None:
+    clock = SystemClock()
+    gateway = Gateway(tmp_path)
+    offsets = [0, 3600, 0, -1, 0]
+    async with serve(NtpSimulation()) as sim:
+        gateway.yaml.write_text(YAML.format(folder=tmp_path, port=sim.port, reader=sim.port))
+        assert (await gateway.command("init"))[0] == 0
+        gateway.set_clock(-1_795_000_000)  # a machine without a battery clock believes that it is 1970
+        async with gateway.running():
+            first = await gateway.record("clock.status", 0)
+            assert first["occurred_at"].startswith("1970-")
+            assert first["clock"]["sync"] == "unsynced"
+            assert first["clock"]["bound_us"] > 1_700_000_000_000_000
+            for number, offset_s in enumerate(offsets):
+                set_at_us = clock.stamp().boottime_ns // 1000
+                gateway.set_clock(offset_s)
+                step = await gateway.record("clock.stepped", number)
+                assert 0 <= step["clock"]["boottime_us"] - set_at_us < 5_000_000
+                assert step["clock"]["step"] == number + 1
+                told = await gateway.record("clock.status", number + 1)
+                assert told["clock"]["sync"] == ("unsynced" if abs(offset_s) >= 1 else "locked")
+                assert abs(told["clock"]["bound_us"] - abs(offset_s) * 1_000_000) < 500_000
+    code, said = await gateway.command("verify")
+    assert code == 0
+    assert "INTACT" in said
+    assert said.count("the clock was set by") == len(offsets)
