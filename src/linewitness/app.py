@@ -20,9 +20,11 @@ from linewitness.forward import Forwarder
 from linewitness.journal.builder import Identity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
-from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.keyring import LOG_KEY, keyring_of
+from linewitness.journal.requests import Requests
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.presence import Presence
+from linewitness.rotation import KeyRotation
 from linewitness.seal import Sealer
 from linewitness.stations.operators import Badges
 from linewitness.stations.rules import DeviceRule, PointRule
@@ -57,6 +59,7 @@ def create_stream(config: Config, *, clock: Clock | None = None) -> None:
         identity_of(config),
         clock=clock or SystemClock(),
         clock_state=SharedClockState(),
+        keyring=keyring_of(config.journal),
     )
     file.close()
 
@@ -86,7 +89,7 @@ class _Line:
         self._clock_state = clock_state
         self._health = Health()
         self._telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
-        self._sealer = Sealer(journal, Keyring(directory).load(LOG_KEY))
+        self._sealer = Sealer(journal, keyring_of(config.journal).load(LOG_KEY))
         self._presence = Presence(
             journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest
         )
@@ -118,10 +121,21 @@ class _Line:
             "heartbeat": self._presence.beat(),
             "watchdog": feed_watchdog(self._health),
             "clock": self._watch_clock(),
+            "rotation": self._rotation().run(),
         }
         if self._custodian is not None and self._config.uplink is not None:
             tasks["forward"] = self._forwarder(self._custodian, self._config.uplink).run()
         return tasks
+
+    def _rotation(self) -> KeyRotation:
+        options = self._config.journal
+        return KeyRotation(
+            self._journal,
+            self._sealer,
+            requests=Requests(options.directory),
+            clock=self._clock,
+            period_s=options.rotate_key_h * 3600,
+        )
 
     async def _watch_clock(self) -> None:
         await watch(

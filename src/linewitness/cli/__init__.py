@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from linewitness.cli import check, history, run, simulate, store
+from linewitness.cli import check, history, keys, run, simulate, store
 from linewitness.errors import ExitCode
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(history.status)
 app.command()(history.verify)
 app.command()(history.export)
 app.command()(run.demo)
+app.add_typer(keys.app, name="keys", help="What signs a stream.")
 app.add_typer(store.app, name="store", help="The reference audit store.")
 app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from linewitness.errors import JournalDamaged, JournalError, JournalFull
 
@@ -67,19 +67,38 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
     return connection
 
 
-def lock(directory: Path) -> int:
-    """Take the journal for this process; JournalError if another one has it. Returns the open file."""
-    with translated(directory):
-        handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise JournalError(
-            f"another gateway is running on the journal in {directory}",
-            hint="one line has one gateway: stop the other one, or give this line its own directory",
-        ) from None
-    return handle
+class JournalBusy(JournalError):
+    """Another process writes this journal."""
+
+
+class Lock:
+    """The right to write a journal, held by one process at a time; the kernel gives it back at its end."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take the journal for this process; JournalBusy if another one has it."""
+        path = directory / LOCK_NAME
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(
+                f"{path} cannot be opened: {error.strerror}", hint="check the folder's owner and its mode"
+            ) from None
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._handle)
+            raise JournalBusy(
+                f"another gateway is running on the journal in {directory}",
+                hint="one line has one gateway: stop the other one, or give this line its own directory",
+            ) from None
+
+    def __enter__(self) -> Self:
+        """Keep the lock for the time of a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        os.close(self._handle)
 
 
 @contextmanager

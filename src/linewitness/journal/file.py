@@ -67,11 +67,12 @@ class JournalFile:
         event_key: EventKey,
         frontier: Frontier,
         record_hash: str,
+        keyring: Keyring,
     ) -> None:
         """Take over what `create` or `open` found; use those instead."""
         self._connection = connection
         self._path = database.path_of(directory)
-        self._keyring = Keyring(directory)
+        self._keyring = keyring
         self._builder = RecordBuilder(identity, clock=clock, clock_state=clock_state)
         self._identity = identity
         self._key = event_key
@@ -81,10 +82,16 @@ class JournalFile:
 
     @classmethod
     def create(
-        cls, directory: Path, identity: Identity, *, clock: Clock, clock_state: SharedClockState
+        cls,
+        directory: Path,
+        identity: Identity,
+        *,
+        clock: Clock,
+        clock_state: SharedClockState,
+        keyring: Keyring | None = None,
     ) -> "JournalFile":
         """Write record 0 of a new stream, with fresh keys. Only an explicit act may call this."""
-        keyring = Keyring(directory)
+        keyring = keyring or Keyring(directory)
         log_key, first = keys.new_key(), EventKey(identity.stream, keys.new_key())
         connection = database.create(directory)
         with database.translated(directory):
@@ -107,6 +114,7 @@ class JournalFile:
             event_key=first,
             frontier=Frontier(),
             record_hash=record.ZERO_HASH,
+            keyring=keyring,
         )
         # Crash here: keys and an empty stream, which `open` refuses with the hint to start again.
         stamp, _ = journal._builder.stamp()
@@ -114,9 +122,18 @@ class JournalFile:
         return journal
 
     @classmethod
-    def open(cls, directory: Path, *, clock: Clock, clock_state: SharedClockState) -> "JournalFile":
+    def open(
+        cls,
+        directory: Path,
+        *,
+        clock: Clock,
+        clock_state: SharedClockState,
+        keyring: Keyring | None = None,
+    ) -> "JournalFile":
         """Open an existing stream after checking its tail; damage raises JournalDamaged."""
         connection = database.open_for_writing(directory)
+        keyring = keyring or Keyring(directory)
+        keyring.tidy()
         with database.translated(database.path_of(directory)):
             found = recover.check_tail(connection)
         journal = cls(
@@ -125,9 +142,10 @@ class JournalFile:
             identity=found.identity,
             clock=clock,
             clock_state=clock_state,
-            event_key=EventKey(found.identity.stream, Keyring(directory).load(found.event_key.key_id)),
+            event_key=EventKey(found.identity.stream, keyring.load(found.event_key.key_id)),
             frontier=found.frontier,
             record_hash=found.record_hash,
+            keyring=keyring,
         )
         journal._tile = found.open_tile
         return journal

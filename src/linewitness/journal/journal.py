@@ -15,6 +15,7 @@ from linewitness.evidence.record import Event
 from linewitness.journal import database
 from linewitness.journal.builder import Identity
 from linewitness.journal.file import Head, JournalFile, Submission
+from linewitness.journal.keyring import keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
 from linewitness.journal.reader import JournalReader
@@ -187,18 +188,15 @@ async def open_journal(
     options: JournalOptions, *, clock: Clock, clock_state: SharedClockState
 ) -> "AsyncIterator[Journal]":
     """Open the journal of one line, alone: JournalError where another process has it or it is damaged."""
-    import os  # noqa: PLC0415
-
     if not options.directory.is_dir():
         database.open_for_reading(options.directory)  # says what is missing
-    handle = database.lock(options.directory)
-    try:
-        file = JournalFile.open(options.directory, clock=clock, clock_state=clock_state)
+    with database.Lock(options.directory):
+        file = JournalFile.open(
+            options.directory, clock=clock, clock_state=clock_state, keyring=keyring_of(options)
+        )
         reader = JournalReader(options.directory)
         journal = Journal(file, reader, pressure=Pressure(options), max_batch=options.max_batch)
         try:
             yield journal
         finally:
             journal.close()
-    finally:
-        os.close(handle)

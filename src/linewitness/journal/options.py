@@ -1,10 +1,12 @@
 """What the YAML says of the journal."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ByteSize, Field
 
 from linewitness.devices.options import Options
+from linewitness.secrets import Secret
 
 
 class JournalOptions(Options):
@@ -28,4 +30,26 @@ class JournalOptions(Options):
     )
     max_batch: int = Field(
         default=512, ge=1, le=10_000, description="Most events that one commit takes from the queue."
+    )
+    rotate_key_h: float = Field(
+        default=24.0,
+        gt=0,
+        le=24,
+        description="Hours after which a fresh key signs the records and the old one is erased; 1 is a good "
+        "choice where the machine could be stolen.",
+    )
+    wrapping_key: Secret | None = Field(
+        default=None,
+        description="32 bytes, or their base64, with which the key files are encrypted; best a credential "
+        "that systemd keeps sealed by the TPM. Plain key files are wrapped at the next start.",
+    )
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which records that others keep safely are pruned; never, if left out.",
+    )
+    prune_requires: Literal["anchor", "receipt"] = Field(
+        default="anchor",
+        description="What must cover a record before it is pruned: the store's receipt and an anchor or a "
+        "witness (anchor), or the store's receipt alone (receipt).",
     )

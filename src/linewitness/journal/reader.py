@@ -131,6 +131,11 @@ class JournalReader:
         """Return the stored Merkle tree."""
         return StoredTree(self._connection)
 
+    def event_keys(self) -> list[tuple[int, Vkey]]:
+        """Return (first record, key) of every event key, oldest first; pruning does not touch them."""
+        rows = self._connection.execute("SELECT first_seq, vkey FROM event_key ORDER BY first_seq")
+        return [(first, Vkey.parse(text)) for first, text in rows]
+
     def newest_receipt(self) -> tuple[int, str] | None:
         """Return (size, note) of the newest receipt, or None."""
         row = self._connection.execute("SELECT size, note FROM receipt ORDER BY size DESC LIMIT 1").fetchone()

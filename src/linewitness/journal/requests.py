@@ -1,0 +1,44 @@
+"""What a person asks of the running gateway: files in the journal's folder, taken up within a second.
+
+Only who may write into the journal's folder can ask, and nothing can be asked that a restart would not
+do as well; so there is no socket, and no question of who may use it.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from linewitness.errors import JournalError
+
+ROTATE: Final = "rotate-key"
+ANCHOR: Final = "write-anchors"
+#: The gateway looks this often.
+LOOK_S: Final = 1.0
+
+
+class Requests:
+    """The requests in one journal's folder."""
+
+    def __init__(self, directory: Path) -> None:
+        """Use the journal's directory."""
+        self._directory = directory
+
+    def place(self, name: str) -> None:
+        """Ask for something; asking twice before it is done is asking once."""
+        try:
+            self._path(name).touch(mode=0o600)
+        except OSError as error:
+            raise JournalError(
+                f"nothing can be asked of the gateway: {self._path(name)}: {error.strerror}",
+                hint="run the command as the gateway's user",
+            ) from None
+
+    def waiting(self, name: str) -> bool:
+        """Say whether something was asked for that is not done."""
+        return self._path(name).exists()
+
+    def done(self, name: str) -> None:
+        """Take a request away, after it was fulfilled."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.request"
