@@ -243,10 +243,12 @@ def _check_members(where: str, value: object, members: _Members) -> None:
     if not isinstance(value, dict):
         raise MalformedRecord(f"{where} is not an object")
     checks = members.known.get(tuple(value))
-    if checks is not None and all(
-        fits(content) for fits, content in zip(checks, value.values(), strict=True)
-    ):
-        return
+    if checks is not None:  # a loop, for `all` over a generator takes half as long again
+        for fits, content in zip(checks, value.values(), strict=True):
+            if not fits(content):
+                break
+        else:
+            return
     _check_each(where, value, members)
     if len(members.known) < _SHAPES:
         members.known[tuple(value)] = tuple(members.check_of(name) for name in value)
