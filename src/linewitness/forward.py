@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 #: Records of custody alone are not worth a batch of their own for this long: each batch makes one.
 QUIET_S: Final = 60.0
+#: The broker's reason code (MQTT 5) where no store is subscribed: the batch went nowhere, and goes again.
+NOBODY_LISTENS: Final = 0x10
+STORE_AWAY_S: Final = 1.0
 #: What the store asks for again is sent again at most this often.
 REPEAT_S: Final = 1.0
 #: A broker that refused us is asked again after this long.
@@ -179,7 +182,9 @@ class Forwarder:
             batch = await self._batch(cursor)
             if self._contradiction is not None:
                 await asyncio.Event().wait()
-            await link.publish(self._topics.records, b"\n".join(batch) + b"\n")
+            if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NOBODY_LISTENS:
+                await asyncio.sleep(STORE_AWAY_S)
+                continue
             cursor += len(batch)
             self._sent.append(cursor)
             note = await self._sealer.at(cursor)
