@@ -108,7 +108,7 @@ async def test_telemetry_is_filled_from_history_too():
             await press.set("Program", number)
         async with listening(settings, memory) as ear:
             block = await ear.until(of_type(Signals))
-            assert (block.backfilled, block.values[-3:]) == (True, ("5", "6", "7"))
+            assert (block.backfilled, block.values[-3:]) == (True, (5, 6, 7))
 
 
 async def test_first_contact_ever_is_no_gap():

@@ -125,6 +125,20 @@ async def test_complaint_10_one_wrong_node_is_named_and_the_others_live():
             assert not [one for one in ear.heard if isinstance(one, Gap) and one.source == "nowhere"]
 
 
+async def test_point_that_appears_later_is_asked_for_again_and_its_next_refusal_is_news(monkeypatch):
+    monkeypatch.setattr("linewitness.devices.opcua.session.RETRY_REFUSED_S", 0.1)
+    async with serve(PressSimulation(tick_s=0, missing=frozenset({"Program"}))) as press:
+        memory = Memory()
+        settings = options(press, point("Program"), point("Holding"))
+        async with listening(settings, memory) as ear:
+            await ear.until(reading("holding"))
+            assert "refused.program" in memory.kept
+            await press.reveal("Program")
+            await ear.until(reading("program", "1"))
+            assert "refused.program" not in memory.kept
+            assert not ear.session.refused
+
+
 async def test_complaint_8_all_points_live_again_after_a_restart_of_the_server():
     async with serve(STILL) as press:
         driver = Driver(options(press, point("Holding"), point("Program")), clock=CLOCK)

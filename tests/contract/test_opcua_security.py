@@ -20,6 +20,8 @@ async def test_values_come_through_each_policy(tmp_path, policy, mode):
         }
         async with listening(options(press, point("Holding"), security=security)) as ear:
             await ear.until(reading("holding", "125"))
+            assert ear.session.identity["certificate.days_left"] == "1824"
+            assert ear.session.identity["our_certificate.days_left"] == "1824"
 
 
 async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path):

@@ -16,8 +16,6 @@ from linewitness.devices.opcua.values import plain
 from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, standard
 from linewitness.errors import DeviceRefused
 
-#: Nodes whose references are asked for in one request.
-BATCH: Final = 50
 #: Bits of AccessLevel (OPC 10000-3, 8.57).
 READ, WRITE, HISTORY_READ = 0x01, 0x02, 0x04
 PROPERTY: Final = standard(ObjectIds.PropertyType)
@@ -71,7 +69,7 @@ async def browse(
                 raise DeviceRefused(
                     f"{options.endpoint} has no namespace of {start}", hint="`linewitness probe` lists them"
                 )
-            walked = await _walk(client, root, depth, progress)
+            walked = await _walk(client, root, depth, server.nodes_per_browse, progress)
             wanted = re.compile(pattern, re.IGNORECASE)
             walked.variables = [
                 (node, path) for node, path in walked.variables if wanted.search("/".join(path))
@@ -79,12 +77,14 @@ async def browse(
             return await _describe(client, server, walked)
 
 
-async def _walk(client: Client, root: ua.NodeId, depth: int, progress: Progress | None) -> _Walked:
+async def _walk(
+    client: Client, root: ua.NodeId, depth: int, limit: int, progress: Progress | None
+) -> _Walked:
     walked = _Walked([], {}, {root.to_string()})
     level: list[tuple[ua.NodeId, tuple[str, ...]]] = [(root, ())]
     for _ in range(depth):
         below: list[tuple[ua.NodeId, tuple[str, ...]]] = []
-        for batch in batches(level, BATCH):
+        for batch in batches(level, limit):
             answers = await _references(client, [node for node, _ in batch])
             for (parent, path), references in zip(batch, answers, strict=True):
                 below += _sort(walked, parent, path, references)

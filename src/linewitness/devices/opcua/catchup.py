@@ -7,7 +7,7 @@ from typing import Final
 from asyncua import ua
 
 from linewitness.clock import NS_PER_S, Clock, Stamp
-from linewitness.devices.base import Observation, Signals, When
+from linewitness.devices.base import Observation
 from linewitness.devices.opcua.client import spoken
 from linewitness.devices.opcua.history import History, keepers
 from linewitness.devices.opcua.interpret import Interpreter, some
@@ -15,8 +15,8 @@ from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.recall import Recall
 from linewitness.devices.opcua.server import Server
+from linewitness.devices.opcua.signals import Block
 from linewitness.devices.opcua.times import from_verbatim, moment_of, unix_ns
-from linewitness.devices.opcua.values import plain, status_name
 from linewitness.devices.opcua.wire import Client
 
 #: How long before the catching up began the subscription may have started to deliver.
@@ -95,18 +95,29 @@ class CatchUp:
     def _tell(self, found: Sequence[tuple[Item, ua.DataValue]]) -> Iterator[Observation]:
         received = self._clock.stamp()
         witness = self._interpreter.witness
-        signals: list[tuple[Item, ua.DataValue]] = []
+        block = Block()
         for item, value in found:
             stamp = value.SourceTimestamp or value.ServerTimestamp
             if stamp is not None:
                 self._remember_told(item, unix_ns(stamp))
             if item.role == "telemetry":
-                signals.append((item, value))
+                block.add(
+                    item.point.id if item.point else item.text,
+                    value,
+                    told=self._interpreter.told,
+                    arrived_ns=received.realtime_ns,
+                    shift_ns=witness.shift_ns,
+                )
                 continue
             when = witness.historic(value, received)
             yield self._interpreter.reading(item, value, received, when, backfilled=True)
-        if signals:
-            yield self._block(signals, received)
+        if block.points:
+            yield block.signals(
+                device=self._options.id,
+                session_id=self._interpreter.session_id,
+                received=received,
+                backfilled=True,
+            )
 
     def _remember_told(self, item: Item, stamp_ns: int) -> None:
         """Keep the stamps that the subscription may deliver as well: the newest, and those since it began."""
@@ -114,24 +125,3 @@ class CatchUp:
         if told and max(told) < self._began_ns:
             told.clear()
         told.add(stamp_ns)
-
-    def _block(self, signals: Sequence[tuple[Item, ua.DataValue]], received: Stamp) -> Signals:
-        shift, arrived = self._interpreter.witness.shift_ns, moment_of(received.realtime_ns)
-        return Signals(
-            device=self._options.id,
-            session_id=self._interpreter.session_id,
-            received=received,
-            when=When(occurred_ns=received.realtime_ns, occurred_from="gateway"),
-            backfilled=True,
-            points=tuple(item.point.id if item.point else item.text for item, _ in signals),
-            values=tuple(plain(value.Value) for _, value in signals),
-            times_ns=tuple(
-                unix_ns(value.SourceTimestamp or value.ServerTimestamp or arrived) - shift
-                for _, value in signals
-            ),
-            statuses={
-                place: status_name(value.StatusCode)
-                for place, (_, value) in enumerate(signals)
-                if status_name(value.StatusCode) != "Good"
-            },
-        )

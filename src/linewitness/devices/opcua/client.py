@@ -10,7 +10,6 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.crypto import security_policies
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from linewitness.clock import Clock
@@ -128,13 +127,24 @@ async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
             with spoken(options.endpoint):
                 # One limit for the whole handshake: a server that answers each step slowly is away too.
                 async with asyncio.timeout(4 * options.timeout_s):
-                    await client.connect()
-        except DeviceUnavailable:
+                    await _connect(client, options)
+        except (DeviceUnavailable, DeviceRefused):
             await _raise_if_another(client, options)
             raise
         yield client
     finally:
         await _close(client)
+
+
+async def _connect(client: Client, options: ServerOptions) -> None:
+    try:
+        await client.connect()
+    except (AssertionError, AttributeError) as error:
+        # The library trips over a server that answers the request for a secure channel with a fault.
+        raise DeviceRefused(
+            f"{options.endpoint} refused to open a secure channel",
+            hint=REFUSALS[StatusCodes.BadCertificateUntrusted],
+        ) from error
 
 
 async def _raise_if_another(client: Client, options: ServerOptions) -> None:
@@ -239,10 +249,7 @@ def server_certificate(client: Client) -> Certificate | None:
     return parse_certificate(first_of_chain(der)) if der else None
 
 
-def shown(client: Client) -> str:
-    """Return the server's certificate in words; empty without one."""
-    certificate = server_certificate(client)
-    return describe(certificate) if certificate else ""
-
-
-__all__ = ["Encoding", "offered_certificate", "offered_endpoints", "opened", "shown", "spoken"]
+def own_certificate(client: Client) -> Certificate | None:
+    """Return the certificate that we showed, if any."""
+    der = client.security_policy.host_certificate
+    return parse_certificate(der) if der else None

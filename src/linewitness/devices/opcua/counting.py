@@ -9,7 +9,7 @@ from asyncua import ua
 
 from linewitness.devices.base import Measured, Scalar, Verdict
 from linewitness.devices.opcua.options import FieldOptions
-from linewitness.devices.opcua.values import plain, quality
+from linewitness.devices.opcua.values import Value, quality
 
 #: After the largest value of its type a counter goes on with 0: that 0 is a result, not a reset.
 LARGEST: Final = frozenset({127, 255, 32_767, 65_535, 2_147_483_647, 4_294_967_295})
@@ -53,9 +53,9 @@ def verdict(value: Scalar, low: Decimal | None, high: Decimal | None) -> Verdict
     return "high" if high is not None and number > high else "ok"
 
 
-def measured_of(field: FieldOptions, value: ua.DataValue) -> list[Measured]:
+def measured_of(field: FieldOptions, told: Value, status: ua.StatusCode | None) -> list[Measured]:
     """Return a field's value; each part of an array or a structure by itself."""
-    content = plain(value.Value) if quality(value.StatusCode) != "bad" else None
+    content = told if quality(status) != "bad" else None
     parts = dict(content) if isinstance(content, Mapping) else {"": content}
     return [
         Measured(

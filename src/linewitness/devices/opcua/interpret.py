@@ -1,24 +1,26 @@
 """Turn what a server delivers into observations: readings for evidence, blocks for the historian."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from asyncua import ua
 
 from linewitness.clock import Stamp, to_rfc3339
-from linewitness.devices.base import Gap, Observation, Reading, Signals, When
+from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.notices import AlarmNotices, AuditTrail
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.signals import Block
+from linewitness.devices.opcua.structures import Layouts
 from linewitness.devices.opcua.times import Witness, polled, unix_ns, verbatim
 from linewitness.devices.opcua.values import (
+    Value,
     overflowed,
     plain,
     quality,
-    shortest_float32,
     status_name,
 )
 
@@ -55,17 +57,6 @@ class _Heard:
     received: Stamp | None = None
 
 
-@dataclass(slots=True)
-class _Block:
-    """Columns of telemetry while they are collected."""
-
-    points: list[str] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    statuses: dict[int, str] = field(default_factory=dict)
-    overflowed: list[str] = field(default_factory=list)
-
-
 class Interpreter:
     """Understand the deliveries of one session, in order."""
 
@@ -85,9 +76,11 @@ class Interpreter:
         self.operators: dict[str, str] = {}
         self.fired: list[Fired] = []
         self.alarms: AlarmNotices | None = None
+        self.layouts: Layouts | None = None
         self._audit = AuditTrail()
         self._audited = frozenset(item.handle for item in items if item.role == "audit")
-        self.beats: dict[int, int] = {}
+        #: Points that were refused before and live now: their next reading says so to the memory.
+        self.mended: set[str] = set()
         self.filled: dict[int, set[int]] = {}
         self._seen: set[int] = set()
         self._last: dict[int, str | None] = {}
@@ -126,7 +119,7 @@ class Interpreter:
                 yield from self.alarms.take(item, event.EventFields, received, self.witness)
 
     def _changes(self, changes: Sequence[Any], received: Stamp) -> Iterator[Observation]:
-        block = _Block()
+        block = Block()
         for change in changes:
             if change.ClientHandle < len(self._items):
                 item = self._items[change.ClientHandle]
@@ -135,11 +128,11 @@ class Interpreter:
         for change in changes:
             handle = change.ClientHandle
             if handle >= len(self._items):
-                self.beats[handle] = self.beats.get(handle, 0) + 1
-                continue
+                continue  # the heartbeat: that it came is all it says
             item = self._items[handle]
             if item.role == "telemetry":
-                self._signal(block, item, change.Value, received)
+                if not (self.filled and self._is_told(item, change.Value)):
+                    self._add(block, item, change.Value, received)
             elif item.role == "change":
                 yield from self._evidence(item, change.Value, received)
             elif item.role == "trigger":
@@ -153,6 +146,10 @@ class Interpreter:
             self.operators[item.text] = name
         else:
             self.operators.pop(item.text, None)
+
+    def told(self, variant: ua.Variant | None) -> Value:
+        """Return what a variant says, its structures by field."""
+        return plain(self.layouts.unfold(variant) if self.layouts else variant)
 
     def operator_of(self, item: Item) -> str | None:
         """Return who works at this point, as the PLC says."""
@@ -181,7 +178,10 @@ class Interpreter:
         """Return a reading that the driver remembers, so that history is read from it on."""
         point = item.point.id if item.point else item.text
         stamp = value.SourceTimestamp or value.ServerTimestamp
-        remember = {"contact": to_rfc3339(received.realtime_ns)}
+        remember: dict[str, str | None] = {"contact": to_rfc3339(received.realtime_ns)}
+        if point in self.mended:
+            self.mended.discard(point)
+            remember[f"refused.{point}"] = None
         if stamp is not None:
             remember[f"seen.{point}"] = self._last[item.handle] = verbatim(stamp)
         return Reading(
@@ -192,7 +192,7 @@ class Interpreter:
             remember=remember,
             backfilled=backfilled,
             point=point,
-            value=plain(value.Value),
+            value=self.told(value.Value),
             quality=quality(value.StatusCode),
             status=status_name(value.StatusCode),
             operator=None if backfilled else self._who(item, value),
@@ -206,27 +206,13 @@ class Interpreter:
         stamp = value.SourceTimestamp or value.ServerTimestamp
         return stamp is not None and unix_ns(stamp) in self.filled.get(item.handle, ())
 
-    def _signal(self, block: _Block, item: Item, value: Any, received: Stamp) -> None:
-        if self.filled and self._is_told(item, value):
-            return
-        variant = value.Value
-        content = variant.Value
-        if variant.VariantType is ua.VariantType.Float and type(content) is float:
-            content = shortest_float32(content) if content == content else None  # noqa: PLR0124 - NaN
-        elif type(content) not in PLAIN_TYPES:
-            content = plain(variant)
-        status = value.StatusCode
-        if status is not None and status.value:
-            if status.value & 0xFFFF_0000:
-                block.statuses[len(block.points)] = status_name(status)
-            elif overflowed(status):
-                block.overflowed.append(item.point.id if item.point else item.text)
-        stamp = value.SourceTimestamp or value.ServerTimestamp
-        block.points.append(item.point.id)  # type: ignore[union-attr]  # telemetry always has a point
-        block.values.append(content)
-        block.times.append(received.realtime_ns if stamp is None else unix_ns(stamp) - self.witness.shift_ns)
+    def _add(self, block: Block, item: Item, value: Any, received: Stamp) -> None:
+        name = item.point.id if item.point else item.text
+        block.add(
+            name, value, told=self.told, arrived_ns=received.realtime_ns, shift_ns=self.witness.shift_ns
+        )
 
-    def _signals(self, block: _Block, received: Stamp) -> Iterator[Observation]:
+    def _signals(self, block: Block, received: Stamp) -> Iterator[Observation]:
         if block.overflowed:
             yield self.gap(
                 source="telemetry",
@@ -236,16 +222,7 @@ class Interpreter:
                 reason=f"the server's queue overflowed for {some(block.overflowed)}",
             )
         if block.points:
-            yield Signals(
-                device=self._options.id,
-                session_id=self.session_id,
-                received=received,
-                when=When(occurred_ns=received.realtime_ns, occurred_from="gateway"),
-                points=tuple(block.points),
-                values=tuple(block.values),
-                times_ns=tuple(block.times),
-                statuses=block.statuses or NOTHING_WRONG,
-            )
+            yield block.signals(device=self._options.id, session_id=self.session_id, received=received)
 
     def _missing(self, delivery: Delivery) -> Iterator[Observation]:
         """Yield a gap where notification messages are missing between the last one and this."""

@@ -176,7 +176,7 @@ class Results:
         measured: list[Measured] = []
         facts: list[tuple[str, Scalar]] = []
         for field, value in zip(settings.fields, fields, strict=True):
-            measured += measured_of(field, value)
+            measured += measured_of(field, self._interpreter.told(value.Value), value.StatusCode)
             if quality(value.StatusCode) != "good":
                 facts.append((f"{field.id}.status", status_name(value.StatusCode)))
         result = Result(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -16,12 +16,16 @@ CURRENT_TIME: Final = standard(ObjectIds.Server_ServerStatus_CurrentTime)
 #: Used where the server names no limit; larger requests gain nothing and upset small PLCs.
 DEFAULT_BATCH: Final = 500
 DEFAULT_HISTORY_BATCH: Final = 50
+DEFAULT_BROWSE_BATCH: Final = 50
+#: How old the value of the server's time may be when it is read.
+STALE: Final = timedelta(seconds=2)
 
 _IDS = ObjectIds
 _LIMITS: Final = (
     _IDS.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
     _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+    _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
 )
 _IDENTITY: Final = {
     "product": _IDS.Server_ServerStatus_BuildInfo_ProductName,
@@ -41,6 +45,7 @@ class Server:
     items_per_call: int = DEFAULT_BATCH
     nodes_per_read: int = DEFAULT_BATCH
     nodes_per_history_read: int = DEFAULT_HISTORY_BATCH
+    nodes_per_browse: int = DEFAULT_BROWSE_BATCH
 
 
 def batches(things: Sequence[T], size: int) -> Iterator[list[T]]:
@@ -62,7 +67,7 @@ async def ask_server(client: Client) -> Server:
     # One node at a time would cost a round trip each; all at once may exceed the limit we do not know yet.
     for batch in batches(nodes, 5):
         values += await read(client, [standard(node) for node in batch], limit=5)
-    namespaces, items, reads, histories, *identity = values
+    namespaces, items, reads, histories, browses, *identity = values
     said: dict[str, str] = {}
     for name, value in zip(_IDENTITY, identity, strict=True):
         content = value.Value.Value if value.Value else None
@@ -74,6 +79,7 @@ async def ask_server(client: Client) -> Server:
         items_per_call=_batch(items, DEFAULT_BATCH),
         nodes_per_read=_batch(reads, DEFAULT_BATCH),
         nodes_per_history_read=_batch(histories, DEFAULT_HISTORY_BATCH),
+        nodes_per_browse=_batch(browses, DEFAULT_BROWSE_BATCH),
     )
 
 
@@ -100,6 +106,7 @@ def server_time(value: ua.DataValue) -> datetime | None:
     content = value.Value.Value if value.Value else None
     if not isinstance(content, datetime):
         return None
-    # Some servers update the value once a second, but stamp the reading when it is made.
-    stamps = [content, *(stamp for stamp in (value.ServerTimestamp,) if stamp is not None)]
-    return max(stamps)
+    stamp = value.ServerTimestamp
+    # Some servers update the value once a second, but stamp the reading when it is made; others give
+    # stamps that mean nothing.
+    return stamp if stamp is not None and content <= stamp <= content + STALE else content

@@ -8,15 +8,18 @@ from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, m
 from linewitness.devices.base import Observation
 from linewitness.devices.opcua.backlog import Delivery
 from linewitness.devices.opcua.catchup import CatchUp
-from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.certificates import days_left
+from linewitness.devices.opcua.client import own_certificate, server_certificate, spoken
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.nodes import resolve
 from linewitness.devices.opcua.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.recall import Recall
 from linewitness.devices.opcua.results import Results
 from linewitness.devices.opcua.server import CURRENT_TIME, Server, read, server_time
 from linewitness.devices.opcua.sources import Polled, Source, Subscribed
+from linewitness.devices.opcua.structures import Layouts
 from linewitness.devices.opcua.times import ServerClock
 from linewitness.devices.opcua.wire import Client
 
@@ -81,7 +84,19 @@ class OpcUaSession:
     def identity(self) -> Mapping[str, str]:
         """What the server said about itself, and which points it refused."""
         refused = {f"refused.{place}": why for place, why in self.refused.items()}
-        return {**self._server.identity, **refused}
+        return {**self._server.identity, **self._certificates(), **refused}
+
+    def _certificates(self) -> Mapping[str, str]:
+        """Return how long the certificates of both sides are still valid."""
+        pairs = {
+            "our_certificate": own_certificate(self._client),
+            "certificate": server_certificate(self._client),
+        }
+        return {
+            f"{name}.days_left": str(days_left(certificate, self._clock))
+            for name, certificate in pairs.items()
+            if certificate is not None
+        }
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -114,7 +129,20 @@ class OpcUaSession:
         with spoken(self._options.endpoint):
             await self._measure_clock()
             await self._source.start(self._items)
+            await self._learn_structures()
         self._look_at, self._retry_at = monotonic() + LOOK_S / 2, monotonic() + RETRY_REFUSED_S
+
+    async def _learn_structures(self) -> None:
+        layouts = Layouts(self._client, limit=self._server.nodes_per_read)
+        listened = [item.node for item in self._listened() if item.role in {"change", "telemetry"}]
+        fields = [
+            resolve(field.node, self._server.namespaces)
+            for point in self._options.points
+            if point.result is not None
+            for field in point.result.fields
+        ]
+        await layouts.learn([node for node in (*listened, *fields) if node is not None])
+        self._interpreter.layouts = layouts
 
     async def confirm(self, observation: Observation) -> None:
         """Write the handshake of a result that is durable."""
@@ -171,6 +199,7 @@ class OpcUaSession:
                 self._source.check()
             if self._source.refused and now >= self._retry_at:
                 await self._source.retry_refused(self._items)
+                await self._note_mended()
                 self._retry_at = now + RETRY_REFUSED_S
         self._look_at = monotonic() + min(self._options.silence_s / 2, LOOK_S)
 
@@ -198,10 +227,11 @@ class OpcUaSession:
         """Return a gap for each point that is refused now and was not before, or for another reason."""
         stamp = self._clock.stamp()
         said: list[Observation] = []
+        await self._note_mended()
         known = await self._recall.items("refused.")
         for handle, why in sorted(self._source.refused.items()):
             item = self._items[handle]
-            name = item.point.id if item.point else item.text
+            name = self._name(item)
             if known.get(f"refused.{name}") != why:
                 said.append(
                     self._interpreter.gap(
@@ -214,6 +244,16 @@ class OpcUaSession:
                     )
                 )
         return said
+
+    async def _note_mended(self) -> None:
+        """Find the points that were refused and live now, so that a later refusal is news again."""
+        known = {key.removeprefix("refused.") for key in await self._recall.items("refused.")}
+        refused = {self._name(self._items[handle]) for handle in self._source.refused}
+        self._interpreter.mended = known - refused
+
+    @staticmethod
+    def _name(item: Item) -> str:
+        return item.point.id if item.point else item.text
 
     async def _measure_clock(self) -> None:
         asked = self._clock.stamp()

@@ -12,6 +12,8 @@ from linewitness.devices.base import When
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
 #: Offset samples that are kept; the one with the least delay and staleness counts.
 SAMPLES: Final = 8
 #: How much later than promised a delivery may come before its stamp is no longer believed.
@@ -26,7 +28,10 @@ def unix_ns(moment: datetime) -> int:
 
 def moment_of(unix: int) -> datetime:
     """Return the aware datetime of Unix nanoseconds, as the library takes it."""
-    return EPOCH + timedelta(microseconds=unix // 1000)
+    try:
+        return EPOCH + timedelta(microseconds=unix // 1000)
+    except OverflowError:
+        return LATEST if unix > 0 else EARLIEST
 
 
 def verbatim(moment: datetime) -> str:

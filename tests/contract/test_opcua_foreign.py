@@ -1,0 +1,249 @@
+"""The OPC UA driver against a server that we did not write: node-opcua, pinned in node_opcua/package.json."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from opcua_rig import CLOCK, Memory, client_files, listening, listening_again, of_type, options, reading
+
+from linewitness.devices.base import Gap, Notice, Reading, Result, Signals
+from linewitness.devices.opcua import Driver
+from linewitness.devices.opcua.browse import browse
+from linewitness.devices.opcua.options import ServerOptions
+from linewitness.devices.opcua.probe import offers, probe
+from linewitness.errors import DeviceRefused, DeviceUnavailable
+
+NODE = Path(__file__).parent / "node_opcua"
+START_S = 60
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """The pinned packages; where they cannot be installed the tests fail and say so."""
+    if not (NODE / "node_modules" / "node-opcua").is_dir():
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=110, check=False)
+        assert done.returncode == 0, f"npm could not install node-opcua: {done.stderr}"
+    return NODE
+
+
+class Foreign:
+    """A running server, and a line to it on which tests change values."""
+
+    def __init__(self, process, port):
+        self._process = process
+        self.url = f"opc.tcp://127.0.0.1:{port}"
+
+    async def line(self):
+        async with asyncio.timeout(START_S):
+            while line := await self._process.stdout.readline():
+                if line.startswith(b"@"):
+                    return line[1:].decode().strip()
+        raise AssertionError("the foreign server ended")
+
+    async def ask(self, **command):
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        answer = json.loads(await self.line())
+        assert "error" not in answer, answer
+        return answer["answer"]
+
+    async def set(self, name, value, **more):
+        await self.ask(set=name, value=value, **more)
+
+
+@contextlib.asynccontextmanager
+async def foreign(packages, folder, *, port=0, accept_all=True):
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+    config = {"port": port, "folder": str(folder), "acceptAll": accept_all}
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        "server.js",
+        json.dumps(config),
+        cwd=packages,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        server = Foreign(process, port)
+        assert await server.line() == "ready"
+        yield server
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        process.stdin.close()
+
+
+def point(name, **more):
+    return {"id": name.lower(), "node": f"nsu=urn:foreign:press;s=Press.{name}", **more}
+
+
+async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
+    async with foreign(packages, tmp_path) as server:
+        settings = options(
+            server.url,
+            *(point(name) for name in ("Holding", "Temperature", "Limits", "Recipe", "Serial")),
+            *(point(f"Signal{number}", record="telemetry") for number in range(20)),
+        )
+        async with listening(settings) as ear:
+            first = {}
+            while len(first) < 5:
+                found = await ear.until(of_type(Reading))
+                first[found.point] = found.value
+            assert first == {
+                "holding": "125",
+                "temperature": "12.3",
+                "limits": {"[0]": "40", "[1]": "60"},
+                "recipe": {
+                    "Name": "bush",
+                    "Steps[0]": "1",
+                    "Steps[1]": "2",
+                    "Steps[2]": "3",
+                    "Force.Low": "1.5",
+                    "Force.High": "2.5",
+                    "Hold": "250",
+                },
+                "serial": "SN-1",
+            }
+            await server.set("Holding", 131.7)
+            changed = await ear.until(reading("holding", "131.7"))
+            assert changed.when.occurred_from == "device"
+            await server.ask(recipe="bush", high=3.3)
+            await ear.until(lambda one: one.point == "recipe" and one.value["Force.High"] == "3.3")
+            assert ear.session.identity["product"]
+            told = {name for one in ear.heard if isinstance(one, Signals) for name in one.points}
+            while len(told) < 20:
+                told |= set((await ear.until(of_type(Signals))).points)
+
+
+async def test_bad_status_and_wrong_node(packages, tmp_path):
+    async with (
+        foreign(packages, tmp_path) as server,
+        listening(options(server.url, point("Nowhere"), point("Holding"))) as ear,
+    ):
+        assert "BadNodeIdUnknown" in (await ear.until(of_type(Gap))).reason
+        await ear.until(reading("holding", "125"))
+        await server.set("Holding", 1, status="BadSensorFailure")
+        bad = await ear.until(lambda one: getattr(one, "status", "Good") != "Good")
+        assert (bad.status, bad.quality.value) == ("BadSensorFailure", "bad")
+
+
+@pytest.mark.parametrize("policy", ["basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"])
+@pytest.mark.parametrize("mode", ["sign", "sign_and_encrypt"])
+async def test_each_policy_with_user_and_pinned_certificate(packages, tmp_path, policy, mode):
+    (tmp_path / "password").write_text("secret\n")
+    async with foreign(packages, tmp_path) as server:
+        pinned = tmp_path / "server.der"
+        pinned.write_bytes(base64.b64decode(await server.ask(certificate=True)))
+        settings = options(
+            server.url,
+            point("Holding"),
+            security={"policy": policy, "mode": mode, **client_files(tmp_path), "server_certificate": pinned},
+            user={"name": "anna", "password": {"file": tmp_path / "password"}},
+        )
+        async with listening(settings) as ear:
+            await ear.until(reading("holding", "125"))
+        (tmp_path / "password").write_text("wrong\n")
+        with pytest.raises(DeviceRefused, match="password"):
+            async with listening(settings):
+                pass
+
+
+async def test_server_that_does_not_know_our_certificate_refuses(packages, tmp_path):
+    async with foreign(packages, tmp_path, accept_all=False) as server:
+        pinned = tmp_path / "server.der"
+        pinned.write_bytes(base64.b64decode(await server.ask(certificate=True)))
+        security = {"policy": "basic256sha256", **client_files(tmp_path), "server_certificate": pinned}
+        with pytest.raises(DeviceRefused, match=r"secure channel.*trust our certificate"):
+            async with listening(options(server.url, point("Holding"), security=security)):
+                pass
+
+
+async def test_outage_is_filled_from_history(packages, tmp_path):
+    async with foreign(packages, tmp_path) as server:
+        settings, memory = options(server.url, point("Holding")), Memory()
+        async with listening(settings, memory) as ear:
+            await ear.until(reading("holding", "125"))
+        for number in (101, 102, 103):
+            await server.set("Holding", number)
+        async with listening(settings, memory) as ear:
+            await ear.until(reading("holding", "103"))
+            await server.set("Holding", 104)
+            await ear.until(reading("holding", "104"))
+            assert [(one.value, one.backfilled) for one in ear.heard if isinstance(one, Reading)] == [
+                ("101", True),
+                ("102", True),
+                ("103", True),
+                ("104", False),
+            ]
+
+
+async def test_result_and_handshake(packages, tmp_path):
+    result = {
+        "fields": [{"id": "temperature", "node": "nsu=urn:foreign:press;s=Press.Temperature"}],
+        "identifier": "nsu=urn:foreign:press;s=Press.Serial",
+        "handshake": {"node": "nsu=urn:foreign:press;s=Press.Ack", "value": "trigger"},
+    }
+    async with foreign(packages, tmp_path) as server:
+        settings = options(server.url, point("Count", record="result", result=result))
+        async with listening(settings) as ear:
+            await ear.next()
+            await server.set("Count", 1)
+            found = await ear.until(of_type(Result))
+            assert (found.identifier, found.measured[0].value) == ("SN-1", "12.3")
+            await ear.session.confirm(found)
+            assert await server.ask(get="Ack") == 1
+
+
+async def test_alarm_is_raised_and_cleared(packages, tmp_path):
+    async with foreign(packages, tmp_path) as server:
+        alarms = {"id": "alarms", "node": "i=2253", "record": "alarm"}
+        async with listening(options(server.url, alarms, point("Temperature"))) as ear:
+            await ear.until(reading("temperature"))
+            await server.set("Temperature", 75)
+            raised = await ear.until(of_type(Notice))
+            assert raised.kind == "alarm.raised"
+            await server.set("Temperature", 20)
+            cleared = await ear.until(lambda one: getattr(one, "kind", "") == "alarm.cleared")
+            assert cleared.resource_id == raised.resource_id
+
+
+async def test_all_points_live_again_after_a_restart_and_no_session_is_left(packages, tmp_path):
+    async with foreign(packages, tmp_path) as server:
+        driver, memory = Driver(options(server.url, point("Holding"), point("Serial")), clock=CLOCK), Memory()
+        for _ in range(3):
+            async with listening_again(driver, memory) as ear:
+                await ear.until(reading("holding"))
+                assert await server.ask(sessions=True) == 1
+        port = int(server.url.rpartition(":")[2])
+        async with listening_again(driver, memory) as ear:
+            await ear.until(reading("holding"))
+            server._process.kill()
+            with pytest.raises(DeviceUnavailable):
+                await ear.end()
+    async with foreign(packages, tmp_path, port=port) as server, listening_again(driver, memory) as ear:
+        await ear.until(reading("serial", "SN-1"))
+        await server.set("Holding", 140)
+        await ear.until(reading("holding", "140"))
+
+
+async def test_browse_probe_and_offers(packages, tmp_path):
+    async with foreign(packages, tmp_path) as server:
+        where = ServerOptions(endpoint=server.url)
+        found = {one.path[-1]: one for one in await browse(where, clock=CLOCK, pattern="Press/")}
+        assert found["Holding"].node == "nsu=urn:foreign:press;s=Press.Holding"
+        assert found["Holding"].historic
+        assert len([name for name in found if name.startswith("Signal")]) == 20
+        report = await probe(where, ["nsu=urn:foreign:press;s=Press.Holding"], clock=CLOCK)
+        assert report.readings[0].value == "125"
+        assert abs(report.clock_offset_ms) < 1000
+        assert {one.policy for one in await offers(server.url)} >= {"None", "Basic256Sha256"}

@@ -1,0 +1,111 @@
+"""How the structures of a PLC are read from the definitions that its server gives."""
+
+from types import SimpleNamespace
+
+import pytest
+from asyncua import ua
+from asyncua.ua.ua_binary import Primitives
+
+from linewitness.devices.opcua.structures import Layouts
+from linewitness.devices.opcua.values import plain
+
+INT32, STRING, FLOAT, DURATION = (ua.NodeId(number, 0) for number in (6, 12, 10, 290))
+NODE, RECIPE, WINDOW, ENCODED, MODE = (
+    ua.NodeId(name, 2) for name in ("node", "recipe", "window", "enc", "mode")
+)
+
+
+def field(name, kind, *, rank=-1, optional=False):
+    return ua.StructureField(Name=name, DataType=kind, ValueRank=rank, IsOptional=optional)
+
+
+def definition(*fields, kind=ua.StructureType.Structure, encoding=ENCODED):
+    return ua.StructureDefinition(DefaultEncodingId=encoding, StructureType=kind, Fields=list(fields))
+
+
+class Services:
+    """The few services of a server that are asked for definitions."""
+
+    def __init__(self, definitions):
+        self._definitions = definitions
+
+    async def read(self, request):
+        return [self._answer(one) for one in request.NodesToRead]
+
+    def _answer(self, one):
+        if one.AttributeId == ua.AttributeIds.DataType:
+            return ua.DataValue(ua.Variant(RECIPE, ua.VariantType.NodeId))
+        found = self._definitions.get(one.NodeId)
+        if found is None:
+            return ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadAttributeIdInvalid))
+        return ua.DataValue(ua.Variant(found, ua.VariantType.ExtensionObject))
+
+    async def browse(self, request):
+        parent = {DURATION: ua.NodeId(11, 0)}.get(request.NodesToBrowse[0].NodeId, ua.NodeId(22, 0))
+        return [SimpleNamespace(References=[SimpleNamespace(NodeId=parent)])]
+
+
+async def told(definitions, body):
+    layouts = Layouts(SimpleNamespace(uaclient=Services(definitions)), limit=10)
+    await layouts.learn([NODE])
+    value = ua.ExtensionObject(TypeId=ENCODED, Body=body)
+    return plain(layouts.unfold(ua.Variant(value, ua.VariantType.ExtensionObject)))
+
+
+async def test_nested_structures_arrays_and_derived_types():
+    definitions = {
+        RECIPE: definition(
+            field("Name", STRING),
+            field("Steps", INT32, rank=1),
+            field("Force", WINDOW),
+            field("Hold", DURATION),
+        ),
+        WINDOW: definition(field("Low", FLOAT), encoding=ua.NodeId("other", 2)),
+    }
+    body = (
+        Primitives.String.pack("bush")
+        + Primitives.Int32.pack(2)
+        + Primitives.Int32.pack(7)
+        + Primitives.Int32.pack(8)
+        + Primitives.Float.pack(12.3)
+        + Primitives.Double.pack(250.0)
+    )
+    assert await told(definitions, body) == {
+        "Name": "bush",
+        "Steps[0]": "7",
+        "Steps[1]": "8",
+        "Force.Low": "12.3",
+        "Hold": "250",
+    }
+
+
+async def test_optional_fields_are_there_or_not():
+    kind = ua.StructureType.StructureWithOptionalFields
+    fields = [field("A", INT32), field("B", INT32, optional=True), field("C", INT32, optional=True)]
+    body = Primitives.UInt32.pack(0b10) + Primitives.Int32.pack(1) + Primitives.Int32.pack(3)
+    assert await told({RECIPE: definition(*fields, kind=kind)}, body) == {"A": "1", "C": "3"}
+
+
+async def test_union_holds_one_of_its_fields():
+    fields = [field("Number", INT32), field("Text", STRING)]
+    body = Primitives.UInt32.pack(2) + Primitives.String.pack("x")
+    assert await told({RECIPE: definition(*fields, kind=ua.StructureType.Union)}, body) == {"Text": "x"}
+
+
+async def test_enumeration_is_its_number():
+    definitions = {RECIPE: definition(field("Mode", MODE)), MODE: ua.EnumDefinition()}
+    assert await told(definitions, Primitives.Int32.pack(3)) == {"Mode": "3"}
+
+
+@pytest.mark.parametrize(
+    ("definitions", "body"),
+    [
+        ({}, b"\x01"),
+        ({RECIPE: definition(field("A", INT32))}, b"\x01"),
+        ({RECIPE: definition(field("A", INT32, rank=1))}, Primitives.Int32.pack(2_000_000_000)),
+        ({RECIPE: definition(field("A", INT32, rank=2))}, b"\x01"),
+        ({RECIPE: definition(field("A", RECIPE))}, b"\x01"),
+    ],
+)
+async def test_what_cannot_be_read_stays_raw(definitions, body):
+    assert await told(definitions, body) == {"type": "ns=2;s=enc", "body": body.hex()}
