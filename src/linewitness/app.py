@@ -103,6 +103,7 @@ class _Line:
         """Run three rings of tasks; they end from the inside out, so that nothing accepted is lost."""
         async with asyncio.TaskGroup() as journal_ring:
             journal_ring.create_task(self._journal.run(), name="journal")
+            journal_ring.create_task(self._use_reserve(stop), name="reserve")
             await self._presence.started()
             captures = await self._captures()
             async with _running(self._uplink_tasks()):
@@ -113,6 +114,11 @@ class _Line:
                 log.info("gateway stopping")
                 await self._farewell()
             await self._journal.drain()
+
+    async def _use_reserve(self, stop: asyncio.Event) -> None:
+        """Let a full journal take its last records, so that it can be stopped."""
+        await stop.wait()
+        self._journal.pressure.lift()
 
     def _uplink_tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         tasks = {

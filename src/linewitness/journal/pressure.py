@@ -45,10 +45,15 @@ class Pressure:
         self._checked = float("-inf")
         self._history: deque[tuple[float, int]] = deque(maxlen=WINDOW)
         self.room_left = Room(0, int(options.max_size), None)
+        self._lifted = asyncio.Event()
+
+    def lift(self) -> None:
+        """Let the last records of a gateway that stops use the reserve: what waits must not hold it up."""
+        self._lifted.set()
 
     async def room(self, read: Query) -> None:
         """Return when there is room for another commit."""
-        if monotonic() - self._checked < CHECK_PERIOD_S:
+        if self._lifted.is_set() or monotonic() - self._checked < CHECK_PERIOD_S:
             return
         await self._measure(read)
         if not self.room_left.full:
@@ -59,10 +64,18 @@ class Pressure:
             used=self.room_left.used,
             hint="bring the audit store back so that records can be pruned, or raise journal.max_size",
         )
-        while self.room_left.full:
-            await asyncio.sleep(CHECK_PERIOD_S)
+        while self.room_left.full and not await self._lifted_soon():
             await self._measure(read)
+        if self.room_left.full:
+            return
         log.info("journal has room again: devices are confirmed again", left=self.room_left.left)
+
+    async def _lifted_soon(self) -> bool:
+        try:
+            async with asyncio.timeout(CHECK_PERIOD_S):
+                return await self._lifted.wait()
+        except TimeoutError:
+            return False
 
     async def _measure(self, read: Query) -> None:
         figures = await read(JournalReader.figures)

@@ -1,0 +1,282 @@
+"""A gateway in a hostile plant keeps running, says so once and loses nothing; or ends with the right code."""
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import asynccontextmanager
+
+import pytest
+
+from brokers import mosquitto
+from linewitness.clock import SystemClock
+from linewitness.demo.plant import Process
+from linewitness.devices.opcua.certificates import make_client_certificate
+from linewitness.errors import ExitCode
+from linewitness_simulators.press.server import PressSimulation
+from linewitness_simulators.press.server import serve as serve_press
+from plants import (
+    Load,
+    account,
+    at_work,
+    change,
+    ended,
+    held,
+    log_lines,
+    new_plant,
+    run,
+    running_plant,
+    said,
+    settle,
+    stopped,
+    until,
+)
+
+pytestmark = pytest.mark.timeout(90)
+
+
+async def test_unreachable_broker_is_said_once_while_capture_goes_on(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        await plant.broker.stop()
+        load = Load(plant)
+        async with load.going_on():
+            await until(lambda: load.steps > 80, "four seconds of work without a broker")
+        await until(lambda: set(plant.devices.torque.acked) >= load.made, "confirmations")
+        assert len(log_lines(plant, "uplink lost")) == 1, said(plant)
+        await plant.broker.start()
+        await settle(plant, load.made)
+        assert len(log_lines(plant, "uplink connected")) == 2, said(plant)
+        account(plant, load.made).check()
+
+
+async def test_lost_device_is_said_once_while_the_others_go_on(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        await plant.devices.oven.stop()
+        made = set()
+        async with (load := Load(plant)).going_on():
+            await until(lambda: load.steps > 60, "work without the oven")
+            await plant.devices.oven.start()
+            await until(lambda: log_lines(plant, "device connected", device="oven-10")[1:], "the oven back")
+        made = load.made
+        await settle(plant, made)
+        assert len(log_lines(plant, "device lost", device="oven-10")) == 1
+        account(plant, made).check()
+        lost = [r for r in held(plant).kind("device.lost") if r["resource"]["id"] == "oven-10"]
+        assert len(lost) == 1
+
+
+async def test_broken_telegram_is_stored_raw_and_confirmed(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        torque = plant.devices.torque
+        torque.faults.garbled_fields = {"torque": "NaN"}
+        made = {torque.tighten()}
+        await until(lambda: set(torque.acked) >= made, f"a confirmation; {said(plant)}")
+        torque.faults.garbled_fields = {}
+        made.add(torque.tighten())
+        await settle(plant, made)
+        account(plant, made).check()
+        (record,) = [
+            r for r in held(plant).kind("tightening.result") if r["resource"]["id"].endswith(f"/{min(made)}")
+        ]
+        with plant.journal() as journal:
+            assert b"NaN" in journal.raw(record["context"]["raw_sha256"].removeprefix("sha256:"))
+
+
+async def test_telegram_of_no_known_form_is_stored_raw_and_confirmed(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        torque = plant.devices.torque
+        torque.faults.corrupt_results = 1
+        made = {torque.tighten()}
+        await until(lambda: set(torque.acked) >= made, f"a confirmation; {said(plant)}")
+        await until(lambda: torque.faults.corrupt_results == 0)
+        made.add(torque.tighten())
+        await until(lambda: set(torque.acked) >= made, "confirmations")
+        assert await stopped(plant) == 0
+        with plant.journal() as journal:
+            raw = [data for _, data in journal.records() if b"raw_sha256" in data]
+        assert raw
+
+
+async def test_refused_certificate_parks_the_device_and_status_says_why(tmp_path):
+    for name in ("ours", "other"):
+        make_client_certificate(
+            certificate=tmp_path / f"{name}.der",
+            key=tmp_path / f"{name}.pem",
+            application_uri=f"urn:{name}",
+            host="gateway",
+            clock=SystemClock(),
+        )
+    simulation = PressSimulation(certificates=tmp_path / "press")
+    async with serve_press(simulation) as press:
+        line = tmp_path / "line.yaml"
+        line.write_text(
+            "version: 1\n"
+            "line: {tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}\n"
+            "journal: {directory: journal}\n"
+            "devices:\n"
+            f"  - id: press\n    driver: opcua\n    endpoint: {press.url}\n"
+            "    security: {policy: basic256sha256, certificate: ours.der, key: {file: ours.pem}, "
+            "server_certificate: other.der}\n"
+            "    points: [{id: holding, node: ns=2;s=Press.Holding, record: change}]\n"
+        )
+        assert (await run("init", line)).code == 0
+        async with gateway_on(line) as gateway:
+            log = tmp_path / "gateway.log"
+            await until(lambda: "device lost" in log.read_text(), "the refusal")
+            status = await run("status", line)
+            assert "press  refused" in status.out, status
+            assert "certificate" in status.out, status
+            assert gateway.running
+
+
+@asynccontextmanager
+async def gateway_on(line):
+    gateway = Process("gateway", line.parent, "run", str(line))
+    await gateway.start()
+    try:
+        yield gateway
+        assert await gateway.stop() == 0
+    finally:
+        await gateway.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of few megabytes; where none can be mounted, the test fails."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def resize(disk, size):
+    subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
+
+
+async def test_full_disk_ends_with_4_and_loses_nothing_confirmed(tmp_path, small_disk):
+    async with new_plant(tmp_path) as plant:
+        shutil.move(plant.folder / "journal", small_disk / "journal")
+        (plant.folder / "journal").symlink_to(small_disk / "journal")
+        change(plant, "directory: journal", f"directory: {small_disk}/journal\n  min_free: 0")
+        await plant.gateway.start()
+        await at_work(plant)
+        load = Load(plant, period_s=0.01)
+        async with load.going_on():
+            assert await ended(plant, timeout_s=40) == ExitCode.JOURNAL
+        assert "full" in said(plant)
+        assert "free space" in said(plant)
+        assert "Traceback" not in said(plant)
+        resize(small_disk, "64m")
+        await plant.store.start()
+        await plant.gateway.start()
+        await at_work(plant)
+        await settle(plant, load.made)
+        account(plant, load.made).check()
+
+
+async def test_full_disk_at_the_start_ends_with_4(tmp_path, small_disk):
+    line = tmp_path / "line.yaml"
+    line.write_text(
+        "version: 1\n"
+        "line: {tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}\n"
+        f"journal: {{directory: {small_disk}/journal, min_free: 0}}\n"
+        "devices: [{id: w, driver: open_protocol, host: 127.0.0.1, port: 9, timezone: UTC}]\n"
+    )
+    assert (await run("init", line)).code == 0
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        try:
+            while ballast.write(b"\0" * 4096):
+                pass
+        except OSError:
+            pass
+    found = await run("run", line)
+    assert found.code == ExitCode.JOURNAL, found
+    assert "full" in found.err
+    assert "Traceback" not in found.err
+    (small_disk / "ballast").unlink()
+    async with gateway_on(line):
+        await until(lambda: "gateway started" in (tmp_path / "gateway.log").read_text(), "the start")
+
+
+async def test_limit_of_a_file_size_ends_with_4(tmp_path):
+    """RLIMIT_FSIZE stands for quotas: the write fails with EFBIG, and with a signal that we must survive."""
+    async with new_plant(tmp_path) as plant:
+        plant.gateway.wrapper = ("prlimit", f"--fsize={2**20}")
+        await plant.gateway.start()
+        await at_work(plant)
+        load = Load(plant, period_s=0.01)
+        async with load.going_on():
+            assert await ended(plant, timeout_s=40) == ExitCode.JOURNAL
+        plant.gateway.wrapper = ()
+        await plant.store.start()
+        await plant.gateway.start()
+        await at_work(plant)
+        await settle(plant, load.made)
+        account(plant, load.made).check()
+
+
+async def test_full_journal_holds_back_confirmations_and_still_stops(tmp_path):
+    async with new_plant(tmp_path) as plant:
+        change(plant, "directory: journal", f"directory: journal\n  min_free: {2**50}")
+        await plant.gateway.start()
+        await until(lambda: "journal full" in said(plant), "the journal to be full")
+        plant.devices.torque.tighten()
+        assert await stopped(plant) == 0
+        assert plant.devices.torque.acked == []
+
+
+async def test_broker_that_refuses_us_is_said_with_what_to_do(tmp_path):
+    async with new_plant(tmp_path) as plant:
+        await plant.broker.stop()
+        change(
+            plant, f"url: mqtt://127.0.0.1:{plant.broker.port}", "url: mqtt://127.0.0.1:1\n  username: nobody"
+        )
+        async with mosquitto(tmp_path / "strict", passwords={"somebody": "secret"}) as strict:
+            change(plant, "mqtt://127.0.0.1:1\n", f"{strict.url}\n")
+            await plant.gateway.start()
+            await at_work(plant)
+            await until(lambda: log_lines(plant, "uplink lost", state="refused"), f"a refusal; {said(plant)}")
+            made = plant.devices.torque.tighten()
+            await until(lambda: made in plant.devices.torque.acked, "a confirmation")
+            assert await stopped(plant) == 0
+
+
+async def test_store_that_the_broker_refuses_ends_with_3(tmp_path):
+    async with mosquitto(tmp_path / "strict", passwords={"somebody": "secret"}) as strict:
+        file = tmp_path / "store.yaml"
+        file.write_text(
+            "database: sqlite:///store.db\nname: s.example\nkey: {file: store.key}\n"
+            f"mqtt: {{url: '{strict.url}'}}\n"
+        )
+        assert (await run("store", "init", file)).code == 0
+        found = await run("store", "run", file)
+        assert found.code == ExitCode.REFUSED, found
+        assert "Traceback" not in found.err
+
+
+async def test_forged_record_makes_verify_end_with_1(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        assert await stopped(plant) == 0
+        connection = sqlite3.connect(plant.folder / "journal" / "journal.sqlite")
+        connection.execute("DROP TRIGGER record_is_final")
+        connection.execute("UPDATE record SET bytes = CAST(replace(bytes, 'up', 'UP') AS BLOB) WHERE seq = 3")
+        connection.commit()
+        connection.close()
+        found = await run("verify", plant.line_file)
+        assert found.code == ExitCode.BROKEN
+        assert "BROKEN at record 3" in found.out
+
+
+async def test_bug_ends_with_70_and_asks_to_be_reported(tmp_path):
+    code = (
+        "import sys, linewitness.config as c\n"
+        "def bug(path): raise ZeroDivisionError('seven')\n"
+        "c.load = bug\n"
+        "sys.argv = ['linewitness', 'run', 'line.yaml']\n"
+        "from linewitness.cli import main\n"
+        "main()\n"
+    )
+    found = await run(python=("-c", code))
+    assert found.code == ExitCode.BUG
+    assert "ZeroDivisionError: seven" in found.err
+    assert "please report" in found.err
