@@ -195,6 +195,7 @@ class Account:
     told_and_lost: list[int]
     broken: list[str]
     holes: list[int]
+    changes: int
     verdict: str
 
     def check(self) -> "Account":
@@ -213,6 +214,7 @@ def account(plant: Plant, made: set[int]) -> Account:
     store = held(plant)
     stored = store.tightenings()
     told = set(plant.devices.torque.acked)
+    points = store.points()
     numbers = [record["sequence_no"] for record in store.records]
     return Account(
         made=len(made),
@@ -220,8 +222,9 @@ def account(plant: Plant, made: set[int]) -> Account:
         lost=sorted(made - stored.keys()),
         duplicated=sorted(number for number, count in stored.items() if count > 1),
         told_and_lost=sorted(told - stored.keys()),
-        broken=[text for point, changes in store.points().items() for text in _breaks(point, changes)],
+        broken=[text for point, changes in points.items() for text in _breaks(point, changes)],
         holes=[number for position, number in enumerate(numbers) if number != position],
+        changes=sum(map(len, points.values())),
         verdict=store.verdict.status,
     )
 
