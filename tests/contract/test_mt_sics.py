@@ -66,8 +66,11 @@ class Weighing:
 async def weighing(scale: ScaleDevice | None = None, **settings: Any) -> AsyncIterator[Weighing]:
     async with serve(ScaleSimulation(device=scale or ScaleDevice())) as sim:
         device = driver(sim.port, **settings)
-        async with device.connect(NoMemory()) as session:
-            yield Weighing(sim, device, session.observations())
+        async with (
+            device.connect(NoMemory()) as session,
+            contextlib.aclosing(session.observations()) as observations,
+        ):
+            yield Weighing(sim, device, observations)
 
 
 async def test_the_scale_introduces_itself() -> None:

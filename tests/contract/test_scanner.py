@@ -49,7 +49,17 @@ async def reading(
         driver(sim.port, **settings).connect(NoMemory()) as session,
     ):
         await sim.connected()
-        yield sim, session.observations(), session
+        async with contextlib.aclosing(session.observations()) as observations:
+            yield sim, observations, session
+
+
+@contextlib.asynccontextmanager
+async def observing(device: scanner.Driver) -> AsyncIterator[AsyncIterator[Observation]]:
+    async with (
+        device.connect(NoMemory()) as session,
+        contextlib.aclosing(session.observations()) as observations,
+    ):
+        yield observations
 
 
 def free_port() -> int:
@@ -110,11 +120,10 @@ async def test_what_the_reader_had_buffered_is_kept_but_not_bound() -> None:
         server.setblocking(False)
         loop = asyncio.get_running_loop()
         device = driver(server.getsockname()[1], settle_ms=250)
-        async with device.connect(NoMemory()) as session:
+        async with observing(device) as observations:
             peer, _ = await loop.sock_accept(server)
             with peer:
                 await loop.sock_sendall(peer, b"SN-OLD\r\n")
-                observations = session.observations()
                 stale = await anext(observations)
                 async with asyncio.TaskGroup() as tasks:
                     sending = tasks.create_task(send_for_ever(peer))
@@ -191,11 +200,10 @@ async def test_a_reader_may_dial_in_and_its_hanging_up_ends_the_session() -> Non
     device = driver(port, mode="listen", bind="127.0.0.1")
     async with (
         serve(ScannerSimulation(dial_port=port)) as sim,
-        device.connect(NoMemory()) as session,
+        observing(device) as observations,
     ):
         await sim.connected()
         await sim.scan("SN0001")
-        observations = session.observations()
         code = await anext(observations)
         assert isinstance(code, Code)
         sim.hang_up()
@@ -207,8 +215,7 @@ async def test_a_reader_may_dial_in_and_its_hanging_up_ends_the_session() -> Non
 async def test_a_reader_that_dials_in_for_each_read_is_never_lost() -> None:
     port = free_port()
     device = driver(port, mode="listen", bind="127.0.0.1", keeps_connection=False)
-    async with device.connect(NoMemory()) as session:
-        observations = session.observations()
+    async with observing(device) as observations:
         got = []
         for serial in range(3):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -235,8 +242,8 @@ async def test_a_stranger_is_not_let_in() -> None:
 
 
 async def first_text(device: scanner.Driver) -> str:
-    async with device.connect(NoMemory()) as session:
-        code = await anext(session.observations())
+    async with observing(device) as observations:
+        code = await anext(observations)
         assert isinstance(code, Code)
         return code.text
 
@@ -259,9 +266,8 @@ async def test_automatic_mode_reads_numbered_units() -> None:
     sim_device = ScannerDevice(period_s=0.02)
     async with (
         serve(ScannerSimulation(device=sim_device)) as sim,
-        driver(sim.port).connect(NoMemory()) as session,
+        observing(driver(sim.port)) as observations,
     ):
-        observations = session.observations()
         got = [await anext(observations) for _ in range(3)]
     serials = [int(one.text.removeprefix("SN")) for one in got if isinstance(one, Code)]
     assert serials == list(range(serials[0], serials[0] + 3))

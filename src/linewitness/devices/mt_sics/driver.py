@@ -1,7 +1,7 @@
 """Turn a scale's stable weights into results."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -41,7 +41,7 @@ class MtSicsSession:
         """Serial number, type, software and protocol versions of the scale."""
         return self._identity
 
-    async def observations(self) -> AsyncIterator[Observation]:
+    async def observations(self) -> AsyncGenerator[Observation, None]:
         """Yield a result for each weighing, until the scale is gone."""
         every_s = self._options.interval_s
         tick = monotonic() if self._options.trigger == "interval" else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from types import MappingProxyType
 from typing import TypedDict
 
@@ -58,12 +58,13 @@ class ScannerSession:
         """Where the reader is; a code reader says nothing else about itself."""
         return MappingProxyType({"peer": self._peer})
 
-    async def observations(self) -> AsyncIterator[Observation]:
+    async def observations(self) -> AsyncGenerator[Observation, None]:
         """Yield each code, and what was not one; DeviceUnavailable when the reader is gone."""
         while True:
             connection = await self._next_connection()
-            async for observation in self._read(connection):
-                yield observation
+            async with contextlib.aclosing(self._read(connection)) as reading:
+                async for observation in reading:
+                    yield observation
             connection.abort()
 
     async def _next_connection(self) -> Connection:
@@ -75,7 +76,7 @@ class ScannerSession:
         self._peer = connection.peer
         return connection
 
-    async def _read(self, connection: Connection) -> AsyncIterator[Observation]:
+    async def _read(self, connection: Connection) -> AsyncGenerator[Observation, None]:
         """Yield from one connection, until the reader hangs up."""
         ends = self._options.terminator
         splitter = LineSplitter(
