@@ -1,6 +1,7 @@
 """What somebody can do to the records themselves, with and without stolen keys."""
 
 import json
+from base64 import b64encode
 
 import pytest
 from nacl.signing import SigningKey
@@ -209,3 +210,29 @@ def test_bytes_that_are_no_record(judge, stream, data):
     records = list(stream.records)
     records[7] = data
     broken(judge(records), 7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"reason":"measured"', '"reason":"measured","reason":"measured"'),
+        ('"reason":"measured"', '"reason":"invented","reason":"measured"'),
+        ('"reason":"measured"', '"reason": "measured"'),
+        ('"reason":"measured"', '"reason":"m\\u0065asured"'),
+        ('"reason":"measured"', '"reason":"\\ud800"'),
+        ('"changes":[]', '"changes":[{"after":1.5,"before":null,"field":"x"}]'),
+        ('"changes":[]', '"changes":[{"after":9007199254740992,"before":null,"field":"x"}]'),
+        ('"changes":[]', '"changes":[{"after":-0,"before":null,"field":"x"}]'),
+    ],
+)
+def test_other_bytes_that_the_gateway_itself_has_signed(judge, stream, old, new):
+    """Readers could take such bytes for different things, so not even the right key makes them a record."""
+    whole = stream.seal(stream.members())
+    integrity = json.loads(whole)["integrity"]
+    cut = f',"record_hash":"{integrity["record_hash"]}","signature":"{integrity["signature"]}"'
+    body = spoiled(whole.replace(cut.encode(), b""), old, new)
+    message = record.pae(record.PAYLOAD_TYPE, body)
+    signature = b64encode(stream.event_key.sign(message).signature).decode()
+    sealed = f'"record_hash":"{record.sha256(message)}","signature":"ed25519:{signature}","stream"'
+    forged = spoiled(body, '"stream"', sealed)
+    broken(judge([*stream.records, forged], statements=()), 24)

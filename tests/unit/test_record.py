@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from chain_builder import Stream, grown
 from linewitness.errors import EvidenceError
 from linewitness.evidence import canonical, record
+from linewitness.evidence.canonical import NotCanonical
 from linewitness.evidence.record import MalformedRecord
 
 GOOD = json.loads(grown(2).records[1])
@@ -141,3 +142,21 @@ def test_a_text_that_looks_like_the_integrity_is_not_cut_out():
 
 def test_pae_counts_bytes():
     assert record.pae("té", "€".encode()) == "DSSEv1 3 té 3 €".encode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"reason":"measured"', b'"reason":"measured","reason":"measured"'),
+        (b'"reason":', b'"reason": '),
+        (b'"measured"', b'"m\\u0065asured"'),
+        (b'"after":"1.50"', b'"after":-0'),
+        (b'"sequence_no":1', b'"sequence_no":1.0'),
+        (b'"measured"', b'"\\ud800"'),
+    ],
+)
+def test_a_record_has_one_form(old, new):
+    data = canonical.encode(GOOD)
+    assert old in data
+    with pytest.raises(NotCanonical):
+        record.parse(data.replace(old, new, 1))
