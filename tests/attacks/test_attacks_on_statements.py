@@ -278,3 +278,16 @@ def test_selection_with_altered_proof(judge, stream, tmp_path):
             package.writestr(name, data)
     verdict = judge(path=path)
     assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 12)
+
+
+@pytest.mark.parametrize("name", ["quorum", "attesters", "log_key"])
+def test_policy_that_says_one_thing_twice(judge, stream, name):
+    text = policy_for(stream).canonical
+    value = json.dumps(json.loads(text)[name]).encode()
+    twice = text[:-1] + b',"' + name.encode() + b'":' + value + b"}"
+    assert judge(policy=twice)["status"] == "REFUSED"
+
+
+def test_policy_with_odd_but_harmless_text(judge, stream):
+    odd = policy_for(stream, gateway_party=':"}{[,\\ ').canonical
+    assert judge(policy=odd)["status"] == "COMPLETE"

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from linewitness.evidence import kinds, policy, proof, record, revocation
 from linewitness.evidence.canonical import MAX_BYTES, MAX_DEPTH
 from linewitness.evidence.clock_rules import SILENCE_US, STARTING, STEP_US
 from linewitness.evidence.keys import POSSESSION_TYPE
+from linewitness.evidence.verdict import Attestation, Remark, Verdict
 
 PAGE = (Path(__file__).parents[2] / "docs/format.md").read_text()
 
@@ -41,3 +43,10 @@ def test_constants_are_those_of_the_page():
     assert all(f"`{kind}`" in PAGE.partition("### 12.1")[2] for kind in STARTING)
     for text in (record.PAYLOAD_TYPE, POSSESSION_TYPE, policy.HEADING, revocation.HEADING, proof.HEADING):
         assert text in PAGE
+
+
+def test_every_member_of_the_verdict_is_on_the_page():
+    part = PAGE.partition("### 12.4")[2]
+    for found in (Verdict, Attestation, Remark):
+        for field in fields(found):
+            assert f"`{field.name}`" in part
