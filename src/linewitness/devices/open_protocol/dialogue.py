@@ -1,6 +1,6 @@
 """The dialogue with a controller as a table of states: who may say what when, without a socket."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -8,6 +8,8 @@ from typing import Final
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.mids import ACK_OF, Mid
 from linewitness.devices.open_protocol.telegram import Telegram
+
+Accept = Callable[[Telegram], bool]
 
 
 class State(StrEnum):
@@ -85,12 +87,23 @@ class Dialogue:
         self.state = State.NEW
         self._names: frozenset[int] = frozenset()
         self._answers: frozenset[int] = frozenset()
+        self._accept: Accept = lambda _: True
 
-    def ask(self, telegram: Telegram, answers: frozenset[int], inner: int | None = None) -> None:
-        """Note that a question goes out. `inner` is the MID within a generic request."""
+    def ask(
+        self,
+        telegram: Telegram,
+        answers: frozenset[int],
+        inner: int | None = None,
+        accept: Accept = lambda _: True,
+    ) -> None:
+        """Note that a question goes out.
+
+        `inner` is the MID within a generic request; `accept` tells its answer from a push of the same MID.
+        """
         self.state = step(self.state, Message.START if telegram.mid == Mid.START else Message.ASK)
         self._names = frozenset({telegram.mid} | ({inner} if inner is not None else set()))
         self._answers = answers
+        self._accept = accept
 
     def said(self, message: Message) -> None:
         """Note anything else that we say, or that the connection is lost."""
@@ -114,7 +127,7 @@ class Dialogue:
             return Message.ALIVE
         if mid in {Mid.REFUSED, Mid.ACCEPTED}:
             return self._reply(telegram)
-        if mid in self._answers:
+        if mid in self._answers and self._accept(telegram):
             return Message.ANSWER
         return Message.PUSH if mid in ACK_OF else Message.STRAY
 

@@ -11,12 +11,15 @@ from linewitness.devices.open_protocol.codec import Decoded, decode, encode
 from linewitness.devices.open_protocol.link import Link, Received, RefusedByController
 from linewitness.devices.open_protocol.mids import STEP_DOWN, UNSUPPORTED, Mid, Refusal
 from linewitness.devices.open_protocol.recovery import NEWEST, Answer, No
-from linewitness.devices.open_protocol.reporting import Reporter, Telling
+from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Core, Entry
+from linewitness.devices.open_protocol.telling import Telling
 from linewitness.devices.open_protocol.tightening import Limits, entry_of
 from linewitness.errors import DeviceUnavailable
 
 HIGHEST_REVISION: Final = 11
+#: Where live results come in a revision that stored ones do not have.
+COMMON_REVISION: Final = 6
 #: Revisions of parameter-set data; only the first says since when they hold.
 PSET_REVISIONS: Final = (5, 2, 1)
 
@@ -52,7 +55,7 @@ class History:
 
     def use_revision(self, of_results: int) -> None:
         """Begin with the revision in which live results come, where stored ones have it too."""
-        self.revision = of_results if of_results <= HIGHEST_REVISION else 1
+        self.revision = of_results if of_results <= HIGHEST_REVISION else COMMON_REVISION
 
     async def _pace(self, number: int) -> None:
         await self._room()

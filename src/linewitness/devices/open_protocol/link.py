@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,7 @@ import structlog
 
 from linewitness.clock import Clock, Stamp, monotonic
 from linewitness.devices.open_protocol.codec import decode
-from linewitness.devices.open_protocol.dialogue import Dialogue, Message, State
+from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message, State
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.mids import Mid, describe
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
@@ -88,15 +89,23 @@ class Link:
         self._heard_anything = False
         self.pushes: asyncio.Queue[Received | None] = asyncio.Queue()
         self.failure: DeviceError | None = None
+        #: Looks at each push as it comes; True where it belongs to the answer of a question.
+        self.intercept: Callable[[Received], bool] = lambda _: False
 
-    async def ask(self, telegram: Telegram, *answers: int, inner: int | None = None) -> Received:
+    async def ask(
+        self,
+        telegram: Telegram,
+        *answers: int,
+        inner: int | None = None,
+        accept: Accept = lambda _: True,
+    ) -> Received:
         """Send a question and return its answer; one at a time.
 
         Raises `RefusedByController`, and `DeviceUnavailable` where no answer comes.
         """
         async with self._turn:
             self._check()
-            self._dialogue.ask(telegram, frozenset(answers), inner)
+            self._dialogue.ask(telegram, frozenset(answers), inner, accept)
             self._asked = telegram
             self._answer = asyncio.get_running_loop().create_future()
             try:
@@ -203,7 +212,8 @@ class Link:
         self._raw_parts = []
         message = self._dialogue.hear(whole)
         if message is Message.PUSH:
-            self.pushes.put_nowait(received)
+            if not self.intercept(received):
+                self.pushes.put_nowait(received)
         elif message in {Message.ANSWER, Message.REFUSAL}:
             self._settle(received, message)
         elif message is Message.STRAY:

@@ -59,6 +59,11 @@ class OpenProtocolOptions(DeviceOptions):
         description="How often the newest stored result and the tool's counter are compared.",
     )
 
+    results: Literal["tightenings", "operations"] = Field(
+        default="tightenings",
+        description="What results are taken: tightenings (0061), or operations (1201) for controllers "
+        "that have no others.",
+    )
     start_revision: int = Field(default=7, ge=1, le=7, description="Highest revision of the start (0001).")
     result_revision: int | None = Field(
         default=None,
@@ -75,7 +80,6 @@ class OpenProtocolOptions(DeviceOptions):
     )
     jobs: bool = Field(default=False, description="Record job information (0035).")
     multi_spindle: bool = Field(default=False, description="Record multi-spindle results (0101) too.")
-    operations: bool = Field(default=False, description="Record operation results (1201, 1202).")
     traces: bool = Field(default=False, description="Keep torque and angle traces (0900).")
 
     connect_timeout_s: float = Field(default=5, gt=0, description="How long connecting may take.")

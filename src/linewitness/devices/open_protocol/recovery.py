@@ -5,34 +5,19 @@ sent the answer. Live results may be taken into the same book between question a
 """
 
 from collections.abc import Generator, Mapping
-from datetime import datetime, timedelta
-from enum import Enum
 from typing import Final
 
 from linewitness.devices.open_protocol import ledger as rules
 from linewitness.devices.open_protocol.book import Book, Record
+from linewitness.devices.open_protocol.epochs import Answer, Asking, No, restarted, restarted_by_time
 from linewitness.devices.open_protocol.ledger import Verdict
-from linewitness.devices.open_protocol.source import Entry, Mode
+from linewitness.devices.open_protocol.source import Mode
+
+__all__ = ["NEWEST", "Answer", "No", "back_fill", "establish", "resolve"]
 
 NEWEST: Final = 0
 #: So many ids in a row that are not there mean that the memory ends here.
 PATIENCE: Final = 20
-#: How many stored results are looked at to tell a full memory from one that began anew.
-SAMPLES: Final = 10
-#: In the repeated autumn hour a later result carries an earlier time.
-FOLD: Final = timedelta(minutes=65)
-
-
-class No(Enum):
-    """Why there is no result in an answer."""
-
-    ABSENT = "absent"
-    UNREADABLE = "unreadable"
-    UNSUPPORTED = "unsupported"
-
-
-Answer = Record | No
-Asking = Generator[int, Answer, None]
 
 
 class _SharedMemory(Exception):
@@ -54,7 +39,7 @@ def establish(book: Book, start_after: int | None) -> Asking:
     if book.ledger.watermark is None:
         _enrol(book, newest, start_after)
     elif isinstance(newest, Record):
-        reason = yield from _restarted(book, newest)
+        reason = yield from restarted(book, newest)
         if reason:
             book.begin_epoch(reason)
     elif newest is No.ABSENT and book.ledger.known:
@@ -87,11 +72,11 @@ def resolve(book: Book, record: Record) -> Asking:
     """Decide about a live result that contradicts what is known: a conflict, or a new epoch."""
     newest: Answer = No.UNSUPPORTED if book.ledger.mode is Mode.NONE else (yield NEWEST)
     if isinstance(newest, Record):
-        reason = yield from _restarted(book, newest)
+        reason = yield from restarted(book, newest)
     elif newest is No.ABSENT:
         reason = "the controller's memory is empty, and a lower id came again"
     else:
-        reason = _restarted_by_time(book, record)
+        reason = restarted_by_time(book, record)
     if reason:
         book.begin_epoch(reason)
     verdict = book.take(record, certain=True)
@@ -108,70 +93,6 @@ def _enrol(book: Book, newest: Answer, start_after: int | None) -> None:
         book.enrol(newest.entry.id, newest, f"capture starts here, after id {newest.entry.id}")
     else:
         book.enrol(None, None, "capture starts here; the controller's memory is empty")
-
-
-def _restarted(book: Book, newest: Record) -> Generator[int, Answer, str]:
-    """Return why the ids must have begun anew, or ""."""
-    ledger = book.ledger
-    evidence = _contradicts(book, newest)
-    if evidence is not None:
-        return evidence
-    lower = newest.entry.id < ledger.highest
-    reset = f"the newest id is {newest.entry.id}, and {ledger.highest} was captured before" if lower else ""
-    anchor = ledger.anchor
-    if anchor is None:
-        return reset
-    answer = yield anchor.id
-    if isinstance(answer, Record) and answer.entry.id == anchor.id:
-        return _contradicts(book, answer) or ""
-    return reset or (yield from _restarted_by_samples(book, newest, anchor))
-
-
-def _contradicts(book: Book, record: Record) -> str | None:
-    """Return why a stored result is not the one we know; "" where it is, None where we know none."""
-    known = book.ledger.known.get(record.entry.id)
-    if known is None or known.blank or record.entry.core.blank:
-        return None
-    if known.matches(record.entry.core):
-        return ""
-    return f"id {record.entry.id} holds another result than the one captured"
-
-
-def _restarted_by_samples(book: Book, newest: Record, anchor: Entry) -> Generator[int, Answer, str]:
-    """Tell a memory that has overwritten the anchor from one that began anew, by the newest results."""
-    sample: Answer = newest
-    times: list[bool | None] = []
-    while isinstance(sample, Record) and len(times) < SAMPLES:
-        evidence = _contradicts(book, sample)
-        if evidence is not None:
-            return evidence
-        times.append(_earlier(sample.entry, anchor))
-        if sample.entry.id <= 1:
-            break
-        below = sample.entry.id - 1
-        sample = yield below
-        if isinstance(sample, Record) and sample.entry.id > below:
-            break
-    if any(times):
-        return f"stored results are older than id {anchor.id}, which is not stored any more"
-    if None in times:
-        return f"id {anchor.id} is not stored any more, and times do not tell why: a person should confirm"
-    if book.ledger.mode is Mode.EXACT:
-        book.doubt(f"id {anchor.id} is not stored any more: what followed it may have been overwritten")
-    return ""
-
-
-def _restarted_by_time(book: Book, record: Record) -> str:
-    anchor = book.ledger.anchor
-    if anchor is not None and _earlier(record.entry, anchor) is True:
-        return ""
-    if (
-        record.entry.id == (anchor.id if anchor else None)
-        and anchor
-        and anchor.core.time == record.entry.core.time
-    ):
-        return ""
-    return f"id {record.entry.id} came again with a later time"
 
 
 def _fetch(book: Book, newest: Record, *, again: bool) -> Asking:
@@ -258,11 +179,13 @@ def _get(book: Book, number: int, held: Mapping[int, Record]) -> Generator[int, 
     answer: Answer = held[number] if number in held else (yield number)
     if book.ledger.epoch != epoch:
         raise _EpochChanged
+    if number in book.ledger.known:
+        return True
     if not isinstance(answer, Record) or answer.entry.id > number:
         return None
     if answer.entry.id < number or not book.owns(answer):
         raise _SharedMemory
-    return True if number in book.ledger.known else answer
+    return answer
 
 
 def _walk(book: Book, newest: Record) -> Asking:
@@ -299,16 +222,3 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             joined.append((first, last))
     return joined
-
-
-def _earlier(entry: Entry, anchor: Entry) -> bool | None:
-    """Say whether an entry's time is clearly before the anchor's; None where one cannot be read."""
-    mine, theirs = _time(entry.core.time), _time(anchor.core.time)
-    return None if mine is None or theirs is None else mine < theirs - FOLD
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d:%H:%M:%S")  # noqa: DTZ007 - compared with its like only
-    except ValueError:
-        return None

@@ -1,8 +1,6 @@
 """Turn what the book says, and what the controller pushes, into observations with time and origin."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from linewitness.clock import Stamp
@@ -21,20 +19,14 @@ from linewitness.devices.open_protocol.book import (
 from linewitness.devices.open_protocol.codec import Decoded
 from linewitness.devices.open_protocol.ledger_store import Changes
 from linewitness.devices.open_protocol.link import Received
+from linewitness.devices.open_protocol.operations import IDENTIFIER, TOOL_SERIAL, Operation
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.source import Entry, Ledger
+from linewitness.devices.open_protocol.telling import digest, received_of, telling_of
 from linewitness.devices.open_protocol.tightening import Limits
 from linewitness.devices.open_protocol.times import ClockOffset, Resolved, TimeQuality, resolve
 
 NOTHING: Mapping[str, str | None] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """A result telegram with what was read from it."""
-
-    received: Received
-    decoded: Decoded
 
 
 class Reporter:
@@ -52,11 +44,10 @@ class Reporter:
     def say(self, saying: Saying, now: Stamp) -> Observation:
         """Return the observation for something that the book said."""
         if isinstance(saying, Fresh):
-            return self._result(saying)
+            operation = isinstance(saying.record.telegram, Operation)
+            return self._operation(saying) if operation else self._result(saying)
         if isinstance(saying, Repeat):
-            return self.seen(
-                _telling(saying.record).received, remember=saying.changes, live=saying.record.live
-            )
+            return self.seen(received_of(saying.record), remember=saying.changes, live=saying.record.live)
         if isinstance(saying, Clash):
             return self._clash(saying)
         if isinstance(saying, Missing):
@@ -122,7 +113,9 @@ class Reporter:
             not_before_ns=not_before_ns,
         )
 
-    def undecodable(self, received: Received, ledger: Ledger, problem: str, *, live: bool) -> Result:
+    def undecodable(
+        self, received: Received, ledger: Ledger, problem: str, *, live: bool, remember: Changes = NOTHING
+    ) -> Result:
         """Return a result of which only the bytes are known; it is named by their hash."""
         return Result(
             device=self._options.id,
@@ -130,19 +123,20 @@ class Reporter:
             received=received.stamp,
             when=_now(received.stamp),
             raw=received.raw,
+            remember=remember,
             confirmable=live,
             backfilled=not live,
             kind="tightening.result",
             source=ledger.source,
             epoch=ledger.epoch,
-            result_id=f"raw-{hashlib.sha256(received.raw).hexdigest()[:16]}",
+            result_id=f"raw-{digest(received.raw)}",
             counts=False,
             decoded=False,
             reason=f"not decodable: {problem}",
         )
 
     def _result(self, saying: Fresh) -> Result:
-        telling, record, ledger = _telling(saying.record), saying.record, saying.ledger
+        telling, record, ledger = telling_of(saying.record), saying.record, saying.ledger
         decoded = telling.decoded
         if record.live and (found := tightening.limits_of(decoded)) is not None:
             self.limits[found.pset] = found
@@ -172,6 +166,40 @@ class Reporter:
             decoded=decoded.complete,
             reason=decoded.problem
             or ("fetched from the controller's memory" if not record.live else "tightening"),
+        )
+
+    def _operation(self, saying: Fresh) -> Result:
+        record, ledger, received = saying.record, saying.ledger, received_of(saying.record)
+        operation = record.telegram
+        if not isinstance(operation, Operation):
+            raise TypeError("an operation result carries its parts")
+        overall = operation.overall
+        moment = self.resolve(overall.time, received.stamp, live=record.live)
+        return Result(
+            device=self._options.id,
+            session_id=self._session_id,
+            received=received.stamp,
+            when=moment.when,
+            raw=received.raw,
+            remember=saying.changes,
+            confirmable=record.live,
+            backfilled=not record.live,
+            kind="tightening.result",
+            source=ledger.source,
+            epoch=ledger.epoch,
+            result_id=str(record.entry.id),
+            identifier=operation.text(IDENTIFIER),
+            ok=overall.ok,
+            measured=tuple(operation.measured()),
+            facts=(
+                *operation.facts(),
+                ("epoch", ledger.epoch),
+                ("time_of", "start of the cycle"),
+                ("time_quality", moment.quality.value),
+                *self._tool_facts(operation.text(TOOL_SERIAL)),
+            ),
+            counts=operation.counts,
+            reason="fetched from the controller's memory" if not record.live else "operation",
         )
 
     def _own_facts(
@@ -221,14 +249,13 @@ class Reporter:
         return moment
 
     def _clash(self, saying: Clash) -> Notice:
-        telling = _telling(saying.record)
         entry: Entry = saying.record.entry
         known = saying.ledger.known.get(entry.id)
         return self.notice(
             "source.conflict",
             ("source", f"{saying.ledger.source}/{saying.ledger.epoch}/{entry.id}"),
             saying.reason,
-            received=telling.received,
+            received=received_of(saying.record),
             changes=(("content", str(known) if known is not None else None, str(entry.core)),),
             remember=saying.changes,
         )
@@ -271,12 +298,6 @@ class Reporter:
             when=_now(now),
             remember=changes,
         )
-
-
-def _telling(record: Record) -> Telling:
-    if not isinstance(record.telegram, Telling):
-        raise TypeError("a record of a session carries its telegram")
-    return record.telegram
 
 
 def _now(stamp: Stamp) -> When:

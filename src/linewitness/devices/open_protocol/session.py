@@ -11,31 +11,35 @@ import structlog
 from linewitness.clock import Clock
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol import handshake, recovery
-from linewitness.devices.open_protocol.book import Book, Fresh, Record, Saying
+from linewitness.devices.open_protocol.book import Book, Fresh, Saying
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.commands import Commands
 from linewitness.devices.open_protocol.handshake import Identity, Learned
 from linewitness.devices.open_protocol.history import History
-from linewitness.devices.open_protocol.ledger import Verdict
-from linewitness.devices.open_protocol.link import Link, Received, RefusedByController
+from linewitness.devices.open_protocol.intake import Intake
+from linewitness.devices.open_protocol.link import Link, RefusedByController
 from linewitness.devices.open_protocol.mids import ACK_OF, Mid
+from linewitness.devices.open_protocol.operation_history import OperationHistory
+from linewitness.devices.open_protocol.operations import Collector
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.outbox import Outbox
 from linewitness.devices.open_protocol.pushed import Pushed, clock_notice
 from linewitness.devices.open_protocol.recovery import Answer
-from linewitness.devices.open_protocol.reporting import Reporter, Telling
+from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Ledger
 from linewitness.devices.open_protocol.telegram import Telegram, parse
-from linewitness.devices.open_protocol.tightening import entry_of
 from linewitness.devices.open_protocol.times import measure
 from linewitness.devices.open_protocol.tool_watch import ToolWatch
-from linewitness.errors import DeviceError, DeviceUnavailable
+from linewitness.devices.open_protocol.variable import generic
+from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 
 log = structlog.get_logger(__name__)
 
 #: A clock that moved by more than this is said again.
 CLOCK_NEWS_MS: Final = 2000
 LEARNED_KEY: Final = "learned"
+#: New traces only, no time and index, of two types: angle and torque.
+TRACES_WANTED: Final = "0" + " " * 29 + "02" + "001" + "002"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,21 @@ class OpenProtocolSession:
         )
         station = options.station if options.station is not None else settled.identity.station
         self._book = Book(ledger=settled.ledger, station=station, say=self._say)
+        collector = Collector()
+        link.intercept = collector.belongs_to_asked
+        self._operations = OperationHistory(
+            link=link, collector=collector, per_s=options.back_fill_per_s, room=self._out.room
+        )
+        self._intake = Intake(
+            options=options,
+            reporter=self._reporter,
+            pushed=self._pushed,
+            book=self._book,
+            collector=collector,
+            drive=self._drive,
+            put=self._put,
+            remembered=settled.remembered,
+        )
         self._behind = asyncio.Event()
         self._told_offset_ms: int | None = None
         self._captured = 0
@@ -118,23 +137,41 @@ class OpenProtocolSession:
         """
         await self._measure_clock()
         await self._look_at_tool()
-        self._history.use_revision(
-            self._options.result_revision or self._learned.result or handshake.RESULT_REVISIONS[0]
-        )
-        await self._drive(recovery.establish(self._book, self._options.start_after))
-        # Crash or reset between here and the first back-fill: subscribed first, so nothing falls between.
+        if self._options.results == "operations":
+            await self._prepare_operations()
+        else:
+            await self._prepare_tightenings()
+        await self._subscribe_more()
+
+    async def _prepare_tightenings(self) -> None:
+        options, learned = self._options, self._learned
+        self._history.use_revision(options.result_revision or learned.result or handshake.RESULT_REVISIONS[0])
+        await self._drive(recovery.establish(self._book, options.start_after))
+        # Subscribed before the first back-fill asks for the newest result: nothing falls between.
         revision = await handshake.subscribe_results(
-            self._link, self._options.name, self._options.result_revision, self._learned.result
+            self._link, options.name, options.result_revision, learned.result
         )
         self._history.use_revision(revision)
         self._learned = replace(self._learned, result=revision, software=self._settled.identity.software)
-        await self._subscribe_more()
+
+    async def _prepare_operations(self) -> None:
+        options = self._options
+        await self._drive(recovery.establish(self._book, options.start_after))
+        if not await self._operations.subscribe():
+            raise DeviceRefused(
+                f"{options.name} offers no operation results (1201)",
+                hint="remove results: operations from this device, or check the controller's licence",
+            )
 
     async def listen_forever(self) -> None:
         """Take in what is pushed, in order, until the connection ends."""
         with self._failing():
             while (received := await self._link.pushes.get()) is not None:
-                await self._take(received)
+                if received.telegram.mid == Mid.PSET_SELECTED:
+                    self._history.forget_limits(decode(received.telegram).number("pset_id") or 0)
+                await self._intake.take(received)
+                if self._book.behind:
+                    self._behind.set()
         self._end()
 
     async def work_forever(self) -> None:
@@ -170,29 +207,12 @@ class OpenProtocolSession:
         await self._drive(recovery.back_fill(self._book, again=True))
         self._put_some(self._tool.compare(self._captured))
 
-    async def _take(self, received: Received) -> None:
-        if received.telegram.mid != Mid.RESULT:
-            if received.telegram.mid == Mid.PSET_SELECTED:
-                self._history.forget_limits(decode(received.telegram).number("pset_id") or 0)
-            self._put(self._pushed.take(received))
-            return
-        decoded = decode(received.telegram)
-        entry = entry_of(decoded)
-        if entry is None:
-            # Its id is not known, so the ledger will miss it and ask for the stored copy.
-            self._put(self._reporter.undecodable(received, self._book.ledger, decoded.problem, live=True))
-            return
-        record = Record(entry=entry, live=True, telegram=Telling(received, decoded))
-        if self._book.take(record) in {Verdict.CONFLICT, Verdict.SUSPECT}:
-            await self._drive(recovery.resolve(self._book, record))
-        if self._book.behind:
-            self._behind.set()
-
     async def _drive(self, asking: Generator[int, Answer, None]) -> None:
+        history = self._operations if self._options.results == "operations" else self._history
         try:
             number = next(asking)
             while True:
-                number = asking.send(await self._history.ask(number))
+                number = asking.send(await history.ask(number))
         except StopIteration:
             return
 
@@ -225,10 +245,20 @@ class OpenProtocolSession:
             (options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
             (options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
             (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
+            (options.multi_spindle, Mid.MULTI_SUBSCRIBE, (1,)),
         )
         for on, mid, revisions in wanted:
             if on and await handshake.subscribe_stepping_down(self._link, mid, revisions) is None:
                 log.info("not offered by the controller", device=options.id, mid=int(mid))
+        if options.traces:
+            await self._subscribe_traces()
+
+    async def _subscribe_traces(self) -> None:
+        question = generic(Mid.GENERIC_SUBSCRIBE, Mid.TRACE, 1, TRACES_WANTED)
+        try:
+            await self._link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE)
+        except RefusedByController as error:
+            log.info("not offered by the controller", device=self._options.id, why=str(error))
 
     def _say(self, saying: Saying) -> None:
         if isinstance(saying, Fresh):

@@ -1,0 +1,55 @@
+"""Traces (0900): kept whole under their hash, with a record that says which tightening they belong to."""
+
+import hashlib
+
+from linewitness.devices.base import Observation, Result
+from linewitness.devices.open_protocol.link import Received
+from linewitness.devices.open_protocol.recent import Recent
+from linewitness.devices.open_protocol.reporting import Reporter
+from linewitness.devices.open_protocol.source import Ledger
+from linewitness.devices.open_protocol.variable import MalformedVariable, parse_trace
+
+KINDS = {1: "angle", 2: "torque", 3: "current", 4: "gradient", 5: "stroke", 6: "force"}
+#: Parameters that turn a sample into a physical value.
+DIVIDE, MULTIPLY = 2213, 2214
+
+
+def trace_of(received: Received, reporter: Reporter, ledger: Ledger, known: Recent) -> Observation:
+    """Return the record of a trace; it decides nothing about the unit. A repeat is only confirmed."""
+    try:
+        trace = parse_trace(received.telegram)
+    except MalformedVariable as error:
+        return reporter.undecodable(received, ledger, str(error), live=True)
+    kind = KINDS.get(trace.kind, str(trace.kind))
+    name = f"{trace.result_id}-{kind}-{trace.time}"
+    if name in known:
+        return reporter.seen(received)
+    moment = reporter.resolve(trace.time, received.stamp, live=True)
+    base = reporter.seen(received)
+    scale = [(f"scale_{name}", trace.parameters[pid].text) for name, pid in SCALES if pid in trace.parameters]
+    return Result(
+        device=base.device,
+        session_id=base.session_id,
+        received=base.received,
+        when=moment.when,
+        raw=base.raw,
+        remember=known.add(name),
+        confirmable=True,
+        kind="measurement.result",
+        source=ledger.source,
+        epoch=ledger.epoch,
+        result_id=f"{trace.result_id}-trace-{kind}",
+        facts=(
+            ("tightening_id", trace.result_id),
+            ("trace", kind),
+            ("trace_unit", trace.unit),
+            ("samples", trace.samples),
+            *scale,
+            ("trace_sha256", hashlib.sha256(received.raw).hexdigest()),
+        ),
+        counts=False,
+        reason=f"trace of {kind}, kept beside the journal",
+    )
+
+
+SCALES = (("divide", DIVIDE), ("multiply", MULTIPLY))
