@@ -1,34 +1,34 @@
 """The composition root: a `Config` in, one running line out."""
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from linewitness.capture import Capture
 from linewitness.clock import Clock, SharedClockState, SystemClock
 from linewitness.config import Config
+from linewitness.config.differences import needing_restart, settings_of
 from linewitness.custody import Custodian
-from linewitness.devices.options import DeviceOptions, PointOptions
 from linewitness.devices.table import driver_class
+from linewitness.errors import ConfigurationError
 from linewitness.evidence.note import Vkey
+from linewitness.fleet import Fleet
 from linewitness.forward import Forwarder
 from linewitness.journal.builder import Identity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
-from linewitness.journal.requests import Requests
+from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.presence import Presence
 from linewitness.rotation import KeyRotation
 from linewitness.seal import Sealer
-from linewitness.stations.operators import Badges
-from linewitness.stations.rules import DeviceRule, PointRule
-from linewitness.stations.station import Station
 from linewitness.status.health import Health
 from linewitness.supervise import feed_watchdog, tell_systemd
 from linewitness.uplink import mqtt
@@ -42,8 +42,12 @@ log = structlog.get_logger()
 FAREWELL_S = 3.0
 
 
-class _Stopped(Exception):
-    """Somebody asked the gateway to stop."""
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """How a running line is asked to read its YAML again: an event, and how it is read."""
+
+    asked: asyncio.Event
+    load: Callable[[], Config]
 
 
 def identity_of(config: Config) -> Identity:
@@ -64,12 +68,14 @@ def create_stream(config: Config, *, clock: Clock | None = None) -> None:
     file.close()
 
 
-async def run_line(config: Config, stop: asyncio.Event, *, clock: Clock | None = None) -> None:
+async def run_line(
+    config: Config, stop: asyncio.Event, *, reload: Reload | None = None, clock: Clock | None = None
+) -> None:
     """Run one line until `stop` is set; an ExceptionGroup says what ended it otherwise."""
     clock = clock or SystemClock()
     clock_state = SharedClockState()
     async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
-        line = _Line(config, journal, clock=clock, clock_state=clock_state)
+        line = _Line(config, journal, reload=reload, clock=clock, clock_state=clock_state)
         try:
             await line.run(stop)
         finally:
@@ -80,11 +86,18 @@ class _Line:
     """The parts of one line, built once, and their tasks."""
 
     def __init__(
-        self, config: Config, journal: Journal, *, clock: Clock, clock_state: SharedClockState
+        self,
+        config: Config,
+        journal: Journal,
+        *,
+        reload: Reload | None,
+        clock: Clock,
+        clock_state: SharedClockState,
     ) -> None:
         directory: Path = config.journal.directory
         self._config = config
         self._journal = journal
+        self._reload = reload
         self._clock = clock
         self._clock_state = clock_state
         self._health = Health()
@@ -105,15 +118,64 @@ class _Line:
             journal_ring.create_task(self._journal.run(), name="journal")
             journal_ring.create_task(self._use_reserve(stop), name="reserve")
             await self._presence.started()
-            captures = await self._captures()
             async with _running(self._uplink_tasks()):
-                async with _running({f"capture:{capture.device}": capture.run() for capture in captures}):
+                async with asyncio.TaskGroup() as capture_ring:
+                    fleet = self._fleet(capture_ring)
+                    await self._configure(fleet, self._config)
                     tell_systemd("READY=1")
-                    log.info("gateway started", line=self._config.line.line, devices=len(captures))
-                    await stop.wait()
-                log.info("gateway stopping")
+                    log.info(
+                        "gateway started", line=self._config.line.line, devices=len(self._config.devices)
+                    )
+                    async with _running({"reload": self._reload_when_asked(fleet)}):
+                        await stop.wait()
+                    log.info("gateway stopping")
+                    await fleet.stop()
                 await self._farewell()
             await self._journal.drain()
+
+    async def _configure(self, fleet: Fleet, config: Config) -> None:
+        """Bring the line to a configuration, and put on record what is different from the last one."""
+        await fleet.apply(config.devices, config.stations)
+        await self._presence.configured(config.digest, settings_of(config))
+        self._config = config
+
+    async def _reload_when_asked(self, fleet: Fleet) -> None:
+        """Take over the YAML as it is now, whenever asked; a wrong one leaves everything as it was."""
+        if self._reload is None:
+            return
+        while True:
+            await self._until_reload(self._reload.asked)
+            try:
+                config = await asyncio.to_thread(self._reload.load)
+            except ConfigurationError as error:
+                log.error("the new YAML is wrong, the running one goes on", problems=str(error))  # noqa: TRY400 (no failure of ours)
+                continue
+            fixed = needing_restart(self._config, config)
+            if fixed:
+                log.error("the new YAML needs a restart, the running one goes on", sections=fixed)
+                continue
+            await self._configure(fleet, config)
+            log.info("the new YAML was taken over", devices=len(config.devices))
+
+    async def _until_reload(self, signalled: asyncio.Event) -> None:
+        """Wait for SIGHUP or for the request of `linewitness reload`, and take it as heard."""
+        requests = Requests(self._config.journal.directory)
+        while not (signalled.is_set() or requests.waiting(RELOAD)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await signalled.wait()
+        signalled.clear()
+        requests.done(RELOAD)
+
+    def _fleet(self, group: asyncio.TaskGroup) -> Fleet:
+        return Fleet(
+            group,
+            build=lambda options: driver_class(options.driver)(options, clock=self._clock),
+            journal=self._journal,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            health=self._health,
+        )
 
     async def _use_reserve(self, stop: asyncio.Event) -> None:
         """Let a full journal take its last records, so that it can be stopped."""
@@ -187,41 +249,6 @@ class _Line:
             clock=self._clock,
             health=self._health,
         )
-
-    async def _captures(self) -> list[Capture]:
-        state = await self._journal.read(lambda reader: reader.state())
-        rules = {device.id: DeviceRule(points=_point_rules(device)) for device in self._config.devices}
-        badges = Badges()
-        stations = {
-            options.id: Station(options, rules, badges=badges, state=state)
-            for options in self._config.stations
-        }
-        place = {device: options.id for options in self._config.stations for device in options.devices}
-        nowhere = Station(None, rules, badges=badges, state=state)
-        captures = []
-        for device in self._config.devices:
-            self._health.device(device.id, "waiting", "")
-            station = stations[place[device.id]] if device.id in place else nowhere
-            captures.append(
-                Capture(
-                    driver_class(device.driver)(device, clock=self._clock),
-                    station,
-                    journal=self._journal,
-                    telemetry=self._telemetry,
-                    clock=self._clock,
-                    health=self._health,
-                    station_id=place.get(device.id),
-                )
-            )
-        return captures
-
-
-def _point_rules(device: DeviceOptions) -> dict[str, PointRule]:
-    points: Sequence[PointOptions] = getattr(device, "points", ())
-    return {
-        point.id: PointRule(record=point.record, unit=point.unit, low=point.low, high=point.high)
-        for point in points
-    }
 
 
 @asynccontextmanager

@@ -57,6 +57,10 @@ class LastSeen:
         return cls(**orjson.loads(text))
 
 
+class _Stopped(DeviceError):
+    """We ended the session ourselves."""
+
+
 class Capture:
     """The one task of one device: connect, observe, interpret, append, confirm; and again."""
 
@@ -82,6 +86,8 @@ class Capture:
         self._clock = clock
         self._health = health
         self._backoff = backoff or Backoff()
+        self._stopping = False
+        self._observing: asyncio.Task[None] | None = None
         self._seen: LastSeen | None = None
 
     @property
@@ -89,16 +95,26 @@ class Capture:
         """The device's id."""
         return self._device
 
+    def stop(self) -> bool:
+        """Let `run` end when all that was read is durable; False if it reads nothing and may be cancelled."""
+        self._stopping = True
+        if self._observing is None:
+            return False
+        self._observing.cancel()
+        return True
+
     async def run(self) -> None:
-        """Work until cancelled; JournalError ends it, the device's own troubles do not."""
+        """Work until stopped; JournalError ends it, the device's own troubles do not."""
         memory = JournalMemory(self._journal, self._device)
         await self._recall()
-        while True:
+        while not self._stopping:
             try:
                 async with self._driver.connect(memory) as session:
                     await self._back(session)
                     self._backoff.reset()
                     raise await self._carry(session)
+            except _Stopped:
+                return
             except DeviceUnavailable as error:
                 await self._lost(error, "lost")
                 await asyncio.sleep(self._backoff.next_s())
@@ -113,9 +129,23 @@ class Capture:
         """
         queue: asyncio.Queue[Observation | DeviceError] = asyncio.Queue(QUEUE)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_observe(session, queue), name=f"observe:{self._device}")
+            self._observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
+        self._observing = None
         return carrying.result()
+
+    async def _observe(self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
+        end: DeviceError = DeviceUnavailable("the session ended")
+        try:
+            async for observation in session.observations():
+                await queue.put(observation)
+        except DeviceError as error:
+            end = error
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            end = _Stopped("the gateway stops reading")
+        await queue.put(end)
 
     async def _append(
         self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]"
@@ -131,11 +161,14 @@ class Capture:
                 return broken or end
 
     async def _make_durable(self, group: list[Observation]) -> list[Observation]:
+        for observation in group:
+            if isinstance(observation, Signals):
+                await self._signals(observation)
+        # No await from here to the submission: what a station was told must not be lost to a cancellation.
         outcome = Outcome()
         raw: dict[str, bytes] = {}
         for observation in group:
             if isinstance(observation, Signals):
-                await self._signals(observation)
                 continue
             part = self._station.interpret(observation)
             outcome.events += part.events
@@ -203,16 +236,6 @@ class Capture:
         stored = await self._journal.read(lambda reader: reader.state_value(f"capture/{self._device}"))
         if stored is not None:
             self._seen = LastSeen.load(stored)
-
-
-async def _observe(session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
-    try:
-        async for observation in session.observations():
-            await queue.put(observation)
-    except DeviceError as error:
-        await queue.put(error)
-    else:
-        await queue.put(DeviceUnavailable("the session ended"))
 
 
 async def _take(

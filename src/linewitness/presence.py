@@ -1,16 +1,23 @@
 """Say when the gateway started, that it is alive while nothing happens, and when it stopped."""
 
 import asyncio
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
 
+import orjson
+
 from linewitness.clock import Clock
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.evidence.record import Actor, Change, Event, Resource, Scalar
 from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
 
 #: An idle stream says that it is alive this often (docs/format.md, section 9).
 HEARTBEAT_S: Final = 60.0
+
+
+#: The journal's state under which the last applied settings are kept.
+_APPLIED: Final = "config/applied"
 
 
 class Presence:
@@ -38,6 +45,23 @@ class Presence:
         event = self._event("gateway.started", "the gateway was started", changes)
         await self._journal.submit_all(Submission(rotate=True))
         await self._journal.submit([event])
+
+    async def configured(self, digest: str, settings: Mapping[str, Scalar]) -> None:
+        """Put on record which settings differ from those that were applied last, if any do."""
+        stored = await self._journal.read(lambda reader: reader.state_value(_APPLIED))
+        before: dict[str, Scalar] = orjson.loads(stored) if stored else {}
+        paths = sorted(before.keys() | settings.keys()) if stored else []
+        changes = [
+            Change(path, before.get(path), settings.get(path))
+            for path in paths
+            if before.get(path) != settings.get(path)
+        ]
+        if stored and not changes:
+            return
+        changes.append(Change("config", None, digest))
+        reason = "settings were changed" if stored else "the first configuration of this journal"
+        event = self._event("config.applied", reason, tuple(changes))
+        await self._journal.submit([event], state={_APPLIED: orjson.dumps(dict(settings)).decode()})
 
     async def stopped(self, reason: str) -> None:
         """Put a clean stop on record."""

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from linewitness.cli import check, history, keys, run, simulate, store
+from linewitness.cli import begin, check, history, keys, run, simulate, store
 from linewitness.errors import ExitCode
 
 app = typer.Typer(
@@ -15,8 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(run.init)
+app.command()(begin.init)
 app.command(name="run")(run.run)
+app.command()(run.reload)
 app.command()(check.check)
 app.command()(check.schema)
 app.command()(history.status)

@@ -34,11 +34,11 @@ def init(file: LineFile) -> None:
 
 
 def run(file: LineFile) -> None:
-    """Run a line until SIGTERM or SIGINT."""
+    """Run a line until SIGTERM or SIGINT; SIGHUP makes it take over the YAML as it is then."""
     import asyncio
     import signal
 
-    from linewitness.app import run_line
+    from linewitness.app import Reload, run_line
     from linewitness.cli.logs import set_up
     from linewitness.config import load
 
@@ -50,9 +50,27 @@ def run(file: LineFile) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await run_line(config, stop)
+        asked = asyncio.Event()
+        loop.add_signal_handler(signal.SIGHUP, asked.set)
+        await run_line(config, stop, reload=Reload(asked, lambda: load(file)))
 
     asyncio.run(until_signalled())
+
+
+def reload(file: LineFile) -> None:
+    """Ask the running gateway to take over its YAML as it is now; a wrong one is refused here already."""
+    from linewitness.config import load
+    from linewitness.errors import ConfigurationError
+    from linewitness.journal.database import JournalBusy, Lock
+    from linewitness.journal.requests import RELOAD, Requests
+
+    directory = load(file).journal.directory
+    try:
+        with Lock(directory):
+            raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
+    except JournalBusy:
+        Requests(directory).place(RELOAD)
+    typer.echo("asked the gateway; its log and the record `config.applied` say what came of it")
 
 
 def demo(

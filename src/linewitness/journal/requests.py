@@ -11,6 +11,7 @@ from linewitness.errors import JournalError
 
 ROTATE: Final = "rotate-key"
 ANCHOR: Final = "write-anchors"
+RELOAD: Final = "reload"
 #: The gateway looks this often.
 LOOK_S: Final = 1.0
 

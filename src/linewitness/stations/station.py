@@ -51,6 +51,18 @@ class Station:
             Seen: self._nothing,
         }
 
+    def take_over(self, options: StationOptions | None, devices: Mapping[str, DeviceRule]) -> None:
+        """Go on with other settings: the unit, the operator and all last values stay."""
+        self._options = options
+        self._devices = devices
+        if options:
+            self._badges.names.update(options.operator.names)
+
+    def leave(self) -> None:
+        """Be taken down: nobody is signed on here any more."""
+        if self._id is not None:
+            self._badges.at.pop(self._id, None)
+
     @property
     def unit(self) -> str | None:
         """Serial number of the unit that the station holds."""

@@ -1,0 +1,80 @@
+"""A running line takes over a changed YAML: nothing is lost, and only what changed is connected anew."""
+
+import asyncio
+import json
+
+import pytest
+
+from linewitness.demo.plant import Process, open_plant
+from linewitness.evidence.verify import verify
+
+
+@pytest.fixture
+async def plant(tmp_path):
+    async with open_plant(tmp_path / "plant") as plant:
+        await plant.enroll()
+        await plant.gateway.start()
+        await until(plant, lambda kinds: kinds.count("device.back") == 4)
+        yield plant
+
+
+def records(plant):
+    with plant.journal() as journal:
+        return [json.loads(data) for _, data in journal.records()]
+
+
+async def until(plant, condition, timeout_s=20.0):
+    async with asyncio.timeout(timeout_s):
+        while not condition([record["kind"] for record in records(plant)]):  # noqa: ASYNC110 (another process)
+            await asyncio.sleep(0.05)
+
+
+def rewrite(plant, before, after):
+    text = plant.line_file.read_text(encoding="utf-8")
+    assert before in text
+    plant.line_file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant):
+    rewrite(plant, "period_ms: 100", "period_ms: 200")
+    await plant.command("reload", "reload", str(plant.line_file))
+    await until(plant, lambda kinds: kinds.count("config.applied") == 2)
+    await until(plant, lambda kinds: kinds.count("device.back") == 5)
+    applied = [record for record in records(plant) if record["kind"] == "config.applied"][1]
+    [change] = [change for change in applied["changes"] if change["field"] != "config"]
+    assert change == {"field": "devices.oven-10.period_ms", "before": 100, "after": 200}
+    again = [record["resource"]["id"] for record in records(plant) if record["kind"] == "device.back"][4:]
+    assert again == ["oven-10"]
+    await plant.devices.scanner.scan("SN0001")
+    await until(plant, lambda kinds: "unit.entered" in kinds or "identifier.scanned" in kinds)
+    assert await plant.gateway.stop() == 0
+    with plant.journal() as journal:
+        assert verify(data for _, data in journal.records()).status == "INTACT"
+
+
+async def test_a_wrong_yaml_is_refused_with_its_errors_and_the_old_one_goes_on(plant):
+    rewrite(plant, "period_ms: 100", "period_ms: soon")
+    command = Process("reload", plant.folder, "reload", str(plant.line_file))
+    await command.start()
+    assert await command.wait() == 2
+    assert "devices.oven-10.period_ms" in command.log.read_text(encoding="utf-8")
+    polled = plant.devices.oven.served
+    await asyncio.sleep(0.5)
+    assert plant.devices.oven.served > polled
+
+
+async def test_what_needs_a_restart_is_refused_by_the_gateway(plant):
+    rewrite(plant, "name: Demo line, axle carriers", "name: Another name")
+    await plant.command("reload", "reload", str(plant.line_file))
+    async with asyncio.timeout(10):
+        while "needs a restart" not in plant.gateway.log.read_text(encoding="utf-8"):  # noqa: ASYNC110 (its log)
+            await asyncio.sleep(0.05)
+    assert [record["kind"] for record in records(plant)].count("config.applied") == 1
+
+
+async def test_reloading_a_line_that_does_not_run_says_so(plant):
+    assert await plant.gateway.stop() == 0
+    command = Process("reload", plant.folder, "reload", str(plant.line_file))
+    await command.start()
+    assert await command.wait() == 2
+    assert "linewitness run" in command.log.read_text(encoding="utf-8")
