@@ -38,6 +38,11 @@ def test_a_cosignature_carries_its_time():
     assert Note.parse(str(both)).signed_by(COSIGNER) == 1_772_344_800
 
 
+def test_of_two_good_cosignatures_of_one_key_the_first_counts():
+    lines = tuple(note.cosign(TEXT, name="store.example", key=KEY, time_s=time_s) for time_s in (5, 9))
+    assert Note(TEXT, lines).signed_by(COSIGNER) == 5
+
+
 def test_the_types_of_one_key_do_not_stand_in_for_each_other():
     assert signed().signed_by(COSIGNER) is None
     plain = signed().signatures[0]

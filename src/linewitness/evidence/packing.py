@@ -1,0 +1,118 @@
+"""Put a package together from what a journal or a store holds: a whole stream, or a selection with proofs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import IO, Final
+
+from linewitness.errors import EvidenceError
+from linewitness.evidence import record
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.merkle import Subtree
+from linewitness.evidence.note import Note
+from linewitness.evidence.package import Contents, write_package
+from linewitness.evidence.proof import TlogProof
+from linewitness.evidence.report import build_report
+from linewitness.evidence.verdict import Verdict
+
+#: A package of a whole stream carries the newest receipts, which cover all older ones.
+MAX_RECEIPTS: Final = 1000
+
+
+class CannotPack(EvidenceError):
+    """What was asked for cannot be proven yet, or is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What the package says about itself: for people, believed by no verifier.
+
+    `created_at` is a time as records have it; `verdict` what was found when it was packed.
+    """
+
+    title: str
+    created_at: str
+    verdict: Verdict | None = None
+
+
+def verifier_page() -> bytes:
+    """Return `verify.html`, the verifier that runs in a browser without a network."""
+    return (files("linewitness.evidence") / "verify.html").read_bytes()
+
+
+def pack_stream(
+    target: IO[bytes],
+    *,
+    origin: str,
+    records: Callable[[], Iterator[bytes]],
+    receipts: Sequence[tuple[int, str]],
+    label: Label,
+) -> int:
+    """Write a package of all records from record 0 on, and return their number.
+
+    `records` is called twice, for the records and for the report; `receipts` are (size, note), oldest first.
+    """
+    report = build_report(
+        (record.parse(data) for data in records()),
+        title=label.title,
+        created_at=label.created_at,
+        verdict=label.verdict,
+    )
+    return write_package(
+        target,
+        Contents(
+            origin=origin,
+            created_at=label.created_at,
+            note=label.title,
+            records=records(),
+            statements=[(f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]],
+            documents={"report.html": report, "verify.html": verifier_page()},
+        ),
+    )
+
+
+def pack_selection(
+    target: IO[bytes],
+    *,
+    origin: str,
+    selected: Sequence[tuple[int, bytes]],
+    key_records: Sequence[tuple[int, bytes]],
+    receipt: str,
+    subtree: Subtree,
+    label: Label,
+) -> int:
+    """Write a package of some records, each with its proof, and return their number.
+
+    `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
+    `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
+    all proofs are about; `subtree` reads the stream's tree. CannotPack if the receipt does not cover them.
+    """
+    if not selected:
+        raise CannotPack("there is nothing to pack", hint="check the unit, the batch or the times asked for")
+    last = selected[-1][0]
+    size = Checkpoint.parse(Note.parse(receipt).text).size
+    if last >= size:
+        raise CannotPack(
+            f"record {last} is not covered by the receipt over {size} records",
+            hint="wait until the store has confirmed it, then pack again",
+        )
+    needed = [(at, data) for at, data in key_records if at <= last]
+    places = sorted({at for at, _ in (*selected, *needed)})
+    report = build_report(
+        (record.parse(data) for _, data in selected),
+        title=label.title,
+        created_at=label.created_at,
+        verdict=label.verdict,
+    )
+    return write_package(
+        target,
+        Contents(
+            origin=origin,
+            created_at=label.created_at,
+            note=label.title,
+            records=[data for _, data in selected],
+            key_records=[data for _, data in needed],
+            proofs=((at, str(TlogProof.make(at, receipt, subtree))) for at in places),
+            documents={"report.html": report, "verify.html": verifier_page()},
+        ),
+    )

@@ -1,0 +1,124 @@
+import zipfile
+
+import pytest
+
+from browser_verifier import judge_with_page
+from chain_builder import grown
+from clocks import ManualClock
+from journals import IDENTITY, create, result_event, running
+from linewitness.evidence import keys, merkle, note
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.package import verify_package
+from linewitness.evidence.packing import CannotPack, Label, pack_selection, pack_stream
+from linewitness.evidence.policy import Attester, Policy
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.reader import JournalReader
+from packages import policy_for, receipt, subtree_of
+
+LABEL = Label(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
+
+
+@pytest.fixture(scope="module")
+def stream():
+    return grown(60, rotate_every=9)
+
+
+def key_records(stream):
+    return [(at, data) for at, data in enumerate(stream.records) if at == 0 or b'"key.rotated"' in data]
+
+
+def packed(stream, path, picked, **other):
+    given = {
+        "origin": stream.origin,
+        "selected": [(at, stream.records[at]) for at in picked],
+        "key_records": key_records(stream),
+        "receipt": receipt(stream, 50),
+        "subtree": subtree_of(stream),
+        "label": LABEL,
+    }
+    with path.open("wb") as file:
+        return pack_selection(file, **(given | other))
+
+
+def test_a_selection_with_its_papers(stream, tmp_path):
+    path = tmp_path / "unit.zip"
+    assert packed(stream, path, [11, 12, 29]) == 3
+    policy = policy_for(stream)
+    verdict = verify_package(path, policy=policy)
+    assert verdict.text.startswith("INCLUDED: 3 selected records are unaltered and among the 50")
+    assert judge_with_page(path, policy.canonical)["text"] == verdict.text
+    with zipfile.ZipFile(path) as package:
+        names = set(package.namelist())
+        assert b"Unit SN-4711" in package.read("report.html")
+        assert package.read("keys.ndjson").count(b"\n") == 4  # record 0, and the rotations 9, 18 and 27
+    assert {"proofs/12.tlog-proof", "proofs/27.tlog-proof", "verify.html"} <= names
+    assert "proofs/36.tlog-proof" not in names
+
+
+def test_other_records_stay_undisclosed(stream, tmp_path):
+    packed(stream, tmp_path / "unit.zip", [11])
+    with zipfile.ZipFile(tmp_path / "unit.zip") as package:
+        everything = b"".join(package.read(name) for name in package.namelist())
+    assert b"11.50" in everything
+    assert b"12.50" not in everything
+
+
+def test_what_no_receipt_covers_is_not_packed(stream, tmp_path):
+    with pytest.raises(CannotPack, match="record 50 is not covered by the receipt over 50"):
+        packed(stream, tmp_path / "a.zip", [50])
+    with pytest.raises(CannotPack, match="nothing to pack"):
+        packed(stream, tmp_path / "a.zip", [])
+
+
+def test_a_whole_stream_with_its_papers(stream, tmp_path):
+    path = tmp_path / "all.zip"
+    receipts = [(size, receipt(stream, size)) for size in (20, 60)]
+    with path.open("wb") as file:
+        count = pack_stream(
+            file, origin=stream.origin, records=lambda: iter(stream.records), receipts=receipts, label=LABEL
+        )
+    assert count == 60
+    assert verify_package(path, policy=policy_for(stream)).status == "COMPLETE"
+
+
+async def test_one_unit_out_of_a_real_journal(tmp_path):
+    clock = ManualClock()
+    create(tmp_path / "journal", clock)
+    async with running(tmp_path / "journal", clock) as journal:
+        for number in range(300):
+            await journal.submit([result_event(number, clock, unit=f"SN{number % 30:04}")])
+    store = keys.new_key()
+    with JournalReader(tmp_path / "journal") as reader:
+        tree = reader.tree()
+        size = reader.size()
+        rotations = [first - 1 for first, _ in reader.event_keys() if first]
+        records = dict(reader.records())
+        root = merkle.root_at(size, tree.subtree)
+        assert root == reader.head()[2]
+        log = reader.log_vkey
+        record_0 = reader.record_0_hash
+        unit = list(reader.of_unit("SN0007"))
+        log_key = Keyring(tmp_path / "journal").load(LOG_KEY)
+        signed = Checkpoint(IDENTITY.stream, size, root).sign(log_key)
+        cosigned = note.cosign(signed.text, name="store.example", key=store, time_s=1_772_400_000)
+        with (tmp_path / "unit.zip").open("wb") as file:
+            pack_selection(
+                file,
+                origin=IDENTITY.stream,
+                selected=unit,
+                key_records=[(at, records[at]) for at in (0, *rotations)],
+                receipt=str(signed.with_signature(cosigned)),
+                subtree=tree.subtree,
+                label=LABEL,
+            )
+    policy = Policy(
+        origin=IDENTITY.stream,
+        record_0=record_0,
+        log_key=log,
+        gateway_party="plant",
+        attesters=(Attester("auditor", "store", keys.cosigner_vkey("store.example", store)),),
+    )
+    verdict = verify_package(tmp_path / "unit.zip", policy=policy)
+    assert verdict.status == "INCLUDED", verdict.text
+    assert verdict.selected == 10
+    assert judge_with_page(tmp_path / "unit.zip", policy.canonical)["text"] == verdict.text
