@@ -16,6 +16,7 @@ from linewitness.clock import NS_PER_S, Clock, SystemClock
 from linewitness.devices.opcua.times import moment_of
 from linewitness_simulators.press.alarms import AlarmBell, Auditor
 from linewitness_simulators.press.device import Part, Press
+from linewitness_simulators.press.flood import Flood
 from linewitness_simulators.press.library import make_server, ua
 from linewitness_simulators.press.nodes import NAMESPACE, SPOTS, Spot, add, build
 from linewitness_simulators.press.secure import secure
@@ -89,6 +90,7 @@ class RunningPress:
         self._began = clock.stamp().boottime_ns
         self._cycle = 0
         self._bell: AlarmBell | None = None
+        self._flood: Flood | None = None
         self._auditor: Auditor | None = None
 
     @property
@@ -132,6 +134,8 @@ class RunningPress:
         server.iserver.history_manager.set_storage(self._history)
         server.subscribe_server_callback(CallbackType.PostWrite, self._written)
         self._server = server
+        signals = [node for name, node in self._nodes.items() if name.startswith("Signal")]
+        self._flood = Flood(server, signals) if signals else None
         self._bell = AlarmBell(server, self._object)
         self._auditor = await Auditor.hired(server) if self.options.audit else None
         for name, value in list(self._values.items()):
@@ -259,8 +263,8 @@ class RunningPress:
             Serial=moment.serial,
             Operator=moment.operator,
         )
-        for number in range(self.options.extra):
-            await self._show(**{f"Signal{number}": round(moment.force_kn + number, 3)})
+        if self._flood is not None:
+            await self._flood.rise(moment.force_kn, self.now())
         if moment.cycle > self._cycle:
             self._cycle = moment.cycle
             await self.finish(moment.cycle)

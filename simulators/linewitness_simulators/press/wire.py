@@ -21,11 +21,14 @@ class Wire:
     #: How many connections were made since the start.
     connections: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _open: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _target: tuple[str, int] = ("127.0.0.1", 0)
 
     def __post_init__(self) -> None:
         """Let everything pass at first."""
         self.passing.set()
+        self._idle.set()
 
     def cut(self) -> None:
         """Close all connections now."""
@@ -45,9 +48,23 @@ class Wire:
         finally:
             writer.close()
 
+    async def closed(self) -> None:
+        """Return once no connection is left."""
+        await self._idle.wait()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until either side ends it."""
         self.connections += 1
+        self._open += 1
+        self._idle.clear()
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._idle.set()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuse:
             writer.close()
             return
@@ -80,4 +97,6 @@ async def laid(wire: Wire, host: str, port: int) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        wire.passing.set()
         wire.cut()
+        await wire.closed()

@@ -4,10 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from asyncua import ua
 
 from linewitness.clock import Clock, Stamp
+
+LAST_HANDLE: Final = 4_294_967_295
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,15 @@ class Delivery:
         """How many values it holds; a keep-alive holds none."""
         return sum(
             len(part.MonitoredItems) for part in self.content if isinstance(part, ua.DataChangeNotification)
+        )
+
+    def below(self, handle: int) -> int:
+        """How many values it holds of items whose handles are below this one."""
+        return sum(
+            change.ClientHandle < handle
+            for part in self.content
+            if isinstance(part, ua.DataChangeNotification)
+            for change in part.MonitoredItems
         )
 
 
@@ -48,6 +60,8 @@ class Backlog:
         self._changes = 0
         self._filled = asyncio.Event()
         self._lost = ""
+        #: Handles from here on are heartbeats: losing one of them loses nothing.
+        self.heartbeats_from = LAST_HANDLE
 
     def take(self, result: ua.PublishResult) -> None:
         """Keep one answer of the server. Called by the library between two requests: only enqueues."""
@@ -63,13 +77,14 @@ class Backlog:
                 self._lost = str(part.Status.name)
         count = delivery.changes
         if count and self._changes + count > self._limit:
-            self._drop(delivery, count)
+            self._drop(delivery)
         else:
             self._held.append(delivery)
             self._changes += count
         self._filled.set()
 
-    def _drop(self, delivery: Delivery, count: int) -> None:
+    def _drop(self, delivery: Delivery) -> None:
+        count = delivery.below(self.heartbeats_from)
         last = self._held[-1] if self._held else None
         if isinstance(last, Dropped) and last.subscription == delivery.subscription:
             last.last = delivery.received

@@ -82,6 +82,7 @@ class Interpreter:
         #: Points that were refused before and live now: their next reading says so to the memory.
         self.mended: set[str] = set()
         self.filled: dict[int, set[int]] = {}
+        self._contact: tuple[Stamp | None, str] = (None, "")
         self._seen: set[int] = set()
         self._last: dict[int, str | None] = {}
         self._heard: dict[int, _Heard] = {}
@@ -177,13 +178,14 @@ class Interpreter:
     ) -> Reading:
         """Return a reading that the driver remembers, so that history is read from it on."""
         point = item.point.id if item.point else item.text
-        stamp = value.SourceTimestamp or value.ServerTimestamp
-        remember: dict[str, str | None] = {"contact": to_rfc3339(received.realtime_ns)}
+        if received is not self._contact[0]:
+            self._contact = (received, to_rfc3339(received.realtime_ns))
+        remember: dict[str, str | None] = {"contact": self._contact[1]}
         if point in self.mended:
             self.mended.discard(point)
             remember[f"refused.{point}"] = None
-        if stamp is not None:
-            remember[f"seen.{point}"] = self._last[item.handle] = verbatim(stamp)
+        if when.device_time is not None:
+            remember[f"seen.{point}"] = self._last[item.handle] = when.device_time
         return Reading(
             device=self._options.id,
             session_id=self.session_id,
@@ -199,7 +201,8 @@ class Interpreter:
         )
 
     def _who(self, item: Item, value: ua.DataValue) -> str | None:
-        return self._audit.who(item.node, value.Value) or self.operator_of(item)
+        written_by = self._audit.who(item.node, value.Value) if self._audited else None
+        return written_by or self.operator_of(item)
 
     def _is_told(self, item: Item, value: Any) -> bool:
         """Whether a live value came out of the history already."""

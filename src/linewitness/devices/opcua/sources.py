@@ -83,6 +83,7 @@ class Subscribed:
 
     async def start(self, items: Sequence[Item]) -> None:
         """Create the subscriptions."""
+        self._backlog.heartbeats_from = len(items)
         await self._monitor.start(items, self._backlog.take)
         now = self._clock.stamp()
         self._heard = {

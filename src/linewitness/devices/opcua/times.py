@@ -36,7 +36,7 @@ def moment_of(unix: int) -> datetime:
 
 def verbatim(moment: datetime) -> str:
     """Return a device's stamp as text, to the microsecond that the library keeps of it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def from_verbatim(text: str) -> int:

@@ -24,6 +24,9 @@ SEVERITY: Final = 0xC000_0000
 OVERFLOW_MASK: Final = 0x0000_0C80
 OVERFLOW_BITS: Final = 0x0000_0480
 
+#: What most values are: looked for first.
+SIMPLE: Final = (float, int, bool, str)
+
 Value = Scalar | Mapping[str, Scalar]
 
 
@@ -49,9 +52,9 @@ def plain(variant: ua.Variant | None) -> Value:
     """Return a variant as a scalar, or as a mapping from field path to scalar."""
     if variant is None or variant.Value is None:
         return None
-    single = variant.VariantType == ua.VariantType.Float
+    single = variant.VariantType is ua.VariantType.Float
     value = variant.Value
-    if not _has_parts(value):
+    if type(value) in SIMPLE or not _has_parts(value):
         return _scalar(value, single=single)
     flat: dict[str, Scalar] = {}
     for path, leaf in _leaves("", value):
@@ -125,7 +128,9 @@ def _scalar(value: object, *, single: bool = False) -> Scalar:  # noqa: PLR0911 
 
 def quality(status: ua.StatusCode | None) -> Quality:
     """Return how far the server vouches for a value with this status."""
-    severity = (status.value if status else 0) & SEVERITY
+    if status is None or status.value == 0:
+        return Quality.GOOD
+    severity = status.value & SEVERITY
     if severity == 0:
         return Quality.GOOD
     return Quality.UNCERTAIN if severity == 0x4000_0000 else Quality.BAD  # noqa: PLR2004 - severity "uncertain"
