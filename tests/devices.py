@@ -59,6 +59,9 @@ class Health:
     def observed(self, name, count):
         self.counts += count
 
+    def at_work(self, name, busy):
+        pass
+
 
 async def until(condition, *, timeout_s=10.0):
     """Wait until a condition holds."""

@@ -38,6 +38,9 @@ class Health(Protocol):
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
 
+    def at_work(self, name: str, busy: bool) -> None:
+        """Take note that observations are being carried, or that the device has the word again."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
@@ -153,10 +156,12 @@ class Capture:
         broken: DeviceError | None = None
         while True:
             group, end = await _take(queue)
+            self._health.at_work(self._device, True)
             confirmable = await self._make_durable(group)
             if confirmable and broken is None and isinstance(session, ConfirmingSession):
                 # Crash here: durable and unconfirmed. The device says it again and the driver knows it.
                 broken = await _confirm(session, confirmable)
+            self._health.at_work(self._device, False)
             if end is not None:
                 return broken or end
 

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class DeviceHealth:
-    """One device: `state` is waiting, up, lost or refused; `why` says what a person should know."""
+    """One device: `state` is waiting, up, lost or refused; `why` says what a person should know.
+
+    `reports` counts how often a state was said: a device that is away says so at each attempt. `at_work`
+    is true while observations of it are made durable or confirmed, the `rounds`-th time.
+    """
 
     state: str = "waiting"
     why: str = ""
     observed: int = 0
+    reports: int = 0
+    at_work: bool = False
+    rounds: int = 0
 
 
 @dataclass(slots=True)
@@ -25,10 +32,17 @@ class Health:
         """Take note of a device's state."""
         health = self.devices.setdefault(name, DeviceHealth())
         health.state, health.why = state, why
+        health.reports += 1
 
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
         self.devices.setdefault(name, DeviceHealth()).observed += count
+
+    def at_work(self, name: str, busy: bool) -> None:
+        """Take note that a group of observations is being carried, or was carried to its end."""
+        health = self.devices.setdefault(name, DeviceHealth())
+        health.at_work = busy
+        health.rounds += busy
 
     def uplink(self, state: str, why: str) -> None:
         """Take note of the uplink's state."""
