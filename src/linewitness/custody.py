@@ -5,22 +5,37 @@ from dataclasses import dataclass
 from typing import Final
 
 from linewitness.clock import Clock, to_rfc3339
-from linewitness.errors import LinewitnessError
+from linewitness.errors import ExitCode, LinewitnessError
 from linewitness.evidence import record
 from linewitness.evidence.checkpoint import open_checkpoint
 from linewitness.evidence.note import BadNote, Vkey
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal.file import StoredReceipt, Submission
+from linewitness.journal.generation import CONFLICT, Conflict
 from linewitness.journal.journal import Journal
 from linewitness.seal import Sealer
 
 #: The first word of the store's answer where it contradicts the gateway (docs/format.md, section 10).
-CONFLICT: Final = "conflict"
+CONFLICT_WORD: Final = "conflict"
+CONTINUE: Final = (
+    "find out which it is; capture goes on into the frozen stream meanwhile. Then write the next generation "
+    "into line.origin, and run `linewitness init --continue`"
+)
 MAX_ANSWER: Final = 65_536
 
 
 class Contradiction(LinewitnessError):
-    """The store holds another history of this stream than the journal: nothing more is sent or deleted."""
+    """The store holds another history of this stream than the journal: nothing more is sent or deleted.
+
+    `answer` is the proof, signed by log key and store; without one it is only what somebody reports.
+    """
+
+    exit_code = ExitCode.JOURNAL
+
+    def __init__(self, what: str, *, hint: str, answer: "Answer | None" = None) -> None:
+        """Keep the proof beside the words."""
+        super().__init__(what, hint=hint)
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,13 @@ class Custodian:
         self._verified = False
         self._grown = asyncio.Condition()
         self.receipted = 0
+        #: What the store contradicts this stream with, from this run or an earlier one.
+        self.contradiction: Contradiction | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Say whether the store's word was compared with this journal since the start."""
+        return self._verified
 
     async def reached(self, size: int) -> None:
         """Wait until the store has custody of `size` records."""
@@ -53,9 +75,13 @@ class Custodian:
             await self._grown.wait_for(lambda: self.receipted >= size)
 
     async def recall(self) -> None:
-        """Begin where the newest receipt in the journal ends."""
+        """Begin where the newest receipt in the journal ends; a frozen stream stays contradicted."""
         newest = await self._journal.read(lambda reader: reader.newest_receipt())
         self.receipted = newest[0] if newest else 0
+        if self._journal.frozen:
+            known = await self._journal.read(Conflict.of)
+            what = known.what if known else "the stream is frozen"
+            self.contradiction = Contradiction(what, hint=CONTINUE)
 
     async def judge(self, payload: bytes) -> int:
         """Take the store's answer and return the size that it has custody of.
@@ -63,24 +89,65 @@ class Custodian:
         Raises BadNote for an answer that is not the store's own, and Contradiction where the store's
         history is not ours.
         """
-        answer = self.read(payload)
+        try:
+            answer = self.read(payload)
+            await self._compare(answer)
+        except Contradiction as contradiction:
+            news = self.contradiction is None or contradiction.answer is not None
+            if news and not self._journal.frozen:
+                await self._put_on_record(contradiction)
+            self.contradiction = contradiction
+            raise
+        if self.contradiction is None:
+            await self._note_custody(answer)
+        return self.receipted
+
+    async def _compare(self, answer: Answer) -> None:
         size = self._journal.head.size
         if answer.size > size:
             raise Contradiction(
-                f"the store holds {answer.size} records of this stream, the journal only {size}",
-                hint="this journal was restored from an older copy, or another gateway uses this stream: "
-                "keep its folder, then start a new generation with `linewitness init --continue`",
+                f"the store holds {answer.size} records of this stream, the journal only {size}: this "
+                "journal was restored from an older copy, or another gateway writes this stream too",
+                hint=CONTINUE,
+                answer=answer,
             )
         if answer.size and await self._sealer.root(answer.size) != answer.root:
             raise Contradiction(
-                f"the store holds other records than the journal among the first {answer.size}",
-                hint="keep the journal's folder and ask the store for its conflicts; "
-                "`linewitness verify` says whether the journal itself is intact",
+                f"the store holds other records than the journal among the first {answer.size}: this journal "
+                "was restored from an older copy and went on, or another gateway writes this stream too, or "
+                "the journal was rewritten",
+                hint=CONTINUE,
+                answer=answer,
             )
         if answer.conflict is not None:
             raise _reported(answer.conflict)
-        await self._note_custody(answer)
-        return self.receipted
+
+    async def _put_on_record(self, contradiction: Contradiction) -> None:
+        """Freeze the stream where the contradiction is proven; what was only reported is noted."""
+        now, answer = self._clock.stamp().realtime_ns, contradiction.answer
+        size = self._journal.head.size
+        conflict = Conflict(
+            at=to_rfc3339(now),
+            what=contradiction.what,
+            hint=contradiction.hint,
+            proven=answer is not None,
+            own_size=size,
+            store_size=answer.size if answer else None,
+            store_root="sha256:" + answer.root.hex() if answer else None,
+            note=answer.note if answer else None,
+        )
+        events: tuple[Event, ...] = ()
+        if answer is not None:
+            changes = (
+                Change("continuity", "verified" if self._verified else "unverified", "contradicted"),
+                Change("size", None, size),
+                Change("store_size", None, conflict.store_size),
+                Change("store_root", None, conflict.store_root),
+            )
+            events = (self._event("stream.continuity", now, changes, contradiction.what),)
+        await self._journal.submit_all(
+            Submission(events=events, state={CONFLICT: conflict.to_json()}, freeze=answer is not None)
+        )
 
     def read(self, payload: bytes) -> Answer:
         """Return a verified answer; BadNote if it is not signed by log key and store."""
@@ -91,9 +158,9 @@ class Custodian:
         except UnicodeDecodeError:
             raise BadNote("an answer that is not UTF-8 is no receipt") from None
         conflict = None
-        if text.startswith(CONFLICT):
+        if text.startswith(CONFLICT_WORD):
             first, _, text = text.partition("\n\n")
-            conflict = first.removeprefix(CONFLICT).strip() or "no reason given"
+            conflict = first.removeprefix(CONFLICT_WORD).strip() or "no reason given"
             if not text:
                 raise _reported(conflict)
         checkpoint, note = open_checkpoint(text, self._journal.log_vkey)
@@ -105,7 +172,8 @@ class Custodian:
     async def _note_custody(self, answer: Answer) -> None:
         now = self._clock.stamp().realtime_ns
         events = []
-        if not self._verified:
+        first = not self._verified
+        if first:
             self._verified = True
             events.append(self._continuity(answer, now))
         receipt = None
@@ -114,7 +182,9 @@ class Custodian:
             events.append(self._custody(answer, now))
             receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
         if events:
-            await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt))
+            # A conflict that an earlier run was told of, without proof, is not the state of things now.
+            state = {CONFLICT: None} if first else {}
+            await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt, state=state))
         async with self._grown:
             self._grown.notify_all()
 

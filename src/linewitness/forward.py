@@ -29,6 +29,8 @@ NOBODY_LISTENS: Final = 0x10
 STORE_AWAY_S: Final = 1.0
 #: What the store asks for again is sent again at most this often.
 REPEAT_S: Final = 1.0
+#: What the store last said is retained at the broker, and comes at once after subscribing, if there is any.
+FIRST_WORD_S: Final = 1.0
 #: A broker that refused us is asked again after this long.
 REFUSED_S: Final = 30.0
 _CUSTODY: Final = b'"kind":"custody.received"'
@@ -96,19 +98,22 @@ class Forwarder:
         self._asked_again = False
         self._repeated_at = float("-inf")
         self._sent: list[int] = []
-        self._contradiction: Contradiction | None = None
+        self._heard = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled. A contradiction ends the sending, not the process."""
         await self._custodian.recall()
         self._health.receipt(self._custodian.receipted)
+        if self._custodian.contradiction is not None:
+            self._say_contradicted(self._custodian.contradiction)
         backoff = Backoff()
         while True:
             wait_s = REFUSED_S
             try:
                 async with self._dial() as link:
                     backoff.reset()
-                    self._health.uplink("up", "")
+                    if self._custodian.contradiction is None:
+                        self._health.uplink("up", "")
                     self._said = "up"
                     log.info("uplink connected", receipted=self._custodian.receipted)
                     await self._session(link)
@@ -160,27 +165,42 @@ class Forwarder:
                 log.warning("an answer that is not the store's was ignored", why=error.what)
                 continue
             except Contradiction as error:
-                self._contradiction = error
-                self._health.uplink("conflict", str(error))
-                log.error(  # noqa: TRY400 (a finding for a person, not a failure of ours)
-                    "the store contradicts this journal: nothing is sent any more",
-                    why=error.what,
-                    hint=error.hint,
-                )
+                self._say_contradicted(error)
                 continue
+            finally:
+                self._heard.set()
             self._health.receipt(size)
             # The store repeats its newest receipt where it started anew or found a hole: it lacks something.
             self._asked_again = size == known
             self._wake.set()
 
+    def _say_contradicted(self, contradiction: Contradiction) -> None:
+        self._health.uplink("conflict", str(contradiction))
+        log.error(
+            "the store contradicts this journal: nothing is sent any more",
+            why=contradiction.what,
+            hint=contradiction.hint,
+        )
+
+    async def _first_word(self) -> None:
+        """Hear what the store knows before anything is sent: a restored journal must not add to a fork."""
+        if self._custodian.verified:
+            return
+        try:
+            async with asyncio.timeout(FIRST_WORD_S):
+                await self._heard.wait()
+        except TimeoutError:
+            pass  # the store has not said anything about this stream yet
+
     async def _send(self, link: Link) -> None:
         # Crash or break anywhere here: the cursor is the receipt, so everything after it goes again.
+        await self._first_word()
         cursor = self._custodian.receipted
         self._sent = []
         while True:
             cursor = await self._next_cursor(cursor)
             batch = await self._batch(cursor)
-            if self._contradiction is not None:
+            if self._custodian.contradiction is not None:
                 await asyncio.Event().wait()
             if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NOBODY_LISTENS:
                 await asyncio.sleep(STORE_AWAY_S)

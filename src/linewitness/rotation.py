@@ -43,5 +43,5 @@ class KeyRotation:
     async def rotate(self) -> None:
         """Let a new event key take over, erase the old one, and seal what it has signed."""
         head = await self._journal.submit_all(Submission(rotate=True))
-        await self._sealer.at(head.size)
+        await self._sealer.seal(head.size)
         log.info("event key rotated", size=head.size)

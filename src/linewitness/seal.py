@@ -35,6 +35,11 @@ class Sealer:
             self._journal.submit_all(Submission(checkpoint=(size, note)))
         return note
 
+    async def seal(self, size: int) -> None:
+        """Sign the first `size` records, unless the stream is frozen: the log key signs no second history."""
+        if not self._journal.frozen:
+            await self.at(size)
+
     async def root(self, size: int) -> bytes:
         """Return the Merkle root over the first `size` records."""
 
@@ -47,5 +52,5 @@ class Sealer:
         """Seal once a minute whatever is new, also where no uplink asks for it."""
         while True:
             await self._journal.wait_beyond(self._newest)
-            await self.at(self._journal.head.size)
+            await self.seal(self._journal.head.size)
             await asyncio.sleep(PERIOD_S)

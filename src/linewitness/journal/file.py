@@ -1,5 +1,6 @@
 """The journal as one thread sees it: a batch of events becomes records in one durable transaction."""
 
+import getpass
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from types import MappingProxyType
 from linewitness.clock import Clock, SharedClockState, Stamp
 from linewitness.evidence import keys, record
 from linewitness.evidence.merkle import Frontier, leaf_hash
-from linewitness.evidence.record import Actor, Event, Resource
+from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal import database, recover
 from linewitness.journal.builder import EventKey, Identity, RecordBuilder, step_event
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -33,7 +34,7 @@ class Submission:
 
     `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
     to the bytes; `receipt` and `checkpoint` (size, note) are kept beside the records; `rotate` makes
-    a new event key take over from the next record on.
+    a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
     """
 
     events: tuple[Event, ...] = ()
@@ -42,6 +43,17 @@ class Submission:
     receipt: StoredReceipt | None = None
     checkpoint: tuple[int, str] | None = None
     rotate: bool = False
+    freeze: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """How a new generation begins: `heads` stand in record 0, `changes` and `reason` in record 1."""
+
+    heads: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    reason: str
+    state: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ class JournalFile:
         clock: Clock,
         clock_state: SharedClockState,
         keyring: Keyring | None = None,
+        continues: Continuation | None = None,
     ) -> "JournalFile":
         """Write record 0 of a new stream, with fresh keys. Only an explicit act may call this."""
         keyring = keyring or Keyring(directory)
@@ -118,7 +131,11 @@ class JournalFile:
         )
         # Crash here: keys and an empty stream, which `open` refuses with the hint to start again.
         stamp, _ = journal._builder.stamp()
-        journal.append([Submission(events=(_stream_created(identity, stamp, stream_keys),))])
+        heads = continues.heads if continues else ()
+        events = [_stream_created(identity, stamp, stream_keys, heads)]
+        if continues:
+            events.append(_continued(identity, stamp, continues))
+        journal.append([Submission(events=tuple(events), state=continues.state if continues else _NO_STATE)])
         return journal
 
     @classmethod
@@ -279,19 +296,35 @@ class JournalFile:
             )
         if submission.checkpoint is not None:
             connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", submission.checkpoint)
+        if submission.freeze:
+            connection.execute("UPDATE stream SET state = 'frozen'")
 
     def tree(self) -> StoredTree:
         """Return a reader of the stored tree."""
         return StoredTree(self._connection)
 
 
-def _stream_created(identity: Identity, stamp: Stamp, stream_keys: keys.StreamKeys) -> Event:
+def _stream_created(
+    identity: Identity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
+) -> Event:
     return Event(
         kind="stream.created",
         occurred_ns=stamp.realtime_ns,
         occurred_from="gateway",
         actor=Actor("system", "linewitness"),
         resource=Resource("stream", identity.stream),
-        changes=keys.creation_changes(stream_keys),
+        changes=(*keys.creation_changes(stream_keys), *heads),
         reason="a new stream was started by an explicit act",
+    )
+
+
+def _continued(identity: Identity, stamp: Stamp, continues: Continuation) -> Event:
+    return Event(
+        kind="stream.continuity",
+        occurred_ns=stamp.realtime_ns,
+        occurred_from="gateway",
+        actor=Actor("user", getpass.getuser()),
+        resource=Resource("stream", identity.stream),
+        changes=continues.changes,
+        reason=continues.reason,
     )

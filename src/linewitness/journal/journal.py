@@ -55,6 +55,8 @@ class Journal:
         self.head: Head = file.head
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: Identity = file.identity
+        #: The audit store holds another history of this stream: nothing is sealed, sent or pruned any more.
+        self.frozen: bool = reader.frozen
 
     def submit(
         self,
@@ -138,6 +140,7 @@ class Journal:
             for waiting in batch:
                 _fail(waiting.durable, error)
             raise
+        self.frozen = self.frozen or any(submission.freeze for submission in submissions)
         async with self._grown:
             self.head = head
             self._grown.notify_all()

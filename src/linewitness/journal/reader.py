@@ -74,6 +74,11 @@ class JournalReader:
         """Say whether the stream was frozen because the store contradicts it."""
         return bool(self._one("SELECT state FROM stream")[0] == "frozen")
 
+    def head(self) -> tuple[int, str, bytes]:
+        """Return size, last record_hash and root, as the last commit left them."""
+        size, record_hash, root = self._one("SELECT size, record_hash, root FROM head")
+        return int(size), str(record_hash), bytes(root)
+
     def size(self) -> int:
         """Return the number of records of the stream, pruned ones included."""
         row = self._connection.execute("SELECT size FROM head").fetchone()

@@ -43,6 +43,10 @@ CREATE TABLE raw (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT 
 -- What decides the next event: stations, watermarks of tools, memory of drivers.
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER frozen_is_final BEFORE UPDATE ON stream
+WHEN OLD.state = 'frozen' AND NEW.state <> 'frozen'
+BEGIN SELECT RAISE(ABORT, 'a frozen stream does not go on: it has a next generation'); END;
+
 CREATE TRIGGER record_follows BEFORE INSERT ON record
 WHEN NEW.seq IS NOT COALESCE((SELECT MAX(seq) + 1 FROM record), 0)
 BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END;
@@ -53,6 +57,10 @@ BEGIN SELECT RAISE(ABORT, 'a record never changes'); END;
 CREATE TRIGGER record_is_kept BEFORE DELETE ON record
 WHEN OLD.seq >= COALESCE((SELECT MAX(size) FROM receipt), 0)
 BEGIN SELECT RAISE(ABORT, 'a record without a receipt is not deleted'); END;
+
+CREATE TRIGGER frozen_is_kept BEFORE DELETE ON record
+WHEN (SELECT state FROM stream) = 'frozen'
+BEGIN SELECT RAISE(ABORT, 'nothing of a frozen stream is deleted'); END;
 
 CREATE TRIGGER receipt_is_final BEFORE UPDATE ON receipt
 BEGIN SELECT RAISE(ABORT, 'a receipt never changes'); END;

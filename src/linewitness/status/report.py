@@ -7,6 +7,7 @@ import orjson
 
 from linewitness.clock import NS_PER_S, SystemClock, from_rfc3339
 from linewitness.evidence.record import parse
+from linewitness.journal.generation import Conflict
 from linewitness.journal.reader import JournalReader
 
 _LAST: int = 500
@@ -38,6 +39,8 @@ class Report:
     hours_left: float | None
     newest_record: str
     devices: tuple[DeviceLine, ...]
+    conflict: Conflict | None
+    continues: str | None
 
     def members(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -47,7 +50,8 @@ class Report:
         """Return the report for people."""
         left = "no limit known" if self.hours_left is None else f"{self.hours_left:,.0f} hours left"
         lines = [
-            f"stream     {self.stream}" + ("  FROZEN: the store contradicts it" if self.frozen else ""),
+            f"stream     {self.stream}" + ("  FROZEN" if self.frozen else ""),
+            *self._history(),
             f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
             f"room       {self.records_per_hour:,} records an hour: {left}",
@@ -56,6 +60,18 @@ class Report:
         width = max((len(device.name) for device in self.devices), default=0)
         lines += [f"device     {one.name:<{width}}  {one.state}  {one.why}".rstrip() for one in self.devices]
         return "\n".join(lines)
+
+    def _history(self) -> list[str]:
+        """Say in words what befell the stream: what it continues, and who contradicts it."""
+        lines = [f"continues  {self.continues}"] if self.continues else []
+        if self.conflict is not None:
+            word = "frozen" if self.conflict.proven else "in doubt"
+            lines += [
+                f"{word:<10} since {self.conflict.at}, at {self.conflict.own_size:,} records",
+                f"           {self.conflict.what}",
+                f"to do      {self.conflict.hint}",
+            ]
+        return lines
 
 
 def report(reader: JournalReader, max_size: int | None) -> Report:
@@ -82,7 +98,23 @@ def report(reader: JournalReader, max_size: int | None) -> Report:
         hours_left=hours,
         newest_record=newest,
         devices=_devices(reader),
+        conflict=Conflict.of(reader),
+        continues=_continues(reader),
     )
+
+
+def _continues(reader: JournalReader) -> str | None:
+    """Return the stream that record 0 continues, with the head that it left behind."""
+    _, data = next(reader.records(0, 1))
+    heads = {change["field"]: change["after"] for change in parse(data)["changes"]}
+    if "continues" not in heads:
+        return None
+    text = f"{heads['continues'] or 'a stream whose journal could not be read'}"
+    if heads["size"] is not None:
+        text += f", which ended with {heads['size']:,} records here"
+    if "store_size" in heads:
+        text += f", {heads['store_size']:,} at the store"
+    return text
 
 
 def _records_per_hour(recent: list[bytes]) -> int:

@@ -1,0 +1,64 @@
+"""`linewitness init`: begin a line's stream, or the next generation of one that cannot go on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from linewitness.config import Config
+
+LineFile = Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)]
+
+
+def init(
+    file: LineFile,
+    *,
+    next_generation: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="Begin the next generation of a frozen or damaged stream; the journal is kept, aside.",
+        ),
+    ] = False,
+    reason: Annotated[
+        str, typer.Option(help="With --continue: why a stream ends that could go on, such as a stolen key.")
+    ] = "",
+) -> None:
+    """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
+    from linewitness.app import create_stream, identity_of
+    from linewitness.clock import SystemClock
+    from linewitness.config import load
+    from linewitness.journal.generation import begin_next
+
+    config = load(file)
+    if next_generation:
+        begun = begin_next(config.journal, identity_of(config), clock=SystemClock(), reason=reason)
+        if begun.ended is not None:
+            typer.echo(f"ended       {begun.ended}")
+        if begun.aside is not None:
+            typer.echo(f"kept in     {begun.aside}")
+        typer.echo(f"because     {begun.why}")
+    else:
+        create_stream(config)
+    _show(config)
+
+
+def _show(config: "Config") -> None:
+    from linewitness.journal.reader import JournalReader
+
+    with JournalReader(config.journal.directory) as reader:
+        record_hash, log_vkey = reader.record_0_hash, reader.log_vkey
+    line = config.line
+    typer.echo(f"stream      {line.origin}")
+    typer.echo(f"journal     {config.journal.directory}")
+    typer.echo(f"log key     {log_vkey}")
+    typer.echo(f"record 0    {record_hash}")
+    typer.echo("")
+    typer.echo("Keep these lines where neither this machine nor the audit store can change them; an auditor")
+    typer.echo("will ask for them. Then make the gateway known to the audit store:")
+    typer.echo("")
+    typer.echo(
+        f"  linewitness store enroll STORE.yaml --tenant {line.tenant} --gateway {line.gateway} \\\n"
+        f"    --log-vkey '{log_vkey}' --record0 {record_hash}"
+    )

@@ -1,0 +1,301 @@
+"""End a stream that cannot go on, and begin its next generation with what the old one knew.
+
+The old journal's folder is moved aside as it is. The new one is built beside it, and takes its place
+by a rename, so that at every moment there is either the old journal or the new one, or the next call
+finishes what this one began.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from linewitness.clock import Clock, SharedClockState
+from linewitness.errors import ConfigurationError, JournalError, LinewitnessError
+from linewitness.evidence.record import Change
+from linewitness.journal import database, recover
+from linewitness.journal.builder import Identity
+from linewitness.journal.file import Continuation, JournalFile
+from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
+from linewitness.journal.options import JournalOptions
+from linewitness.journal.reader import JournalReader
+
+T = TypeVar("T")
+
+#: Where the store's contradiction is kept: a JSON object, see `Conflict`.
+CONFLICT: Final = "stream/conflict"
+#: State of these prefixes belongs to one stream, and ends with it.
+_OWN: Final = ("stream/", "journal/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """What contradicted the stream: `proven` where log key and store both signed another history."""
+
+    at: str
+    what: str
+    hint: str
+    proven: bool
+    own_size: int
+    store_size: int | None
+    store_root: str | None
+    note: str | None
+
+    def to_json(self) -> str:
+        """Return the form that is kept in the journal."""
+        return orjson.dumps({name: getattr(self, name) for name in self.__slots__}).decode()
+
+    @classmethod
+    def of(cls, reader: JournalReader) -> "Conflict | None":
+        """Return what the journal keeps, or None."""
+        text = reader.state_value(CONFLICT)
+        return cls(**orjson.loads(text)) if text else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What is known of the generation that ends: None where its files do not say any more."""
+
+    identity: Identity | None
+    size: int | None
+    root: str | None
+    record_hash: str | None
+    receipted: int | None
+    conflict: Conflict | None
+    state: Mapping[str, str] | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What was done: the stream that ended and its folder now (None where unknown), and why."""
+
+    ended: str | None
+    aside: Path | None
+    why: str
+
+
+def successor(origin: str) -> str:
+    """Return the origin of the next generation."""
+    line, _, generation = origin.rpartition("/")
+    return f"{line}/{int(generation) + 1}"
+
+
+def begin_next(options: JournalOptions, identity: Identity, *, clock: Clock, reason: str = "") -> Begun:
+    """End the stream in the journal's folder and begin the next generation, whose name is in `identity`.
+
+    JournalError where nothing prevents the old one from going on, or a gateway runs on it;
+    ConfigurationError where the YAML does not name the next generation.
+    """
+    directory, keyring = options.directory, keyring_of(options)
+    if finish(directory):
+        return Begun(None, None, "the call before this one was cut short, and is finished now")
+    if not directory.is_dir():
+        raise JournalError(
+            f"there is no journal at {directory} that could be continued",
+            hint="if it is lost for ever, raise the generation in line.origin and run `linewitness init`",
+        )
+    with database.Lock(directory):
+        ending = examine(directory, keyring, reason=reason)
+        check_successor(ending, identity)
+        target, continues = aside(directory, ending), continuation(ending, identity)
+
+        def build(fresh: Path) -> None:
+            file = JournalFile.create(
+                fresh,
+                identity,
+                clock=clock,
+                clock_state=SharedClockState(),
+                keyring=keyring_of(options.model_copy(update={"directory": fresh})),
+                continues=continues,
+            )
+            file.close()
+
+        replace(directory, target, build)
+    return Begun(ending.identity.stream if ending.identity else None, target, continues.reason)
+
+
+def examine(directory: Path, keyring: Keyring, *, reason: str = "") -> Ending:
+    """Read what is left of a journal, and say why it cannot go on; JournalError if nothing prevents it."""
+    damage, reader = "", None
+    try:
+        reader = JournalReader(directory)
+        damage = _damage(directory, keyring)
+        ending = _read(reader, damage or reason)
+    except LinewitnessError as error:
+        if reader is None and not database.path_of(directory).exists():
+            raise
+        damage = error.what
+        ending = _unreadable(damage)
+    finally:
+        if reader is not None:
+            reader.close()
+    if not ending.why:
+        raise JournalError(
+            f"nothing prevents the stream in {directory} from going on",
+            hint="start it with `linewitness run`; if it must end all the same (a stolen key), give --reason",
+        )
+    return ending
+
+
+def check_successor(ending: Ending, identity: Identity) -> None:
+    """Require that the YAML names the next generation; ConfigurationError says what to write."""
+    if ending.identity is None:
+        return
+    wanted = successor(ending.identity.stream)
+    if identity.stream != wanted:
+        raise ConfigurationError(
+            f"line.origin is {identity.stream}, and the stream that ends is {ending.identity.stream}",
+            hint=f"write `origin: {wanted}` in the YAML, and run this again",
+        )
+
+
+def continuation(ending: Ending, identity: Identity) -> Continuation:
+    """Return what the first records of the new generation say, and the state that it goes on from."""
+    old = ending.identity.stream if ending.identity else None
+    heads: list[Change] = [
+        Change("continues", None, old),
+        Change("size", None, ending.size),
+        Change("root", None, ending.root),
+        Change("record_hash", None, ending.record_hash),
+        Change("receipted_size", None, ending.receipted),
+    ]
+    why = ending.why
+    if ending.conflict is not None and ending.conflict.store_size is not None:
+        store_size = ending.conflict.store_size
+        heads += [
+            Change("store_size", None, store_size),
+            Change("store_root", None, ending.conflict.store_root),
+        ]
+        missing = store_size - (ending.size or 0)
+        if missing > 0:
+            heads.append(Change("only_at_the_store", None, missing))
+            why += (
+                f"; the store holds {missing} records more than this journal: what they report may be"
+                " reported again in this generation"
+            )
+    heads.append(Change("state", None, "lost" if ending.state is None else "carried over"))
+    if ending.state is None:
+        why += "; what devices had reported could not be read: it may be reported again"
+    return Continuation(
+        heads=tuple(heads),
+        changes=(Change("stream", old, identity.stream), *heads),
+        reason=why,
+        state={key: value for key, value in (ending.state or {}).items() if not key.startswith(_OWN)},
+    )
+
+
+def aside(directory: Path, ending: Ending) -> Path:
+    """Return where the old journal's folder goes: its name and the generation."""
+    generation = ending.identity.stream.rpartition("/")[2] if ending.identity else "damaged"
+    return directory.with_name(f"{directory.name}-{generation}")
+
+
+def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> None:
+    """Build the new journal beside the old one and let it take its place; the old one goes to `target`."""
+    if target.exists():
+        raise JournalError(
+            f"there is a folder {target} already", hint="keep it, and move it somewhere else first"
+        )
+    fresh = _fresh(directory)
+    try:
+        if fresh.exists():
+            # A call before this one ended while it built: its keys have signed nothing that was sent.
+            shutil.rmtree(fresh)
+        # Crash here or while building: the old journal is in its place, the next call builds anew.
+        build(fresh)
+        _own_like(fresh, directory)
+        directory.rename(target)
+        # Crash here: no journal is in its place, the new one is finished; `finish` puts it there.
+        fresh.rename(directory)
+        _sync(directory.parent)
+    except OSError as error:
+        raise JournalError(
+            f"the journal's folder cannot be replaced: {error.filename}: {error.strerror}",
+            hint="run it as a user who may rename the folder; a mount point must lie above it, not on it",
+        ) from error
+
+
+def finish(directory: Path) -> bool:
+    """Put a finished new journal into its place if a crash prevented that; say whether it did."""
+    fresh = _fresh(directory)
+    if directory.exists() or not database.path_of(fresh).exists():
+        return False
+    fresh.rename(directory)
+    _sync(directory.parent)
+    return True
+
+
+def _fresh(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.next")
+
+
+def _damage(directory: Path, keyring: Keyring) -> str:
+    """Say what prevents the journal from being opened, or the empty string; nothing is written."""
+    path = database.path_of(directory)
+    try:
+        connection = database.open_for_reading(directory)
+        try:
+            with database.translated(path):
+                tail = recover.check_tail(connection)
+        finally:
+            connection.close()
+        keyring.load(LOG_KEY)
+        keyring.load(tail.event_key.key_id)
+    except JournalError as error:
+        return error.what
+    return ""
+
+
+def _read(reader: JournalReader, why: str) -> Ending:
+    head = _attempt(reader.head)
+    receipt = _attempt(reader.newest_receipt)
+    conflict = _attempt(lambda: Conflict.of(reader))
+    return Ending(
+        identity=_attempt(lambda: reader.identity),
+        size=head[0] if head else None,
+        root="sha256:" + head[2].hex() if head else None,
+        record_hash=head[1] if head else None,
+        receipted=receipt[0] if receipt else 0,
+        conflict=conflict,
+        state=_attempt(reader.state),
+        why=why or (conflict.what if conflict else ""),
+    )
+
+
+def _unreadable(why: str) -> Ending:
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("identity", "size", "root", "record_hash", "receipted", "conflict", "state")
+    )
+    return Ending(**nothing, why=why)
+
+
+def _attempt(read: Callable[[], T]) -> T | None:
+    """Return what can be read of a damaged file, or None."""
+    try:
+        return read()
+    except (sqlite3.DatabaseError, LinewitnessError, TypeError, ValueError):
+        return None
+
+
+def _own_like(fresh: Path, directory: Path) -> None:
+    """Give the new files to the old folder's owner: the person who calls this may be root."""
+    if os.geteuid() != 0:
+        return
+    owner = directory.stat()
+    for path in (fresh, *fresh.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    fresh.chmod(owner.st_mode & 0o7777)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

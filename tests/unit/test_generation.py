@@ -1,0 +1,200 @@
+"""A stream that cannot go on has a next generation, which names both heads and forgets nothing."""
+
+import shutil
+import sqlite3
+
+import pytest
+
+from journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
+from lines import call, write_line
+from linewitness.errors import ConfigurationError, ExitCode, JournalError
+from linewitness.journal import generation
+from linewitness.journal.builder import Identity
+from linewitness.journal.file import Submission
+from linewitness.journal.generation import CONFLICT, Conflict, begin_next
+from linewitness.journal.reader import JournalReader
+
+NEXT = Identity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
+STATE = {
+    "device/wrench/last": "17",
+    "station/st-10": "{}",
+    "capture/wrench": '{"since_ns": 0, "state": "up", "why": ""}',
+}
+ROOT = "sha256:" + "ab" * 32
+
+
+def conflict(**members):
+    known = {
+        "at": "2026-03-01T08:00:00.000Z",
+        "what": "the store holds 12 records of this stream, the journal only 4",
+        "hint": "do this",
+        "proven": True,
+        "own_size": 4,
+        "store_size": 12,
+        "store_root": ROOT,
+        "note": "the note",
+    }
+    return Conflict(**known | members)
+
+
+@pytest.fixture
+def directory(tmp_path, clock):
+    create(tmp_path / "journal", clock)
+    file = reopen(tmp_path / "journal", clock)
+    file.append([Submission(events=tuple(result_event(n, clock) for n in range(3)), state=STATE)])
+    file.close()
+    return tmp_path / "journal"
+
+
+def freeze(directory, clock, found=None):
+    file = reopen(directory, clock)
+    file.append([Submission(freeze=True, state={CONFLICT: (found or conflict()).to_json()})])
+    file.close()
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def after(record):
+    return {change["field"]: change["after"] for change in record["changes"]}
+
+
+def test_a_frozen_stream_goes_on_in_the_next_generation(directory, clock):
+    freeze(directory, clock)
+    with JournalReader(directory) as reader:
+        size, record_hash, root = reader.head()
+    before = contents(directory)
+    begun = begin_next(options(directory), NEXT, clock=clock)
+    assert begun.ended == IDENTITY.stream
+    assert begun.aside == directory.with_name("journal-1")
+    old = contents(begun.aside)
+    assert {name: old[name] for name in before if name.name != "journal.sqlite-shm"} == {
+        name: data for name, data in before.items() if name.name != "journal.sqlite-shm"
+    }
+    created, continuity = members_of(directory)
+    for record in (created, continuity):
+        assert after(record)["size"] == size == 4
+        assert after(record)["record_hash"] == record_hash
+        assert after(record)["root"] == "sha256:" + root.hex()
+        assert (after(record)["store_size"], after(record)["store_root"]) == (12, ROOT)
+    assert after(created)["continues"] == IDENTITY.stream
+    assert continuity["kind"] == "stream.continuity"
+    assert continuity["actor"]["type"] == "user"
+    assert after(continuity)["only_at_the_store"] == 8
+    assert "may be reported again" in continuity["reason"]
+    assert verdict_of(directory).status == "INTACT"
+    assert verdict_of(begun.aside).status == "INTACT"
+    with JournalReader(directory) as reader:
+        assert reader.state() == STATE
+        assert not reader.frozen
+
+
+def test_a_healthy_stream_is_not_ended_without_a_reason(directory, clock):
+    with pytest.raises(JournalError, match="nothing prevents"):
+        begin_next(options(directory), NEXT, clock=clock)
+    begin_next(options(directory), NEXT, clock=clock, reason="the log key was stolen")
+    assert members_of(directory)[1]["reason"] == "the log key was stolen"
+
+
+def test_the_yaml_must_name_the_next_generation(directory, clock):
+    freeze(directory, clock)
+    with pytest.raises(ConfigurationError, match=r"origin: acme.example/ber-01/line-02/2"):
+        begin_next(options(directory), IDENTITY, clock=clock)
+    assert members_of(directory)[0]["integrity"]["stream"] == IDENTITY.stream
+
+
+def test_a_running_gateway_prevents_it(directory, clock):
+    freeze(directory, clock)
+    with generation.database.Lock(directory), pytest.raises(JournalError, match="another gateway"):
+        begin_next(options(directory), NEXT, clock=clock)
+
+
+def test_a_lost_key_ends_a_stream(directory, clock):
+    (directory / "keys" / "log.key").unlink()
+    begun = begin_next(options(directory), NEXT, clock=clock)
+    assert "log.key is gone" in begun.why
+    assert "log.key is gone" in members_of(directory)[1]["reason"]
+    assert members_of(begun.aside)
+
+
+@pytest.mark.parametrize("damage", ["no database", "torn pages", "a record changed"])
+def test_a_damaged_journal_goes_on_with_what_can_be_read(directory, clock, damage):
+    database = directory / "journal.sqlite"
+    if damage == "no database":
+        database.write_bytes(b"not a database" * 1000)
+    elif damage == "torn pages":
+        data = bytearray(database.read_bytes())
+        data[4096:] = b"\xff" * (len(data) - 4096)
+        database.write_bytes(data)
+    else:
+        connection = sqlite3.connect(database)
+        connection.execute("DROP TRIGGER record_is_final")
+        connection.execute("UPDATE record SET bytes = CAST(replace(bytes, '12.30', '12.31') AS BLOB)")
+        connection.commit()
+        connection.close()
+    before = database.read_bytes()
+    begun = begin_next(options(directory), NEXT, clock=clock)
+    assert (begun.aside / "journal.sqlite").read_bytes() == before
+    record = members_of(directory)[1]
+    assert verdict_of(directory).status == "INTACT"
+    with JournalReader(directory) as reader:
+        if damage == "a record changed":
+            assert after(record)["state"] == "carried over"
+            assert reader.state() == STATE
+        else:
+            assert after(record)["state"] == "lost"
+            assert "may be reported again" in record["reason"]
+
+
+def test_an_own_folder_is_never_overwritten(directory, clock):
+    freeze(directory, clock)
+    directory.with_name("journal-1").mkdir()
+    with pytest.raises(JournalError, match="journal-1 already"):
+        begin_next(options(directory), NEXT, clock=clock)
+    assert verdict_of(directory).size == 4
+
+
+def test_a_crash_between_the_renames_is_finished_by_the_next_call(directory, clock, monkeypatch):
+    freeze(directory, clock)
+    monkeypatch.setattr(generation, "_own_like", lambda fresh, old: old.rename(old.with_name("journal-1")))
+    with pytest.raises(JournalError):
+        begin_next(options(directory), NEXT, clock=clock)
+    assert not directory.exists()
+    begin_next(options(directory), NEXT, clock=clock)
+    assert [record["kind"] for record in members_of(directory)] == ["stream.created", "stream.continuity"]
+
+
+def test_what_a_crash_left_half_built_is_built_anew(directory, clock):
+    freeze(directory, clock)
+    half = directory.with_name("journal.next")
+    shutil.copytree(directory, half)
+    begin_next(options(directory), NEXT, clock=clock)
+    assert members_of(directory)[0]["integrity"]["stream"] == NEXT.stream
+    assert not half.exists()
+
+
+def test_the_schema_keeps_a_frozen_stream_frozen_and_whole(directory, clock):
+    freeze(directory, clock)
+    connection = sqlite3.connect(directory / "journal.sqlite")
+    for statement in ("UPDATE stream SET state = 'open'", "DELETE FROM record WHERE seq = 1"):
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(statement)
+    connection.close()
+
+
+def test_the_command_says_what_to_change_and_status_says_what_happened(tmp_path, directory, clock):
+    freeze(directory, clock)
+    file = write_line(tmp_path)
+    status = call("status", file).output
+    assert "FROZEN" in status
+    assert "the store holds 12 records of this stream, the journal only 4" in status
+    refused = call("init", file, "--continue").exception
+    assert refused.exit_code == ExitCode.CONFIGURATION
+    assert "origin: acme.example/ber-01/line-02/2" in refused.hint
+    done = call("init", write_line(tmp_path, generation=2), "--continue")
+    assert done.exit_code == 0, done.output
+    assert "ended       acme.example/ber-01/line-02/1" in done.output
+    assert "store enroll" in done.output
+    status = call("status", file).output
+    assert "continues  acme.example/ber-01/line-02/1, which ended with 4 records here, 12 at" in status
