@@ -1,6 +1,7 @@
 """The driver against the simulated controller: what must hold when links, tools and memories fail."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -409,3 +410,94 @@ async def test_a_wrong_port_says_what_to_change() -> None:
             await until(lambda: running.error)
     assert "does not speak Open Protocol" in str(running.error)
     assert "4545" in str(running.error)
+
+
+@pytest.mark.slow
+async def test_five_hundred_results_come_within_a_minute_and_a_live_one_is_not_held_up() -> None:
+    journal = Journal()
+    async with serve() as simulator:
+        simulator.tighten("BEFORE")
+        await enrolled(simulator, journal)
+        for number in range(500):
+            simulator.tighten(f"SN{number}")
+        defaults = {"back_fill_per_s": 15, "request_timeout_s": 10, "keepalive_s": 7, "dead_after_s": 15}
+        async with asyncio.timeout(60), gateway(simulator, journal, **defaults) as running:
+            await ready(running, simulator)
+            await until(lambda: len(journal.ids) > 20)
+            async with asyncio.timeout(1):
+                simulator.tighten("LIVE")
+                while simulator.acked != [502]:  # noqa: ASYNC110 - what is waited for has no event
+                    await asyncio.sleep(0.005)
+            while len(journal.ids) < 501:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.05)
+    filled = [int(each.result_id) for each in journal.results if each.backfilled]
+    assert filled == list(range(2, 502))
+    assert running.connected == 1
+
+
+async def test_a_controller_that_still_holds_the_old_session_is_given_time() -> None:
+    journal = Journal()
+    async with serve() as simulator:
+        simulator.faults.busy_after_drop_s = 0.5
+        async with gateway(simulator, journal, busy_retry_s=0.6) as running:
+            await ready(running, simulator)
+            simulator.drop()
+            await until(lambda: running.error and "96" in str(running.error))
+            await until(lambda: running.connected == 2)
+            simulator.tighten("SN")
+            await until(lambda: journal.ids == [1])
+    refused = [each for each in simulator.ledger.entries if each.what == "refused" and each.mid == 1]
+    assert len(refused) == 1, "it was asked again too early"
+
+
+async def test_a_controller_without_a_memory_leaves_a_gap_for_what_was_missed() -> None:
+    journal = Journal()
+    async with serve(TorqueOptions(history="none")) as simulator:
+        async with gateway(simulator, journal) as running:
+            await ready(running, simulator)
+            simulator.tighten("SN1")
+            await until(lambda: journal.ids == [1])
+        simulator.tighten("MISSED")
+        async with gateway(simulator, journal) as running:
+            await ready(running, simulator)
+            simulator.tighten("SN3")
+            await until(lambda: journal.ids == [1, 3])
+    (gap,) = journal.gaps
+    assert (gap.first, gap.last, gap.count) == ("2", "2", 1)
+
+
+async def test_the_tools_own_counter_is_independent_evidence() -> None:
+    journal = Journal()
+    async with serve() as simulator, gateway(simulator, journal, reconcile_s=1) as running:
+        await ready(running, simulator)
+        simulator.tighten("SN1")
+        await until(lambda: journal.ids == [1])
+        simulator.tighten("SN2")
+        simulator.tighten("SN3")
+        simulator.purge()
+        await until(lambda: len(journal.ids) == 3)
+        asked = len([each for each in simulator.ledger.entries if each.what == "asked"])
+        await until(lambda: len([each for each in simulator.ledger.entries if each.what == "asked"]) > asked)
+    assert not journal.notices("source.conflict")
+
+
+async def test_a_controller_set_to_another_year_changes_neither_order_nor_count() -> None:
+    journal = Journal()
+    async with serve() as simulator, gateway(simulator, journal, timezone="UTC") as running:
+        await ready(running, simulator)
+        simulator.tighten("SN1")
+        await until(lambda: journal.ids == [1])
+        simulator.set_clock(datetime(2000, 1, 1, 12, tzinfo=UTC))
+        simulator.tighten("SN2")
+        await until(lambda: journal.ids == [1, 2])
+        jumped = journal.results[1]
+        assert dict(jumped.facts)["time_quality"] == "clock-jump"
+        assert jumped.when.occurred_ns == jumped.received.realtime_ns
+        assert jumped.when.device_time.startswith("2000-01-01")
+        await until(lambda: len(journal.notices("clock.status")) == 2)
+        simulator.tighten("SN3")
+        await until(lambda: journal.ids == [1, 2, 3])
+    last = journal.results[-1]
+    assert last.when.device_time.startswith("2000-01-01")
+    assert abs(last.when.occurred_ns - last.received.realtime_ns) < 5e9
+    assert len(journal.notices("source.epoch")) == 1

@@ -1,5 +1,6 @@
 """Layouts, framing and codec: what was written is read back, however the stream was cut."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from linewitness.devices.open_protocol.telegram import (
     parse,
     split,
 )
+from linewitness.devices.open_protocol.variable import MalformedVariable, parse_part, parse_trace
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "vectors/open_protocol/golden.json").read_text())
 ALL = [layout for (_, _, at), layout in layouts().items() if at is None]
@@ -247,3 +249,23 @@ def test_every_error_code_has_words() -> None:
     assert "revision" in describe(97).meaning
     assert describe(950).meaning
     assert describe(850).meaning
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_any_stream_ends_in_telegrams_or_in_a_framing_error(chunks: list[bytes]) -> None:
+    framer, taken = Framer(), 0
+    try:
+        for chunk in chunks:
+            taken += sum(len(raw) for raw in framer.feed(chunk))
+    except FramingError:
+        return
+    assert taken <= sum(len(chunk) for chunk in chunks)
+
+
+@given(st.binary(max_size=200), st.sampled_from([900, 1201, 1202]), st.integers(1, 3))
+@settings(max_examples=300, deadline=None)
+def test_any_variable_data_is_read_or_refused(data: bytes, mid: int, revision: int) -> None:
+    telegram = Telegram(mid=mid, revision=revision, data=data)
+    with contextlib.suppress(MalformedVariable):
+        (parse_trace if mid == 900 else parse_part)(telegram)

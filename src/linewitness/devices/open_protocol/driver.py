@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Final
 
 from ulid import ULID
 
@@ -20,9 +19,6 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import LEARNED_KEY, OpenProtocolSession, Settled
 from linewitness.devices.open_protocol.source import Ledger, Mode
 from linewitness.errors import DeviceRefused, DeviceUnavailable
-
-#: A controller notices after 15 s that an earlier session is dead; before that it refuses a new one.
-COME_BACK_S: Final = 16.0
 
 
 class OpenProtocolDriver:
@@ -75,7 +71,7 @@ class OpenProtocolDriver:
                 return link, await handshake.start(link, self._options.name, limit)
             except Busy:
                 await link.stop()
-                self._not_before = monotonic() + COME_BACK_S
+                self._not_before = monotonic() + self._options.busy_retry_s
                 raise
             except ClosedByController as error:
                 await link.stop()

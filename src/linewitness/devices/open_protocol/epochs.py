@@ -79,14 +79,10 @@ def _restarted_by_samples(book: Book, newest: Record, anchor: Entry) -> Generato
 
 def restarted_by_time(book: Book, record: Record) -> str:
     """Return why the ids must have begun anew where the controller has no memory to ask, or ""."""
-    anchor = book.ledger.anchor
-    if anchor is not None and _earlier(record.entry, anchor) is True:
+    known, anchor = book.ledger.known.get(record.entry.id), book.ledger.anchor
+    if known is not None and known.time == record.entry.core.time:
         return ""
-    if (
-        record.entry.id == (anchor.id if anchor else None)
-        and anchor
-        and anchor.core.time == record.entry.core.time
-    ):
+    if anchor is not None and _earlier(record.entry, anchor) is True:
         return ""
     return f"id {record.entry.id} came again with a later time"
 

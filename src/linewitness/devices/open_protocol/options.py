@@ -84,6 +84,11 @@ class OpenProtocolOptions(DeviceOptions):
 
     connect_timeout_s: float = Field(default=5, gt=0, description="How long connecting may take.")
     request_timeout_s: float = Field(default=10, gt=0, description="How long an answer may take.")
+    busy_retry_s: float = Field(
+        default=16,
+        gt=0,
+        description="How long to wait where the controller still holds an earlier session (15 s by itself).",
+    )
     keepalive_s: float = Field(
         default=7, ge=0.2, le=14, description="Send a sign of life after so long without sending anything."
     )

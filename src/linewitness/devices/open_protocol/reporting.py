@@ -39,6 +39,7 @@ class Reporter:
         self.offset: ClockOffset | None = None
         self.tool: Decoded | None = None
         self.limits: dict[int, Limits] = {}
+        self.jumped = False
         self._last: tuple[int, int, int] | None = None
 
     def say(self, saying: Saying, now: Stamp) -> Observation:
@@ -244,6 +245,7 @@ class Reporter:
         last = self._last
         before = last[2] if last is not None and last[0] == epoch and last[1] < number else None
         moment = self.resolve(decoded.text("timestamp"), stamp, live=record.live, not_before_ns=before)
+        self.jumped = self.jumped or moment.quality is TimeQuality.JUMP
         if last is None or before is not None or last[0] != epoch:
             self._last = (epoch, number, moment.when.occurred_ns)
         return moment

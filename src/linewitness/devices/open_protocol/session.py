@@ -170,19 +170,20 @@ class OpenProtocolSession:
                 if received.telegram.mid == Mid.PSET_SELECTED:
                     self._history.forget_limits(decode(received.telegram).number("pset_id") or 0)
                 await self._intake.take(received)
-                if self._book.behind:
+                if self._book.behind or self._reporter.jumped:
                     self._behind.set()
         self._end()
 
     async def work_forever(self) -> None:
         """Fetch what is missing: once at the start, when an id was skipped, and from time to time."""
         with self._failing():
-            self._put(
-                clock_notice(self._reporter, self._options.id, self._clock.stamp(), self._remember_learned())
-            )
+            self._tell_clock(self._remember_learned())
             await self._drive(recovery.back_fill(self._book, again=True))
             while True:
-                if await self._woken():
+                woken = await self._woken()
+                if self._reporter.jumped or not woken:
+                    await self._follow_clock()
+                if woken:
                     await self._drive(recovery.back_fill(self._book, again=False))
                 else:
                     await self._reconcile()
@@ -199,9 +200,6 @@ class OpenProtocolSession:
 
     async def _reconcile(self) -> None:
         """Compare with the newest stored result and, as independent evidence, with the tool's own counter."""
-        await self._measure_clock()
-        if self._offset_is_news():
-            self._put(clock_notice(self._reporter, self._options.id, self._clock.stamp(), {}))
         await self._look_at_tool()
         await self._drive(recovery.establish(self._book, None))
         await self._drive(recovery.back_fill(self._book, again=True))
@@ -223,15 +221,18 @@ class OpenProtocolSession:
             text = decode(received.telegram).text("time")
             self._reporter.offset = measure(text, asked, received.stamp, self._options.zone)
 
-    def _offset_is_news(self) -> bool:
+    async def _follow_clock(self) -> None:
+        """Measure the controller's clock again, and say so where it moved."""
+        self._reporter.jumped = False
+        await self._measure_clock()
         offset = self._reporter.offset
-        if offset is None or self._told_offset_ms is None:
-            self._told_offset_ms = offset.offset_ms if offset is not None else None
-            return False
-        if abs(offset.offset_ms - self._told_offset_ms) < CLOCK_NEWS_MS:
-            return False
-        self._told_offset_ms = offset.offset_ms
-        return True
+        if offset is not None and abs(offset.offset_ms - (self._told_offset_ms or 0)) >= CLOCK_NEWS_MS:
+            self._tell_clock({})
+
+    def _tell_clock(self, remember: Mapping[str, str | None]) -> None:
+        offset = self._reporter.offset
+        self._told_offset_ms = offset.offset_ms if offset is not None else None
+        self._put(clock_notice(self._reporter, self._options.id, self._clock.stamp(), remember))
 
     async def _look_at_tool(self) -> None:
         self._put_some(await self._tool.look(self._captured))

@@ -16,6 +16,8 @@ RESOLUTION_MS: Final = 1000
 SIGNIFICANT_MS: Final = 2000
 #: A live result further away than this from its reception did not carry the time that we think.
 IMPLAUSIBLE_MS: Final = 120_000
+#: A wireless tool may deliver late; a live result from before that, or from the future, has a wrong time.
+LATEST_MS: Final = 24 * 3_600_000
 #: Zones of the world lie on this grid.
 ZONE_GRID_S: Final = 900
 #: Nothing is known about the zone: any of the world's.
@@ -97,17 +99,18 @@ def resolve(
     """
     local = parse_time(text)
     if local is None:
-        when = When(occurred_ns=received.realtime_ns, occurred_from="gateway", device_time=text)
-        return Resolved(when, TimeQuality.ABSENT)
+        return Resolved(_as_received(text, received, offset), TimeQuality.ABSENT)
     used = zone or (offset.zone if offset is not None else None)
     shift_ms = offset.offset_ms if offset is not None and abs(offset.offset_ms) >= SIGNIFICANT_MS else 0
     moments = [found - shift_ms * NS_PER_MS for found in _moments(local, used or UTC)]
     chosen, quality = _choose(moments, received.realtime_ns, not_before_ns, live=live)
     if quality is None or (used is not None and not _exists(local, used)):
         quality = _plain_quality(local, zone, offset)
-    late_ms = abs(received.realtime_ns - chosen) // NS_PER_MS
-    if live and late_ms > IMPLAUSIBLE_MS and quality is not TimeQuality.NONEXISTENT:
+    late_ms = (received.realtime_ns - chosen) // NS_PER_MS
+    if live and abs(late_ms) > IMPLAUSIBLE_MS and quality is not TimeQuality.NONEXISTENT:
         quality = TimeQuality.JUMP
+        if not 0 <= late_ms <= LATEST_MS:
+            return Resolved(_as_received(text, received, offset), quality)
     when = When(
         occurred_ns=min(chosen, received.realtime_ns) if live else chosen,
         occurred_from="device",
@@ -116,6 +119,16 @@ def resolve(
         device_offset_ms=offset.offset_ms if offset is not None else None,
     )
     return Resolved(when, quality)
+
+
+def _as_received(text: str | None, received: Stamp, offset: ClockOffset | None) -> When:
+    """Return the moment of reception, beside what the controller claims."""
+    return When(
+        occurred_ns=received.realtime_ns,
+        occurred_from="gateway",
+        device_time=text,
+        device_offset_ms=offset.offset_ms if offset is not None else None,
+    )
 
 
 def _moments(local: datetime, zone: tzinfo) -> list[int]:
