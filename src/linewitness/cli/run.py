@@ -81,6 +81,14 @@ def demo(
     ] = False,
 ) -> None:
     """Show the whole way in under two minutes: devices, outage, crash, custody, and a forgery found."""
+    from importlib.util import find_spec
+
+    from linewitness.errors import ConfigurationError
+
+    if find_spec("sqlalchemy") is None:
+        raise ConfigurationError(
+            "the demo needs an audit store", hint="install it with pip install 'linewitness[demo]'"
+        )
     from linewitness.demo.story import tell
 
     raise typer.Exit(tell(mosquitto=False if embedded else None))

@@ -1,0 +1,108 @@
+"""What works without the extras: the packages of store, status page and demo are not on a gateway."""
+
+import json
+import re
+from importlib.metadata import requires
+
+import pytest
+
+from linewitness.clock import monotonic
+from linewitness.demo.plant import free_port
+from plants import run
+
+# What the extras bring, and what comes with it; a gateway must not ask for any of it.
+EXTRAS = (
+    "sqlalchemy", "amqtt", "starlette", "uvicorn", "jinja2", "psycopg", "hypothesis", "pytest",
+)  # fmt: skip
+
+WITHOUT = """
+import sys
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {refused!r}:
+            return None
+        return self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+sys.argv = ["linewitness", *sys.argv[1:]]
+"""
+MAIN = "from linewitness.cli import main\nmain()\n"
+without_extras = ("-c", WITHOUT.format(refused=EXTRAS) + MAIN)
+
+
+@pytest.fixture
+def line(tmp_path):
+    file = tmp_path / "line.yaml"
+    vkey = "store.demo.example+af2add38+BMkzGYD25lzCqldM5FG44mXDTFMW14TNvrzAd3lV0hRW"
+    file.write_text(
+        "version: 1\n"
+        "line: {tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}\n"
+        "journal: {directory: journal}\n"
+        f"uplink: {{url: mqtt://127.0.0.1:{free_port()}}}\n"
+        f"store: {{vkey: {vkey}}}\n"
+        "devices:\n"
+        f"  - {{id: w, driver: open_protocol, host: 127.0.0.1, port: {free_port()}, timezone: UTC}}\n"
+        f"  - {{id: s, driver: scanner, host: 127.0.0.1, port: {free_port()}}}\n"
+        f"  - {{id: o, driver: modbus, host: 127.0.0.1, port: {free_port()}, points: "
+        "[{id: p, table: holding, address: 0, type: uint16, record: change}]}\n"
+        f"  - {{id: p, driver: opcua, endpoint: 'opc.tcp://127.0.0.1:{free_port()}', points: "
+        "[{id: p, node: ns=2;s=x, record: change}]}\n"
+    )
+    return file
+
+
+def test_the_list_of_extras_is_complete():
+    named = {
+        re.split(r"[^\w-]", requirement)[0].lower()
+        for requirement in requires("linewitness")
+        if "extra ==" in requirement and "dev" not in requirement.partition("extra ==")[2]
+    } - {"linewitness"}
+    assert named <= set(EXTRAS) | {"psycopg"}, named
+
+
+async def test_every_command_of_a_gateway_works_without_the_extras(line):
+    for command in (
+        ("init", line),
+        ("check", line),
+        ("schema",),
+        ("status", line),
+        ("verify", line),
+        ("export", line),
+        ("--help",),
+    ):
+        found = await run(*command, python=without_extras)
+        assert found.code == 0, (command, found)
+
+
+async def test_a_line_runs_without_the_extras(line):
+    assert (await run("init", line, python=without_extras)).code == 0
+    code = WITHOUT.format(refused=EXTRAS) + (
+        "import os, signal, threading\n"
+        "threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM)).start()\n" + MAIN
+    )
+    found = await run("run", line, python=("-c", code))
+    assert found.code == 0, found
+    events = [json.loads(entry)["event"] for entry in found.err.splitlines()]
+    assert "gateway started" in events
+    assert "gateway stopping" in events
+    assert events.count("device lost") == 4
+
+
+@pytest.mark.parametrize("command", [("store", "run", "store.yaml"), ("demo",)])
+async def test_a_command_of_an_extra_says_which_one_it_needs(tmp_path, command):
+    found = await run(*command, python=without_extras, cwd=tmp_path)
+    assert found.code == 2, found
+    assert "Traceback" not in found.err
+    assert "linewitness[" in found.err
+
+
+async def test_help_answers_in_under_a_second():
+    best = float("inf")
+    for _ in range(3):
+        began = monotonic()
+        assert (await run("--help")).code == 0
+        best = min(best, monotonic() - began)
+    assert best < 1.0
