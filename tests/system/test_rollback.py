@@ -1,0 +1,163 @@
+"""A restored image and a copied gateway are found at first contact; the line goes on in a new generation."""
+
+import json
+import shutil
+
+import pytest
+from sqlalchemy import make_url
+
+from linewitness.errors import ExitCode
+from linewitness.store.database import Database
+from linewitness.store.reports import read_conflicts
+from plants import (
+    Load,
+    at_work,
+    change,
+    held,
+    held_tightenings,
+    journal_verdict,
+    run,
+    running_plant,
+    said,
+    settle,
+    stopped,
+    until,
+)
+
+pytestmark = pytest.mark.timeout(90)
+
+
+async def work(plant, steps=8):
+    load = Load(plant)
+    for _ in range(steps):
+        await load.step()
+    await until(lambda: set(plant.devices.torque.acked) >= load.made, f"confirmations; {said(plant)[-1000:]}")
+    return load.made
+
+
+def frozen(plant):
+    with plant.journal() as journal:
+        return journal.frozen
+
+
+def conflicts(plant):
+    database = Database(make_url(f"sqlite:///{plant.folder / 'store.db'}"))
+    try:
+        return read_conflicts(database)
+    finally:
+        database.close()
+
+
+async def roll_back(plant):
+    """Work, take an image of the journal, work on, and restore the image."""
+    made = await work(plant)
+    await settle(plant, made)
+    shutil.copytree(plant.folder / "journal", plant.folder / "image")
+    await plant.gateway.start()
+    await at_work(plant)
+    made |= await work(plant)
+    await settle(plant, made)
+    shutil.rmtree(plant.folder / "journal")
+    (plant.folder / "image").rename(plant.folder / "journal")
+    return made
+
+
+async def begin_next_generation(plant):
+    refused = await run("init", plant.line_file, "--continue")
+    assert refused.code == ExitCode.CONFIGURATION
+    assert "/2`" in refused.err
+    with plant.journal() as journal:
+        origin = journal.identity.stream
+    change(plant, origin, origin.removesuffix("/1") + "/2")
+    begun = await run("init", plant.line_file, "--continue")
+    assert begun.code == 0, begun.err
+    with plant.journal() as journal:
+        log_vkey, record_0 = str(journal.log_vkey), journal.record_0_hash
+    line = plant.config.line
+    enrolled = await run(
+        *("store", "enroll", plant.store_file, "--tenant", line.tenant, "--gateway", line.gateway),
+        *("--log-vkey", log_vkey, "--record0", record_0),
+    )
+    assert enrolled.code == 0, enrolled.err
+    return begun
+
+
+def fields(record):
+    return {item["field"]: item["after"] for item in record["changes"]}
+
+
+async def test_a_restored_image_is_found_before_it_sends_anything_and_the_line_goes_on(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        before = await roll_back(plant)
+        at_store = held(plant)
+        old_size = len(at_store.records)
+        await plant.gateway.start()
+        await at_work(plant)
+        await until(lambda: frozen(plant), f"the frozen stream; {said(plant)[-2000:]}")
+        captured = await work(plant)  # capture goes on: devices are confirmed into the frozen stream
+        assert await stopped(plant) == 0
+        assert conflicts(plant) == []
+        assert len(held(plant).records) == old_size
+        status = (await run("status", plant.line_file)).out
+        assert "FROZEN" in status
+        assert f"the store holds {old_size} records of this stream" in status
+
+        # A restart changes nothing: nothing is sent, capture goes on.
+        await plant.gateway.start()
+        await at_work(plant)
+        captured |= await work(plant, 2)
+        assert await stopped(plant) == 0
+        assert len(held(plant).records) == old_size
+        with plant.journal() as journal:
+            own_size = journal.size()
+
+        begun = await begin_next_generation(plant)
+        assert f"the store holds {old_size} records" in begun.out
+        await plant.gateway.start()
+        await at_work(plant)
+        later = await work(plant)
+        await until(lambda: later <= held_tightenings(plant), "the new generation in the store")
+        assert await stopped(plant) == 0
+
+        new = held(plant)
+        assert new.verdict.status in ("COMPLETE", "INTACT"), new.verdict
+        created, continuity = new.records[:2]
+        for record in (created, continuity):
+            assert fields(record)["size"] == own_size
+            assert fields(record)["store_size"] == old_size
+        assert continuity["kind"] == "stream.continuity"
+        assert set(new.tightenings()) == later, "what the frozen stream holds is not reported twice"
+        aside = plant.folder / "journal-1"
+        assert (await run("verify", aside)).code == 0
+        kept = (await run("export", aside)).out
+        results = [json.loads(line) for line in kept.splitlines() if '"tightening.result"' in line]
+        there = {int(record["resource"]["id"].rpartition("/")[2]) for record in results}
+        assert captured <= there
+        assert before <= there | held_tightenings(plant)
+        assert journal_verdict(plant).status in ("COMPLETE", "INTACT")
+
+
+async def test_two_live_forks_the_second_at_the_store_is_frozen(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        made = await work(plant)
+        await settle(plant, made)
+        shutil.copytree(plant.folder / "journal", plant.folder / "copy")
+        # The copy works while the store is away, so that it cannot know better.
+        await plant.store.stop()
+        await plant.gateway.start()
+        await at_work(plant)
+        await work(plant)
+        assert await stopped(plant) == 0
+        (plant.folder / "journal").rename(plant.folder / "first")
+        (plant.folder / "copy").rename(plant.folder / "journal")
+        await plant.store.start()
+        await plant.gateway.start()
+        await at_work(plant)
+        await settle(plant, made | await work(plant, 30))
+        (plant.folder / "journal").rename(plant.folder / "second")
+        (plant.folder / "first").rename(plant.folder / "journal")
+        await plant.gateway.start()
+        await until(lambda: frozen(plant), f"the frozen stream; {said(plant)[-2000:]}")
+        assert await stopped(plant) == 0
+        assert held(plant).verdict.status in ("COMPLETE", "INTACT")
+        assert conflicts(plant) == []
