@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,35 @@ import pytest
 PAGE = Path(__file__).parents[1] / "src/linewitness/evidence/verify.html"
 _DRIVER = """
 const fs = require("node:fs");
-verifyEvidence(new Uint8Array(fs.readFileSync(process.argv[2])), fs.readFileSync(process.argv[3]), () => {})
-  .then((verdict) => console.log(JSON.stringify(verdict)));
+(async () => {
+  for (let at = 2; at < process.argv.length; at += 2) {
+    const read = (path) => new Uint8Array(fs.readFileSync(path));
+    const [evidence, policy] = process.argv.slice(at, at + 2).map(read);
+    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {})));
+  }
+})();
 """
 
 
 def judge_with_page(path: Path, policy: bytes) -> dict[str, Any]:
     """Return the verdict of the script in `verify.html`."""
+    named = path.with_suffix(".policy.json")
+    named.write_bytes(policy)
+    return judge_all_with_page([(path, named)])[0]
+
+
+def judge_all_with_page(cases: Sequence[tuple[Path, Path]]) -> list[dict[str, Any]]:
+    """Return the verdicts on many pairs of package and policy, from one run of the script."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed: the script of verify.html is tested in Chromium only")
     script = re.search(r'<script id="verifier">(.*?)</script>', PAGE.read_text(), re.DOTALL)
     assert script, "verify.html holds no verifier"
-    driver = path.with_suffix(".cjs")
+    driver = cases[0][0].with_suffix(".cjs")
     driver.write_text(script[1] + _DRIVER)
-    named = path.with_suffix(".policy.json")
-    named.write_bytes(policy)
+    files = [str(path) for case in cases for path in case]
     done = subprocess.run(
-        [node, str(driver), str(path), str(named)], capture_output=True, text=True, check=False, timeout=60
+        [node, str(driver), *files], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    verdict: dict[str, Any] = json.loads(done.stdout)
-    return verdict
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -11,8 +11,8 @@ from chain_builder import Stream
 from linewitness.evidence import keys, merkle, note
 from linewitness.evidence.merkle import leaf_hash
 from linewitness.evidence.note import Note
-from linewitness.evidence.package import Contents, write_package
-from linewitness.evidence.policy import Attester, Policy
+from linewitness.evidence.package import BadPackage, Contents, verify_package, write_package
+from linewitness.evidence.policy import Attester, BadPolicy, Policy
 from linewitness.evidence.proof import TlogProof
 
 STORE = SigningKey(b"s" * 32)
@@ -85,3 +85,11 @@ def _write(path: Path, contents: Contents) -> Path:
     write_package(buffer, contents)
     path.write_bytes(buffer.getvalue())
     return path
+
+
+def judge_with_python(path: Path, policy: bytes) -> dict[str, Any]:
+    """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
+    try:
+        return verify_package(path, policy=Policy.parse(policy)).to_json()
+    except (BadPackage, BadPolicy) as error:
+        return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}

@@ -8,19 +8,9 @@ import pytest
 
 from browser_verifier import judge_with_page
 from chain_builder import Stream, grown
-from linewitness.evidence.package import BadPackage, verify_package
-from linewitness.evidence.policy import BadPolicy, Policy
-from packages import policy_for, whole
+from packages import judge_with_python, policy_for, whole
 
 Judge = Callable[..., dict[str, Any]]
-
-
-def judge_with_python(path: Path, policy: bytes) -> dict[str, Any]:
-    """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
-    try:
-        return verify_package(path, policy=Policy.parse(policy)).to_json()
-    except (BadPackage, BadPolicy) as error:
-        return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}
 
 
 @pytest.fixture

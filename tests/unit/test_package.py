@@ -4,10 +4,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from nacl.signing import SigningKey
 
 import packages
 from chain_builder import ORIGIN, grown
-from linewitness.evidence import merkle
+from linewitness.evidence import keys, merkle
 from linewitness.evidence.checkpoint import open_checkpoint
 from linewitness.evidence.merkle import BadProof
 from linewitness.evidence.package import BadPackage, Contents, Package, verify_package, write_package
@@ -96,6 +97,19 @@ def test_a_selection_needs_all_proofs_of_one_checkpoint(stream, tmp_path):
     with zipfile.ZipFile(path) as package:
         of_3 = package.read("proofs/3.tlog-proof")
     assert "its proof is of record 3" in broken(repacked(path, {"proofs/5.tlog-proof": of_3}), stream)[1]
+
+
+@pytest.mark.parametrize("at", [0, 9])
+def test_the_records_that_announce_keys_need_proofs_too(stream, tmp_path, at):
+    """Else the thief of a retired key could announce a key of his own, in a record that no stream holds."""
+    path = repacked(selection(stream, tmp_path / "a.zip", [12]), {f"proofs/{at}.tlog-proof": None})
+    assert broken(path, stream) == (at, f"BROKEN at record {at}: the selection holds no proof of it")
+
+
+def test_a_selection_is_under_the_log_key_of_the_policy(stream, tmp_path):
+    other = keys.log_vkey(ORIGIN, SigningKey(b"o" * 32))
+    path = selection(stream, tmp_path / "a.zip", [12])
+    assert "log key is not the one" in broken(path, stream, log_key=other)[1]
 
 
 def test_a_selection_needs_all_its_rotations(stream, tmp_path):

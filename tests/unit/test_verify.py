@@ -3,9 +3,10 @@ import tracemalloc
 from base64 import b64encode
 
 import pytest
+from nacl.signing import SigningKey
 
 from chain_builder import ORIGIN, Stream, grown
-from linewitness.evidence import keys, note
+from linewitness.evidence import chunks, keys, note
 from linewitness.evidence.attest import Statement
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.note import Note
@@ -88,6 +89,23 @@ def test_another_stream_under_the_same_name_is_not_the_pinned_one():
     verdict = verify(other.records, policy=policy_for(stream))
     assert (verdict.broken_at, verdict.status) == (0, "BROKEN")
     assert "not the record 0 that the policy names" in verdict.text
+
+
+def test_a_policy_with_another_log_key_is_not_met():
+    stream = grown(5)
+    other = keys.log_vkey(stream.origin, SigningKey(b"o" * 32))
+    verdict = verify(stream.records, policy=policy_for(stream, log_key=other))
+    assert verdict.text == "BROKEN at record 0: its log key is not the one that the policy names"
+
+
+def test_a_broken_stream_is_attested_no_further_than_it_is_good():
+    stream = grown(15)
+    stream.add(event_id=json.loads(stream.records[3])["event_id"])
+    while len(stream.records) < 25:
+        stream.add()
+    attested = said(receipt(stream, 10), receipt(stream, 20))
+    verdict = verify(stream.records, policy=policy_for(stream), statements=attested)
+    assert (verdict.broken_at, verdict.size, verdict.attested) == (15, 15, 10)
 
 
 def test_no_records_are_not_a_good_stream():
@@ -250,6 +268,11 @@ def test_a_seam_does_not_hide_a_splice(long_stream):
     other = grown(10_240, seed=33)
     records = other.records[: 2048 * 5] + long_stream.records[2048 * 5 :]
     assert verify(records, workers=2).broken_at == 2048 * 5
+
+
+def test_a_wrong_assumption_about_a_seam_costs_time_only(long_stream, monkeypatch):
+    monkeypatch.setattr(chunks, "_assume", lambda start, chunk: start)
+    assert verify(long_stream.records, workers=2) == verify(long_stream.records)
 
 
 def test_memory_does_not_grow_with_the_stream(long_stream):
