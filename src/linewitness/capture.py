@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -9,9 +10,17 @@ import orjson
 import structlog
 
 from linewitness.clock import NS_PER_MS, Clock, to_rfc3339
-from linewitness.devices.base import ConfirmingSession, Driver, Observation, Session, Signals
+from linewitness.devices.base import (
+    CommandingSession,
+    ConfirmingSession,
+    Driver,
+    Observation,
+    Session,
+    Signals,
+)
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.gatekeeper import GateDesk, Gatekeeper
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry import TelemetryBuffer
@@ -78,6 +87,7 @@ class Capture:
         health: Health,
         station_id: str | None = None,
         backoff: Backoff | None = None,
+        desk: GateDesk | None = None,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
         self._driver = driver
@@ -89,8 +99,10 @@ class Capture:
         self._clock = clock
         self._health = health
         self._backoff = backoff or Backoff()
-        self._stopping = False
-        self._observing: asyncio.Task[None] | None = None
+        self._desk = desk or GateDesk()
+        self._gates = Gatekeeper(self._device, self._desk, journal=journal, clock=clock)
+        self._stop_asked = asyncio.Event()
+        self._reading = False
         self._seen: LastSeen | None = None
 
     @property
@@ -100,17 +112,14 @@ class Capture:
 
     def stop(self) -> bool:
         """Let `run` end when all that was read is durable; False if it reads nothing and may be cancelled."""
-        self._stopping = True
-        if self._observing is None:
-            return False
-        self._observing.cancel()
-        return True
+        self._stop_asked.set()
+        return self._reading
 
     async def run(self) -> None:
         """Work until stopped; JournalError ends it, the device's own troubles do not."""
         memory = JournalMemory(self._journal, self._device)
         await self._recall()
-        while not self._stopping:
+        while not self._stop_asked.is_set():
             try:
                 async with self._driver.connect(memory) as session:
                     await self._back(session)
@@ -131,23 +140,42 @@ class Capture:
         All that was observed is durable then, confirmed or not.
         """
         queue: asyncio.Queue[Observation | DeviceError] = asyncio.Queue(QUEUE)
+        gates = session if isinstance(session, CommandingSession) and self._gates.has_gates else None
         async with asyncio.TaskGroup() as group:
-            self._observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
+            observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
-        self._observing = None
+            self._reading = True
+            beside = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
+            if gates is not None:
+                beside.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
+            await asyncio.wait([carrying])
+            self._reading = False
+            for task in beside:
+                task.cancel()
         return carrying.result()
+
+    async def _end_when_asked(self, observing: asyncio.Task[None], gates: CommandingSession | None) -> None:
+        """Leave the gates in their safe position while the session still works, then stop reading."""
+        await self._stop_asked.wait()
+        if gates is not None:
+            await self._gates.leave(gates)
+        observing.cancel()
 
     async def _observe(self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
         end: DeviceError = DeviceUnavailable("the session ended")
+        observations = session.observations()
         try:
-            async for observation in session.observations():
+            async for observation in observations:
                 await queue.put(observation)
         except DeviceError as error:
             end = error
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self._stop_asked.is_set():
                 raise
             end = _Stopped("the gateway stops reading")
+        finally:
+            if isinstance(observations, AsyncGenerator):
+                await observations.aclose()
         await queue.put(end)
 
     async def _append(
@@ -169,6 +197,7 @@ class Capture:
         for observation in group:
             if isinstance(observation, Signals):
                 await self._signals(observation)
+        await self._journal.pressure.gate()
         # No await from here to the submission: what a station was told must not be lost to a cancellation.
         outcome = Outcome()
         raw: dict[str, bytes] = {}
@@ -178,10 +207,14 @@ class Capture:
             part = self._station.interpret(observation)
             outcome.events += part.events
             outcome.state |= part.state
+            outcome.order = part.order or outcome.order
             if observation.raw is not None:
                 raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
         if outcome.events or outcome.state or raw:
             await self._journal.submit(outcome.events, state=outcome.state, raw=raw)
+        if outcome.order is not None:
+            # Crash here: the order is on record and not written; it is written again after the next start.
+            self._desk.release(outcome.order)
         self._health.observed(self._device, len(group))
         return [observation for observation in group if observation.confirmable]
 
@@ -235,6 +268,7 @@ class Capture:
             context=context,
         )
         state = self._seen.dump() if self._seen else None
+        await self._journal.pressure.gate()
         await self._journal.submit([event], state={f"capture/{self._device}": state})
 
     async def _recall(self) -> None:

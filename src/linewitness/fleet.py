@@ -9,6 +9,7 @@ from linewitness.capture import Capture, Health
 from linewitness.clock import Clock
 from linewitness.devices.base import Driver
 from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.gatekeeper import GateDesk
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.operators import Badges
@@ -53,6 +54,7 @@ class Fleet:
         self._clock = clock
         self._health = health
         self._badges = Badges()
+        self._desk = GateDesk()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
 
@@ -104,6 +106,7 @@ class Fleet:
                 self._stations[name].take_over(options, rules)
             else:
                 self._stations[name] = Station(options, rules, badges=self._badges, state=state)
+        self._desk.begin(self._stations.values())
 
     def _start(self, options: DeviceOptions, place: str | None) -> None:
         self._health.device(options.id, "waiting", "")
@@ -115,6 +118,7 @@ class Fleet:
             clock=self._clock,
             health=self._health,
             station_id=place,
+            desk=self._desk,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
         self._running[options.id] = _Running(options, place, capture, task)

@@ -200,6 +200,18 @@ class ConfirmingSession(Session, Protocol):
         """Tell the device that this observation is durable; called only after the commit."""
 
 
+@runtime_checkable
+class CommandingSession(Session, Protocol):
+    """A connection through which a gate can be moved; used only where a gate is configured."""
+
+    async def command(self, point: str | None, value: str) -> str | None:
+        """Write a configured point and return what reading it back gives, in the same form.
+
+        Without a point the tool itself is meant: `closed` locks it, `opened` unlocks it. Raises
+        DeviceRefused if the device says no, DeviceUnavailable if the connection broke.
+        """
+
+
 class Driver(Protocol):
     """How to reach one device. Built from frozen options; holds no socket between connections."""
 

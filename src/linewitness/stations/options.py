@@ -1,5 +1,6 @@
 """What the YAML says of a station: which devices stand there and how its units are known."""
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -48,6 +49,49 @@ class Requirement(Options):
     )
 
 
+class GateOptions(Options):
+    """Hold a unit that lacks results or is out of tolerance. Off unless it is configured.
+
+    A gate is a point of a PLC that the gateway writes, or the lock of a tool (Open Protocol 0042, 0043).
+    """
+
+    device: Identifier = Field(description="Device that holds the unit: a PLC, or a tool that is locked.")
+    point: Identifier | None = Field(
+        default=None, description="Point that is written; without it the tool itself is locked."
+    )
+    closed: str = Field(default="1", description="Value written to hold the unit.")
+    opened: str = Field(default="0", description="Value written to let it go.")
+    hold: tuple[Literal["missing", "not_ok"], ...] = Field(
+        default=("missing", "not_ok"),
+        min_length=1,
+        description="missing: while required results are missing; not_ok: from a result out of tolerance "
+        "until somebody lets the unit pass.",
+    )
+    safe: Literal["closed", "opened"] = Field(
+        default="closed", description="What the gateway leaves behind when it stops or reloads."
+    )
+    alive: Identifier | None = Field(
+        default=None,
+        description="Point that is counted up each second, so that the PLC can go into its own safe state "
+        "when the gateway is lost.",
+    )
+    pass_code: str | None = Field(
+        default=None,
+        description="Regular expression with a group named reason: a code read at the station by which the "
+        "operator who is signed on lets the unit pass.",
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.point is None and "missing" in self.hold:
+            raise ValueError("hold: a locked tool cannot make the results that are missing; use [not_ok]")
+        if self.closed == self.opened:
+            raise ValueError("closed and opened must be different values")
+        if self.pass_code is not None and "reason" not in re.compile(self.pass_code).groupindex:
+            raise ValueError("pass_code: it needs a group named reason, such as PASS-(?P<reason>.+)")
+        return self
+
+
 class StationOptions(Options):
     """One place on the line."""
 
@@ -57,10 +101,12 @@ class StationOptions(Options):
     unit: UnitOptions = Field(default=UnitOptions(), description="How the unit is known.")
     operator: OperatorOptions = Field(default=OperatorOptions(), description="How the operator is known.")
     requires: tuple[Requirement, ...] = Field(default=(), description="What a unit needs here.")
+    gate: GateOptions | None = Field(default=None, description="How a unit is held; off by default.")
 
     @model_validator(mode="after")
     def _own_devices(self) -> Self:
         named = [self.unit.scanner, self.operator.scanner, *(need.device for need in self.requires)]
+        named += [self.gate.device] if self.gate else []
         named += [point.partition("/")[0] for point in (self.unit.point, self.operator.point) if point]
         strangers = sorted({name for name in named if name and name not in self.devices})
         if strangers:

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 
 from linewitness.devices.base import Observation
 from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.stations.gates import Order
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Events in order, and the state that must become durable with them."""
+    """Events in order, the state that must become durable with them, and what a gate should do then."""
 
     events: list[Event] = field(default_factory=list)
     state: dict[str, str | None] = field(default_factory=dict)
+    order: Order | None = None
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:

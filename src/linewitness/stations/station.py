@@ -7,6 +7,7 @@ from linewitness.devices.base import Code, Gap, Notice, Observation, Quality, Re
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.stations import changes, results, units
 from linewitness.stations.changes import LastValue
+from linewitness.stations.gates import GateState, Order, gate_resource, wanted
 from linewitness.stations.operators import Badges
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Outcome, context_of, event_of
@@ -37,6 +38,8 @@ class Station:
         self._last = {key: LastValue.load(text) for key, text in state.items() if key.startswith("point/")}
         held = state.get(self._key("unit"))
         self._unit = HeldUnit.load(held) if held else None
+        gate = state.get(self._key("gate"))
+        self._gate = GateState.load(gate) if gate else GateState()
         if options:
             badges.names.update(options.operator.names)
             operator = state.get(self._key("operator"))
@@ -72,6 +75,7 @@ class Station:
         """Return the events that an observation means, and the state to store with them."""
         outcome = Outcome()
         self._interpreters[type(observation)](observation, outcome)
+        self._move_gate(observation, outcome)
         outcome.state.update(
             {f"device/{observation.device}/{key}": v for key, v in observation.remember.items()}
         )
@@ -135,6 +139,8 @@ class Station:
 
     def _code(self, code: Code, outcome: Outcome) -> None:
         options = self._options
+        if self._lets_pass(code, outcome):
+            return
         if options is not None and code.device == options.operator.scanner and self._is_badge(code.text):
             self._sign(code, code.text, outcome, toggles=True)
             return
@@ -226,6 +232,47 @@ class Station:
             else "the operator identified himself or herself",
             changes=(Change("also_signed_on_at", None, ", ".join(shared)),) if shared else (),
         )
+
+    def order(self) -> Order | None:
+        """Return what the station's gate should be now, None where there is no gate."""
+        if self._options is None or self._options.gate is None:
+            return None
+        position, reason = wanted(self._options.gate, self._gate, self._unit, self._options.requires)
+        return Order(str(self._id), self._options.gate, position, reason)
+
+    def _move_gate(self, observation: Observation, outcome: Outcome) -> None:
+        """Put a new position of the gate on record; it is written to the device after the commit."""
+        order = self.order()
+        if order is None or order.position == self._gate.position:
+            return
+        before, self._gate.position = self._gate.position, order.position
+        outcome.state[self._key("gate")] = self._gate.dump()
+        outcome.order = order
+        outcome.events.append(
+            self._event(
+                observation,
+                kind=f"gate.{order.position}",
+                actor=self._badges.actor(self._id, observation.device),
+                resource=gate_resource(order, self.unit),
+                reason=order.reason,
+                changes=(Change("position", before, order.position), Change("written", None, order.value)),
+            )
+        )
+
+    def _lets_pass(self, code: Code, outcome: Outcome) -> bool:
+        """Take a code that lets the unit pass: who is signed on is answerable, and says why."""
+        gate = self._options.gate if self._options else None
+        match = re.fullmatch(gate.pass_code, code.text) if gate and gate.pass_code else None
+        if match is None:
+            return False
+        operator = self._badges.at.get(str(self._id))
+        if operator is None or self._unit is None:
+            self._scanned(code, "nobody is signed on, or no unit is there: nothing was let pass", outcome)
+            return True
+        self._gate.let_pass(self._unit)
+        outcome.state[self._key("gate")] = self._gate.dump()
+        self._scanned(code, f"the operator lets {self._unit.serial} pass: {match['reason']}", outcome)
+        return True
 
     def _gap(self, gap: Gap, outcome: Outcome) -> None:
         fields: tuple[Change, ...] = (Change("first", None, gap.first), Change("last", None, gap.last))

@@ -1,0 +1,245 @@
+"""Gates: a unit is held while it lacks results; each command is on record first, and read back."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import ValidationError
+
+from devices import Health, ScriptedDriver, ScriptedSession, until
+from journals import create, members_of, running, verdict_of
+from linewitness.devices.options import DeviceOptions
+from linewitness.errors import DeviceRefused, DeviceUnavailable
+from linewitness.fleet import Fleet
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.stations.operators import Badges
+from linewitness.stations.options import (
+    GateOptions,
+    OperatorOptions,
+    Requirement,
+    StationOptions,
+    UnitOptions,
+)
+from linewitness.stations.station import Station
+from observations import code, tightening
+
+
+def station_options(**gate):
+    return StationOptions(
+        id="st-10",
+        devices=("scan-10", "badge-10", "wrench-10", "plc-10"),
+        unit=UnitOptions(scanner="scan-10", pattern=r"SN\d{4}"),
+        operator=OperatorOptions(scanner="badge-10"),
+        requires=(Requirement(device="wrench-10", count=2),),
+        gate=GateOptions(**{"device": "plc-10", "point": "hold", **gate}),
+    )
+
+
+def a_station(stored=None, **gate):
+    return Station(station_options(**gate), {}, badges=Badges(), state=stored or {})
+
+
+def say(station, *observations, stored=None):
+    events = []
+    for observation in observations:
+        outcome = station.interpret(observation)
+        if stored is not None:
+            stored.update(outcome.state)
+        events += outcome.events
+    return events
+
+
+def positions(events):
+    return [event.kind for event in events if event.kind.startswith("gate.")]
+
+
+def test_a_unit_is_held_until_it_has_what_it_needs():
+    station = a_station()
+    assert positions(say(station, code("SN0001"))) == ["gate.closed"]
+    assert positions(say(station, tightening(1))) == []
+    [opened] = [event for event in say(station, tightening(2)) if event.kind == "gate.opened"]
+    assert opened.resource.parent == ("unit", "SN0001")
+    assert opened.reason == "SN0001 has what it needs"
+
+
+def test_a_result_out_of_tolerance_holds_the_unit_although_nothing_is_missing():
+    station = a_station()
+    events = say(station, code("SN0001"), tightening(1, ok=False), tightening(2), tightening(3))
+    assert positions(events) == ["gate.closed"]
+    assert station.order().reason == "SN0001 has 1 result(s) out of tolerance"
+
+
+def test_the_operator_signed_on_can_let_it_pass_and_says_why():
+    station = a_station(pass_code="PASS-(?P<reason>.+)")
+    say(station, code("B17", device="badge-10"), code("SN0001"), tightening(1, ok=False))
+    events = say(station, code("PASS-reworked by hand"))
+    assert [event.kind for event in events] == ["identifier.scanned", "gate.opened"]
+    assert events[0].reason == "the operator lets SN0001 pass: reworked by hand"
+    assert (events[1].actor.type, events[1].actor.id) == ("user", "B17")
+    assert positions(say(station, tightening(2, ok=False))) == ["gate.closed"]
+
+
+def test_nobody_signed_on_lets_nothing_pass():
+    station = a_station(pass_code="PASS-(?P<reason>.+)")
+    say(station, code("SN0001"))
+    [event] = say(station, code("PASS-please"))
+    assert event.kind == "identifier.scanned"
+    assert station.order().position == "closed"
+
+
+def test_the_gate_is_where_it_was_after_a_crash():
+    stored = {}
+    say(a_station(), code("SN0001"), tightening(1), stored=stored)
+    again = a_station(stored)
+    assert again.order().position == "closed"
+    assert positions(say(again, tightening(2))) == ["gate.opened"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"point": None}, "cannot make the results"),
+        ({"closed": "1", "opened": "1"}, "must be different"),
+        ({"pass_code": "PASS"}, "group named reason"),
+        ({"device": "elsewhere"}, "elsewhere is not among"),
+    ],
+)
+def test_a_gate_that_makes_no_sense_is_refused(settings, words):
+    with pytest.raises(ValidationError, match=words):
+        station_options(**settings)
+
+
+class CommandedSession(ScriptedSession):
+    async def command(self, point, value):
+        driver = self._driver
+        driver.commands.append((point, value, len(driver.events())))
+        if driver.command_fails:
+            raise driver.command_fails
+        return driver.answer or value
+
+
+class CommandedDriver(ScriptedDriver):
+    def __init__(self, device, events=list):
+        super().__init__(device)
+        self.commands = []
+        self.command_fails = None
+        self.answer = None
+        self.events = events
+
+    @asynccontextmanager
+    async def connect(self, memory):
+        async with super().connect(memory):
+            yield CommandedSession(self)
+
+
+class Line:
+    """A reader, a wrench and a PLC with a gate, on a real journal."""
+
+    def __init__(self, directory, journal, telemetry, clock, group):
+        self.directory = directory
+        self.drivers = {
+            name: CommandedDriver(name, self.gate_events) for name in ("scan-10", "wrench-10", "plc-10")
+        }
+        self.fleet = Fleet(
+            group,
+            build=lambda options: self.drivers[options.id],
+            journal=journal,
+            telemetry=telemetry,
+            clock=clock,
+            health=Health(),
+        )
+        self.plc = self.drivers["plc-10"]
+
+    def gate_events(self):
+        return [record for record in members_of(self.directory) if record["kind"].startswith("gate.")]
+
+    def written(self):
+        return [(point, value) for point, value, _ in self.plc.commands if point == "hold"]
+
+    async def start(self, **gate):
+        devices = [DeviceOptions(id=name, driver="scripted") for name in self.drivers]
+        options = station_options(**gate).model_copy(
+            update={"devices": tuple(self.drivers), "operator": OperatorOptions()}
+        )
+        await self.fleet.apply(devices, [options])
+        await until(lambda: all(driver.connections for driver in self.drivers.values()))
+
+
+@asynccontextmanager
+async def line(tmp_path, clock):
+    directory = tmp_path / "journal"
+    create(directory, clock)
+    telemetry = TelemetryBuffer(directory, max_bytes=1_000_000)
+    try:
+        async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+            it = Line(directory, journal, telemetry, clock, group)
+            yield it
+            await it.fleet.stop()
+    finally:
+        telemetry.close()
+
+
+async def test_a_command_is_sent_after_its_event_is_durable_and_confirmed_by_reading_back(tmp_path, clock):
+    async with line(tmp_path, clock) as it:
+        await it.start()
+        await it.drivers["scan-10"].says.put(code("SN0001"))
+        await until(lambda: ("hold", "1") in it.written())
+        durable = next(count for point, value, count in it.plc.commands if (point, value) == ("hold", "1"))
+        decided = it.gate_events()[:durable]
+        assert any(event["kind"] == "gate.closed" for event in decided)
+        await until(
+            lambda: any(_confirmed(event) for event in it.gate_events() if event["kind"] == "gate.closed")
+        )
+        for number in (1, 2):
+            await it.drivers["wrench-10"].says.put(tightening(number))
+        await until(lambda: it.written()[-1] == ("hold", "0"))
+    assert verdict_of(it.directory).status == "INTACT"
+
+
+def _confirmed(event):
+    return any(change["field"] == "confirmed" and change["after"] is True for change in event["changes"])
+
+
+async def test_a_plc_that_reads_back_something_else_is_on_record(tmp_path, clock):
+    async with line(tmp_path, clock) as it:
+        it.plc.answer = "7"
+        await it.start()
+        await until(it.gate_events)
+        await until(lambda: any("confirmed" in str(event) for event in it.gate_events()))
+    found = {change["field"]: change["after"] for change in it.gate_events()[1]["changes"]}
+    assert (found["read_back"], found["confirmed"]) == ("7", False)
+
+
+async def test_a_plc_that_refuses_is_on_record_with_its_reason(tmp_path, clock):
+    async with line(tmp_path, clock) as it:
+        it.plc.command_fails = DeviceRefused("not writable", hint="allow it")
+        await it.start()
+        await until(lambda: any("not writable" in event["reason"] for event in it.gate_events()))
+
+
+async def test_the_order_is_written_again_on_a_new_connection(tmp_path, clock):
+    async with line(tmp_path, clock) as it:
+        await it.start()
+        await it.drivers["scan-10"].says.put(code("SN0001"))
+        await until(lambda: it.written()[-1:] == [("hold", "1")])
+        before = len(it.written())
+        await it.plc.says.put(DeviceUnavailable("the cable was pulled"))
+        await until(lambda: len(it.written()) > before)
+        assert it.written()[-1] == ("hold", "1")
+
+
+async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(tmp_path, clock):
+    async with line(tmp_path, clock) as it:
+        await it.start(safe="closed")
+        await until(lambda: it.written() == [("hold", "0")])
+    assert it.written() == [("hold", "0"), ("hold", "1")]
+    assert it.gate_events()[-1]["reason"] == "the gateway leaves its safe position"
+
+
+async def test_the_life_counter_moves(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr("linewitness.gatekeeper.ALIVE_S", 0.01)
+    async with line(tmp_path, clock) as it:
+        await it.start(alive="life")
+        await until(lambda: len([1 for point, _, _ in it.plc.commands if point == "life"]) > 3)
+    beats = [int(value) for point, value, _ in it.plc.commands if point == "life"]
+    assert beats == sorted(set(beats))
