@@ -240,21 +240,23 @@ def test_silence_and_an_unannounced_reboot_are_remarked_upon():
     ]
 
 
-@pytest.fixture(scope="module")
-def long_stream() -> Stream:
-    return grown(13_000, rotate_every=1500)
+@pytest.fixture
+def long_stream(monkeypatch) -> Stream:
+    """A stream of many chunks, which are made small for it."""
+    monkeypatch.setattr(chunks, "CHUNK", 64)
+    return grown(900, rotate_every=70)
 
 
 def test_two_cores_say_what_one_says(long_stream):
-    arguments = {"policy": policy_for(long_stream), "statements": said(receipt(long_stream, 12_999))}
+    arguments = {"policy": policy_for(long_stream), "statements": said(receipt(long_stream, 899))}
     seen: list[int] = []
     parallel = verify(long_stream.records, workers=2, progress=seen.append, **arguments)
     assert parallel == verify(long_stream.records, **arguments)
-    assert parallel.attested == 12_999
-    assert seen[-1] == 13_000
+    assert parallel.attested == 899
+    assert seen[-1] == 900
 
 
-@pytest.mark.parametrize("place", [2048 * 5 - 1, 2048 * 5, 10_500, 12_999])
+@pytest.mark.parametrize("place", [64 * 5 - 1, 64 * 5, 700, 899])
 def test_two_cores_find_the_same_break(long_stream, place):
     records = list(long_stream.records)
     records[place] = records[place].replace(b'"reason":"m', b'"reason":"M')
@@ -265,9 +267,9 @@ def test_two_cores_find_the_same_break(long_stream, place):
 
 def test_a_seam_does_not_hide_a_splice(long_stream):
     """Each chunk of the other stream is good in itself; only the seam shows that it is not ours."""
-    other = grown(10_240, seed=33)
-    records = other.records[: 2048 * 5] + long_stream.records[2048 * 5 :]
-    assert verify(records, workers=2).broken_at == 2048 * 5
+    other = grown(640, seed=33)
+    records = other.records[: 64 * 5] + long_stream.records[64 * 5 :]
+    assert verify(records, workers=2).broken_at == 64 * 5
 
 
 def test_a_wrong_assumption_about_a_seam_costs_time_only(long_stream, monkeypatch):
@@ -275,7 +277,9 @@ def test_a_wrong_assumption_about_a_seam_costs_time_only(long_stream, monkeypatc
     assert verify(long_stream.records, workers=2) == verify(long_stream.records)
 
 
-def test_memory_does_not_grow_with_the_stream(long_stream):
+def test_memory_does_not_grow_with_the_stream():
+    long_stream = grown(6200, rotate_every=1500)
+
     def peak(count: int) -> int:
         tracemalloc.start()
         verify(iter(long_stream.records[:count]))
@@ -283,7 +287,7 @@ def test_memory_does_not_grow_with_the_stream(long_stream):
         tracemalloc.stop()
         return found
 
-    assert peak(9_000) < peak(4_500) * 1.2 + 4_500 * 120
+    assert peak(6_200) < peak(4_100) * 1.2 + 2_100 * 120
 
 
 def test_a_file_is_read_line_by_line_within_limits(tmp_path):
