@@ -60,6 +60,26 @@ async def test_history_is_read_from_what_the_journal_committed_after_a_crash():
             assert ear.heard[-1].backfilled
 
 
+async def test_what_is_still_on_its_way_to_the_journal_is_not_told_again_after_a_reconnect():
+    class Slow(Memory):
+        """The journal of a gateway that committed the first value and no other yet."""
+
+        def keep(self, observation):
+            if not self.kept:
+                super().keep(observation)
+
+    async with serve(KEEPING) as press:
+        driver, memory = Driver(options(press, point("Holding")), clock=CLOCK), Slow()
+        async with listening_again(driver, memory) as ear:
+            await ear.next()
+            await press.set("Holding", 111.0)
+            await ear.until(reading("holding", "111"))
+        await press.set("Holding", 112.0)
+        async with listening_again(driver, memory) as ear:
+            await ear.until(reading("holding", "112"))
+            assert values(ear.heard, "holding") == ["112"]
+
+
 async def test_history_is_read_page_after_page():
     async with serve(KEEPING) as press:
         settings, memory = options(press, point("Program")), Memory()

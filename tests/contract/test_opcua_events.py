@@ -74,7 +74,11 @@ async def test_audit_event_says_who_changed_a_value(tmp_path):
             "server_certificate": tmp_path / "press" / "server.der",
         }
         user = {"name": "us", "password": {"file": tmp_path / "pw"}}
-        settings = options(press, point("Holding"), audit=True, security=security, user=user)
+        settings = options(
+            press, point("Holding"), audit=True, security=security, user=user, publishing_ms=200
+        )
+        # The report comes after the change, often one delivery later.
+        press.audit_delay_s = 0.25
         async with listening(settings) as ear:
             await ear.until(reading("holding"))
             writer = asyncua.Client(press.url)
@@ -82,7 +86,7 @@ async def test_audit_event_says_who_changed_a_value(tmp_path):
             writer.set_password("secret")
             async with writer:
                 node = writer.get_node("ns=2;s=Press.Holding")
-                for number in (131.5, 132.5, 133.5):
+                for number in (131.5, 132.5, 133.5, 134.5):
                     await node.write_value(number)
                     found = await ear.until(reading("holding", str(number)))
                     assert found.operator == "anna"

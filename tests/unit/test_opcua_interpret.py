@@ -80,6 +80,11 @@ def test_keep_alive_that_announces_a_later_number_shows_the_gap(interpreter):
     assert [type(one) for one in found] == [Reading, Gap]
 
 
+def test_message_that_a_keep_alive_announced_and_that_never_came_is_a_gap(interpreter):
+    found = told(interpreter, delivery(1, change(0, 1.0)), delivery(2), delivery(3, change(0, 2.0)))
+    assert [type(one) for one in found] == [Reading, Gap, Reading]
+
+
 def test_numbers_begin_again_after_the_last(interpreter):
     found = told(interpreter, delivery(4_294_967_295, change(0, 1.0)), delivery(1, change(0, 2.0)))
     assert [type(one) for one in found] == [Reading, Reading]

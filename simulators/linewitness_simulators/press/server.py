@@ -76,6 +76,8 @@ class RunningPress:
         """Build nothing yet."""
         self.options = options
         self.clock_offset_s = options.clock_offset_s
+        #: Seconds by which the report of a write comes after the change that it made.
+        self.audit_delay_s = 0.0
         self.wire = Wire()
         self.port = 0
         self.writes: dict[str, int] = {}
@@ -228,6 +230,7 @@ class RunningPress:
             if self.options.history:
                 await self._remember(self._nodes[name], stamped)
             if self._auditor is not None:
+                await asyncio.sleep(self.audit_delay_s)
                 user = event.user.name if event.user else None
                 await self._auditor.written(write, before=before, user=user or "", time=self.now())
 
