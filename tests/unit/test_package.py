@@ -112,6 +112,17 @@ def test_a_selection_is_under_the_log_key_of_the_policy(stream, tmp_path):
     assert "log key is not the one" in broken(path, stream, log_key=other)[1]
 
 
+def test_neighbours_in_a_selection_are_chained(tmp_path):
+    """A gateway and a store that both look away could put a record into the tree that follows nothing."""
+    loose = grown(6)
+    loose.append(loose.seal(loose.members(), prev_hash=loose.hashes[2]))
+    path = selection(loose, tmp_path / "a.zip", [5, 6])
+    assert broken(path, loose) == (
+        6,
+        "BROKEN at record 6: its prev_hash is not the hash of the record before",
+    )
+
+
 def test_a_selection_needs_all_its_rotations(stream, tmp_path):
     path = selection(stream, tmp_path / "a.zip", [30], key_records=[stream.records[0], stream.records[9]])
     assert "the active key is" in broken(path, stream)[1]
