@@ -11,6 +11,7 @@ from linewitness.clock import Clock, Stamp
 from linewitness.devices.base import Memory, Observation
 from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.bus import Buses, awaken, unavailable
+from linewitness.devices.modbus.commands import Commands
 from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.plan import Block, limits_of, plan
@@ -93,6 +94,7 @@ class ModbusSession:
         self.last_read = last_read
         self._broken: DeviceError | None = None
         origin = Origin(device=options.id, session_id=self._session_id, order=options.order)
+        self._commands = Commands(options, reader)
         self._rounds = Rounds(blocks, origin=origin, reader=reader, clock=clock, last_read=last_read)
         self._results = [
             ResultPoller(each, options, origin=origin, reader=reader, clock=clock) for each in options.results
@@ -128,6 +130,10 @@ class ModbusSession:
             # The PLC would wait forever for what cannot be written: end the session, not only this call.
             self._broken = error
             raise
+
+    async def command(self, point: str | None, value: str) -> str:
+        """Write a point for a gate, and return what reading it back gives."""
+        return await self._commands.write(point, value)
 
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield what is new, tick by tick, until DeviceUnavailable or DeviceRefused is raised."""

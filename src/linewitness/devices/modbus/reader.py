@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteSingleCoilRequest,
+)
 from pymodbus.pdu.file_message import ReadFifoQueueRequest
 from pymodbus.pdu.pdu import ModbusPDU
 from pymodbus.pdu.register_message import (
@@ -66,6 +70,10 @@ class Reader:
         else:
             request = WriteMultipleRegistersRequest(address=address, registers=values, dev_id=unit)
         await self._ask(request)
+
+    async def write_coil(self, address: int, *, on: bool) -> None:
+        """Write one coil with function 5."""
+        await self._ask(WriteSingleCoilRequest(address=address, bits=[on], dev_id=self._options.device_id))
 
     def probe_request(self, table: Table, first: int) -> ModbusPDU:
         """Return a small request: any answer to it, even an exception, shows that the device lives."""
