@@ -12,6 +12,7 @@ from linewitness.evidence.chain import ChainVerifier
 from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.note import Note, Vkey
 from linewitness.evidence.policy import Policy
+from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.verify import read_ndjson, verify
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -153,6 +154,30 @@ def test_checkpoints_and_cosignatures(size):
         str(Note.parse(published).with_signature(again))
         == (VECTORS / f"checkpoint/{size}.receipt").read_text()
     )
+
+
+def chain_subtree(level: int, index: int) -> bytes:
+    return merkle.root_of(merkle.leaf_hash(data) for data in RECORDS[index << level : (index + 1) << level])
+
+
+def test_the_proof_of_a_record():
+    published = (VECTORS / "proof/2.tlog-proof").read_text()
+    receipt = (VECTORS / "checkpoint/7.receipt").read_text()
+    proof = TlogProof.make(2, receipt, chain_subtree)
+    assert str(proof) == published
+    assert TlogProof.parse(published) == proof
+    checkpoint, _ = open_checkpoint(proof.checkpoint, VKEYS["log"])
+    proof.check(RECORDS[2], checkpoint)
+
+
+def test_the_consistency_proof_between_two_checkpoints():
+    path = unhex((VECTORS / "proof/4-7.consistency").read_text().split())
+    assert merkle.consistency_proof(4, 7, chain_subtree) == path
+    older, newer = (
+        open_checkpoint((VECTORS / f"checkpoint/{size}.receipt").read_text(), VKEYS["log"])[0]
+        for size in (4, 7)
+    )
+    merkle.verify_consistency(4, older.root, 7, newer.root, path)
 
 
 def test_the_policy_finds_the_chain_complete():
