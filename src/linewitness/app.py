@@ -25,16 +25,15 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry import TelemetryBuffer, report_losses
 from linewitness.presence import Presence
 from linewitness.rotation import KeyRotation
 from linewitness.seal import Sealer
 from linewitness.status.health import Health
-from linewitness.supervise import feed_watchdog, tell_systemd
+from linewitness.supervise import Dialling, GatewayLoops, supervise, tell_systemd
 from linewitness.uplink import mqtt
-from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.topics import Topics
-from linewitness.watch import watch
+from linewitness.watch import ClockBoard, watch
 
 log = structlog.get_logger()
 
@@ -101,6 +100,9 @@ class _Line:
         self._clock = clock
         self._clock_state = clock_state
         self._health = Health()
+        self._board = ClockBoard()
+        self._topics = Topics(config.line.tenant, config.line.gateway)
+        self._dialling = self._new_dialling()
         self._telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
         self._sealer = Sealer(journal, keyring_of(config.journal).load(LOG_KEY))
         self._presence = Presence(
@@ -117,21 +119,24 @@ class _Line:
         async with asyncio.TaskGroup() as journal_ring:
             journal_ring.create_task(self._journal.run(), name="journal")
             journal_ring.create_task(self._use_reserve(stop), name="reserve")
-            await self._presence.started()
-            async with _running(self._uplink_tasks()):
-                async with asyncio.TaskGroup() as capture_ring:
-                    fleet = self._fleet(capture_ring)
-                    await self._configure(fleet, self._config)
-                    tell_systemd("READY=1")
-                    log.info(
-                        "gateway started", line=self._config.line.line, devices=len(self._config.devices)
-                    )
-                    async with _running({"reload": self._reload_when_asked(fleet)}):
-                        await stop.wait()
-                    log.info("gateway stopping")
-                    await fleet.stop()
-                await self._farewell()
-            await self._journal.drain()
+            async with _running({"watchdog": self._watchdog()}):
+                await self._presence.started()
+                async with _running(self._uplink_tasks()):
+                    await self._capture(stop)
+                    await self._farewell()
+                await self._journal.drain()
+
+    async def _capture(self, stop: asyncio.Event) -> None:
+        """Run the innermost ring, the devices, until it is time to stop."""
+        async with asyncio.TaskGroup() as capture_ring:
+            fleet = self._fleet(capture_ring)
+            await self._configure(fleet, self._config)
+            tell_systemd("READY=1")
+            log.info("gateway started", line=self._config.line.line, devices=len(self._config.devices))
+            async with _running({"reload": self._reload_when_asked(fleet)}):
+                await stop.wait()
+            log.info("gateway stopping")
+            await fleet.stop()
 
     async def _configure(self, fleet: Fleet, config: Config) -> None:
         """Bring the line to a configuration, and put on record what is different from the last one."""
@@ -187,12 +192,13 @@ class _Line:
             "telemetry": self._telemetry.run(),
             "seal": self._sealer.run(),
             "heartbeat": self._presence.beat(),
-            "watchdog": feed_watchdog(self._health),
+            "pressure": self._watch_pressure(),
+            "losses": report_losses(self._telemetry, self._journal.submit, clock=self._clock),
             "clock": self._watch_clock(),
             "rotation": self._rotation().run(),
         }
-        if self._custodian is not None and self._config.uplink is not None:
-            tasks["forward"] = self._forwarder(self._custodian, self._config.uplink).run()
+        if self._custodian is not None and self._dialling is not None:
+            tasks["forward"] = self._forwarder(self._custodian, self._dialling).run()
         return tasks
 
     def _rotation(self) -> KeyRotation:
@@ -205,12 +211,30 @@ class _Line:
             period_s=options.rotate_key_h * 3600,
         )
 
+    async def _watchdog(self) -> None:
+        loops = GatewayLoops(
+            journal=self._journal,
+            telemetry=self._telemetry,
+            health=self._health,
+            board=self._board,
+            forward=self._config.forward,
+            dialling=self._dialling,
+            devices=lambda: [device.id for device in self._config.devices],
+        )
+        await supervise(loops, status=lambda: self._health.sentence)
+
+    async def _watch_pressure(self) -> None:
+        await self._journal.pressure.watch(
+            self._journal.read, self._journal.submit, clock=self._clock, spare=self._telemetry.make_do
+        )
+
     async def _watch_clock(self) -> None:
         await watch(
             self._config.clock,
             clock=self._clock,
             state=self._clock_state,
             submit=self._journal.submit,
+            board=self._board,
             happened=lambda: self._health.total_observed,
         )
 
@@ -234,17 +258,22 @@ class _Line:
         vkey = Vkey.parse(self._config.store.vkey)
         return Custodian(self._journal, self._sealer, store_vkey=vkey, clock=self._clock)
 
-    def _forwarder(self, custodian: Custodian, uplink: MqttOptions) -> Forwarder:
+    def _new_dialling(self) -> Dialling | None:
+        uplink = self._config.uplink
+        if uplink is None:
+            return None
+        will = mqtt.Will(self._topics.status, b'{"state":"offline"}', retain=True)
+        return Dialling(functools.partial(mqtt.connect, uplink, will=will))
+
+    def _forwarder(self, custodian: Custodian, dialling: Dialling) -> Forwarder:
         config = self._config
-        topics = Topics(config.line.tenant, config.line.gateway)
-        will = mqtt.Will(topics.status, b'{"state":"offline"}', retain=True)
         return Forwarder(
-            functools.partial(mqtt.connect, uplink, will=will),
+            dialling,
             journal=self._journal,
             telemetry=self._telemetry,
             sealer=self._sealer,
             custodian=custodian,
-            topics=topics,
+            topics=self._topics,
             options=config.forward,
             clock=self._clock,
             health=self._health,

@@ -68,10 +68,16 @@ def run(
     from linewitness.cli.store_file import load_store
     from linewitness.clock import SystemClock
     from linewitness.store.service import run_until_signalled
+    from linewitness.supervise import attended
 
     options = load_store(file)
     set_up(log_level, log_format)
-    asyncio.run(run_until_signalled(options, clock=SystemClock()))
+
+    async def serve() -> None:
+        async with attended("the audit store is running"):
+            await run_until_signalled(options, clock=SystemClock())
+
+    asyncio.run(serve())
 
 
 @app.command()

@@ -1,94 +1,223 @@
-"""How full the journal is, how long the rest will last, and when to stop taking more."""
+"""How full the journal is, how long the rest will last, and when devices have to keep their results."""
 
 import asyncio
 import shutil
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from enum import IntEnum
+from typing import Any, Final, NoReturn
 
 import structlog
 
-from linewitness.clock import monotonic
+from linewitness.clock import Clock, monotonic
+from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import Figures, JournalReader
 
 log = structlog.get_logger()
 
 CHECK_PERIOD_S: Final = 1.0
-#: The growth that "hours left" is reckoned from is measured over this many checks at most.
-WINDOW: Final = 3600
+#: The growth that "hours left" is reckoned from is measured over this many seconds at most.
+WINDOW_S: Final = 3600.0
+#: One point of growth is kept this often.
+POINT_S: Final = 10.0
+#: A rate needs some time behind it.
+SETTLED_S: Final = 60.0
+#: A level is left only when this share of the room is free again, so that nothing flutters.
+HYSTERESIS: Final = 0.02
 
 Query = Callable[[Callable[[JournalReader], Figures]], Awaitable[Figures]]
+Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
+
+
+class Level(IntEnum):
+    """How full the journal is; each level but the first is said, logged and put on record when it begins."""
+
+    NORMAL = 0
+    HIGH = 1
+    CRITICAL = 2
+    FULL = 3
+
+    @property
+    def label(self) -> str:
+        """The level's name in records."""
+        return self.name.lower()
+
+
+#: Shares of the room from which on a level holds.
+THRESHOLDS: Final = {Level.HIGH: 0.80, Level.CRITICAL: 0.95, Level.FULL: 1.0}
+
+_SENTENCES: Final = {
+    Level.NORMAL: "the journal has room again",
+    Level.HIGH: "less than 20 % of the journal's room is left",
+    Level.CRITICAL: "less than 5 % of the journal's room is left: signals give way, evidence goes on",
+    Level.FULL: "the journal is full: devices are no longer confirmed, they keep their results",
+}
+_HINT: Final = (
+    "bring the audit store back so that records can be pruned, free the disk, or raise journal.max_size"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is left: bytes, and hours at the rate of the last hour (None while nothing grows)."""
+    """What is left: bytes, and hours at the rate of the last hour (None while nothing grows).
+
+    `whole` is what the settings promise; a disk that has less is under pressure from the start.
+    """
 
     used: int
     left: int
+    whole: int
     hours_left: float | None
 
     @property
     def full(self) -> bool:
-        """Say whether no more is taken."""
+        """Say whether devices have to keep what they have."""
         return self.left <= 0
+
+    @property
+    def share(self) -> float:
+        """How much of the room is used, from 0 to 1."""
+        return 1.0 - min(max(self.left, 0), self.whole) / self.whole
+
+
+def level_of(room: Room, before: Level) -> Level:
+    """Return the level that holds now; a level is left with some distance only."""
+    found = max((level for level, share in THRESHOLDS.items() if room.share >= share), default=Level.NORMAL)
+    if found >= before:
+        return found
+    kept = [
+        level for level, share in THRESHOLDS.items() if room.share > share - HYSTERESIS and level <= before
+    ]
+    return max((found, *kept))
 
 
 class Pressure:
-    """Measure the room that is left, at most once a second, and hold the writer back when there is none."""
+    """Measure the room that is left, and hold devices back when there is none.
+
+    Only what devices say has to wait. The gateway's own few records (receipts, the clock, this pressure)
+    go on into what `min_free` and the disk still have; without receipts nothing could ever be pruned.
+    """
 
     def __init__(self, options: JournalOptions) -> None:
         """Take the limits; nothing is measured yet."""
         self._options = options
         self._checked = float("-inf")
-        self._history: deque[tuple[float, int]] = deque(maxlen=WINDOW)
-        self.room_left = Room(0, int(options.max_size), None)
-        self._lifted = asyncio.Event()
+        self._history: deque[tuple[float, int]] = deque()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._lifted = False
+        self.level = Level.NORMAL
+        self.room_left = Room(0, int(options.max_size), int(options.max_size), None)
+        self.rounds = 0
+
+    @property
+    def full(self) -> bool:
+        """Say whether devices are being held back."""
+        return not self._open.is_set()
 
     def lift(self) -> None:
         """Let the last records of a gateway that stops use the reserve: what waits must not hold it up."""
-        self._lifted.set()
+        self._lifted = True
+        self._open.set()
+
+    async def gate(self) -> None:
+        """Return when there is room for what a device says."""
+        await self._open.wait()
 
     async def room(self, read: Query) -> None:
-        """Return when there is room for another commit."""
-        if self._lifted.is_set() or monotonic() - self._checked < CHECK_PERIOD_S:
-            return
-        await self._measure(read)
-        if not self.room_left.full:
-            return
-        log.error(
-            "journal full: devices are no longer confirmed, they keep their results",
-            directory=str(self._options.directory),
-            used=self.room_left.used,
-            hint="bring the audit store back so that records can be pruned, or raise journal.max_size",
-        )
-        while self.room_left.full and not await self._lifted_soon():
-            await self._measure(read)
-        if self.room_left.full:
-            return
-        log.info("journal has room again: devices are confirmed again", left=self.room_left.left)
+        """Take note of another commit, and measure if that is due: the writer calls it before each."""
+        self.rounds += 1
+        if monotonic() - self._checked >= CHECK_PERIOD_S:
+            await self.measure(read)
 
-    async def _lifted_soon(self) -> bool:
-        try:
-            async with asyncio.timeout(CHECK_PERIOD_S):
-                return await self._lifted.wait()
-        except TimeoutError:
-            return False
+    async def watch(
+        self, read: Query, submit: Submit, *, clock: Clock, spare: Callable[[bool], object] = lambda _: None
+    ) -> NoReturn:
+        """Measure for ever, and put each change of the level on record.
 
-    async def _measure(self, read: Query) -> None:
+        `spare` is told whether signals must make do with the room that they have.
+        """
+        said = Level.NORMAL
+        while True:
+            await self.measure(read)
+            if self.level != said:
+                before, said = said, self.level
+                spare(said >= Level.CRITICAL)
+                self._say(before)
+                # Not awaited: were the disk's last room gone too, measuring must go on.
+                submit([self._event(before, clock)]).add_done_callback(_retrieved)
+            await asyncio.sleep(CHECK_PERIOD_S)
+
+    async def measure(self, read: Query) -> None:
+        """Look at the files and the disk, and hold devices back or let them go on."""
+        self._checked = monotonic()
         figures = await read(JournalReader.figures)
-        now = monotonic()
-        self._checked = now
-        self._history.append((now, figures.bytes_on_disk))
         free = shutil.disk_usage(self._options.directory).free - int(self._options.min_free)
         left = min(int(self._options.max_size) - figures.bytes_on_disk, free)
-        self.room_left = Room(figures.bytes_on_disk, left, self._hours(left))
+        self._remember(figures.bytes_on_disk)
+        self.room_left = Room(figures.bytes_on_disk, left, int(self._options.max_size), self._hours(left))
+        self.level = level_of(self.room_left, self.level)
+        if self.level < Level.FULL or self._lifted:
+            self._open.set()
+        else:
+            self._open.clear()
+
+    def _say(self, before: Level) -> None:
+        room = self.room_left
+        facts = {
+            "level": self.level.label,
+            "used": room.used,
+            "left": max(0, room.left),
+            "hours_left": None if room.hours_left is None else round(room.hours_left, 1),
+        }
+        if self.level < before:
+            log.info("journal has room again", **facts)
+        elif self.level is Level.FULL:
+            log.error(
+                "journal full: devices are no longer confirmed, they keep their results", **facts, hint=_HINT
+            )
+        else:
+            log.warning("journal fills up", **facts, hint=_HINT)
+
+    def _event(self, before: Level, clock: Clock) -> Event:
+        room = self.room_left
+        changes = [
+            Change("level", before.label, self.level.label),
+            Change("used", None, room.used, "B"),
+            Change("left", None, max(0, room.left), "B"),
+        ]
+        if room.hours_left is not None:
+            changes.append(Change("hours_left", None, int(room.hours_left), "h"))
+        return Event(
+            kind="journal.pressure",
+            occurred_ns=clock.stamp().realtime_ns,
+            occurred_from="gateway",
+            actor=Actor("system", "linewitness"),
+            resource=Resource("journal", "journal"),
+            reason=_SENTENCES[self.level]
+            + (" (it was fuller)" if Level.NORMAL < self.level < before else ""),
+            changes=tuple(changes),
+        )
+
+    def _remember(self, used: int) -> None:
+        now, history = self._checked, self._history
+        if len(history) > 1 and history[-1][0] - history[-2][0] < POINT_S:
+            history.pop()
+        history.append((now, used))
+        while now - history[0][0] > WINDOW_S:
+            history.popleft()
 
     def _hours(self, left: int) -> float | None:
         (first_at, first_bytes), (last_at, last_bytes) = self._history[0], self._history[-1]
         grown, elapsed = last_bytes - first_bytes, last_at - first_at
-        if grown <= 0 or elapsed <= 0:
+        if grown <= 0 or elapsed < SETTLED_S:
             return None
         return max(left, 0) / (grown / elapsed) / 3600
+
+
+def _retrieved(future: "asyncio.Future[Any]") -> None:
+    """Take note of a failed submission, which ends the process elsewhere."""
+    if not future.cancelled():
+        future.exception()

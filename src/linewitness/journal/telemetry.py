@@ -2,20 +2,26 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import structlog
 
+from linewitness.clock import Clock
 from linewitness.errors import JournalDamaged, JournalError
+from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal import database
 
 FILE_NAME: Final = "telemetry.sqlite"
 FLUSH_S: Final = 0.2
 #: Blocks in memory before `put` has to wait for the disk.
 MAX_WAITING: Final = 256
+#: Losses are put on record this often, and the first one soon.
+REPORT_S: Final = 60.0
+FIRST_REPORT_S: Final = 5.0
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS block (
@@ -26,6 +32,7 @@ CREATE TABLE IF NOT EXISTS block (
 ) STRICT;
 """
 
+Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
 
 log = structlog.get_logger()
 
@@ -51,6 +58,7 @@ class TelemetryBuffer:
         """Open or create the buffer in the journal's directory."""
         self._path = directory / FILE_NAME
         self._max_bytes = max_bytes
+        self._limit = max_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
         self._waiting: list[tuple[str, int, bytes]] = []
         self._put = asyncio.Event()
@@ -84,6 +92,15 @@ class TelemetryBuffer:
         finally:
             self._write(self._waiting)
             self._waiting = []
+
+    def make_do(self, short: bool) -> None:
+        """Take no more of the disk than the buffer has now, where evidence runs short of room."""
+        self._limit = min(self._max_bytes, self._bytes) if short else self._max_bytes
+
+    @property
+    def waiting(self) -> int:
+        """Blocks that are in memory only."""
+        return len(self._waiting)
 
     async def wait_for(self, after: int) -> None:
         """Wait until more has been stored than `after` blocks since the start."""
@@ -131,7 +148,7 @@ class TelemetryBuffer:
                 self._drop(device, samples)
 
     def _make_room(self) -> None:
-        while self._bytes > self._max_bytes:
+        while self._bytes > self._limit:
             row = self._connection.execute(
                 "SELECT id, device, samples, LENGTH(payload) FROM block ORDER BY id LIMIT 1"
             ).fetchone()
@@ -159,6 +176,37 @@ class TelemetryBuffer:
         with database.translated(self._path):
             self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
         self._bytes -= sum(len(block.payload) for block in blocks)
+
+
+async def report_losses(buffer: TelemetryBuffer, submit: Submit, *, clock: Clock) -> NoReturn:
+    """Put on record, at most once a minute for each device, how many signals were dropped."""
+    reported: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(REPORT_S if reported else FIRST_REPORT_S)
+        lost = {
+            device: count - reported.get(device, 0)
+            for device, count in buffer.dropped.items()
+            if count > reported.get(device, 0)
+        }
+        if not lost:
+            continue
+        reported |= buffer.dropped
+        log.warning("signals dropped for want of room", samples=lost)
+        # Crash here: the count of the last minute is lost with the signals; evidence is not touched.
+        await submit([_loss(device, count, clock) for device, count in sorted(lost.items())])
+
+
+def _loss(device: str, count: int, clock: Clock) -> Event:
+    return Event(
+        kind="source.gap",
+        occurred_ns=clock.stamp().realtime_ns,
+        occurred_from="gateway",
+        actor=Actor("system", "linewitness"),
+        resource=Resource("telemetry", device),
+        reason="signals were dropped for want of room before the historian had them; evidence is complete",
+        changes=(Change("count", None, count),),
+        context={"device_id": device},
+    )
 
 
 def _open(path: Path) -> tuple[sqlite3.Connection, int]:
