@@ -74,3 +74,20 @@ def test_a_refused_start_may_be_tried_again() -> None:
     assert dialogue.hear(refusal(Mid.START, 97)) is Message.REFUSAL
     dialogue.ask(Telegram(mid=Mid.START, revision=6), frozenset({Mid.STARTED}))
     assert dialogue.state is State.STARTING
+
+
+def test_an_answer_that_came_too_late_is_a_stray_one() -> None:
+    dialogue = started()
+    dialogue.ask(Telegram(mid=Mid.TIME_REQUEST), frozenset({Mid.TIME}))
+    dialogue.give_up()
+    assert dialogue.hear(Telegram(mid=Mid.TIME)) is Message.STRAY
+    dialogue.ask(Telegram(mid=Mid.TOOL_DATA_REQUEST), frozenset({Mid.TOOL_DATA}))
+    assert dialogue.hear(Telegram(mid=Mid.TOOL_DATA)) is Message.ANSWER
+
+
+def test_an_event_is_told_from_the_answer_of_the_same_mid() -> None:
+    dialogue = started()
+    question = Telegram(mid=Mid.GENERIC_REQUEST)
+    dialogue.ask(question, frozenset({Mid.OPERATION_RESULT}), None, lambda each: each.data == b"mine")
+    assert dialogue.hear(Telegram(mid=Mid.OPERATION_RESULT, data=b"event")) is Message.PUSH
+    assert dialogue.hear(Telegram(mid=Mid.OPERATION_RESULT, data=b"mine")) is Message.ANSWER

@@ -282,6 +282,19 @@ def test_a_restart_during_the_session_is_found_with_the_first_result() -> None:
     assert not gateway.all(Clash)
 
 
+def test_a_lower_live_id_does_not_fill_a_hole_of_another_life() -> None:
+    controller, gateway = enrolled()
+    controller.restart()
+    controller.make()
+    del controller.memory[1]
+    gateway.push(controller.make())
+    assert [(span.first, span.last) for span in gateway.book.ledger.spans] == [(1, 1)]
+    controller.restart()
+    gateway.push(controller.make())
+    gateway.commit()
+    assert gateway.results()[5:] == [(1, 2), (2, 1)]
+
+
 def test_a_memory_that_overwrote_the_watermark_leaves_a_named_gap() -> None:
     controller, gateway = enrolled(capacity=50)
     for _ in range(200):

@@ -35,6 +35,7 @@ class Message(StrEnum):
     ALIVE = "alive"
     ACK = "ack"
     STRAY = "stray"
+    GIVE_UP = "give up"
     STOP = "stop"
     LOST = "lost"
 
@@ -42,7 +43,7 @@ class Message(StrEnum):
 def _table(*rows: tuple[State, str, State]) -> Mapping[State, Mapping[Message, State]]:
     table: dict[State, dict[Message, State]] = {state: {} for state in State}
     for state, messages, following in rows:
-        table[state] |= {Message(message): following for message in messages.split()}
+        table[state] |= {Message(message): following for message in messages.split(", ")}
     return MappingProxyType({state: MappingProxyType(row) for state, row in table.items()})
 
 
@@ -50,19 +51,19 @@ def _table(*rows: tuple[State, str, State]) -> Mapping[State, Mapping[Message, S
 #: session left over may come before the start is acknowledged.
 TRANSITIONS: Final = _table(
     (State.NEW, "start", State.STARTING),
-    (State.NEW, "push alive stray", State.NEW),
+    (State.NEW, "push, alive, stray", State.NEW),
     (State.STARTING, "answer", State.OPEN),
     (State.STARTING, "refusal", State.NEW),
-    (State.STARTING, "push alive stray", State.STARTING),
+    (State.STARTING, "push, alive, stray", State.STARTING),
     (State.OPEN, "ask", State.ASKING),
-    (State.OPEN, "push alive ack stray", State.OPEN),
-    (State.ASKING, "answer refusal", State.OPEN),
-    (State.ASKING, "push alive ack stray", State.ASKING),
+    (State.OPEN, "push, alive, ack, stray", State.OPEN),
+    (State.ASKING, "answer, refusal, give up", State.OPEN),
+    (State.ASKING, "push, alive, ack, stray", State.ASKING),
     (State.OPEN, "stop", State.STOPPING),
     (State.ASKING, "stop", State.STOPPING),
     (State.STARTING, "stop", State.STOPPING),
     (State.NEW, "stop", State.STOPPING),
-    (State.STOPPING, "answer refusal push alive stray", State.STOPPING),
+    (State.STOPPING, "answer, refusal, push, alive, stray", State.STOPPING),
     *((state, "lost", State.ENDED) for state in State),
 )
 
@@ -119,6 +120,7 @@ class Dialogue:
 
     def give_up(self) -> None:
         """Stop waiting for the open question; its answer would be a stray one."""
+        self.state = step(self.state, Message.GIVE_UP)
         self._names = self._answers = frozenset()
 
     def _classify(self, telegram: Telegram) -> Message:

@@ -9,11 +9,12 @@ from typing import Final
 
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
 from linewitness.devices.open_protocol.layouts import layout_for
-from linewitness.devices.open_protocol.link import Link, Received, RefusedByController
+from linewitness.devices.open_protocol.link import Link, Received, RefusedByController, Unanswered
 from linewitness.devices.open_protocol.mids import (
     COME_BACK_LATER,
     STEP_DOWN,
     STILL_SUBSCRIBED,
+    TRANSIENT,
     UNSUBSCRIBE_OF,
     UNSUPPORTED,
     Mid,
@@ -25,6 +26,8 @@ from linewitness.errors import DeviceRefused, DeviceUnavailable
 #: Revisions of results in the order in which they are tried.
 RESULT_REVISIONS: Final = (7, 6, 5, 4, 3, 2, 1, 999)
 LOWER: Final = STEP_DOWN | UNSUPPORTED
+#: Stands for what a controller does not say in the name of a source.
+UNKNOWN: Final = "-"
 
 
 class Busy(DeviceUnavailable):
@@ -50,13 +53,12 @@ class Identity:
         One of the `known` names is kept where nothing contradicts it: a lower revision says less. Where
         there is no serial number, the device's own id stands in for it.
         """
-        station = "" if self.station is None else str(self.station)
-        mine = (self.supplier, self.serial or device, station)
+        station = UNKNOWN if self.station is None else str(self.station)
+        mine = (self.supplier or UNKNOWN, self.serial or device, station)
         for name in known:
             theirs = name.split(":")
-            if theirs[1:2] == [mine[1]] and all(
-                a == b for a, b in zip(mine, theirs, strict=False) if a and b
-            ):
+            same = all(a == b or UNKNOWN in (a, b) for a, b in zip(mine, theirs, strict=False))
+            if same and theirs[1:2] == [mine[1]]:
                 return name
         return ":".join(mine)
 
@@ -102,6 +104,8 @@ async def start(link: Link, name: str, highest: int) -> Decoded:
         except RefusedByController as error:
             if error.code in COME_BACK_LATER:
                 raise Busy(f"{name}: {error}", hint=error.hint) from error
+            if error.code in TRANSIENT:
+                raise DeviceUnavailable(f"{name}: {error}", hint=error.hint) from error
             if error.code not in LOWER or revision == 1:
                 raise DeviceRefused(f"{name}: {error}", hint=error.hint) from error
             continue
@@ -142,7 +146,7 @@ async def ask_stepping_down(
         if layout_for(mid, revision) is not None:
             telegram = encode(mid, revision, values)
         try:
-            return await link.ask(telegram, answer)
+            return await link.ask(telegram, answer, optional=True)
         except RefusedByController as error:
             if error.code not in LOWER:
                 return None
@@ -153,24 +157,29 @@ async def tool_data(link: Link, highest: int) -> Received | None:
     """Ask for the tool; None where there is none, or the controller does not say."""
     for revision in range(highest, 0, -1):
         values = {"tool_number": 1} if revision >= TOOL_NUMBER else {}
-        with contextlib.suppress(RefusedByController):
-            return await link.ask(encode(Mid.TOOL_DATA_REQUEST, revision, values), Mid.TOOL_DATA)
+        question = encode(Mid.TOOL_DATA_REQUEST, revision, values)
+        try:
+            return await link.ask(question, Mid.TOOL_DATA, optional=True)
+        except Unanswered:
+            return None
+        except RefusedByController:
+            continue
     return None
 
 
 TOOL_NUMBER: Final = 6
 
 
-async def subscribe(link: Link, mid: Mid, revision: int) -> None:
+async def subscribe(link: Link, mid: Mid, revision: int, *, optional: bool = False) -> None:
     """Subscribe, and if an earlier session's subscription is in the way, undo that first."""
     telegram = Telegram(mid=mid, revision=revision)
     try:
-        await link.ask(telegram, Mid.ACCEPTED)
+        await link.ask(telegram, Mid.ACCEPTED, optional=optional)
     except RefusedByController as error:
         if error.code not in STILL_SUBSCRIBED:
             raise
         with contextlib.suppress(RefusedByController):
-            await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED)
+            await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED, optional=True)
         await link.ask(telegram, Mid.ACCEPTED)
 
 
@@ -178,7 +187,9 @@ async def subscribe_stepping_down(link: Link, mid: Mid, revisions: Iterable[int]
     """Subscribe in the first of these revisions that is offered; None where none is."""
     for revision in revisions:
         try:
-            await subscribe(link, mid, revision)
+            await subscribe(link, mid, revision, optional=True)
+        except Unanswered:
+            return None
         except RefusedByController as error:
             if error.code not in LOWER:
                 return None
@@ -201,6 +212,8 @@ async def subscribe_results(link: Link, name: str, wanted: int | None, known: in
             last = error
             if error.code in COME_BACK_LATER:
                 raise Busy(f"{name}: {error}", hint=error.hint) from error
+            if error.code in TRANSIENT:
+                raise DeviceUnavailable(f"{name}: {error}", hint=error.hint) from error
             if error.code not in LOWER:
                 raise DeviceRefused(f"{name}: {error}", hint=error.hint) from error
         else:

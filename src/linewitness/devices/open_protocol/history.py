@@ -94,7 +94,7 @@ class History:
         for revision in PSET_REVISIONS:
             with contextlib.suppress(RefusedByController):
                 telegram = encode(Mid.PSET_DATA_REQUEST, revision, {"pset_id": pset})
-                received = await self._link.ask(telegram, Mid.PSET_DATA)
+                received = await self._link.ask(telegram, Mid.PSET_DATA, optional=True)
                 found = _limits(decode(received.telegram), pset)
                 known = self._reporter.limits.get(pset)
                 if known is None or known.since is None:

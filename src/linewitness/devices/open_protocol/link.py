@@ -12,7 +12,7 @@ from linewitness.clock import Clock, Stamp, monotonic
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message, State
 from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.mids import Mid, describe
+from linewitness.devices.open_protocol.mids import Mid, Refusal, describe
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 
@@ -32,6 +32,7 @@ class Timing:
 
     connect_s: float
     request_s: float
+    optional_s: float
     keepalive_s: float
     dead_after_s: float
 
@@ -56,6 +57,10 @@ class RefusedByController(Exception):
         super().__init__(
             f"MID {self.mid:04d} revision {self.revision} was refused with error {code:02d}: {text.meaning}"
         )
+
+
+class Unanswered(RefusedByController):
+    """The controller did not answer a question that we can do without."""
 
 
 class ClosedByController(DeviceUnavailable):
@@ -98,10 +103,12 @@ class Link:
         *answers: int,
         inner: int | None = None,
         accept: Accept = lambda _: True,
+        optional: bool = False,
     ) -> Received:
         """Send a question and return its answer; one at a time.
 
-        Raises `RefusedByController`, and `DeviceUnavailable` where no answer comes.
+        Raises `RefusedByController`, and `DeviceUnavailable` where no answer comes; `Unanswered` where the
+        question is `optional`, because some controllers ignore what they do not know.
         """
         async with self._turn:
             self._check()
@@ -109,15 +116,17 @@ class Link:
             self._asked = telegram
             self._answer = asyncio.get_running_loop().create_future()
             try:
-                async with asyncio.timeout(self._timing.request_s):
+                async with asyncio.timeout(self._timing.optional_s if optional else self._timing.request_s):
                     await self._write(telegram)
                     return await self._answer
             except TimeoutError:
+                if optional:
+                    self._dialogue.give_up()
+                    raise Unanswered(telegram, Refusal.UNKNOWN_MID) from None
                 self.fail(self._silent(telegram))
                 raise self._failed() from None
             finally:
                 self._answer = None
-                self._dialogue.give_up()
 
     async def send(self, telegram: Telegram) -> None:
         """Send something that has no answer: an acknowledgement."""

@@ -167,6 +167,8 @@ STILL_SUBSCRIBED: Final = frozenset(
         Refusal.SUBSCRIBED,
     }
 )
+#: Passes by itself: tool out of reach, abort or tightening in progress, internal time-out.
+TRANSIENT: Final = frozenset({27, 28, 59, 98, 101})
 #: The controller still holds an earlier session of ours, or has no room: come back later.
 COME_BACK_LATER: Final = frozenset({Refusal.BUSY, Refusal.ALREADY_CONNECTED})
 

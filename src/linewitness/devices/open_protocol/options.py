@@ -138,10 +138,13 @@ class OpenProtocolOptions(DeviceOptions):
         return Timing(
             connect_s=self.connect_timeout_s,
             request_s=self.request_timeout_s,
+            optional_s=self.request_timeout_s * OPTIONAL_SHARE,
             keepalive_s=self.keepalive_s,
             dead_after_s=self.dead_after_s,
         )
 
 
+#: Answers that capture can do without are waited for less long.
+OPTIONAL_SHARE = 0.3
 NEWEST_REVISION = 11
 SPECIAL_REVISIONS = (998, 999)

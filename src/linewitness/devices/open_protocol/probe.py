@@ -127,8 +127,8 @@ async def _report(options: OpenProtocolOptions, link: Link, started: Decoded, cl
 
 async def _offered(link: Link, mid: Mid, revision: int) -> bool:
     try:
-        await handshake.subscribe(link, mid, revision)
-        await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED)
+        await handshake.subscribe(link, mid, revision, optional=True)
+        await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED, optional=True)
     except RefusedByController:
         return False
     return True

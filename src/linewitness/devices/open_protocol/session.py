@@ -217,7 +217,7 @@ class OpenProtocolSession:
     async def _measure_clock(self) -> None:
         asked = self._clock.stamp()
         with contextlib.suppress(RefusedByController):
-            received = await self._link.ask(Telegram(mid=Mid.TIME_REQUEST), Mid.TIME)
+            received = await self._link.ask(Telegram(mid=Mid.TIME_REQUEST), Mid.TIME, optional=True)
             text = decode(received.telegram).text("time")
             self._reporter.offset = measure(text, asked, received.stamp, self._options.zone)
 
@@ -257,7 +257,7 @@ class OpenProtocolSession:
     async def _subscribe_traces(self) -> None:
         question = generic(Mid.GENERIC_SUBSCRIBE, Mid.TRACE, 1, TRACES_WANTED)
         try:
-            await self._link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE)
+            await self._link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE, optional=True)
         except RefusedByController as error:
             log.info("not offered by the controller", device=self._options.id, why=str(error))
 
