@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.evidence import kinds, policy, proof, record, revocation
+from linewitness.evidence import kinds, policy, proof, record, revocation, schema
 from linewitness.evidence.canonical import MAX_BYTES, MAX_DEPTH
 from linewitness.evidence.clock_rules import SILENCE_US, STARTING, STEP_US
 from linewitness.evidence.keys import POSSESSION_TYPE
@@ -19,7 +19,7 @@ def test_every_kind_is_on_the_page(kind):
 
 @pytest.mark.parametrize(
     "members",
-    [record._RECORD, record._ACTOR, record._RESOURCE, record._CHANGE, record._CONTEXT, record._CLOCK],
+    [schema.RECORD, schema.ACTOR, schema.RESOURCE, schema.CHANGE, schema.CONTEXT, schema.CLOCK],
 )
 def test_every_member_is_on_the_page(members):
     for name in (*members.required, *members.optional):

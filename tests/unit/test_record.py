@@ -8,7 +8,7 @@ from chain_builder import Stream, grown
 from linewitness.errors import EvidenceError
 from linewitness.evidence import canonical, record
 from linewitness.evidence.canonical import NotCanonical
-from linewitness.evidence.record import MalformedRecord
+from linewitness.evidence.schema import MalformedRecord
 
 GOOD = json.loads(grown(2).records[1])
 

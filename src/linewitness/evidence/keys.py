@@ -10,7 +10,8 @@ from nacl.signing import SigningKey
 
 from linewitness.evidence import canonical
 from linewitness.evidence.note import COSIGNATURE_V1, ED25519, Vkey
-from linewitness.evidence.record import Change, MalformedRecord, pae, signature_bytes
+from linewitness.evidence.record import Change, pae, signature_bytes
+from linewitness.evidence.schema import MalformedRecord
 
 POSSESSION_TYPE: Final = "application/vnd.linewitness.key-pop.v1+json"
 LOG_KEY: Final = "log_key"
