@@ -1,5 +1,7 @@
 """What the OPC UA driver accepts, refuses, and says about it."""
 
+import asyncio
+
 import pytest
 from opcua_rig import CLOCK, client_files, listening, options, point, reading
 
@@ -22,6 +24,22 @@ async def test_values_come_through_each_policy(tmp_path, policy, mode):
             await ear.until(reading("holding", "125"))
             assert ear.session.identity["certificate.days_left"] == "1824"
             assert ear.session.identity["our_certificate.days_left"] == "1824"
+
+
+async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkeypatch):
+    monkeypatch.setattr("linewitness.devices.opcua.client.CHANNEL_LIFETIME_MS", 1000)
+    async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
+        security = {
+            "policy": "basic256sha256",
+            **client_files(tmp_path),
+            "server_certificate": tmp_path / "press" / "server.der",
+        }
+        async with listening(options(press, point("Program"), security=security)) as ear:
+            await ear.next()
+            for number in range(2, 22):
+                await press.set("Program", number)
+                assert (await ear.next()).value == str(number)
+                await asyncio.sleep(0.2)
 
 
 async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path):

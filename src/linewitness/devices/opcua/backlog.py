@@ -60,6 +60,8 @@ class Backlog:
         self._changes = 0
         self._filled = asyncio.Event()
         self._lost = ""
+        #: When each subscription last delivered something, taken out or not.
+        self.arrived: dict[int, Stamp] = {}
         #: Handles from here on are heartbeats: losing one of them loses nothing.
         self.heartbeats_from = LAST_HANDLE
 
@@ -72,6 +74,7 @@ class Backlog:
             message.SequenceNumber,
             tuple(message.NotificationData or ()),
         )
+        self.arrived[delivery.subscription] = delivery.received
         for part in delivery.content:
             if isinstance(part, ua.StatusChangeNotification):
                 self._lost = str(part.Status.name)

@@ -40,6 +40,8 @@ MODES: Final = {
 }
 #: The server forgets a session of ours that broke off without a word after this time.
 SESSION_TIMEOUT_MS: Final = 60_000
+#: Keys of the secure channel are renewed after three quarters of this time.
+CHANNEL_LIFETIME_MS: Final = 3_600_000
 CLOSE_TIMEOUT_S: Final = 2.0
 #: The library's own watch would read the server's state; the session does that itself.
 NEVER_S: Final = 86_400.0
@@ -119,6 +121,7 @@ async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
     client.product_uri = "urn:linewitness"
     client.application_uri = f"urn:{socket.gethostname()}:linewitness"
     client.session_timeout = SESSION_TIMEOUT_MS
+    client.secure_channel_timeout = CHANNEL_LIFETIME_MS
     with spoken(options.endpoint):
         await _set_user(client, options)
         await _set_security(client, options, clock)
@@ -164,10 +167,13 @@ async def _raise_if_another(client: Client, options: ServerOptions) -> None:
 
 async def _close(client: Client) -> None:
     """Close session, channel and socket; a server that does not answer is left after a moment."""
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await client.disconnect()
-    client.disconnect_socket()
+    except TimeoutError:
+        return
+    finally:
+        client.disconnect_socket()
 
 
 async def _set_user(client: Client, options: ServerOptions) -> None:

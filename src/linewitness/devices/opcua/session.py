@@ -160,7 +160,7 @@ class OpcUaSession:
         while True:
             held = self._source.pop()
             if held is None:
-                await self._look_after(idle=True)
+                await self._look_after()
                 await self._source.wait(self._look_at)
                 continue
             if isinstance(held, Delivery) and self._options.audit:
@@ -169,7 +169,7 @@ class OpcUaSession:
                 yield observation
             async for result in self._fired():
                 yield result
-            await self._look_after(idle=False)
+            await self._look_after()
 
     async def _opening(self) -> AsyncIterator[Observation]:
         """Yield what is to be said before anything live: what is refused, and what was missed."""
@@ -188,15 +188,14 @@ class OpcUaSession:
         async for missed in catch_up.since(self._contact, self._listened()):
             yield missed
 
-    async def _look_after(self, *, idle: bool) -> None:
+    async def _look_after(self) -> None:
         """Now and then, read the server's time, find a silent source, and ask again for refused nodes."""
         now = monotonic()
         if now < self._look_at:
             return
         with spoken(self._options.endpoint):
             await self._measure_clock()
-            if idle:
-                self._source.check()
+            self._source.check()
             if self._source.refused and now >= self._retry_at:
                 await self._source.retry_refused(self._items)
                 await self._note_mended()

@@ -68,7 +68,6 @@ class Subscribed:
         self._clock = clock
         self._backlog = Backlog(limit=options.buffer, clock=clock)
         self._monitor = Monitor(client, options, server)
-        self._heard: dict[int, Stamp] = {}
         self._newest: Stamp | None = None
 
     @property
@@ -85,10 +84,10 @@ class Subscribed:
         """Create the subscriptions."""
         self._backlog.heartbeats_from = len(items)
         await self._monitor.start(items, self._backlog.take)
-        now = self._clock.stamp()
-        self._heard = {
-            number: now for number in (self._monitor.evidence_id, self._monitor.signals_id) if number
-        }
+        # A subscription that never delivers anything is silent from its beginning on.
+        for number in (self._monitor.evidence_id, self._monitor.signals_id):
+            if number:
+                self._backlog.arrived.setdefault(number, self._clock.stamp())
         if self._monitor.evidence_id and any(item.role == "alarm" for item in items):
             await self._monitor.refresh_conditions()
 
@@ -96,7 +95,7 @@ class Subscribed:
         """Return the oldest delivery, or None."""
         held = self._backlog.pop()
         if isinstance(held, Delivery):
-            self._heard[held.subscription] = self._newest = held.received
+            self._newest = held.received
         return held
 
     def waiting(self) -> Iterable[Delivery | Dropped]:
@@ -119,7 +118,7 @@ class Subscribed:
     def check(self) -> None:
         """Raise DeviceUnavailable where a subscription has been silent for too long."""
         now = self._clock.stamp()
-        for heard in self._heard.values():
+        for heard in self._backlog.arrived.values():
             silent_s = (now.boottime_ns - heard.boottime_ns) / NS_PER_S
             if silent_s > self._monitor.keep_alive_s:
                 raise DeviceUnavailable(
