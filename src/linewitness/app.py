@@ -236,6 +236,7 @@ class _Line:
             submit=self._journal.submit,
             board=self._board,
             happened=lambda: self._health.total_observed,
+            look=self._journal.look,
         )
 
     async def _farewell(self) -> None:

@@ -13,8 +13,8 @@ Sync = Literal["locked", "holdover", "unsynced"]
 
 #: A change of CLOCK_REALTIME against CLOCK_BOOTTIME by more than this between two stamps is a step.
 STEP_THRESHOLD_NS: Final = 50_000_000
-#: A slewing daemon may move the clock by up to 10 % of the elapsed time (chrony's limit is 8.3 %).
-SLEW_PER_NS: Final = 0.1
+#: Linux slews both clocks alike, so that slewing shows in neither; this much is allowed all the same.
+DRIFT_PER_NS: Final = 0.001
 #: Two reads of CLOCK_REALTIME further apart than this were interrupted: read again.
 READ_GAP_NS: Final = 1_000_000
 READ_ATTEMPTS: Final = 5
@@ -100,7 +100,7 @@ class StepDetector:
             return None
         elapsed = stamp.boottime_ns - last.boottime_ns
         expected = last.realtime_ns + elapsed
-        if abs(stamp.realtime_ns - expected) <= STEP_THRESHOLD_NS + SLEW_PER_NS * max(elapsed, 0):
+        if abs(stamp.realtime_ns - expected) <= STEP_THRESHOLD_NS + DRIFT_PER_NS * max(elapsed, 0):
             return None
         self.count += 1
         return Step(expected, stamp.realtime_ns, stamp.boottime_ns)
@@ -113,16 +113,33 @@ class SharedClockState:
         """Begin as unsynced: nothing has been measured."""
         self._lock = threading.Lock()
         self._state = ClockState()
+        self._judged: Stamp | None = None
 
     def get(self) -> ClockState:
         """Return the newest state."""
         with self._lock:
             return self._state
 
-    def set(self, state: ClockState) -> None:
-        """Replace the state."""
+    def at(self, stamp: Stamp) -> ClockState:
+        """Return what is known of the clock at `stamp`, which may be later than the last judgement.
+
+        What the clock was moved by since then is added to the bound; after a step the clock counts as
+        unsynced, until it is judged anew.
+        """
         with self._lock:
-            self._state = state
+            state, judged = self._state, self._judged
+        if judged is None or state.bound_us is None:
+            return state
+        elapsed_ns = stamp.boottime_ns - judged.boottime_ns
+        moved_ns = abs(stamp.realtime_ns - judged.realtime_ns - elapsed_ns)
+        stepped = moved_ns > STEP_THRESHOLD_NS + DRIFT_PER_NS * abs(elapsed_ns)
+        bound_us = state.bound_us + -(-moved_ns // 1000)
+        return ClockState("unsynced" if stepped else state.sync, bound_us)
+
+    def set(self, state: ClockState, judged: Stamp | None = None) -> None:
+        """Replace the state; `judged` is the stamp for which it was found."""
+        with self._lock:
+            self._state, self._judged = state, judged
 
 
 def to_rfc3339(realtime_ns: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -84,13 +84,13 @@ async def watch(
     board: ClockBoard | None = None,
     sources: Sequence[TimeSource] | None = None,
     happened: Callable[[], int] | None = None,
-    look: Callable[[], object] | None = None,
+    look: Callable[[], Awaitable[object]] | None = None,
 ) -> NoReturn:
     """Watch for ever: keep `state` and `board` current, and submit `clock.status` events.
 
     There is one at each change of state and after each step, and one each minute in which `happened`, a
     count of what the line did, has grown. `sources` replaces those that the options name. `look` lets the
-    journal compare its clocks, each `stamp_s`: over a long pause a small step looks like slewing.
+    journal compare its clocks, each `stamp_s`, so that a step is on record although nothing else happens.
     """
     asked = sources_of(options, clock) if sources is None else sources
     judge = Judge(options)
@@ -107,6 +107,8 @@ async def watch(
                 answered=answered,
             )
             tasks.create_task(poller.run(), name=f"clock:{source.name}")
+        if look is not None:
+            tasks.create_task(_look_often(look, options.stamp_s), name="clock:journal")
         await _refresh(
             judge,
             clock=clock,
@@ -114,10 +116,18 @@ async def watch(
             state=state,
             board=board or ClockBoard(),
             reporter=_Reporter(submit, happened),
-            look=look or (lambda: None),
             wakes=list(wakes.values()),
             answered=answered,
         )
+
+
+async def _look_often(look: Callable[[], Awaitable[object]], every_s: float) -> NoReturn:
+    """Let the journal look at its clock; a disk that is busy for long delays nothing but the next look."""
+    tick = monotonic()
+    while True:
+        await look()
+        tick, _ = next_tick(tick, monotonic(), every_s)
+        await asyncio.sleep(tick - monotonic())
 
 
 async def _refresh(
@@ -128,7 +138,6 @@ async def _refresh(
     state: SharedClockState,
     board: ClockBoard,
     reporter: "_Reporter",
-    look: Callable[[], object],
     wakes: Sequence[asyncio.Event],
     answered: asyncio.Event,
 ) -> NoReturn:
@@ -139,9 +148,8 @@ async def _refresh(
         stamp = steady_stamp(clock)
         verdict = judge.at(stamp)
         # State first: the records of a step then say already what the step did to the bound.
-        state.set(verdict.state)
+        state.set(verdict.state, stamp)
         board.show(verdict)
-        look()
         stepped = steps.observe(stamp) is not None
         if stepped:
             for wake in wakes:
@@ -173,8 +181,7 @@ class _Reporter:
     def consider(self, verdict: Verdict, *, stepped: bool) -> None:
         """Submit an event if there is something to tell.
 
-        After a step there is: the journal compares its clocks at each record, so on an idle line this event
-        is what makes it notice, and it puts `clock.stepped` before it.
+        After a step there is: what is now known of the clock. The journal puts `clock.stepped` before it.
         """
         now = monotonic()
         facts = _facts(verdict)

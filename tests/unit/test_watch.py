@@ -94,8 +94,11 @@ class Scene:
             board=self.board,
             sources=self.servers,
             happened=lambda: self.happened,
-            look=lambda: self.looks.append((monotonic(), self.state.get().bound_us)),
+            look=self.look,
         )
+
+    async def look(self) -> None:
+        self.looks.append((monotonic(), self.state.at(self.clock.stamp()).bound_us))
 
     def told(self, field: str) -> list[tuple[Any, Any]]:
         changes = [change for _, event in self.events for change in event.changes]

@@ -94,7 +94,7 @@ class RecordBuilder:
         }
 
     def _clock_block(self, event: Event, stamp: Stamp) -> dict[str, Any]:
-        state = self._clock_state.get()
+        state = self._clock_state.at(stamp)
         block: dict[str, Any] = {
             "boot_id": self._boot_id,
             "boottime_us": stamp.boottime_ns // 1000,
