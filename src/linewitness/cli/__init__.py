@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from linewitness.cli import begin, check, history, keys, run, simulate, store
+from linewitness.cli import begin, check, history, keys, look, run, simulate, store
 from linewitness.errors import ExitCode
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app.command(name="run")(run.run)
 app.command()(run.reload)
 app.command()(check.check)
 app.command()(check.schema)
+app.command()(look.probe)
+app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(history.export)
