@@ -104,6 +104,7 @@ class Gateway:
         del self.pending[: len(self.pending) if count is None else count]
 
     def run(self, asking: Generator[int, recovery.Answer, None], between=None) -> None:
+        # What happens between question and answer runs to its end there, as tasks of one loop may.
         try:
             number = next(asking)
             while True:
@@ -438,7 +439,7 @@ def test_old_contents_are_forgotten_in_the_memory_too() -> None:
 
 ACTIONS = st.lists(
     st.sampled_from(
-        ["push", "push", "make", "make", "drop", "crash", "connect", "restart", "hole", "commit"]
+        ["push", "push", "make", "make", "crash", "connect", "restart", "hole", "commit", "busy", "busy"]
     ),
     max_size=60,
 )
@@ -477,6 +478,9 @@ def act(action: str, controller: Controller, gateway: Gateway, keep: int) -> Non
         gateway.connect()
     elif action == "connect":
         gateway.connect()
+    elif action == "busy":
+        live = iter(range(4))
+        gateway.connect(lambda: gateway.push(controller.make()) if next(live, 9) < 3 else None)
     elif action == "restart":
         controller.restart()
         gateway.commit()
