@@ -171,6 +171,14 @@ def test_clock_rewound(judge, stream):
     broken(judge(statements=()), 24, "-7200.000 s")
 
 
+def test_clock_moved_over_a_long_pause(judge, stream):
+    """A minute's heartbeat leaves no room to hide a few seconds."""
+    stream.tick(59_000)
+    stream.now_ms += 2_000
+    stream.add("gateway.heartbeat")
+    broken(judge(statements=()), 24, "+2.000 s")
+
+
 def test_clock_rewound_and_recorded_is_remarked_upon(judge, stream):
     stream.now_ms -= 7_200_000
     stream.step = 1

@@ -5,7 +5,7 @@ import pytest
 
 from linewitness.evidence import kinds, policy, proof, record, revocation, schema
 from linewitness.evidence.canonical import MAX_BYTES, MAX_DEPTH
-from linewitness.evidence.clock_rules import SILENCE_US, STARTING, STEP_US
+from linewitness.evidence.clock_rules import DRIFT_PER_US, SILENCE_US, STARTING, STEP_US
 from linewitness.evidence.keys import POSSESSION_TYPE
 from linewitness.evidence.verdict import Attestation, Remark, Verdict
 
@@ -37,8 +37,8 @@ def test_constants_are_those_of_the_page():
     assert (MAX_BYTES, MAX_DEPTH) == (65_535, 8)
     assert "at most 65 535" in PAGE
     assert "at most eight deep" in PAGE
-    assert (STEP_US, SILENCE_US) == (1_000_000, 180_000_000)
-    assert "1 s + 10 % of elapsed" in PAGE
+    assert (STEP_US, DRIFT_PER_US, SILENCE_US) == (1_000_000, 0.001, 180_000_000)
+    assert "1 s + 0.1 % of elapsed" in PAGE
     assert "more than 180 s" in PAGE
     assert all(f"`{kind}`" in PAGE.partition("### 12.1")[2] for kind in STARTING)
     for text in (record.PAYLOAD_TYPE, POSSESSION_TYPE, policy.HEADING, revocation.HEADING, proof.HEADING):
