@@ -3,12 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
-import structlog
 
+from linewitness.attendance import Attendance, Health
 from linewitness.clock import NS_PER_MS, Clock, to_rfc3339
 from linewitness.devices.base import (
     CommandingSession,
@@ -19,7 +18,6 @@ from linewitness.devices.base import (
     Signals,
 )
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
-from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.gatekeeper import GateDesk, Gatekeeper
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
@@ -28,45 +26,12 @@ from linewitness.retry import Backoff
 from linewitness.stations.outcome import Outcome
 from linewitness.stations.station import Station
 
-log = structlog.get_logger()
-
 #: Observations that may wait for a commit; then the device's session has to wait.
 QUEUE: Final = 1000
 #: Observations that go into one submission.
 GROUP: Final = 256
 #: A device that refused is asked again after this long: a person may have mended it meanwhile.
 PARKED_S: Final = 60.0
-
-
-class Health(Protocol):
-    """Who wants to know how a device is doing."""
-
-    def device(self, name: str, state: str, why: str) -> None:
-        """Take note: `state` is up, lost or refused."""
-
-    def observed(self, name: str, count: int) -> None:
-        """Count observations that became durable."""
-
-    def at_work(self, name: str, busy: bool) -> None:
-        """Take note that observations are being carried, or that the device has the word again."""
-
-
-@dataclass(frozen=True, slots=True)
-class LastSeen:
-    """How a device was last seen: `state` is up, lost or refused, since a Unix time in nanoseconds."""
-
-    state: str
-    since_ns: int
-    why: str
-
-    def dump(self) -> str:
-        """Return the durable form, which `linewitness status` reads."""
-        return orjson.dumps({"state": self.state, "since_ns": self.since_ns, "why": self.why}).decode()
-
-    @classmethod
-    def load(cls, text: str) -> "LastSeen":
-        """Return what `dump` wrote."""
-        return cls(**orjson.loads(text))
 
 
 class _Stopped(DeviceError):
@@ -93,17 +58,15 @@ class Capture:
         self._driver = driver
         self._device = driver.device
         self._station = station
-        self._station_id = station_id
         self._journal = journal
         self._telemetry = telemetry
-        self._clock = clock
         self._health = health
         self._backoff = backoff or Backoff()
         self._desk = desk or GateDesk()
         self._gates = Gatekeeper(self._device, self._desk, journal=journal, clock=clock)
         self._stop_asked = asyncio.Event()
         self._reading = False
-        self._seen: LastSeen | None = None
+        self._attendance = Attendance(self._device, station_id, journal=journal, clock=clock, health=health)
 
     @property
     def device(self) -> str:
@@ -118,20 +81,20 @@ class Capture:
     async def run(self) -> None:
         """Work until stopped; JournalError ends it, the device's own troubles do not."""
         memory = JournalMemory(self._journal, self._device)
-        await self._recall()
+        await self._attendance.recall()
         while not self._stop_asked.is_set():
             try:
                 async with self._driver.connect(memory) as session:
-                    await self._back(session)
+                    await self._attendance.back(session)
                     self._backoff.reset()
                     raise await self._carry(session)
             except _Stopped:
                 return
             except DeviceUnavailable as error:
-                await self._lost(error, "lost")
+                await self._attendance.lost(error, "lost")
                 await asyncio.sleep(self._backoff.next_s())
             except DeviceRefused as error:
-                await self._lost(error, "refused")
+                await self._attendance.lost(error, "refused")
                 await asyncio.sleep(PARKED_S)
 
     async def _carry(self, session: Session) -> DeviceError:
@@ -220,61 +183,6 @@ class Capture:
 
     async def _signals(self, signals: Signals) -> None:
         await self._telemetry.put(self._device, len(signals.points), _payload(signals))
-
-    async def _back(self, session: Session) -> None:
-        now = self._clock.stamp().realtime_ns
-        before = self._seen
-        self._seen = LastSeen("up", now, "")
-        changes = [Change("state", before.state if before else None, "up")]
-        away_ms = None
-        if before is not None and before.state != "up":
-            away_ms = max(0, now - before.since_ns) // NS_PER_MS
-            changes.append(Change("away_ms", None, away_ms))
-        changes += [Change(f"identity.{name}", None, value) for name, value in session.identity.items()]
-        reason = "connected for the first time" if before is None else "the device answers"
-        await self._note("device.back", now, changes, reason, session.session_id)
-        self._health.device(self._device, "up", "")
-        log.info("device connected", device=self._device, away_ms=away_ms)
-
-    async def _lost(self, error: DeviceError, state: str) -> None:
-        """Say once that the device is away, and again only when it begins or ceases to refuse us."""
-        self._health.device(self._device, state, str(error))
-        before = self._seen
-        if before is not None and before.state == state:
-            return
-        now = self._clock.stamp().realtime_ns
-        away = before is not None and before.state != "up"
-        self._seen = LastSeen(state, before.since_ns if before and away else now, error.what)
-        changes = [Change("state", before.state if before else None, state), Change("why", None, error.what)]
-        await self._note("device.lost", now, changes, str(error), None)
-        log.warning("device lost", device=self._device, state=state, why=error.what, hint=error.hint)
-
-    async def _note(
-        self, kind: str, now: int, changes: list[Change], reason: str, session: str | None
-    ) -> None:
-        context = {"device_id": self._device}
-        if self._station_id is not None:
-            context["station_id"] = self._station_id
-        if session is not None:
-            context["session_id"] = session
-        event = Event(
-            kind=kind,
-            occurred_ns=now,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
-            resource=Resource("device", self._device),
-            reason=reason,
-            changes=tuple(changes),
-            context=context,
-        )
-        state = self._seen.dump() if self._seen else None
-        await self._journal.pressure.gate()
-        await self._journal.submit([event], state={f"capture/{self._device}": state})
-
-    async def _recall(self) -> None:
-        stored = await self._journal.read(lambda reader: reader.state_value(f"capture/{self._device}"))
-        if stored is not None:
-            self._seen = LastSeen.load(stored)
 
 
 async def _take(

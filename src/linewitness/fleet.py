@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from linewitness.capture import Capture, Health
+from linewitness.attendance import Health
+from linewitness.capture import Capture
 from linewitness.clock import Clock
 from linewitness.devices.base import Driver
 from linewitness.devices.options import DeviceOptions, PointOptions

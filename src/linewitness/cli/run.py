@@ -1,4 +1,4 @@
-"""`linewitness init`, `run` and `demo`: begin a stream, run a line, see it all once."""
+"""`linewitness run`, `reload` and `demo`: run a line, change it, see it all once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,31 +6,6 @@ from typing import Annotated
 import typer
 
 LineFile = Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)]
-
-
-def init(file: LineFile) -> None:
-    """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
-    from linewitness.app import create_stream
-    from linewitness.config import load
-    from linewitness.journal.reader import JournalReader
-
-    config = load(file)
-    create_stream(config)
-    with JournalReader(config.journal.directory) as reader:
-        record_hash, log_vkey = reader.record_0_hash, reader.log_vkey
-    line = config.line
-    typer.echo(f"stream      {line.origin}")
-    typer.echo(f"journal     {config.journal.directory}")
-    typer.echo(f"log key     {log_vkey}")
-    typer.echo(f"record 0    {record_hash}")
-    typer.echo("")
-    typer.echo("Keep these lines where neither this machine nor the audit store can change them; an auditor")
-    typer.echo("will ask for them. Then make the gateway known to the audit store:")
-    typer.echo("")
-    typer.echo(
-        f"  linewitness store enroll STORE.yaml --tenant {line.tenant} --gateway {line.gateway} \\\n"
-        f"    --log-vkey '{log_vkey}' --record0 {record_hash}"
-    )
 
 
 def run(file: LineFile) -> None:
