@@ -9,6 +9,7 @@ from nacl.signing import SigningKey
 import packages
 from chain_builder import ORIGIN, grown
 from linewitness.evidence import keys, merkle
+from linewitness.evidence import package as package_module
 from linewitness.evidence.checkpoint import open_checkpoint
 from linewitness.evidence.merkle import BadProof
 from linewitness.evidence.package import BadPackage, Contents, Package, verify_package, write_package
@@ -195,6 +196,14 @@ def test_a_zip_bomb_costs_neither_memory_nor_disk(stream, tmp_path):
         verify_package(path, policy=policy_for(stream))
     path = repacked(whole(stream, tmp_path / "b.zip"), {"records.ndjson": b"0" * 50_000_000})
     assert verify_package(path, policy=policy_for(stream)).broken_at == 0
+
+
+def test_a_package_with_very_many_files_is_refused(stream, tmp_path, monkeypatch):
+    path = whole(stream, tmp_path / "a.zip")
+    assert verify_package(path, policy=policy_for(stream)).status == "COMPLETE"
+    monkeypatch.setattr(package_module, "MAX_MEMBERS", 3)
+    with pytest.raises(BadPackage, match="has 4 files, more than 3"):
+        verify_package(path, policy=policy_for(stream))
 
 
 def test_what_is_no_package_is_refused(stream, tmp_path):
