@@ -1,0 +1,99 @@
+"""A real gateway under systemd's eyes: ready, alive, stopping; and ended where a loop is stuck."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lines import write_line
+from linewitness.errors import ExitCode
+from plants import run, until
+
+#: Short limits, and then what a test does to a part.
+SHORT = """
+import sys, time, threading
+import linewitness.supervise as s
+s.LOOK_S, s.COMMIT_S, s.GRACE_S, s.LAG_S = 0.2, 1.0, 1.0, 1.0
+from linewitness.cli import main
+from linewitness.journal.file import JournalFile
+from linewitness.presence import Presence
+%s
+sys.argv = ["linewitness", "run", sys.argv[1]]
+main()
+"""
+STUCK_WRITER = """
+append, count = JournalFile.append, []
+def stuck(self, batch):
+    count.append(1)
+    if len(count) > 4:
+        time.sleep(3600)
+    return append(self, batch)
+JournalFile.append = stuck
+"""
+STUCK_EVENT_LOOP = """
+async def beat(self):
+    time.sleep(3600)
+Presence.beat = beat
+"""
+
+
+@pytest.fixture
+async def line(tmp_path):
+    file = write_line(tmp_path)
+    assert (await run("init", file)).code == 0
+    return file
+
+
+@asynccontextmanager
+async def systemd(folder):
+    """A notification socket like systemd's, and what was said to it."""
+    path, said = folder / "notify", []
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.setblocking(False)
+    receiver.bind(str(path))
+    loop = asyncio.get_running_loop()
+    loop.add_reader(receiver, lambda: said.append(receiver.recv(4096).decode()))
+    try:
+        yield {**os.environ, "NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "600000"}, said
+    finally:
+        loop.remove_reader(receiver)
+        receiver.close()
+
+
+async def test_systemd_is_told_when_it_is_ready_alive_and_stopping(line, tmp_path):
+    async with systemd(tmp_path) as (environment, said):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "linewitness", "run", str(line), env=environment
+        )
+        try:
+            await until(lambda: "READY=1" in said, "ready")
+            await until(lambda: sum(text.startswith("WATCHDOG=1") for text in said) > 3, "the watchdog")
+            assert any("0 of 1 devices up" in text for text in said)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                assert await process.wait() == 0
+            await until(lambda: "STOPPING=1" in said, "the farewell")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [(STUCK_WRITER, "no progress: journal"), (STUCK_EVENT_LOOP, "the event loop does not turn")],
+)
+async def test_a_stuck_loop_ends_the_process_with_70(line, tmp_path, what, words):
+    code = SHORT % (what + "\ns.Lifeline.__init__.__kwdefaults__['limit_s'] = 1.0\n")
+    async with systemd(tmp_path) as (environment, said):
+        found = await run(line, python=("-c", code), env=environment)
+        assert found.code == ExitCode.BUG, found
+        assert words in found.err
+        assert "most recent call first" in found.err
+        if "journal" in words:
+            await until(lambda: any(text.startswith("STATUS=no progress") for text in said), "the status")
+            assert not said[-1].startswith("WATCHDOG")
