@@ -168,6 +168,9 @@ async def test_handshake_that_may_not_be_written_is_refused_with_its_place():
         result = await ear.until(of(Result))
         with pytest.raises(DeviceRefused, match=r"points\[0\].*BadUserAccessDenied"):
             await ear.session.confirm(result)
+        # What cannot be acknowledged must not be read on as if all were well.
+        with pytest.raises(DeviceRefused):
+            await ear.end()
 
 
 async def test_running_press_gives_each_part_once():

@@ -1,6 +1,7 @@
 """Say what happened while nobody listened: from history where there is one, as a gap where there is none."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
@@ -45,14 +46,15 @@ class CatchUp:
         self._recall = recall
         self._began_ns = 0
 
-    async def since(self, contact: Stamp, items: Sequence[Item]) -> AsyncIterator[Observation]:
+    async def since(self, contact: Stamp, items: Sequence[Item]) -> AsyncGenerator[Observation, None]:
         """Yield what history tells since the last contact, then a gap for the points that have none."""
         listened = [item for item in items if item.role in {"change", "telemetry", "alarm"}]
         data = [item for item in listened if item.role != "alarm"]
         told: set[int] = set()
         if self._options.history and data:
-            async for observation in self._history(contact, data, told):
-                yield observation
+            async with aclosing(self._history(contact, data, told)) as history:
+                async for observation in history:
+                    yield observation
         untold = [item.point.id for item in listened if item.handle not in told and item.point is not None]
         if untold:
             now = self._clock.stamp()
@@ -66,7 +68,7 @@ class CatchUp:
 
     async def _history(
         self, contact: Stamp, items: Sequence[Item], told: set[int]
-    ) -> AsyncIterator[Observation]:
+    ) -> AsyncGenerator[Observation, None]:
         with spoken(self._options.endpoint):
             kept = await keepers(self._client, items, self._server)
             told |= kept
@@ -80,9 +82,10 @@ class CatchUp:
                 for item in items
                 if item.handle in kept
             }
-            async for found in history.between(since, items, until):
-                for observation in self._tell(found):
-                    yield observation
+            async with aclosing(history.between(since, items, until)) as batches:
+                async for found in batches:
+                    for observation in self._tell(found):
+                        yield observation
         told -= set(history.refused)
 
     async def _start(self, item: Item, contact: Stamp, ahead_ns: int) -> datetime:

@@ -1,6 +1,6 @@
 """Fetch from a server's history what was missed while nobody listened."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -45,7 +45,7 @@ class History:
 
     async def between(
         self, since: Mapping[int, datetime], items: Sequence[Item], until: datetime
-    ) -> AsyncIterator[list[tuple[Item, ua.DataValue]]]:
+    ) -> AsyncGenerator[list[tuple[Item, ua.DataValue]], None]:
         """Yield the values after each item's own time, oldest first within a batch of items."""
         wanted = [item for item in items if item.handle in since]
         for batch in batches(wanted, self._batch):

@@ -107,6 +107,11 @@ class Interpreter:
             elif isinstance(part, ua.EventNotificationList):
                 yield from self._alarms_of(part.Events, delivery.received)
 
+    def take_fired(self) -> list[Fired]:
+        """Return the triggers that fired since the last time, in their order."""
+        fired, self.fired = self.fired, []
+        return fired
+
     def listen_ahead(self, delivery: Delivery) -> None:
         """Take over who wrote what from a delivery, before the changes themselves are looked at."""
         for part in delivery.content:

@@ -1,7 +1,8 @@
 """One connection to one server: deliveries in, observations out, until it is gone or silent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic
@@ -10,7 +11,7 @@ from linewitness.devices.opcua.backlog import Delivery
 from linewitness.devices.opcua.catchup import CatchUp
 from linewitness.devices.opcua.certificates import days_left
 from linewitness.devices.opcua.client import own_certificate, server_certificate, spoken
-from linewitness.devices.opcua.interpret import Interpreter
+from linewitness.devices.opcua.interpret import Interpreter, some
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import resolve
 from linewitness.devices.opcua.notices import AlarmNotices
@@ -22,6 +23,7 @@ from linewitness.devices.opcua.sources import Polled, Source, Subscribed
 from linewitness.devices.opcua.structures import Layouts
 from linewitness.devices.opcua.times import ServerClock
 from linewitness.devices.opcua.wire import Client
+from linewitness.errors import DeviceError
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
 RETRY_REFUSED_S: Final = 60.0
@@ -57,6 +59,7 @@ class OpcUaSession:
         self._contact = contact
         make = Subscribed if options.mode == "subscribe" else Polled
         self._source: Source = make(client=client, options=options, clock=clock, server=server)
+        self._broken: DeviceError | None = None
         self._look_at = 0.0
         self._retry_at = 0.0
         self._server_clock = ServerClock()
@@ -83,7 +86,8 @@ class OpcUaSession:
     @property
     def identity(self) -> Mapping[str, str]:
         """What the server said about itself, and which points it refused."""
-        refused = {f"refused.{place}": why for place, why in self.refused.items()}
+        names = [self._name(self._items[handle]) for handle in sorted(self._source.refused)]
+        refused = {"refused": some(names)} if names else {}
         return {**self._server.identity, **self._certificates(), **refused}
 
     def _certificates(self) -> Mapping[str, str]:
@@ -145,19 +149,27 @@ class OpcUaSession:
         self._interpreter.layouts = layouts
 
     async def confirm(self, observation: Observation) -> None:
-        """Write the handshake of a result that is durable."""
-        await self._results.confirm(observation)
+        """Write the handshake of a result that is durable; a failure ends the session as well."""
+        try:
+            await self._results.confirm(observation)
+        except DeviceError as error:
+            self._broken = error
+            raise
 
-    async def observations(self) -> AsyncIterator[Observation]:
+    async def observations(self) -> AsyncGenerator[Observation, None]:
         """Yield what was missed, then what the server delivers; ends with DeviceUnavailable."""
-        async for observation in self._everything():
-            self._recall.note(observation)
-            yield observation
+        async with aclosing(self._everything()) as stream:
+            async for observation in stream:
+                self._recall.note(observation)
+                yield observation
 
-    async def _everything(self) -> AsyncIterator[Observation]:
-        async for observation in self._opening():
-            yield observation
+    async def _everything(self) -> AsyncGenerator[Observation, None]:
+        async with aclosing(self._opening()) as opening:
+            async for observation in opening:
+                yield observation
         while True:
+            if self._broken is not None:
+                raise self._broken
             held = self._source.pop()
             if held is None:
                 await self._look_after()
@@ -167,11 +179,12 @@ class OpcUaSession:
                 await self._await_audit(held)
             for observation in self._interpreter.observe(held):
                 yield observation
-            async for result in self._fired():
-                yield result
+            for trigger in self._interpreter.take_fired():
+                for result in await self._results.on(trigger):
+                    yield result
             await self._look_after()
 
-    async def _opening(self) -> AsyncIterator[Observation]:
+    async def _opening(self) -> AsyncGenerator[Observation, None]:
         """Yield what is to be said before anything live: what is refused, and what was missed."""
         for refusal in await self._refusals():
             yield refusal
@@ -185,8 +198,9 @@ class OpcUaSession:
             interpreter=self._interpreter,
             recall=self._recall,
         )
-        async for missed in catch_up.since(self._contact, self._listened()):
-            yield missed
+        async with aclosing(catch_up.since(self._contact, self._listened())) as missed:
+            async for observation in missed:
+                yield observation
 
     async def _look_after(self) -> None:
         """Now and then, read the server's time, find a silent source, and ask again for refused nodes."""
@@ -204,13 +218,6 @@ class OpcUaSession:
 
     def _listened(self) -> list[Item]:
         return [item for item in self._items if item.handle not in self._source.refused]
-
-    async def _fired(self) -> AsyncIterator[Observation]:
-        """Yield the results that triggers ask for, in the order in which they fired."""
-        fired, self._interpreter.fired = self._interpreter.fired, []
-        for trigger in fired:
-            for observation in await self._results.on(trigger):
-                yield observation
 
     async def _await_audit(self, delivery: Delivery) -> None:
         """Wait until the audit events of this delivery's changes must have come, and take them over."""
