@@ -1,0 +1,130 @@
+"""Signals have a bounded buffer: what does not fit is dropped, counted and put on record."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from devices import until
+from linewitness.journal import telemetry as module
+from linewitness.journal.telemetry import TelemetryBuffer, report_losses
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path
+
+
+def payload(number, size=10_000):
+    return str(number).encode().ljust(size, b".")
+
+
+async def fill(buffer, count, device="press-4"):
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(buffer.run())
+        stored = buffer.stored
+        for number in range(count):
+            await buffer.put(device, 5, payload(number))
+        await until(lambda: buffer.stored == stored + count)
+        task.cancel()
+
+
+async def test_the_oldest_blocks_give_way(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=100_000)
+    await fill(buffer, 30)
+    blocks = await buffer.oldest(10**9)
+    assert [block.payload[:2] for block in blocks] == [b"%d" % number for number in range(20, 30)]
+    assert buffer.dropped == {"press-4": 100}
+    buffer.close()
+
+
+async def test_what_was_kept_is_there_after_a_restart(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=100_000)
+    await fill(buffer, 5)
+    buffer.close()
+    again = TelemetryBuffer(directory, max_bytes=100_000)
+    assert len(await again.oldest(10**9)) == 5
+    await again.remove((await again.oldest(10**9))[:2])
+    assert len(await again.oldest(10**9)) == 3
+    again.close()
+
+
+async def test_a_restart_with_a_smaller_limit_drops_what_is_too_much(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=100_000)
+    await fill(buffer, 10)
+    buffer.close()
+    smaller = TelemetryBuffer(directory, max_bytes=50_000)
+    await fill(smaller, 1)
+    assert sum(len(block.payload) for block in await smaller.oldest(10**9)) == 50_000
+    smaller.close()
+
+
+async def test_it_makes_do_with_what_it_has_where_evidence_needs_the_disk(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=1_000_000)
+    await fill(buffer, 10)
+    buffer.make_do(True)
+    await fill(buffer, 10)
+    assert len(await buffer.oldest(10**9)) == 10
+    assert buffer.dropped == {"press-4": 50}
+    buffer.make_do(False)
+    await fill(buffer, 10)
+    assert len(await buffer.oldest(10**9)) == 20
+    buffer.close()
+
+
+async def test_memory_is_bounded_while_the_disk_is_behind(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=10**9)
+    async with asyncio.TaskGroup() as group:
+
+        async def pour():
+            for number in range(10_000):
+                await buffer.put("press-4", 1, payload(number, 100))
+
+        task = group.create_task(pour())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert buffer.waiting == module.MAX_WAITING
+        task.cancel()
+    buffer.close()
+
+
+async def test_a_disk_that_refuses_costs_signals_not_the_process(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    await fill(buffer, 2)
+    other = sqlite3.connect(directory / "telemetry.sqlite")
+    other.execute("CREATE TRIGGER no BEFORE INSERT ON block BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
+    other.close()
+    await fill(buffer, 3)
+    assert buffer.dropped == {"press-4": 15}
+    assert len(await buffer.oldest(10**9)) == 2
+    buffer.close()
+
+
+async def test_losses_are_put_on_record_and_added_up(directory, clock, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_REPORT_S", 0.01)
+    monkeypatch.setattr(module, "REPORT_S", 0.05)
+    events = []
+
+    async def submitted(found):
+        events.extend(found)
+
+    def counts():
+        return {
+            device: sum(e.changes[0].after for e in events if e.resource.id == device)
+            for device in ("oven-1", "press-4")
+        }
+
+    buffer = TelemetryBuffer(directory, max_bytes=100_000)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(report_losses(buffer, submitted, clock=clock))
+        await fill(buffer, 10, "oven-1")
+        await asyncio.sleep(0.05)
+        assert events == []
+        await fill(buffer, 10, "press-4")
+        await until(lambda: counts() == {"oven-1": 50, "press-4": 0})
+        await fill(buffer, 20, "press-4")
+        await until(lambda: counts() == {"oven-1": 50, "press-4": 100})
+        task.cancel()
+    assert {event.kind for event in events} == {"source.gap"}
+    assert {event.resource.type for event in events} == {"telemetry"}
+    buffer.close()
