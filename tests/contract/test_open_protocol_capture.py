@@ -8,7 +8,7 @@ import pytest
 from open_protocol_rig import Gateway, Journal, gateway, until
 
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
-from linewitness_simulators.torque.device import Station
+from linewitness_simulators.torque.device import Station, Tool
 
 
 async def enrolled(simulator: TorqueSimulator, journal: Journal) -> None:
@@ -117,6 +117,16 @@ async def test_a_stored_result_gets_its_limits_with_their_origin() -> None:
     assert (result.measured[0].low, result.measured[0].high) == ("23.00", "27.00")
     assert "parameter set 7" in dict(result.facts)["limits_from"]
     assert "2026-01-20" in dict(result.facts)["limits_from"]
+
+
+async def test_a_calibration_after_the_tightening_is_not_said_of_it() -> None:
+    journal = Journal()
+    tool = Tool(calibrated_at="2099-01-01:00:00:00")
+    async with serve(TorqueOptions(tool=tool)) as simulator, gateway(simulator, journal) as running:
+        await ready(running, simulator)
+        simulator.tighten("SN1")
+        await until(lambda: journal.ids == [1])
+    assert "tool_last_calibration" not in dict(journal.results[0].facts)
 
 
 async def test_a_result_between_question_and_answer_is_captured_once() -> None:

@@ -197,7 +197,7 @@ class Reporter:
                 ("epoch", ledger.epoch),
                 ("time_of", "start of the cycle"),
                 ("time_quality", moment.quality.value),
-                *self._tool_facts(operation.text(TOOL_SERIAL)),
+                *self._tool_facts(operation.text(TOOL_SERIAL), overall.time),
             ),
             counts=operation.counts,
             reason="fetched from the controller's memory" if not record.live else "operation",
@@ -213,18 +213,19 @@ class Reporter:
             yield "limits_from", limits_from
         if decoded.number("torque_unit") is None:
             yield "torque_unit_from", "configuration"
-        yield from self._tool_facts(decoded.text("tool_serial_number"))
+        yield from self._tool_facts(decoded.text("tool_serial_number"), decoded.text("timestamp"))
         for contradiction in tightening.contradictions(decoded):
             yield "contradiction", contradiction
 
-    def _tool_facts(self, serial: str | None) -> Iterator[tuple[str, Scalar]]:
+    def _tool_facts(self, serial: str | None, time: str | None) -> Iterator[tuple[str, Scalar]]:
         connected = self.tool.text("tool_serial_number") if self.tool is not None else None
         if serial is None and connected is not None:
             yield "tool_serial", connected
             yield "tool_serial_from", "tool data (0041) of this session"
         if self.tool is not None and connected is not None and serial in (None, connected):
             calibrated = self.tool.text("last_calibration_date")
-            if calibrated is not None:
+            # A calibration after the tightening says nothing about it: the one before is not known.
+            if calibrated is not None and (time is None or calibrated <= time):
                 yield "tool_last_calibration", calibrated
         expected, found = self._options.tool_serial, serial or connected
         if expected is not None and found != expected:
