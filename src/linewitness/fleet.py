@@ -13,7 +13,7 @@ from linewitness.devices.options import DeviceOptions, PointOptions
 from linewitness.gatekeeper import GateDesk
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.operators import Badges
+from linewitness.stations.floor import Floor
 from linewitness.stations.options import StationOptions
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.station import Station
@@ -54,7 +54,7 @@ class Fleet:
         self._telemetry = telemetry
         self._clock = clock
         self._health = health
-        self._badges = Badges()
+        self._floor: Floor | None = None
         self._desk = GateDesk()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
@@ -98,6 +98,8 @@ class Fleet:
         # What captures submitted before they were stopped must be readable before a station begins with it.
         await self._journal.submit([])
         state = await self._journal.read(lambda reader: reader.state())
+        if self._floor is None:
+            self._floor = Floor.load(state)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         for name in self._stations.keys() - settings.keys():
@@ -106,7 +108,7 @@ class Fleet:
             if name in self._stations:
                 self._stations[name].take_over(options, rules)
             else:
-                self._stations[name] = Station(options, rules, badges=self._badges, state=state)
+                self._stations[name] = Station(options, rules, floor=self._floor, state=state)
         self._desk.begin(self._stations.values())
 
     def _start(self, options: DeviceOptions, place: str | None) -> None:

@@ -13,7 +13,7 @@ from linewitness.devices.base import Signals, When
 from linewitness.errors import DeviceRefused, DeviceUnavailable, JournalError
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.retry import Backoff
-from linewitness.stations.operators import Badges
+from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
 from observations import reading, seen, tightening
 
@@ -27,7 +27,7 @@ class Rig:
         self.telemetry = telemetry
         self.driver = ScriptedDriver()
         self.health = Health()
-        station = Station(None, {}, badges=Badges(), state={})
+        station = Station(None, {}, floor=Floor(), state={})
         self.capture = Capture(
             self.driver,
             station,

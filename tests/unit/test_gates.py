@@ -12,7 +12,7 @@ from linewitness.devices.options import DeviceOptions
 from linewitness.errors import DeviceRefused, DeviceUnavailable
 from linewitness.fleet import Fleet
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.operators import Badges
+from linewitness.stations.floor import Floor
 from linewitness.stations.options import (
     GateOptions,
     OperatorOptions,
@@ -36,7 +36,7 @@ def station_options(**gate):
 
 
 def a_station(stored=None, **gate):
-    return Station(station_options(**gate), {}, badges=Badges(), state=stored or {})
+    return Station(station_options(**gate), {}, floor=Floor(), state=stored or {})
 
 
 def say(station, *observations, stored=None):

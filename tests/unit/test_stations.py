@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from linewitness.devices.base import Quality
-from linewitness.stations.operators import Badges
+from linewitness.stations.floor import Floor
 from linewitness.stations.options import OperatorOptions, Requirement, StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.station import Station
@@ -23,16 +23,16 @@ RULES = {
 class Bench:
     """A station with its durable state, which can be restarted like a crashed gateway."""
 
-    def __init__(self, badges=None, **settings):
+    def __init__(self, floor=None, **settings):
         devices = ("scan-10", "badge-10", "press-10", "wrench-10")
         self.options = StationOptions(id=settings.pop("id", "st-10"), devices=devices, **settings)
-        self.badges = badges
+        self.floor = floor
         self.stored = {}
         self.restart()
 
     def restart(self):
-        badges = self.badges or Badges()
-        self.station = Station(self.options, RULES, badges=badges, state=self.stored)
+        floor = self.floor or Floor.load(self.stored)
+        self.station = Station(self.options, RULES, floor=floor, state=self.stored)
 
     def say(self, *observations):
         events = []
@@ -222,9 +222,9 @@ def test_an_operators_badge_signs_on_and_off_and_results_are_his():
 
 
 def test_one_badge_at_two_stations_is_recorded_as_such():
-    badges = Badges()
-    first = Bench(badges, id="st-10", operator=OperatorOptions(scanner="badge-10"))
-    second = Bench(badges, id="st-20", operator=OperatorOptions(scanner="badge-10"))
+    floor = Floor()
+    first = Bench(floor, id="st-10", operator=OperatorOptions(scanner="badge-10"))
+    second = Bench(floor, id="st-20", operator=OperatorOptions(scanner="badge-10"))
     first.say(code("B17", device="badge-10"))
     [event] = second.say(code("B17", device="badge-10"))
     assert changes(event)["also_signed_on_at"].after == "st-10"

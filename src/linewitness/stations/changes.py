@@ -10,6 +10,8 @@ from linewitness.evidence.record import Change
 from linewitness.stations.rules import PointRule
 
 GOOD = "Good"
+#: Under which keys of the journal's state last values are kept.
+PREFIX = "point/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class LastValue:
 
 def state_key(device: str, point: str) -> str:
     """Return under which key a point's last value is stored."""
-    return f"point/{device}/{point}"
+    return f"{PREFIX}{device}/{point}"
 
 
 def compare(

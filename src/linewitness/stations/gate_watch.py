@@ -1,0 +1,65 @@
+"""Decide when a station's gate closes and opens, and put each decision on record."""
+
+import re
+from collections.abc import Mapping
+
+from linewitness.devices.base import Code, Observation
+from linewitness.evidence.record import Change
+from linewitness.stations.gates import GateState, Order, gate_resource, wanted
+from linewitness.stations.outcome import Outcome
+from linewitness.stations.place import Place
+from linewitness.stations.units import HeldUnit
+
+
+class GateWatch:
+    """The gate of one station, if it has one."""
+
+    def __init__(self, place: Place, state: Mapping[str, str]) -> None:
+        """Begin where the gate was at the last commit."""
+        self._place = place
+        self._key = place.key("gate")
+        stored = state.get(self._key)
+        self._state = GateState.load(stored) if stored else GateState()
+
+    def order(self, held: HeldUnit | None) -> Order | None:
+        """Return what the gate should be now, None where there is none."""
+        options = self._place.options
+        if options is None or options.gate is None:
+            return None
+        position, reason = wanted(options.gate, self._state, held, options.requires)
+        return Order(str(self._place.id), options.gate, position, reason)
+
+    def move(self, observation: Observation, held: HeldUnit | None, outcome: Outcome) -> None:
+        """Put a new position on record; it is written to the device after the commit."""
+        order = self.order(held)
+        if order is None or order.position == self._state.position:
+            return
+        before, self._state.position = self._state.position, order.position
+        outcome.state[self._key] = self._state.dump()
+        outcome.order = order
+        outcome.events.append(
+            self._place.event(
+                observation,
+                kind=f"gate.{order.position}",
+                resource=gate_resource(order, held.serial if held else None),
+                reason=order.reason,
+                changes=(Change("position", before, order.position), Change("written", None, order.value)),
+            )
+        )
+
+    def is_pass(self, text: str) -> bool:
+        """Say whether a code asks to let the unit pass."""
+        return self._reason(text) is not None
+
+    def let_pass(self, code: Code, held: HeldUnit | None, operator: str | None, outcome: Outcome) -> str:
+        """Let the unit pass on the operator's word; return what the record of the code says about it."""
+        if operator is None or held is None:
+            return "nobody is signed on, or no unit is there: nothing was let pass"
+        self._state.let_pass(held)
+        outcome.state[self._key] = self._state.dump()
+        return f"the operator lets {held.serial} pass: {self._reason(code.text)}"
+
+    def _reason(self, text: str) -> str | None:
+        gate = self._place.options.gate if self._place.options else None
+        match = re.fullmatch(gate.pass_code, text) if gate and gate.pass_code else None
+        return match["reason"] if match else None

@@ -1,0 +1,87 @@
+"""Let units enter a station and leave it, and count what each has had."""
+
+from collections.abc import Mapping
+
+from linewitness.devices.base import Observation, Result
+from linewitness.evidence.record import Change, Event, Resource
+from linewitness.stations import units
+from linewitness.stations.outcome import Outcome
+from linewitness.stations.place import Place
+from linewitness.stations.units import HeldUnit
+
+
+class UnitHolder:
+    """The unit at one station."""
+
+    def __init__(self, place: Place, state: Mapping[str, str]) -> None:
+        """Begin with the unit that was there at the last commit."""
+        self._place = place
+        self._key = place.key("unit")
+        held = state.get(self._key)
+        self.held = HeldUnit.load(held) if held else None
+
+    @property
+    def serial(self) -> str | None:
+        """Serial number of the unit at the station."""
+        return self.held.serial if self.held else None
+
+    def is_named_by(self, device: str) -> bool:
+        """Say whether a device's codes are serial numbers: the scanner's, or a tool's without one."""
+        options = self._place.options
+        if options is None:
+            return False
+        return device == options.unit.scanner or (self.follows_results and device in options.devices)
+
+    @property
+    def follows_results(self) -> bool:
+        """Say whether the tools' own identifiers tell which unit is there: where nothing else does."""
+        unit = self._place.options.unit if self._place.options else None
+        return unit is not None and not unit.scanner and not unit.point and unit.from_result
+
+    def is_serial(self, text: str) -> bool:
+        """Say whether a text can be a serial number here."""
+        return self._place.options is not None and units.is_serial(text, self._place.options.unit)
+
+    def follow(self, result: Result, outcome: Outcome) -> None:
+        """Take the unit that a live result names for the station's, where results tell it."""
+        if self.follows_results and not result.backfilled and self.is_serial(result.identifier or ""):
+            self.enter(result, str(result.identifier), "result", outcome)
+
+    def enter(self, observation: Observation, serial: str, by: str, outcome: Outcome) -> None:
+        """Let a unit enter, and the one before it leave; an empty serial number only lets it leave."""
+        if self._place.options is None or serial == (self.serial or ""):
+            return
+        if self.held is not None:
+            outcome.events.append(self._left(observation, self.held))
+        self.held = HeldUnit(serial, by) if self.is_serial(serial) else None
+        outcome.state[self._key] = self.held.dump() if self.held else None
+        if self.held is not None:
+            outcome.events.append(self._entered(observation, self.held))
+
+    def count(self, result: Result, unit: str | None, outcome: Outcome) -> None:
+        """Count a result of the unit at the station, if it decides anything."""
+        if self.held is not None and unit == self.held.serial and result.counts:
+            self.held.tally.add(result)
+            outcome.state[self._key] = self.held.dump()
+
+    def _entered(self, observation: Observation, held: HeldUnit) -> Event:
+        return self._place.event(
+            observation,
+            kind="unit.entered",
+            resource=self._resource(held),
+            reason=f"the unit was recognised by {held.by}",
+            changes=(Change("unit", None, held.serial), Change("recognised_by", None, held.by)),
+        )
+
+    def _left(self, observation: Observation, held: HeldUnit) -> Event:
+        requirements = self._place.options.requires if self._place.options else ()
+        return self._place.event(
+            observation,
+            kind="unit.left",
+            resource=self._resource(held),
+            reason="another unit or none is at the station",
+            changes=units.closing_changes(held, requirements),
+        )
+
+    def _resource(self, held: HeldUnit) -> Resource:
+        return Resource("station", str(self._place.id), ("unit", held.serial))

@@ -1,0 +1,55 @@
+"""One place on the line: its settings, who is answerable there, and how its events begin."""
+
+from linewitness.devices.base import Observation
+from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.stations.operators import Badges
+from linewitness.stations.options import StationOptions
+from linewitness.stations.outcome import context_of, event_of
+
+
+class Place:
+    """What the parts of a station share. `options` is None for devices that stand at no station."""
+
+    def __init__(self, options: StationOptions | None, badges: Badges) -> None:
+        """Take the station's settings; `take_over` replaces them."""
+        self.options = options
+        self.id = options.id if options else None
+        self.badges = badges
+        self.take_over(options)
+
+    def take_over(self, options: StationOptions | None) -> None:
+        """Go on with other settings of the same station."""
+        self.options = options
+        if options:
+            self.badges.names.update(options.operator.names)
+
+    def key(self, name: str) -> str:
+        """Return under which key of the journal's state a part of the station is kept."""
+        return f"station/{self.id}/{name}"
+
+    def actor(self, device: str, operator: str | None = None) -> Actor:
+        """Return who is answerable: whom the device names, who is signed on here, or the device itself."""
+        if operator:
+            return self.badges.person(operator, auth_method="device")
+        return self.badges.actor(self.id, device)
+
+    def event(
+        self,
+        observation: Observation,
+        *,
+        kind: str,
+        resource: Resource,
+        reason: str,
+        actor: Actor | None = None,
+        changes: tuple[Change, ...] = (),
+    ) -> Event:
+        """Return an event at this place; by default the device or the operator signed on did it."""
+        return event_of(
+            observation,
+            kind=kind,
+            actor=actor or self.actor(observation.device),
+            resource=resource,
+            reason=reason,
+            context=context_of(observation, self.id),
+            changes=changes,
+        )

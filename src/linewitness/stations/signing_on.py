@@ -1,0 +1,68 @@
+"""Sign operators on and off at a station."""
+
+import re
+from collections.abc import Mapping
+
+from linewitness.devices.base import Observation
+from linewitness.evidence.record import Change, Event, Resource
+from linewitness.stations.outcome import Outcome
+from linewitness.stations.place import Place
+
+
+class SignOn:
+    """The operator at one station; the badges are the whole line's."""
+
+    def __init__(self, place: Place, state: Mapping[str, str]) -> None:
+        """Begin with who was signed on at the last commit."""
+        self._place = place
+        self._station = str(place.id)
+        self._key = place.key("operator")
+        operator = state.get(self._key)
+        if operator:
+            place.badges.at[self._station] = operator
+
+    @property
+    def operator(self) -> str | None:
+        """Who is signed on here."""
+        return self._place.badges.at.get(self._station)
+
+    def is_badge(self, device: str, text: str) -> bool:
+        """Say whether a code that a device read is an operator's badge here."""
+        options = self._place.options.operator if self._place.options else None
+        if options is None or device != options.scanner:
+            return False
+        return options.pattern is None or re.fullmatch(options.pattern, text) is not None
+
+    def show_badge(self, observation: Observation, operator: str, outcome: Outcome) -> None:
+        """Take a badge: it signs its owner on, or off if he or she was on."""
+        self._change(observation, None if operator == self.operator else operator, outcome)
+
+    def follow_tag(self, observation: Observation, operator: str, outcome: Outcome) -> None:
+        """Take what a point says: who is signed on now, or nobody."""
+        if (operator or None) != self.operator:
+            self._change(observation, operator or None, outcome)
+
+    def leave(self) -> None:
+        """Forget who is signed on, because the station is taken down."""
+        self._place.badges.at.pop(self._station, None)
+
+    def _change(self, observation: Observation, operator: str | None, outcome: Outcome) -> None:
+        if self.operator is not None:
+            outcome.events.append(self._event(observation, "operator.signed_off", self.operator))
+            self.leave()
+        if operator is not None:
+            outcome.events.append(self._event(observation, "operator.signed_on", operator))
+            self._place.badges.at[self._station] = operator
+        outcome.state[self._key] = self.operator
+
+    def _event(self, observation: Observation, kind: str, operator: str) -> Event:
+        badges = self._place.badges
+        shared = badges.others(operator, self._station) if kind == "operator.signed_on" else []
+        return self._place.event(
+            observation,
+            kind=kind,
+            actor=badges.person(operator),
+            resource=Resource("station", self._station),
+            reason="badge already signed on elsewhere" if shared else "the operator's badge or tag said so",
+            changes=(Change("also_signed_on_at", None, ", ".join(shared)),) if shared else (),
+        )
