@@ -43,9 +43,13 @@ class Listening:
         self.session = session
         self.heard: list[Observation] = []
         self._memory = memory
+        self._waiting: asyncio.Future[Observation] | None = None
         self._stream = session.observations()
 
     async def next(self) -> Observation:
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            return await waiting
         async with asyncio.timeout(WAIT_S):
             observation = await anext(self._stream)
         self._memory.keep(observation)
@@ -58,6 +62,13 @@ class Listening:
             while not wanted(observation := await self.next()):
                 pass
         return observation
+
+    async def until_quiet(self, seconds: float) -> None:
+        """Let the session work on while nothing is to be told."""
+        waiting = asyncio.ensure_future(self.next())
+        await asyncio.wait([waiting], timeout=seconds)
+        assert not waiting.done(), f"unexpected: {waiting.result()}"
+        self._waiting = waiting
 
     async def end(self) -> None:
         """Take everything until the session raises."""

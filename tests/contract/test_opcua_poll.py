@@ -1,7 +1,7 @@
 """Polling, for servers without subscriptions."""
 
 import pytest
-from opcua_rig import listening, of_type, options, point, reading
+from opcua_rig import CLOCK, listening, of_type, options, point, reading
 
 from linewitness.devices.base import Gap, Result, Signals
 from linewitness.errors import DeviceUnavailable
@@ -13,11 +13,16 @@ POLL = {"mode": "poll", "poll_ms": 50}
 
 async def test_change_is_found_once_and_dated_within_the_period():
     async with serve(STILL) as press, listening(options(press, point("Holding"), **POLL)) as ear:
-        await ear.until(reading("holding", "125"))
+        first = await ear.until(reading("holding", "125"))
+        assert (first.when.occurred_from, first.when.unc_ms) == ("poll", None)
+        # A second poll, so that there is one to reckon from.
+        await ear.until_quiet(0.2)
+        changed_ns = CLOCK.stamp().realtime_ns
         await press.set("Holding", 130.0)
         found = await ear.next()
         assert found.value == "130"
-        assert (found.when.occurred_from, found.when.unc_ms) == ("poll", 25)
+        assert 25 <= found.when.unc_ms < 1000
+        assert abs(found.when.occurred_ns - changed_ns) <= (found.when.unc_ms + 5) * 1_000_000
         await press.set("Holding", 131.0)
         assert (await ear.next()).value == "131"
 

@@ -83,6 +83,7 @@ class Interpreter:
         self.mended: set[str] = set()
         self.filled: dict[int, set[int]] = {}
         self._contact: tuple[Stamp | None, str] = (None, "")
+        self._polled_before: Stamp | None = None
         self._seen: set[int] = set()
         self._last: dict[int, str | None] = {}
         self._heard: dict[int, _Heard] = {}
@@ -168,7 +169,9 @@ class Interpreter:
             self._seen.add(item.handle)
             return
         if self._options.mode == "poll":
-            when = polled(received, value, period_ms=self._options.poll_ms, offset_ms=self.witness.offset_ms)
+            known = self._polled_before if item.handle in self._seen else None
+            when = polled(received, value, since=known, offset_ms=self.witness.offset_ms)
+            self._seen.add(item.handle)
         elif item.handle in self._seen:
             when = self.witness.live(value, received)
         else:
@@ -246,6 +249,7 @@ class Interpreter:
                     received=delivery.received,
                     reason=f"notification messages {expected} to {delivery.sequence - 1} did not arrive",
                 )
+        self._polled_before = heard.received
         # A keep-alive carries the number of the next message and uses none up.
         heard.sequence = delivery.sequence if delivery.content else delivery.sequence - 1
         heard.received = delivery.received

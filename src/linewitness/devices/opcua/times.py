@@ -7,7 +7,7 @@ from typing import Final
 
 from asyncua import ua
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, Stamp
+from linewitness.clock import NS_PER_MS, Stamp
 from linewitness.devices.base import When
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,18 +147,14 @@ class Witness:
         )
 
 
-def polled(received: Stamp, value: ua.DataValue, *, period_ms: int, offset_ms: int | None) -> When:
-    """Conclude when a change happened that polling found: some time within the last period."""
+def polled(received: Stamp, value: ua.DataValue, *, since: Stamp | None, offset_ms: int | None) -> When:
+    """Conclude when a change happened that polling found: since the poll before, if there was one."""
     own = value.SourceTimestamp or value.ServerTimestamp
+    between_ns = 0 if since is None else received.boottime_ns - since.boottime_ns
     return When(
-        occurred_ns=received.realtime_ns - period_ms * NS_PER_MS // 2,
+        occurred_ns=received.realtime_ns - between_ns // 2,
         occurred_from="poll",
-        unc_ms=(period_ms + 1) // 2,
+        unc_ms=None if since is None else between_ns // 2 // NS_PER_MS + 1,
         device_time=verbatim(own) if own else None,
         device_offset_ms=offset_ms,
     )
-
-
-def seconds(nanoseconds: int) -> float:
-    """Return nanoseconds as seconds."""
-    return nanoseconds / NS_PER_S
