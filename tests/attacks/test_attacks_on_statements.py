@@ -293,3 +293,9 @@ def test_policy_that_says_one_thing_twice(judge, stream, name):
 def test_policy_with_odd_but_harmless_text(judge, stream):
     odd = policy_for(stream, gateway_party=':"}{[,\\ ').canonical
     assert judge(policy=odd)["status"] == "COMPLETE"
+
+
+def test_package_with_a_name_that_readers_cut_short(judge, stream, tmp_path):
+    path = whole(stream, tmp_path / "own.zip", statements=receipts(receipt(stream)))
+    path.write_bytes(path.read_bytes().replace(b"receipts/1.receipt", b"receipts/1\0receipt"))
+    assert judge(path=path)["status"] == "REFUSED"

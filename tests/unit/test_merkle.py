@@ -103,3 +103,19 @@ def test_there_is_no_proof_of_what_is_not_there(index, size):
         merkle.inclusion_proof(index, size, subtree)
     with pytest.raises(ValueError, match="no consistency proof"):
         merkle.consistency_proof(size + 1, size, subtree)
+
+
+def test_a_path_has_the_length_that_the_size_asks_for():
+    """Else a root could be passed off as that of a tree of another size."""
+    leaf, other = LEAVES[:2]
+    pair = merkle.node_hash(leaf, other)
+    with pytest.raises(BadProof, match="too short"):
+        merkle.verify_inclusion(leaf, 0, 2, leaf, [])
+    with pytest.raises(BadProof, match="too long"):
+        merkle.verify_inclusion(leaf, 0, 1, pair, [other])
+    with pytest.raises(BadProof, match="too short"):
+        merkle.verify_consistency(1, leaf, 2, leaf, [])
+    with pytest.raises(BadProof, match="too short"):
+        merkle.verify_consistency(3, leaf, 4, leaf, [])
+    with pytest.raises(BadProof, match="too long"):
+        merkle.verify_consistency(1, leaf, 2, merkle.node_hash(pair, other), [other, other])
