@@ -1,7 +1,9 @@
 """`linewitness status`, `verify`, `export`: what a journal holds, whether it is whole, and a copy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -45,6 +47,13 @@ def verify(
     policy: Annotated[
         Path | None, typer.Option(help="The customer's policy; without it nothing is called complete.")
     ] = None,
+    times: Annotated[
+        bool,
+        typer.Option("--times", help="Print between which times of other parties each record was written."),
+    ] = False,
+    unit: Annotated[
+        str | None, typer.Option(help="With --times: only the records of one serialized unit.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Verify a stream from its exact bytes. Exit code 1 means BROKEN."""
@@ -53,28 +62,26 @@ def verify(
     import orjson
 
     from linewitness.cli.progress import counting
-    from linewitness.evidence.verify import read_ndjson
+    from linewitness.cli.times import Times
     from linewitness.evidence.verify import verify as verify_stream
 
     trusted = _policy(policy)
-    workers = os.cpu_count() or 1
-    if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
-        with counting("records verified") as tick:
+    told = Times(unit)
+    with _evidence(source) as found:
+        with counting("records verified", found.total) as tick:
             verdict = verify_stream(
-                read_ndjson(source),
+                found.records(),
                 policy=trusted,
-                statements=_beside(source),
-                workers=workers,
+                statements=found.statements,
+                workers=os.cpu_count() or 1,
                 progress=tick,
             )
-    else:
-        with _journal(source) as reader, counting("records verified", reader.size()) as tick:
-            records = (data for _, data in reader.records())
-            verdict = verify_stream(
-                records, policy=trusted, statements=_statements(reader), workers=workers, progress=tick
-            )
+        if times and verdict.status != "BROKEN":
+            told.read(islice(found.records(), verdict.size), found.statements, trusted)
+            verdict = replace(verdict, remarks=(*verdict.remarks, *told.remarks))
     if as_json:
-        typer.echo(orjson.dumps(verdict.to_json(), option=orjson.OPT_INDENT_2).decode())
+        members = verdict.to_json() | ({"times": told.to_json()} if times else {})
+        typer.echo(orjson.dumps(members, option=orjson.OPT_INDENT_2).decode())
     else:
         typer.echo(f"{verdict.origin}: {verdict.text}")
         for remark in verdict.remarks:
@@ -82,7 +89,30 @@ def verify(
             typer.echo(f"  note: {where}{remark.text}")
         if trusted is None:
             typer.echo("  note: no policy was given, so nobody's word but the gateway's was asked for")
+        for line in told.lines():
+            typer.echo(line)
     raise typer.Exit(ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """Records to verify, from the first on as often as asked for, and what lies beside them."""
+
+    records: Callable[[], Iterator[bytes]]
+    statements: "list[Statement]"
+    total: int | None = None
+
+
+@contextmanager
+def _evidence(source: Path) -> Iterator[_Evidence]:
+    from linewitness.evidence.verify import read_ndjson
+
+    if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
+        yield _Evidence(lambda: read_ndjson(source), _beside(source))
+        return
+    with _journal(source) as reader:
+        size = reader.size()
+        yield _Evidence(lambda: (data for _, data in reader.records(0, size)), _statements(reader), size)
 
 
 def export(
