@@ -1,11 +1,11 @@
 """`linewitness simulate ntp`: an NTP server for trying things out, honest or not."""
 
 import asyncio
-import signal
 from typing import Annotated
 
 import typer
 
+from linewitness.stopping import on_signal
 from linewitness_simulators.ntp.device import NtpDevice
 from linewitness_simulators.ntp.server import NtpSimulation, serve
 
@@ -35,10 +35,7 @@ def command(
 
 
 async def _run(options: NtpSimulation) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = on_signal()
     async with serve(options) as running:
         typer.echo(f"ready ntp://{options.host}:{running.port}")  # echo flushes
         await stop.wait()

@@ -1,12 +1,12 @@
 """`linewitness simulate oven`: ovens on a Modbus port, with faults from the command line."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from linewitness.stopping import on_signal
 from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens, serve
 
 
@@ -54,10 +54,7 @@ def command(
 async def _run(
     options: OvenServerOptions, prepare: Callable[[RunningOvens], None], drop_every_s: float
 ) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    stop = on_signal()
     async with serve(options) as running:
         prepare(running)
         typer.echo(f"ready modbus://{options.host}:{running.port}")

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from linewitness.stopping import on_signal
 from linewitness_simulators.press.server import PressSimulation, serve
 
 
@@ -51,10 +51,7 @@ def command(
 
 
 async def _run(options: PressSimulation, delay: float) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = on_signal()
     async with serve(options) as running:
         running.wire.delay_s = delay
         typer.echo(f"ready {running.url}")

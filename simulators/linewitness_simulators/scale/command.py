@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import signal
 from decimal import Decimal
 from random import Random
 from typing import Annotated
 
 import typer
 
+from linewitness.stopping import on_signal
 from linewitness_simulators.scale.device import ScaleDevice
 from linewitness_simulators.scale.server import RunningScale, ScaleSimulation, serve
 
@@ -29,10 +29,7 @@ def command(
 
 
 async def _run(options: ScaleSimulation, period_s: float, target_g: float, seed: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = on_signal()
     async with serve(options) as running:
         typer.echo(f"ready tcp://{options.host}:{running.port}")  # echo flushes
         await _loads(running, stop, period_s, target_g, Random(seed))

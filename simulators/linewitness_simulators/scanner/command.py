@@ -1,11 +1,11 @@
 """`linewitness simulate scanner`: a code reader for trying things out."""
 
 import asyncio
-import signal
 from typing import Annotated
 
 import typer
 
+from linewitness.stopping import on_signal
 from linewitness_simulators.scanner.device import ScannerDevice
 from linewitness_simulators.scanner.server import ScannerSimulation, serve
 
@@ -24,10 +24,7 @@ def command(
 
 
 async def _run(options: ScannerSimulation) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = on_signal()
     async with serve(options) as running:
         typer.echo(f"ready tcp://{options.host}:{running.port}")  # echo flushes
         await stop.wait()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from linewitness.stopping import on_signal
 from linewitness_simulators.torque.control import set_faults
 from linewitness_simulators.torque.device import Station, Tool
 from linewitness_simulators.torque.memory import MemoryDamagedError
@@ -100,10 +100,7 @@ def parse_faults(switches: list[str]) -> dict[str, object]:
 
 
 async def _run(options: TorqueOptions, faults: dict[str, object]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = on_signal()
     async with serve(options) as simulator:
         try:
             set_faults(simulator.faults, faults)

@@ -16,17 +16,13 @@ def run(file: LineFile) -> None:
     from linewitness.app import Reload, run_line
     from linewitness.cli.logs import set_up
     from linewitness.config import load
+    from linewitness.stopping import on_signal
 
     config = load(file)
     set_up(config.log.level, config.log.format)
 
     async def until_signalled() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        asked = asyncio.Event()
-        loop.add_signal_handler(signal.SIGHUP, asked.set)
+        stop, asked = on_signal(), on_signal([signal.SIGHUP])
         await run_line(config, stop, reload=Reload(asked, lambda: load(file)))
 
     asyncio.run(until_signalled())

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import structlog
 from linewitness.clock import Clock, monotonic
 from linewitness.errors import LinewitnessError, UplinkUnavailable
 from linewitness.retry import Backoff
+from linewitness.stopping import on_signal
 from linewitness.store.database import Database
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Answer, Ledger
@@ -51,10 +51,7 @@ async def run(options: AuditStoreOptions, *, clock: Clock, ready: asyncio.Event 
 
 async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock) -> None:
     """Serve until SIGTERM or SIGINT; say `ready` on the output when the gateways are heard first."""
-    loop = asyncio.get_running_loop()
-    ready, stop = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    ready, stop = asyncio.Event(), on_signal()
     try:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(run(options, clock=clock, ready=ready), name="store")

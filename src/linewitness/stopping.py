@@ -1,0 +1,17 @@
+"""Let a process end when it is asked to."""
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from typing import Final
+
+STOP: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def on_signal(signals: Iterable[signal.Signals] = STOP) -> asyncio.Event:
+    """Return an event of the running loop that any of these signals sets."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in signals:
+        loop.add_signal_handler(number, asked.set)
+    return asked
