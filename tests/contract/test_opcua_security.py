@@ -134,6 +134,31 @@ async def test_user_and_password_are_checked_by_the_server(tmp_path):
                 pass
 
 
+async def test_user_may_be_a_certificate(tmp_path):
+    simulation = PressSimulation(tick_s=0, certificates=tmp_path / "press", users={"Linewitness anna": "x"})
+    for name in ("anna", "eve"):
+        make_client_certificate(
+            certificate=tmp_path / f"{name}.der",
+            key=tmp_path / f"{name}.key",
+            application_uri="urn:user",
+            host=name,
+            clock=CLOCK,
+        )
+    async with serve(simulation) as press:
+        security = {
+            "policy": "basic256sha256",
+            **client_files(tmp_path),
+            "server_certificate": tmp_path / "press" / "server.der",
+        }
+        user = {"certificate": tmp_path / "anna.der", "key": {"file": tmp_path / "anna.key"}}
+        async with listening(options(press, point("Holding"), security=security, user=user)) as ear:
+            await ear.until(reading("holding"))
+        user = {"certificate": tmp_path / "eve.der", "key": {"file": tmp_path / "eve.key"}}
+        with pytest.raises(DeviceRefused):
+            async with listening(options(press, point("Holding"), security=security, user=user)):
+                pass
+
+
 async def test_password_is_never_sent_in_the_clear(tmp_path):
     password = tmp_path / "password"
     password.write_text("secret\n")

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from asyncua.common.utils import ServiceError
+from asyncua.crypto.permission_rules import User, UserRole
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from linewitness.clock import Clock
 from linewitness.devices.opcua.certificates import make_certificate, parse_certificate, write_key
@@ -39,6 +41,31 @@ def _provide(folder: Path, application_uri: str, clock: Clock) -> None:
         )
         write_key(key, private)
         certificate.write_bytes(made.public_bytes(Encoding.DER))
+
+
+class Users:
+    """Let in who knows a password, or who shows a certificate in a user's name."""
+
+    def __init__(self, users: dict[str, str]) -> None:
+        """Take the passwords by name; without any, everybody is let in."""
+        self._users = users
+
+    def get_user(
+        self, _server: Any, username: str | None = None, password: str | None = None, certificate: Any = None
+    ) -> User | None:
+        """Return the user, or None for nobody we know."""
+        if not self._users:
+            return User(role=UserRole.User, name=username)
+        if username is not None:
+            known = self._users.get(username) == password
+            return User(role=UserRole.User, name=username) if known else None
+        name = "" if certificate is None else _common_name(certificate)
+        return User(role=UserRole.User, name=name) if name in self._users else None
+
+
+def _common_name(certificate: bytes) -> str:
+    (name,) = parse_certificate(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value)
 
 
 def _validator(folder: Path) -> Any:

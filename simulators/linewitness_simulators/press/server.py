@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from asyncua.common.callback import CallbackType
-from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.history import HistoryDict
 
 from linewitness.clock import NS_PER_S, Clock, SystemClock
@@ -19,7 +18,7 @@ from linewitness_simulators.press.device import Part, Press
 from linewitness_simulators.press.flood import Flood
 from linewitness_simulators.press.library import make_server, ua
 from linewitness_simulators.press.nodes import NAMESPACE, SPOTS, Spot, add, build
-from linewitness_simulators.press.secure import secure
+from linewitness_simulators.press.secure import Users, secure
 from linewitness_simulators.press.wire import Wire, laid
 
 APPLICATION_URI: Final = "urn:linewitness:simulator"
@@ -47,26 +46,9 @@ class PressSimulation:
     certificates: Path | None = None
     #: Folder of client certificates that are let in; None: all are.
     trusted_clients: Path | None = None
+    #: Passwords by user; a certificate in a user's name does as well. Empty: everybody is let in.
     users: dict[str, str] = field(default_factory=dict)
     clock_offset_s: float = 0.0
-
-
-class _Users:
-    """Let in who knows a password."""
-
-    def __init__(self, users: dict[str, str]) -> None:
-        self._users = users
-
-    def get_user(
-        self, _server: Any, username: str | None = None, password: str | None = None, certificate: Any = None
-    ) -> User | None:
-        """Return the user, or None for nobody we know."""
-        del certificate
-        if not self._users:
-            return User(role=UserRole.User, name=username)
-        if username is not None and self._users.get(username) == password:
-            return User(role=UserRole.User, name=username)
-        return None
 
 
 class RunningPress:
@@ -119,7 +101,7 @@ class RunningPress:
 
     async def switch_on(self) -> None:
         """Start the server with an empty address space and the values it had."""
-        server = make_server(user_manager=_Users(self.options.users))
+        server = make_server(user_manager=Users(self.options.users))
         server.iserver.disabled_clock = True  # the library's clock cannot be wrong, ours can
         server.iserver.bind_condition_methods = True
         await server.init()
