@@ -1,0 +1,92 @@
+"""The snapshot as Prometheus metrics."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from linewitness import telemetry_names as names
+from linewitness.clock import NS_PER_S
+from linewitness.status.snapshot import Snapshot
+from linewitness.telemetry_names import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_US_PER_S = 1_000_000
+
+
+def exposition(snapshot: Snapshot) -> bytes:
+    """Return the text that Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(snapshot))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+class _Figures(Collector):
+    """One snapshot, as families of metrics."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Family]:
+        """Yield every family once."""
+        yield self._info()
+        yield from self._devices()
+        yield from self._journal()
+        yield from self._clock()
+        alarms = sum(problem.alarm for problem in self._snapshot.problems)
+        warnings = len(self._snapshot.problems) - alarms
+        yield _gauge(names.PROBLEMS, ((("alarm",), alarms), (("warning",), warnings)))
+
+    def _info(self) -> InfoMetricFamily:
+        line = self._snapshot.line
+        values = {name: str(getattr(line, name)) for name in names.INFO.labels}
+        return InfoMetricFamily(names.INFO.name, names.INFO.help, value=values)
+
+    def _devices(self) -> Iterator[Family]:
+        devices = self._snapshot.devices
+        up = (((row.facts.id, row.facts.driver), row.health.state == "up") for row in devices)
+        yield _gauge(names.DEVICE_UP, up)
+        yield _counter(names.OBSERVATIONS, (((row.facts.id,), row.health.observed) for row in devices))
+        dropped = self._snapshot.dropped.items()
+        yield _counter(names.TELEMETRY_DROPPED, (((device,), count) for device, count in dropped))
+
+    def _journal(self) -> Iterator[Family]:
+        snapshot, figures, room = self._snapshot, self._snapshot.figures, self._snapshot.room
+        yield _counter(names.RECORDS, (((), figures.size),))
+        yield _gauge(names.RECEIPTED, (((), figures.receipted),))
+        yield _gauge(names.PENDING, (((), figures.pending),))
+        yield _gauge(names.JOURNAL_BYTES, (((), figures.bytes_on_disk),))
+        yield _gauge(names.JOURNAL_LEFT_BYTES, (((), max(0, room.left)),))
+        if room.hours_left is not None:
+            yield _gauge(names.JOURNAL_HOURS_LEFT, (((), room.hours_left),))
+        yield _gauge(names.JOURNAL_LEVEL, (((), snapshot.level),))
+        yield _gauge(names.UPLINK_UP, (((), snapshot.uplink_state == "up"),))
+        yield _gauge(names.UPLINK_CONFLICT, (((), snapshot.uplink_state == "conflict"),))
+
+    def _clock(self) -> Iterator[Family]:
+        snapshot, verdict = self._snapshot, self._snapshot.verdict
+        if verdict is not None:
+            yield _gauge(names.CLOCK_SYNCED, (((), verdict.state.sync != "unsynced"),))
+            if verdict.state.bound_us is not None:
+                yield _gauge(names.CLOCK_BOUND, (((), verdict.state.bound_us / _US_PER_S),))
+            if verdict.offset_us is not None:
+                yield _gauge(names.CLOCK_OFFSET, (((), verdict.offset_us / _US_PER_S),))
+        ends = (((expiry.setting,), expiry.ends_ns / NS_PER_S) for expiry in snapshot.expiries)
+        yield _gauge(names.CERTIFICATE_EXPIRY, ends)
+
+
+def _gauge(metric: Metric, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values:
+        family.add_metric(labels, float(value))
+    return family
+
+
+def _counter(metric: Metric, values: Iterable[tuple[tuple[str, ...], float]]) -> CounterMetricFamily:
+    family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values:
+        family.add_metric(labels, float(value))
+    return family

@@ -1,0 +1,135 @@
+"""The status page of one line: read-only, without scripts, for this machine alone; metrics and health too."""
+
+import socket
+from importlib import resources
+from ipaddress import ip_address
+from typing import Final
+
+import structlog
+import uvicorn
+from jinja2 import Environment, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from linewitness.status import metrics, views
+from linewitness.status.snapshot import Overview
+
+log = structlog.get_logger()
+
+REFRESH_S: Final = 5
+#: Looking must never cost the line anything: few connections, small requests, no long ones.
+MAX_CONNECTIONS: Final = 32
+MAX_REQUEST_BYTES: Final = 16_384
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def application(overview: Overview) -> ASGIApp:
+    """Return the pages: `/`, `/metrics` and `/healthz`."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= views.FILTERS
+    environment.globals["now"] = views.moment
+    text = resources.files("linewitness.status").joinpath("templates/page.html").read_text(encoding="utf-8")
+    template = environment.from_string(text)
+
+    async def page(_request: Request) -> Response:
+        snapshot = await overview.snapshot()
+        body = template.render(s=snapshot, refresh_s=REFRESH_S, plot=views.plot(snapshot.offsets_us))
+        return Response(body, media_type="text/html", headers=_HEADERS)
+
+    async def measured(_request: Request) -> Response:
+        body = metrics.exposition(await overview.snapshot())
+        return Response(body, headers={**_HEADERS, "Content-Type": metrics.CONTENT_TYPE})
+
+    async def health(_request: Request) -> Response:
+        snapshot = await overview.snapshot()
+        said = {
+            "healthy": snapshot.healthy,
+            "problems": [{"alarm": each.alarm, "what": each.what} for each in snapshot.problems],
+        }
+        return JSONResponse(said, status_code=200 if snapshot.healthy else 503, headers=_HEADERS)
+
+    routes = [Route("/", page), Route("/metrics", measured), Route("/healthz", health)]
+    return _ForThisMachine(Starlette(routes=routes))
+
+
+class _ForThisMachine:
+    """Answer only requests that name this machine: a web site in a browser here must not read along."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _is_here(
+            dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        ):
+            response = Response("this page is for this machine only", status_code=421)
+            await response(scope, receive, send)
+            return
+        await self._inner(scope, receive, send)
+
+
+def _is_here(host: str) -> bool:
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    name = name.strip("[]")
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class _Server(uvicorn.Server):
+    """A server among other tasks: signals are the gateway's, and its end is a cancellation."""
+
+    async def serve_until_cancelled(self, listening: socket.socket) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[listening])
+        try:
+            await self.main_loop()
+        finally:
+            await self.shutdown(sockets=[listening])
+
+
+async def serve(overview: Overview, *, host: str, port: int) -> None:
+    """Serve until cancelled. An address that is taken is said, and costs the page, not the line."""
+    try:
+        listening = _listen(host, port)
+    except OSError as error:
+        log.warning(
+            "status page is off: its address cannot be used",
+            address=f"{host}:{port}",
+            why=error.strerror,
+            hint="give each line its own status.listen",
+        )
+        return
+    log.info("status page", url=f"http://{host}:{listening.getsockname()[1]}/")
+    config = uvicorn.Config(
+        application(overview),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        http="h11",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_REQUEST_BYTES,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+    )
+    await _Server(config).serve_until_cancelled(listening)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
