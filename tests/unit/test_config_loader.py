@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from linewitness.config import Config, ConfigurationErrors, load, load_as
 from linewitness.config.files import missing_files
-from linewitness.devices.options import Options
 from linewitness.errors import ConfigurationError, ExitCode
 from linewitness.evidence.note import ED25519, Vkey
+from linewitness.settings import Options
 
 LINE = """\
 version: 1

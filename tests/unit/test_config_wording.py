@@ -11,7 +11,7 @@ from linewitness.config.reading import read_bytes
 from linewitness.config.settings import setting_at
 from linewitness.config.tree import plain
 from linewitness.config.wording import problems_of
-from linewitness.devices.options import Options
+from linewitness.settings import Options
 
 
 class Square(Options):

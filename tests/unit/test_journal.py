@@ -1,6 +1,7 @@
 """The journal: what it accepted is there, in order, once, signed; what it must refuse is refused."""
 
 import asyncio
+import dataclasses
 import resource
 import signal
 import sqlite3
@@ -14,8 +15,9 @@ from linewitness.errors import JournalDamaged, JournalError
 from linewitness.evidence import merkle
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.file import JournalFile, StoredReceipt, Submission
+from linewitness.journal.file import JournalFile, Submission
 from linewitness.journal.journal import open_journal
+from linewitness.journal.kept import StoredReceipt
 from linewitness.journal.reader import JournalReader
 
 
@@ -89,7 +91,7 @@ def test_what_the_schema_must_refuse(directory, clock):
     connection = sqlite3.connect(directory / "journal.sqlite")
     for statement, words in (
         ("UPDATE record SET bytes = x'00' WHERE seq = 1", "never changes"),
-        ("DELETE FROM record WHERE seq = 1", "without a receipt"),
+        ("DELETE FROM record WHERE seq = 1", "not deleted"),
         ("INSERT INTO record VALUES (17, NULL, x'00')", "must follow"),
     ):
         with pytest.raises(sqlite3.IntegrityError, match=words):
@@ -97,15 +99,19 @@ def test_what_the_schema_must_refuse(directory, clock):
     connection.close()
 
 
-def test_a_record_may_be_deleted_only_below_the_receipt(directory, clock):
+def test_a_record_may_be_deleted_only_below_the_receipt_and_never_a_key_or_the_open_tile(directory, clock):
     file = reopen(directory, clock)
-    file.append([Submission(events=tuple(result_event(n, clock) for n in range(5)))])
-    file.append([Submission(receipt=StoredReceipt(4, "note", "2026-03-01T08:00:00.000Z"))])
+    file.append([Submission(rotate=True)])
+    file.append([Submission(events=tuple(result_event(n, clock) for n in range(600)))])
+    file.append([Submission(receipt=StoredReceipt(300, "note", "2026-03-01T08:00:00.000Z"))])
+    file.append([Submission(receipt=StoredReceipt(600, "note", "2026-03-01T08:00:01.000Z"))])
     file.close()
     connection = sqlite3.connect(directory / "journal.sqlite")
     connection.execute("DELETE FROM record WHERE seq = 3")
-    with pytest.raises(sqlite3.IntegrityError):
-        connection.execute("DELETE FROM record WHERE seq = 4")
+    connection.execute("DELETE FROM record WHERE seq = 511")
+    for kept in (0, 1, 512, 599, 600, 601):
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("DELETE FROM record WHERE seq = ?", (kept,))
     connection.close()
 
 
@@ -113,7 +119,9 @@ def test_a_record_may_be_deleted_only_below_the_receipt(directory, clock):
 def test_a_damaged_tail_is_refused_when_the_journal_is_opened(directory, clock, damage):
     fill(directory, clock, 10)
     connection = sqlite3.connect(directory / "journal.sqlite")
-    connection.executescript("DROP TRIGGER record_is_final; DROP TRIGGER record_is_kept;")
+    connection.executescript(
+        "DROP TRIGGER record_is_final; DROP TRIGGER record_is_kept; DROP TRIGGER record_of_open_tile_is_kept;"
+    )
     if damage == "flip a byte":
         [data] = connection.execute("SELECT bytes FROM record WHERE seq = 7").fetchone()
         changed = data.replace(b'"12.30"', b'"12.31"')
@@ -258,3 +266,15 @@ def test_the_identity_is_the_files_own(directory, clock):
     assert file.identity == IDENTITY
     assert Checkpoint(IDENTITY.stream, file.head.size, file.head.root).size == 1
     file.close()
+
+
+def test_a_float_that_a_driver_let_through_is_written_as_text(directory, clock):
+    event = dataclasses.replace(
+        result_event(1, clock), changes=(Change("force", 0.5, 12.3), Change("count", None, 2**60))
+    )
+    file = reopen(directory, clock)
+    file.append([Submission(events=(event,))])
+    file.close()
+    force, count = members_of(directory)[-1]["changes"]
+    assert (force["before"], force["after"], count["after"]) == ("0.5", "12.3", str(2**60))
+    assert verdict_of(directory).status == "INTACT"

@@ -13,8 +13,9 @@ from linewitness.config.problems import ConfigurationErrors, Problem, did_you_me
 from linewitness.config.reading import read_file
 from linewitness.config.tree import Node, follow, plain
 from linewitness.config.wording import problems_of
-from linewitness.devices.options import DeviceOptions, resolve
+from linewitness.devices.options import DeviceOptions
 from linewitness.devices.table import DRIVERS, options_class
+from linewitness.settings import resolve
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -8,10 +8,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from linewitness.devices.options import DeviceOptions, Identifier, Options
+from linewitness.devices.options import DeviceOptions
 from linewitness.errors import EvidenceError
 from linewitness.evidence.note import COSIGNATURE_V1, Vkey
 from linewitness.journal.options import JournalOptions
+from linewitness.settings import Identifier, Options
 from linewitness.stations.options import StationOptions
 from linewitness.timesources.options import ClockOptions
 from linewitness.uplink.forwarding import ForwardOptions

@@ -1,25 +1,13 @@
 """What the YAML says of every device and point, whatever its driver."""
 
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from linewitness.secrets import Secret
-
-__all__ = ["DeviceOptions", "Identifier", "Options", "PointOptions", "RecordMode", "Secret"]
-
-#: Names of lines, stations, devices and points: they appear in topics, file names and records.
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+from linewitness.settings import Identifier, Options
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
-
-
-class Options(BaseModel):
-    """Settings that never change while they are in use, and that know no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
 
 
 class PointOptions(Options):
@@ -47,8 +35,3 @@ class DeviceOptions(Options):
     id: Identifier = Field(description="Name of the device within the line.")
     driver: str = Field(description="Which driver speaks to it.")
     description: str = Field(default="", description="For people.")
-
-
-def resolve(path: Path, base: Path) -> Path:
-    """Return `path` as the YAML's author meant it: relative to the YAML's own folder."""
-    return path if path.is_absolute() else base / path

@@ -163,10 +163,13 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _scalar(value: Scalar) -> Scalar:
-    """Keep an integer that JSON readers cannot hold as the decimal string that it is."""
-    if type(value) is int and abs(value) > canonical.MAX_INTEGER:
-        return str(value)
-    return value
+    """Keep what the format has no form for as its text: integers beyond 2^53, and whatever is no scalar."""
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return value
+    if kind is int and abs(value) <= canonical.MAX_INTEGER:  # type: ignore[arg-type]  # an int, as said
+        return value
+    return str(value)
 
 
 def _shortened(event: Event) -> Event:

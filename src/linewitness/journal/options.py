@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import ByteSize, Field
 
-from linewitness.devices.options import Options
 from linewitness.secrets import Secret
+from linewitness.settings import Options
 
 
 class JournalOptions(Options):

@@ -2,7 +2,7 @@
 
 from pydantic import ByteSize, Field
 
-from linewitness.devices.options import Options
+from linewitness.settings import Options
 
 
 class ForwardOptions(Options):

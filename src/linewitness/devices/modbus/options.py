@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
-from linewitness.devices.options import DeviceOptions, Options
+from linewitness.devices.options import DeviceOptions
+from linewitness.settings import Options
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]
 MODBUS_PORT = 502

@@ -8,7 +8,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from linewitness.devices.modbus.protocol import ADDRESSES, Table, is_bits
-from linewitness.devices.options import Options, PointOptions
+from linewitness.devices.options import PointOptions
+from linewitness.settings import Options
 
 ValueType = Literal[
     "bool",

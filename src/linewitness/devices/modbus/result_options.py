@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from linewitness.devices.modbus.points import OrderField, Place
 from linewitness.devices.modbus.protocol import ADDRESSES, is_bits
-from linewitness.devices.options import Identifier, Options, PointOptions
+from linewitness.devices.options import PointOptions
+from linewitness.settings import Identifier, Options
 
 Pattern = Literal["counter", "ring", "fifo"]
 FIFO_REGISTERS: Final = 31

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from linewitness.devices.opcua.nodes import NodeText
-from linewitness.devices.options import DeviceOptions, Identifier, Options, PointOptions, Secret
+from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.secrets import Secret
+from linewitness.settings import Identifier, Options
 
 Policy = Literal["none", "basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"]
 
