@@ -1,20 +1,19 @@
 """`linewitness status`, `verify`, `export`: what a journal holds, whether it is whole, and a copy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from linewitness.cli.sources import evidence, journal
 from linewitness.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from linewitness.evidence.attest import Statement
     from linewitness.evidence.policy import Policy
-    from linewitness.journal.reader import JournalReader
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 
@@ -29,7 +28,7 @@ def status(
 
     from linewitness.status.report import report
 
-    with _journal(source) as reader:
+    with journal(source) as reader:
         found = report(reader, _limit(source))
     typer.echo(
         orjson.dumps(found.members(), option=orjson.OPT_INDENT_2).decode() if as_json else found.text()
@@ -67,7 +66,7 @@ def verify(
 
     trusted = _policy(policy)
     told = Times(unit)
-    with _evidence(source) as found:
+    with evidence(source) as found:
         with counting("records verified", found.total) as tick:
             verdict = verify_stream(
                 found.records(),
@@ -94,27 +93,6 @@ def verify(
     raise typer.Exit(ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK)
 
 
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """Records to verify, from the first on as often as asked for, and what lies beside them."""
-
-    records: Callable[[], Iterator[bytes]]
-    statements: "list[Statement]"
-    total: int | None = None
-
-
-@contextmanager
-def _evidence(source: Path) -> Iterator[_Evidence]:
-    from linewitness.evidence.verify import read_ndjson
-
-    if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
-        yield _Evidence(lambda: read_ndjson(source), _beside(source))
-        return
-    with _journal(source) as reader:
-        size = reader.size()
-        yield _Evidence(lambda: (data for _, data in reader.records(0, size)), _statements(reader), size)
-
-
 def export(
     source: Source,
     *,
@@ -128,7 +106,7 @@ def export(
 
     from linewitness.cli.progress import counting
 
-    with _journal(source) as reader:
+    with journal(source) as reader:
         if unit is None:
             records, total = reader.records(), reader.size()
         else:
@@ -161,26 +139,6 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         ) from None
 
 
-@contextmanager
-def _journal(source: Path) -> Iterator["JournalReader"]:
-    from linewitness.journal.reader import JournalReader
-
-    with JournalReader(_directory(source)) as reader:
-        yield reader
-
-
-def _directory(source: Path) -> Path:
-    from linewitness.config import load
-
-    if source.is_dir():
-        return source
-    if source.name == "journal.sqlite":
-        return source.parent
-    if not source.exists():
-        raise ConfigurationError(f"there is no {source}", hint="name the line's YAML or its journal's folder")
-    return load(source).journal.directory
-
-
 def _limit(source: Path) -> int | None:
     from linewitness.config import load
 
@@ -196,23 +154,3 @@ def _policy(path: Path | None) -> "Policy | None":
         return Policy.parse(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"the policy {path} cannot be read: {error.strerror}") from None
-
-
-def _statements(reader: "JournalReader") -> "list[Statement]":
-    from linewitness.evidence.attest import Statement
-
-    statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
-    newest = reader.newest_checkpoint()
-    if newest is not None:
-        statements.append(Statement(f"checkpoint over {newest[0]} records", newest[1]))
-    return statements
-
-
-def _beside(source: Path) -> "list[Statement]":
-    from linewitness.evidence.attest import Statement
-
-    path = source.with_suffix(".receipts")
-    if not path.exists():
-        return []
-    notes = path.read_text(encoding="utf-8").split("\x1e")
-    return [Statement(f"{path.name}[{index}]", note) for index, note in enumerate(notes) if note]

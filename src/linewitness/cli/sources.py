@@ -1,0 +1,76 @@
+"""What a command is told to read: a line's YAML, a journal's folder, or exported records."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from linewitness.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from linewitness.evidence.attest import Statement
+    from linewitness.journal.reader import JournalReader
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Records to verify, from the first on as often as asked for, and what lies beside them."""
+
+    records: Callable[[], Iterator[bytes]]
+    statements: "list[Statement]"
+    total: int | None = None
+
+
+@contextmanager
+def evidence(source: Path) -> Iterator[Evidence]:
+    """Open what is named: exported records, or the journal that `journal` finds."""
+    from linewitness.evidence.verify import read_ndjson
+
+    if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
+        yield Evidence(lambda: read_ndjson(source), _beside(source))
+        return
+    with journal(source) as reader:
+        size = reader.size()
+        yield Evidence(lambda: (data for _, data in reader.records(0, size)), _statements(reader), size)
+
+
+@contextmanager
+def journal(source: Path) -> Iterator["JournalReader"]:
+    """Open the journal of a line's YAML, or the one in a folder."""
+    from linewitness.journal.reader import JournalReader
+
+    with JournalReader(_directory(source)) as reader:
+        yield reader
+
+
+def _directory(source: Path) -> Path:
+    from linewitness.config import load
+
+    if source.is_dir():
+        return source
+    if source.name == "journal.sqlite":
+        return source.parent
+    if not source.exists():
+        raise ConfigurationError(f"there is no {source}", hint="name the line's YAML or its journal's folder")
+    return load(source).journal.directory
+
+
+def _statements(reader: "JournalReader") -> "list[Statement]":
+    from linewitness.evidence.attest import Statement
+
+    statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
+    newest = reader.newest_checkpoint()
+    if newest is not None:
+        statements.append(Statement(f"checkpoint over {newest[0]} records", newest[1]))
+    return statements
+
+
+def _beside(source: Path) -> "list[Statement]":
+    from linewitness.evidence.attest import Statement
+
+    path = source.with_suffix(".receipts")
+    if not path.exists():
+        return []
+    notes = path.read_text(encoding="utf-8").split("\x1e")
+    return [Statement(f"{path.name}[{index}]", note) for index, note in enumerate(notes) if note]
