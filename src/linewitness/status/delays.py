@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from linewitness.clock import NS_PER_MS, NS_PER_S, from_rfc3339
-from linewitness.status.lateness import Cause, Causes
+from linewitness.status.lateness import Causes
 
 #: Clusters and late events that are shown one by one.
 SHOWN: Final = 10
@@ -164,7 +164,7 @@ class _Measuring:
         slack_ns = clock.get("bound_us", 0) * 1000 + clock.get("occurred_unc_ms", 0) * NS_PER_MS
         if delay_ns <= self._late_s * NS_PER_S and delay_ns >= -slack_ns - NS_PER_S:
             return
-        cause: Cause = self._causes.of(members, occurred_ns, ingested_ns)
+        cause = str(self._causes.of(members, occurred_ns, ingested_ns))
         self._late_of[device] += 1
         self._by_cause[cause] += 1
         self._late.append(
