@@ -37,6 +37,8 @@ def create(directory: Path) -> sqlite3.Connection:
         )
     with translated(path):
         connection = _connect(path, "rwc")
+        # Before anything is written: pruning gives pages back to the disk, a few at a time.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _configure(connection)

@@ -13,19 +13,12 @@ from linewitness.evidence.merkle import Frontier, leaf_hash
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal import database, recover
 from linewitness.journal.builder import EventKey, Identity, RecordBuilder, step_event
+from linewitness.journal.kept import StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.shrink import delete_some
 from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, StoredTree
 
 _NO_STATE: Mapping[str, str | None] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class StoredReceipt:
-    """A verified receipt of the store: the size that it covers, the note's exact text, when it came."""
-
-    size: int
-    note: str
-    received_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +37,7 @@ class Submission:
     checkpoint: tuple[int, str] | None = None
     rotate: bool = False
     freeze: bool = False
+    attestation: StoredAttestation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +217,11 @@ class JournalFile:
         _, step = self._builder.stamp()
         return self.head if step is None else self.append([Submission(events=(step_event(step),))])
 
+    def prune(self, boundary: int, *, most: int) -> bool:
+        """Delete some of what lies below `boundary`; say whether nothing is left there. See `prune`."""
+        with database.translated(self._path):
+            return delete_some(self._connection, boundary, most=most)
+
     def close(self) -> None:
         """Close the file; the last connection of all moves the WAL into the main file."""
         self._connection.close()
@@ -290,8 +289,10 @@ class JournalFile:
                     (key, value),
                 )
         if submission.raw:
+            last = max(self._frontier.size - 1, 0)
             connection.executemany(
-                "INSERT INTO raw VALUES (?, ?) ON CONFLICT DO NOTHING", submission.raw.items()
+                "INSERT INTO raw VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq",
+                [(sha256, data, last) for sha256, data in submission.raw.items()],
             )
         if submission.receipt is not None:
             receipt = submission.receipt
@@ -301,6 +302,12 @@ class JournalFile:
             )
         if submission.checkpoint is not None:
             connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", submission.checkpoint)
+        if submission.attestation is not None:
+            attested = submission.attestation
+            connection.execute(
+                "INSERT INTO attestation (size, source, note, proof, at) VALUES (?, ?, ?, ?, ?)",
+                (attested.size, attested.source, attested.note, attested.proof, attested.at),
+            )
         if submission.freeze:
             connection.execute("UPDATE stream SET state = 'frozen'")
 

@@ -1,6 +1,7 @@
 """Make events durable for everybody at once: one writer, and what queued up goes into the next commit."""
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,12 @@ class Journal:
     async def look(self) -> None:
         """Compare the clocks now, so that a step is on record although nothing else happens."""
         await self._write(self._file.look, ())
+
+    async def prune(self, boundary: int, *, most: int) -> bool:
+        """Delete some of what lies below `boundary`, between two commits; say whether nothing is left."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writer, functools.partial(self._file.prune, boundary, most=most)
+        )
 
     async def run(self) -> None:
         """Commit what was submitted, until `drain` ends it; JournalError if the disk refuses."""

@@ -10,6 +10,7 @@ from linewitness.evidence.note import Vkey
 from linewitness.evidence.record import parse
 from linewitness.journal import database, recover
 from linewitness.journal.builder import Identity
+from linewitness.journal.kept import PRUNED, StoredAttestation
 from linewitness.journal.tree import StoredTree
 
 #: Records that one query of an iteration returns, so that memory stays bounded.
@@ -20,7 +21,7 @@ ROW_OVERHEAD: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the journal holds: counts of records and bytes on disk."""
+    """What the journal holds: counts of records, the oldest that was not pruned, and bytes on disk."""
 
     size: int
     oldest: int
@@ -87,13 +88,39 @@ class JournalReader:
     def figures(self) -> Figures:
         """Return the journal's figures in one snapshot."""
         with self._snapshot():
-            oldest = self._one("SELECT MIN(seq) FROM record")[0]
+            oldest = self.pruned
             receipted = self._one("SELECT MAX(size) FROM receipt")[0]
             size = self.size()
         suffixes = ("", "-wal")
         files = [self._path.with_name(self._path.name + suffix) for suffix in suffixes]
         on_disk = sum(file.stat().st_size for file in files if file.exists())
-        return Figures(size, oldest or 0, receipted or 0, on_disk)
+        return Figures(size, oldest, receipted or 0, on_disk)
+
+    @property
+    def pruned(self) -> int:
+        """The boundary below which records were pruned: only record 0 and the rotations are left there."""
+        return int(self.state_value(PRUNED) or 0)
+
+    def key_records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (sequence number, exact bytes) of record 0 and every `key.rotated`: they are never pruned."""
+        yield from self._connection.execute(
+            "SELECT seq, bytes FROM record WHERE seq = 0 OR seq IN (SELECT first_seq - 1 FROM event_key) "
+            "ORDER BY seq"
+        )
+
+    def attestations(self) -> Iterator[StoredAttestation]:
+        """Yield what places and witnesses hold of this stream, oldest first."""
+        for row in self._connection.execute(
+            "SELECT size, source, note, proof, at FROM attestation ORDER BY id"
+        ):
+            yield StoredAttestation(*row)
+
+    def newest_attestation(self) -> tuple[int, str] | None:
+        """Return (size, source) of the attestation that covers most, or None."""
+        row = self._connection.execute(
+            "SELECT size, source FROM attestation ORDER BY size DESC, id LIMIT 1"
+        ).fetchone()
+        return (row[0], row[1]) if row else None
 
     def records(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (sequence number, exact bytes) of the records [first, last) that are still here."""
@@ -112,11 +139,11 @@ class JournalReader:
         """Return consecutive records from `first`, at least one if there is one, within `max_bytes`."""
         batch: list[bytes] = []
         room = max_bytes
-        for (data,) in self._connection.execute(
-            "SELECT bytes FROM record WHERE seq >= ? ORDER BY seq", (first,)
+        for sequence_no, data in self._connection.execute(
+            "SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,)
         ):
             room -= len(data) + 1
-            if batch and room < 0:
+            if sequence_no != first + len(batch) or (batch and room < 0):
                 break
             batch.append(data)
         return batch

@@ -8,6 +8,7 @@ from linewitness.evidence import record
 from linewitness.evidence.merkle import Frontier
 from linewitness.evidence.note import Vkey
 from linewitness.journal.builder import Identity
+from linewitness.journal.kept import PRUNED
 from linewitness.journal.tree import TILE_LEAVES, StoredTree
 
 _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewitness init --continue`"
@@ -60,9 +61,9 @@ def check_tail(connection: sqlite3.Connection) -> Tail:
 def _check_links(
     connection: sqlite3.Connection, size: int, record_hash: str, key_id: str, first_key: int
 ) -> None:
-    rows = connection.execute(
-        "SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (max(0, size - TILE_LEAVES),)
-    )
+    pruned = connection.execute("SELECT value FROM state WHERE key = ?", (PRUNED,)).fetchone()
+    first = max(0, size - TILE_LEAVES, int(pruned[0]) if pruned else 0)
+    rows = connection.execute("SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,))
     previous: str | None = None
     for sequence_no, data in rows:
         try:

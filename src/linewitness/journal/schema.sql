@@ -37,8 +37,23 @@ CREATE TABLE event_key (first_seq INTEGER PRIMARY KEY, vkey TEXT NOT NULL) STRIC
 CREATE TABLE receipt (size INTEGER PRIMARY KEY, note TEXT NOT NULL, received_at TEXT NOT NULL) STRICT;
 CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
 
--- The devices' own bytes, under the hash that context.raw_sha256 names.
-CREATE TABLE raw (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+-- The devices' own bytes, under the hash that context.raw_sha256 names, and the last record that does so.
+CREATE TABLE raw (
+    sha256 TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL,
+    last_seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX raw_by_record ON raw (last_seq);
+
+-- What others said about the stream's checkpoints: where one was written to, or who cosigned it.
+CREATE TABLE attestation (
+    id INTEGER PRIMARY KEY,
+    size INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    note TEXT NOT NULL,
+    proof BLOB,
+    at TEXT NOT NULL
+) STRICT;
 
 -- What decides the next event: stations, watermarks of tools, memory of drivers.
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -57,6 +72,18 @@ BEGIN SELECT RAISE(ABORT, 'a record never changes'); END;
 CREATE TRIGGER record_is_kept BEFORE DELETE ON record
 WHEN OLD.seq >= COALESCE((SELECT MAX(size) FROM receipt), 0)
 BEGIN SELECT RAISE(ABORT, 'a record without a receipt is not deleted'); END;
+
+-- Record 0 and the rotations, by which every other record is verified, and the newest records.
+CREATE TRIGGER record_of_keys_is_kept BEFORE DELETE ON record
+WHEN OLD.seq = 0 OR EXISTS (SELECT 1 FROM event_key WHERE first_seq = OLD.seq + 1)
+BEGIN SELECT RAISE(ABORT, 'record 0 and the rotations are not deleted'); END;
+
+CREATE TRIGGER record_of_open_tile_is_kept BEFORE DELETE ON record
+WHEN NOT EXISTS (SELECT 1 FROM tile WHERE idx = OLD.seq / 256)
+BEGIN SELECT RAISE(ABORT, 'a record whose leaf is not in a tile is not deleted'); END;
+
+CREATE TRIGGER attestation_is_final BEFORE UPDATE ON attestation
+BEGIN SELECT RAISE(ABORT, 'an attestation never changes'); END;
 
 CREATE TRIGGER frozen_is_kept BEFORE DELETE ON record
 WHEN (SELECT state FROM stream) = 'frozen'

@@ -1,0 +1,30 @@
+"""What lies in the journal beside the records: receipts, attestations, and how far it was pruned."""
+
+from dataclasses import dataclass
+from typing import Final
+
+#: The key of the state under which the boundary of pruning is kept: an integer as text.
+PRUNED: Final = "journal/pruned"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """A verified receipt of the store: the size that it covers, the note's exact text, when it came."""
+
+    size: int
+    note: str
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAttestation:
+    """A checkpoint that is out of our reach: `source` names the place or the witness, `proof` what it gave.
+
+    `note` is the checkpoint's text as it lies there, cosignatures included.
+    """
+
+    size: int
+    source: str
+    note: str
+    proof: bytes | None
+    at: str

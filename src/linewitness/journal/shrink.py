@@ -1,0 +1,42 @@
+"""Delete a few old records in one transaction, and give their pages back to the disk."""
+
+import sqlite3
+from typing import Final
+
+#: Pages that one transaction gives back.
+PAGES: Final = 500
+
+
+def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> bool:
+    """Delete up to `most` records below `boundary` with their raw bytes, and give pages back to the disk.
+
+    Record 0 and the rotations stay. Returns whether nothing is left to delete or to give back.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        records = connection.execute(
+            "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq > 0 AND seq < ? "
+            "AND NOT EXISTS (SELECT 1 FROM event_key WHERE first_seq = record.seq + 1) LIMIT ?)",
+            (boundary, most),
+        ).rowcount
+        raw = connection.execute(
+            "DELETE FROM raw WHERE sha256 IN (SELECT sha256 FROM raw WHERE last_seq < ? LIMIT ?)",
+            (boundary, most),
+        ).rowcount
+        # Crash here: nothing of this step happened; the boundary is on record, the next start goes on.
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.rollback()
+        raise
+    if records or raw:
+        return False
+    # executescript, because execute takes one step of a statement without columns: one page.
+    connection.executescript(f"PRAGMA incremental_vacuum({PAGES});")
+    free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    if free and connection.execute("PRAGMA auto_vacuum").fetchone()[0]:
+        return False
+    # The log of a large deletion would stay as large as it became; a reader in between makes this wait
+    # for the next time.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return True

@@ -1,0 +1,228 @@
+"""Pruning: only what others hold and is old; on record first; and every proof still works afterwards."""
+
+import asyncio
+
+import pytest
+
+from clocks import START_NS
+from journals import create, members_of, options, reopen, result_event, running
+from linewitness.clock import NS_PER_S
+from linewitness.evidence import merkle
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.keys import cosigner_vkey, new_key
+from linewitness.evidence.note import cosign
+from linewitness.evidence.policy import Attester, Policy
+from linewitness.evidence.proof import TlogProof
+from linewitness.evidence.selection import verify_selection
+from linewitness.journal.file import Submission
+from linewitness.journal.kept import PRUNED, StoredAttestation, StoredReceipt
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.prune import Plan, Pruner, plan_of
+from linewitness.journal.reader import JournalReader
+
+STORE = new_key()
+DAY_NS = 86_400 * NS_PER_S
+AT = "2026-03-01T08:00:00.000Z"
+
+
+@pytest.fixture
+def directory(tmp_path, clock):
+    create(tmp_path / "journal", clock)
+    return tmp_path / "journal"
+
+
+def fill(directory, clock, count=1000, *, raw_bytes=2000):
+    """Write results with raw bytes of their own, rotations, and one telegram that comes again and again."""
+    submissions = [
+        Submission(
+            events=(result_event(number, clock, unit=f"SN{number // 100}"),),
+            raw={f"{number:064x}": bytes(raw_bytes), "ff" * 32: b"again and again"},
+            rotate=number in (100, 800),
+        )
+        for number in range(count)
+    ]
+    file = reopen(directory, clock)
+    for start in range(0, count, 100):
+        file.append(submissions[start : start + 100])
+    file.close()
+
+
+def receipt(directory, clock, size=None, *, attested=None):
+    """Let the store have `size` records, and a place `attested` of them."""
+    file = reopen(directory, clock)
+    with JournalReader(directory) as reader:
+        size = size or reader.size()
+        root = merkle.root_at(size, reader.tree().subtree)
+        origin = reader.identity.stream
+    note = Checkpoint(origin, size, root).sign(Keyring(directory).load(LOG_KEY))
+    signed = note.with_signature(cosign(note.text, name="store.example", key=STORE, time_s=1_772_352_000))
+    submissions = [Submission(receipt=StoredReceipt(size, str(signed), AT))]
+    if attested:
+        submissions.append(Submission(attestation=StoredAttestation(attested, "a place", "note", None, AT)))
+    file.append(submissions)
+    file.close()
+    return str(signed)
+
+
+async def pruned(directory, clock, *, step=100, **settings):
+    settings = {"keep_days": 30, "prune_requires": "receipt"} | settings
+    async with running(directory, clock, **settings) as journal:
+        pruner = Pruner(journal, options=options(directory, **settings), clock=clock, step=step)
+        return await pruner.prune()
+
+
+def kept(directory):
+    with JournalReader(directory) as reader:
+        return [number for number, _ in reader.records()]
+
+
+async def test_only_whole_tiles_that_are_old_and_receipted_go(directory, clock):
+    fill(directory, clock)
+    receipt(directory, clock, 700)
+    clock.advance_ns(31 * DAY_NS)
+    plan = await pruned(directory, clock)
+    assert plan == Plan(1, 512, 700, None)
+    numbers = kept(directory)
+    assert numbers == [0, 102, *range(512, 1004)]
+    last = members_of(directory)[-1]
+    assert last["kind"] == "journal.pruned"
+    assert {change["field"]: change["after"] for change in last["changes"]} == {
+        "first": 1,
+        "last": 511,
+        "receipt_size": 700,
+        "attested_by": None,
+        "keep_days": "30.0",
+    }
+
+
+async def test_a_receipt_alone_is_not_enough_unless_the_customer_says_so(directory, clock):
+    fill(directory, clock)
+    receipt(directory, clock, 700)
+    clock.advance_ns(31 * DAY_NS)
+    assert await pruned(directory, clock, prune_requires="anchor") is None
+    receipt(directory, clock, 701, attested=300)
+    assert await pruned(directory, clock, prune_requires="anchor") == Plan(1, 256, 701, "a place")
+
+
+@pytest.mark.parametrize("days", [0, 29])
+async def test_what_is_younger_stays(directory, clock, days):
+    fill(directory, clock, 300)
+    receipt(directory, clock)
+    clock.advance_ns(days * DAY_NS)
+    assert await pruned(directory, clock) is None
+    assert len(kept(directory)) == 302
+
+
+async def test_only_the_tiles_before_the_first_young_record_go(directory, clock):
+    fill(directory, clock, 400)
+    clock.advance_ns(31 * DAY_NS)
+    fill(directory, clock, 400)
+    receipt(directory, clock)
+    assert (await pruned(directory, clock)).boundary == 256
+
+
+async def test_the_last_tile_stays_even_when_it_is_full_and_the_journal_opens_again(directory, clock):
+    fill(directory, clock, 510)
+    receipt(directory, clock)
+    with JournalReader(directory) as reader:
+        assert reader.size() == 512
+    clock.advance_ns(31 * DAY_NS)
+    assert (await pruned(directory, clock)).boundary == 256
+    reopen(directory, clock).close()
+    assert (await pruned(directory, clock)).boundary == 512  # journal.pruned is a newer record
+    reopen(directory, clock).close()
+    assert kept(directory) == [0, 102, 512, 513]
+
+
+async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_receipt(directory, clock):
+    fill(directory, clock)
+    note = receipt(directory, clock)
+    with JournalReader(directory) as reader:
+        before = {number: merkle.leaf_hash(data) for number, data in reader.records()}
+        record_0, log_vkey = reader.record_0_hash, reader.log_vkey
+    clock.advance_ns(31 * DAY_NS)
+    assert (await pruned(directory, clock)).boundary == 768
+    with JournalReader(directory) as reader:
+        subtree = reader.tree().subtree
+        checkpoint = Checkpoint.parse(note.partition("\n\n")[0] + "\n")
+        for number in (1, 255, 256, 700, 800, 1002):
+            path = merkle.inclusion_proof(number, checkpoint.size, subtree)
+            merkle.verify_inclusion(before[number], number, checkpoint.size, checkpoint.root, path)
+        policy = Policy(
+            origin=reader.identity.stream,
+            record_0=record_0,
+            log_key=log_vkey,
+            gateway_party="the plant",
+            attesters=(Attester("the customer", "store", cosigner_vkey("store.example", STORE)),),
+        )
+        left = [data for _, data in reader.records(768, checkpoint.size)]
+        verdict = verify_selection(
+            left,
+            [data for _, data in reader.key_records()],
+            lambda number: str(TlogProof.make(number, note, subtree)),
+            policy=policy,
+        )
+    assert verdict.status == "INCLUDED", verdict
+    assert verdict.selected == len(left) == 1003 - 768
+
+
+async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_shrinks(directory, clock):
+    fill(directory, clock, raw_bytes=8000)
+    receipt(directory, clock)
+    with JournalReader(directory) as reader:
+        large = reader.figures().bytes_on_disk
+    clock.advance_ns(31 * DAY_NS)
+    await pruned(directory, clock)
+    with JournalReader(directory) as reader:
+        assert reader.raw(f"{10:064x}") is None
+        assert reader.raw(f"{900:064x}") is not None
+        assert reader.raw("ff" * 32) == b"again and again"
+        assert reader.figures().oldest == 768
+        assert reader.figures().bytes_on_disk < large / 2
+
+
+async def test_what_a_crash_left_undone_is_finished_at_the_next_start(directory, clock):
+    fill(directory, clock)
+    receipt(directory, clock)
+    file = reopen(directory, clock)
+    file.append([Submission(state={PRUNED: "512"})])
+    file.prune(512, most=200)
+    file.close()
+    assert len(kept(directory)) > 600
+    reopen(directory, clock).close()
+    async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+        task = group.create_task(Pruner(journal, options=options(directory), clock=clock).run())
+        await task
+    assert kept(directory) == [0, 102, *range(512, 1003)]
+
+
+async def test_records_are_committed_between_the_steps(directory, clock):
+    fill(directory, clock, 600)
+    receipt(directory, clock)
+    clock.advance_ns(31 * DAY_NS)
+    settings = {"keep_days": 30, "prune_requires": "receipt"}
+    async with running(directory, clock, **settings) as journal, asyncio.TaskGroup() as group:
+        pruner = Pruner(journal, options=options(directory, **settings), clock=clock, step=50)
+        pruning = group.create_task(pruner.prune())
+        await journal.wait_beyond(602)
+        for number in range(3):
+            await journal.submit([result_event(number, clock)])
+        assert not pruning.done()
+    assert kept(directory)[-1] == 605
+
+
+async def test_nothing_of_a_frozen_stream_goes(directory, clock):
+    fill(directory, clock, 600)
+    receipt(directory, clock)
+    file = reopen(directory, clock)
+    file.append([Submission(freeze=True)])
+    file.close()
+    clock.advance_ns(31 * DAY_NS)
+    assert await pruned(directory, clock) is None
+    assert len(kept(directory)) == 602
+
+
+def test_a_stream_without_receipts_has_nothing_to_prune(directory, clock):
+    fill(directory, clock, 600)
+    with JournalReader(directory) as reader:
+        assert plan_of(reader, START_NS + 99 * DAY_NS, receipt_is_enough=True) is None
