@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from linewitness.caretaker import Caretaker
 from linewitness.clock import Clock, SharedClockState, SystemClock
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
@@ -25,12 +26,12 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
-from linewitness.journal.telemetry import TelemetryBuffer, report_losses
+from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.presence import Presence
 from linewitness.rotation import KeyRotation
 from linewitness.seal import Sealer
 from linewitness.status.health import Health
-from linewitness.supervise import Dialling, GatewayLoops, supervise, tell_systemd
+from linewitness.supervise import Dialling, tell_systemd
 from linewitness.uplink import mqtt
 from linewitness.uplink.topics import Topics
 from linewitness.watch import ClockBoard, watch
@@ -109,6 +110,15 @@ class _Line:
             journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest
         )
         self._custodian = self._new_custodian()
+        self._caretaker = Caretaker(
+            config=lambda: self._config,
+            journal=journal,
+            telemetry=self._telemetry,
+            health=self._health,
+            board=self._board,
+            dialling=self._dialling,
+            clock=clock,
+        )
 
     def close(self) -> None:
         """Close what the journal does not close itself."""
@@ -119,7 +129,7 @@ class _Line:
         async with asyncio.TaskGroup() as journal_ring:
             journal_ring.create_task(self._journal.run(), name="journal")
             journal_ring.create_task(self._use_reserve(stop), name="reserve")
-            async with _running({"watchdog": self._watchdog()}):
+            async with _running({"watchdog": self._caretaker.watchdog()}):
                 await self._presence.started()
                 async with _running(self._uplink_tasks()):
                     await self._capture(stop)
@@ -192,10 +202,9 @@ class _Line:
             "telemetry": self._telemetry.run(),
             "seal": self._sealer.run(),
             "heartbeat": self._presence.beat(),
-            "pressure": self._watch_pressure(),
-            "losses": report_losses(self._telemetry, self._journal.submit, clock=self._clock),
             "clock": self._watch_clock(),
             "rotation": self._rotation().run(),
+            **self._caretaker.tasks(),
         }
         if self._custodian is not None and self._dialling is not None:
             tasks["forward"] = self._forwarder(self._custodian, self._dialling).run()
@@ -209,23 +218,6 @@ class _Line:
             requests=Requests(options.directory),
             clock=self._clock,
             period_s=options.rotate_key_h * 3600,
-        )
-
-    async def _watchdog(self) -> None:
-        loops = GatewayLoops(
-            journal=self._journal,
-            telemetry=self._telemetry,
-            health=self._health,
-            board=self._board,
-            forward=self._config.forward,
-            dialling=self._dialling,
-            devices=lambda: [device.id for device in self._config.devices],
-        )
-        await supervise(loops, status=lambda: self._health.sentence)
-
-    async def _watch_pressure(self) -> None:
-        await self._journal.pressure.watch(
-            self._journal.read, self._journal.submit, clock=self._clock, spare=self._telemetry.make_do
         )
 
     async def _watch_clock(self) -> None:
