@@ -34,7 +34,8 @@ async def until(condition, what="a condition", *, timeout_s=WAIT_S):
             while not condition():  # noqa: ASYNC110 (the condition is about other processes)
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise AssertionError(f"waited {timeout_s:.0f} s for {what}") from None
+        told = what() if callable(what) else what
+        raise AssertionError(f"waited {timeout_s:.0f} s for {told}") from None
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ async def at_work(plant: Plant) -> None:
     """Wait until the gateway listens to the tool, the reader and the press."""
     devices = plant.devices
     served = devices.oven.served
-    await until(lambda: devices.torque.subscribed() > 0, f"the tool; {said(plant)}")
+    await until(lambda: devices.torque.subscribed() > 0, lambda: f"the tool; {said(plant)}")
     await until(lambda: devices.scanner.clients > 0, "the reader")
     await until(lambda: devices.press.sessions > 0, "the press")
     await until(lambda: devices.oven.served > served, "the oven")
@@ -244,7 +245,9 @@ async def settle(plant: Plant, made: set[int], *, timeout_s: float = 60.0) -> No
     def arrived() -> bool:
         return made <= held_tightenings(plant)
 
-    await until(arrived, f"{len(made)} tightenings in the store; {said(plant)[-2000:]}", timeout_s=timeout_s)
+    await until(
+        arrived, lambda: f"{len(made)} tightenings in the store; {said(plant)[-2000:]}", timeout_s=timeout_s
+    )
     assert await stopped(plant) == 0, said(plant)
 
 

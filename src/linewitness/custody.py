@@ -61,6 +61,8 @@ class Custodian:
         self._verified = False
         self._grown = asyncio.Condition()
         self.receipted = 0
+        #: What the store last said that it holds: less than it gave receipts for where it was restored.
+        self.held = 0
         #: What the store contradicts this stream with, from this run or an earlier one.
         self.contradiction: Contradiction | None = None
 
@@ -77,7 +79,7 @@ class Custodian:
     async def recall(self) -> None:
         """Begin where the newest receipt in the journal ends; a frozen stream stays contradicted."""
         newest = await self._journal.read(lambda reader: reader.newest_receipt())
-        self.receipted = newest[0] if newest else 0
+        self.receipted = self.held = newest[0] if newest else 0
         if self._journal.frozen:
             known = await self._journal.read(Conflict.of)
             what = known.what if known else "the stream is frozen"
@@ -99,6 +101,7 @@ class Custodian:
             self.contradiction = contradiction
             raise
         if self.contradiction is None:
+            self.held = answer.size
             await self._note_custody(answer)
         return self.receipted
 

@@ -158,9 +158,9 @@ class Forwarder:
         async for message in link.messages():
             if message.topic != self._topics.receipt:
                 continue
-            known = self._custodian.receipted
+            known = self._custodian.held
             try:
-                size = await self._custodian.judge(message.payload)
+                size = await self._judge(message.payload)
             except BadNote as error:
                 log.warning("an answer that is not the store's was ignored", why=error.what)
                 continue
@@ -171,8 +171,15 @@ class Forwarder:
                 self._heard.set()
             self._health.receipt(size)
             # The store repeats its newest receipt where it started anew or found a hole: it lacks something.
-            self._asked_again = size == known
+            # An older one says that it was restored from a backup.
+            self._asked_again = self._custodian.held <= known
             self._wake.set()
+
+    async def _judge(self, answer: bytes) -> int:
+        if not answer:  # the store found a hole and has no receipt to name: it begins anew
+            self._custodian.held = 0
+            return self._custodian.receipted
+        return await self._custodian.judge(answer)
 
     def _say_contradicted(self, contradiction: Contradiction) -> None:
         self._health.uplink("conflict", str(contradiction))
@@ -195,11 +202,13 @@ class Forwarder:
     async def _send(self, link: Link) -> None:
         # Crash or break anywhere here: the cursor is the receipt, so everything after it goes again.
         await self._first_word()
-        cursor = self._custodian.receipted
+        cursor = self._custodian.held
         self._sent = []
         while True:
             cursor = await self._next_cursor(cursor)
             batch = await self._batch(cursor)
+            if not self._sent and self._custodian.held < cursor:
+                continue
             if self._custodian.contradiction is not None:
                 await asyncio.Event().wait()
             if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NOBODY_LISTENS:
@@ -212,14 +221,14 @@ class Forwarder:
             await self._keep_rate(sum(len(data) + 1 for data in batch))
 
     async def _next_cursor(self, cursor: int) -> int:
-        """Wait until another batch may go; return from where: from the receipt if none came in time."""
+        """Wait until another batch may go; return from where: again from what the store holds if need be."""
         deadline = monotonic() + self._options.receipt_timeout_s
         while True:
-            receipted = self._custodian.receipted
-            if self._sent and receipted >= self._sent[0]:
+            held = self._custodian.held
+            if self._sent and held >= self._sent[0]:
                 deadline = monotonic() + self._options.receipt_timeout_s
-                self._sent = [size for size in self._sent if size > receipted]
-            cursor = max(cursor, receipted)
+                self._sent = [size for size in self._sent if size > held]
+            cursor = max(cursor, held) if self._sent else held
             if len(self._sent) < self._options.in_flight and self._journal.head.size > cursor:
                 return cursor
             try:
@@ -230,9 +239,8 @@ class Forwarder:
             except TimeoutError:
                 repeat = True
             if repeat:
-                log.info("sending again what has no receipt", since=receipted, sent=cursor)
+                log.info("sending again what has no receipt", since=self._custodian.held, sent=cursor)
                 self._sent = []
-                cursor = receipted
                 self._repeated_at = monotonic()
                 deadline = self._repeated_at + self._options.receipt_timeout_s
 
@@ -254,11 +262,19 @@ class Forwarder:
         if len(batch) < _FEW and all(_CUSTODY in data for data in batch):
             try:
                 async with asyncio.timeout(QUIET_S):
-                    await self._journal.wait_beyond(cursor + len(batch))
+                    await self._news(cursor, cursor + len(batch))
             except TimeoutError:
                 pass
             batch = await self._journal.read(lambda reader: reader.batch(cursor, size))
         return batch
+
+    async def _news(self, cursor: int, size: int) -> None:
+        """Wait until there are more than `size` records, or the store asks for something before `cursor`."""
+        while True:
+            self._wake.clear()
+            if self._journal.head.size > size or self._custodian.held < cursor:
+                return
+            await self._wake.wait()
 
     async def _keep_rate(self, sent_bytes: int) -> None:
         if self._options.max_rate is not None:

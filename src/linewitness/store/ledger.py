@@ -54,12 +54,12 @@ class _Turn:
         return to_rfc3339(self.now_ns)
 
     def answers(self) -> list[Answer]:
-        """Return one answer a gateway; a conflict outweighs a receipt."""
-        payloads = {
-            topic: stream.receipt_note.encode()
-            for topic, stream in self.receipts.items()
-            if stream.receipt_note
-        }
+        """Return one answer a gateway; a conflict outweighs a receipt.
+
+        Where there is no receipt yet, the empty message asks for all, and takes away what the broker
+        retained of a store that this one replaces.
+        """
+        payloads = {topic: stream.receipt_note.encode() for topic, stream in self.receipts.items()}
         for topic, (stream, reason) in self.conflicts.items():
             payloads[topic] = conflict_payload(f"{stream.enrolment.origin} {reason}", stream.receipt_note)
         return [Answer(topic, payload) for topic, payload in payloads.items()]
@@ -222,7 +222,7 @@ class Ledger:
         turn.receipts[stream.enrolment.topics.receipt] = stream
 
     def _hole(self, turn: _Turn, stream: Stream) -> None:
-        """Publish the newest receipt again, if there is one: from there on, send again."""
+        """Publish the newest receipt again, or an empty message: from there on, send again."""
         size, told_ns = stream.hole_told
         if size == stream.size and turn.boottime_ns - told_ns < HOLE_AGAIN_NS:
             return
