@@ -1,14 +1,21 @@
 """How soon events were on record and in custody, what was late, and what the journal says of why."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from chain_builder import START_MS, Stream, time_of
+from fake_gateway import FakeGateway
 from lines import call
+from linewitness.cli.store_file import load_store
+from linewitness.clock import SystemClock
 from linewitness.evidence.record import Change, parse
 from linewitness.status.delays import Delays, measure_delays
+from linewitness.store.database import Database, enroll
+from linewitness.store.keys import Cosigner
+from linewitness.store.ledger import Ledger
 
 LATE_S = 60
 
@@ -203,7 +210,7 @@ def test_equal_stamps_in_a_row_are_a_cluster() -> None:
     assert (cluster.first, cluster.last, line.delays().in_clusters) == (1, 7, 4)
 
 
-def test_the_report_for_people_and_for_machines(tmp_path: Any) -> None:
+def test_the_report_for_people_and_for_machines(tmp_path: Path) -> None:
     line = Line()
     line.event(0.25)
     line.event(7200, changes=(Change("backfilled", None, after=True),))
@@ -217,3 +224,36 @@ def test_the_report_for_people_and_for_machines(tmp_path: Any) -> None:
     found = orjson.loads(call("delays", exported, "--json").output)
     assert found["late_by_cause"] == {"the device handed it over later": 1}
     assert found["to_custody"]["count"] == 2
+
+
+def test_the_stores_acceptance_is_read_from_the_store(tmp_path: Path) -> None:
+    store = tmp_path / "store.yaml"
+    store.write_text(
+        "database: sqlite:///data/store.db\nname: store.example\nkey: {file: store.key}\n"
+        "mqtt: {url: mqtt://127.0.0.1}\n"
+    )
+    assert call("store", "init", store).exit_code == 0
+    gateway = FakeGateway()
+    gateway.grow(9)
+    options = load_store(store)
+    database, clock = Database(options.database_url), SystemClock()
+    enroll(
+        database,
+        clock=clock,
+        tenant=gateway.tenant,
+        gateway=gateway.gateway,
+        log_vkey=str(gateway.log_vkey),
+        record0_hash=gateway.record0_hash,
+    )
+    cosigner = Cosigner.load(options.name, options.key)
+    ledger = Ledger(database=database, cosigner=cosigner, clock=clock)
+    ledger.process([(gateway.topics.records, gateway.batch(0, 6))])
+    database.close()
+    exported = tmp_path / "line.ndjson"
+    exported.write_bytes(gateway.batch(0, None))
+    found = orjson.loads(call("delays", exported, "--store", store, "--json").output)
+    assert (found["custody"], found["to_custody"]["count"]) == (
+        "accepted_at",
+        found["records"] - found["not_in_custody"],
+    )
+    assert 0 < found["not_in_custody"] < found["records"]
