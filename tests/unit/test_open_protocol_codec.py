@@ -157,7 +157,7 @@ def test_a_stream_cut_at_every_byte_gives_the_same_telegrams() -> None:
 @pytest.mark.parametrize("noise", [b"HTTP/1.1 400", b"0019", b"-020", b"00a0", b"0000"])
 def test_what_is_no_telegram_is_said_at_once(noise: bytes) -> None:
     with pytest.raises(FramingError):
-        Framer().feed(noise)
+        list(Framer().feed(noise))
 
 
 @given(st.binary(max_size=300), st.sampled_from(ALL))

@@ -1,5 +1,6 @@
 """Cut a byte stream into telegrams by their length field, whatever the network did to it."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from linewitness.devices.open_protocol.telegram import HEADER_LENGTH, MAX_LENGTH
@@ -35,13 +36,14 @@ class Framer:
         """Whether a telegram has begun and is not complete."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the telegrams that `data` completes, in order. Raises `FramingError`."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take `data` and yield the telegrams that it completes, in order.
+
+        `FramingError` comes after those that stood before the place at fault, so that what was received does
+        not depend on how the network cut the stream.
+        """
         self._buffer += data
-        telegrams: list[bytes] = []
-        while (telegram := self._take()) is not None:
-            telegrams.append(telegram)
-        return telegrams
+        return iter(self._take, None)
 
     def _take(self) -> bytes | None:
         stripped = self._buffer.lstrip(BETWEEN)

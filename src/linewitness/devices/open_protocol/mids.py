@@ -71,6 +71,9 @@ class Mid(IntEnum):
     IDENTIFIERS = 152
     IDENTIFIERS_ACK = 153
     IDENTIFIERS_UNSUBSCRIBE = 154
+    IDENTIFIER_BYPASS = 155
+    IDENTIFIER_RESET_LATEST = 156
+    IDENTIFIER_RESET_ALL = 157
     TRACE = 900
     TRACE_PLOT = 901
     DATABASE_INFO = 902
@@ -270,7 +273,10 @@ ERRORS: Final = MappingProxyType(
         77: ErrorText("the requested selection of data is not supported"),
         78: ErrorText("the subscribed selection of data is not supported"),
         79: ErrorText("the command failed"),
-        92: ErrorText("commands over Open Protocol are disabled", "an input or another master blocks them"),
+        92: ErrorText(
+            "commands over Open Protocol are disabled",
+            "give this port the rights of an Actor, not of a Viewer, and see that no input blocks commands",
+        ),
         95: ErrorText("the controller is in manual mode", "switch it to automatic"),
         96: ErrorText("a client is connected already", "an earlier session ends by itself after 15 s"),
         97: ErrorText("this revision is not supported", "a lower revision is needed"),

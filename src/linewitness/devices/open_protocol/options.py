@@ -33,6 +33,13 @@ class OpenProtocolOptions(DeviceOptions):
     tool_serial: str | None = Field(
         default=None, description="Serial number that the tool must have; another one is reported."
     )
+    tool_number: int | None = Field(
+        default=None,
+        ge=1,
+        le=9999,
+        description="Which tool a gate locks where a controller has several; 9999 locks all. Without it, the "
+        "only one.",
+    )
     station: int | None = Field(
         default=None,
         ge=0,

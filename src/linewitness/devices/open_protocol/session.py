@@ -89,7 +89,7 @@ class OpenProtocolSession:
         self._behind = asyncio.Event()
         self._told_offset_ms: int | None = None
         self._captured = 0
-        self.commands = Commands(link=link, name=options.name)
+        self.commands = Commands(link=link, name=options.name, tool_number=options.tool_number)
         self._tool = ToolWatch(
             link=link,
             clock=clock,
@@ -129,6 +129,10 @@ class OpenProtocolSession:
         ack = ACK_OF.get(Mid(mid), Mid.ACCEPTED)
         data = f"{mid:04d}".encode("ascii") if ack is Mid.ACCEPTED else b""
         await self._link.send(Telegram(mid=ack, data=data))
+
+    async def command(self, point: str | None, value: str) -> str:
+        """Lock (`closed`) or release (`opened`) the tool for a gate; see `Commands.move`."""
+        return await self.commands.move(point, value)
 
     async def prepare(self) -> None:
         """Learn clock and tool, make sure that the ids still mean the same, and subscribe.
