@@ -53,6 +53,7 @@ class Journal:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._closing = False
+        self._in_flight = 0
         self.head: Head = file.head
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: Identity = file.identity
@@ -128,7 +129,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """Submissions that are not durable yet."""
-        return len(self._queue)
+        return len(self._queue) + self._in_flight
 
     async def _read(self, query: Callable[[JournalReader], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, query, self._reader)
@@ -143,21 +144,32 @@ class Journal:
             events += len(waiting.submission.events)
             batch.append(waiting)
         submissions = [waiting.submission for waiting in batch]
-        commit = asyncio.get_running_loop().run_in_executor(self._writer, self._file.append, submissions)
+        self._in_flight = len(batch)
         try:
-            head = await _uninterrupted(commit)
+            head = await self._write(functools.partial(self._file.append, submissions), submissions)
         except BaseException as error:
-            self._closing = True
             for waiting in batch:
                 _fail(waiting.durable, error)
             raise
-        self.frozen = self.frozen or any(submission.freeze for submission in submissions)
-        async with self._grown:
-            self.head = head
-            self._grown.notify_all()
+        self._in_flight = 0
         for waiting in batch:
             if not waiting.durable.done():
                 waiting.durable.set_result(head)
+
+    async def _write(self, append: Callable[[], Head], submissions: Sequence[Submission]) -> Head:
+        """Append in the writer's thread, and let everybody know how the stream stands then."""
+        commit = asyncio.get_running_loop().run_in_executor(self._writer, append)
+        try:
+            head = await _uninterrupted(commit)
+        except BaseException:
+            self._closing = True
+            raise
+        self.frozen = self.frozen or any(submission.freeze for submission in submissions)
+        async with self._grown:
+            if head.size > self.head.size:
+                self.head = head
+            self._grown.notify_all()
+        return head
 
     def _fail_waiting(self, error: JournalError) -> None:
         while self._queue:
