@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import orjson
@@ -23,7 +23,7 @@ from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.retry import Backoff
-from linewitness.stations.outcome import Outcome
+from linewitness.stations.outcome import Ask, Outcome
 from linewitness.stations.station import Station
 
 #: Observations that may wait for a commit; then the device's session has to wait.
@@ -53,6 +53,7 @@ class Capture:
         station_id: str | None = None,
         backoff: Backoff | None = None,
         desk: GateDesk | None = None,
+        ask: Callable[[Ask], None] | None = None,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
         self._driver = driver
@@ -63,6 +64,7 @@ class Capture:
         self._health = health
         self._backoff = backoff or Backoff()
         self._desk = desk or GateDesk()
+        self._ask = ask or (lambda _ask: None)
         self._gates = Gatekeeper(self._device, self._desk, journal=journal, clock=clock)
         self._stop_asked = asyncio.Event()
         self._reading = False
@@ -171,6 +173,7 @@ class Capture:
             outcome.events += part.events
             outcome.state |= part.state
             outcome.order = part.order or outcome.order
+            outcome.asks += part.asks
             if observation.raw is not None:
                 raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
         if outcome.events or outcome.state or raw:
@@ -178,6 +181,8 @@ class Capture:
         if outcome.order is not None:
             # Crash here: the order is on record and not written; it is written again after the next start.
             self._desk.release(outcome.order)
+        for ask in outcome.asks:
+            self._ask(ask)
         self._health.observed(self._device, len(group))
         return [observation for observation in group if observation.confirmable]
 

@@ -5,21 +5,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from linewitness.attendance import Health
 from linewitness.capture import Capture
 from linewitness.clock import Clock
-from linewitness.devices.base import Driver
+from linewitness.devices.base import AskableDriver, Driver
 from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.errors import DeviceError
 from linewitness.gatekeeper import GateDesk
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.floor import Floor
 from linewitness.stations.options import StationOptions
+from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.station import Station
 
 #: What a capture that is stopped may take to put on record what it has read.
 PATIENCE_S: Final = 5.0
+
+log = structlog.get_logger()
 
 BuildDriver = Callable[[DeviceOptions], Driver]
 
@@ -30,6 +36,7 @@ class _Running:
 
     options: DeviceOptions
     place: str | None
+    driver: Driver
     capture: Capture
     task: asyncio.Task[None]
 
@@ -111,10 +118,22 @@ class Fleet:
                 self._stations[name] = Station(options, rules, floor=self._floor, state=state)
         self._desk.begin(self._stations.values())
 
+    def _ask(self, ask: Ask) -> None:
+        """Ask a device for a measurement; what does not come is missing when the unit leaves."""
+        running = self._running.get(ask.device)
+        if running is None or not isinstance(running.driver, AskableDriver):
+            log.warning("device cannot be asked to measure", device=ask.device, unit=ask.unit)
+            return
+        try:
+            running.driver.weigh(identifier=ask.unit)
+        except DeviceError as error:
+            log.warning("device did not measure", device=ask.device, unit=ask.unit, why=str(error))
+
     def _start(self, options: DeviceOptions, place: str | None) -> None:
         self._health.device(options.id, "waiting", "")
+        driver = self._build(options)
         capture = Capture(
-            self._build(options),
+            driver,
             self._stations[place],
             journal=self._journal,
             telemetry=self._telemetry,
@@ -122,9 +141,10 @@ class Fleet:
             health=self._health,
             station_id=place,
             desk=self._desk,
+            ask=self._ask,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
-        self._running[options.id] = _Running(options, place, capture, task)
+        self._running[options.id] = _Running(options, place, driver, capture, task)
 
 
 def _rule(options: DeviceOptions) -> DeviceRule:

@@ -254,3 +254,10 @@ def test_every_event_names_its_place_and_the_hash_of_the_raw_bytes():
 def test_a_station_that_names_a_device_it_does_not_have_is_refused():
     with pytest.raises(ValidationError, match="press-99 is not among"):
         StationOptions(id="st-1", devices=("a",), unit=UnitOptions(point="press-99/serial"))
+
+
+def test_a_unit_that_enters_lets_the_scale_be_asked_for_it():
+    bench = with_scanner(ask=("press-10",))
+    outcome = bench.station.interpret(code("SN0001"))
+    assert [(ask.device, ask.unit) for ask in outcome.asks] == [("press-10", "SN0001")]
+    assert bench.station.interpret(code("SN0001")).asks == []

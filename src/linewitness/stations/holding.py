@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from linewitness.devices.base import Observation, Result
 from linewitness.evidence.record import Change, Event, Resource
 from linewitness.stations import units
-from linewitness.stations.outcome import Outcome
+from linewitness.stations.outcome import Ask, Outcome
 from linewitness.stations.place import Place
 from linewitness.stations.units import HeldUnit
 
@@ -57,6 +57,7 @@ class UnitHolder:
         outcome.state[self._key] = self.held.dump() if self.held else None
         if self.held is not None:
             outcome.events.append(self._entered(observation, self.held))
+            outcome.asks += [Ask(device, serial) for device in self._place.options.ask]
 
     def count(self, result: Result, unit: str | None, outcome: Outcome) -> None:
         """Count a result of the unit at the station, if it decides anything."""

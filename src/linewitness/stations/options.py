@@ -101,12 +101,17 @@ class StationOptions(Options):
     unit: UnitOptions = Field(default=UnitOptions(), description="How the unit is known.")
     operator: OperatorOptions = Field(default=OperatorOptions(), description="How the operator is known.")
     requires: tuple[Requirement, ...] = Field(default=(), description="What a unit needs here.")
+    ask: tuple[Identifier, ...] = Field(
+        default=(),
+        description="Devices that are asked to measure when a unit enters: scales with trigger: request.",
+    )
     gate: GateOptions | None = Field(default=None, description="How a unit is held; off by default.")
 
     @model_validator(mode="after")
     def _own_devices(self) -> Self:
         named = [self.unit.scanner, self.operator.scanner, *(need.device for need in self.requires)]
         named += [self.gate.device] if self.gate else []
+        named += self.ask
         named += [point.partition("/")[0] for point in (self.unit.point, self.operator.point) if point]
         strangers = sorted({name for name in named if name and name not in self.devices})
         if strangers:

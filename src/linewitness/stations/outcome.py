@@ -3,19 +3,28 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from linewitness.devices.base import Observation
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.stations.gates import Order
 
 
+class Ask(NamedTuple):
+    """A measurement that a device is asked for, of which unit."""
+
+    device: str
+    unit: str
+
+
 @dataclass(slots=True)
 class Outcome:
-    """Events in order, the state that must become durable with them, and what a gate should do then."""
+    """Events in order, the state that must become durable with them, and what devices should do then."""
 
     events: list[Event] = field(default_factory=list)
     state: dict[str, str | None] = field(default_factory=dict)
     order: Order | None = None
+    asks: list[Ask] = field(default_factory=list)
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:

@@ -60,9 +60,6 @@ class ScannerOptions(DeviceOptions):
         description="Mode listen: false for readers that dial in for each read and hang up; "
         "their hanging up is then no loss.",
     )
-    means: Literal["unit", "operator"] = Field(
-        default="unit", description="What a code is: a unit's identifier or an operator's badge."
-    )
     terminator: Framing | None = Field(
         default=None, min_length=1, description="What ends a line; unset: CR, LF or both."
     )
