@@ -68,6 +68,7 @@ async def line(tmp_path):
                 host="127.0.0.1",
                 port=scale.port,
                 trigger="request",
+                unit="g",
                 low=90,
                 high=110,
             ),
