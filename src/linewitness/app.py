@@ -32,6 +32,7 @@ from linewitness.rotation import KeyRotation
 from linewitness.seal import Sealer
 from linewitness.status.health import Health
 from linewitness.supervise import Dialling, tell_systemd
+from linewitness.timesources.devices import follow_devices, newest_offsets
 from linewitness.uplink import mqtt
 from linewitness.uplink.topics import Topics
 from linewitness.watch import ClockBoard, watch
@@ -101,7 +102,7 @@ class _Line:
         self._clock = clock
         self._clock_state = clock_state
         self._health = Health()
-        self._board = ClockBoard()
+        self._board = ClockBoard(device_limit_ms=config.clock.device_warn_ms)
         self._topics = Topics(config.line.tenant, config.line.gateway)
         self._dialling = self._new_dialling()
         self._telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
@@ -203,6 +204,7 @@ class _Line:
             "seal": self._sealer.run(),
             "heartbeat": self._presence.beat(),
             "clock": self._watch_clock(),
+            "device-clocks": self._watch_device_clocks(),
             "rotation": self._rotation().run(),
             **self._caretaker.tasks(),
         }
@@ -229,6 +231,18 @@ class _Line:
             board=self._board,
             happened=lambda: self._health.total_observed,
             look=self._journal.look,
+        )
+
+    async def _watch_device_clocks(self) -> None:
+        journal = self._journal
+        await follow_devices(
+            self._board.devices,
+            clock=self._clock,
+            size=lambda: journal.head.size,
+            offsets=lambda first, last: journal.read(
+                lambda reader: newest_offsets(data for _, data in reader.records(first, last))
+            ),
+            submit=journal.submit,
         )
 
     async def _farewell(self) -> None:

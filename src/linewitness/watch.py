@@ -11,6 +11,7 @@ import structlog
 from linewitness.clock import Clock, SharedClockState, Stamp, StepDetector, monotonic, next_tick
 from linewitness.evidence.record import Actor, Change, Event, Resource, Scalar
 from linewitness.timesources.chrony import ChronySource
+from linewitness.timesources.devices import DeviceClocks
 from linewitness.timesources.judge import CHRONY, Judge, Verdict
 from linewitness.timesources.ntp import NtpSource
 from linewitness.timesources.options import ClockOptions
@@ -35,10 +36,11 @@ Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
 
 
 class ClockBoard:
-    """What the status page and `linewitness clock` show: the newest verdict, and a day of offsets."""
+    """What the status page shows: the newest verdict, a day of offsets, and the devices' clocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, device_limit_ms: int = 5000) -> None:
         """Start empty."""
+        self.devices = DeviceClocks(device_limit_ms)
         self.verdict: Verdict | None = None
         self.history: deque[Verdict] = deque(maxlen=HISTORY)
 

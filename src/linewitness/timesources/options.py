@@ -48,6 +48,11 @@ class ClockOptions(Options):
         le=86_400,
         description="With no good answer for this long the clock is in holdover.",
     )
+    device_warn_ms: int = Field(
+        default=5000,
+        ge=1,
+        description="A device's own clock differs by more than this: a warning, also as an event.",
+    )
     stamp_s: float = Field(
         default=2.0,
         gt=0,
