@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from linewitness.cli import begin, check, delays, history, keys, look, run, simulate, store
+from linewitness.cli import begin, check, clock, delays, history, keys, look, run, simulate, store
 from linewitness.errors import ExitCode
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(history.export)
+app.command(name="clock")(clock.clock)
 app.command(name="delays")(delays.delays)
 app.command()(run.demo)
 app.add_typer(keys.app, name="keys", help="What signs a stream.")

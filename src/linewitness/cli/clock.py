@@ -1,0 +1,131 @@
+"""`linewitness clock`: who was asked for the time, what that says of this clock, and how it went lately."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from linewitness.cli.run import LineFile
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from linewitness.config import Config
+    from linewitness.status.clockview import ClockHistory
+    from linewitness.timesources.judge import SourceView, Verdict
+
+_UNKNOWN = "-"
+
+
+def clock(
+    file: LineFile,
+    *,
+    hours: Annotated[float, typer.Option(min=0.1, help="How far back to look in the journal.")] = 24,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Ask the time sources once, and show what the journal tells of the clocks. Changes nothing."""
+    import asyncio
+    from dataclasses import asdict
+
+    import orjson
+
+    from linewitness.clock import SystemClock
+    from linewitness.config import load
+    from linewitness.watch import measure, sources_of
+
+    config = load(file)
+    system = SystemClock()
+    sources = sources_of(config.clock, system)
+    verdict = asyncio.run(measure(config.clock, clock=system, sources=sources))
+    history = _history(config.journal.directory, hours)
+    if as_json:
+        members = {"now": asdict(verdict), "history": history.to_json() if history else None}
+        typer.echo(orjson.dumps(members, option=orjson.OPT_INDENT_2).decode())
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False, markup=False)
+    _show_now(console, verdict, config)
+    if history is None:
+        console.print("no journal yet: `linewitness init` begins one")
+    else:
+        _show_history(console, history, hours, config.clock.device_warn_ms)
+
+
+def _history(directory: Path, hours: float) -> "ClockHistory | None":
+    from linewitness.errors import JournalError
+    from linewitness.journal.reader import JournalReader
+    from linewitness.status.clockview import history_of, last_hours
+
+    try:
+        reader = JournalReader(directory)
+    except JournalError:
+        return None
+    with reader:
+        return history_of(last_hours(reader, hours))
+
+
+def _show_now(console: "Console", verdict: "Verdict", config: "Config") -> None:
+    from linewitness.clock import to_rfc3339
+    from linewitness.status.clockview import in_units
+
+    state = verdict.state
+    bound = "unknown" if state.bound_us is None else in_units(state.bound_us).removeprefix("+")
+    console.print(f"now        {to_rfc3339(verdict.stamp.realtime_ns)}, asked once")
+    console.print(f"state      {state.sync}: {verdict.reason}")
+    console.print(
+        f"wrong by   at most {bound}"
+        + (f", warning from {config.clock.warn_ms} ms on" if verdict.warning else "")
+    )
+    if verdict.offset_us is not None:
+        console.print(f"offset     {in_units(verdict.offset_us)} (UTC is ahead of this clock)")
+    if verdict.leap != "none":
+        console.print(f"leap       a second is to be {verdict.leap}ed at the end of the day")
+    console.print(_sources_table(verdict.sources))
+
+
+def _sources_table(sources: "tuple[SourceView, ...]") -> "Table":
+    from rich.table import Table
+
+    from linewitness.status.clockview import in_units
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("source", "standing", "offset", "half width", "delay", "stratum", "follows", "trouble"):
+        table.add_column(title, overflow="fold")
+    for one in sources:
+        offset, half, delay = (
+            _UNKNOWN if value is None else in_units(value)
+            for value in (one.offset_us, one.half_us, one.delay_us)
+        )
+        stratum = _UNKNOWN if one.stratum is None else str(one.stratum)
+        table.add_row(
+            one.name, one.standing, offset, half, delay, stratum, one.reference or _UNKNOWN, one.trouble
+        )
+    return table
+
+
+def _show_history(console: "Console", history: "ClockHistory", hours: float, limit_ms: int) -> None:
+    from linewitness.clock import to_rfc3339
+    from linewitness.status.clockview import WIDTH, plot
+
+    console.print(f"\nthe last {hours:g} hours in the journal: {len(history.points)} times told")
+    drawn = plot(history.points)
+    if drawn:
+        first, last = to_rfc3339(history.points[0].at_ns), to_rfc3339(history.points[-1].at_ns)
+        for line in drawn:
+            console.print(line, soft_wrap=True)
+        console.print(f"{'':>13}{first}{last:>{WIDTH - len(first)}}", soft_wrap=True)
+    console.print(f"\nsteps      {history.stepped}")
+    for step in history.steps:
+        console.print(
+            f"  record {step.sequence_no}: {step.before} became {step.after} ({step.step_ms:+,} ms)"
+        )
+    console.print(
+        "\ndevices    their clocks against this one" if history.devices else "\ndevices    none told its time"
+    )
+    for one in history.devices:
+        mark = f"  BEYOND {limit_ms} ms" if abs(one.offset_ms) > limit_ms else ""
+        console.print(
+            f"  {one.device}: {one.offset_ms:+,} ms at {one.at}, {one.worst_ms:+,} ms at most{mark}"
+        )
