@@ -17,7 +17,8 @@ from linewitness.devices.opcua.recall import Recall
 from linewitness.devices.opcua.server import Server, read
 from linewitness.devices.opcua.times import verbatim
 from linewitness.devices.opcua.values import plain, quality, status_name
-from linewitness.devices.opcua.wire import AttributeIds, Client
+from linewitness.devices.opcua.wire import Client
+from linewitness.devices.opcua.writing import write
 from linewitness.errors import DeviceRefused
 
 
@@ -219,16 +220,7 @@ class Results:
         with spoken(self._options.endpoint):
             held = (await read(self._client, [node], limit=1))[0]
             kind = held.Value.VariantType if held.Value else trigger.VariantType
-            request = ua.WriteParameters()
-            # No stamps: many servers refuse a write that brings its own.
-            request.NodesToWrite = [
-                ua.WriteValue(
-                    NodeId=node,
-                    AttributeId=AttributeIds.Value,
-                    Value=ua.DataValue(ua.Variant(content, kind)),
-                )
-            ]
-            status = (await self._client.uaclient.write(request))[0]
+            status = await write(self._client, node, content, kind)
         if status.is_bad():
             raise DeviceRefused(
                 f"{promise.item.place}: the server refused the handshake: {status_name(status)}",

@@ -23,6 +23,7 @@ from linewitness.devices.opcua.sources import Polled, Source, Subscribed
 from linewitness.devices.opcua.structures import Layouts
 from linewitness.devices.opcua.times import ServerClock
 from linewitness.devices.opcua.wire import Client
+from linewitness.devices.opcua.writing import Commands
 from linewitness.errors import DeviceError
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
@@ -69,6 +70,7 @@ class OpcUaSession:
             items=items,
             contact_ns=contact.realtime_ns if contact else None,
         )
+        self._commands = Commands(client, options, server)
         self._results = Results(
             client=client,
             options=options,
@@ -155,6 +157,10 @@ class OpcUaSession:
         except DeviceError as error:
             self._broken = error
             raise
+
+    async def command(self, point: str | None, value: str) -> str:
+        """Write a point for a gate, and return what reading it back gives."""
+        return await self._commands.write(point, value)
 
     async def observations(self) -> AsyncGenerator[Observation, None]:
         """Yield what was missed, then what the server delivers; ends with DeviceUnavailable."""
