@@ -22,6 +22,9 @@ EVENTS: Final = 20
 #: Heartbeats and statements about the clock and custody come by the minute: they would hide the rest.
 ROUTINE: Final = frozenset({"gateway.heartbeat", "clock.status", "custody.received"})
 _LOOKED_AT: Final = 400
+#: Of a result so many values are shown.
+_VALUES: Final = 3
+_NOT_GOOD: Final = frozenset({"low", "high", "nok", "notok", "not_ok"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ class EventRow:
     kind: str
     resource: str
     where: str
-    reason: str
+    says: str
+    good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +214,28 @@ def _event(sequence_no: int, members: dict[str, Any]) -> EventRow:
     where = [context[name] for name in ("station_id", "device_id") if name in context]
     parent = members["resource"].get("parent")
     resource = f"{members['resource']['id']} of {parent['id']}" if parent else members["resource"]["id"]
+    changes = members["changes"]
     return EventRow(
-        sequence_no, members["occurred_at"], members["kind"], resource, " · ".join(where), members["reason"]
+        sequence_no,
+        members["occurred_at"],
+        members["kind"],
+        resource,
+        " · ".join(where),
+        _says(members["kind"], changes) or members["reason"],
+        not any(change.get("status") in _NOT_GOOD for change in changes),
     )
+
+
+def _says(kind: str, changes: list[dict[str, Any]]) -> str:
+    """Return the values of a change or a result in a few words, or nothing."""
+    if kind == "parameter.changed" and changes:
+        change = changes[0]
+        before = "nothing" if change["before"] is None else change["before"]
+        return f"{before} → {change['after']} {change.get('unit', '')}".rstrip()
+    if kind in ("tightening.result", "measurement.result"):
+        measured = [change for change in changes if "unit" in change][:_VALUES]
+        return ", ".join(f"{change['field']} {change['after']} {change['unit']}" for change in measured)
+    return ""
 
 
 def _device(facts: DeviceFacts, health: Health, state: dict[str, str], now_ns: int) -> DeviceRow:

@@ -13,6 +13,16 @@ _KIB: Final = 1024
 _MS_US: Final = 1000
 _S_US: Final = 1_000_000
 
+#: Records that are always on their way where a line works.
+_UNDERWAY: Final = 50
+_DRIVERS: Final = {
+    "opcua": "OPC UA",
+    "modbus": "Modbus",
+    "open_protocol": "Open Protocol",
+    "scanner": "Scanner",
+    "mt_sics": "Scale (MT-SICS)",
+}
+
 PLOT_WIDTH: Final = 600
 PLOT_HEIGHT: Final = 80
 
@@ -27,6 +37,24 @@ class Plot(NamedTuple):
 def moment(realtime_ns: int) -> str:
     """Return a time to the second."""
     return to_rfc3339(realtime_ns)[:19].replace("T", " ")
+
+
+def when(rfc3339: str, now_ns: int) -> str:
+    """Return the time of day, with the date where it is not today's."""
+    date, time = rfc3339[:10], rfc3339[11:19]
+    return time if date == to_rfc3339(now_ns)[:10] else f"{date} {time}"
+
+
+def custody(pending: int, uplink: str) -> str:
+    """Say whether the store has what it should: each receipt is a record too, which the next one covers."""
+    if uplink == "none":
+        return "Kept here only"
+    return "Up to date" if pending <= _UNDERWAY else f"{number(pending)} records to go"
+
+
+def driver(name: str) -> str:
+    """Return a driver's name as the field writes it."""
+    return _DRIVERS.get(name, name)
 
 
 def duration(seconds: int | None) -> str:
@@ -92,6 +120,9 @@ def plot(offsets_us: Sequence[int | None]) -> Plot | None:
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "when": when,
+    "custody": custody,
+    "driver": driver,
     "duration": duration,
     "hours": hours,
     "size": size,

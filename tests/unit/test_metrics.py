@@ -1,0 +1,80 @@
+"""The metrics: names that stay, values that are true."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from linewitness import telemetry_names
+from linewitness.journal.pressure import Level, Room
+from linewitness.telemetry_names import Metric
+from status_pages import looked_at
+
+NAMES = {
+    "linewitness",
+    "linewitness_certificate_expiry_timestamp_seconds",
+    "linewitness_clock_bound_seconds",
+    "linewitness_clock_offset_seconds",
+    "linewitness_clock_synced",
+    "linewitness_device_observations",
+    "linewitness_device_up",
+    "linewitness_journal_bytes",
+    "linewitness_journal_hours_left",
+    "linewitness_journal_left_bytes",
+    "linewitness_journal_level",
+    "linewitness_problems",
+    "linewitness_records",
+    "linewitness_records_pending",
+    "linewitness_records_receipted",
+    "linewitness_telemetry_dropped_samples",
+    "linewitness_uplink_conflict",
+    "linewitness_uplink_up",
+}
+
+
+@pytest.fixture
+async def line(tmp_path, clock):
+    async with looked_at(tmp_path / "journal", clock) as looked:
+        yield looked
+
+
+async def values(line):
+    status, headers, text = await line.get("/metrics")
+    assert status == 200
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_names_are_those_that_dashboards_know():
+    metrics = {value for value in vars(telemetry_names).values() if isinstance(value, Metric)}
+    assert {metric.name for metric in metrics} == NAMES
+
+
+async def test_values_are_those_of_the_line(line):
+    line.health.device("wrench-10", "up", "")
+    line.health.device("press-4", "lost", "no route")
+    line.health.observed("wrench-10", 7)
+    line.health.uplink("up", "")
+    line.buffer.dropped["press-4"] = 50
+    line.journal.pressure.room_left = Room(900, 100, 1000, 12.5)
+    line.journal.pressure.level = Level.HIGH
+    found = await values(line)
+    assert found["linewitness_device_up", "wrench-10", "open_protocol"] == 1
+    assert found["linewitness_device_up", "press-4", "opcua"] == 0
+    assert found["linewitness_device_observations_total", "wrench-10"] == 7
+    assert found["linewitness_telemetry_dropped_samples_total", "press-4"] == 50
+    assert found["linewitness_records_total",] == 1
+    assert found["linewitness_records_pending",] == 1
+    assert found["linewitness_journal_hours_left",] == 12.5
+    assert found["linewitness_journal_left_bytes",] == 100
+    assert found["linewitness_journal_level",] == 1
+    assert found["linewitness_uplink_up",] == 1
+    assert found["linewitness_problems", "warning"] == 2
+    assert found["process_open_fds",] > 0
+
+
+async def test_what_is_not_known_is_absent_rather_than_zero(line):
+    found = await values(line)
+    assert not {key for key in found if key[0].startswith(("linewitness_clock", "linewitness_journal_hours"))}
