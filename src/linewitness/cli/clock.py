@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from linewitness.config import Config
     from linewitness.status.clockview import ClockHistory
     from linewitness.timesources.judge import SourceView, Verdict
 
@@ -46,7 +45,7 @@ def clock(
     from rich.console import Console
 
     console = Console(highlight=False, emoji=False, markup=False)
-    _show_now(console, verdict, config)
+    _show_now(console, verdict)
     if history is None:
         console.print("no journal yet: `linewitness init` begins one")
     else:
@@ -66,23 +65,26 @@ def _history(directory: Path, hours: float) -> "ClockHistory | None":
         return history_of(last_hours(reader, hours))
 
 
-def _show_now(console: "Console", verdict: "Verdict", config: "Config") -> None:
+def _show_now(console: "Console", verdict: "Verdict") -> None:
     from linewitness.clock import to_rfc3339
     from linewitness.status.clockview import in_units
 
+    def line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
     state = verdict.state
-    bound = "unknown" if state.bound_us is None else in_units(state.bound_us).removeprefix("+")
-    console.print(f"now        {to_rfc3339(verdict.stamp.realtime_ns)}, asked once")
-    console.print(f"state      {state.sync}: {verdict.reason}")
-    console.print(
-        f"wrong by   at most {bound}"
-        + (f", warning from {config.clock.warn_ms} ms on" if verdict.warning else "")
-    )
+    bound = "unknown" if state.bound_us is None else "at most " + in_units(state.bound_us).removeprefix("+")
+    line(f"now        {to_rfc3339(verdict.stamp.realtime_ns)}")
+    line(f"state      {state.sync}: {verdict.reason.partition(': ')[0]}")
+    line(f"wrong by   {bound}{', which is a warning' if verdict.warning else ''}")
     if verdict.offset_us is not None:
-        console.print(f"offset     {in_units(verdict.offset_us)} (UTC is ahead of this clock)")
+        line(f"offset     {in_units(verdict.offset_us)} (UTC is ahead of this clock)")
     if verdict.leap != "none":
-        console.print(f"leap       a second is to be {verdict.leap}ed at the end of the day")
+        line(f"leap       the servers announce one at the end of the day: {verdict.leap}")
     console.print(_sources_table(verdict.sources))
+    for one in verdict.sources:
+        if one.trouble:
+            line(f"  {one.name}: {one.trouble}")
 
 
 def _sources_table(sources: "tuple[SourceView, ...]") -> "Table":
@@ -91,17 +93,15 @@ def _sources_table(sources: "tuple[SourceView, ...]") -> "Table":
     from linewitness.status.clockview import in_units
 
     table = Table(box=None, pad_edge=False)
-    for title in ("source", "standing", "offset", "half width", "delay", "stratum", "follows", "trouble"):
-        table.add_column(title, overflow="fold")
+    for title in ("source", "standing", "offset", "half width", "delay", "stratum", "follows"):
+        table.add_column(title, no_wrap=True)
     for one in sources:
         offset, half, delay = (
             _UNKNOWN if value is None else in_units(value)
             for value in (one.offset_us, one.half_us, one.delay_us)
         )
         stratum = _UNKNOWN if one.stratum is None else str(one.stratum)
-        table.add_row(
-            one.name, one.standing, offset, half, delay, stratum, one.reference or _UNKNOWN, one.trouble
-        )
+        table.add_row(one.name, one.standing, offset, half, delay, stratum, one.reference or _UNKNOWN)
     return table
 
 
