@@ -118,7 +118,7 @@ async def until(condition, what=""):
         raise AssertionError(f"never came true: {what() if callable(what) else what}") from None
 
 
-def account(tmp_path, *simulators, epochs=False, missing=()):
+def account(tmp_path, *simulators, missing=()):
     """Verify the journal and compare it with what the simulated controllers made and were told.
 
     Each result is on record exactly once, or named by a gap; nothing was confirmed that is not on record.
@@ -129,12 +129,12 @@ def account(tmp_path, *simulators, epochs=False, missing=()):
     for record in records_of(directory):
         if fields_of(record).get("decoded", True) and "spindle" not in fields_of(record):
             source, epoch, number = id_of(record)
-            found[source.split(":")[1], epoch if epochs else 0, number] += 1
+            found[source.split(":")[1], epoch, number] += 1
     twice = {key for key, count in found.items() if count > 1}
     assert not twice, f"on record twice: {twice}"
     for simulator in simulators:
         serial = simulator.options.station.serial
-        made = Counter(result.id for result in simulator.results())
+        made = Counter(made_by(simulator))
         mine = Counter(number for source, _, number in found if source == serial)
         assert made - mine == Counter(missing), f"{serial}: lost {made - mine}, expected {missing}"
         assert not mine - made, f"{serial}: on record and never made: {mine - made}"
@@ -146,8 +146,23 @@ def account(tmp_path, *simulators, epochs=False, missing=()):
         )
 
 
+def made_by(simulator):
+    """Return the ids of all results that a controller ever made, in order."""
+    return [result.id for result in simulator.results()]
+
+
 def named(gap, number):
     """Say whether a gap record names this id."""
     fields = fields_of(gap)
     first, last = fields.get("first"), fields.get("last")
     return first is not None and last is not None and int(first) <= number <= int(last)
+
+
+async def ready(simulator):
+    """Wait until the gateway has subscribed to everything, and confirmed what came at once."""
+    await until(
+        lambda: (
+            simulator.subscribed() and any((e.what, e.mid) == ("acked", 15) for e in simulator.ledger.entries)
+        ),
+        "subscribed",
+    )

@@ -1,4 +1,4 @@
-"""A gate that locks the tool: on record before it is sent, accepted by the controller, given again when lost."""
+"""A gate that locks the tool: on record before it is sent, accepted, and given again when it was lost."""
 
 import pytest
 
@@ -73,7 +73,7 @@ async def test_a_controller_that_takes_no_commands_is_on_record_and_results_stil
     async with serve() as simulator:
         simulator.faults.commands_disabled = True
         async with line(tmp_path, [wrench(simulator)], [gated()]) as running:
-            await until(lambda: simulator.subscribed())
+            await until(simulator.subscribed)
             simulator.tighten("SN1", ok=False)
             await until(
                 lambda: any(
@@ -101,30 +101,37 @@ async def test_the_tool_is_left_locked_when_the_gateway_stops_if_that_is_safe(tm
 @pytest.mark.parametrize(("number", "code"), [(1, None), (2, "29")])
 async def test_one_of_several_tools_can_be_locked(tmp_path, number, code):
     options = TorqueOptions(tool=Tool(number=1))
-    async with serve(options) as simulator:
-        async with line(tmp_path, [wrench(simulator, tool_number=number)], [gated()]) as running:
-            await until(lambda: simulator.subscribed())
-            simulator.tighten("SN1", ok=False)
-            confirmed = code is None
-            await until(
-                lambda: any(
-                    fields_of(each).get("confirmed") is confirmed for each in running.records("gate.closed")
-                )
+    async with (
+        serve(options) as simulator,
+        line(tmp_path, [wrench(simulator, tool_number=number)], [gated()]) as running,
+    ):
+        await until(simulator.subscribed)
+        simulator.tighten("SN1", ok=False)
+        confirmed = code is None
+        await until(
+            lambda: any(
+                fields_of(each).get("confirmed") is confirmed for each in running.records("gate.closed")
             )
-            assert locked(simulator) is confirmed
-            sent = [entry.text for entry in simulator.ledger.entries if entry.mid == 42]
-            assert sent == ([f"01{number:04d}0200"] * len(sent)) or code
-            if code:
-                assert any(f"error {code}" in each["reason"] for each in running.records("gate.closed"))
+        )
+        assert locked(simulator) is confirmed
+        sent = {
+            entry.text for entry in simulator.ledger.entries if (entry.what, entry.mid) == ("command", 42)
+        }
+        assert sent == {f"01{number:04d}0200"}
+        assert code is None or any(
+            f"error {code}" in each["reason"] for each in running.records("gate.closed")
+        )
     account(tmp_path, simulator)
 
 
 async def test_a_controller_without_revision_2_says_what_to_change(tmp_path):
-    async with serve(TorqueOptions(max_revision=1)) as simulator:
-        async with line(tmp_path, [wrench(simulator, tool_number=1)], [gated()]) as running:
-            await until(
-                lambda: any("remove tool_number" in each["reason"] for each in running.records("gate.opened"))
-            )
+    async with (
+        serve(TorqueOptions(max_revision=1)) as simulator,
+        line(tmp_path, [wrench(simulator, tool_number=1)], [gated()]) as running,
+    ):
+        await until(
+            lambda: any("remove tool_number" in each["reason"] for each in running.records("gate.opened"))
+        )
     account(tmp_path, simulator)
 
 

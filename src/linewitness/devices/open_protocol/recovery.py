@@ -100,8 +100,9 @@ def _fetch(book: Book, newest: Record, *, again: bool) -> Asking:
     held = {newest.entry.id: newest}
     lost: list[tuple[int, int]] = []
     for first, last in rules.wanted(book.ledger, top, again=again):
-        fresh = first == (book.ledger.watermark or 0) + 1 == 1
-        if fresh or book.ledger.open_start:
+        # Where id 1 was captured nothing can lie below: from there on it is asked upward, and kept at once.
+        fresh = not book.ledger.watermark and (first == 1 or book.ledger.open_start)
+        if fresh:
             below = yield from _descend(book, first, last, held)
             if book.ledger.open_start:
                 below = _settle(book, below)

@@ -111,10 +111,12 @@ def resolve(
         quality = TimeQuality.JUMP
         if not 0 <= late_ms <= LATEST_MS:
             return Resolved(_as_received(text, received, offset), quality)
+    doubt_ms = late_ms if quality is TimeQuality.JUMP else 0
     when = When(
         occurred_ns=min(chosen, received.realtime_ns) if live else chosen,
         occurred_from="device",
-        unc_ms=_uncertainty(quality, known_zone=used is not None, live=live, shift_ms=shift_ms),
+        # Delivered late by a wireless tool, or its clock was set back: nobody can tell from one result.
+        unc_ms=doubt_ms + _uncertainty(quality, known_zone=used is not None, live=live, shift_ms=shift_ms),
         device_time=text,
         device_offset_ms=offset.offset_ms if offset is not None else None,
     )
