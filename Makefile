@@ -1,13 +1,14 @@
 # Everything here sets itself up: .venv from constraints.txt, Debian packages for the tests.
 PYTHON := .venv/bin/python
 
-.PHONY: help demo test check fault bench clean
+.PHONY: help demo test check fault bench install clean
 
 help:
 	@echo "make demo    see the whole way once, in under two minutes"
 	@echo "make test    all tests but the long ones"
 	@echo "make check   format, lint, types, import contracts, tests"
 	@echo "make fault   the long fault suite: kills, outages, full disks"
+	@echo "make install LINE=line-02.yaml    as root: put a line on this machine, under /opt/linewitness"
 	@echo "make bench   measure: append, end to end, drivers"
 
 demo: venv
@@ -29,6 +30,11 @@ fault: venv packages
 bench: venv
 	$(PYTHON) bench/append.py
 	$(PYTHON) bench/end_to_end.py
+
+install:
+	python3 -m venv /opt/linewitness
+	/opt/linewitness/bin/pip install --quiet --constraint constraints.txt '.[status]'
+	/opt/linewitness/bin/linewitness install $(LINE)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from linewitness.cli import begin, check, clock, delays, history, keys, look, run, simulate, store
+from linewitness.cli import begin, check, clock, delays, history, install, keys, look, run, simulate, store
 from linewitness.errors import ExitCode
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command()(history.export)
 app.command(name="clock")(clock.clock)
 app.command(name="delays")(delays.delays)
 app.command()(run.demo)
+app.command()(install.install)
+app.command()(install.uninstall)
 app.add_typer(keys.app, name="keys", help="What signs a stream.")
 app.add_typer(store.app, name="store", help="The reference audit store.")
 app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")
