@@ -42,10 +42,10 @@ class Gateway:
         self.yaml = folder / "line.yaml"
         self._offset = folder / "faketime"
 
-    def set_clock(self, offset_s: int) -> None:
+    def set_clock(self, offset_s: float) -> None:
         """Let CLOCK_REALTIME be ahead of true time; CLOCK_BOOTTIME goes on."""
         fresh = self._folder / "faketime.new"
-        fresh.write_text(f"{offset_s:+d}\n")
+        fresh.write_text(f"{offset_s:+.3f}\n")
         fresh.rename(self._offset)
 
     async def command(self, *arguments: str) -> tuple[int, str]:
@@ -89,7 +89,7 @@ class Gateway:
 async def test_each_step_is_on_record_within_5_s_and_the_stream_verifies(tmp_path: Path) -> None:
     clock = SystemClock()
     gateway = Gateway(tmp_path)
-    offsets = [0, 3600, 0, -1, 0]
+    offsets = [0, 3600, 0, -1, 0, 0.2]
     async with serve(NtpSimulation()) as sim:
         gateway.yaml.write_text(YAML.format(folder=tmp_path, port=sim.port, reader=sim.port))
         assert (await gateway.command("init"))[0] == 0
