@@ -23,15 +23,16 @@ from linewitness.fleet import Fleet
 from linewitness.forward import Forwarder
 from linewitness.journal.builder import Identity
 from linewitness.journal.file import JournalFile
+from linewitness.journal.generation import successor
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.presence import Presence
-from linewitness.rotation import KeyRotation
 from linewitness.seal import Sealer
 from linewitness.status.health import Health
 from linewitness.supervise import Dialling, tell_systemd
+from linewitness.testimony import Testimony
 from linewitness.timesources.devices import follow_devices, newest_offsets
 from linewitness.uplink import mqtt
 from linewitness.uplink.topics import Topics
@@ -76,11 +77,24 @@ async def run_line(
     clock = clock or SystemClock()
     clock_state = SharedClockState()
     async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
+        _check_identity(journal.identity, identity_of(config))
         line = _Line(config, journal, reload=reload, clock=clock, clock_state=clock_state)
         try:
             await line.run(stop)
         finally:
             line.close()
+
+
+def _check_identity(found: Identity, wanted: Identity) -> None:
+    """Refuse a YAML that names another stream than the journal holds: its records would bear another name."""
+    if found == wanted:
+        return
+    hint = f"the journal's stream is {found.stream} of {found.tenant}, plant {found.plant}, line {found.line}"
+    if wanted.stream == successor(found.stream):
+        hint += "; `linewitness init --continue` ends it and begins the next generation"
+    raise ConfigurationError(
+        f"the YAML names the stream {wanted.stream}, the journal is another one's", hint=hint
+    )
 
 
 class _Line:
@@ -111,6 +125,9 @@ class _Line:
             journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest
         )
         self._custodian = self._new_custodian()
+        self._testimony = Testimony(
+            journal, self._sealer, options=config.journal, anchors=config.anchors, clock=clock
+        )
         self._caretaker = Caretaker(
             config=lambda: self._config,
             journal=journal,
@@ -205,22 +222,12 @@ class _Line:
             "heartbeat": self._presence.beat(),
             "clock": self._watch_clock(),
             "device-clocks": self._watch_device_clocks(),
-            "rotation": self._rotation().run(),
+            **self._testimony.tasks(),
             **self._caretaker.tasks(),
         }
         if self._custodian is not None and self._dialling is not None:
             tasks["forward"] = self._forwarder(self._custodian, self._dialling).run()
         return tasks
-
-    def _rotation(self) -> KeyRotation:
-        options = self._config.journal
-        return KeyRotation(
-            self._journal,
-            self._sealer,
-            requests=Requests(options.directory),
-            clock=self._clock,
-            period_s=options.rotate_key_h * 3600,
-        )
 
     async def _watch_clock(self) -> None:
         await watch(
@@ -250,12 +257,15 @@ class _Line:
         tell_systemd("STOPPING=1")
         await self._presence.stopped("the gateway was asked to stop")
         size = self._journal.head.size
-        await self._sealer.at(size)
-        if self._custodian is None or self._health.uplink_state != "up":
-            return
+        await self._sealer.seal(size)
+        if self._custodian is not None and self._health.uplink_state == "up":
+            await self._last_receipt(self._custodian, size)
+        await self._testimony.farewell()
+
+    async def _last_receipt(self, custodian: Custodian, size: int) -> None:
         try:
             async with asyncio.timeout(FAREWELL_S):
-                await self._custodian.reached(size)
+                await custodian.reached(size)
         except TimeoutError:
             log.info("stopped before the last receipt; it is asked for again at the next start")
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
+from linewitness.anchors.options import AnchorOptions
 from linewitness.devices.options import DeviceOptions
 from linewitness.errors import EvidenceError
 from linewitness.evidence.note import COSIGNATURE_V1, Vkey
@@ -123,6 +124,9 @@ class Config(Options):
     )
     store: StoreOptions | None = Field(
         default=None, description="The audit store; needed where there is an uplink."
+    )
+    anchors: AnchorOptions = Field(
+        default=AnchorOptions(), description="Where checkpoints are put out of our reach."
     )
     stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
     devices: Annotated[

@@ -1,0 +1,83 @@
+"""Have a C2SP witness cosign a checkpoint (tlog-witness: add-checkpoint)."""
+
+from base64 import b64encode
+from typing import Final
+
+from linewitness.anchors.base import AnchorFailed, Subject, Written
+from linewitness.anchors.http import Response, post
+from linewitness.anchors.options import WitnessOptions
+from linewitness.evidence.note import BadNote, Note, Vkey
+
+_OK: Final = 200
+_CONFLICT: Final = 409
+_SIZE_TYPE: Final = "text/x.tlog.size"
+#: The witness may know a smaller size than we remember, or a larger one: it says which, and is asked again.
+_ATTEMPTS: Final = 3
+_WHY: Final = {
+    400: "it does not understand the request",
+    403: "it does not know this log's key",
+    404: "it does not know this stream",
+    422: "our consistency proof does not lead from what it has seen to this checkpoint",
+}
+
+
+class WitnessPlace:
+    """The witness remembers the last checkpoint of each log; a fork is refused there."""
+
+    def __init__(self, options: WitnessOptions) -> None:
+        """Take where the witness is, and its key."""
+        self.name = f"witness {options.id}"
+        self._url = options.url.rstrip("/") + "/add-checkpoint"
+        self._vkey = Vkey.parse(options.vkey)
+        self._known = 0
+
+    async def write(self, subject: Subject) -> Written:
+        """Ask for a cosignature, with the proof from the size that the witness knows, and verify it."""
+        for _ in range(_ATTEMPTS):
+            answer = await self._ask(subject)
+            if answer.status == _OK:
+                self._known = subject.size
+                note = self._cosigned(subject, answer.body)
+                return Written(f"{self._url}, key {self._vkey.key_id}", note)
+            if answer.status != _CONFLICT or answer.content_type != _SIZE_TYPE:
+                raise self._failed(
+                    f"answered {answer.status}: {_WHY.get(answer.status, 'for no known reason')}"
+                )
+            self._known = self._size(answer.body)
+            if self._known > subject.size:
+                raise self._failed(
+                    f"has seen {self._known} records of this stream, here are {subject.size}",
+                    hint="this journal was restored from an older copy, or written by two",
+                )
+        raise self._failed("names another size each time it is asked")
+
+    async def _ask(self, subject: Subject) -> Response:
+        proof = await subject.consistency(self._known) if self._known else []
+        hashes = "".join(f"{b64encode(step).decode()}\n" for step in proof)
+        body = f"old {self._known}\n{hashes}\n{subject.note}"
+        return await post(self._url, body.encode(), content_type="text/plain")
+
+    def _cosigned(self, subject: Subject, body: bytes) -> str:
+        """Return the note with the witness's line; other lines of the answer are not ours to pass on."""
+        try:
+            text, separator, _ = subject.note.rpartition("\n\n")
+            lines = Note.parse(text + separator + body.decode())
+            if lines.signed_by(self._vkey) is None:
+                raise self._failed("answered without a signature of its key")
+            line = next(
+                line
+                for line in lines.signatures
+                if (line.name, line.key_id) == (self._vkey.name, self._vkey.key_id)
+            )
+            return str(Note.parse(subject.note).with_signature(line))
+        except (BadNote, UnicodeDecodeError) as error:
+            raise self._failed(f"answered with no cosignature: {error}") from None
+
+    def _size(self, body: bytes) -> int:
+        text = body.strip()
+        if not text.isdigit():
+            raise self._failed("does not say which size it knows")
+        return int(text)
+
+    def _failed(self, what: str, *, hint: str = "ask who runs the witness") -> AnchorFailed:
+        return AnchorFailed(f"{self._url} {what}", hint=hint)

@@ -1,0 +1,165 @@
+"""Anchors: what is put out of our reach is read back; a failure is on record once and stops nobody."""
+
+import asyncio
+
+import pytest
+
+from journals import create, members_of, result_event, running, verdict_of
+from linewitness.anchoring import Anchoring, places_of
+from linewitness.anchors.base import AnchorFailed, Subject, Written
+from linewitness.anchors.directory import DirectoryPlace
+from linewitness.anchors.options import AnchorOptions, DirectoryOptions
+from linewitness.clock import NS_PER_S
+from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.journal.file import Submission
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.reader import JournalReader
+from linewitness.journal.requests import ANCHOR, Requests
+from linewitness.seal import Sealer
+
+ORIGIN = "acme.example/ber-01/line-02/1"
+
+
+@pytest.fixture
+def directory(tmp_path, clock):
+    create(tmp_path / "journal", clock)
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def worm(tmp_path):
+    folder = tmp_path / "worm"
+    folder.mkdir()
+    return folder
+
+
+class Fickle:
+    """A place that works when the test says so."""
+
+    name = "directory fickle"
+
+    def __init__(self, *, works=True, hangs=False):
+        self.works, self.hangs, self.asked = works, hangs, 0
+
+    async def write(self, subject):
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        if not self.works:
+            raise AnchorFailed("the medium is full", hint="put in another one")
+        return Written("somewhere", subject.note)
+
+
+def anchoring(journal, directory, clock, places, **settings):
+    return Anchoring(
+        journal,
+        Sealer(journal, Keyring(directory).load(LOG_KEY)),
+        places=places,
+        options=AnchorOptions(**settings),
+        requests=Requests(directory),
+        clock=clock,
+    )
+
+
+def anchors(directory):
+    return [record for record in members_of(directory) if record["kind"] == "anchor.written"]
+
+
+def fields(record):
+    return {change["field"]: change["after"] for change in record["changes"]}
+
+
+async def no_proof(_old):
+    return []
+
+
+def subject(note="the note\n", size=7):
+    return Subject(ORIGIN, size, note, no_proof)
+
+
+async def test_a_checkpoint_becomes_a_read_only_file_of_its_own(directory, worm, clock):
+    options = AnchorOptions(directories=(DirectoryOptions(id="worm", path=worm),))
+    async with running(directory, clock) as journal:
+        await anchoring(journal, directory, clock, places_of(options, clock=clock)).write()
+        await journal.submit([result_event(1, clock)])
+        await anchoring(journal, directory, clock, places_of(options, clock=clock)).write()
+    folder = worm / ORIGIN.replace("/", "_")
+    files = sorted(folder.iterdir())
+    assert [path.name for path in files] == ["000000000001.checkpoint", "000000000003.checkpoint"]
+    assert all(path.stat().st_mode & 0o222 == 0 for path in files)
+    first, second = anchors(directory)
+    assert fields(first)["where"] == str(files[0])
+    with JournalReader(directory) as reader:
+        kept = list(reader.attestations())
+        assert [one.note for one in kept] == [path.read_text() for path in files]
+        assert open_checkpoint(kept[1].note, reader.log_vkey)[0].size == 3
+        assert reader.newest_attestation() == (3, "directory worm")
+    assert second["resource"] == {"id": "directory worm", "type": "anchor"}
+    assert verdict_of(directory).status == "INTACT"
+
+
+async def test_a_file_that_is_there_already_is_never_touched(worm):
+    place = DirectoryPlace(DirectoryOptions(id="worm", path=worm))
+    await place.write(subject())
+    await place.write(subject())
+    with pytest.raises(AnchorFailed, match="another content"):
+        await place.write(subject("another history\n"))
+    [file] = [path for path in worm.rglob("*") if path.is_file()]
+    assert file.read_text() == "the note\n"
+
+
+async def test_a_medium_that_is_not_mounted_is_noticed(tmp_path):
+    place = DirectoryPlace(DirectoryOptions(id="worm", path=tmp_path / "gone"))
+    with pytest.raises(AnchorFailed, match="mounted"):
+        await place.write(subject())
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+async def test_a_failure_is_on_record_once_until_the_place_works_again(directory, clock, how):
+    place, other = Fickle(works=how == "hangs", hangs=how == "hangs"), Fickle()
+    other.name = "directory other"
+    async with running(directory, clock) as journal:
+        for _ in range(2):  # a new run knows of the failure, too
+            task = anchoring(journal, directory, clock, [place, other], timeout_s=0.1)
+            await task.write()
+            await task.write()
+        await journal.submit([result_event(1, clock)])
+        place.works, place.hangs = True, False
+        await task.write()
+        place.works = False
+        await task.write()
+    of_place = [record for record in anchors(directory) if record["resource"]["id"] == place.name]
+    assert [fields(record).get("outcome") for record in of_place] == ["failed", None, "failed"]
+    assert len(anchors(directory)) == 3 + 6
+    assert place.asked == 6
+
+
+async def test_it_is_written_at_the_start_every_hour_and_when_asked(directory, clock):
+    place = Fickle()
+    async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+        task = group.create_task(anchoring(journal, directory, clock, [place]).run())
+
+        async def written(count):
+            async with asyncio.timeout(10):
+                while place.asked < count:  # noqa: ASYNC110 (the place is asked, it does not tell)
+                    await asyncio.sleep(0.01)
+
+        await written(1)
+        clock.advance_ns(3600 * NS_PER_S)
+        await written(2)
+        Requests(directory).place(ANCHOR)
+        await written(3)
+        async with asyncio.timeout(10):
+            while Requests(directory).waiting(ANCHOR):  # noqa: ASYNC110 (a file has no event)
+                await asyncio.sleep(0.01)
+        task.cancel()
+    assert place.asked == 3
+
+
+async def test_nothing_of_a_frozen_stream_is_anchored(directory, clock):
+    place = Fickle()
+    async with running(directory, clock) as journal:
+        await journal.submit_all(Submission(freeze=True))
+        await anchoring(journal, directory, clock, [place]).write()
+    assert place.asked == 0
