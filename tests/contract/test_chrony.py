@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -103,6 +104,65 @@ async def test_a_real_server_is_measured(tmp_path: Path) -> None:
         sample = await answered(running.server())
     assert sample.stratum == 4
     assert abs(sample.offset_ns) <= sample.half_ns < 100_000_000
+
+
+@pytest.mark.parametrize("offset_s", [0.25, -3600.0])
+async def test_a_real_server_with_a_set_offset_is_measured(tmp_path: Path, offset_s: float) -> None:
+    async with (
+        serve(NtpSimulation(device=NtpDevice(offset_s=offset_s, stratum=1))) as upstream,
+        chronyd(tmp_path, local(upstream.port)) as running,
+    ):
+        sample = await answered(running.server())
+    assert sample.stratum == 2
+    wrong_ns = abs(sample.offset_ns - offset_s * 1e9)
+    assert wrong_ns <= sample.half_ns  # chrony claims much on its first samples
+    assert wrong_ns < 50_000_000
+
+
+class Slow(asyncio.DatagramProtocol):
+    """A way to a server on which the answers take their time."""
+
+    def __init__(self, server_port: int, late_s: float) -> None:
+        self._server_port = server_port
+        self._late_s = late_s
+        self._asker: tuple[str, int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if addr[1] == self._server_port:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._late_s, self._transport.sendto, data, self._asker)
+        else:
+            self._asker = addr
+            self._transport.sendto(data, ("127.0.0.1", self._server_port))
+
+
+@contextlib.asynccontextmanager
+async def slowly(port: int, late_s: float) -> AsyncIterator[NtpSource]:
+    """Yield a server behind a way on which its answers are this late."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: Slow(port, late_s), local_addr=("127.0.0.1", 0)
+    )
+    with contextlib.closing(transport):
+        relay: int = transport.get_extra_info("sockname")[1]
+        yield NtpSource(f"127.0.0.1:{relay}", clock=SystemClock(), timeout_s=1)
+
+
+async def test_a_real_server_that_answers_late_moves_the_offset_but_not_beyond_the_bound(
+    tmp_path: Path,
+) -> None:
+    async with chronyd(tmp_path, "local stratum 4") as running:
+        await answered(running.server())
+        async with slowly(running.port, 0.3) as late:
+            sample = await late.ask()
+        async with slowly(running.port, 1.5) as too_late:
+            with pytest.raises(SourceSilent, match=r"no answer within 1 s"):
+                await too_late.ask()
+    assert sample.offset_ns < -140_000_000  # half of the way back is taken for the way there
+    assert abs(sample.offset_ns) <= sample.half_ns
 
 
 async def test_a_server_without_a_source_says_that_it_is_not_synchronised(tmp_path: Path) -> None:
