@@ -99,11 +99,15 @@ async def line(tmp_path, devices, stations=None, **journal_settings):
                 clock=clock,
                 health=health,
             )
+            watch = group.create_task(
+                journal.pressure.watch(journal.read, journal.submit, clock=clock, spare=telemetry.make_do)
+            )
             await fleet.apply(devices, stations)
             try:
                 yield Line(directory, journal, fleet, health)
             finally:
                 await fleet.stop()
+                watch.cancel()
     finally:
         telemetry.close()
 
