@@ -34,6 +34,11 @@ class WitnessPlace:
     async def write(self, subject: Subject) -> Written:
         """Ask for a cosignature, with the proof from the size that the witness knows, and verify it."""
         for _ in range(_ATTEMPTS):
+            if self._known > subject.size:
+                raise self._failed(
+                    f"has seen {self._known} records of this stream, here are {subject.size}",
+                    hint="this journal was restored from an older copy, or written by two",
+                )
             answer = await self._ask(subject)
             if answer.status == _OK:
                 self._known = subject.size
@@ -43,11 +48,11 @@ class WitnessPlace:
                 raise self._failed(
                     f"answered {answer.status}: {_WHY.get(answer.status, 'for no known reason')}"
                 )
-            self._known = self._size(answer.body)
-            if self._known > subject.size:
+            asked, self._known = self._known, self._size(answer.body)
+            if asked == self._known == subject.size:
                 raise self._failed(
-                    f"has seen {self._known} records of this stream, here are {subject.size}",
-                    hint="this journal was restored from an older copy, or written by two",
+                    f"has seen other records than ours among the first {asked}",
+                    hint="this journal was rewritten, restored from an older copy, or written by two",
                 )
         raise self._failed("names another size each time it is asked")
 

@@ -11,6 +11,7 @@ import typer
 from linewitness.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
+    from linewitness.evidence.note import Vkey
     from linewitness.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -103,6 +104,45 @@ def enroll(
             record0_hash=record0,
         )
     typer.echo(f"enrolled {enrolment.origin} of the gateway {gateway} of {tenant}")
+
+
+@app.command()
+def witness(
+    file: StoreFile,
+    *,
+    name: Annotated[str, typer.Option(help="Name of the witness's key; another than the store's.")],
+    key: Annotated[Path, typer.Option(help="File of the witness's key; it is made if it is not there.")],
+    state: Annotated[Path, typer.Option(help="File in which the newest checkpoints are remembered.")],
+    listen: Annotated[str, typer.Option(help="Address and port for HTTP.")] = "127.0.0.1:8461",
+) -> None:
+    """Be a C2SP witness for the enrolled streams: cosign checkpoints that grow out of those seen before."""
+    import asyncio
+
+    from linewitness.clock import SystemClock
+    from linewitness.errors import ConfigurationError
+    from linewitness.secrets import Secret
+    from linewitness.store.database import find
+    from linewitness.store.keys import Cosigner, create_key
+    from linewitness.store.witness import Witness
+    from linewitness.store.witness_http import serve
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigurationError(f"{listen!r} is no address", hint="it looks like 127.0.0.1:8461")
+    cosigner = Cosigner.load(name, Secret(file=key)) if key.exists() else create_key(name, key)
+    with _database(file) as database:
+
+        def log_key_of(origin: str) -> "Vkey | None":
+            with database.reading() as connection:
+                enrolment = find(connection, origin)
+            return enrolment.log_vkey if enrolment else None
+
+        typer.echo(f"witness key {cosigner.vkey}")
+        served = Witness(state, cosigner, log_key_of=log_key_of, clock=SystemClock())
+        try:
+            asyncio.run(serve(served, host=host.strip("[]"), port=int(port)))
+        finally:
+            served.close()
 
 
 @app.command()
