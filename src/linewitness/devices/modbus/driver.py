@@ -12,6 +12,7 @@ from linewitness.devices.base import Memory, Observation
 from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.bus import Buses, awaken, unavailable
 from linewitness.devices.modbus.commands import Commands
+from linewitness.devices.modbus.device_clock import DeviceClock
 from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.plan import Block, limits_of, plan
@@ -99,6 +100,9 @@ class ModbusSession:
         self._results = [
             ResultPoller(each, options, origin=origin, reader=reader, clock=clock) for each in options.results
         ]
+        self._device_clock = (
+            DeviceClock(options.clock, origin=origin, reader=reader, clock=clock) if options.clock else None
+        )
 
     @property
     def session_id(self) -> str:
@@ -143,6 +147,8 @@ class ModbusSession:
                 raise self._broken
             begun = self._clock.stamp()
             try:
+                if self._device_clock is not None and (notice := await self._device_clock.look()) is not None:
+                    yield notice
                 for state in self._rounds.states:
                     for observation in await self._rounds.visit(state):
                         yield observation

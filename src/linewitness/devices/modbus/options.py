@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
@@ -111,6 +112,10 @@ class ModbusOptions(DeviceOptions):
     results: tuple[ModbusResult, ...] = Field(
         default=(), description="Results that the device keeps until they are read."
     )
+    clock: ModbusClock | None = Field(
+        default=None,
+        description="Registers in which the device shows its own clock; it is compared with ours.",
+    )
 
     @property
     def tcp_port(self) -> int:
@@ -150,9 +155,11 @@ class ModbusOptions(DeviceOptions):
             for field in result.fields:
                 if result.pattern != "fifo":
                     self._check_span(field)
+        if self.clock is not None:
+            self._check_span(self.clock)
         return self
 
-    def _check_span(self, point: ModbusPoint | ResultField) -> None:
+    def _check_span(self, point: ModbusPoint | ResultField | ModbusClock) -> None:
         if not is_bits(point.table) and point.width > self.max_registers and not self.one_register:
             raise ValueError(
                 f"point {point.id}: {point.width} registers are more than max_registers "
