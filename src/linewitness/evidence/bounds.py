@@ -21,7 +21,7 @@ from linewitness.evidence.verdict import Attestation, Remark
 #: Records that cite what somebody else signed, with its hash and its time.
 CITING: Final = frozenset(("custody.received", "anchor.written"))
 #: The fields in which they do so.
-HASH_FIELDS: Final = frozenset(("receipt", "note"))
+HASH_FIELDS: Final = frozenset(("receipt", "checkpoint"))
 TIME_FIELD: Final = "cosigned_at"
 
 _MS: Final = 1_000_000
