@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
 
 import structlog
 
@@ -18,13 +17,11 @@ from linewitness.evidence.merkle import consistency_proof
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
-from linewitness.journal.kept import StoredAttestation
+from linewitness.journal.kept import FAILING, StoredAttestation
 from linewitness.journal.requests import ANCHOR, LOOK_S, Requests
 from linewitness.seal import Sealer
 
 log = structlog.get_logger()
-
-_FAILING: Final = "anchor/"
 
 
 def places_of(options: AnchorOptions, *, clock: Clock) -> list[Place]:
@@ -117,13 +114,13 @@ class Anchoring:
         kept = StoredAttestation(subject.size, place.name, written.note, written.proof, to_rfc3339(now))
         event = self._event(place, now, changes, "a checkpoint was put out of our reach")
         await self._journal.submit_all(
-            Submission(events=(event,), attestation=kept, state={_FAILING + place.name: None})
+            Submission(events=(event,), attestation=kept, state={FAILING + place.name: None})
         )
         log.info("anchor written", place=place.name, size=subject.size, where=written.where)
 
     async def _failed(self, place: Place, subject: Subject, error: AnchorFailed) -> None:
         """Say once that a place fails, until it works again."""
-        key = _FAILING + place.name
+        key = FAILING + place.name
         if await self._journal.read(lambda reader: reader.state_value(key)) is not None:
             return
         now = self._clock.stamp().realtime_ns

@@ -5,11 +5,13 @@ import asyncio
 import pytest
 
 from journals import create, members_of, result_event, running, verdict_of
+from lines import call, write_line
 from linewitness.anchoring import Anchoring, places_of
 from linewitness.anchors.base import AnchorFailed, Subject, Written
 from linewitness.anchors.directory import DirectoryPlace
 from linewitness.anchors.options import AnchorOptions, DirectoryOptions
 from linewitness.clock import NS_PER_S
+from linewitness.config import load
 from linewitness.evidence.checkpoint import open_checkpoint
 from linewitness.journal.file import Submission
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -155,6 +157,23 @@ async def test_it_is_written_at_the_start_every_hour_and_when_asked(directory, c
                 await asyncio.sleep(0.01)
         task.cancel()
     assert place.asked == 3
+
+
+async def test_a_person_asks_for_an_anchor_and_sees_what_every_place_holds(tmp_path, directory, worm, clock):
+    more = f"anchors: {{directories: [{{id: worm, path: {worm}}}, {{id: gone, path: {tmp_path}/gone}}]}}"
+    file = write_line(tmp_path, more=more)
+    assert "no gateway runs" in call("anchor", file).exception.what
+    options = load(file).anchors
+    async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+        places = places_of(options, clock=clock)
+        task = group.create_task(anchoring(journal, directory, clock, places).run())
+        result = await asyncio.to_thread(call, "anchor", file)
+        task.cancel()
+    assert result.exit_code == 0, result.output
+    assert "directory gone: nothing yet; failing since 2026-" in result.output
+    assert "directory worm: 1 records, 2026-" in result.output or "directory worm: 3 records" in result.output
+    assert "anchored   directory worm" in call("status", file).output
+    assert "names no anchors" in call("anchor", write_line(tmp_path)).exception.what
 
 
 async def test_nothing_of_a_frozen_stream_is_anchored(directory, clock):

@@ -1,11 +1,14 @@
 """Pruning: only what others hold and is old; on record first; and every proof still works afterwards."""
 
 import asyncio
+import json
+import sqlite3
 
 import pytest
 
 from clocks import START_NS
 from journals import create, members_of, options, reopen, result_event, running
+from lines import call
 from linewitness.clock import NS_PER_S
 from linewitness.evidence import merkle
 from linewitness.evidence.checkpoint import Checkpoint
@@ -62,6 +65,16 @@ def receipt(directory, clock, size=None, *, attested=None):
     file.append(submissions)
     file.close()
     return str(signed)
+
+
+def policy_of(reader):
+    return Policy(
+        origin=reader.identity.stream,
+        record_0=reader.record_0_hash,
+        log_key=reader.log_vkey,
+        gateway_party="the plant",
+        attesters=(Attester("the customer", "store", cosigner_vkey("store.example", STORE)),),
+    )
 
 
 async def pruned(directory, clock, *, step=100, **settings):
@@ -139,7 +152,6 @@ async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_rec
     note = receipt(directory, clock)
     with JournalReader(directory) as reader:
         before = {number: merkle.leaf_hash(data) for number, data in reader.records()}
-        record_0, log_vkey = reader.record_0_hash, reader.log_vkey
     clock.advance_ns(31 * DAY_NS)
     assert (await pruned(directory, clock)).boundary == 768
     with JournalReader(directory) as reader:
@@ -148,13 +160,7 @@ async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_rec
         for number in (1, 255, 256, 700, 800, 1002):
             path = merkle.inclusion_proof(number, checkpoint.size, subtree)
             merkle.verify_inclusion(before[number], number, checkpoint.size, checkpoint.root, path)
-        policy = Policy(
-            origin=reader.identity.stream,
-            record_0=record_0,
-            log_key=log_vkey,
-            gateway_party="the plant",
-            attesters=(Attester("the customer", "store", cosigner_vkey("store.example", STORE)),),
-        )
+        policy = policy_of(reader)
         left = [data for _, data in reader.records(768, checkpoint.size)]
         verdict = verify_selection(
             left,
@@ -164,6 +170,28 @@ async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_rec
         )
     assert verdict.status == "INCLUDED", verdict
     assert verdict.selected == len(left) == 1003 - 768
+
+
+async def test_the_command_verifies_what_a_pruned_journal_keeps(tmp_path, directory, clock):
+    fill(directory, clock, 1100)
+    receipt(directory, clock, 1000)
+    clock.advance_ns(31 * DAY_NS)
+    await pruned(directory, clock)
+    assert "--policy" in call("verify", directory).exception.hint
+    with JournalReader(directory) as reader:
+        (tmp_path / "policy.json").write_bytes(policy_of(reader).canonical)
+    verdict = call("verify", directory, "--policy", tmp_path / "policy.json", "--json")
+    assert verdict.exit_code == 0, verdict.output
+    assert (json.loads(verdict.output)["status"], json.loads(verdict.output)["selected"]) == ("INCLUDED", 232)
+    connection = sqlite3.connect(directory / "journal.sqlite")
+    connection.execute("DROP TRIGGER record_is_final")
+    changed = "CAST(replace(CAST(bytes AS TEXT), '12.30', '12.31') AS BLOB)"
+    connection.execute(f"UPDATE record SET bytes = {changed} WHERE seq = 900")  # noqa: S608 (a forger)
+    connection.commit()
+    connection.close()
+    forged = call("verify", directory, "--policy", tmp_path / "policy.json")
+    assert forged.exit_code == 1
+    assert "BROKEN at record 900" in forged.output
 
 
 async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_shrinks(directory, clock):

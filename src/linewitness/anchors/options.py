@@ -74,3 +74,8 @@ class AnchorOptions(Options):
     buckets: tuple[BucketOptions, ...] = Field(default=(), description="S3 buckets with Object Lock.")
     time_stamps: tuple[TimeStampOptions, ...] = Field(default=(), description="RFC 3161 authorities.")
     witnesses: tuple[WitnessOptions, ...] = Field(default=(), description="C2SP witnesses.")
+
+    @property
+    def named(self) -> int:
+        """How many places there are."""
+        return sum(map(len, (self.directories, self.buckets, self.time_stamps, self.witnesses)))

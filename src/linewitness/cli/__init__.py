@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from linewitness.cli import begin, check, clock, delays, history, install, keys, look, run, simulate, store
+from linewitness.cli import (
+    anchor,
+    begin,
+    check,
+    clock,
+    delays,
+    history,
+    install,
+    keys,
+    look,
+    run,
+    simulate,
+    store,
+)
 from linewitness.errors import ExitCode
 
 app = typer.Typer(
@@ -25,6 +38,7 @@ app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(history.export)
+app.command(name="anchor")(anchor.anchor)
 app.command(name="clock")(clock.clock)
 app.command(name="delays")(delays.delays)
 app.command()(run.demo)

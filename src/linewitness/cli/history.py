@@ -68,14 +68,18 @@ def verify(
     told = Times(unit)
     with evidence(source) as found:
         with counting("records verified", found.total) as tick:
-            verdict = verify_stream(
-                found.records(),
-                policy=trusted,
-                statements=found.statements,
-                workers=os.cpu_count() or 1,
-                progress=tick,
+            verdict = (
+                found.kept(trusted)
+                if found.kept
+                else verify_stream(
+                    found.records(),
+                    policy=trusted,
+                    statements=found.statements,
+                    workers=os.cpu_count() or 1,
+                    progress=tick,
+                )
             )
-        if times and verdict.status != "BROKEN":
+        if times and not found.kept and verdict.status != "BROKEN":
             told.read(islice(found.records(), verdict.size), found.statements, trusted)
             verdict = replace(verdict, remarks=(*verdict.remarks, *told.remarks))
     if as_json:

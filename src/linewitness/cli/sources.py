@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,29 +11,41 @@ from linewitness.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from linewitness.evidence.attest import Statement
+    from linewitness.evidence.policy import Policy
+    from linewitness.evidence.verdict import Verdict
     from linewitness.journal.reader import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Records to verify, from the first on as often as asked for, and what lies beside them."""
+    """Records to verify, from the first on as often as asked for, and what lies beside them.
+
+    `kept` verifies a journal whose older records were pruned; None where all are there.
+    """
 
     records: Callable[[], Iterator[bytes]]
     statements: "list[Statement]"
     total: int | None = None
+    kept: "Callable[[Policy | None], Verdict] | None" = None
 
 
 @contextmanager
 def evidence(source: Path) -> Iterator[Evidence]:
     """Open what is named: exported records, or the journal that `journal` finds."""
     from linewitness.evidence.verify import read_ndjson
+    from linewitness.journal.proofs import verify_kept
 
     if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
         yield Evidence(lambda: read_ndjson(source), _beside(source))
         return
     with journal(source) as reader:
         size = reader.size()
-        yield Evidence(lambda: (data for _, data in reader.records(0, size)), _statements(reader), size)
+        yield Evidence(
+            lambda: (data for _, data in reader.records(0, size)),
+            _statements(reader),
+            size,
+            partial(verify_kept, reader) if reader.pruned else None,
+        )
 
 
 @contextmanager
@@ -60,6 +73,9 @@ def _statements(reader: "JournalReader") -> "list[Statement]":
     from linewitness.evidence.attest import Statement
 
     statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
+    statements += [
+        Statement(f"{one.source} over {one.size} records", one.note) for one in reader.attestations()
+    ]
     newest = reader.newest_checkpoint()
     if newest is not None:
         statements.append(Statement(f"checkpoint over {newest[0]} records", newest[1]))

@@ -5,6 +5,8 @@ from typing import Final
 
 #: The key of the state under which the boundary of pruning is kept: an integer as text.
 PRUNED: Final = "journal/pruned"
+#: Before the name of a place that does not take checkpoints; the value is since when.
+FAILING: Final = "anchor/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import orjson
 from linewitness.clock import NS_PER_S, SystemClock, from_rfc3339
 from linewitness.evidence.record import parse
 from linewitness.journal.generation import Conflict
+from linewitness.journal.kept import FAILING
 from linewitness.journal.reader import JournalReader
 
 _LAST: int = 500
@@ -41,6 +42,7 @@ class Report:
     devices: tuple[DeviceLine, ...]
     conflict: Conflict | None
     continues: str | None
+    anchors: tuple[str, ...]
 
     def members(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -53,6 +55,7 @@ class Report:
             f"stream     {self.stream}" + ("  FROZEN" if self.frozen else ""),
             *self._history(),
             f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
+            *(f"anchored   {anchor}" for anchor in self.anchors),
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
             f"room       {self.records_per_hour:,} records an hour: {left}",
             f"newest     {self.newest_record}",
@@ -100,7 +103,17 @@ def report(reader: JournalReader, max_size: int | None) -> Report:
         devices=_devices(reader),
         conflict=Conflict.of(reader),
         continues=_continues(reader),
+        anchors=_anchors(reader),
     )
+
+
+def _anchors(reader: JournalReader) -> tuple[str, ...]:
+    """Say for each place how much it holds, and which places fail."""
+    newest = {one.source: f"{one.source}: {one.size:,} records, {one.at}" for one in reader.attestations()}
+    for key, since in reader.state(FAILING).items():
+        place = key.removeprefix(FAILING)
+        newest[place] = f"{newest.get(place, place + ': nothing yet')}; failing since {since}"
+    return tuple(newest[place] for place in sorted(newest))
 
 
 def _continues(reader: JournalReader) -> str | None:

@@ -1,0 +1,45 @@
+"""`linewitness anchor`: put the newest checkpoint out of our reach now, at a batch's end for example."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def anchor(
+    file: Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)],
+    *,
+    wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for the running gateway.")] = 60.0,
+) -> None:
+    """Ask the running gateway to anchor the stream now, and say what every place holds then."""
+    import time
+
+    from linewitness.clock import NS_PER_S, SystemClock
+    from linewitness.config import load
+    from linewitness.errors import ConfigurationError, JournalError
+    from linewitness.journal.database import JournalBusy, Lock
+    from linewitness.journal.reader import JournalReader
+    from linewitness.journal.requests import ANCHOR, Requests
+    from linewitness.status.report import report
+
+    config = load(file)
+    directory = config.journal.directory
+    if not config.anchors.named:
+        raise ConfigurationError("the YAML names no anchors", hint="add a place to the section `anchors`")
+    try:
+        with Lock(directory):
+            raise ConfigurationError(
+                "no gateway runs on this line", hint="it anchors when it starts and stops"
+            )
+    except JournalBusy:
+        requests = Requests(directory)
+    requests.place(ANCHOR)
+    clock = SystemClock()
+    deadline_ns = clock.stamp().boottime_ns + int(wait_s * NS_PER_S)
+    while requests.waiting(ANCHOR):
+        if clock.stamp().boottime_ns > deadline_ns:
+            raise JournalError("the gateway has not anchored yet", hint="the request stays; see its log")
+        time.sleep(0.1)
+    with JournalReader(directory) as reader:
+        for line in report(reader, None).anchors:
+            typer.echo(line)
