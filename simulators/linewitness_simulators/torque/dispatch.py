@@ -58,7 +58,7 @@ class Dispatcher:
         """Confirm the telegram on the link level; False where it is not to be processed."""
         if telegram.mid in (LINK_ACK, LINK_NACK):
             if telegram.mid == LINK_ACK and telegram.data[:4].isdigit():
-                session.confirm(int(telegram.data[:4]), event=True)
+                session.confirm(int(telegram.data[:4]), event=True, sequence=telegram.sequence)
             return False
         if not telegram.sequence or not session.controller.options.link_level:
             return True

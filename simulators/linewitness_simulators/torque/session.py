@@ -49,6 +49,12 @@ class Push:
     wait: bool = True
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def confirmed_by(self) -> int:
+        """The number of the confirmation on the link level: the one after its own."""
+        own = self.telegram[wire.SEQUENCE]
+        return wire.following(int(own)) if own.strip() else 0
+
 
 #: What a subscription makes of an event.
 Maker = Callable[[Event], list[Push]]
@@ -160,12 +166,16 @@ class Session:
         """End the connection when everything before has been written."""
         self._out.put_nowait(ConnectionEnded(reason, abrupt=abrupt))
 
-    def confirm(self, mid: int, *, event: bool = False) -> None:
-        """Take a confirmation of the oldest transmission it fits; `event` says that `mid` is the event's."""
+    def confirm(self, mid: int, *, event: bool = False, sequence: int = 0) -> None:
+        """Take a confirmation of the oldest transmission it fits; `event` says that `mid` is the event's.
+
+        On the link level, `sequence` is the number after that of what it confirms.
+        """
         faults = self.controller.faults
-        push = next((p for p in self._sent if (p.mid == mid if event else mid in p.acks)), None)
+        fitting = (p for p in self._sent if (p.mid == mid if event else mid in p.acks))
+        push = next((p for p in fitting if not sequence or sequence == p.confirmed_by), None)
         if push is None:
-            self.record("stray-ack", mid)
+            self.record("link-ack" if sequence else "stray-ack", mid)
             return
         self._sent.remove(push)
         if faults.lose_acks:

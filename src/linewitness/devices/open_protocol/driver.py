@@ -15,6 +15,7 @@ from linewitness.devices.open_protocol.codec import Decoded, decode
 from linewitness.devices.open_protocol.handshake import Busy, Identity, Learned
 from linewitness.devices.open_protocol.ledger_store import load
 from linewitness.devices.open_protocol.link import ClosedByController, Link
+from linewitness.devices.open_protocol.link_level import LinkLevel
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import LEARNED_KEY, OpenProtocolSession, Settled
 from linewitness.devices.open_protocol.source import Ledger, Mode
@@ -49,6 +50,7 @@ class OpenProtocolDriver:
         async with Background() as background:
             link, started = await self._start(background, learned)
             try:
+                self._number_telegrams(link, started)
                 settled = await self._settle(link, started, remembered, learned)
                 session = OpenProtocolSession(
                     options=self._options, link=link, clock=self._clock, settled=settled
@@ -84,6 +86,17 @@ class OpenProtocolDriver:
             except (DeviceRefused, DeviceUnavailable):
                 await link.stop()
                 raise
+
+    def _number_telegrams(self, link: Link, started: Decoded) -> None:
+        """Confirm on the link level from here on, if that was chosen. Raises `DeviceRefused`."""
+        if self._options.acknowledge != "link":
+            return
+        if started.number("sequence_number_support") != 1:
+            raise DeviceRefused(
+                f"{self._options.name} does not confirm on the link level (9997)",
+                hint="remove acknowledge: link from this device",
+            )
+        link.level = LinkLevel()
 
     async def _settle(
         self, link: Link, started: Decoded, remembered: Mapping[str, str], learned: Learned

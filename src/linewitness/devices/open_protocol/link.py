@@ -12,7 +12,8 @@ from linewitness.clock import Clock, Stamp, monotonic
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message, State
 from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.mids import Mid, Refusal, describe
+from linewitness.devices.open_protocol.link_level import WRONG_PARTS, WRONG_SEQUENCE, Heard, LinkLevel
+from linewitness.devices.open_protocol.mids import ACK_OF, Mid, Refusal, describe
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 
@@ -96,6 +97,8 @@ class Link:
         self.failure: DeviceError | None = None
         #: Looks at each push as it comes; True where it belongs to the answer of a question.
         self.intercept: Callable[[Received], bool] = lambda _: False
+        #: Set after the start where telegrams are confirmed on the link level.
+        self.level: LinkLevel | None = None
 
     async def ask(
         self,
@@ -128,11 +131,16 @@ class Link:
             finally:
                 self._answer = None
 
-    async def send(self, telegram: Telegram) -> None:
-        """Send something that has no answer: an acknowledgement."""
+    async def acknowledge(self, mid: int) -> None:
+        """Confirm the oldest push, which is of this MID: it is durable."""
         self._check()
         self._dialogue.said(Message.ACK)
-        await self._write(telegram)
+        ack = self.level.durable() if self.level is not None else None
+        if ack is None:
+            own = ACK_OF.get(Mid(mid), Mid.ACCEPTED)
+            data = f"{mid:04d}".encode("ascii") if own is Mid.ACCEPTED else b""
+            ack = Telegram(mid=own, data=data)
+        await self._write(ack)
 
     async def stop(self) -> None:
         """Say goodbye if the connection still stands, and close it."""
@@ -199,37 +207,83 @@ class Link:
     async def _write(self, telegram: Telegram) -> None:
         self._last_sent = monotonic()
         try:
-            self._writer.write(telegram.wire())
+            self._put(telegram)
             await self._writer.drain()
         except OSError as error:
             self.fail(DeviceUnavailable(f"the connection to {self._name} broke: {error}"))
             raise self._failed() from error
+
+    def _put(self, telegram: Telegram) -> None:
+        numbered = telegram if self.level is None else self.level.number(telegram)
+        self._writer.write(numbered.wire())
 
     def _hear(self, raw: bytes) -> None:
         if self.failure is not None:
             return
         stamp = self._clock.stamp()
         try:
-            whole = self._join(raw)
+            telegram = parse(raw)
+            if self.level is not None and not self._in_step(self.level, telegram):
+                return
+            whole = self._join(telegram, raw)
         except MalformedTelegram as error:
-            log.warning("telegram without a meaning", device=self._name, raw=raw[:64], why=str(error))
+            self._malformed(raw, error)
             return
         if whole is None:
+            self._taken(telegram)
             return
         self._heard_anything = True
         received = Received(whole, b"".join(self._raw_parts), stamp)
         self._raw_parts = []
-        message = self._dialogue.hear(whole)
-        if message is Message.PUSH:
-            if not self.intercept(received):
-                self.pushes.put_nowait(received)
-        elif message in {Message.ANSWER, Message.REFUSAL}:
+        self._follow(received, telegram)
+
+    def _follow(self, received: Received, last: Telegram) -> None:
+        """Hand on a whole telegram; `last` is the part that completed it."""
+        message = self._dialogue.hear(received.telegram)
+        if message is Message.PUSH and not self.intercept(received):
+            if self.level is not None:
+                self.level.wait(last)
+            self.pushes.put_nowait(received)
+            return
+        self._taken(last)
+        if message in {Message.ANSWER, Message.REFUSAL}:
             self._settle(received, message)
         elif message is Message.STRAY:
-            log.info("unexpected telegram", device=self._name, mid=whole.mid, raw=raw[:64])
+            log.info("unexpected telegram", device=self._name, mid=last.mid, raw=received.raw[:64])
 
-    def _join(self, raw: bytes) -> Telegram | None:
-        telegram = parse(raw)
+    def _in_step(self, level: LinkLevel, telegram: Telegram) -> bool:
+        """Follow the link level; False where the telegram is not to be processed."""
+        if telegram.mid == Mid.LINK_ACK:
+            return False
+        if telegram.mid == Mid.LINK_NACK:
+            self.fail(DeviceUnavailable(f"{self._name} refused a telegram as such (9998): {telegram.data!r}"))
+            return False
+        heard = level.hear(telegram)
+        if heard is Heard.AGAIN:
+            ack = level.again()
+            if ack is not None:
+                self._put(ack)
+        elif heard is Heard.OUT_OF_STEP:
+            self._put(level.refusal(telegram, WRONG_SEQUENCE))
+            self.fail(
+                DeviceUnavailable(f"{self._name} is out of step: MID {telegram.mid:04d}, {telegram.sequence}")
+            )
+        return heard is Heard.NEW
+
+    def _taken(self, telegram: Telegram) -> None:
+        """Confirm on the link level what needs no commit."""
+        ack = self.level.taken(telegram) if self.level is not None else None
+        if ack is not None:
+            self._put(ack)
+
+    def _malformed(self, raw: bytes, error: MalformedTelegram) -> None:
+        log.warning("telegram without a meaning", device=self._name, raw=raw[:64], why=str(error))
+        if self.level is not None:
+            # Without a confirmation it would come again and again: begin anew, nothing is lost by that.
+            self._put(self.level.refusal(Telegram(mid=0), WRONG_PARTS))
+            self.fail(DeviceUnavailable(f"{self._name} sent a telegram without a meaning: {error}"))
+
+    def _join(self, telegram: Telegram, raw: bytes) -> Telegram | None:
         if telegram.parts <= 1 or telegram.part == 1:
             self._raw_parts = []
         self._raw_parts.append(raw)

@@ -71,6 +71,11 @@ class OpenProtocolOptions(DeviceOptions):
         description="What results are taken: tightenings (0061), or operations (1201) for controllers "
         "that have no others.",
     )
+    acknowledge: Literal["application", "link"] = Field(
+        default="application",
+        description="How what is durable is confirmed: application (0062 and its like), which every "
+        "controller has; link (9997, 9998) numbers all telegrams.",
+    )
     start_revision: int = Field(default=7, ge=1, le=7, description="Highest revision of the start (0001).")
     result_revision: int | None = Field(
         default=None,
@@ -129,6 +134,12 @@ class OpenProtocolOptions(DeviceOptions):
             )
         return self
 
+    @model_validator(mode="after")
+    def _link_level_needs_revision(self) -> Self:
+        if self.acknowledge == "link" and self.start_revision < LINK_LEVEL_REVISION:
+            raise ValueError(f"acknowledge: link needs start_revision {LINK_LEVEL_REVISION} or higher")
+        return self
+
     @property
     def zone(self) -> ZoneInfo | None:
         """The configured zone."""
@@ -154,4 +165,6 @@ class OpenProtocolOptions(DeviceOptions):
 #: Answers that capture can do without are waited for less long.
 OPTIONAL_SHARE = 0.3
 NEWEST_REVISION = 11
+#: From this revision of the start on, controllers say whether they number telegrams.
+LINK_LEVEL_REVISION = 6
 SPECIAL_REVISIONS = (998, 999)

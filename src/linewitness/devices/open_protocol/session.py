@@ -18,7 +18,7 @@ from linewitness.devices.open_protocol.handshake import Identity, Learned
 from linewitness.devices.open_protocol.history import History
 from linewitness.devices.open_protocol.intake import Intake
 from linewitness.devices.open_protocol.link import Link, RefusedByController
-from linewitness.devices.open_protocol.mids import ACK_OF, Mid
+from linewitness.devices.open_protocol.mids import Mid
 from linewitness.devices.open_protocol.operation_history import OperationHistory
 from linewitness.devices.open_protocol.operations import Collector
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
@@ -125,10 +125,7 @@ class OpenProtocolSession:
         """Acknowledge a push, now that it is durable; the acknowledgement carries no id, so order counts."""
         if observation.raw is None:
             raise ValueError("only what was pushed can be confirmed")
-        mid = parse(observation.raw).mid
-        ack = ACK_OF.get(Mid(mid), Mid.ACCEPTED)
-        data = f"{mid:04d}".encode("ascii") if ack is Mid.ACCEPTED else b""
-        await self._link.send(Telegram(mid=ack, data=data))
+        await self._link.acknowledge(parse(observation.raw).mid)
 
     async def command(self, point: str | None, value: str) -> str:
         """Lock (`closed`) or release (`opened`) the tool for a gate; see `Commands.move`."""
