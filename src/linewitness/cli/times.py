@@ -1,10 +1,12 @@
 """The times that `linewitness verify --times` prints beside each record."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, Final
 
-from linewitness.clock import NS_PER_S, to_rfc3339
-from linewitness.evidence.bounds import Bounds, Limit, Outside, bounds_of
+import orjson
+
+from linewitness.evidence.bounds import Outside, bounds_of
 from linewitness.evidence.record import parse
 
 if TYPE_CHECKING:
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from linewitness.evidence.policy import Policy
     from linewitness.evidence.verdict import Remark
 
-_UNKNOWN = "nobody says"
+_UNKNOWN: Final = "nobody says"
+#: More than this goes to a file: a stream may have millions of records.
+_IN_MEMORY: Final = 1 << 20
 
 
 class Times:
@@ -21,7 +25,7 @@ class Times:
     def __init__(self, unit: str | None) -> None:
         """Begin with none; `unit` chooses the records that are shown, all are compared."""
         self._unit = unit
-        self._shown: list[Bounds] = []
+        self._rows: SpooledTemporaryFile[bytes] | None = None
         self.remarks: tuple[Remark, ...] = ()
 
     def read(
@@ -29,43 +33,52 @@ class Times:
     ) -> None:
         """Take the exact bytes of a verified stream from record 0 on."""
         outside = Outside()
+        self._rows = rows = SpooledTemporaryFile[bytes](_IN_MEMORY)
         for one in bounds_of((parse(data) for data in records), statements, policy=policy):
             outside.take(one)
             if self._unit is None or one.unit == self._unit:
-                self._shown.append(one)
+                rows.write(orjson.dumps(one.to_json()) + b"\n")
         self.remarks = outside.remarks()
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return what is shown as JSON values."""
-        return [one.to_json() for one in self._shown]
+        """Return what is shown as JSON values; once, like `lines`."""
+        return list(self._shown())
 
     def lines(self) -> Iterator[str]:
         """Yield what is shown: a line a record, and whose clocks these are."""
-        if not self._shown:
-            return
-        titles = ("the gateway says", "wrong by", "not before", "not after")
-        yield "{:>8}  {:24}  {:>10}  {:24}  {:24}  kind".format("record", *titles)
         whose: dict[str, None] = {}
-        for one in self._shown:
+        for number, row in enumerate(self._shown()):
+            if number == 0:
+                titles = ("the gateway says", "wrong by", "not before", "not after")
+                yield "{:>8}  {:24}  {:>10}  {:24}  {:24}  kind".format("record", *titles)
             yield (
-                f"{one.sequence_no:>8}  {to_rfc3339(one.claimed_ns):24}  {_within(one.bound_ns):>10}"
-                f"  {_time(one.not_before):24}  {_time(one.not_after, 1):24}  {one.kind}{_mark(one)}"
+                f"{row['sequence_no']:>8}  {row['ingested_at']:24}  {_within(row['bound_us']):>10}"
+                f"  {_time(row['not_before']):24}  {_time(row['not_after']):24}  {row['kind']}{_mark(row)}"
             )
-            whose |= {limit.who: None for limit in (one.not_before, one.not_after) if limit}
+            whose |= {limit["who"]: None for limit in (row["not_before"], row["not_after"]) if limit}
         yield from (f"  clock: {who}" for who in whose)
 
+    def _shown(self) -> Iterator[dict[str, Any]]:
+        if self._rows is None:
+            return
+        with self._rows as rows:
+            rows.seek(0)
+            for line in rows:
+                yield orjson.loads(line)
 
-def _within(bound_ns: int | None) -> str:
-    return "unknown" if bound_ns is None else f"{bound_ns / NS_PER_S:.3f} s"
+
+def _within(bound_us: int | None) -> str:
+    return "unknown" if bound_us is None else f"{bound_us / 1_000_000:.3f} s"
 
 
-def _time(limit: Limit | None, more_s: int = 0) -> str:
+def _time(limit: dict[str, Any] | None) -> str:
     if limit is None:
         return _UNKNOWN
-    return to_rfc3339((limit.time_s + more_s) * NS_PER_S)[:-5] + ("Z" if limit.proven else "Z (noted)")
+    second: str = limit["time"].partition(".")[0]
+    return f"{second}Z" if limit["proven"] else f"{second}Z (noted)"
 
 
-def _mark(one: Bounds) -> str:
-    if one.early_ns:
+def _mark(row: dict[str, Any]) -> str:
+    if row["early_ms"]:
         return "  TOO EARLY"
-    return "  TOO LATE" if one.late_ns else ""
+    return "  TOO LATE" if row["late_ms"] else ""
