@@ -1,0 +1,111 @@
+"""What the store says: custody, a proven contradiction that freezes the stream, or a mere report."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from journals import create, members_of, result_event, running, verdict_of
+from linewitness.custody import Contradiction, Custodian
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.keys import cosigner_vkey, new_key
+from linewitness.evidence.note import BadNote, cosign
+from linewitness.journal.generation import Conflict
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.reader import JournalReader
+from linewitness.seal import Sealer
+
+STORE = new_key()
+NAME = "store.example"
+
+
+@pytest.fixture
+def directory(tmp_path, clock):
+    create(tmp_path / "journal", clock)
+    return tmp_path / "journal"
+
+
+@asynccontextmanager
+async def custody(directory, clock, records=3):
+    async with running(directory, clock) as journal:
+        sealer = Sealer(journal, Keyring(directory).load(LOG_KEY))
+        custodian = Custodian(journal, sealer, store_vkey=cosigner_vkey(NAME, STORE), clock=clock)
+        await journal.submit([result_event(number, clock) for number in range(records)])
+        await custodian.recall()
+        yield custodian, journal
+
+
+def answer(directory, size, root, *, key=STORE):
+    with JournalReader(directory) as reader:
+        origin = reader.identity.stream
+    note = Checkpoint(origin, size, root).sign(Keyring(directory).load(LOG_KEY))
+    return str(note.with_signature(cosign(note.text, name=NAME, key=key, time_s=1_772_352_000))).encode()
+
+
+def kinds(directory):
+    return [record["kind"] for record in members_of(directory)]
+
+
+def conflict(directory):
+    with JournalReader(directory) as reader:
+        return reader.frozen, Conflict.of(reader)
+
+
+async def test_a_fitting_answer_is_custody_and_continuity(directory, clock):
+    async with custody(directory, clock) as (custodian, journal):
+        assert await custodian.judge(answer(directory, 4, journal.head.root)) == 4
+    assert kinds(directory)[-2:] == ["stream.continuity", "custody.received"]
+    assert conflict(directory) == (False, None)
+
+
+@pytest.mark.parametrize(("size", "words"), [(9, "the journal only"), (4, "other records")])
+async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(directory, clock, size, words):
+    sent = answer(directory, size, b"\1" * 32)
+    async with custody(directory, clock) as (custodian, journal):
+        for _ in range(2):
+            with pytest.raises(Contradiction, match=words):
+                await custodian.judge(sent)
+        assert journal.frozen
+        await journal.submit([result_event(9, clock)])  # capture goes on
+    frozen, found = conflict(directory)
+    assert frozen
+    assert (found.proven, found.own_size, found.store_size, found.note) == (True, 4, size, sent.decode())
+    assert kinds(directory)[-2:] == ["stream.continuity", "tightening.result"]
+    assert verdict_of(directory).status == "INTACT"
+
+
+async def test_a_frozen_stream_stays_contradicted_after_a_restart_and_takes_no_custody(directory, clock):
+    async with custody(directory, clock) as (custodian, _):
+        with pytest.raises(Contradiction):
+            await custodian.judge(answer(directory, 9, b"\1" * 32))
+    async with custody(directory, clock, records=1) as (custodian, journal):
+        assert custodian.contradiction is not None
+        assert "init --continue" in custodian.contradiction.hint
+        await custodian.judge(answer(directory, journal.head.size, journal.head.root))
+    assert "custody.received" not in kinds(directory)
+
+
+async def test_a_report_without_proof_stops_nothing_for_good(directory, clock):
+    async with custody(directory, clock) as (custodian, _):
+        with pytest.raises(Contradiction, match="at record 3"):
+            await custodian.judge(b"conflict at record 3: another record is held")
+    frozen, found = conflict(directory)
+    assert (frozen, found.proven) == (False, False)
+    async with custody(directory, clock, records=1) as (custodian, journal):
+        await custodian.judge(answer(directory, 5, journal.head.root))
+    assert conflict(directory) == (False, None)
+
+
+async def test_a_proof_after_a_report_still_freezes(directory, clock):
+    async with custody(directory, clock) as (custodian, _):
+        with pytest.raises(Contradiction):
+            await custodian.judge(b"conflict at record 3: another record is held")
+        with pytest.raises(Contradiction):
+            await custodian.judge(answer(directory, 9, b"\1" * 32))
+    assert conflict(directory)[0]
+
+
+async def test_an_answer_of_another_key_is_nobodys_word(directory, clock):
+    async with custody(directory, clock) as (custodian, _):
+        with pytest.raises(BadNote):
+            await custodian.judge(answer(directory, 9, b"\1" * 32, key=new_key()))
+    assert conflict(directory) == (False, None)
