@@ -118,6 +118,14 @@ def test_an_event_within_the_limit_is_not_late() -> None:
     assert [late.delay_ms for late in line.delays().late] == [60_001]
 
 
+def test_a_gateway_that_started_before_it_happened_explains_nothing() -> None:
+    line = Line()
+    line.note("gateway.started")
+    line.wait(7200)
+    line.event(3600)
+    assert line.cause() == "not explained"
+
+
 def test_what_nothing_explains_is_said_to_be_so() -> None:
     line = Line()
     line.event(3600, occurred_from="device")

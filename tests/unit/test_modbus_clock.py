@@ -71,6 +71,7 @@ class Scene:
     boot_id = "b"
 
     def __init__(self) -> None:
+        self.form = "unix"
         self.ahead_s = 0.0
         self.fault: ModbusError | None = None
         self.asked: list[float] = []
@@ -81,14 +82,14 @@ class Scene:
         return Stamp(MOMENT_NS + passed_ns, passed_ns)
 
     async def read(self, table: str, first: int, count: int) -> bytes:
-        assert (table, first, count) == ("holding", 300, 2)
+        assert (table, first, count) == ("holding", 300, 2 if self.form == "unix" else 4)
         self.asked.append(monotonic())
         await asyncio.sleep(TRIP_S / 2)
-        now_s = SECONDS + int(monotonic() + self.ahead_s)
+        now_s = SECONDS + monotonic() + self.ahead_s
         await asyncio.sleep(TRIP_S / 2)
         if self.fault is not None:
             raise self.fault
-        return struct.pack(">I", now_s)
+        return struct.pack(">I", int(now_s)) if self.form == "unix" else struct.pack(">Q", int(now_s * 1000))
 
     async def ticks(self, seconds: int) -> list[Notice]:
         """Look once a second, as a poll does, and return what was said."""
@@ -132,6 +133,16 @@ def test_the_truth_is_within_the_stated_uncertainty_whenever_it_is_read() -> Non
             (notice,) = await scene.ticks(1)
             offset_ms, unc_ms = notice.changes[0][2], notice.changes[1][2]
             assert abs(offset_ms - scene.ahead_s * 1000) <= unc_ms
+
+    played(play)
+
+
+def test_the_clock_is_taken_to_be_read_half_way_between_request_and_answer() -> None:
+    async def play(scene: Scene) -> None:
+        scene.form, scene.ahead_s = "unix-ms", 7
+        scene.clock = DeviceClock(options("unix-ms"), origin=ORIGIN, reader=scene, clock=scene)  # type: ignore[arg-type]  # reads only
+        (notice,) = await scene.ticks(1)
+        assert abs(notice.changes[0][2] - 7000) <= 2
 
     played(play)
 

@@ -232,6 +232,17 @@ def test_the_journal_may_look_often_and_finds_a_current_state() -> None:
     assert {(bound_us or 0) > 900_000 for at, bound_us in looks if at > 11} == {True}
 
 
+def test_between_two_judgements_a_step_is_already_in_the_bound() -> None:
+    async def play(scene: Scene) -> None:
+        await asyncio.sleep(100.5)
+        scene.clock.ahead_ns = NS_PER_S
+        state = scene.state.at(scene.clock.stamp())
+        assert (state.sync, scene.state.get().sync) == ("unsynced", "locked")
+        assert 1_000_000 <= (state.bound_us or 0) < 1_020_000
+
+    watched(play)
+
+
 def test_a_leap_second_is_told_when_it_is_announced() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(50)

@@ -147,11 +147,10 @@ class _Signed:
         found: list[Attestation] = []
         for statement in statements:
             believed, _ = believe([statement], log_key=log_key, policy=policy)
-            # A plain signature has no time.
-            timed = [each for one in believed for each in one.attestations if each.time_s]
-            if timed:
-                self.of_note[sha256(statement.text.encode())] = max(timed, key=_time)
-            found += timed
+            signers = [each for one in believed for each in one.attestations]
+            if signers:
+                self.of_note[sha256(statement.text.encode())] = max(signers, key=_time)
+            found += signers
         found.sort(key=lambda each: each.size)
         self._sizes = [each.size for each in found]
         # From each one on, the earliest of it and of all that cover more.

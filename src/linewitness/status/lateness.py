@@ -11,9 +11,6 @@ from linewitness.clock import NS_PER_MS, from_rfc3339
 #: So many absences are remembered for each device; a back-fill seldom reaches further.
 REMEMBERED: Final = 100
 
-STARTED: Final = "gateway.started"
-STOPPED: Final = "gateway.stopped"
-
 
 class Cause(StrEnum):
     """Why an event is late, the first that applies."""
@@ -27,16 +24,12 @@ class Cause(StrEnum):
     UNKNOWN = "not explained"
 
 
-@dataclass(slots=True)
-class Span:
-    """A time in which something was away: `until_ns` is None as long as it lasts."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The times, by the clock before and after, between which it jumped."""
 
-    since_ns: int
-    until_ns: int | None = None
-
-    def meets(self, first_ns: int, last_ns: int) -> bool:
-        """Say whether some of the span lies between two times."""
-        return self.since_ns <= last_ns and (self.until_ns is None or self.until_ns >= first_ns)
+    first_ns: int
+    last_ns: int
 
 
 class Causes:
@@ -44,46 +37,47 @@ class Causes:
 
     def __init__(self) -> None:
         """Begin with nothing known."""
-        self._away: dict[str, deque[Span]] = {}
-        self._off: deque[Span] = deque(maxlen=REMEMBERED)
-        self._stepped: deque[Span] = deque(maxlen=REMEMBERED)
+        self._steps: deque[Step] = deque(maxlen=REMEMBERED)
+        self._started: deque[int] = deque(maxlen=REMEMBERED)
+        self._away: set[str] = set()
+        self._back: dict[str, deque[int]] = {}
         self._last_ns: int | None = None
 
     def note(self, members: Mapping[str, Any]) -> None:
         """Take the next record of the stream."""
         kind, now = members["kind"], from_rfc3339(members["ingested_at"])
-        if kind == STARTED and self._last_ns is not None:
-            self._off.append(Span(self._last_ns, now))
+        device = members["context"].get("device_id", "")
+        if kind == "gateway.started":
+            self._started.append(now)
         elif kind == "clock.stepped":
             last = now if self._last_ns is None else self._last_ns
-            self._stepped.append(Span(min(last, now), max(last, now)))
-        elif kind in ("device.lost", "device.back"):
-            self._note_device(members["context"].get("device_id", ""), kind, now)
-        if kind != "key.rotated":  # the first record of a start, before it says so
-            self._last_ns = now
-
-    def _note_device(self, device: str, kind: str, now: int) -> None:
-        spans = self._away.setdefault(device, deque(maxlen=REMEMBERED))
-        open_span = spans[-1] if spans and spans[-1].until_ns is None else None
-        if kind == "device.lost" and open_span is None:
-            spans.append(Span(now))
-        elif kind == "device.back" and open_span is not None:
-            open_span.until_ns = now
+            self._steps.append(Step(min(last, now), max(last, now)))
+        elif kind == "device.lost":
+            self._away.add(device)
+        elif kind == "device.back" and device in self._away:
+            self._away.discard(device)
+            self._back.setdefault(device, deque(maxlen=REMEMBERED)).append(now)
+        self._last_ns = now
 
     def of(self, members: Mapping[str, Any], occurred_ns: int, ingested_ns: int) -> Cause:
-        """Return why a record's event was ingested long after it occurred, or long before."""
+        """Return why a record's event was ingested long after it occurred, or before."""
         first, last = min(occurred_ns, ingested_ns), max(occurred_ns, ingested_ns)
-        spans = (
-            (Cause.STEP, self._stepped),
-            (Cause.GATEWAY, self._off),
-            (Cause.OUTAGE, self._away.get(members["context"]["device_id"], ())),
-        )
-        for cause, found in spans:
-            if any(span.meets(first, last) for span in found):
-                return cause
+        if any(step.first_ns <= last and step.last_ns >= first for step in self._steps):
+            return Cause.STEP
+        if occurred_ns < ingested_ns and (absent := self._absence(members, occurred_ns)) is not None:
+            return absent
         if any(change["field"] == "backfilled" and change["after"] for change in members["changes"]):
             return Cause.BACKFILL
         return _by_clock(members["clock"], (ingested_ns - occurred_ns) // NS_PER_MS)
+
+    def _absence(self, members: Mapping[str, Any], occurred_ns: int) -> Cause | None:
+        """Return who was away at some time since an event: whose return came after it, or is yet to come."""
+        device = members["context"]["device_id"]
+        if any(started >= occurred_ns for started in self._started):
+            return Cause.GATEWAY
+        if device in self._away or any(back >= occurred_ns for back in self._back.get(device, ())):
+            return Cause.OUTAGE
+        return None
 
 
 def _by_clock(clock: Mapping[str, Any], delay_ms: int) -> Cause:
