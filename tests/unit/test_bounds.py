@@ -12,6 +12,7 @@ from linewitness.cli import app
 from linewitness.clock import to_rfc3339
 from linewitness.evidence.attest import Statement
 from linewitness.evidence.bounds import Bounds, Outside, bounds_of
+from linewitness.evidence.note import Note, cosign
 from linewitness.evidence.policy import Policy
 from linewitness.evidence.record import Change, parse, sha256
 from packages import WITNESS, policy_for, receipt
@@ -112,6 +113,19 @@ def test_a_stranger_who_signs_proves_nothing() -> None:
     stranger = receipt(scene.stream, 12, name="elsewhere.example", time_s=START_S + 1)
     bounds = scene.bounds(policy=scene.policy(), statements=[Statement("stranger", stranger)])
     assert all(one.not_after is None for one in bounds)
+
+
+def test_a_note_with_two_signatures_was_cited_after_the_later_one() -> None:
+    scene = Scene()
+    note = Note.parse(receipt(scene.stream, 12, time_s=START_S + 20))
+    both = str(
+        note.with_signature(cosign(note.text, name="witness.example", key=WITNESS, time_s=START_S + 30))
+    )
+    cite(scene.stream, both, START_S + 20)
+    scene.stream.add()
+    bounds = scene.bounds(policy=scene.policy(), statements=[Statement("both", both)])
+    assert times(bounds)[-1] == (30, None)
+    assert times(bounds)[11] == (5, 20)
 
 
 def test_a_receipt_that_goes_back_in_time_does_not_weaken_what_was_proven() -> None:

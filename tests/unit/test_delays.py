@@ -141,6 +141,14 @@ def test_late_because_the_device_was_away() -> None:
     assert line.cause() == "the device was away"
 
 
+def test_late_because_the_device_is_still_away() -> None:
+    line = Line()
+    line.note("device.lost", device="press-4")
+    line.wait(3600)
+    line.event(1800)
+    assert line.cause() == "the device was away"
+
+
 def test_another_devices_absence_explains_nothing() -> None:
     line = Line()
     line.note("device.lost", device="oven")
@@ -184,6 +192,15 @@ def test_late_because_the_clock_was_set() -> None:
     line.note("clock.stepped")
     line.event(3590)
     assert line.cause() == "the clock was set in between"
+
+
+def test_a_step_that_was_long_ago_explains_nothing() -> None:
+    line = Line()
+    line.stream.now_ms += 3_600_000
+    line.note("clock.stepped")
+    line.wait(7200)
+    line.event(3590)
+    assert line.cause() == "not explained"
 
 
 def test_late_as_far_as_is_known() -> None:
