@@ -12,7 +12,7 @@ from linewitness.devices.table import DRIVERS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
-COMMAND = re.compile(r"(?:^|[`\s(])linewitness ([a-z]+)(?: ([a-z]+))?")
+COMMAND = re.compile(r"(?:^|[`\s(])linewitness ([a-z]+)(?: ([a-z][a-z-]*))?")
 
 
 def help_of(*arguments):
