@@ -70,22 +70,19 @@ class OpenProtocolDriver:
             background.start(link.read_forever(), f"read:{self.device}")
             background.start(link.keep_alive_forever(), f"keep-alive:{self.device}")
             try:
-                return link, await handshake.start(link, self._options.name, limit)
+                async with stopped_unless_done(link):
+                    return link, await handshake.start(link, self._options.name, limit)
             except Busy:
-                await link.stop()
                 self._not_before = monotonic() + self._options.busy_retry_s
                 raise
             except ClosedByController as error:
-                await link.stop()
                 if limit == 1:
                     raise DeviceUnavailable(
                         f"{self._options.name} closes the connection without an answer to the start",
-                        hint="check that this port is its Open Protocol port, and how many clients it allows",
+                        hint="check that this port is its Open Protocol port (usually 4545), and how many "
+                        "clients it allows",
                     ) from error
                 limit = self._start_limit = limit - 1
-            except (DeviceRefused, DeviceUnavailable):
-                await link.stop()
-                raise
 
     def _number_telegrams(self, link: Link, started: Decoded) -> None:
         """Confirm on the link level from here on, if that was chosen. Raises `DeviceRefused`."""
@@ -144,6 +141,16 @@ class OpenProtocolDriver:
 def known_sources(remembered: Mapping[str, str]) -> list[str]:
     """Return the sources that were captured by this device before."""
     return [key.removeprefix("head/") for key in remembered if key.startswith("head/")]
+
+
+@asynccontextmanager
+async def stopped_unless_done(link: Link) -> AsyncIterator[None]:
+    """Close a connection if the block fails or is cancelled: the controller would hold it against us."""
+    try:
+        yield
+    except BaseException:
+        await link.stop()
+        raise
 
 
 async def open_link(options: OpenProtocolOptions, *, clock: Clock) -> Link:

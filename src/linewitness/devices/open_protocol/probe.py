@@ -1,12 +1,13 @@
 """Look into a controller without changing anything in it, and say what to put into the YAML."""
 
+import contextlib
 from dataclasses import dataclass
 
 from linewitness.clock import Clock
 from linewitness.devices.open_protocol import handshake
 from linewitness.devices.open_protocol.background import Background
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
-from linewitness.devices.open_protocol.driver import open_link
+from linewitness.devices.open_protocol.driver import open_link, stopped_unless_done
 from linewitness.devices.open_protocol.handshake import Identity
 from linewitness.devices.open_protocol.link import ClosedByController, Link, RefusedByController
 from linewitness.devices.open_protocol.mids import UNSUBSCRIBE_OF, Mid, Refusal
@@ -91,13 +92,12 @@ async def _start(options: OpenProtocolOptions, background: Background, clock: Cl
         link = await open_link(options, clock=clock)
         background.start(link.read_forever(), "probe:read")
         background.start(link.keep_alive_forever(), "probe:keep-alive")
-        try:
-            return link, await handshake.start(link, options.name, revision)
-        except ClosedByController:
-            await link.stop()
+        with contextlib.suppress(ClosedByController):
+            async with stopped_unless_done(link):
+                return link, await handshake.start(link, options.name, revision)
     raise DeviceUnavailable(
         f"{options.name} closes the connection without an answer to the start",
-        hint="check that this port is its Open Protocol port",
+        hint="check that this port is its Open Protocol port (usually 4545)",
     )
 
 
