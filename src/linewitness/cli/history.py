@@ -61,6 +61,7 @@ def verify(
     import orjson
 
     from linewitness.cli.progress import counting
+    from linewitness.cli.stamps import verified_stamps
     from linewitness.cli.times import Times
     from linewitness.evidence.verify import verify as verify_stream
 
@@ -80,7 +81,8 @@ def verify(
                 )
             )
         if times and not found.kept and verdict.status != "BROKEN":
-            told.read(islice(found.records(), verdict.size), found.statements, trusted)
+            stamps = verified_stamps(found.attestations, trusted.tsa_roots if trusted else ())
+            told.read(islice(found.records(), verdict.size), found.statements, trusted, stamps)
             verdict = replace(verdict, remarks=(*verdict.remarks, *told.remarks))
     if as_json:
         members = verdict.to_json() | ({"times": told.to_json()} if times else {})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from linewitness.evidence.attest import Statement
     from linewitness.evidence.policy import Policy
     from linewitness.evidence.verdict import Verdict
+    from linewitness.journal.kept import StoredAttestation
     from linewitness.journal.reader import JournalReader
 
 
@@ -27,6 +28,7 @@ class Evidence:
     statements: "list[Statement]"
     total: int | None = None
     kept: "Callable[[Policy | None], Verdict] | None" = None
+    attestations: "tuple[StoredAttestation, ...]" = ()
 
 
 @contextmanager
@@ -45,6 +47,7 @@ def evidence(source: Path) -> Iterator[Evidence]:
             _statements(reader),
             size,
             partial(verify_kept, reader) if reader.pruned else None,
+            tuple(reader.attestations()),
         )
 
 

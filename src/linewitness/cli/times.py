@@ -11,6 +11,7 @@ from linewitness.evidence.record import parse
 
 if TYPE_CHECKING:
     from linewitness.evidence.attest import Statement
+    from linewitness.evidence.bounds import TimeStamp
     from linewitness.evidence.policy import Policy
     from linewitness.evidence.verdict import Remark
 
@@ -29,12 +30,16 @@ class Times:
         self.remarks: tuple[Remark, ...] = ()
 
     def read(
-        self, records: Iterable[bytes], statements: "Sequence[Statement]", policy: "Policy | None"
+        self,
+        records: Iterable[bytes],
+        statements: "Sequence[Statement]",
+        policy: "Policy | None",
+        stamps: "Sequence[TimeStamp]" = (),
     ) -> None:
         """Take the exact bytes of a verified stream from record 0 on."""
         outside = Outside()
         self._rows = rows = SpooledTemporaryFile[bytes](_IN_MEMORY)
-        for one in bounds_of((parse(data) for data in records), statements, policy=policy):
+        for one in bounds_of((parse(data) for data in records), statements, policy=policy, stamps=stamps):
             outside.take(one)
             if self._unit is None or one.unit == self._unit:
                 rows.write(orjson.dumps(one.to_json()) + b"\n")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from linewitness.clock import NS_PER_S, from_rfc3339, to_rfc3339
 from linewitness.evidence.attest import Statement, believe
+from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.keys import read_creation
 from linewitness.evidence.note import Vkey
 from linewitness.evidence.policy import Policy
@@ -21,7 +22,7 @@ from linewitness.evidence.verdict import Attestation, Remark
 #: Records that cite what somebody else signed, with its hash and its time.
 CITING: Final = frozenset(("custody.received", "anchor.written"))
 #: The fields in which they do so.
-HASH_FIELDS: Final = frozenset(("receipt", "checkpoint"))
+HASH_FIELDS: Final = frozenset(("receipt", "checkpoint", "proof"))
 TIME_FIELD: Final = "cosigned_at"
 
 _MS: Final = 1_000_000
@@ -38,6 +39,16 @@ class Limit:
     time_s: int
     who: str
     proven: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStamp:
+    """A time-stamping authority's token over a checkpoint, which the caller has verified."""
+
+    note: str
+    token: bytes
+    time_s: int
+    who: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +100,11 @@ class Bounds:
 
 
 def bounds_of(
-    records: Iterable[Mapping[str, Any]], statements: Iterable[Statement], *, policy: Policy | None
+    records: Iterable[Mapping[str, Any]],
+    statements: Iterable[Statement],
+    *,
+    policy: Policy | None,
+    stamps: Iterable[TimeStamp] = (),
 ) -> Iterator[Bounds]:
     """Yield the bounds of parsed records, which come in order from record 0 on.
 
@@ -99,7 +114,9 @@ def bounds_of(
     signed: _Signed | None = None
     newest: Limit | None = None
     for members in records:
-        signed = signed or _Signed(statements, policy.log_key if policy else _log_key(members), policy)
+        if signed is None:
+            log_key = policy.log_key if policy else _log_key(members)
+            signed = _Signed(statements, stamps, log_key=log_key, policy=policy)
         yield _bounds(members, newest, signed.after(members["sequence_no"]))
         cited = _cited(members, signed)
         # A time that goes back proves less than the one before: what was later stays true.
@@ -142,9 +159,22 @@ class Outside:
 class _Signed:
     """Other parties' signatures: by the hash of the note that they are on, and by what they cover."""
 
-    def __init__(self, statements: Iterable[Statement], log_key: Vkey, policy: Policy | None) -> None:
+    def __init__(
+        self,
+        statements: Iterable[Statement],
+        stamps: Iterable[TimeStamp],
+        *,
+        log_key: Vkey,
+        policy: Policy | None,
+    ) -> None:
         self.of_note: dict[str, Attestation] = {}
         found: list[Attestation] = []
+        for stamp in stamps:
+            believed, _ = believe([Statement(stamp.who, stamp.note)], log_key=log_key, policy=policy)
+            signers = [_stamped(stamp, one.checkpoint) for one in believed]
+            # Who cites the token came after it; who cites only the checkpoint need not have.
+            self.of_note |= {sha256(stamp.token): one for one in signers}
+            found += signers
         for statement in statements:
             believed, _ = believe([statement], log_key=log_key, policy=policy)
             signers = [each for one in believed for each in one.attestations]
@@ -165,6 +195,13 @@ class _Signed:
 
 def _log_key(record_0: Mapping[str, Any]) -> Vkey:
     return read_creation(dict(record_0)).log
+
+
+def _stamped(stamp: TimeStamp, checkpoint: Checkpoint) -> Attestation:
+    root = checkpoint.root.hex()
+    return Attestation(
+        party=stamp.who, role="RFC 3161", name="token", size=checkpoint.size, root=root, time_s=stamp.time_s
+    )
 
 
 def _earlier(one: Attestation, other: Attestation) -> Attestation:
