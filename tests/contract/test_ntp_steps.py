@@ -108,6 +108,10 @@ async def test_each_step_is_on_record_within_5_s_and_the_stream_verifies(tmp_pat
                 told = await gateway.record("clock.status", number + 1)
                 assert told["clock"]["sync"] == ("unsynced" if abs(offset_s) >= 1 else "locked")
                 assert abs(told["clock"]["bound_us"] - abs(offset_s) * 1_000_000) < 500_000
+            code, shown = await gateway.command("clock")  # beside the running gateway
+            assert code == 0
+            assert "state      locked" in shown
+            assert f"steps      {len(offsets)}\n" in shown
     code, said = await gateway.command("verify")
     assert code == 0
     assert "INTACT" in said
