@@ -158,7 +158,9 @@ async def test_check_says_where_the_yaml_is_wrong_before_anything_starts(tmp_pat
     assert WRONG[text] in told
 
 
-@pytest.mark.parametrize("name", ["a web server", "nobody there", "a Modbus server"])
+@pytest.mark.parametrize(
+    "name", ["a web server", "nobody there", pytest.param("a Modbus server", marks=pytest.mark.slow)]
+)
 async def test_the_probe_says_it_too(tmp_path, name):
     place, _, advice = MISTAKES[name]
     async with place() as port:

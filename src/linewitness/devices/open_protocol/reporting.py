@@ -55,7 +55,7 @@ class Reporter:
             return self._gap(saying, now)
         if isinstance(saying, EpochBegan | Enrolled):
             return self._epoch(saying, now)
-        return self._bare(Seen, now, saying.changes)
+        return self.noted(now, saying.changes)
 
     def seen(self, received: Received, *, remember: Changes = NOTHING, live: bool = True) -> Seen:
         """Return what is to be confirmed and makes no event."""
@@ -293,8 +293,9 @@ class Reporter:
             remember=saying.changes,
         )
 
-    def _bare(self, kind: type[Seen], now: Stamp, changes: Changes) -> Seen:
-        return kind(
+    def noted(self, now: Stamp, changes: Changes) -> Seen:
+        """Return what only has to be remembered."""
+        return Seen(
             device=self._options.id,
             session_id=self._session_id,
             received=now,

@@ -88,7 +88,6 @@ class OpenProtocolSession:
         )
         self._behind = asyncio.Event()
         self._told_offset_ms: int | None = None
-        self._captured = 0
         self.commands = Commands(link=link, name=options.name, tool_number=options.tool_number)
         self._tool = ToolWatch(
             link=link,
@@ -96,6 +95,7 @@ class OpenProtocolSession:
             reporter=self._reporter,
             pushed=self._pushed,
             revision=settled.learned.tool or options.tool_revision,
+            remembered=settled.remembered,
         )
 
     @property
@@ -180,6 +180,7 @@ class OpenProtocolSession:
         with self._failing():
             self._tell_clock(self._remember_learned())
             await self._drive(recovery.back_fill(self._book, again=True))
+            self._put_some(self._tool.compare())
             while True:
                 woken = await self._woken()
                 if self._reporter.jumped or not woken:
@@ -204,7 +205,7 @@ class OpenProtocolSession:
         await self._look_at_tool()
         await self._drive(recovery.establish(self._book, None))
         await self._drive(recovery.back_fill(self._book, again=True))
-        self._put_some(self._tool.compare(self._captured))
+        self._put_some(self._tool.compare())
 
     async def _drive(self, asking: Generator[int, Answer, None]) -> None:
         history = self._operations if self._options.results == "operations" else self._history
@@ -236,7 +237,7 @@ class OpenProtocolSession:
         self._put(clock_notice(self._reporter, self._options.id, self._clock.stamp(), remember))
 
     async def _look_at_tool(self) -> None:
-        self._put_some(await self._tool.look(self._captured))
+        self._put_some(await self._tool.look())
         self._learned = replace(self._learned, tool=self._tool.revision)
 
     async def _subscribe_more(self) -> None:
@@ -263,9 +264,11 @@ class OpenProtocolSession:
             log.info("not offered by the controller", device=self._options.id, why=str(error))
 
     def _say(self, saying: Saying) -> None:
+        observation = self._reporter.say(saying, self._clock.stamp())
         if isinstance(saying, Fresh):
-            self._captured += 1
-        self._put(self._reporter.say(saying, self._clock.stamp()))
+            counted = self._tool.count(live=saying.record.live)
+            observation = replace(observation, remember={**observation.remember, **counted})
+        self._put(observation)
 
     def _put(self, observation: Observation) -> None:
         self._out.put(observation)

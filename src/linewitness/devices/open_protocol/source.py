@@ -26,12 +26,12 @@ class Core(NamedTuple):
     angle_status: str = ""
 
     def __str__(self) -> str:
-        return "|".join(self)
+        return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in self)
 
     @classmethod
     def parse(cls, text: str) -> "Core":
         """Read what `str` wrote; an empty core where it is not that."""
-        parts = text.split("|")
+        parts = [part.replace("%7C", "|").replace("%25", "%") for part in text.split("|")]
         return cls(*parts) if len(parts) == len(cls._fields) else cls()
 
     @property

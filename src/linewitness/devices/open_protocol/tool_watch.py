@@ -1,19 +1,42 @@
 """The tool at the controller: which one it is, and what its own counter says against what was captured."""
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
 from linewitness.clock import Clock
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol import handshake
-from linewitness.devices.open_protocol.codec import Decoded, decode
+from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.pushed import Pushed
 from linewitness.devices.open_protocol.reporting import Reporter
 
+BASE_KEY: Final = "tool-base"
+CAPTURED_KEY: Final = "captured"
+
+
+class Base(NamedTuple):
+    """Where counting began: a tool, what its counter said, and how many results were captured by then."""
+
+    serial: str
+    counter: int
+    captured: int
+
 
 class ToolWatch:
-    """Looks at the tool data (0041) from time to time."""
+    """Looks at the tool data (0041) from time to time, and counts along across all sessions."""
 
     def __init__(
-        self, *, link: Link, clock: Clock, reporter: Reporter, pushed: Pushed, revision: int
+        self,
+        *,
+        link: Link,
+        clock: Clock,
+        reporter: Reporter,
+        pushed: Pushed,
+        revision: int,
+        remembered: Mapping[str, str],
     ) -> None:
         """Ask in at most this revision; it goes down to the one that the controller offers."""
         self._link = link
@@ -21,36 +44,61 @@ class ToolWatch:
         self._reporter = reporter
         self._pushed = pushed
         self.revision = revision
-        self._base: tuple[int, int] | None = None
+        self._captured = int(remembered.get(CAPTURED_KEY, "0"))
+        self._live_since_look = 0
+        base = remembered.get(BASE_KEY)
+        self._base = Base(*json.loads(base)) if base is not None else None
 
-    async def look(self, captured: int) -> Observation | None:
-        """Return what changed about the tool, or None; `captured` results were taken in this session."""
+    def count(self, *, live: bool) -> Mapping[str, str]:
+        """Count a captured result, and return what is to be remembered with it."""
+        self._captured += 1
+        self._live_since_look += live
+        return {CAPTURED_KEY: str(self._captured)}
+
+    async def look(self) -> Observation | None:
+        """Return what changed about the tool, or None."""
+        self._live_since_look = 0
         received = await handshake.tool_data(self._link, self.revision)
         if received is None:
             return None
         decoded = decode(received.telegram)
         self._reporter.tool = decoded
         self.revision = decoded.revision
-        counter = decoded.number("tool_tightenings")
-        if counter is not None and self._base is None:
-            self._base = (counter, captured)
         return self._pushed.tool(decoded, received)
 
-    def compare(self, captured: int) -> Observation | None:
-        """Return that the tool counted more than was captured, or None. Nothing is repaired by that."""
-        tool: Decoded | None = self._reporter.tool
+    def compare(self) -> Observation | None:
+        """Return that the tool counted more than was captured, or None; nothing is repaired by that.
+
+        To be called when all that was stored at the time of the last look was fetched. What was captured live
+        since then may be missing in the tool's count, so it is left out where counting begins.
+        """
+        tool = self._reporter.tool
         counter = tool.number("tool_tightenings") if tool is not None else None
-        if tool is None or counter is None or self._base is None:
+        if tool is None or counter is None:
             return None
-        by_tool, by_us = counter - self._base[0], captured - self._base[1]
+        serial = tool.text("tool_serial_number") or "unknown"
+        before = self._base
+        fresh = Base(serial, counter, self._captured - self._live_since_look)
+        if before is None or before.serial != serial or counter < before.counter:
+            return self._begin(fresh)
+        by_tool, by_us = counter - before.counter, self._captured - before.captured
         if by_tool <= by_us:
             return None
-        self._base = (counter, captured)
+        self._base = fresh
         return self._reporter.notice(
             "source.conflict",
-            ("tool", tool.text("tool_serial_number") or "unknown"),
-            "the tool's own counter went on by more than was captured in this session; it also counts "
-            "re-hits, loosening and work for other stations",
+            ("tool", serial),
+            "the tool's own counter went on by more than was captured; it also counts re-hits, loosening and "
+            "work for other stations and controllers",
             now=self._clock.stamp(),
             changes=(("counted_by_tool", None, by_tool), ("captured", None, by_us)),
+            remember=_remember(fresh),
         )
+
+    def _begin(self, base: Base) -> Observation:
+        self._base = base
+        return self._reporter.noted(self._clock.stamp(), _remember(base))
+
+
+def _remember(base: Base) -> Mapping[str, str | None]:
+    return MappingProxyType({BASE_KEY: json.dumps(base)})

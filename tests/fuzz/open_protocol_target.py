@@ -1,0 +1,194 @@
+"""What the fuzzer runs: framing, decoder, dialogue, intake, ledger and records, with all they promise.
+
+An input is a byte of switches and a stream. Where the first switch is set, the stream is cut at 0xFE and each
+piece gets a length of its own, so that mutations reach the data fields.
+"""
+
+from collections import Counter
+
+from nacl.signing import SigningKey
+
+from linewitness.clock import SharedClockState, Stamp, SystemClock
+from linewitness.devices.base import Result
+from linewitness.devices.open_protocol import recovery
+from linewitness.devices.open_protocol.book import Book, Record
+from linewitness.devices.open_protocol.codec import decode
+from linewitness.devices.open_protocol.dialogue import Dialogue, Message
+from linewitness.devices.open_protocol.framing import Framer, FramingError
+from linewitness.devices.open_protocol.intake import Intake
+from linewitness.devices.open_protocol.ledger_store import load
+from linewitness.devices.open_protocol.link import Received
+from linewitness.devices.open_protocol.mids import Mid
+from linewitness.devices.open_protocol.operations import Collector
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.pushed import Pushed
+from linewitness.devices.open_protocol.recovery import No
+from linewitness.devices.open_protocol.reporting import Reporter
+from linewitness.devices.open_protocol.source import Mode
+from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
+from linewitness.devices.open_protocol.telling import Telling
+from linewitness.devices.open_protocol.tightening import entry_of
+from linewitness.journal.builder import EventKey, Identity, RecordBuilder
+from linewitness.stations.floor import Floor
+from linewitness.stations.station import Station
+
+CUT = b"\xfe"
+#: Switches of the first byte.
+REPAIRED, SHARED, ODD, SECOND_SESSION = 1, 2, 4, 8
+SOURCE = "ACT:1:1"
+QUESTIONS = 20_000
+OPTIONS = OpenProtocolOptions(id="wrench-10", host="127.0.0.1", timezone="Europe/Berlin")
+STAMP = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
+CLOCK = SystemClock()
+BUILDER = RecordBuilder(
+    Identity("acme.example/1", "acme", "ber", "l1"), clock=CLOCK, clock_state=SharedClockState()
+)
+
+
+KEY = EventKey("acme.example/1", SigningKey(bytes(32)))
+
+
+def stream_of(data: bytes) -> tuple[int, bytes]:
+    """Return the switches and the bytes that come from the network."""
+    switches, rest = (data[0], data[1:]) if data else (0, b"")
+    if not switches & REPAIRED:
+        return switches, rest
+    pieces = [piece for piece in rest.split(CUT) if len(piece) >= 16][:60]
+    return switches, b"".join(f"{len(piece) + 4:04d}".encode() + piece + b"\x00" for piece in pieces)
+
+
+def telegrams_of(stream: bytes) -> list[tuple[Telegram, bytes]]:
+    """Frame the stream in one go and in pieces: both must give the same."""
+    whole = framed([stream])
+    assert whole == framed([stream[at : at + 7] for at in range(0, len(stream), 7)]), "it depends on the cuts"
+    parts, found = PartCollector(), []
+    for raw in whole:
+        try:
+            joined = parts.add(parse(raw))
+        except MalformedTelegram:
+            continue
+        if joined is not None:
+            found.append((joined, raw))
+    return found
+
+
+def framed(pieces: list[bytes]) -> list[bytes]:
+    """Return the telegrams up to where the stream is none any more."""
+    framer, found = Framer(), []
+    try:
+        for piece in pieces:
+            found += framer.feed(piece)
+    except FramingError:
+        return found
+    return found
+
+
+class Session:
+    """One session of the driver without its socket, and the station and the records behind it."""
+
+    def __init__(self, switches: int, memory: list[Record], remembered: dict[str, str]) -> None:
+        self.switches, self.memory, self.remembered = switches, memory, remembered
+        self.said: list = []
+        self.questions = 0
+        mode = Mode.AT_OR_BEFORE if switches & SHARED else Mode.EXACT
+        reporter = Reporter(options=OPTIONS, session_id="01")
+        self.book = Book(
+            ledger=load(SOURCE, remembered, mode),
+            station=1,
+            say=lambda each: self.put(reporter.say(each, STAMP)),
+        )
+        self.intake = Intake(
+            options=OPTIONS,
+            reporter=reporter,
+            pushed=Pushed(options=OPTIONS, reporter=reporter, remembered=remembered),
+            book=self.book,
+            collector=Collector(),
+            drive=self.drive,
+            put=self.put,
+            remembered=remembered,
+        )
+        self.station = Station(None, {}, floor=Floor(), state={})
+
+    def put(self, observation) -> None:
+        """Remember it, and write the records that it means."""
+        self.said.append(observation)
+        for key, text in observation.remember.items():
+            if text is None:
+                self.remembered.pop(key, None)
+            else:
+                assert isinstance(text, str)
+                self.remembered[key] = text
+        for event in self.station.interpret(observation).events:
+            BUILDER.build(event, sequence_no=1, prev_hash="sha256:" + "0" * 64, key=KEY, stamp=STAMP)
+
+    async def drive(self, asking) -> None:
+        """Answer questions as the switches say: exactly, by the nearest id, or with anything."""
+        try:
+            number = next(asking)
+            while True:
+                self.questions += 1
+                assert self.questions < QUESTIONS, "it asks without end"
+                number = asking.send(self.answer(number))
+        except StopIteration:
+            return
+
+    def answer(self, number: int):
+        if self.switches & ODD and self.memory:
+            return self.memory[self.questions % len(self.memory)]
+        fitting = [each for each in self.memory if number == 0 or each.entry.id <= number]
+        best = max(fitting, key=lambda each: each.entry.id, default=None)
+        exact = number == 0 or self.switches & SHARED or (best is not None and best.entry.id == number)
+        return best if best is not None and exact else No.ABSENT
+
+
+def run(work) -> None:
+    """Run a coroutine that never waits."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits for something")
+
+
+def test_one(data: bytes) -> None:
+    """Take one input through everything."""
+    switches, stream = stream_of(data)
+    telegrams = telegrams_of(stream)
+    dialogue = Dialogue()
+    dialogue.ask(Telegram(mid=Mid.START), frozenset({int(Mid.STARTED)}))
+    memory, pushes = [], []
+    for telegram, raw in telegrams:
+        decoded = decode(telegram)
+        if dialogue.hear(telegram) is Message.PUSH:
+            pushes.append(Received(telegram, raw, STAMP))
+        if telegram.mid == Mid.OLD_RESULT and (entry := entry_of(decoded)) is not None:
+            memory.append(
+                Record(
+                    entry=entry,
+                    live=False,
+                    station=decoded.number("station_id"),
+                    telegram=Telling(Received(telegram, raw, STAMP), decoded),
+                )
+            )
+    capture(switches, memory, pushes)
+
+
+def capture(switches: int, memory: list[Record], pushes: list[Received]) -> None:
+    """Capture what was pushed and what the memory holds, in one session or in two."""
+    remembered: dict[str, str] = {}
+    half = len(pushes) // 2 if switches & SECOND_SESSION else len(pushes)
+    results: Counter[tuple[int, str]] = Counter()
+    for share in (pushes[:half], pushes[half:]):
+        session = Session(switches, memory, remembered)
+        run(session.drive(recovery.establish(session.book, 0)))
+        for push in share:
+            before = len(session.said)
+            run(session.intake.take(push))
+            confirmed = sum(each.confirmable for each in session.said[before:])
+            assert confirmed == 1, f"{confirmed} confirmations for one push"
+        run(session.drive(recovery.back_fill(session.book, again=True)))
+        assert load(SOURCE, remembered, session.book.ledger.mode) == session.book.ledger, "not remembered"
+        results.update(
+            (each.epoch, each.result_id) for each in session.said if isinstance(each, Result) and each.decoded
+        )
+    assert all(count == 1 for count in results.values()), results
