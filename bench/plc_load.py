@@ -2,10 +2,10 @@
 
     python bench/plc_load.py --seconds 600
 
-OPC UA points change at 1 Hz, Modbus registers are read at 5 Hz. The gateway is the real process with a journal
-and without an uplink; the two devices have processes of their own. Checked: every evidence change is recorded
-once and with the right value before it, telemetry is complete, memory is flat, the journal verifies. CPU
-seconds are the gateway's, with everything that it does.
+OPC UA points change at 1 Hz, Modbus registers are read at 5 Hz. The gateway is the real process with a
+journal and without an uplink; the two devices have processes of their own. Checked: every evidence change is
+recorded once and with the right value before it, telemetry is complete, memory is flat, the journal verifies.
+CPU seconds are the gateway's, with everything that it does.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from linewitness.clock import SystemClock, monotonic
-from linewitness.devices.base import Quality, Reading, Signals
+from linewitness.devices.base import Gap, Quality, Reading, Signals
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions, rounds
 from linewitness.devices.modbus.bus import Buses
 from linewitness.devices.modbus.points import ModbusPoint
@@ -198,7 +198,11 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back():
         oven.faults.dead_units.clear()
         oven.oven.inputs.set_points[0] = 1700
         async with driver.connect(NoMemory()) as session:
-            changed = await until(session.observations(), lambda _: True)
+            observations = session.observations()
+            gap = await until(observations, lambda _: True)
+            assert isinstance(gap, Gap)
+            assert gap.first < gap.last
+            changed = await until(observations, lambda _: True)
             assert changed.value == "170.0"
             # Nobody knows when it changed while nobody looked: half of the outage at least.
             assert changed.when.unc_ms >= 50

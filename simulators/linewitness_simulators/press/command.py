@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from linewitness.stopping import on_signal
-from linewitness_simulators.press.server import PressSimulation, serve
+from linewitness_simulators.press.server import PressSimulation, RunningPress, serve
 
 
 def command(
@@ -30,6 +31,13 @@ def command(
     ] = None,
     clock_offset: Annotated[float, typer.Option(help="Seconds that its clock is ahead.")] = 0.0,
     delay: Annotated[float, typer.Option(help="Seconds that each answer takes longer.")] = 0.0,
+    restart_every: Annotated[float, typer.Option(help="Restart the server so often; 0 is never.")] = 0.0,
+    silent_every: Annotated[
+        float, typer.Option(help="Let all subscriptions die without a word so often; 0 is never.")
+    ] = 0.0,
+    overflow_every: Annotated[
+        float, typer.Option(help="Say so often that a queue overflowed; 0 is never.")
+    ] = 0.0,
 ) -> None:
     """Simulate a hydraulic press that makes a part every few seconds."""
     options = PressSimulation(
@@ -47,12 +55,33 @@ def command(
         clock_offset_s=clock_offset,
     )
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
-    asyncio.run(_run(options, delay))
+    faults = {"restart": restart_every, "silence": silent_every, "overflow": overflow_every}
+    asyncio.run(_run(options, delay, faults))
 
 
-async def _run(options: PressSimulation, delay: float) -> None:
+async def _run(options: PressSimulation, delay: float, faults: Mapping[str, float]) -> None:
     stop = on_signal()
     async with serve(options) as running:
         running.wire.delay_s = delay
         typer.echo(f"ready {running.url}")
-        await stop.wait()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_again_and_again(running, fault, every_s))
+                for fault, every_s in faults.items()
+                if every_s
+            ]
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+
+
+async def _again_and_again(running: RunningPress, fault: str, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        match fault:
+            case "restart":
+                await running.restart()
+            case "silence":
+                running.silence()
+            case _:
+                await running.overflow("Force", running.value("Force"))

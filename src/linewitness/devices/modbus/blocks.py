@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from linewitness.clock import NS_PER_MS, Stamp
-from linewitness.devices.base import Observation, Quality, Reading, Signals, When
+from linewitness.clock import NS_PER_MS, Stamp, to_rfc3339
+from linewitness.devices.base import NOTHING, Observation, Quality, Reading, Signals, When
 from linewitness.devices.modbus.columns import TelemetryDecoder
 from linewitness.devices.modbus.decode import Decoded, bad, decoder, slice_of
 from linewitness.devices.modbus.plan import Block
@@ -33,6 +33,10 @@ class Trip:
         return When(
             occurred_ns=self.received.realtime_ns - half_ns, occurred_from="poll", unc_ms=_ms(half_ns)
         )
+
+    def contact(self) -> dict[str, str | None]:
+        """Return what is remembered with what was read: that the device was there."""
+        return {"contact": to_rfc3339(self.sent.realtime_ns)}
 
     def changed(self, last_read: Stamp | None) -> When:
         """Return when a change happened: anywhere since the last read, so half of that is its uncertainty.
@@ -111,10 +115,11 @@ class BlockState:
         when = trip.changed(self.last_read) if self._evidence else None
         # The device may have filled its answer at any moment after the request was sent.
         self.last_read = trip.sent
+        contact = trip.contact() if self._evidence else NOTHING
         for evidence in self._evidence:
             raw = slice_of(evidence.point, first, data)
             if when is not None and (decoded := evidence.take(raw)) is not None:
-                yield self._reading(evidence.point, decoded, trip, when, raw)
+                yield self._reading(evidence.point, decoded, trip, when, raw=raw, remember=contact)
         if self._telemetry.points:
             columns = self._telemetry.decode(data)
             yield self._signals(trip, columns.values, columns.statuses)
@@ -126,7 +131,7 @@ class BlockState:
             point = evidence.point
             status = f"{words}, at {point.table} {point.address}"
             if (decoded := evidence.take_failure(status)) is not None:
-                yield self._reading(point, decoded, trip, when, None)
+                yield self._reading(point, decoded, trip, when)
         count = len(self._telemetry.points)
         if count:
             yield self._signals(trip, (None,) * count, dict.fromkeys(range(count), words))
@@ -143,7 +148,14 @@ class BlockState:
         )
 
     def _reading(
-        self, point: ModbusPoint, decoded: Decoded, trip: Trip, when: When, raw: bytes | None
+        self,
+        point: ModbusPoint,
+        decoded: Decoded,
+        trip: Trip,
+        when: When,
+        *,
+        raw: bytes | None = None,
+        remember: Mapping[str, str | None] = NOTHING,
     ) -> Reading:
         return Reading(
             device=self._origin.device,
@@ -151,6 +163,7 @@ class BlockState:
             received=trip.received,
             when=when,
             raw=raw if decoded.quality is not Quality.GOOD else None,
+            remember=remember,
             point=point.id,
             value=decoded.value,
             quality=decoded.quality,

@@ -1,7 +1,7 @@
 """Poll one Modbus device on a steady grid, block by block."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
@@ -9,6 +9,7 @@ from ulid import ULID
 
 from linewitness.clock import Clock, Stamp
 from linewitness.devices.base import Memory, Observation
+from linewitness.devices.modbus.absence import Absence
 from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.bus import Buses, awaken, unavailable
 from linewitness.devices.modbus.commands import Commands
@@ -100,6 +101,7 @@ class ModbusSession:
         self._results = [
             ResultPoller(each, options, origin=origin, reader=reader, clock=clock) for each in options.results
         ]
+        self._absence = Absence(options, origin=origin, clock=clock, last_read=last_read)
         self._device_clock = (
             DeviceClock(options.clock, origin=origin, reader=reader, clock=clock) if options.clock else None
         )
@@ -121,6 +123,7 @@ class ModbusSession:
 
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""
+        await self._absence.load(memory)
         for results in self._results:
             await results.load(memory, self.last_read)
 
@@ -141,20 +144,30 @@ class ModbusSession:
 
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield what is new, tick by tick, until DeviceUnavailable or DeviceRefused is raised."""
+        for gap in self._absence.gaps():
+            yield gap
         while True:
             await self._grid.tick()
             if self._broken is not None:
                 raise self._broken
             begun = self._clock.stamp()
             try:
-                if self._device_clock is not None and (notice := await self._device_clock.look()) is not None:
-                    yield notice
-                for state in self._rounds.states:
-                    for observation in await self._rounds.visit(state):
-                        yield observation
-                for results in self._results:
-                    for observation in await results.poll():
+                async with aclosing(self._round()) as found:
+                    async for observation in found:
                         yield observation
             except (NoAnswer, LinkBroken, ModbusError) as error:
                 raise unavailable(self._options, error) from None
             self.last_read = begun
+            if (sign := self._absence.sign_of_life(begun)) is not None:
+                yield sign
+
+    async def _round(self) -> AsyncGenerator[Observation, None]:
+        """Ask for everything once, and yield what is new."""
+        if self._device_clock is not None and (notice := await self._device_clock.look()) is not None:
+            yield notice
+        for state in self._rounds.states:
+            for observation in await self._rounds.visit(state):
+                yield observation
+        for results in self._results:
+            for observation in await results.poll():
+                yield observation

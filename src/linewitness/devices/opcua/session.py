@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic
-from linewitness.devices.base import Observation
+from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic, to_rfc3339
+from linewitness.devices.base import Observation, Seen, When
 from linewitness.devices.opcua.backlog import Delivery
 from linewitness.devices.opcua.catchup import CatchUp
 from linewitness.devices.opcua.certificates import days_left
@@ -32,6 +32,8 @@ RETRY_REFUSED_S: Final = 60.0
 AUDIT_INTERVALS: Final = 1.5
 #: How often the server's time is read at least.
 LOOK_S: Final = 5.0
+#: How often the journal is told that a quiet server was heard: a crash makes the gap longer by this at most.
+REMIND_S: Final = 60.0
 
 
 class OpcUaSession:
@@ -63,6 +65,7 @@ class OpcUaSession:
         self._broken: DeviceError | None = None
         self._look_at = 0.0
         self._retry_at = 0.0
+        self._remind_at = monotonic() + REMIND_S
         self._server_clock = ServerClock()
         self._interpreter = Interpreter(
             options=options,
@@ -166,6 +169,8 @@ class OpcUaSession:
         """Yield what was missed, then what the server delivers; ends with DeviceUnavailable."""
         async with aclosing(self._everything()) as stream:
             async for observation in stream:
+                if "contact" in observation.remember:
+                    self._remind_at = monotonic() + REMIND_S
                 self._recall.note(observation)
                 yield observation
 
@@ -179,6 +184,8 @@ class OpcUaSession:
             held = self._source.pop()
             if held is None:
                 await self._look_after()
+                if monotonic() >= self._remind_at:
+                    yield self._sign_of_life()
                 await self._source.wait(self._look_at)
                 continue
             if isinstance(held, Delivery) and self._options.audit:
@@ -221,6 +228,17 @@ class OpcUaSession:
                 await self._note_mended()
                 self._retry_at = now + RETRY_REFUSED_S
         self._look_at = monotonic() + min(self._options.silence_s / 2, LOOK_S)
+
+    def _sign_of_life(self) -> Seen:
+        """Return what the journal is to remember of a server that has nothing to say."""
+        heard = self.contact or self._clock.stamp()
+        return Seen(
+            device=self._options.id,
+            session_id=self._session_id,
+            received=heard,
+            when=When(occurred_ns=heard.realtime_ns, occurred_from="gateway"),
+            remember={"contact": to_rfc3339(heard.realtime_ns)},
+        )
 
     def _listened(self) -> list[Item]:
         return [item for item in self._items if item.handle not in self._source.refused]

@@ -1,0 +1,204 @@
+"""Restarts, pulled cables, silent subscriptions and full queues, from the device to the journal.
+
+After each one all points live again within 15 s, and every interval that was lost is on record.
+"""
+
+import asyncio
+
+import pytest
+
+from linewitness_simulators.oven.server import OvenServerOptions
+from linewitness_simulators.oven.server import serve as serve_oven
+from linewitness_simulators.press.server import PressSimulation
+from linewitness_simulators.press.server import serve as serve_press
+from netns import cable
+from plc_line import plc_line, wall
+
+WITHIN_S = 15
+NAMES = ("Force", "Position", "Temperature")
+LIVING = {"opcua": ("force", "position", "temperature"), "modbus": ("zone-0", "zone-1", "humidity")}
+
+
+def press(endpoint, *names, **more):
+    points = [{"id": name.lower(), "node": f"ns=2;s=Press.{name}", "record": "change"} for name in names]
+    return {"id": "press", "driver": "opcua", "endpoint": endpoint, "points": points, **more}
+
+
+def oven(host, port, **more):
+    points = [
+        {"id": name, "table": "input", "address": address, "type": "int16", "record": "change"}
+        for name, address in (("zone-0", 0), ("zone-1", 1), ("humidity", 4))
+    ]
+    place = {"host": host, "port": port}
+    return {"id": "oven", "driver": "modbus", **place, "period_ms": 100, "points": points, **more}
+
+
+def cycles(**more):
+    """The oven's ring of results."""
+    return {
+        "id": "cycle", "pattern": "ring", "counter": {"address": 200}, "slots": 8, "stride": 16,
+        "first_number": 0, "number_field": "number",
+        "fields": [
+            {"id": "peak", "address": 218, "type": "float32"},
+            {"id": "number", "address": 222, "type": "uint16"},
+        ],
+        **more,
+    }  # fmt: skip
+
+
+def device_of(kind, host, port):
+    return press(f"opc.tcp://{host}:{port}", *NAMES) if kind == "opcua" else oven(host, port)
+
+
+def simulator_of(kind):
+    return "press" if kind == "opcua" else "oven"
+
+
+def assert_on_record(line, begun_s, ended_s, *, slack_s):
+    """One gap covers the outage, and is not much longer than it."""
+    covering = [
+        (first, last)
+        for _, first, last in line.gaps()
+        if isinstance(first, float) and first <= begun_s + slack_s and last >= ended_s - slack_s
+    ]
+    assert covering, (begun_s, ended_s, line.gaps())
+    assert covering[0][0] >= begun_s - slack_s
+    assert len(line.records("device.lost")) >= 1
+    assert len(line.records("device.back")) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["opcua", "modbus"])
+async def test_complaint_8_pulled_cable_all_points_live_again_and_the_outage_is_on_record(tmp_path, kind):
+    with cable() as wire:
+        async with (
+            wire.simulator(simulator_of(kind), 5020),
+            plc_line(tmp_path / "journal", device_of(kind, wire.theirs, 5020)) as line,
+        ):
+            await line.all_move(LIVING[kind], within_s=WITHIN_S)
+            wire.pull()
+            pulled = wall()
+            await line.until(lambda: line.records("device.lost"), within_s=30)
+            assert "refused" not in line.records("device.lost")[0]["reason"]
+            await asyncio.sleep(5)
+            wire.plug()
+            plugged = wall()
+            took_s = await line.all_move(LIVING[kind], within_s=WITHIN_S)
+        assert_on_record(line, pulled, plugged, slack_s=1)
+    print(f"\n{kind}: cable pulled for {plugged - pulled:.1f} s, all points live after {took_s:.1f} s")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["opcua", "modbus"])
+async def test_complaint_8_killed_device_all_points_live_again_and_the_outage_is_on_record(tmp_path, kind):
+    with cable() as wire:
+        async with (
+            wire.simulator(simulator_of(kind), 5020) as process,
+            plc_line(tmp_path / "journal", device_of(kind, wire.theirs, 5020)) as line,
+        ):
+            await line.all_move(LIVING[kind], within_s=WITHIN_S)
+            process.kill()
+            killed = wall()
+            await line.until(lambda: line.records("device.lost"), within_s=30)
+            async with wire.simulator(simulator_of(kind), 5020):
+                started = wall()
+                took_s = await line.all_move(LIVING[kind], within_s=WITHIN_S)
+        assert_on_record(line, killed, started, slack_s=1)
+    print(f"\n{kind}: away for {started - killed:.1f} s, all points live after {took_s:.1f} s")
+
+
+async def test_complaint_8_restarted_oven_lives_again_with_its_lost_interval_on_record(tmp_path):
+    async with serve_oven(OvenServerOptions()) as device:
+        settings = {"id": "set-point", "address": 1, "type": "int16", "record": "change"}
+        yaml = oven("127.0.0.1", device.port) | {"points": [settings]}
+        async with plc_line(tmp_path / "journal", yaml) as line:
+            await line.until(lambda: line.value("set-point") == "1800")
+            await device.stop()
+            stopped = wall()
+            await line.until(lambda: line.records("device.lost"))
+            device.oven.inputs.set_points[0] = 1700
+            await device.start()
+            started = wall()
+            await line.until(lambda: line.value("set-point") == "1700", within_s=WITHIN_S)
+        assert line.changes("set-point") == [(None, "1800"), ("1800", "1700")]
+        assert_on_record(line, stopped, started, slack_s=0.5)
+
+
+async def test_complaint_9_silent_subscription_all_points_live_again_and_the_silence_is_on_record(tmp_path):
+    async with serve_press(PressSimulation(tick_s=0.1)) as device:
+        async with plc_line(
+            tmp_path / "journal", press(device.url, *NAMES, silence_s=1, timeout_s=1)
+        ) as line:
+            await line.all_move(LIVING["opcua"], within_s=WITHIN_S)
+            silenced = wall()
+            device.silence()
+            size = line.size()
+            await line.until(lambda: len(line.records("device.back")) == 2, within_s=WITHIN_S)
+            assert line.size() > size
+            assert "silent" in line.records("device.lost")[0]["reason"]
+            again = wall()
+            await line.all_move(LIVING["opcua"], within_s=WITHIN_S - (again - silenced))
+            assert device.sessions == 1
+        assert_on_record(line, silenced, again, slack_s=1)
+
+
+async def test_full_queue_of_the_server_is_a_gap_between_two_changes(tmp_path):
+    async with serve_press(PressSimulation(tick_s=0)) as device:
+        async with plc_line(tmp_path / "journal", press(device.url, "Holding", "Program")) as line:
+            await line.until(lambda: line.value("holding") and line.value("program"))
+            await device.overflow("Holding", 77.0)
+            await device.set("Program", 9)
+            await line.until(lambda: line.value("holding") == "77" and line.value("program") == "9")
+        ((source, first, last),) = line.gaps()
+        assert (source, first < last) == ("holding", True)
+        kinds = [record["kind"] for record in line.records("source.gap", "parameter.changed")]
+        assert kinds == ["parameter.changed"] * 2 + ["source.gap"] + ["parameter.changed"] * 2
+
+
+async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_points_live_on(tmp_path):
+    """Nothing is taken from the driver while the journal stands still; what does not fit is counted."""
+    points = [f"Signal{number}" for number in range(100)]
+    async with serve_press(PressSimulation(tick_s=0.05, extra=len(points))) as device:
+        yaml = press(device.url, *points, "Program", buffer=1000)
+        async with plc_line(tmp_path / "journal", yaml) as line:
+            await line.until(lambda: line.value("program") and line.value("signal99"))
+            stalled, gate = asyncio.Event(), line.journal.pressure.gate
+
+            async def waiting():
+                await stalled.wait()
+
+            line.journal.pressure.gate = waiting
+            begun = wall()
+            await asyncio.sleep(4)
+            line.journal.pressure.gate = gate
+            stalled.set()
+            ended = wall()
+            await line.until(lambda: line.records("source.gap"), within_s=WITHIN_S)
+            await device.set("Program", 9)
+            await line.until(lambda: line.value("program") == "9", within_s=WITHIN_S)
+        (gap,) = line.records("source.gap")
+        fields = {change["field"]: change["after"] for change in gap["changes"]}
+        assert int(fields["count"]) >= 1000
+        ((_, first, last),) = line.gaps()
+        assert begun - 1 <= first < last <= ended + 1
+        assert not line.records("device.lost")
+
+
+async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(tmp_path):
+    """Modbus has no queue but the one that the PLC keeps: what was overwritten there is named by number."""
+    async with serve_oven(OvenServerOptions(cycle_s=1e9)) as device:
+        yaml = oven("127.0.0.1", device.port, results=[cycles()])
+        async with plc_line(tmp_path / "journal", yaml) as line:
+            await line.until(lambda: line.value("humidity"))
+            device.oven.complete_cycles(3)
+            await line.until(lambda: len(line.records("measurement.result")) == 3)
+            await device.stop()
+            await line.until(lambda: line.records("device.lost"))
+            device.oven.complete_cycles(20)
+            await device.start()
+            await line.until(lambda: len(line.records("measurement.result")) == 11, within_s=WITHIN_S)
+        numbers = [
+            int(record["resource"]["id"].rpartition("/")[2]) for record in line.records("measurement.result")
+        ]
+        assert numbers == [1, 2, 3, *range(16, 24)]
+        assert ("cycle", "4", "15") in [(source.rpartition("/")[2], *span) for source, *span in line.gaps()]
