@@ -111,6 +111,14 @@ def test_one_bad_moment_does_not_flatten_the_plot() -> None:
     assert drawn[0].startswith("     +100 us |o")
 
 
+def test_two_points_are_both_inside() -> None:
+    assert plot(points(0, 64), width=2, height=3) == [
+        "      +64 us | o",
+        "           0 |o-",
+        "      -64 us |",
+    ]
+
+
 def test_nothing_known_is_no_plot() -> None:
     assert plot(points(None, None)) == []
     assert plot([]) == []

@@ -8,6 +8,8 @@ import typer
 from linewitness.cli.run import LineFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
     from rich.table import Table
 
@@ -106,26 +108,26 @@ def _sources_table(sources: "tuple[SourceView, ...]") -> "Table":
 
 
 def _show_history(console: "Console", history: "ClockHistory", hours: float, limit_ms: int) -> None:
-    from linewitness.clock import to_rfc3339
-    from linewitness.status.clockview import WIDTH, plot
-
     console.print(f"\nthe last {hours:g} hours in the journal: {len(history.points)} times told")
+    for line in _history_lines(history, limit_ms):
+        console.print(line, soft_wrap=True)
+
+
+def _history_lines(history: "ClockHistory", limit_ms: int) -> "Iterator[str]":
+    from linewitness.clock import to_rfc3339
+    from linewitness.status.clockview import WIDTH, in_units, plot
+
     drawn = plot(history.points)
     if drawn:
+        yield from drawn
         first, last = to_rfc3339(history.points[0].at_ns), to_rfc3339(history.points[-1].at_ns)
-        for line in drawn:
-            console.print(line, soft_wrap=True)
-        console.print(f"{'':>13}{first}{last:>{WIDTH - len(first)}}", soft_wrap=True)
-    console.print(f"\nsteps      {history.stepped}")
+        yield f"{'':>13}{first}{last:>{WIDTH - len(first)}}"
+    yield f"\nsteps      {history.stepped}"
     for step in history.steps:
-        console.print(
-            f"  record {step.sequence_no}: {step.before} became {step.after} ({step.step_ms:+,} ms)"
-        )
-    console.print(
-        "\ndevices    their clocks against this one" if history.devices else "\ndevices    none told its time"
-    )
+        jump = in_units(step.step_ms * 1000)
+        yield f"  record {step.sequence_no}: {step.before} became {step.after} ({jump})"
+    yield f"\ndevices    {'their clocks against this one' if history.devices else 'none told its time'}"
     for one in history.devices:
+        now, worst = in_units(one.offset_ms * 1000), in_units(one.worst_ms * 1000)
         mark = f"  BEYOND {limit_ms} ms" if abs(one.offset_ms) > limit_ms else ""
-        console.print(
-            f"  {one.device}: {one.offset_ms:+,} ms at {one.at}, {one.worst_ms:+,} ms at most{mark}"
-        )
+        yield f"  {one.device}: {now} at {one.at}, {worst} at most{mark}"

@@ -135,7 +135,7 @@ def plot(points: Sequence[Point], *, width: int = WIDTH, height: int = HEIGHT) -
     if not drawn:
         return []
     ranked = sorted(abs(offset_us) for _, offset_us in drawn)
-    most_us = max(1, ranked[(len(ranked) - 1) * 19 // 20])
+    most_us = max(1, ranked[-(-(len(ranked) - 1) * 19 // 20)])
     middle = height // 2
     rows = [[" "] * width for _ in range(height)]
     rows[middle] = ["-"] * width
