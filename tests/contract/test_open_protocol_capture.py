@@ -1,12 +1,15 @@
 """The driver against the simulated controller: what must hold when links, tools and memories fail."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from open_protocol_rig import Gateway, Journal, gateway, until
+from open_protocol_rig import Gateway, Journal, gateway, options_for, until
 
+from linewitness.clock import SystemClock
+from linewitness.devices.open_protocol import OpenProtocolDriver
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.device import Station, Tool
 
@@ -397,6 +400,18 @@ async def test_the_end_of_a_session_is_said_to_the_controller() -> None:
         async with gateway(simulator, Journal()) as running:
             await ready(running, simulator)
         await until(lambda: any("stopped by the client" in each.text for each in simulator.ledger.entries))
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5, 8])
+async def test_a_session_may_end_in_the_middle_of_a_back_fill(after: int) -> None:
+    async with serve() as simulator:
+        for number in range(20):
+            simulator.tighten(f"SN{number}")
+        driver = OpenProtocolDriver(options_for(simulator, start_after=0), clock=SystemClock())
+        async with driver.connect(Journal()) as session, contextlib.aclosing(session.observations()) as said:
+            for _ in range(after):
+                await anext(said)
+        await until(lambda: any(each.what == "closed" for each in simulator.ledger.entries))
 
 
 async def test_a_wanted_revision_that_is_not_offered_says_what_to_change() -> None:

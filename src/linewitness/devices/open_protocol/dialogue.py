@@ -63,7 +63,7 @@ TRANSITIONS: Final = _table(
     (State.ASKING, "stop", State.STOPPING),
     (State.STARTING, "stop", State.STOPPING),
     (State.NEW, "stop", State.STOPPING),
-    (State.STOPPING, "answer, refusal, push, alive, stray", State.STOPPING),
+    (State.STOPPING, "answer, refusal, give up, push, alive, stray", State.STOPPING),
     *((state, "lost", State.ENDED) for state in State),
 )
 

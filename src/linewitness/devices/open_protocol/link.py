@@ -314,7 +314,8 @@ class Link:
         )
 
     def _check(self) -> None:
-        if self.failure is not None:
+        # Who still wants to say something while we say goodbye is told that it is over.
+        if self.failure is not None or self._dialogue.state is State.STOPPING:
             raise self._failed()
 
     def _failed(self) -> DeviceError:
