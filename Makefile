@@ -28,8 +28,10 @@ fault: venv packages
 	$(PYTHON) -m pytest -m slow tests
 
 bench: venv
-	$(PYTHON) bench/append.py
+	$(PYTHON) bench/append.py --sizes 10000,1000000
 	$(PYTHON) bench/end_to_end.py
+	$(PYTHON) bench/clock_block.py
+	$(PYTHON) bench/modbus_rate.py
 
 install:
 	python3 -m venv /opt/linewitness

@@ -106,11 +106,13 @@ class Anchoring:
     async def _succeeded(self, place: Place, subject: Subject, written: Written) -> None:
         # Crash before this is durable: the anchor is there and not on record; the next start writes another.
         now = self._clock.stamp().realtime_ns
-        changes = (
+        changes: tuple[Change, ...] = (
             Change("size", None, subject.size),
             Change("checkpoint", None, record.sha256(written.note.encode())),
             Change("where", None, written.where),
         )
+        if written.proof is not None:
+            changes += (Change("proof", None, record.sha256(written.proof)),)
         kept = StoredAttestation(subject.size, place.name, written.note, written.proof, to_rfc3339(now))
         event = self._event(place, now, changes, "a checkpoint was put out of our reach")
         await self._journal.submit_all(

@@ -32,15 +32,13 @@ def reload(file: LineFile) -> None:
     """Ask the running gateway to take over its YAML as it is now; a wrong one is refused here already."""
     from linewitness.config import load
     from linewitness.errors import ConfigurationError
-    from linewitness.journal.database import JournalBusy, Lock
+    from linewitness.journal.database import is_being_written
     from linewitness.journal.requests import RELOAD, Requests
 
     directory = load(file).journal.directory
-    try:
-        with Lock(directory):
-            raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
-    except JournalBusy:
-        Requests(directory).place(RELOAD)
+    if not is_being_written(directory):
+        raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
+    Requests(directory).place(RELOAD)
     typer.echo("asked the gateway; its log and the record `config.applied` say what came of it")
 
 

@@ -103,6 +103,21 @@ class Lock:
         os.close(self._handle)
 
 
+def is_being_written(directory: Path) -> bool:
+    """Say whether a process holds the right to write this journal, without asking for it."""
+    try:
+        handle = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and of the system into ours, with what a person can do about them."""

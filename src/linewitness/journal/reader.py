@@ -55,6 +55,11 @@ class JournalReader:
         self._connection.close()
 
     @property
+    def has_writer(self) -> bool:
+        """Say whether a gateway is running on this journal."""
+        return database.is_being_written(self._path.parent)
+
+    @property
     def identity(self) -> Identity:
         """Whose records these are."""
         return recover.read_identity(self._connection)

@@ -10,6 +10,7 @@ from linewitness.evidence.record import parse
 from linewitness.journal.generation import Conflict
 from linewitness.journal.kept import FAILING
 from linewitness.journal.reader import JournalReader
+from linewitness.status.clockview import history_of
 
 _LAST: int = 500
 _HOUR_S: int = 3600
@@ -22,6 +23,13 @@ class DeviceLine:
     name: str
     state: str
     why: str
+    clock_ahead_ms: int | None
+
+    @property
+    def text(self) -> str:
+        """The device in one line, its clock's offset where it was measured lately."""
+        clock = "" if self.clock_ahead_ms is None else f"clock {self.clock_ahead_ms:+,} ms"
+        return "  ".join(part for part in (self.state, self.why, clock) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,7 @@ class Report:
     """The figures of `linewitness status`; `hours_left` is None where nothing grows or limits it."""
 
     stream: str
+    running: bool
     frozen: bool
     size: int
     oldest: int
@@ -53,6 +62,7 @@ class Report:
         left = "no limit known" if self.hours_left is None else f"{self.hours_left:,.0f} hours left"
         lines = [
             f"stream     {self.stream}" + ("  FROZEN" if self.frozen else ""),
+            *([] if self.running else ["gateway    not running: what follows is how it left the line"]),
             *self._history(),
             f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
             *(f"anchored   {anchor}" for anchor in self.anchors),
@@ -61,7 +71,7 @@ class Report:
             f"newest     {self.newest_record}",
         ]
         width = max((len(device.name) for device in self.devices), default=0)
-        lines += [f"device     {one.name:<{width}}  {one.state}  {one.why}".rstrip() for one in self.devices]
+        lines += [f"device     {one.name:<{width}}  {one.text}" for one in self.devices]
         return "\n".join(lines)
 
     def _history(self) -> list[str]:
@@ -84,12 +94,15 @@ def report(reader: JournalReader, max_size: int | None) -> Report:
     newest = parse(recent[-1])["ingested_at"] if recent else ""
     per_hour = _records_per_hour(recent)
     kept = max(1, figures.size - figures.oldest)
-    per_record = figures.bytes_on_disk // kept
+    per_record = max(len(data) for data in recent) if recent else 0
+    if kept > _LAST:
+        per_record = figures.bytes_on_disk // kept
     hours = None
     if max_size is not None and per_hour and per_record:
         hours = max(0, max_size - figures.bytes_on_disk) / per_record / per_hour
     return Report(
         stream=reader.identity.stream,
+        running=reader.has_writer,
         frozen=reader.frozen,
         size=figures.size,
         oldest=figures.oldest,
@@ -100,7 +113,7 @@ def report(reader: JournalReader, max_size: int | None) -> Report:
         records_per_hour=per_hour,
         hours_left=hours,
         newest_record=newest,
-        devices=_devices(reader),
+        devices=_devices(reader, recent),
         conflict=Conflict.of(reader),
         continues=_continues(reader),
         anchors=_anchors(reader),
@@ -138,12 +151,14 @@ def _records_per_hour(recent: list[bytes]) -> int:
     return len(recent) * _HOUR_S // seconds
 
 
-def _devices(reader: JournalReader) -> tuple[DeviceLine, ...]:
+def _devices(reader: JournalReader, recent: list[bytes]) -> tuple[DeviceLine, ...]:
+    ahead_ms = {device.device: device.offset_ms for device in history_of(recent).devices}
     now = SystemClock().stamp().realtime_ns
     lines = []
     for key, text in reader.state("capture/").items():
         seen = orjson.loads(text)
         since_s = max(0, now - seen["since_ns"]) // NS_PER_S
         why = f"for {since_s} s" + (f": {seen['why']}" if seen["why"] else "")
-        lines.append(DeviceLine(key.removeprefix("capture/"), seen["state"], why))
+        name = key.removeprefix("capture/")
+        lines.append(DeviceLine(name, seen["state"], why, ahead_ms.get(name)))
     return tuple(lines)
