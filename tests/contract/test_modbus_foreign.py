@@ -1,7 +1,6 @@
 """The driver against servers that we did not write, and the oven against a client that we did not write."""
 
 import asyncio
-import subprocess
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from linewitness.devices.base import Reading, Signals
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
+from npm import installed
 
 NODE = Path(__file__).parent / "node_modbus"
 
@@ -56,11 +56,7 @@ async def first_round(driver, evidence, signals=0):
 @pytest.fixture(scope="session")
 def node_packages():
     """The pinned packages of package.json; where they cannot be installed the test fails and says so."""
-    if not (NODE / "node_modules" / "jsmodbus").is_dir():
-        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, f"npm could not install jsmodbus: {done.stderr}"
-    return NODE
+    return installed(NODE)
 
 
 @asynccontextmanager

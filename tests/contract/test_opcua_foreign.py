@@ -5,7 +5,6 @@ import base64
 import contextlib
 import json
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from linewitness.devices.opcua.browse import browse
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.probe import offers, probe
 from linewitness.errors import DeviceRefused, DeviceUnavailable
+from npm import installed
 
 NODE = Path(__file__).parent / "node_opcua"
 START_S = 60
@@ -25,11 +25,7 @@ START_S = 60
 @pytest.fixture(scope="session")
 def packages():
     """The pinned packages; where they cannot be installed the tests fail and say so."""
-    if not (NODE / "node_modules" / "node-opcua").is_dir():
-        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=110, check=False)
-        assert done.returncode == 0, f"npm could not install node-opcua: {done.stderr}"
-    return NODE
+    return installed(NODE)
 
 
 class Foreign:
