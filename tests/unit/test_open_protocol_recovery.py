@@ -1,7 +1,7 @@
 """Recovery against a model of a controller: each result once, or a gap that names what is missing."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -510,3 +510,49 @@ def check_complete(controller: Controller, gateway: Gateway, start: int) -> None
 def test_ranges_join_neighbours(numbers: list[int]) -> None:
     ranges = recovery._ranges(numbers)
     assert [number for first, last in ranges for number in range(first, last + 1)] == numbers
+
+
+def test_what_was_not_fetched_yet_when_the_ids_began_anew_is_named() -> None:
+    controller, gateway = enrolled()
+    for _ in range(5):
+        controller.make()
+    live = controller.make()
+    gateway.push(replace(live, live=True))
+    gateway.commit()
+    controller.restart()
+    controller.make()
+    gateway.crash()
+    gateway.connect()
+    gateway.commit()
+    named = [(gap.first, gap.last) for gap in gateway.all(Missing)]
+    assert named == [(11, 15), (17, None)]
+
+
+def test_a_newest_id_that_went_down_is_another_life_even_where_its_content_is_known() -> None:
+    """A hole of the old life was filled with a result of the new one before anybody could know."""
+    controller, gateway = enrolled()
+    controller.restart()
+    for _ in range(3):
+        controller.make()
+    gateway.run(recovery.establish(gateway.book, None))
+    gateway.commit()
+    assert len(gateway.all(EpochBegan)) == 1
+    known = gateway.book.ledger.known
+    polluted = {
+        **known,
+        3: controller.record(3).entry.core,
+        20: known.get(20) or controller.record(1).entry.core,
+    }
+    gateway.book.ledger = replace(gateway.book.ledger, known=polluted)
+    gateway.run(recovery.establish(gateway.book, None))
+    gateway.commit()
+    assert len(gateway.all(EpochBegan)) == 2
+
+
+def test_a_controller_that_counts_its_newest_later_than_it_pushes_it_began_nothing_anew() -> None:
+    controller, gateway = enrolled()
+    ask = controller.ask
+    controller.ask = lambda number: ask(9 if number == 0 else number)
+    gateway.run(recovery.establish(gateway.book, None))
+    gateway.commit()
+    assert not gateway.all(EpochBegan)

@@ -26,21 +26,28 @@ Answer = Record | No
 Asking = Generator[int, Answer, None]
 
 
-def restarted(book: Book, newest: Record) -> Generator[int, Answer, str]:
-    """Return why the ids must have begun anew, or ""."""
-    ledger = book.ledger
+def restarted(book: Book, newest: Record, highest: int) -> Generator[int, Answer, str]:
+    """Return why the ids must have begun anew, or "". `highest` was known before the newest was asked for."""
     evidence = _contradicts(book, newest)
-    if evidence is not None:
+    if evidence:
         return evidence
-    lower = newest.entry.id < ledger.highest
-    reset = f"the newest id is {newest.entry.id}, and {ledger.highest} was captured before" if lower else ""
-    anchor = ledger.anchor
+    lower = newest.entry.id < highest
+    reset = f"the newest id is {newest.entry.id}, and {highest} was captured before" if lower else ""
+    if evidence is not None:
+        return reset if lower and not (yield from _still_there(book, highest)) else ""
+    anchor = book.ledger.anchor
     if anchor is None:
         return reset
     answer = yield anchor.id
     if isinstance(answer, Record) and answer.entry.id == anchor.id:
         return _contradicts(book, answer) or ""
     return reset or (yield from _restarted_by_samples(book, newest, anchor))
+
+
+def _still_there(book: Book, number: int) -> Generator[int, Answer, bool]:
+    """Ask for a result that a controller may have pushed before it counted it as its newest."""
+    answer = yield number
+    return isinstance(answer, Record) and answer.entry.id == number and not _contradicts(book, answer)
 
 
 def _contradicts(book: Book, record: Record) -> str | None:

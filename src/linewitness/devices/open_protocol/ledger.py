@@ -141,10 +141,21 @@ def complete_up_to(ledger: Ledger, top: Entry, lost_before: int | None = None) -
 
 
 def new_epoch(ledger: Ledger) -> Step:
-    """Begin with an empty memory: ids count from 1 again. What was still asked for becomes gap records."""
-    unrecorded = tuple(span for span in ledger.spans if not span.recorded)
+    """Begin with an empty memory: ids count from 1 again. What was not fetched yet becomes gap records."""
     after = Ledger(source=ledger.source, epoch=ledger.epoch + 1, watermark=0, mode=ledger.mode)
-    return _step(ledger, after, unrecorded)
+    return _step(ledger, after, tuple(Span(first, last) for first, last in _unresolved(ledger)))
+
+
+def _unresolved(ledger: Ledger) -> Iterator[tuple[int, int]]:
+    """Yield what lies between known ids and is neither stored nor in a gap record."""
+    watermark = ledger.watermark or 0
+    ranges = list(_between(watermark, sorted(n for n in ledger.known if n > watermark), ledger.highest))
+    if ledger.open_start and ranges and ranges[0][0] == watermark + 1:
+        del ranges[0]
+    for span in ledger.spans:
+        if span.recorded:
+            ranges = [part for each in ranges for part in _cut(each, span)]
+    yield from ranges
 
 
 def doubt(ledger: Ledger) -> Step:

@@ -32,6 +32,7 @@ def establish(book: Book, start_after: int | None) -> Asking:
     """Make sure that the ids still mean what they meant; on first contact, say where capture starts."""
     if book.ledger.mode is Mode.NONE:
         return
+    highest = book.ledger.highest
     newest = yield NEWEST
     if newest is No.UNSUPPORTED:
         book.use(Mode.NONE)
@@ -39,7 +40,7 @@ def establish(book: Book, start_after: int | None) -> Asking:
     if book.ledger.watermark is None:
         _enrol(book, newest, start_after)
     elif isinstance(newest, Record):
-        reason = yield from restarted(book, newest)
+        reason = yield from restarted(book, newest, highest)
         if reason:
             book.begin_epoch(reason)
     elif newest is No.ABSENT and book.ledger.known:
@@ -70,9 +71,10 @@ def back_fill(book: Book, *, again: bool) -> Asking:
 
 def resolve(book: Book, record: Record) -> Asking:
     """Decide about a live result that contradicts what is known: a conflict, or a new epoch."""
+    highest = book.ledger.highest
     newest: Answer = No.UNSUPPORTED if book.ledger.mode is Mode.NONE else (yield NEWEST)
     if isinstance(newest, Record):
-        reason = yield from restarted(book, newest)
+        reason = yield from restarted(book, newest, highest)
     elif newest is No.ABSENT:
         reason = "the controller's memory is empty, and a lower id came again"
     else:
