@@ -11,6 +11,7 @@ import pytest
 from opcua_rig import CLOCK, listening, of_type, options, point, reading
 
 from linewitness.devices.base import Gap, Signals
+from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.press.device import Press
 from linewitness_simulators.press.server import PressSimulation, serve
 
@@ -41,6 +42,26 @@ async def test_command_says_ready_serves_and_ends_on_sigterm():
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
             assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("--restart-every", "ended|broke|reached|answer"), ("--silent-every", "silent")]
+)
+async def test_fault_from_the_command_line_ends_the_session(fault, words):
+    async with (
+        started(fault, "1.5") as (_, line),
+        listening(options(line.split()[1], point("Force"), silence_s=1, timeout_s=1)) as ear,
+    ):
+        with pytest.raises(DeviceUnavailable, match=words):
+            await ear.end()
+
+
+async def test_overflow_from_the_command_line_is_a_gap():
+    async with (
+        started("--overflow-every", "0.5") as (_, line),
+        listening(options(line.split()[1], point("Force"))) as ear,
+    ):
+        assert (await ear.until(of_type(Gap))).source == "force"
 
 
 def test_same_seed_same_parts_and_another_seed_others():

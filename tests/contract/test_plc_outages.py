@@ -16,6 +16,7 @@ from plc_line import plc_line, wall
 
 WITHIN_S = 15
 NAMES = ("Force", "Position", "Temperature")
+REMINDS = {"opcua": "session", "modbus": "absence"}
 LIVING = {"opcua": ("force", "position", "temperature"), "modbus": ("zone-0", "zone-1", "humidity")}
 
 
@@ -202,3 +203,35 @@ async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(t
         ]
         assert numbers == [1, 2, 3, *range(16, 24)]
         assert ("cycle", "4", "15") in [(source.rpartition("/")[2], *span) for source, *span in line.gaps()]
+
+
+@pytest.mark.parametrize("kind", ["opcua", "modbus"])
+async def test_complaint_11_what_happened_while_the_gateway_was_down_is_a_gap_even_where_nothing_changes(
+    tmp_path, monkeypatch, kind
+):
+    """A quiet device is remembered as heard, so that the gap does not begin with its last change."""
+    monkeypatch.setattr(f"linewitness.devices.{kind}.{REMINDS[kind]}.REMIND_S", 0.2)
+    async with (
+        serve_press(PressSimulation(tick_s=0)) as quiet_press,
+        serve_oven(OvenServerOptions()) as quiet_oven,
+    ):
+        set_point = {"id": "holding", "address": 1, "type": "int16", "record": "change"}
+        yaml = {
+            "opcua": press(quiet_press.url, "Holding", silence_s=1),
+            "modbus": oven("127.0.0.1", quiet_oven.port) | {"points": [set_point]},
+        }[kind]
+        async with plc_line(tmp_path / "journal", yaml) as line:
+            await line.until(lambda: line.value("holding"))
+            changed, size = wall(), line.size()
+            await asyncio.sleep(2)
+            assert line.size() == size, "being heard is remembered, and no event"
+        ended = wall()
+        assert not line.gaps()
+        await asyncio.sleep(0.5)
+        begun = wall()
+        async with plc_line(tmp_path / "journal", yaml) as line:
+            await line.until(line.gaps)
+        ((_, first, last),) = line.gaps()
+        assert changed + 0.5 < first <= ended
+        assert last >= begun
+        assert line.changes("holding")[1:] == []
