@@ -517,7 +517,7 @@ def test_what_was_not_fetched_yet_when_the_ids_began_anew_is_named() -> None:
     for _ in range(5):
         controller.make()
     live = controller.make()
-    gateway.push(replace(live, live=True))
+    gateway.book.take(replace(live, live=True))
     gateway.commit()
     controller.restart()
     controller.make()

@@ -23,7 +23,7 @@ from linewitness.devices.open_protocol.traces import trace_of
 from linewitness.devices.open_protocol.variable import MalformedVariable
 
 #: Unreadable telegrams and traces whose repeat is recognised.
-RETAINED: Final = 200
+RETAINED: Final = 400
 OPERATIONS: Final = frozenset({Mid.OPERATION_RESULT, Mid.OPERATION_OBJECT})
 
 Drive = Callable[[Generator[int, Answer, None]], Awaitable[None]]

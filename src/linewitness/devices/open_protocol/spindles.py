@@ -12,6 +12,7 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.recent import Recent
 from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Ledger
+from linewitness.devices.open_protocol.telling import digest
 
 #: Sync ids have 16 bits and come again; with their time they are unique. So many are kept.
 RETAINED: Final = 500
@@ -35,11 +36,19 @@ class Spindles:
         decoded = decode(received.telegram)
         sync, time = decoded.number("sync_tightening_id"), decoded.text("timestamp")
         if not decoded.complete or sync is None:
-            return [self._reporter.undecodable(received, ledger, decoded.problem or "no sync id", live=True)]
+            return [self._unread(received, ledger, decoded.problem or "no sync id")]
         results = list(self._results(received, decoded, f"{sync}-{time}", ledger))
         if not results:
             return [self._reporter.seen(received)]
         return [*results[:-1], replace(results[-1], confirmable=True)]
+
+    def _unread(self, received: Received, ledger: Ledger, problem: str) -> Observation:
+        name = digest(received.raw)
+        if name in self._known:
+            return self._reporter.seen(received)
+        return self._reporter.undecodable(
+            received, ledger, problem, live=True, remember=self._known.add(name)
+        )
 
     def _results(self, received: Received, decoded: Decoded, sync: str, ledger: Ledger) -> Iterator[Result]:
         moment = self._reporter.resolve(decoded.text("timestamp"), received.stamp, live=True)

@@ -7,6 +7,7 @@ from linewitness.devices.open_protocol.link import Received
 from linewitness.devices.open_protocol.recent import Recent
 from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Ledger
+from linewitness.devices.open_protocol.telling import digest
 from linewitness.devices.open_protocol.variable import MalformedVariable, parse_trace
 
 KINDS = {1: "angle", 2: "torque", 3: "current", 4: "gradient", 5: "stroke", 6: "force"}
@@ -16,14 +17,18 @@ DIVIDE, MULTIPLY = 2213, 2214
 
 def trace_of(received: Received, reporter: Reporter, ledger: Ledger, known: Recent) -> Observation:
     """Return the record of a trace; it decides nothing about the unit. A repeat is only confirmed."""
+    content = digest(received.raw)
+    if content in known:
+        return reporter.seen(received)
     try:
         trace = parse_trace(received.telegram)
     except MalformedVariable as error:
-        return reporter.undecodable(received, ledger, str(error), live=True)
+        return reporter.undecodable(received, ledger, str(error), live=True, remember=known.add(content))
     kind = KINDS.get(trace.kind, str(trace.kind))
-    name = f"{trace.result_id}-{kind}-{trace.time}"
-    if name in known:
-        return reporter.seen(received)
+    name = f"{trace.result_id}-trace-{kind}"
+    # Another trace of the same kind is kept too: one of them may be of another life of the ids.
+    taken = f"{ledger.epoch}/{name}" in known
+    remember = {**known.add(content), **({} if taken else known.add(f"{ledger.epoch}/{name}"))}
     moment = reporter.resolve(trace.time, received.stamp, live=True)
     base = reporter.seen(received)
     scale = [(f"scale_{name}", trace.parameters[pid].text) for name, pid in SCALES if pid in trace.parameters]
@@ -33,12 +38,12 @@ def trace_of(received: Received, reporter: Reporter, ledger: Ledger, known: Rece
         received=base.received,
         when=moment.when,
         raw=base.raw,
-        remember=known.add(name),
+        remember=remember,
         confirmable=True,
         kind="measurement.result",
         source=ledger.source,
         epoch=ledger.epoch,
-        result_id=f"{trace.result_id}-trace-{kind}",
+        result_id=f"{name}-{content}" if taken else name,
         facts=(
             ("tightening_id", trace.result_id),
             ("trace", kind),
