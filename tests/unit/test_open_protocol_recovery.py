@@ -556,3 +556,22 @@ def test_a_controller_that_counts_its_newest_later_than_it_pushes_it_began_nothi
     gateway.run(recovery.establish(gateway.book, None))
     gateway.commit()
     assert not gateway.all(EpochBegan)
+
+
+def test_a_hole_right_above_the_watermark_is_named_although_capture_began_with_an_empty_memory() -> None:
+    controller = Controller()
+    gateway = Gateway(controller)
+    gateway.connect()
+    gateway.push(
+        controller.make(),
+    )
+    for _ in range(3):
+        controller.make()
+    gateway.book.take(replace(controller.make(), live=True))
+    gateway.commit()
+    controller.restart()
+    controller.make()
+    gateway.crash()
+    gateway.connect()
+    gateway.commit()
+    assert [(gap.first, gap.last) for gap in gateway.all(Missing)] == [(2, 4), (6, None)]

@@ -193,7 +193,8 @@ def _advance(ledger: Ledger) -> Ledger:
         elif watermark + 1 in passable:
             watermark = passable[watermark + 1]
         else:
-            return replace(ledger, watermark=watermark)
+            # Where id 1 is resolved nothing can lie below what is known.
+            return replace(ledger, watermark=watermark, open_start=ledger.open_start and watermark == 0)
 
 
 def _without(spans: Iterable[Span], tightening_id: int) -> Iterator[Span]:
