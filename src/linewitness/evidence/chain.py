@@ -13,9 +13,12 @@ from linewitness.errors import EvidenceError
 from linewitness.evidence import keys, record
 from linewitness.evidence.merkle import leaf_hash
 from linewitness.evidence.note import Vkey
+from linewitness.evidence.skim import Skimmed, skim, skimmed_of
 
 CREATED: Final = "stream.created"
 ROTATED: Final = "key.rotated"
+#: Records that say more about the chain than their links.
+_KEYS: Final = frozenset((CREATED, ROTATED))
 
 
 class Broken(EvidenceError):
@@ -113,47 +116,55 @@ class ChainVerifier:
         """Check the next record's exact bytes and return it; `Broken` leaves the verifier as it was."""
         try:
             members = record.parse(data)
-            return self._follow(data, members)
+            self._follow(skimmed_of(data, members), members)
         except Broken:
             raise
         except EvidenceError as error:
             raise Broken(self._size, error.what) from None
+        return ParsedRecord(self._size - 1, data, members, self._last_hash)
 
-    def _follow(self, data: bytes, members: dict[str, Any]) -> ParsedRecord:
-        integrity = members["integrity"]
-        self._check_place(members, integrity)
-        message = record.message_of(data, integrity)
+    def pass_over(self, data: bytes) -> Skimmed:
+        """Check the same and return only what the chain is about, which is quicker by half."""
+        skimmed = skim(data)
+        if skimmed is None or skimmed.kind in _KEYS:
+            members = self.accept(data).members
+            return skimmed or skimmed_of(data, members)
+        self._follow(skimmed, None)
+        return skimmed
+
+    def _follow(self, skimmed: Skimmed, members: dict[str, Any] | None) -> None:
+        self._check_place(skimmed)
+        message = record.pae(record.PAYLOAD_TYPE, skimmed.body)
         record_hash = "sha256:" + hashlib.sha256(message).hexdigest()
-        if record_hash != integrity["record_hash"]:
+        if record_hash != skimmed.record_hash:
             raise self._broken(f"its content hashes to {record_hash}, not to the record_hash it carries")
-        first = keys.read_creation(members) if self._size == 0 else None
+        first = keys.read_creation(members) if members and self._size == 0 else None
         signer = first.event if first else self._event_key
-        if signer is None or integrity["key_id"] != signer.key_id:
+        if signer is None or skimmed.key_id != signer.key_id:
             wanted = signer.key_id if signer else "none"
-            raise self._broken(f"signed by the key {integrity['key_id']}, but the active key is {wanted}")
-        if not signer.verify(message, record.signature_bytes(integrity["signature"])):
+            raise self._broken(f"signed by the key {skimmed.key_id}, but the active key is {wanted}")
+        if not signer.verify(message, skimmed.signature):
             raise self._broken(f"the signature is not one of the active key {signer.key_id}")
-        if members["kind"] == ROTATED:
+        if members and skimmed.kind == ROTATED:
             self._event_key = self._rotated(members, signer)
         elif first:
             self._log_key, self._event_key = first
-            self._tenant = members["tenant_id"]
+            self._tenant = skimmed.tenant_id
         self._size += 1
         self._last_hash = record_hash
-        return ParsedRecord(self._size - 1, data, members, record_hash)
 
-    def _check_place(self, members: dict[str, Any], integrity: dict[str, Any]) -> None:
-        if integrity["stream"] != self._stream:
-            raise self._broken(f"it belongs to the stream {integrity['stream']!r}, not to {self._stream!r}")
-        if self._tenant is not None and members["tenant_id"] != self._tenant:
-            raise self._broken(f"it belongs to the tenant {members['tenant_id']!r}, not to {self._tenant!r}")
-        if members["sequence_no"] != self._size:
-            raise self._broken(f"its sequence_no is {members['sequence_no']}")
-        if integrity["prev_hash"] != self._last_hash:
+    def _check_place(self, skimmed: Skimmed) -> None:
+        if skimmed.stream != self._stream:
+            raise self._broken(f"it belongs to the stream {skimmed.stream!r}, not to {self._stream!r}")
+        if self._tenant is not None and skimmed.tenant_id != self._tenant:
+            raise self._broken(f"it belongs to the tenant {skimmed.tenant_id!r}, not to {self._tenant!r}")
+        if skimmed.sequence_no != self._size:
+            raise self._broken(f"its sequence_no is {skimmed.sequence_no}")
+        if skimmed.prev_hash != self._last_hash:
             raise self._broken(f"its prev_hash is not the hash of the record before, {self._last_hash}")
-        if (members["kind"] == CREATED) != (self._size == 0):
+        if (skimmed.kind == CREATED) != (self._size == 0):
             raise self._broken(
-                f"{members['kind']} stands at the wrong place: {CREATED} is record 0 and no other"
+                f"{skimmed.kind} stands at the wrong place: {CREATED} is record 0 and no other"
             )
 
     def _rotated(self, members: dict[str, Any], signer: Vkey) -> Vkey:

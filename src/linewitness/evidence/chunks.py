@@ -64,17 +64,17 @@ def check_chunk(stream: str, start: State, records: list[bytes]) -> Checked:
     broken: Broken | None = None
     for data in records:
         try:
-            accepted = verifier.accept(data)
-            clock.accept(accepted.sequence_no, accepted.members)
+            passed = verifier.pass_over(data)
+            clock.pass_over(passed)
         except Broken as error:
             broken = error
             break
         leaves.append(leaf_hash(data))
-        ids.append(accepted.members["event_id"])
-        if accepted.sequence_no == 0:
-            record_0 = accepted.record_hash
+        ids.append(passed.event_id)
+        if passed.sequence_no == 0:
+            record_0 = passed.record_hash
             taken_over.append((0, verifier.head.event_key))
-        elif accepted.members["kind"] == ROTATED:
+        elif passed.kind == ROTATED:
             taken_over.append((verifier.size, verifier.head.event_key))
     return Checked(
         start=start,

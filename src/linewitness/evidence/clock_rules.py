@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from linewitness.evidence.chain import Broken
+from linewitness.evidence.skim import Skimmed
 from linewitness.evidence.verdict import Remark
 
 STEPPED: Final = "clock.stepped"
@@ -36,9 +37,13 @@ class ClockHead:
 def stamp_of(record: dict[str, Any]) -> ClockHead:
     """Return the stamp of a parsed record; ValueError if its time is no date of the calendar."""
     clock = record["clock"]
-    elapsed = datetime.fromisoformat(record["ingested_at"]) - _EPOCH
-    ingested_us = (elapsed.days * 86400 + elapsed.seconds) * _US_PER_S + elapsed.microseconds
+    ingested_us = _microseconds(record["ingested_at"])
     return ClockHead(record["kind"], clock["boot_id"], clock["boottime_us"], clock["step"], ingested_us)
+
+
+def _microseconds(time: str) -> int:
+    elapsed = datetime.fromisoformat(time) - _EPOCH
+    return (elapsed.days * 86400 + elapsed.seconds) * _US_PER_S + elapsed.microseconds
 
 
 class ClockRules:
@@ -49,12 +54,14 @@ class ClockRules:
         self.head = head
         self.remarks: list[Remark] = []
 
-    def accept(self, index: int, record: dict[str, Any]) -> None:
-        """Check the stamp of the record at `index` against the one before."""
+    def pass_over(self, skimmed: Skimmed) -> None:
+        """Check a record's stamp against the one before."""
+        index = skimmed.sequence_no
         try:
-            now = stamp_of(record)
+            ingested_us = _microseconds(skimmed.ingested_at)
         except ValueError:
-            raise Broken(index, f"{record['ingested_at']!r} is no date of the calendar") from None
+            raise Broken(index, f"{skimmed.ingested_at!r} is no date of the calendar") from None
+        now = ClockHead(skimmed.kind, skimmed.boot_id, skimmed.boottime_us, skimmed.step, ingested_us)
         last, self.head = self.head, now
         if last is None:
             return

@@ -4,6 +4,7 @@ import hashlib
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point
@@ -65,8 +66,7 @@ class Vkey:
     @property
     def key_id(self) -> str:
         """The first four bytes of SHA-256(name, line feed, type, key), in hex."""
-        material = self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public
-        return hashlib.sha256(material).digest()[:_ID_BYTES].hex()
+        return _key_id(self.name, self.algorithm, self.public)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Say whether an Ed25519 signature is good, by libsodium's strict rules."""
@@ -81,6 +81,12 @@ class Vkey:
     def __str__(self) -> str:
         encoded = b64encode(bytes([self.algorithm]) + self.public).decode()
         return f"{self.name}+{self.key_id}+{encoded}"
+
+
+@lru_cache(maxsize=256)
+def _key_id(name: str, algorithm: int, public: bytes) -> str:
+    material = name.encode() + b"\n" + bytes([algorithm]) + public
+    return hashlib.sha256(material).digest()[:_ID_BYTES].hex()
 
 
 @dataclass(frozen=True, slots=True)

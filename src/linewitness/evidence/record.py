@@ -127,7 +127,12 @@ def signed_message(record: dict[str, Any]) -> bytes:
 
 
 def message_of(data: bytes, integrity: dict[str, Any]) -> bytes:
-    """Return the same as `signed_message` from a parsed record's exact bytes, without encoding it again.
+    """Return the same as `signed_message` from a parsed record's exact bytes, without encoding it again."""
+    return pae(PAYLOAD_TYPE, body_of(data, integrity))
+
+
+def body_of(data: bytes, integrity: dict[str, Any]) -> bytes:
+    """Return a parsed record's exact bytes without record_hash and signature.
 
     The bytes are canonical, so the two members stand side by side; and their quotes are not escaped, so
     that the cut cannot be inside a string.
@@ -136,7 +141,7 @@ def message_of(data: bytes, integrity: dict[str, Any]) -> bytes:
     body = data.replace(cut, b"", 1)
     if len(body) + len(cut) != len(data):
         raise MalformedRecord("record_hash and signature are not where the canonical form has them")
-    return pae(PAYLOAD_TYPE, body)
+    return body
 
 
 def signature_bytes(text: str) -> bytes:
