@@ -2,9 +2,10 @@
 
     python bench/opcua_rate.py --points 2000 --seconds 5
 
-Each mode runs at rising rates until it falls behind: `bare` is asyncua's own client with a handler that only
-counts, `telemetry` and `evidence` are the driver with everything behind it up to the disk (for evidence: chain,
-signature and synced commit). The server has a process of its own; CPU seconds are those of this process alone.
+Each mode runs at rising rates until it or the server falls behind: `bare` is asyncua's own client with a
+handler that only counts, `telemetry` and `evidence` are the driver with everything behind it up to the disk
+(for evidence: chain, signature and synced commit). The server has a process of its own; CPU seconds are those
+of this process alone.
 """
 
 import argparse
@@ -55,7 +56,8 @@ class Step:
         return self.arrived >= ARRIVED * self.made and self.made >= ARRIVED * self.wanted * self.seconds
 
     def __str__(self) -> str:
-        word = "sustained" if self.sustained else "not sustained"
+        behind = "the server makes no more" if self.arrived >= ARRIVED * self.made else "not sustained"
+        word = "sustained" if self.sustained else behind
         cost = self.cpu_s / max(self.arrived, 1) * 100_000
         return (
             f"{self.wanted:>7,.0f}/s wanted, {self.made / self.seconds:>7,.0f}/s made, "
