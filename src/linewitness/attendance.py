@@ -84,7 +84,7 @@ class Attendance:
             return
         now = self._clock.stamp().realtime_ns
         away = before is not None and before.state != "up"
-        self._seen = LastSeen(state, before.since_ns if before and away else now, error.what)
+        self._seen = LastSeen(state, before.since_ns if before and away else now, str(error))
         changes = [Change("state", before.state if before else None, state), Change("why", None, error.what)]
         await self._note("device.lost", now, changes, str(error), None)
         log.warning("device lost", device=self._device, state=state, why=error.what, hint=error.hint)

@@ -99,6 +99,7 @@ def test_the_gate_is_where_it_was_after_a_crash():
     ("settings", "words"),
     [
         ({"point": None}, "cannot make the results"),
+        ({"point": None, "hold": ("not_ok",), "alive": "life"}, "no life counter"),
         ({"closed": "1", "opened": "1"}, "must be different"),
         ({"pass_code": "PASS"}, "group named reason"),
         ({"device": "elsewhere"}, "elsewhere is not among"),

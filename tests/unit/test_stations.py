@@ -1,5 +1,6 @@
 """Stations: what observations mean, decided without a network, right across a restart."""
 
+import dataclasses
 import itertools
 from decimal import Decimal
 
@@ -261,3 +262,17 @@ def test_a_unit_that_enters_lets_the_scale_be_asked_for_it():
     outcome = bench.station.interpret(code("SN0001"))
     assert [(ask.device, ask.unit) for ask in outcome.asks] == [("press-10", "SN0001")]
     assert bench.station.interpret(code("SN0001")).asks == []
+
+
+def test_where_results_must_name_their_unit_a_blank_one_stays_unbound():
+    bench = Bench(unit=UnitOptions(scanner="scan-10", require_in_result=True))
+    _, event = bench.say(code("SN0001"), tightening(1))
+    assert event.resource.parent is None
+
+
+def test_a_result_that_cannot_be_read_counts_as_not_ok_for_the_unit_at_the_station():
+    bench = with_scanner(requires=(Requirement(device="wrench-10", count=1),))
+    unreadable = dataclasses.replace(tightening(1), ok=None, counts=False, decoded=False)
+    bench.say(code("SN0001"), unreadable)
+    left, _ = bench.say(code("SN0002"))
+    assert changes(left)["results_not_ok"].after == 1

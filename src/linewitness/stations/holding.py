@@ -60,8 +60,9 @@ class UnitHolder:
             outcome.asks += [Ask(device, serial) for device in self._place.options.ask]
 
     def count(self, result: Result, unit: str | None, outcome: Outcome) -> None:
-        """Count a result of the unit at the station, if it decides anything."""
-        if self.held is not None and unit == self.held.serial and result.counts:
+        """Count a result of the unit at the station, if it decides anything; an unreadable one is not ok."""
+        decides = result.counts or not result.decoded
+        if self.held is not None and unit == self.held.serial and decides:
             self.held.tally.add(result)
             outcome.state[self._key] = self.held.dump()
 

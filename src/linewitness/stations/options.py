@@ -20,6 +20,10 @@ class UnitOptions(Options):
     from_result: bool = Field(
         default=True, description="Take the identifier that a tool's result carries as the binding."
     )
+    require_in_result: bool = Field(
+        default=False,
+        description="A result that does not name its unit stays unbound, even where the station holds one.",
+    )
     pattern: str | None = Field(
         default=None, description="Regular expression that a serial number matches as a whole."
     )
@@ -85,6 +89,8 @@ class GateOptions(Options):
     def _makes_sense(self) -> Self:
         if self.point is None and "missing" in self.hold:
             raise ValueError("hold: a locked tool cannot make the results that are missing; use [not_ok]")
+        if self.point is None and self.alive is not None:
+            raise ValueError("alive: a locked tool has no life counter; it belongs to a gate with a point")
         if self.closed == self.opened:
             raise ValueError("closed and opened must be different values")
         if self.pass_code is not None and "reason" not in re.compile(self.pass_code).groupindex:

@@ -37,7 +37,8 @@ def bind(result: Result, held: HeldUnit | None, options: StationOptions | None) 
         if independent and held is not None and held.serial != identifier and not result.backfilled:
             return Binding(None, "none", f"the result says {identifier!r}, the station holds {held.serial!r}")
         return Binding(identifier, "result")
-    if result.backfilled or held is None or held.by == "result":
+    strict = unit_options is not None and unit_options.require_in_result
+    if strict or result.backfilled or held is None or held.by == "result":
         return Binding(None, "none")
     return Binding(held.serial, "station")
 
