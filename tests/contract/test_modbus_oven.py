@@ -307,6 +307,27 @@ async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_n
     assert read.when.device_time is None
 
 
+async def test_complaint_12_a_round_is_one_request_for_all_registers_that_lie_together():
+    points = [
+        {
+            "id": f"input-{address}",
+            "record": "telemetry",
+            "table": "input",
+            "address": address,
+            "type": "uint16",
+        }
+        for address in range(12)
+    ]
+    async with oven_and_observations(*points) as (oven, session, observations):
+        await until(observations, lambda _: True)
+        before = oven.served
+        for _ in range(10):
+            block = await until(observations, lambda _: True)
+            assert len(block.points) == 12
+        assert oven.served - before <= 10 + session.missed_ticks
+        assert oven.requests[1, "input", 0, 12] >= 11
+
+
 async def test_a_missing_register_that_appears_is_found_again(monkeypatch):
     monkeypatch.setattr(rounds, "MISSING_RETRY_S", 0.05)
     async with serve(OvenServerOptions()) as oven:
