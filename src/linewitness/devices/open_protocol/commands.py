@@ -65,6 +65,10 @@ class Commands:
         else:
             await self._command(encode(Mid.TOOL_ENABLE, NAMED_TOOL, {"tool_number": self._tool_number}))
 
+    async def set_time(self, local: str) -> None:
+        """Set the controller's clock to a local time, YYYY-MM-DD:HH:MM:SS (0082). Raises `CommandRefused`."""
+        await self._command(encode(Mid.TIME_SET, 1, {"time": local}))
+
     async def bypass_identifier(self) -> None:
         """Let the next identifier of the work order be left out (0155). Raises `CommandRefused`."""
         await self._command(Telegram(mid=Mid.IDENTIFIER_BYPASS))

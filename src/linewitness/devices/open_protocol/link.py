@@ -14,7 +14,13 @@ from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.link_level import WRONG_PARTS, WRONG_SEQUENCE, Heard, LinkLevel
 from linewitness.devices.open_protocol.mids import ACK_OF, Mid, Refusal, describe
-from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
+from linewitness.devices.open_protocol.telegram import (
+    MAX_PARTS,
+    MalformedTelegram,
+    PartCollector,
+    Telegram,
+    parse,
+)
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 
 log = structlog.get_logger(__name__)
@@ -286,7 +292,8 @@ class Link:
     def _join(self, telegram: Telegram, raw: bytes) -> Telegram | None:
         if telegram.parts <= 1 or telegram.part == 1:
             self._raw_parts = []
-        self._raw_parts.append(raw)
+        # A part that no first part came before is refused below; its bytes must not pile up meanwhile.
+        self._raw_parts = [*self._raw_parts[-MAX_PARTS:], raw]
         return self._parts.add(telegram)
 
     def _settle(self, received: Received, message: Message) -> None:

@@ -23,6 +23,12 @@ class OpenProtocolOptions(DeviceOptions):
         description="Zone that the controller's clock keeps, such as Europe/Berlin. Without it the "
         "difference to UTC is measured, and results of another season are an hour off.",
     )
+    set_clock_beyond_s: float | None = Field(
+        default=None,
+        ge=1,
+        description="Set the controller's clock when it is off by more than this; it is on record. Never by "
+        "default: it changes a measuring system.",
+    )
     torque_unit: str = Field(
         default="Nm", description="Unit of torque where the telegrams do not name one (revisions 1 and 2)."
     )
@@ -138,6 +144,12 @@ class OpenProtocolOptions(DeviceOptions):
     def _link_level_needs_revision(self) -> Self:
         if self.acknowledge == "link" and self.start_revision < LINK_LEVEL_REVISION:
             raise ValueError(f"acknowledge: link needs start_revision {LINK_LEVEL_REVISION} or higher")
+        return self
+
+    @model_validator(mode="after")
+    def _zone_for_setting(self) -> Self:
+        if self.set_clock_beyond_s is not None and self.timezone is None:
+            raise ValueError("set_clock_beyond_s: say in timezone which zone the controller's clock keeps")
         return self
 
     @property

@@ -28,7 +28,7 @@ from linewitness.devices.open_protocol.recovery import Answer
 from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Ledger
 from linewitness.devices.open_protocol.telegram import Telegram, parse
-from linewitness.devices.open_protocol.times import measure
+from linewitness.devices.open_protocol.times import local_time, measure
 from linewitness.devices.open_protocol.tool_watch import ToolWatch
 from linewitness.devices.open_protocol.variable import generic
 from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
@@ -179,6 +179,7 @@ class OpenProtocolSession:
         """Fetch what is missing: once at the start, when an id was skipped, and from time to time."""
         with self._failing():
             self._tell_clock(self._remember_learned())
+            await self._set_clock()
             await self._drive(recovery.back_fill(self._book, again=True))
             self._put_some(self._tool.compare())
             while True:
@@ -227,9 +228,31 @@ class OpenProtocolSession:
         """Measure the controller's clock again, and say so where it moved."""
         self._reporter.jumped = False
         await self._measure_clock()
+        await self._set_clock()
         offset = self._reporter.offset
         if offset is not None and abs(offset.offset_ms - (self._told_offset_ms or 0)) >= CLOCK_NEWS_MS:
             self._tell_clock({})
+
+    async def _set_clock(self) -> None:
+        """Set a clock that is too far off, where the YAML says so, and put on record what came of it."""
+        limit_s, before = self._options.set_clock_beyond_s, self._reporter.offset
+        if limit_s is None or before is None or abs(before.offset_ms) <= limit_s * 1000:
+            return
+        local = local_time(self._clock.stamp().realtime_ns, before.zone)
+        try:
+            await self.commands.set_time(local)
+        except DeviceRefused as error:
+            reason, after = f"the controller's clock could not be set: {error}", before
+        else:
+            await self._measure_clock()
+            reason, after = (
+                "the controller's clock was set, as the YAML says",
+                self._reporter.offset or before,
+            )
+        changes = (("clock_offset_ms", before.offset_ms, after.offset_ms), ("clock_set_to", None, local))
+        now = self._clock.stamp()
+        place = ("device", self._options.id)
+        self._put(self._reporter.notice("parameter.changed", place, reason, now=now, changes=changes))
 
     def _tell_clock(self, remember: Mapping[str, str | None]) -> None:
         offset = self._reporter.offset

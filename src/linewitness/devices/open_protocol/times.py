@@ -61,6 +61,11 @@ def parse_time(text: str | None) -> datetime | None:
         return None
 
 
+def local_time(moment_ns: int, zone: tzinfo) -> str:
+    """Return a moment as a controller's clock in this zone shows it."""
+    return datetime.fromtimestamp(moment_ns // NS_PER_S, zone).strftime(FORMAT)
+
+
 def measure(text: str | None, asked: Stamp, answered: Stamp, zone: tzinfo | None) -> ClockOffset | None:
     """Compare the controller's time with ours, half way between question and answer.
 
