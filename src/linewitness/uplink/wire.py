@@ -1,6 +1,7 @@
 """Open the connection to the broker (name, TCP, TLS) without ever holding up the event loop."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import threading
@@ -11,6 +12,8 @@ from linewitness.errors import ConfigurationError, UplinkRefused, UplinkUnavaila
 from linewitness.uplink.options import MqttOptions
 
 READ_BYTES: Final = 65_536
+#: The largest batch that can be configured (16 MiB) and its topic; MQTT itself allows 256 MiB.
+MAX_PACKET_BYTES: Final = 17 * 1024**2
 
 #: Alerts by which a broker says that our certificate is missing or not good enough.
 _CERTIFICATE_ALERTS: Final = (
@@ -43,7 +46,13 @@ class Wire:
         return bool(self._unread)
 
     def recv(self, size: int) -> bytes:
-        """Return up to `size` bytes; b"" at the end; raises BlockingIOError or the SSLWant errors."""
+        """Return up to `size` bytes; b"" at the end; raises BlockingIOError or the SSLWant errors.
+
+        The library asks for the rest of a packet at once: for more than a packet of ours it gets an error.
+        """
+        if size > MAX_PACKET_BYTES:
+            self.error = OSError(errno.EMSGSIZE, f"a packet of {size} bytes was announced")
+            raise self.error
         if not self._unread:
             try:
                 self._unread = self._socket.recv(READ_BYTES)

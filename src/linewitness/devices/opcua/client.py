@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import Certificate
 
 from linewitness.clock import Clock
+from linewitness.devices.opcua.bounded import bound
 from linewitness.devices.opcua.certificates import (
     Identity,
     TrustList,
@@ -116,6 +117,7 @@ def _unsuitable(endpoint: str, error: UaError) -> DeviceRefused | DeviceUnavaila
 async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
     """Open a session; DeviceUnavailable, DeviceRefused or ConfigurationError where that fails."""
     client = Client(options.endpoint, timeout=options.timeout_s, watchdog_intervall=NEVER_S)
+    bound(client)
     client.name = "Linewitness"
     client.description = "Linewitness"
     client.product_uri = "urn:linewitness"
@@ -240,6 +242,7 @@ async def offered_certificate(
 async def offered_endpoints(endpoint: str, timeout_s: float) -> list[ua.EndpointDescription]:
     """Ask a server for its endpoints over an open channel; what the library raises is passed on."""
     asking = Client(endpoint, timeout=timeout_s)
+    bound(asking)
     async with asyncio.timeout(2 * timeout_s):
         return await asking.connect_and_get_server_endpoints()
 

@@ -1,0 +1,130 @@
+"""A device that sends without end must not grow the process, whether anybody takes what it says or not."""
+
+import asyncio
+import contextlib
+import logging
+
+import pytest
+
+from floods import ALLOWED, NoMemory, flooding
+from linewitness.clock import SystemClock
+from linewitness.devices.table import driver_class, options_class
+from linewitness.errors import DeviceError
+
+
+@pytest.fixture(autouse=True)
+def _libraries_are_quiet():
+    """As in production; pytest would keep every complaint in memory."""
+    levels = {name: logging.getLogger(name).level for name in ("asyncua", "pymodbus")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def telegram(mid, data="", revision=1):
+    text = f"{20 + len(data):04d}{mid:04d}{revision:03d}{'':9}{data}"
+    return text.encode() + b"\0"
+
+
+def controller(connection):
+    """Agree to everything until results are asked for."""
+    while True:
+        said = connection.recv(4096)
+        if not said:
+            raise ConnectionError
+        mid = int(said[4:8])
+        if mid == 1:
+            connection.sendall(telegram(2, "010001020103" + "Airbag1".ljust(25)))
+            continue
+        if mid == 60:
+            connection.sendall(telegram(5, f"{mid:04d}"))
+            return
+        if mid != 9999:
+            connection.sendall(telegram(4, f"{mid:04d}99"))
+
+
+RESULT = telegram(
+    61,
+    "010001020103Airbag1                  04SN0001                   0500060010700000800000900010111"
+    "112001200130013001400125015001230160000017003601800090190004520"
+    "2026-11-20:10:00:00212026-11-20:10:00:00222230000000042",
+)
+DRIVERS = {
+    "scanner": {},
+    "mt_sics": {"trigger": "key"},
+    "modbus": {
+        "points": [{"id": "a", "table": "holding", "address": 0, "type": "uint16", "record": "change"}]
+    },
+    "open_protocol": {"timezone": "UTC"},
+}
+FLOODS = {
+    "nothing but letters": b"A" * 65_536,
+    "short lines": b"A1\r\n" * 16_384,
+    "zeros": b"\0" * 65_536,
+    "digits": b"9" * 65_536,
+    "large announced frames": b"\x00\x01\x00\x00\xff\xff\x01\x03" + b"\xff" * 65_528,
+}
+
+
+#: Observations after which a test has seen that they are taken as they come.
+ENOUGH = 5000
+
+
+def driver(name, port):
+    given = {"id": "d-1", "driver": name, "host": "127.0.0.1", "port": port, **DRIVERS[name]}
+    return driver_class(name)(options_class(name).model_validate(given), clock=SystemClock())
+
+
+async def use(device, flood, *, consume):
+    """Work with the flooding device, until it is over for either side."""
+    taken = 0
+    with contextlib.suppress(DeviceError):
+        async with device.connect(NoMemory()) as session, contextlib.aclosing(session.observations()) as said:
+            async for _ in said:
+                taken += 1
+                if not consume:
+                    await asyncio.to_thread(flood.over.wait, 3)
+                    return taken
+                if flood.over.is_set() or taken > ENOUGH:
+                    return taken
+    return taken
+
+
+@pytest.mark.parametrize("consume", [True, False], ids=["taken", "not taken"])
+@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize("name", ["scanner", "mt_sics", "modbus", "open_protocol"])
+async def test_flood_is_bounded(name, flood, consume):
+    with flooding(FLOODS[flood]) as running:
+        async with asyncio.timeout(30):
+            await use(driver(name, running.port), running, consume=consume)
+        assert running.grown < ALLOWED, (
+            f"{running.grown / 2**20:.0f} MiB after {running.sent / 2**20:.0f} MiB"
+        )
+
+
+@pytest.mark.parametrize("consume", [True, False], ids=["taken", "not taken"])
+async def test_controller_that_waits_for_no_confirmation_is_bounded(consume):
+    with flooding(RESULT * 200, greet=controller) as running:
+        async with asyncio.timeout(40):
+            taken = await use(driver("open_protocol", running.port), running, consume=consume)
+        assert running.sent > 0
+        assert running.grown < ALLOWED, f"{running.grown / 2**20:.0f} MiB, {taken} taken"
+
+
+async def test_opc_ua_server_that_announces_gigabytes_is_bounded():
+    options = options_class("opcua").model_validate(
+        {
+            "id": "press-4",
+            "driver": "opcua",
+            "endpoint": "opc.tcp://127.0.0.1:1",
+            "points": [{"id": "a", "node": "ns=2;s=A", "record": "change"}],
+        }
+    )
+    for head in (b"ACKF\xff\xff\xff\x7f", b"MSGC\xff\xff\xff\x7f", b"ERRF\xff\xff\xff\x7f"):
+        with flooding(head + b"\0" * 65_528, greet=lambda connection: connection.recv(4096)) as running:
+            here = options.model_copy(update={"endpoint": f"opc.tcp://127.0.0.1:{running.port}"})
+            async with asyncio.timeout(60):
+                await use(driver_class("opcua")(here, clock=SystemClock()), running, consume=True)
+            assert running.grown < ALLOWED, f"{running.grown / 2**20:.0f} MiB of {running.sent / 2**20:.0f}"
