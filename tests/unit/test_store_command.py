@@ -1,5 +1,7 @@
 """`linewitness store …` from init to export, as a person types it."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -8,6 +10,9 @@ from linewitness.cli.store import app
 from linewitness.cli.store_file import load_store
 from linewitness.clock import SystemClock
 from linewitness.errors import ConfigurationError
+from linewitness.evidence.note import Vkey
+from linewitness.evidence.package import verify_package
+from linewitness.evidence.policy import Attester, Policy
 from linewitness.store.database import Database, StoreError
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Ledger
@@ -143,3 +148,36 @@ def test_missing_extra_is_told(file, monkeypatch):
     result = run("status", file)
     assert isinstance(result.exception, ConfigurationError)
     assert "linewitness[store]" in result.exception.hint
+
+
+def test_export_of_a_package_proves_one_unit(file, tmp_path):
+    gateway = FakeGateway()
+    init = good("init", file)
+    enroll(file, gateway)
+    for number in range(600):
+        gateway.append(unit=f"SN-{number % 50}")
+        if number == 300:
+            gateway.rotate()
+    feed(
+        file,
+        gateway,
+        (gateway.topics.records, gateway.batch()),
+        (gateway.topics.checkpoint, gateway.checkpoint()),
+    )
+    package = tmp_path / "evidence.zip"
+    assert good("export", file, "--unit", "SN-7", "-o", package).startswith("12 records")
+    policy = Policy(
+        origin=gateway.origin,
+        record_0=gateway.record0_hash,
+        log_key=gateway.log_vkey,
+        gateway_party="acme",
+        attesters=(Attester("auditor", "store", Vkey.parse(re.search("store key +(.*)", init)[1])),),
+    )
+    verdict = verify_package(package, policy=policy)
+    assert (verdict.status, verdict.selected) == ("INCLUDED", 12)
+    good("export", file, "-o", tmp_path / "all.zip")
+    assert verify_package(tmp_path / "all.zip", policy=policy).status == "COMPLETE"
+    again = run("export", file, "-o", tmp_path / "all.zip")
+    assert isinstance(again.exception, ConfigurationError)
+    nobody = run("export", file, "--stream", "other/1", "-o", tmp_path / "none.zip")
+    assert "not enrolled" in str(nobody.exception)

@@ -10,10 +10,12 @@ from linewitness.cli import (
     check,
     clock,
     delays,
+    export,
     history,
     install,
     keys,
     look,
+    policy,
     run,
     simulate,
     store,
@@ -37,13 +39,14 @@ app.command()(look.probe)
 app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
-app.command()(history.export)
+app.command()(export.export)
 app.command(name="anchor")(anchor.anchor)
 app.command(name="clock")(clock.clock)
 app.command(name="delays")(delays.delays)
 app.command()(run.demo)
 app.command()(install.install)
 app.command()(install.uninstall)
+app.add_typer(policy.app, name="policy", help="Whose word counts for an auditor.")
 app.add_typer(keys.app, name="keys", help="What signs a stream.")
 app.add_typer(store.app, name="store", help="The reference audit store.")
 app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")

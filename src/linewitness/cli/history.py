@@ -1,19 +1,14 @@
-"""`linewitness status`, `verify`, `export`: what a journal holds, whether it is whole, and a copy."""
+"""`linewitness status` and `verify`: what a journal holds, and whether evidence is whole."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from linewitness.cli.sources import evidence, journal
 from linewitness.errors import ConfigurationError, ExitCode
-
-if TYPE_CHECKING:
-    from linewitness.evidence.policy import Policy
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 
@@ -39,12 +34,19 @@ def verify(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A journal's folder, a line's YAML, or exported records (NDJSON).", show_default=False
+            help="A package (.zip), exported records (NDJSON), a line's YAML or a journal's folder.",
+            show_default=False,
         ),
     ],
     *,
     policy: Annotated[
         Path | None, typer.Option(help="The customer's policy; without it nothing is called complete.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="The customer's vkey, which must have signed the policy.")
+    ] = None,
+    revocation: Annotated[
+        list[Path] | None, typer.Option(help="A revocation that the customer signed; may be repeated.")
     ] = None,
     times: Annotated[
         bool,
@@ -60,12 +62,15 @@ def verify(
 
     import orjson
 
+    from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
     from linewitness.cli.stamps import verified_stamps
     from linewitness.cli.times import Times
     from linewitness.evidence.verify import verify as verify_stream
 
-    trusted = _policy(policy)
+    if policy is None and (customer or revocation):
+        raise ConfigurationError("--customer and --revocation need a policy", hint="give --policy as well")
+    trusted = read(policy, customer=customer, revocations=revocation or ()) if policy else None
     told = Times(unit)
     with evidence(source) as found:
         with counting("records verified", found.total) as tick:
@@ -99,64 +104,7 @@ def verify(
     raise typer.Exit(ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK)
 
 
-def export(
-    source: Source,
-    *,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; default: stdout.")
-    ] = None,
-    unit: Annotated[str | None, typer.Option(help="Only the records of one serialized unit.")] = None,
-) -> None:
-    """Write records as NDJSON, exact bytes, one a line; receipts go beside them, into NAME.receipts."""
-    import sys
-
-    from linewitness.cli.progress import counting
-
-    with journal(source) as reader:
-        if unit is None:
-            records, total = reader.records(), reader.size()
-        else:
-            records, total = reader.of_unit(unit), None
-        if output is None:
-            for _, data in records:
-                sys.stdout.buffer.write(data + b"\n")
-            return
-        with counting("records exported", total) as tick, _new_file(output) as file:
-            count = 0
-            for count, (_, data) in enumerate(records, 1):
-                file.write(data + b"\n")
-                tick(count)
-        if unit is None:
-            notes = [note for _, note in reader.receipts()]
-            newest = reader.newest_checkpoint()
-            notes += [newest[1]] if newest else []
-            output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
-    typer.echo(f"{count} records in {output}")
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("wb") as file:
-            yield file
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", hint="name another file with --output"
-        ) from None
-
-
 def _limit(source: Path) -> int | None:
     from linewitness.config import load
 
     return int(load(source).journal.max_size) if source.suffix in (".yaml", ".yml") else None
-
-
-def _policy(path: Path | None) -> "Policy | None":
-    from linewitness.evidence.policy import Policy
-
-    if path is None:
-        return None
-    try:
-        return Policy.parse(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"the policy {path} cannot be read: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""What a command is told to read: a line's YAML, a journal's folder, or exported records."""
+"""What a command is told to read: a line's YAML, a journal's folder, exported records, or a package."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import is_zipfile
 
 from linewitness.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from linewitness.evidence.attest import Statement
+    from linewitness.evidence.package import Package
     from linewitness.evidence.policy import Policy
     from linewitness.evidence.verdict import Verdict
     from linewitness.journal.kept import StoredAttestation
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 class Evidence:
     """Records to verify, from the first on as often as asked for, and what lies beside them.
 
-    `kept` verifies a journal whose older records were pruned; None where all are there.
+    `kept` verifies a selection, or a journal whose older records were pruned; None where all are there.
     """
 
     records: Callable[[], Iterator[bytes]]
@@ -33,12 +35,16 @@ class Evidence:
 
 @contextmanager
 def evidence(source: Path) -> Iterator[Evidence]:
-    """Open what is named: exported records, or the journal that `journal` finds."""
+    """Open what is named: exported records, an evidence package, or the journal that `journal` finds."""
     from linewitness.evidence.verify import read_ndjson
     from linewitness.journal.proofs import verify_kept
 
     if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
         yield Evidence(lambda: read_ndjson(source), _beside(source))
+        return
+    if source.suffix == ".zip" or (source.is_file() and is_zipfile(source)):
+        with _package(source) as packed:
+            yield packed
         return
     with journal(source) as reader:
         size = reader.size()
@@ -49,6 +55,32 @@ def evidence(source: Path) -> Iterator[Evidence]:
             partial(verify_kept, reader) if reader.pruned else None,
             tuple(reader.attestations()),
         )
+
+
+@contextmanager
+def _package(source: Path) -> Iterator[Evidence]:
+    from linewitness.evidence.package import Package
+
+    if not source.is_file():
+        raise ConfigurationError(f"there is no {source}", hint="name an evidence package (.zip)")
+    with Package.open(source) as package:
+        yield Evidence(
+            package.records,
+            package.statements(),
+            None,
+            partial(_selected, package) if package.is_selection else None,
+        )
+
+
+def _selected(package: "Package", policy: "Policy | None") -> "Verdict":
+    from linewitness.evidence.selection import verify_selection
+
+    if policy is None:
+        raise ConfigurationError(
+            "a selection proves nothing without a policy: it cannot say itself whose word counts",
+            hint="give --policy, from your own files and not from whoever gave you the package",
+        )
+    return verify_selection(package.records(), package.key_records(), package.proof_of, policy=policy)
 
 
 @contextmanager
@@ -93,3 +125,32 @@ def _beside(source: Path) -> "list[Statement]":
         return []
     notes = path.read_text(encoding="utf-8").split("\x1e")
     return [Statement(f"{path.name}[{index}]", note) for index, note in enumerate(notes) if note]
+
+
+class JournalHoldings:
+    """A journal, as packages are made from it."""
+
+    def __init__(self, reader: "JournalReader") -> None:
+        """Take an open reader."""
+        self._reader = reader
+        self.origin = reader.identity.stream
+        self.size = reader.size()
+        self.first = reader.pruned
+        self.subtree = reader.tree().subtree
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the records that are here."""
+        return self._reader.records(0, self.size)
+
+    def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the records of one unit."""
+        return self._reader.of_unit(unit)
+
+    def key_records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield record 0 and the rotations."""
+        return self._reader.key_records()
+
+    def notes(self) -> Iterator[str]:
+        """Yield receipts, and what witnesses and places hold."""
+        yield from (note for _, note in self._reader.receipts())
+        yield from (one.note for one in self._reader.attestations())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit
 from linewitness.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -168,21 +169,47 @@ def export(
     file: StoreFile,
     *,
     stream: Annotated[str | None, typer.Option(help="Only this stream, named by its origin.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Only records of this serialized unit.")] = None,
+    unit: Unit = None,
+    batch: Batch = None,
     first: Annotated[int, typer.Option(min=0, help="From this sequence_no on.")] = 0,
     last: Annotated[int | None, typer.Option(min=0, help="Up to this sequence_no, inclusive.")] = None,
-    since: Annotated[str | None, typer.Option(help="Occurred at this time (UTC, RFC 3339) or later.")] = None,
-    until: Annotated[str | None, typer.Option(help="Occurred before this time (UTC, RFC 3339).")] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write to this new file; default: to the output.")
+    since: Annotated[
+        str | None, typer.Option("--from", "--since", help="Occurred at this time (UTC, RFC 3339) or later.")
     ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", "--until", help="Occurred before this time (UTC, RFC 3339).")
+    ] = None,
+    policy: PolicyFile = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip), or records (.ndjson).")
+    ] = None,
+    ndjson: Ndjson = False,
 ) -> None:
-    """Write records as they were received, exact bytes, one a line."""
+    """Write evidence: a package with proofs, or records as they were received (default without --output)."""
+    from linewitness.cli.export import choice_of, write_package
+    from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
+    choice = choice_of(unit, batch, since, until)
+    if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
+        if first or last is not None:
+            raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
+        with _database(file) as database, StoreHoldings.open(database, stream) as holdings:
+            write_package(holdings, choice, output, policy)
+        return
+    if batch or len(choice.units) > 1:
+        raise ConfigurationError(
+            "records alone are of one unit at most", hint="write a package: -o evidence.zip"
+        )
     with _database(file) as database, _target(output) as write:
         found = read_records(
-            database, origin=stream, unit=unit, first=first, last=last, since=since, until=until
+            database,
+            origin=stream,
+            unit=choice.units[0] if choice.units else None,
+            first=first,
+            last=last,
+            since=choice.since,
+            until=choice.until,
         )
         for record in found:
             write(record.data + b"\n")

@@ -1,6 +1,6 @@
 """Put a package together from what a journal or a store holds: a whole stream, or a selection with proofs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import IO, Final
@@ -9,7 +9,7 @@ from linewitness.errors import EvidenceError
 from linewitness.evidence import record
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.merkle import Subtree
-from linewitness.evidence.note import Note
+from linewitness.evidence.note import BadNote, Note
 from linewitness.evidence.package import Contents, write_package
 from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.report import build_report
@@ -38,6 +38,36 @@ class Label:
 def verifier_page() -> bytes:
     """Return `verify.html`, the verifier that runs in a browser without a network."""
     return (files("linewitness.evidence") / "verify.html").read_bytes()
+
+
+def merged(notes: Iterable[str]) -> dict[int, Note]:
+    """Return one note for each size, with the signatures of all notes of the same text; others are left out.
+
+    A receipt and a witness's cosignature of one checkpoint come separately; a selection carries one note.
+    """
+    found: dict[int, Note] = {}
+    for text in notes:
+        try:
+            note = Note.parse(text)
+            size = Checkpoint.parse(note.text).size
+        except BadNote:
+            continue
+        known = found.setdefault(size, note)
+        if known.text == note.text:
+            found[size] = Note(note.text, tuple(dict.fromkeys((*known.signatures, *note.signatures))))
+    return found
+
+
+def note_for(notes: Iterable[str], last: int) -> str:
+    """Return the note that most parties signed of those that cover a record, the newest of equals."""
+    covering = {size: note for size, note in merged(notes).items() if size > last}
+    if not covering:
+        raise CannotPack(
+            f"no receipt covers record {last} yet",
+            hint="wait until the store has confirmed it, then pack again",
+        )
+    best = max(covering, key=lambda size: (len(covering[size].signatures), size))
+    return str(covering[best])
 
 
 def pack_stream(

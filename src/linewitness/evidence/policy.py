@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Self
 
 from nacl.signing import SigningKey
 
-from linewitness.errors import EvidenceError
+from linewitness.errors import EvidenceError, ExitCode
 from linewitness.evidence import canonical, note
 from linewitness.evidence.note import COSIGNATURE_V1, ED25519, BadNote, Note, Vkey
 from linewitness.evidence.revocation import Revocation
@@ -41,7 +41,9 @@ NOTHING: Final[Mapping[str, type]] = MappingProxyType({})
 
 
 class BadPolicy(EvidenceError):
-    """A policy is malformed, contradicts itself, or would prove nothing."""
+    """A policy is malformed, contradicts itself, or would prove nothing; this says nothing of a stream."""
+
+    exit_code = ExitCode.CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,143 @@
+"""`linewitness export`: an evidence package for an outsider, or plain records."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from linewitness.cli.sources import JournalHoldings, journal
+from linewitness.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from linewitness.evidence.choice import Choice, Holdings
+
+Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File to write: a package (.zip), or records (.ndjson).")
+]
+Unit = Annotated[list[str] | None, typer.Option(help="Records of this serialized unit; may be repeated.")]
+Batch = Annotated[list[str] | None, typer.Option(help="Units of this batch; may be repeated.")]
+Since = Annotated[str | None, typer.Option("--from", help="Occurred at this time (UTC, RFC 3339) or later.")]
+Until = Annotated[str | None, typer.Option("--to", help="Occurred before this time (UTC, RFC 3339).")]
+Ndjson = Annotated[bool, typer.Option("--ndjson", help="Records alone, exact bytes, one a line.")]
+PolicyFile = Annotated[
+    Path | None, typer.Option(help="Say in the report what a verifier finds under this policy.")
+]
+
+
+def export(
+    source: Source,
+    *,
+    output: Output = None,
+    unit: Unit = None,
+    batch: Batch = None,
+    since: Since = None,
+    until: Until = None,
+    policy: PolicyFile = None,
+    ndjson: Ndjson = False,
+) -> None:
+    """Write evidence: a package with proofs, or NDJSON (the default without --output, receipts beside it)."""
+    choice = choice_of(unit, batch, since, until)
+    with journal(source) as reader:
+        holdings = JournalHoldings(reader)
+        if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
+            write_package(holdings, choice, output, policy)
+            return
+        notes = list(holdings.notes())
+        newest = reader.newest_checkpoint()
+        write_ndjson(holdings, choice, output, [*notes, *([newest[1]] if newest else [])])
+
+
+def choice_of(
+    unit: list[str] | None, batch: list[str] | None, since: str | None, until: str | None
+) -> "Choice":
+    """Return what the options ask for; ConfigurationError if a time is none."""
+    from linewitness.evidence.choice import Choice
+
+    return Choice(
+        units=tuple(unit or ()),
+        batches=tuple(batch or ()),
+        since=_time(since, "--from"),
+        until=_time(until, "--to"),
+    )
+
+
+def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: Path | None) -> None:
+    """Write an evidence package; a file that is there is not overwritten, a broken one is not left."""
+    from linewitness.cli.policy import read
+    from linewitness.cli.progress import counting
+    from linewitness.clock import SystemClock, to_rfc3339
+    from linewitness.evidence.parcel import Parcel
+
+    parcel = Parcel(
+        holdings=holdings,
+        choice=choice,
+        created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
+        policy=read(policy) if policy else None,
+    )
+    part = output.with_name(output.name + ".part")
+    total = holdings.size if choice.is_all else None
+    if output.exists():
+        raise ConfigurationError(f"there is a {output} already", hint="name a new file with --output")
+    try:
+        with counting("records packed", total) as tick, new_file(part) as file:
+            count = parcel.write(file, progress=tick)
+        part.rename(output)
+    finally:
+        part.unlink(missing_ok=True)
+    typer.echo(f"{count} records in {output}")
+
+
+def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, notes: list[str]) -> None:
+    """Write records alone; of a whole stream the receipts lie beside them, in NAME.receipts."""
+    from linewitness.cli.progress import counting
+
+    records = holdings.records() if choice.is_all else iter(choice.among(holdings))
+    if output is None:
+        for _, data in records:
+            sys.stdout.buffer.write(data + b"\n")
+        return
+    count = 0
+    with (
+        counting("records exported", holdings.size if choice.is_all else None) as tick,
+        new_file(output) as file,
+    ):
+        for count, (_, data) in enumerate(records, 1):
+            file.write(data + b"\n")
+            tick(count)
+    if choice.is_all:
+        output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
+    typer.echo(f"{count} records in {output}")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing; ConfigurationError if that cannot be."""
+    try:
+        file = path.open("wb")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", hint="name another file with --output"
+        ) from None
+    with file:
+        yield file
+
+
+def _time(text: str | None, option: str) -> str | None:
+    from datetime import UTC, datetime
+
+    from linewitness.clock import from_datetime, to_rfc3339
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} {text!r} is not a time", hint="it looks like 2026-03-01T08:00:00Z, or 2026-03-01"
+        ) from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return to_rfc3339(from_datetime(aware))

@@ -1,0 +1,76 @@
+"""One stream of the audit store, as evidence packages are made from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from sqlalchemy import Connection, Select, or_, select
+
+from linewitness.errors import ConfigurationError
+from linewitness.store import tables
+from linewitness.store.database import Database, Enrolment, find
+from linewitness.store.tree import StoredTree
+
+_FETCH = 1000
+
+
+class StoreHoldings:
+    """What the store holds of one stream, in one snapshot; nothing is ever pruned here."""
+
+    def __init__(self, connection: Connection, enrolment: Enrolment) -> None:
+        """Read through a connection."""
+        self._connection = connection
+        self._stream_id = enrolment.stream_id
+        self.origin = enrolment.origin
+        row = select(tables.streams.c.size).where(tables.streams.c.id == enrolment.stream_id)
+        self.size: int = connection.execute(row).scalar_one()
+        self.first = 0
+        self.subtree = StoredTree(connection, enrolment.stream_id).subtree
+
+    @classmethod
+    @contextmanager
+    def open(cls, database: Database, origin: str | None) -> Iterator[Self]:
+        """Open a stream by its origin; None where the store holds only one. ConfigurationError otherwise."""
+        with database.reading() as connection:
+            origins = connection.execute(select(tables.streams.c.origin)).scalars().all()
+            if origin is None and len(origins) == 1:
+                origin = origins[0]
+            found = find(connection, origin) if origin else None
+            if found is None:
+                raise ConfigurationError(
+                    f"the stream {origin} is not enrolled here"
+                    if origin
+                    else f"a package is about one stream, and {len(origins)} are enrolled here",
+                    hint="name one with --stream; `linewitness store status` lists all",
+                )
+            yield cls(connection, found)
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield all records."""
+        records = tables.records
+        return self._of(select(records.c.seq, records.c.data))
+
+    def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the records of one unit."""
+        records = tables.records
+        return self._of(select(records.c.seq, records.c.data).where(records.c.unit == unit))
+
+    def key_records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield record 0 and every rotation."""
+        records, keys = tables.records, tables.event_keys
+        rotations = select(keys.c.first_seq - 1).where(keys.c.stream_id == self._stream_id)
+        return self._of(
+            select(records.c.seq, records.c.data).where(or_(records.c.seq == 0, records.c.seq.in_(rotations)))
+        )
+
+    def notes(self) -> Iterator[str]:
+        """Yield the receipts, oldest first."""
+        receipts = tables.receipts
+        query = select(receipts.c.note).where(receipts.c.stream_id == self._stream_id)
+        yield from self._connection.execute(query.order_by(receipts.c.size)).scalars()
+
+    def _of(self, query: Select[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        records = tables.records
+        chosen = query.where(records.c.stream_id == self._stream_id).order_by(records.c.seq)
+        for row in self._connection.execution_options(yield_per=_FETCH).execute(chosen):
+            yield row.seq, row.data

@@ -1,0 +1,263 @@
+"""`policy`, `export` and `verify` as a person types them, from a journal and from an audit store."""
+
+import json
+import zipfile
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from journals import IDENTITY, create, reopen, result_event
+from linewitness.cli import app
+from linewitness.clock import NS_PER_S
+from linewitness.errors import ConfigurationError, EvidenceError, ExitCode
+from linewitness.evidence import keys, merkle
+from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.customer import Customer
+from linewitness.evidence.note import cosign
+from linewitness.evidence.packing import CannotPack
+from linewitness.evidence.policy import BadPolicy
+from linewitness.evidence.record import Change
+from linewitness.journal.file import Submission
+from linewitness.journal.kept import StoredAttestation, StoredReceipt
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.reader import JournalReader
+from packages import STORE, TIME_S, WITNESS
+
+RECORDS = 30
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def good(*arguments) -> str:
+    done = run(*arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def refused(error, *arguments) -> str:
+    done = run(*arguments)
+    assert isinstance(done.exception, error), (done.output, done.exception)
+    return str(done.exception)
+
+
+AT = "2026-03-01T08:00:00.000Z"
+
+
+@pytest.fixture
+def journal(tmp_path, clock):
+    """A journal of three units, of which one names its batch; the store and a witness have seen it."""
+    directory = tmp_path / "journal"
+    create(directory, clock)
+    file = reopen(directory, clock)
+    for number in range(RECORDS):
+        event = result_event(number, clock, f"SN{number % 3}")
+        if number == 4:
+            event = replace(event, changes=(*event.changes, Change("batch", None, "LOT-7")))
+        file.append([Submission(events=(event,), rotate=number == 10)])
+        clock.advance_ns(NS_PER_S)
+    with JournalReader(directory) as reader:
+        size = reader.size()
+        root = merkle.root_at(size, reader.tree().subtree)
+    note = Checkpoint(IDENTITY.stream, size, root).sign(Keyring(directory).load(LOG_KEY))
+    receipt, seen = (
+        str(note.with_signature(cosign(note.text, name=name, key=key, time_s=TIME_S)))
+        for name, key in (("store.example", STORE), ("witness.example", WITNESS))
+    )
+    file.append(
+        [
+            Submission(
+                receipt=StoredReceipt(size, receipt, AT),
+                attestation=StoredAttestation(size, "witness.example", seen, None, AT),
+            )
+        ]
+    )
+    file.append([Submission(events=(result_event(RECORDS, clock, "SN9"),))])
+    file.close()
+    return directory
+
+
+@pytest.fixture
+def policy(tmp_path, journal):
+    """A policy that needs the store and the witness, as `policy new` writes it from what `init` prints."""
+    good("policy", "key", "customer.example/quality", tmp_path / "customer.key")
+    with JournalReader(journal) as reader:
+        said = f"stream      x\nlog key     {reader.log_vkey}\nrecord 0    {reader.record_0_hash}\n"
+    (tmp_path / "init.txt").write_text(said)
+    return made(tmp_path, "policy.json", quorum=2)
+
+
+def customer(tmp_path) -> str:
+    return str(Customer.parse((tmp_path / "customer.key").read_text()).vkey)
+
+
+def made(tmp_path, name, *, quorum, party="acme production", extra=()):
+    path = tmp_path / name
+    store = f"auditor={keys.cosigner_vkey('store.example', STORE)}"
+    witness = f"institute={keys.cosigner_vkey('witness.example', WITNESS)}"
+    who = ["--store", store, "--witness", witness, "--customer", customer(tmp_path)]
+    given = ["--init", tmp_path / "init.txt", "--gateway-party", party, *who, "--quorum", quorum, *extra]
+    good("policy", "new", *given, "-o", path)
+    return path
+
+
+def verdict(*arguments):
+    done = run("verify", "--json", *arguments)
+    return done.exit_code, json.loads(done.output)
+
+
+def names(path) -> set[str]:
+    with zipfile.ZipFile(path) as package:
+        return set(package.namelist())
+
+
+def test_new_explains_who_must_agree(tmp_path, policy):
+    said = good("policy", "check", policy)
+    assert "auditor runs the store store.example" in said
+    assert "attested when auditor and institute cosigned" in said
+    assert "only by acme production together with auditor and institute" in said
+    assert "Keys are revoked by the customer key customer.example/quality" in said
+
+
+def test_new_refuses_what_proves_nothing_and_says_why(tmp_path, policy):
+    store = f"acme production={keys.cosigner_vkey('store.example', STORE)}"
+    given = ["--init", tmp_path / "init.txt", "--gateway-party", "acme production", "--store", store]
+    said = refused(BadPolicy, "policy", "new", *given, "-o", tmp_path / "weak.json")
+    assert "alone satisfies the policy" in said
+    assert not (tmp_path / "weak.json").exists()
+    assert "cannot be reached" in refused(
+        BadPolicy, "policy", "new", *given, "--quorum", 2, "-o", tmp_path / "w"
+    )
+    assert BadPolicy.exit_code == ExitCode.CONFIGURATION
+
+
+def test_nothing_is_overwritten(tmp_path, policy):
+    assert "File exists" in refused(
+        ConfigurationError, "policy", "key", "customer.example/quality", tmp_path / "customer.key"
+    )
+
+
+def test_a_signed_policy_is_checked_against_the_customers_key(tmp_path, journal, policy):
+    signed = tmp_path / "policy.note"
+    good("policy", "sign", policy, "--key", tmp_path / "customer.key", "-o", signed)
+    code, found = verdict(journal, "--policy", signed, "--customer", customer(tmp_path))
+    assert (code, found["attested"]) == (0, RECORDS + 2)
+    assert verdict(journal, "--policy", signed)[1] == found
+    altered = tmp_path / "altered.note"
+    altered.write_text(signed.read_text().replace('"quorum":2', '"quorum":1'))
+    assert "is wrong" in refused(BadPolicy, "verify", journal, "--policy", altered)
+    other = str(Customer.new("customer.example/quality").vkey)
+    assert "not signed by" in refused(BadPolicy, "verify", journal, "--policy", signed, "--customer", other)
+    assert "not signed" in refused(BadPolicy, "verify", journal, "--policy", policy, "--customer", other)
+
+
+def test_a_revoked_event_key_breaks_the_stream_where_it_signed(tmp_path, journal, policy):
+    with JournalReader(journal) as reader:
+        first, second = reader.event_keys()
+    revocation = tmp_path / "revocation.note"
+    given = ["--vkey", second[1], "--reason", "the gateway was opened", "--key", tmp_path / "customer.key"]
+    good("policy", "revoke", policy, "--first", 20, *given, "-o", revocation)
+    code, found = verdict(journal, "--policy", policy, "--revocation", revocation)
+    assert (code, found["broken_at"]) == (1, 20)
+    assert "revoked from record 20 on (the gateway was opened)" in found["reason"]
+    assert f"Revoked: {first[1].name}" in good("policy", "check", policy, "--revocation", revocation)
+
+
+def test_a_revocation_by_somebody_else_is_refused(tmp_path, journal, policy):
+    good("policy", "key", "customer.example/quality", tmp_path / "other.key")
+    given = [
+        "--vkey",
+        keys.cosigner_vkey("store.example", STORE),
+        "--reason",
+        "x",
+        "--key",
+        tmp_path / "other.key",
+    ]
+    said = refused(EvidenceError, "policy", "revoke", policy, "--first", 1, *given, "-o", tmp_path / "r")
+    assert "not signed by the customer key" in said
+
+
+def test_a_revoked_store_is_not_counted(tmp_path, journal, policy):
+    given = ["--vkey", keys.cosigner_vkey("store.example", STORE), "--reason", "sold"]
+    signed = ["--key", tmp_path / "customer.key", "-o", tmp_path / "r"]
+    good("policy", "revoke", policy, "--first", 5, *given, *signed)
+    code, found = verdict(journal, "--policy", policy, "--revocation", tmp_path / "r")
+    assert (code, found["status"], found["attested"]) == (0, "INTACT", 0)
+
+
+def test_the_package_of_a_unit_holds_that_unit_alone_and_is_included(tmp_path, journal, policy):
+    package = tmp_path / "sn1.zip"
+    assert good("export", journal, "--unit", "SN1", "-o", package, "--policy", policy).startswith(
+        "10 records"
+    )
+    code, found = verdict(package, "--policy", policy)
+    assert (code, found["status"], found["selected"]) == (0, "INCLUDED", 10)
+    assert [each["party"] for each in found["attestations"]] == ["auditor", "institute"]
+    with zipfile.ZipFile(package) as packed:
+        everything = b"".join(packed.read(name) for name in packed.namelist() if name != "verify.html")
+    assert b"SN1" in everything
+    assert b"SN0" not in everything
+    assert b"SN2" not in everything
+    assert {"report.html", "verify.html", "keys.ndjson"} <= names(package)
+
+
+def test_a_batch_brings_all_records_of_its_units(tmp_path, journal, policy):
+    assert good("export", journal, "--batch", "LOT-7", "-o", tmp_path / "lot.zip").startswith("10 records")
+    assert verdict(tmp_path / "lot.zip", "--policy", policy)[1]["status"] == "INCLUDED"
+
+
+def test_times_cut_out_a_range(tmp_path, journal, policy, clock):
+    with JournalReader(journal) as reader:
+        times = [json.loads(data)["occurred_at"] for _, data in reader.records()]
+    package = tmp_path / "hour.zip"
+    good("export", journal, "--from", times[5], "--to", times[9], "-o", package)
+    with zipfile.ZipFile(package) as packed:
+        found = [json.loads(line)["sequence_no"] for line in packed.read("records.ndjson").splitlines()]
+    assert found == [5, 6, 7, 8]
+    assert "not a time" in refused(ConfigurationError, "export", journal, "--from", "soon", "-o", package)
+
+
+def test_the_whole_stream_is_complete_up_to_the_receipt(tmp_path, journal, policy):
+    package = tmp_path / "all.zip"
+    good("export", journal, "-o", package, "--policy", policy)
+    code, found = verdict(package, "--policy", policy)
+    assert (code, found["attested"], found["size"]) == (0, RECORDS + 2, RECORDS + 3)
+    code, found = verdict(package)
+    assert (code, found["status"], found["attested"]) == (0, "INTACT", 0)
+
+
+def test_an_altered_package_ends_with_exit_code_1(tmp_path, journal, policy):
+    package, spoiled = tmp_path / "all.zip", tmp_path / "spoiled.zip"
+    good("export", journal, "-o", package)
+    with zipfile.ZipFile(package) as source, zipfile.ZipFile(spoiled, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            target.writestr(name, data.replace(b"12.30", b"12.31", 1) if name == "records.ndjson" else data)
+    code, found = verdict(spoiled, "--policy", policy)
+    assert (code, found["status"], found["broken_at"]) == (1, "BROKEN", 1)
+
+
+def test_what_no_receipt_covers_is_not_packed(tmp_path, journal):
+    said = refused(CannotPack, "export", journal, "--unit", "SN9", "-o", tmp_path / "sn9.zip")
+    assert "no receipt covers" in said
+    assert "no such records" in refused(
+        CannotPack, "export", journal, "--unit", "SN8", "-o", tmp_path / "x.zip"
+    )
+    assert not list(tmp_path.glob("*.zip*"))
+
+
+def test_a_selection_needs_a_policy(tmp_path, journal):
+    good("export", journal, "--unit", "SN1", "-o", tmp_path / "sn1.zip")
+    said = refused(ConfigurationError, "verify", tmp_path / "sn1.zip")
+    assert "a selection proves nothing without a policy" in said
+
+
+def test_ndjson_is_the_exact_bytes(tmp_path, journal, policy):
+    with JournalReader(journal) as reader:
+        exact = b"".join(data + b"\n" for _, data in reader.records())
+    good("export", journal, "--ndjson", "-o", tmp_path / "all.ndjson")
+    assert (tmp_path / "all.ndjson").read_bytes() == exact
+    assert good("export", journal).encode() == exact
+    assert verdict(tmp_path / "all.ndjson", "--policy", policy)[1]["attested"] == RECORDS + 2
