@@ -90,16 +90,22 @@ def alter_record(journal):
 
 def drop_last_record(journal):
     connection = sqlite3.connect(journal / "journal.sqlite")
-    connection.execute("DROP TRIGGER record_is_kept")
+    triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for (name,) in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
     connection.execute("DELETE FROM record WHERE seq = (SELECT MAX(seq) FROM record)")
     connection.commit()
     connection.close()
 
 
-def overwrite_a_page(journal):
-    data = bytearray((journal / "journal.sqlite").read_bytes())
-    data[4096:8192] = os.urandom(4096)
-    (journal / "journal.sqlite").write_bytes(data)
+def overwrite_a_page(journal, table="record"):
+    file = journal / "journal.sqlite"
+    connection = sqlite3.connect(file)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    connection.close()
+    data = bytearray(file.read_bytes())
+    data[4096 * (page - 1) : 4096 * page] = b"\xa5" * 4096
+    file.write_bytes(data)
 
 
 def overwrite_the_header(journal):
@@ -170,6 +176,14 @@ async def test_damaged_journal_is_refused(line, journal, damage):
     ended_ = await run("run", line)
     assert_clear(ended_, ExitCode.JOURNAL, "(")  # the hint stands in brackets
     assert (journal / "journal.sqlite").read_bytes() == before, "a damaged journal is not touched"
+
+
+@pytest.mark.parametrize("table", ["stream", "head", "event_key", "state", "receipt"])
+async def test_damaged_page_of_what_a_start_needs_is_refused(line, journal, table):
+    overwrite_a_page(journal, table)
+    assert_clear(await run("run", line), ExitCode.JOURNAL, "damaged")
+    looked = await run("status", line)
+    assert looked.code in (ExitCode.OK, ExitCode.JOURNAL), looked
 
 
 async def test_damaged_telemetry_does_not_stop_evidence(tmp_path):

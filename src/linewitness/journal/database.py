@@ -189,7 +189,9 @@ def _require_file(path: Path) -> None:
 def _check_header(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise JournalDamaged(
-            f"{path} is not a journal of Linewitness", hint="check journal.directory in the YAML"
+            f"{path} is not a journal of Linewitness",
+            hint="check journal.directory in the YAML; if `linewitness init` was interrupted here, "
+            "remove this folder and run it again",
         )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != SCHEMA_VERSION:

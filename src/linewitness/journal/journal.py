@@ -132,7 +132,7 @@ class Journal:
         return len(self._queue) + self._in_flight
 
     async def _read(self, query: Callable[[JournalReader], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, query, self._reader)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reader.ask, query)
 
     async def _commit(self) -> None:
         batch: list[_Waiting] = []
@@ -220,8 +220,9 @@ async def open_journal(
         file = JournalFile.open(
             options.directory, clock=clock, clock_state=clock_state, keyring=keyring_of(options)
         )
-        reader = JournalReader(options.directory)
-        journal = Journal(file, reader, pressure=Pressure(options), max_batch=options.max_batch)
+        with database.translated(options.directory):
+            reader = JournalReader(options.directory)
+            journal = Journal(file, reader, pressure=Pressure(options), max_batch=options.max_batch)
         try:
             yield journal
         finally:

@@ -1,10 +1,10 @@
 """Look into a journal without being its writer: records, tree, receipts, state, figures."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from linewitness.evidence.note import Vkey
 from linewitness.evidence.record import parse
@@ -12,6 +12,8 @@ from linewitness.journal import database, recover
 from linewitness.journal.builder import Identity
 from linewitness.journal.kept import PRUNED, StoredAttestation
 from linewitness.journal.tree import StoredTree
+
+T = TypeVar("T")
 
 #: Records that one query of an iteration returns, so that memory stays bounded.
 PAGE: Final = 1000
@@ -46,9 +48,17 @@ class JournalReader:
         """Return the reader."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the reader."""
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Close the reader; what SQLite raised inside the block becomes ours."""
         self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            with database.translated(self._path):
+                raise error
+
+    def ask(self, query: Callable[["JournalReader"], T]) -> T:
+        """Run a query; JournalDamaged where SQLite finds the file damaged."""
+        with database.translated(self._path):
+            return query(self)
 
     def close(self) -> None:
         """Close the connection."""
