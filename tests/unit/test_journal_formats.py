@@ -1,0 +1,58 @@
+"""A journal that an older release left on a plant's disk opens in this one, and goes on."""
+
+import json
+import shutil
+
+import pytest
+
+from clocks import ManualClock
+from journal_formats import FOLDER
+from journals import members_of, reopen, result_event, verdict_of
+from linewitness.journal.database import SCHEMA_VERSION
+from linewitness.journal.file import Submission
+from linewitness.journal.reader import JournalReader
+
+FORMATS = sorted(FOLDER.iterdir())
+
+
+@pytest.fixture(params=FORMATS, ids=lambda folder: folder.name)
+def kept(request, tmp_path):
+    directory = tmp_path / "journal"
+    shutil.copytree(request.param, directory)
+    return directory, json.loads((directory / "expected.json").read_text())
+
+
+def test_the_format_of_this_release_is_kept():
+    assert FORMATS[-1].name == f"v{SCHEMA_VERSION}"
+
+
+def test_it_reads_as_it_was_written(kept):
+    directory, expected = kept
+    with JournalReader(directory) as reader:
+        size, record_hash, root = reader.head()
+        assert (size, record_hash, root.hex()) == (
+            expected["size"],
+            expected["record_hash"],
+            expected["root"],
+        )
+        assert reader.record_0_hash == expected["record_0"]
+        assert str(reader.log_vkey) == expected["log_vkey"]
+        assert reader.raw("00" * 32) == b"raw bytes of a device"
+        assert "capture/wrench-10" in reader.state("capture/")
+        assert len(list(reader.of_unit("SN0002"))) == 5
+    assert verdict_of(directory).status == "INTACT"
+
+
+def test_it_goes_on_where_it_stood(kept):
+    directory, expected = kept
+    clock = ManualClock(boot_id="00000000-0000-4000-8000-000000000002")
+    clock.advance_ns(365 * 24 * 3600 * 10**9)
+    file = reopen(directory, clock)
+    try:
+        assert file.head.size == expected["size"]
+        file.append([Submission(events=(result_event(99, clock),), rotate=True)])
+        file.append([Submission(events=(result_event(100, clock),))])
+    finally:
+        file.close()
+    assert verdict_of(directory).status == "INTACT"
+    assert members_of(directory)[expected["size"]]["integrity"]["prev_hash"] == expected["record_hash"]
