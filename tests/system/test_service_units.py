@@ -86,5 +86,5 @@ def test_kernel_boot_id_stays_readable(name):
 
 def test_both_units_confine_alike():
     line, store = (settings(name) for name in NAMES)
-    own = {"Description", "ExecStart", "StateDirectory"}
+    own = {"Description", "ExecStart", "ExecReload", "StateDirectory"}
     assert {key: line[key] for key in line.keys() - own} == {key: store[key] for key in store.keys() - own}

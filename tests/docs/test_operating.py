@@ -1,0 +1,47 @@
+"""The operator's page knows every alarm, every metric and every exit code."""
+
+import ast
+import re
+from pathlib import Path
+
+from linewitness import telemetry_names
+from linewitness.errors import ExitCode
+from linewitness.telemetry_names import Metric
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+
+def alarms():
+    """Yield the text of every warning and error that the program logs."""
+    for file in (ROOT / "src" / "linewitness").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("warning", "error")
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in ("log", "_log")
+                and node.args
+            ):
+                yield from (
+                    inner.value
+                    for inner in ast.walk(node.args[0])
+                    if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+                )
+
+
+def test_every_alarm_says_what_to_do():
+    found = set(alarms())
+    assert len(found) > 15
+    assert not sorted(text for text in found if f"`{text}`" not in PAGE)
+
+
+def test_every_metric_is_described():
+    names = {value.name for value in vars(telemetry_names).values() if isinstance(value, Metric)}
+    missing = [name for name in names if not re.search(rf"`{name}(_total|_info)?`", PAGE)]
+    assert not missing
+
+
+def test_every_exit_code_is_explained():
+    assert not [code for code in ExitCode if f"| {int(code)} |" not in PAGE]
