@@ -305,3 +305,14 @@ def test_a_root_of_a_key_of_small_order_is_refused():
     text = f"store.example+{'0' * 8}+{b64encode(bytes([4]) + weak).decode()}"
     with pytest.raises(note.BadNote, match="weak"):
         note.Vkey.parse(text)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4, 8])
+def test_roots_at_every_size_are_found_whatever_the_chunks(chunk, monkeypatch):
+    stream = grown(27, rotate_every=5)
+    monkeypatch.setattr("linewitness.evidence.chunks.CHUNK", chunk)
+    for size in range(1, 28):
+        statements = [Statement(f"over {each}", stream.checkpoint(each)) for each in (size, 27)]
+        assert verify(stream.records, statements=statements).status == "INTACT"
+        forged = Checkpoint(stream.origin, size, bytes(32)).sign(stream.log_key)
+        assert verify(stream.records, statements=[Statement("forged", str(forged))]).broken_at == 0

@@ -6,6 +6,7 @@ again from there. So a wrong guess costs time and nothing else.
 """
 
 import json
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,9 +19,10 @@ from linewitness.errors import EvidenceError
 from linewitness.evidence import keys
 from linewitness.evidence.chain import CREATED, ROTATED, Broken, ChainVerifier, Head
 from linewitness.evidence.clock_rules import ClockHead, ClockRules, stamp_of
-from linewitness.evidence.merkle import leaf_hash
+from linewitness.evidence.merkle import Frontier, leaf_hash
 from linewitness.evidence.verdict import Remark
 
+#: A power of two, so that the trees over the chunks are subtrees of the stream's.
 CHUNK: Final = 2048
 #: Starting processes takes longer than checking this many chunks.
 INLINE_CHUNKS: Final = 4
@@ -37,27 +39,35 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What checking one chunk gave: `leaves` (32 bytes each) and `ids` (26 bytes each) of the good records.
+    """What checking one chunk gave: `tree` (nodes of a frontier) and `ids` (26 bytes each) of the good records.
 
-    `keys` lists each event key that took over in the chunk, with the first record that it signs.
+    `trees` holds the frontiers at the sizes that were asked for; `keys` lists each event key that took over
+    in the chunk, with the first record that it signs.
     """
 
     start: State
     end: State
     count: int
     record_0: str | None
-    leaves: bytes
+    tree: tuple[bytes | None, ...]
+    trees: tuple[tuple[int, tuple[bytes | None, ...]], ...]
     ids: bytes
     keys: tuple[tuple[int, str], ...]
     remarks: tuple[Remark, ...]
     broken: Broken | None
 
 
-def check_chunk(stream: str, start: State, records: list[bytes]) -> Checked:
-    """Check consecutive records from a state; stop at the first that is broken."""
+def check_chunk(
+    stream: str, start: State, records: list[bytes], wanted: frozenset[int] = frozenset()
+) -> Checked:
+    """Check consecutive records from a state; stop at the first that is broken.
+
+    `wanted` are sizes of the whole stream at which its root will be needed.
+    """
     verifier = ChainVerifier(stream=stream, head=start.head)
     clock = ClockRules(start.clock)
-    leaves: list[bytes] = []
+    tree = Frontier()
+    trees: list[tuple[int, tuple[bytes | None, ...]]] = []
     ids: list[str] = []
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
@@ -69,7 +79,9 @@ def check_chunk(stream: str, start: State, records: list[bytes]) -> Checked:
         except Broken as error:
             broken = error
             break
-        leaves.append(leaf_hash(data))
+        tree.append(leaf_hash(data))
+        if verifier.size in wanted:
+            trees.append((verifier.size, tuple(tree.nodes)))
         ids.append(passed.event_id)
         if passed.sequence_no == 0:
             record_0 = passed.record_hash
@@ -79,9 +91,10 @@ def check_chunk(stream: str, start: State, records: list[bytes]) -> Checked:
     return Checked(
         start=start,
         end=State(verifier.head if verifier.size else None, clock.head),
-        count=len(leaves),
+        count=len(ids),
         record_0=record_0,
-        leaves=b"".join(leaves),
+        tree=tuple(tree.nodes),
+        trees=tuple(trees),
         ids="".join(ids).encode(),
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
@@ -89,15 +102,19 @@ def check_chunk(stream: str, start: State, records: list[bytes]) -> Checked:
     )
 
 
-def check_all(stream: str, records: Iterable[bytes], *, workers: int) -> Iterator[Checked]:
+def check_all(
+    stream: str, records: Iterable[bytes], *, workers: int, wanted: Iterable[int] = ()
+) -> Iterator[Checked]:
     """Yield the checked chunks in order; the last one is the first that is broken.
 
-    With `workers` of 0 or 1 no processes are started. At most two chunks a worker are in memory.
+    `wanted` are the sizes at which roots will be needed. With `workers` of 0 or 1 no processes are started.
+    At most two chunks a worker are in memory.
     """
     source = iter(records)
     state = State()
+    sizes = sorted(wanted)
     for number, chunk in enumerate(_chunks(source)):
-        checked = check_chunk(stream, state, chunk)
+        checked = check_chunk(stream, state, chunk, _within(sizes, state, chunk))
         yield checked
         if checked.broken:
             return
@@ -106,10 +123,12 @@ def check_all(stream: str, records: Iterable[bytes], *, workers: int) -> Iterato
             break
     else:
         return
-    yield from _in_parallel(stream, source, state, workers)
+    yield from _in_parallel(stream, source, state, workers, sizes)
 
 
-def _in_parallel(stream: str, source: Iterator[bytes], state: State, workers: int) -> Iterator[Checked]:
+def _in_parallel(
+    stream: str, source: Iterator[bytes], state: State, workers: int, sizes: list[int]
+) -> Iterator[Checked]:
     pending: deque[tuple[list[bytes], Future[Checked]]] = deque()
     chunks = _chunks(source)
     assumed = state
@@ -117,14 +136,15 @@ def _in_parallel(stream: str, source: Iterator[bytes], state: State, workers: in
     try:
         while True:
             for chunk in islice(chunks, 2 * workers - len(pending)):
-                pending.append((chunk, pool.submit(check_chunk, stream, assumed, chunk)))
+                inside = _within(sizes, assumed, chunk)
+                pending.append((chunk, pool.submit(check_chunk, stream, assumed, chunk, inside)))
                 assumed = _assume(assumed, chunk)
             if not pending:
                 return
             chunk, future = pending.popleft()
             checked = future.result()
             if checked.start != state:
-                checked = check_chunk(stream, state, chunk)
+                checked = check_chunk(stream, state, chunk, _within(sizes, state, chunk))
             yield checked
             if checked.broken:
                 return
@@ -138,13 +158,20 @@ def _chunks(source: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield chunk
 
 
+def _within(sizes: list[int], start: State, chunk: list[bytes]) -> frozenset[int]:
+    """Return the sizes that the stream has at some record of the chunk."""
+    size = start.head.size if start.head else 0
+    return frozenset(sizes[bisect_right(sizes, size) : bisect_right(sizes, size + len(chunk))])
+
+
 def _assume(start: State, chunk: list[bytes]) -> State:
     """Return the state in which a good chunk ends, without checking it; any state for a bad one."""
     if start.head is None:
         return start
     try:
         event_key = start.head.event_key
-        for data in chunk:
+        together = b"".join(chunk)
+        for data in chunk if any(mark in together for mark in _CHANGES_KEY) else ():
             if any(mark in data for mark in _CHANGES_KEY):
                 event_key = str(keys.read_rotation(json.loads(data)).new)
         last: dict[str, Any] = json.loads(chunk[-1])

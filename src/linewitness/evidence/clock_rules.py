@@ -1,8 +1,7 @@
 """What a stream's own clock stamps must satisfy from record to record (docs/format.md, 12, step 8)."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from linewitness.evidence.chain import Broken
 from linewitness.evidence.skim import Skimmed
@@ -23,8 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_S: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ClockHead:
+class ClockHead(NamedTuple):
     """The clock stamp of the last record."""
 
     kind: str

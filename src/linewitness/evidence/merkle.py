@@ -61,6 +61,29 @@ class Frontier:
         self.size += 1
         return completed
 
+    def join(self, other: Sequence[bytes | None]) -> None:
+        """Add the leaves of another tree, given its `nodes`; ours are a multiple of its width."""
+        for level in reversed(range(len(other))):
+            node = other[level]
+            if node is not None:
+                self._carry(node, level)
+
+    def _carry(self, node: bytes, level: int) -> None:
+        width = 1 << level
+        while level < len(self.nodes) and (left := self.nodes[level]) is not None:
+            node = node_hash(left, node)
+            self.nodes[level] = None
+            level += 1
+        self.nodes.extend([None] * (level + 1 - len(self.nodes)))
+        self.nodes[level] = node
+        self.size += width
+
+    def copy(self) -> "Frontier":
+        """Return another one that stands at the same place."""
+        other = Frontier()
+        other.size, other.nodes = self.size, list(self.nodes)
+        return other
+
     def root(self) -> bytes:
         """Return the Merkle tree hash over all leaves so far."""
         root: bytes | None = None

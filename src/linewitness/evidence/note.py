@@ -73,7 +73,7 @@ class Vkey:
         if len(signature) != _SIGNATURE_BYTES:
             return False
         try:
-            VerifyKey(self.public).verify(message, signature)
+            _verifier(self.public).verify(message, signature)
         except BadSignatureError:
             return False
         return True
@@ -81,6 +81,11 @@ class Vkey:
     def __str__(self) -> str:
         encoded = b64encode(bytes([self.algorithm]) + self.public).decode()
         return f"{self.name}+{self.key_id}+{encoded}"
+
+
+@lru_cache(maxsize=256)
+def _verifier(public: bytes) -> VerifyKey:
+    return VerifyKey(public)
 
 
 @lru_cache(maxsize=256)

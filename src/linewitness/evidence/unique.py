@@ -32,7 +32,15 @@ class UniqueIds:
 
     def add(self, event_id: bytes, index: int) -> None:
         """Take the id (26 bytes) of the record at `index`."""
-        self._open.append(event_id + index.to_bytes(8, "big"))
+        self.extend(event_id, index)
+
+    def extend(self, event_ids: bytes, first: int) -> None:
+        """Take the ids (26 bytes each) of consecutive records from `first` on."""
+        places = range(first, first + len(event_ids) // _ID_BYTES)
+        self._open += [
+            event_ids[at : at + _ID_BYTES] + index.to_bytes(8, "big")
+            for at, index in zip(range(0, len(event_ids), _ID_BYTES), places, strict=True)
+        ]
         if len(self._open) >= self._run:
             self._spill()
 

@@ -22,8 +22,6 @@ from linewitness.evidence.unique import UniqueIds
 from linewitness.evidence.verdict import Remark, Status, Verdict
 
 MAX_REMARKS: Final = 1000
-_HASH_BYTES: Final = 32
-_ID_BYTES: Final = 26
 
 Progress = Callable[[int], None]
 
@@ -76,7 +74,7 @@ class _Verification:
 
     def run(self, records: Iterable[bytes], *, workers: int, progress: Progress | None) -> Verdict:
         stream, source = self._stream(iter(records))
-        for checked in check_all(stream, source, workers=workers):
+        for checked in check_all(stream, source, workers=workers, wanted=self._wanted):
             self._take(checked)
             if progress:
                 progress(self._tree.size)
@@ -102,11 +100,13 @@ class _Verification:
         return stream, chain([first], source)
 
     def _take(self, checked: Checked) -> None:
-        for at in range(checked.count):
-            self._ids.add(checked.ids[at * _ID_BYTES : (at + 1) * _ID_BYTES], self._tree.size)
-            self._tree.append(checked.leaves[at * _HASH_BYTES : (at + 1) * _HASH_BYTES])
-            if self._tree.size in self._wanted:
-                self._roots[self._tree.size] = self._tree.root()
+        self._ids.extend(checked.ids, self._tree.size)
+        for size, nodes in checked.trees:
+            then = self._tree.copy()
+            then.join(nodes)
+            self._roots[size] = then.root()
+        # Every chunk but the last is as wide as a complete subtree, so the trees fit together.
+        self._tree.join(checked.tree)
         self._head = checked.end.head
         self._remarks.extend(checked.remarks[: MAX_REMARKS - len(self._remarks)])
         if checked.broken:
