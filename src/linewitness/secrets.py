@@ -49,3 +49,7 @@ class Secret(BaseModel):
                 f"the secret in {self.path} cannot be read: {error.strerror}",
                 hint="check the path and that the service's user may read it",
             ) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"the secret in {self.path} is not text", hint="save it as UTF-8, one line"
+            ) from None
