@@ -1,4 +1,4 @@
-"""What others wrote is refused or read, whatever it is: hypothesis on every parser, from good material too."""
+"""What others wrote is read or refused, never worse: hypothesis on every parser."""
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
