@@ -14,6 +14,7 @@ from linewitness.evidence.note import Note
 from linewitness.evidence.package import BadPackage, Contents, verify_package, write_package
 from linewitness.evidence.policy import Attester, BadPolicy, Policy
 from linewitness.evidence.proof import TlogProof
+from linewitness.evidence.trust import read_trust
 
 STORE = SigningKey(b"s" * 32)
 WITNESS = SigningKey(b"w" * 32)
@@ -90,6 +91,6 @@ def _write(path: Path, contents: Contents) -> Path:
 def judge_with_python(path: Path, policy: bytes) -> dict[str, Any]:
     """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
     try:
-        return verify_package(path, policy=Policy.parse(policy)).to_json()
+        return verify_package(path, policy=read_trust(policy)).to_json()
     except (BadPackage, BadPolicy) as error:
         return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}

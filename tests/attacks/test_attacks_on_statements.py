@@ -299,3 +299,40 @@ def test_package_with_a_name_that_readers_cut_short(judge, stream, tmp_path):
     path = whole(stream, tmp_path / "own.zip", statements=receipts(receipt(stream)))
     path.write_bytes(path.read_bytes().replace(b"receipts/1.receipt", b"receipts/1\0receipt"))
     assert judge(path=path)["status"] == "REFUSED"
+
+
+CUSTOMER = SigningKey(b"c" * 32)
+CUSTOMER_KEY = Vkey("customer.example/quality", note.ED25519, bytes(CUSTOMER.verify_key))
+
+
+def signed_policy(stream, *, key=CUSTOMER, **other) -> bytes:
+    policy = policy_for(stream, customer_key=CUSTOMER_KEY, **other)
+    return str(policy.sign(key, name=CUSTOMER_KEY.name)).encode()
+
+
+def test_signed_policy_counts_like_a_plain_one(judge, stream):
+    plain = judge(policy=policy_for(stream, customer_key=CUSTOMER_KEY).canonical)
+    assert plain["status"] == "COMPLETE"
+    assert judge(policy=signed_policy(stream)) == plain
+
+
+def test_signed_policy_that_was_weakened(judge, stream):
+    weaker = signed_policy(stream, quorum=2).replace(b'"quorum":2', b'"quorum":1')
+    assert judge(policy=weaker)["status"] == "REFUSED"
+
+
+def test_signed_policy_with_somebody_elses_signature(judge, stream):
+    assert judge(policy=signed_policy(stream, key=SigningKey(b"x" * 32)))["status"] == "REFUSED"
+
+
+def test_signed_policy_that_names_no_customer(judge, stream):
+    nobody = policy_for(stream).sign(CUSTOMER, name=CUSTOMER_KEY.name)
+    assert judge(policy=str(nobody).encode())["status"] == "REFUSED"
+
+
+def test_malicious_verifier_and_report_in_the_package_change_nothing(judge, stream, tmp_path):
+    records = list(stream.records)
+    records[7] = records[7].replace(b"7.50", b"8.50")
+    forged = dict.fromkeys(("report.html", "verify.html"), b"<h1>COMPLETE to 24</h1>")
+    verdict = judge(path=whole(stream, tmp_path / "own.zip", records=records, documents=forged))
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 7)

@@ -15,6 +15,8 @@ from linewitness.evidence.verdict import Verdict
 #: More rows than these make no readable page; the others are in records.ndjson.
 MAX_ROWS: Final = 2000
 MAX_PLOTS: Final = 24
+MAX_REMARKS: Final = 50
+MAX_WHOLE: Final = 16
 
 _BAD: Final = frozenset(("low", "high", "nok"))
 _GAPS: Final = {
@@ -46,7 +48,10 @@ svg text { font-size: 12px; fill: currentColor; } svg .tick { fill: var(--quiet)
 svg .title { font-weight: 600; } svg .lane { stroke: var(--line); } svg .band { fill: #dceee2; }
 svg .lost { fill: #f3b4ae; } svg .plain { fill: #7b8797; } svg .ok { fill: var(--good); }
 svg circle.nok, svg circle.gap { fill: var(--bad); }
-@media print { body { max-width: none; padding: 0; } tr, svg { break-inside: avoid; }
+.verdict table { margin-top: .7rem; }
+@page { size: A4; margin: 14mm 12mm; }
+@media print { body { max-width: none; padding: 0; font-size: 11px; } h2 { break-after: avoid; }
+  tr, svg { break-inside: avoid; }
   thead { display: table-header-group; } }
 """
 
@@ -184,26 +189,50 @@ def _verdict(verdict: Verdict | None) -> str:
         return (
             '<div class="verdict"><b>Not verified when it was written.</b> Check the package yourself.</div>'
         )
+    attested = "".join(
+        f"<tr><td>{escape(one.party)}</td><td>{escape(one.role)} {escape(one.name)}</td>"
+        f'<td class="number">{one.size}</td><td class="number">{_tick(one.time_s)}</td></tr>'
+        for one in verdict.attestations
+    )
+    head = "<thead><tr><th>Attested by</th><th>Key</th><th>Records</th><th>At</th></tr></thead>"
     return (
         f'<div class="verdict {verdict.status}"><b>{escape(verdict.text)}</b><br>'
         '<span class="quiet">This is what was found when the report was written. This page proves nothing by'
-        " itself: check the package with a verifier of your own.</span></div>"
+        " itself: check the package with a verifier of your own.</span>"
+        f"{f'<table>{head}{attested}</table>' if attested else ''}{_remarks(verdict)}</div>"
     )
+
+
+def _remarks(verdict: Verdict) -> str:
+    said = [
+        ("" if one.index is None else f"Record {one.index}: ") + one.text
+        for one in verdict.remarks[:MAX_REMARKS]
+    ]
+    left = len(verdict.remarks) - len(said)
+    if left:
+        said.append(f"{left} further remarks: ask a verifier.")
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in said)}</ul>" if said else ""
 
 
 def _row(record: dict[str, Any], kind: str, device: str, unit: str) -> str:
     clock = record["clock"]
-    bound = f" ±{clock['bound_us'] / 1000:g} ms" if "bound_us" in clock else ""
+    bound = f" <br>±{clock['bound_us'] / 1000:g} ms" if "bound_us" in clock else ""
     uncertain = f" ±{clock['occurred_unc_ms']} ms" if "occurred_unc_ms" in clock else ""
     actor = record["actor"].get("display_name", record["actor"]["id"])
-    where = "" if device == record["actor"]["id"] else f", {device}"
+    who = _whole(actor) + ("" if device == record["actor"]["id"] else f", {_whole(device)}")
     mark = ' class="gap"' if kind in _GAPS else ""
     return (
         f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
         f'<td class="number">{escape(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
-        f'<td>{escape(unit)}</td><td class="values">{_changes(record)}</td><td>{escape(actor + where)}</td>'
-        f"<td>{escape(clock['sync'])}{bound}</td><td>{escape(record['reason'])}</td></tr>"
+        f'<td>{escape(unit)}</td><td class="values">{_changes(record)}</td><td>{who}</td>'
+        f'<td class="number">{escape(clock["sync"])}{bound}</td><td>{escape(record["reason"])}</td></tr>'
     )
+
+
+def _whole(name: str) -> str:
+    """Return a name that is not cut at its hyphens, unless it is too long for its column."""
+    short = len(name) <= MAX_WHOLE
+    return f'<span class="number">{escape(name)}</span>' if short else escape(name)
 
 
 def _changes(record: dict[str, Any]) -> str:
