@@ -211,6 +211,10 @@ class Forwarder:
                 continue
             if self._custodian.contradiction is not None:
                 await asyncio.Event().wait()
+            if not batch:
+                await self._cannot_serve(cursor)
+                cursor = self._custodian.held
+                continue
             if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NOBODY_LISTENS:
                 await asyncio.sleep(STORE_AWAY_S)
                 continue
@@ -219,6 +223,17 @@ class Forwarder:
             note = await self._sealer.at(cursor)
             await link.publish(self._topics.checkpoint, note.encode(), retain=True)
             await self._keep_rate(sum(len(data) + 1 for data in batch))
+
+    async def _cannot_serve(self, cursor: int) -> None:
+        """Say that the store needs records that were pruned on its own receipt; wait for another word."""
+        held = self._custodian.held
+        why = f"the store holds {held} records and needs those from {cursor} on, which were pruned"
+        hint = "restore the store from a newer backup, or from the exports and anchors that cover them"
+        self._health.uplink("conflict", f"{why} ({hint})")
+        log.error("the store lost records that are no longer here", why=why, hint=hint)
+        while self._custodian.held == held:
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _next_cursor(self, cursor: int) -> int:
         """Wait until another batch may go; return from where: again from what the store holds if need be."""

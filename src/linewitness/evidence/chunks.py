@@ -39,7 +39,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What checking one chunk gave: `tree` (a frontier's nodes) and `ids` (26 bytes each) of good records.
+    """What checking one chunk gave: the tree's nodes and the ids (26 bytes each) of good records.
 
     `trees` holds the frontiers at the sizes that were asked for; `keys` lists each event key that took over
     in the chunk, with the first record that it signs.
