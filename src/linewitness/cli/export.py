@@ -1,5 +1,6 @@
 """`linewitness export`: an evidence package for an outsider, or plain records."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,8 +98,13 @@ def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, no
 
     records = holdings.records() if choice.is_all else iter(choice.among(holdings))
     if output is None:
-        for _, data in records:
-            sys.stdout.buffer.write(data + b"\n")
+        try:
+            for _, data in records:
+                sys.stdout.buffer.write(data + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Whoever reads has seen enough; at exit nothing may be written to the closed pipe either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     count = 0
     with (
