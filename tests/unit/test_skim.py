@@ -148,3 +148,80 @@ def test_numbers_beyond_fifteen_digits_are_left_to_the_parser():
     assert skim(data) is None
     too_large = data.replace(str(2**53 - 1).encode(), str(2**53).encode())
     assert skim(too_large) is None
+
+
+SPOILED = [
+    ('"reason":"measured"', '"reason":"\\u0041"'),
+    ('"reason":"measured"', '"reason":"\\u0008"'),
+    ('"reason":"measured"', '"reason":"\\u000c"'),
+    ('"reason":"measured"', '"reason":"\\u001F"'),
+    ('"reason":"measured"', '"reason":"\\/"'),
+    ('"reason":"measured"', '"reason":"\n"'),
+    ('"reason":"measured"', '"reason":"\\ud800"'),
+    ('"reason":"measured"', '"reason":1'),
+    ('"reason":"measured"', '"reason":"measured","reason":"measured"'),
+    ('"plant_id":"ber-01"}', '"plant_id":"ber-01",}'),
+    ('"line_id":"line-02",', '"line_id":"line-02"'),
+    ('"context":{', '"context":{,'),
+    ('"line_id":"line-02","plant_id":"ber-01"', '"plant_id":"ber-01","line_id":"line-02"'),
+    ('"line_id":', '"lime_id":'),
+    ('"step":0', '"step":00'),
+    ('"step":0', '"step":-0'),
+    ('"step":0', '"step":-1'),
+    ('"step":0', '"step":01'),
+    ('"step":0', '"step":0.0'),
+    ('"bound_us":900', '"bound_us":900,"bound_us":900'),
+    ('"after":"5.50"', '"after":-0'),
+    ('"after":"5.50"', '"after":1.5'),
+    ('"after":"5.50"', '"after":1e3'),
+    ('"after":"5.50"', '"after":[]'),
+    ('"status":"ok"', '"status":"OK"'),
+    ('"status":"ok"', '"status":"ok","status":"ok"'),
+    ('"changes":[{', '"changes":[{},{'),
+    ('"changes":[{', '"changes":[,{'),
+    ('"kind":"measurement.result"', '"kind":"measurement.other"'),
+    ('"type":"device"', '"type":"robot"'),
+    ('"action":"create"', '"action":"make"'),
+    ('"v":1}', '"v":2}'),
+    ('"v":1}', '"v":1,"w":1}'),
+    ("T00:00:05", "T24:00:05"),
+    ("T00:00:05.000Z", "T00:00:05Z"),
+    ('=="', '="'),
+    ('"tenant_id":"acme"}', '"tenant_id":"acme"} '),
+    ('"tenant_id":"acme"}', '"tenant_id":"acme","zone":"x"}'),
+    ('{"action"', '\ufeff{"action"'),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), SPOILED)
+def test_bytes_that_only_look_well_formed_are_not_skimmed(old, new):
+    data = grown(6).records[5].decode()
+    assert old in data
+    spoiled = data.replace(old, new, 1).encode()
+    with pytest.raises(EvidenceError):
+        record.parse(spoiled)
+    assert skim(spoiled) is None
+
+
+def test_a_signature_with_stray_bits_is_not_skimmed():
+    """The last character before the padding carries two bits, and has sixteen spellings of them."""
+    data = grown(6).records[5]
+    at = data.index(b'=="') - 1
+    for letter in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/":
+        spelled = data[:at] + bytes([letter]) + data[at + 1 :]
+        assert (skim(spelled) is None) == (letter not in b"AQgw")
+
+
+def test_a_record_beyond_the_limit_is_not_skimmed():
+    stream = Stream()
+    most = stream.seal(stream.members(reason=""))
+    fits = stream.seal(stream.members(reason="x" * (65_535 - len(most))))
+    assert len(fits) == 65_535
+    assert skim(fits) is not None
+    assert skim(fits.replace(b'"reason":"x', b'"reason":"xx')) is None
+
+
+def test_bytes_that_are_not_utf_8_are_not_skimmed():
+    data = grown(6).records[5]
+    for odd in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"):
+        assert skim(data.replace(b'"reason":"measured"', b'"reason":"' + odd + b'"')) is None
