@@ -114,7 +114,11 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
             changed = await ear.until(reading("holding", "131.7"))
             assert changed.when.occurred_from == "device"
             await server.ask(recipe="bush", high=3.3)
-            await ear.until(lambda one: one.point == "recipe" and one.value["Force.High"] == "3.3")
+            await ear.until(
+                lambda one: (
+                    isinstance(one, Reading) and one.point == "recipe" and one.value["Force.High"] == "3.3"
+                )
+            )
             assert ear.session.identity["product"]
             told = {name for one in ear.heard if isinstance(one, Signals) for name in one.points}
             while len(told) < 20:

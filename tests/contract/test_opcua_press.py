@@ -54,7 +54,8 @@ async def test_array_is_told_by_field_and_float32_in_its_shortest_form():
         listening(options(press, point("Limits"), point("Temperature"))) as ear,
     ):
         await press.set("Limits", [41.5, 60.25])
-        found = await ear.until(lambda one: one.point == "limits" and one.value["[0]"] == "41.5")
+        limits = reading("limits")
+        found = await ear.until(lambda one: limits(one) and one.value["[0]"] == "41.5")
         assert found.value == {"[0]": "41.5", "[1]": "60.25"}
         await press.set("Temperature", 12.3)
         await ear.until(reading("temperature", "12.3"))
