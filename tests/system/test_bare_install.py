@@ -12,7 +12,8 @@ from plants import run
 
 # What the extras bring, and what comes with it; a gateway must not ask for any of it.
 EXTRAS = (
-    "sqlalchemy", "amqtt", "starlette", "uvicorn", "jinja2", "psycopg", "hypothesis", "pytest",
+    "sqlalchemy", "amqtt", "starlette", "uvicorn", "jinja2", "psycopg", "boto3", "rfc3161_client",
+    "hypothesis", "pytest",
 )  # fmt: skip
 
 WITHOUT = """
@@ -56,7 +57,7 @@ def line(tmp_path):
 
 def test_the_list_of_extras_is_complete():
     named = {
-        re.split(r"[^\w-]", requirement)[0].lower()
+        re.split(r"[^\w-]", requirement)[0].lower().replace("-", "_")
         for requirement in requires("linewitness")
         if "extra ==" in requirement and "dev" not in requirement.partition("extra ==")[2]
     } - {"linewitness"}
