@@ -9,9 +9,10 @@ __all__ = ["Outcome"]
 class Outcome:
     """The account of one kind of fault.
 
-    `injected`: how often the fault was made. `survived`: after how many of them the journal opened, verified and
-    went on (or refused in words what it must refuse). `lost` and `duplicated`: records that were told to be safe and
-    are missing, or are there twice; both must be 0. `note`: what a reader must know, such as why nothing was injected.
+    `injected`: how often the fault was made. `survived`: after how many of them the journal opened, verified
+    and went on (or refused in words what it must refuse). `lost` and `duplicated`: records that were told to
+    be safe and are missing, or are there twice; both must be 0. `note`: what a reader must know, such as why
+    nothing was injected.
     """
 
     fault: str
