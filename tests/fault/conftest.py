@@ -1,0 +1,60 @@
+"""The account of all fault tests: each hands in its rows, and one table ends the run."""
+
+from collections.abc import Callable
+
+import pytest
+
+from linewitness.selftest.outcome import Outcome
+
+_ROWS = pytest.StashKey[list[Outcome]]()
+_HEADS = ("fault", "injected", "survived", "lost", "duplicated", "note")
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
+    """Put an outcome into the table at the end of the run, and fail where its promise did not hold."""
+
+    def put(outcome: Outcome) -> None:
+        request.config.stash.setdefault(_ROWS, []).append(outcome)
+        assert outcome.held, f"the promise did not hold: {outcome}"
+
+    return put
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the table."""
+    rows = config.stash.get(_ROWS, [])
+    if not rows:
+        return
+    cells = [_HEADS, *map(_cells, rows)]
+    cells.append(_cells(_total(rows)))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    terminalreporter.section("faults")
+    for row in cells:
+        terminalreporter.write_line(_line(row, widths), red=row is not cells[0] and _is_bad(row))
+
+
+def _cells(row: Outcome) -> tuple[str, ...]:
+    return (row.fault, *map(str, (row.injected, row.survived, row.lost, row.duplicated)), row.note)
+
+
+def _total(rows: list[Outcome]) -> Outcome:
+    return Outcome(
+        fault="all",
+        injected=sum(row.injected for row in rows),
+        survived=sum(row.survived for row in rows),
+        lost=sum(row.lost for row in rows),
+        duplicated=sum(row.duplicated for row in rows),
+    )
+
+
+def _is_bad(row: tuple[str, ...]) -> bool:
+    return row[1] != row[2] or row[3:5] != ("0", "0")
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    fault, *numbers, note = (
+        cell.rjust(width) if 0 < at < len(row) - 1 else cell.ljust(width)
+        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join((fault, *numbers, note)).rstrip()
