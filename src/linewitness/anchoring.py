@@ -62,7 +62,7 @@ class Anchoring:
         period_ns = int(self._options.every_h * 3600 * NS_PER_S)
         due_ns = self._clock.stamp().boottime_ns
         while True:
-            asked = self._requests.waiting(ANCHOR)
+            asked = self._requests.take(ANCHOR)
             now_ns = self._clock.stamp().boottime_ns
             if asked or now_ns >= due_ns:
                 await self.write()

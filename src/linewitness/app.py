@@ -193,7 +193,7 @@ class _Line:
     async def _until_reload(self, signalled: asyncio.Event) -> None:
         """Wait for SIGHUP or for the request of `linewitness reload`, and take it as heard."""
         requests = Requests(self._config.journal.directory)
-        while not (signalled.is_set() or requests.waiting(RELOAD)):
+        while not (signalled.is_set() or requests.take(RELOAD)):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await signalled.wait()

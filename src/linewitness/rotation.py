@@ -30,7 +30,7 @@ class KeyRotation:
         """Work until cancelled. The time counts while the machine sleeps (CLOCK_BOOTTIME)."""
         last_ns = self._clock.stamp().boottime_ns
         while True:
-            asked = self._requests.waiting(ROTATE)
+            asked = self._requests.take(ROTATE)
             left_ns = last_ns + self._period_ns - self._clock.stamp().boottime_ns
             if asked or left_ns <= 0:
                 await self.rotate()

@@ -4,6 +4,7 @@ Only who may write into the journal's folder can ask, and nothing can be asked t
 do as well; so there is no socket, and no question of who may use it.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +36,23 @@ class Requests:
 
     def waiting(self, name: str) -> bool:
         """Say whether something was asked for that is not done."""
-        return self._path(name).exists()
+        return self._path(name).exists() or self._taken(name).exists()
+
+    def take(self, name: str) -> bool:
+        """Take a request up before it is fulfilled, and say whether there is one.
+
+        What is asked from now on is a request of its own. Crash before `done`: it is taken up again.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            self._path(name).replace(self._taken(name))
+        return self._taken(name).exists()
 
     def done(self, name: str) -> None:
-        """Take a request away, after it was fulfilled."""
-        self._path(name).unlink(missing_ok=True)
+        """Take away the request that was taken up, after it was fulfilled."""
+        self._taken(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.request"
+
+    def _taken(self, name: str) -> Path:
+        return self._directory / f"{name}.taken"
