@@ -1,13 +1,28 @@
 """What the YAML says of anchors and witnesses."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from linewitness.errors import EvidenceError
 from linewitness.evidence.note import COSIGNATURE_V1, Vkey
 from linewitness.secrets import Secret
 from linewitness.settings import Identifier, Options
+
+
+def _is_cosigner(text: str) -> str:
+    try:
+        vkey = Vkey.parse(text)
+    except EvidenceError as error:
+        raise ValueError(str(error)) from None
+    if vkey.algorithm != COSIGNATURE_V1:
+        raise ValueError("this is the key of a log; a store or a witness signs with a cosignature key")
+    return text
+
+
+#: The public key of a party that cosigns checkpoints: a store or a witness.
+CosignatureKey = Annotated[str, AfterValidator(_is_cosigner)]
 
 
 class DirectoryOptions(Options):
@@ -49,18 +64,7 @@ class WitnessOptions(Options):
 
     id: Identifier = Field(description="Name of the witness.")
     url: str = Field(pattern=r"^https?://", description="Its submission prefix, without add-checkpoint.")
-    vkey: str = Field(description="The witness's public key, as it publishes it.")
-
-    @field_validator("vkey")
-    @classmethod
-    def _is_vkey(cls, text: str) -> str:
-        try:
-            vkey = Vkey.parse(text)
-        except EvidenceError as error:
-            raise ValueError(str(error)) from None
-        if vkey.algorithm != COSIGNATURE_V1:
-            raise ValueError("this is not a witness's key: witnesses sign with a cosignature key")
-        return text
+    vkey: CosignatureKey = Field(description="The witness's public key, as it publishes it.")
 
 
 class AnchorOptions(Options):

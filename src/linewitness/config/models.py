@@ -8,10 +8,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from linewitness.anchors.options import AnchorOptions
+from linewitness.anchors.options import AnchorOptions, CosignatureKey
 from linewitness.devices.options import DeviceOptions
-from linewitness.errors import EvidenceError
-from linewitness.evidence.note import COSIGNATURE_V1, Vkey
 from linewitness.journal.options import JournalOptions
 from linewitness.settings import Identifier, Options
 from linewitness.stations.options import StationOptions
@@ -53,18 +51,7 @@ class LineOptions(Options):
 class StoreOptions(Options):
     """The audit store whose receipts are believed."""
 
-    vkey: str = Field(description="The store's public key, as `linewitness store` prints it.")
-
-    @field_validator("vkey")
-    @classmethod
-    def _is_vkey(cls, text: str) -> str:
-        try:
-            vkey = Vkey.parse(text)
-        except EvidenceError as error:
-            raise ValueError(str(error)) from None
-        if vkey.algorithm != COSIGNATURE_V1:
-            raise ValueError("this is the key of a log, a store signs receipts with a cosignature key")
-        return text
+    vkey: CosignatureKey = Field(description="The store's public key, as `linewitness store` prints it.")
 
 
 class StatusOptions(Options):
