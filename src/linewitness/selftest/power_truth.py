@@ -1,0 +1,80 @@
+"""What a process at work on a journal says to be durable, and the fixed things that a judge must know."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import orjson
+from nacl.signing import SigningKey
+
+from linewitness.evidence.keys import cosigner_vkey
+from linewitness.evidence.policy import Attester, Policy
+from linewitness.journal.builder import Identity
+from linewitness.journal.keyring import Keyring
+from linewitness.journal.reader import JournalReader
+
+ORIGIN: Final = "selftest.invalid/power/cut"
+STORE_NAME: Final = "store.selftest.invalid"
+#: The keys of a store and of a wrapping that exist in selftests only.
+STORE_KEY: Final = SigningKey(b"linewitness selftest: the store.")
+WRAPPING_KEY: Final = b"linewitness selftest: a wrapping"
+#: Before the number of a result in the id of its resource.
+RESULT: Final = "selftest/"
+#: The keys of the state: the number of the last result, and one that is deleted now and then.
+LAST: Final = "device/selftest/last"
+PASSING: Final = "device/selftest/passing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is durable, as told; `begun` where an operation has begun and all else is as before.
+
+    `first` to `results` are the numbers of the results in this generation; `passing` what the state that is
+    deleted now and then holds; `retired` the ids of event keys that are erased.
+    """
+
+    operation: str
+    begun: bool
+    generation: int = 0
+    size: int = 0
+    record_hash: str = ""
+    root: str = ""
+    first: int = 0
+    results: int = 0
+    passing: str | None = None
+    receipt: int = 0
+    pruned: int = 0
+    key: str = ""
+    retired: tuple[str, ...] = ()
+    wrapped: bool = False
+
+    def to_line(self) -> bytes:
+        """Return the line that says it."""
+        return orjson.dumps(asdict(self), option=orjson.OPT_APPEND_NEWLINE)
+
+    @classmethod
+    def of_line(cls, line: str) -> Self:
+        """Read the line back."""
+        members = orjson.loads(line)
+        return cls(**(members | {"retired": tuple(members["retired"])}))
+
+
+def identity(generation: int) -> Identity:
+    """Return whose records a generation of the test's stream holds."""
+    return Identity(stream=f"{ORIGIN}/{generation}", tenant="selftest", plant="power", line="cut")
+
+
+def keyring(directory: Path, *, wrapped: bool) -> Keyring:
+    """Return the keyring of the test's journal."""
+    return Keyring(directory, wrapping_key=WRAPPING_KEY if wrapped else None)
+
+
+def policy(reader: JournalReader) -> Policy:
+    """Return the policy by which what is left of a pruned journal is verified."""
+    return Policy(
+        origin=reader.identity.stream,
+        record_0=reader.record_0_hash,
+        log_key=reader.log_vkey,
+        gateway_party="the gateway",
+        attesters=(Attester("the store", "store", cosigner_vkey(STORE_NAME, STORE_KEY)),),
+    )

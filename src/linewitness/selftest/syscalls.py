@@ -1,0 +1,147 @@
+"""Let each system call of an operation on the journal fail once, or end the process there."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from linewitness.clock import SystemClock
+from linewitness.errors import ExitCode
+from linewitness.selftest.aftermath import judge
+from linewitness.selftest.audit import Findings, Tally, audit
+from linewitness.selftest.jobs import JOURNAL, RECEIPT
+from linewitness.selftest.outcome import Outcome
+from linewitness.selftest.results import Count
+from linewitness.selftest.store import AuditStore
+from linewitness.selftest.tracing import FAULTS, CannotTrace, Place, places, strace, traced, was_hit
+from linewitness.selftest.workers import Ended, SelftestFailed, Worker, running_worker
+
+OPERATIONS: Final = ("append", "receipt", "rotate", "prune", "checkpoint", "create")
+NAMES: Final = {
+    "append": "an append",
+    "receipt": "a receipt",
+    "rotate": "a key rotation",
+    "prune": "a prune",
+    "checkpoint": "a move of the log",
+    "create": "init",
+}
+#: Records of the journal on which an operation works: of the one that is pruned, whole tiles.
+RECORDS: Final = {"prune": 600}
+_FEW_RECORDS: Final = 9
+_AT_ONCE: Final = 2
+_ENDS: Final = {"error": (0, int(ExitCode.JOURNAL)), "signal": (-9,)}
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The files before the operation, and what is known of them."""
+
+    folder: Path
+    count: Count
+
+
+async def failing_calls(
+    operation: str, folder: Path, *, each: int = 1, tick: Tick = lambda _done, _total: None
+) -> Outcome:
+    """Inject every fault at every place of one operation, or at each n-th; `tick` is told done and total."""
+    tally = Tally(f"system calls of {NAMES[operation]}")
+    try:
+        strace()
+        async with running_worker() as worker:
+            template = await _template(worker, operation, folder)
+            found = await _places(worker, operation, template, folder)
+    except CannotTrace as error:
+        return tally.outcome(f"not run: {error}")
+    faults = [(place, fault) for place in found for fault in FAULTS][::each]
+    queue = list(enumerate(faults))
+
+    async def lane() -> None:
+        async with running_worker() as own:
+            while queue:
+                number, (place, fault) = queue.pop()
+                await _suffer(own, operation, template, folder / f"{operation}-{number}", place, fault, tally)
+                tick(len(faults) - len(queue), len(faults))
+
+    async with asyncio.TaskGroup() as group:
+        for at in range(_AT_ONCE):
+            group.create_task(lane(), name=f"{operation}:{at}")
+    return tally.outcome(_note(faults))
+
+
+def _note(faults: list[tuple[Place, str]]) -> str:
+    """Say how often each call was made to fail."""
+    calls = Counter(place.call for place, _ in faults)
+    return ", ".join(f"{call} {times}" for call, times in sorted(calls.items()))
+
+
+async def _template(worker: Worker, operation: str, folder: Path) -> Template:
+    """Make the files on which the operation works; its log is not moved into the main file, as after a crash."""
+    template = Template(folder / f"{operation}-template", Count())
+    template.folder.mkdir()
+    if operation == "create":
+        return template
+    ended = await worker.run("prefill", template.folder, records=RECORDS.get(operation, _FEW_RECORDS))
+    if ended.code != 0:
+        raise SelftestFailed(f"no journal could be made: {ended.said}")
+    with AuditStore(template.folder, clock=SystemClock()) as store:
+        findings = audit(template.folder, store, template.count)
+    if findings.problems:
+        raise SelftestFailed(f"a new journal is not as it should be: {findings.problems[0]}")
+    if operation == "prune":
+        await worker.run("receipt", template.folder)
+        with AuditStore(template.folder, clock=SystemClock()) as store:
+            audit(template.folder, store, template.count)
+    return template
+
+
+async def _places(worker: Worker, operation: str, template: Template, folder: Path) -> list[Place]:
+    """Find the calls by doing the operation once without a fault."""
+    first = folder / f"{operation}-first"
+    shutil.copytree(template.folder, first)
+    ended = await _do(worker, operation, first)
+    if ended.code != 0:
+        raise SelftestFailed(f"{operation} failed without any fault: {ended.said}")
+    found = places(first / "trace", first / JOURNAL)
+    shutil.rmtree(first)
+    return found
+
+
+async def _do(worker: Worker, operation: str, folder: Path, inject: str | None = None) -> Ended:
+    pid = await worker.fork(operation, folder)
+    try:
+        async with traced(pid, folder / "trace", inject):
+            return await worker.release()
+    except CannotTrace:
+        await worker.release(kill_after_s=0)
+        raise
+
+
+async def _suffer(
+    worker: Worker,
+    operation: str,
+    template: Template,
+    folder: Path,
+    place: Place,
+    fault: str,
+    tally: Tally,
+) -> None:
+    """Let one call of one operation fail, and judge what is left."""
+    shutil.copytree(template.folder, folder)
+    ended = await _do(worker, operation, folder, f"{place.call}:{fault}:when={place.number}")
+    if not was_hit(folder / "trace", folder / JOURNAL):
+        tally.notes.append(f"{place.call} {place.number} was not reached: {ended.said}")
+        return
+    found = Findings()
+    allowed = _ENDS[fault.partition("=")[0]]
+    found.require(ended.code in allowed, f"it ended with {ended.code}: {ended.said}")
+    found.require(ended.code != ExitCode.JOURNAL or "(" in ended.said, f"no hint: {ended.said}")
+    await asyncio.to_thread(judge, operation, template.folder, folder, template.count.copy(), found)
+    tally.add(found, f"{place.call} {place.number}, {fault}")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+__all__ = ["OPERATIONS", "RECEIPT", "failing_calls"]
