@@ -44,7 +44,10 @@ def test_the_script_writes_the_same_files_again(tmp_path):
     again = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     kept = {path.relative_to(VECTORS): path.read_bytes() for path in VECTORS.rglob("*") if path.is_file()}
     by_hand = {Path("README.md"), Path("make.sh"), Path("canonical.json")}
-    assert again == {path: data for path, data in kept.items() if path not in by_hand}
+    # The time stamps come from a script of their own, whose signatures are random.
+    assert again == {
+        path: data for path, data in kept.items() if path not in by_hand and path.parts[0] != "stamp"
+    }
 
 
 def test_every_record_hashes_and_verifies(tmp_path):
