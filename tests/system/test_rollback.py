@@ -126,7 +126,7 @@ async def test_a_restored_image_is_found_before_it_sends_anything_and_the_line_g
             assert fields(record)["size"] == own_size
             assert fields(record)["store_size"] == old_size
         assert continuity["kind"] == "stream.continuity"
-        aside = plant.folder / "journal-1"
+        aside = plant.folder / "journal" / "ended-1"
         assert (await run("verify", aside)).code == 0
         kept = (await run("export", aside)).out
         results = [json.loads(line) for line in kept.splitlines() if '"tightening.result"' in line]

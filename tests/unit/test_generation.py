@@ -1,14 +1,18 @@
 """A stream that cannot go on has a next generation, which names both heads and forgets nothing."""
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
 from lines import call, write_line
 from linewitness.errors import ConfigurationError, ExitCode, JournalError
-from linewitness.journal import generation
+from linewitness.journal import generation, handover
 from linewitness.journal.builder import Identity
 from linewitness.journal.file import Submission
 from linewitness.journal.generation import CONFLICT, Conflict, begin_next
@@ -67,7 +71,7 @@ def test_a_frozen_stream_goes_on_in_the_next_generation(directory, clock):
     before = contents(directory)
     begun = begin_next(options(directory), NEXT, clock=clock)
     assert begun.ended == IDENTITY.stream
-    assert begun.aside == directory.with_name("journal-1")
+    assert begun.aside == directory / "ended-1"
     old = contents(begun.aside)
     assert {name: old[name] for name in before if name.name != "journal.sqlite-shm"} == {
         name: data for name, data in before.items() if name.name != "journal.sqlite-shm"
@@ -149,29 +153,101 @@ def test_a_damaged_journal_goes_on_with_what_can_be_read(directory, clock, damag
 
 def test_an_own_folder_is_never_overwritten(directory, clock):
     freeze(directory, clock)
-    directory.with_name("journal-1").mkdir()
-    with pytest.raises(JournalError, match="journal-1 already"):
+    (directory / "ended-1").mkdir()
+    (directory / "ended-1" / "note.txt").write_text("mine")
+    with pytest.raises(JournalError, match="ended-1 already"):
         begin_next(options(directory), NEXT, clock=clock)
     assert verdict_of(directory).size == 4
 
 
-def test_a_crash_between_the_renames_is_finished_by_the_next_call(directory, clock, monkeypatch):
+def renames(directory, clock, monkeypatch, *, allowed):
+    """Begin the next generation with a crash before its rename number `allowed`; say how many there were."""
+    rename, count = Path.rename, []
+
+    def crashing(self, target):
+        if len(count) == allowed:
+            raise KeyboardInterrupt
+        count.append(self)
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crashing)
+        try:
+            begin_next(options(directory), NEXT, clock=clock)
+        except KeyboardInterrupt:
+            return None
+    return len(count)
+
+
+def test_a_crash_at_any_step_is_finished_by_the_next_call(tmp_path, directory, clock, monkeypatch):
     freeze(directory, clock)
-    monkeypatch.setattr(generation, "_own_like", lambda fresh, old: old.rename(old.with_name("journal-1")))
-    with pytest.raises(JournalError):
-        begin_next(options(directory), NEXT, clock=clock)
-    assert not directory.exists()
-    begin_next(options(directory), NEXT, clock=clock)
-    assert [record["kind"] for record in members_of(directory)] == ["stream.created", "stream.continuity"]
+    (directory / "telemetry.sqlite").write_bytes(b"signals on their way")
+    before = contents(directory)
+    number = 0
+    while True:
+        place = tmp_path / f"crash-{number}" / "journal"
+        shutil.copytree(directory, place)
+        if renames(place, clock, monkeypatch, allowed=number) is not None:
+            break
+        if handover.is_unfinished(place):
+            refused = call("run", write_line(place.parent, generation=2)).exception
+            assert refused.exit_code == ExitCode.JOURNAL, "no gateway starts on half a journal"
+            refused = call("init", write_line(place.parent, generation=2)).exception
+            assert "init --continue" in refused.hint, "and no new history begins in its place"
+        begin_next(options(place), NEXT, clock=clock)
+        assert not handover.is_unfinished(place)
+        assert [record["kind"] for record in members_of(place)] == ["stream.created", "stream.continuity"]
+        old = contents(place / "ended-1")
+        for name in ("journal.sqlite", "keys/log.key"):
+            assert old[Path(name)] == before[Path(name)]
+        assert verdict_of(place / "ended-1").size == 4
+        assert (place / "telemetry.sqlite").read_bytes() == b"signals on their way"
+        reopen(place, clock).close()
+        number += 1
+    assert number >= 8
 
 
 def test_what_a_crash_left_half_built_is_built_anew(directory, clock):
     freeze(directory, clock)
-    half = directory.with_name("journal.next")
-    shutil.copytree(directory, half)
+    half = directory / "building"
+    half.mkdir()
+    shutil.copy(directory / "journal.sqlite", half)
     begin_next(options(directory), NEXT, clock=clock)
     assert members_of(directory)[0]["integrity"]["stream"] == NEXT.stream
     assert not half.exists()
+
+
+def test_a_user_who_may_write_that_folder_only_can_do_it(directory, clock, tmp_path):
+    """As under DynamicUser=: the folder is reached by a link, and the one above it is somebody else's."""
+    freeze(directory, clock)
+    above = tmp_path / "private"
+    above.mkdir()
+    directory.rename(above / "line-02")
+    directory.symlink_to(above / "line-02")
+    os.chown(above, 65534, 65534)
+    without = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all")
+    refused = subprocess.run([*without, "mkdir", above / "x"], capture_output=True, check=False)
+    assert refused.returncode != 0, "the folder above cannot be written"
+    file = write_line(tmp_path, generation=2)
+    done = subprocess.run(
+        [*without, sys.executable, "-m", "linewitness", "init", "--continue", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"kept in     {directory / 'ended-1'}" in done.stdout
+    assert directory.is_symlink()
+    assert members_of(directory)[0]["integrity"]["stream"] == NEXT.stream
+    assert verdict_of(directory / "ended-1").size == 4
+
+
+def test_what_root_does_stays_the_owners(directory, clock):
+    freeze(directory, clock)
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, 65534, 65534)
+    begin_next(options(directory), NEXT, clock=clock)
+    assert {path.stat().st_uid for path in (directory, *directory.rglob("*"))} == {65534}
 
 
 def test_the_schema_keeps_a_frozen_stream_frozen_and_whole(directory, clock):

@@ -18,7 +18,7 @@ def init(
         bool,
         typer.Option(
             "--continue",
-            help="Begin the next generation of a frozen or damaged stream; the journal is kept, aside.",
+            help="Begin the next generation of a frozen or damaged stream; the old journal is kept.",
         ),
     ] = False,
     reason: Annotated[
@@ -29,6 +29,8 @@ def init(
     from linewitness.app import create_stream, identity_of
     from linewitness.clock import SystemClock
     from linewitness.config import load
+    from linewitness.errors import JournalError
+    from linewitness.journal import handover
     from linewitness.journal.generation import begin_next
 
     config = load(file)
@@ -39,6 +41,11 @@ def init(
         if begun.aside is not None:
             typer.echo(f"kept in     {begun.aside}")
         typer.echo(f"because     {begun.why}")
+    elif handover.is_unfinished(config.journal.directory):
+        raise JournalError(
+            "the next generation was begun here, and a crash cut it short",
+            hint="finish it with `linewitness init --continue`",
+        )
     else:
         create_stream(config)
     _show(config)

@@ -69,6 +69,15 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
     return connection
 
 
+def own_like(directory: Path, *paths: Path) -> None:
+    """Give files to the owner of the journal's folder, for whom root makes them: the service's user."""
+    if os.geteuid() != 0:
+        return
+    owner = directory.stat()
+    for path in paths:
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 class JournalBusy(JournalError):
     """Another process writes this journal."""
 
@@ -85,6 +94,7 @@ class Lock:
             raise JournalError(
                 f"{path} cannot be opened: {error.strerror}", hint="check the folder's owner and its mode"
             ) from None
+        own_like(directory, path)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -182,7 +192,8 @@ def _require_file(path: Path) -> None:
     if not path.exists():
         raise JournalError(
             f"there is no journal at {path}",
-            hint="create it once with `linewitness init`; if there was one, find out where it went first",
+            hint="create it once with `linewitness init`; if there was one, find out where it went first "
+            "(an interrupted `linewitness init --continue` is finished by the same command)",
         )
 
 

@@ -1,12 +1,9 @@
 """End a stream that cannot go on, and begin its next generation with what the old one knew.
 
-The old journal's folder is moved aside as it is. The new one is built beside it, and takes its place
-by a rename, so that at every moment there is either the old journal or the new one, or the next call
-finishes what this one began.
+The old journal is kept as it is in a folder below, see `handover`. At every moment there is either the old
+journal or the new one, or the next call finishes what this one began.
 """
 
-import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ import orjson
 from linewitness.clock import Clock, SharedClockState
 from linewitness.errors import ConfigurationError, JournalError, LinewitnessError
 from linewitness.evidence.record import Change
-from linewitness.journal import database, recover
+from linewitness.journal import database, handover, recover
 from linewitness.journal.builder import Identity
 from linewitness.journal.file import Continuation, JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
@@ -93,17 +90,18 @@ def begin_next(options: JournalOptions, identity: Identity, *, clock: Clock, rea
     ConfigurationError where the YAML does not name the next generation.
     """
     directory, keyring = options.directory, keyring_of(options)
-    if finish(directory):
-        return Begun(None, None, "the call before this one was cut short, and is finished now")
     if not directory.is_dir():
         raise JournalError(
             f"there is no journal at {directory} that could be continued",
             hint="if it is lost for ever, raise the generation in line.origin and run `linewitness init`",
         )
     with database.Lock(directory):
+        if handover.finish(directory):
+            return Begun(None, None, "the call before this one was cut short, and is finished now")
         ending = examine(directory, keyring, reason=reason)
         check_successor(ending, identity)
-        target, continues = aside(directory, ending), continuation(ending, identity)
+        generation = ending.identity.stream.rpartition("/")[2] if ending.identity else "damaged"
+        target, continues = handover.ended(directory, generation), continuation(ending, identity)
 
         def build(fresh: Path) -> None:
             file = JournalFile.create(
@@ -116,7 +114,7 @@ def begin_next(options: JournalOptions, identity: Identity, *, clock: Clock, rea
             )
             file.close()
 
-        replace(directory, target, build)
+        handover.replace(directory, target, build)
     return Begun(ending.identity.stream if ending.identity else None, target, continues.reason)
 
 
@@ -190,51 +188,6 @@ def continuation(ending: Ending, identity: Identity) -> Continuation:
     )
 
 
-def aside(directory: Path, ending: Ending) -> Path:
-    """Return where the old journal's folder goes: its name and the generation."""
-    generation = ending.identity.stream.rpartition("/")[2] if ending.identity else "damaged"
-    return directory.with_name(f"{directory.name}-{generation}")
-
-
-def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> None:
-    """Build the new journal beside the old one and let it take its place; the old one goes to `target`."""
-    if target.exists():
-        raise JournalError(
-            f"there is a folder {target} already", hint="keep it, and move it somewhere else first"
-        )
-    fresh = _fresh(directory)
-    try:
-        if fresh.exists():
-            # A call before this one ended while it built: its keys have signed nothing that was sent.
-            shutil.rmtree(fresh)
-        # Crash here or while building: the old journal is in its place, the next call builds anew.
-        build(fresh)
-        _own_like(fresh, directory)
-        directory.rename(target)
-        # Crash here: no journal is in its place, the new one is finished; `finish` puts it there.
-        fresh.rename(directory)
-        _sync(directory.parent)
-    except OSError as error:
-        raise JournalError(
-            f"the journal's folder cannot be replaced: {error.filename}: {error.strerror}",
-            hint="run it as a user who may rename the folder; a mount point must lie above it, not on it",
-        ) from error
-
-
-def finish(directory: Path) -> bool:
-    """Put a finished new journal into its place if a crash prevented that; say whether it did."""
-    fresh = _fresh(directory)
-    if directory.exists() or not database.path_of(fresh).exists():
-        return False
-    fresh.rename(directory)
-    _sync(directory.parent)
-    return True
-
-
-def _fresh(directory: Path) -> Path:
-    return directory.with_name(f"{directory.name}.next")
-
-
 def _damage(directory: Path, keyring: Keyring) -> str:
     """Say what prevents the journal from being opened, or the empty string; nothing is written."""
     path = database.path_of(directory)
@@ -281,21 +234,3 @@ def _attempt(read: Callable[[], T]) -> T | None:
         return read()
     except (sqlite3.DatabaseError, LinewitnessError, TypeError, ValueError):
         return None
-
-
-def _own_like(fresh: Path, directory: Path) -> None:
-    """Give the new files to the old folder's owner: the person who calls this may be root."""
-    if os.geteuid() != 0:
-        return
-    owner = directory.stat()
-    for path in (fresh, *fresh.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
-    fresh.chmod(owner.st_mode & 0o7777)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
