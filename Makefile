@@ -1,13 +1,16 @@
 # Everything here sets itself up: .venv from constraints.txt, Debian packages for the tests.
 PYTHON := .venv/bin/python
+# How long `make soak` lasts.
+MINUTES := 60
 
-.PHONY: help demo test check fault bench install clean
+.PHONY: help demo test check fault soak bench install clean
 
 help:
 	@echo "make demo    see the whole way once, in under two minutes"
 	@echo "make test    all tests but the long ones"
 	@echo "make check   format, lint, types, import contracts, tests"
 	@echo "make fault   the long fault suite: kills, outages, full disks"
+	@echo "make soak    one line, all drivers, random faults, for MINUTES=60; the account is in soak-run"
 	@echo "make install LINE=line-02.yaml    as root: put a line on this machine, under /opt/linewitness"
 	@echo "make bench   measure: append, end to end, drivers"
 
@@ -26,6 +29,9 @@ check: venv packages
 
 fault: venv packages
 	$(PYTHON) -m pytest -m slow tests
+
+soak: venv packages
+	PYTHONPATH=tests $(PYTHON) -m soak --minutes $(MINUTES) --output soak-run
 
 bench: venv
 	$(PYTHON) bench/append.py --sizes 10000,1000000

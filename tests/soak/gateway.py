@@ -1,0 +1,53 @@
+"""Run `linewitness` as ever, but look for old records each minute, and write down what only the inside knows.
+
+It is the command that starts the command: `python gateway.py python -m linewitness run line.yaml`. Every few
+seconds it appends a line of JSON to the file that SOAK_INSIDE names: the number of asyncio's tasks and of the
+allocator's blocks. SIGUSR1 adds how many objects there are of each type.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+from linewitness.journal import prune
+
+PRUNE_S = 60.0
+PERIOD_S = 5.0
+MOST_TYPES = 200
+
+
+def write(file: Path, **figures: object) -> None:
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({"pid": os.getpid()} | figures) + "\n")
+
+
+def watch(file: Path) -> None:
+    """Write figures until the process ends."""
+    while not threading.Event().wait(PERIOD_S):
+        write(file, tasks=len(asyncio.tasks._all_tasks), blocks=sys.getallocatedblocks())
+
+
+def main() -> None:
+    file = Path(os.environ["SOAK_INSIDE"])
+    prune.PERIOD_S = PRUNE_S
+
+    def count(*_: object) -> None:
+        gc.collect()
+        kinds = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
+        write(file, types=dict(kinds.most_common(MOST_TYPES)))
+
+    signal.signal(signal.SIGUSR1, count)
+    threading.Thread(target=watch, args=(file,), daemon=True, name="soak").start()
+    sys.argv = sys.argv[3:]
+    runpy.run_module("linewitness", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
