@@ -112,6 +112,10 @@ class ChainVerifier:
             log_key=str(self._log_key),
         )
 
+    def stand(self, *, before: int, last_hash: str, event_key: Vkey) -> None:
+        """Go on before another record of the stream, in a state for which the caller answers."""
+        self._size, self._last_hash, self._event_key = before, last_hash, event_key
+
     def accept(self, data: bytes) -> ParsedRecord:
         """Check the next record's exact bytes and return it; `Broken` leaves the verifier as it was."""
         try:
