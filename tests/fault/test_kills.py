@@ -11,7 +11,9 @@ import pytest
 from forked import forked_gateway
 from full_line import Fleeting, FullLoad, fleeting, full_plant
 from linewitness.clock import monotonic
-from plants import Account, account, at_work, held, held_tightenings, journal_verdict, settle, until
+from linewitness.selftest.outcome import Outcome
+from plants import Account, at_work, held, held_tightenings, journal_verdict, settle, until
+from plants import account as ledgers_of
 
 SEED = 27
 FEW = 6
@@ -25,14 +27,25 @@ MOMENTS = {"start": 0.2, "work": 0.75, "stop": 0.05}
 class Killed:
     """What came of it."""
 
-    account: Account
+    ledgers: Account
     fleeting: Fleeting
     moments: Counter[str]
 
     def check(self) -> None:
-        self.account.check()
+        self.ledgers.check()
         assert not self.fleeting.twice, self.fleeting
         assert not self.fleeting.invented, self.fleeting
+
+    def outcome(self) -> Outcome:
+        kills = self.moments.total()
+        return Outcome(
+            fault="SIGKILL at random moments, all drivers at work",
+            injected=kills,
+            survived=kills,
+            lost=len(self.ledgers.lost),
+            duplicated=len(self.ledgers.duplicated),
+            note=f"{self.ledgers.made} tightenings, {self.ledgers.told} confirmed",
+        )
 
 
 async def kill_once(gateway, moments) -> str:
@@ -79,13 +92,10 @@ async def killed_again_and_again(folder, *, kills, seed) -> Killed:
             steps = load.steps
             await until(lambda: load.steps > steps + 20)
         await in_the_store(plant, load.made)
-        with plant.journal() as journal:
-            size = journal.size()
-        await plant.receipted(size, timeout_s=600)
         await settle(plant, load.made, timeout_s=120)
         assert journal_verdict(plant).status != "BROKEN"
-        killed = Killed(account(plant, load.made), fleeting(held(plant).records, load), met)
-    found, others = killed.account, killed.fleeting
+        killed = Killed(ledgers_of(plant, load.made), fleeting(held(plant).records, load), met)
+    found, others = killed.ledgers, killed.fleeting
     print(
         f"\n{kills} kills ({dict(met)}), seed {seed}, {monotonic() - began:.0f} s: {found.made} made, "
         f"{found.told} confirmed, {len(found.lost)} lost, {len(found.duplicated)} twice, {found.changes} "
@@ -96,19 +106,21 @@ async def killed_again_and_again(folder, *, kills, seed) -> Killed:
 
 
 @pytest.mark.timeout(100)
-async def test_killed_a_few_times_it_loses_nothing(tmp_path):
+async def test_killed_a_few_times_it_loses_nothing(tmp_path, account):
     killed = await killed_again_and_again(tmp_path, kills=FEW, seed=SEED)
     killed.check()
-    assert killed.account.changes > 20
-    assert killed.account.told > 20
+    account(killed.outcome())
+    assert killed.ledgers.changes > 20
+    assert killed.ledgers.told > 20
     assert killed.fleeting.weights > 20
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180 + 6 * MANY)
-async def test_killed_many_times_it_loses_nothing(tmp_path):
+async def test_killed_many_times_it_loses_nothing(tmp_path, account):
     killed = await killed_again_and_again(tmp_path, kills=MANY, seed=SEED + 1)
     killed.check()
-    assert killed.account.changes > MANY
-    assert killed.account.told > MANY
+    account(killed.outcome())
+    assert killed.ledgers.changes > MANY
+    assert killed.ledgers.told > MANY
     assert set(killed.moments) >= {"start", "work"}
