@@ -7,18 +7,15 @@ from typing import Final
 
 from asyncua import ua
 
-from linewitness.clock import NS_PER_S, Clock, Stamp
+from linewitness.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Observation
 from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.history import History, keepers
-from linewitness.devices.opcua.interpret import Interpreter, some
+from linewitness.devices.opcua.interpret import some
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.recall import Recall
-from linewitness.devices.opcua.server import Server
 from linewitness.devices.opcua.signals import Block
 from linewitness.devices.opcua.times import from_verbatim, moment_of, unix_ns
-from linewitness.devices.opcua.wire import Client
 
 #: How long before the catching up began the subscription may have started to deliver.
 OVERLAP_NS: Final = 30 * NS_PER_S
@@ -27,23 +24,14 @@ OVERLAP_NS: Final = 30 * NS_PER_S
 class CatchUp:
     """What is said at the beginning of a session about the time since the last contact."""
 
-    def __init__(
-        self,
-        *,
-        client: Client,
-        options: OpcUaOptions,
-        clock: Clock,
-        server: Server,
-        interpreter: Interpreter,
-        recall: Recall,
-    ) -> None:
+    def __init__(self, conversation: Conversation) -> None:
         """Keep what is needed; nothing is asked yet."""
-        self._client = client
-        self._options = options
-        self._clock = clock
-        self._server = server
-        self._interpreter = interpreter
-        self._recall = recall
+        self._client = conversation.client
+        self._options = conversation.options
+        self._clock = conversation.clock
+        self._server = conversation.server
+        self._interpreter = conversation.interpreter
+        self._recall = conversation.recall
         self._began_ns = 0
 
     async def since(self, contact: Stamp, items: Sequence[Item]) -> AsyncGenerator[Observation, None]:

@@ -5,19 +5,18 @@ from dataclasses import dataclass
 
 from asyncua import ua
 
-from linewitness.clock import Clock, Stamp
+from linewitness.clock import Stamp
 from linewitness.devices.base import Measured, Observation, Result, Scalar, Seen, When
 from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.counting import counted, measured_of
-from linewitness.devices.opcua.interpret import Fired, Interpreter
+from linewitness.devices.opcua.interpret import Fired
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import resolve
-from linewitness.devices.opcua.options import OpcUaOptions, ResultOptions
-from linewitness.devices.opcua.recall import Recall
-from linewitness.devices.opcua.server import Server, read
+from linewitness.devices.opcua.options import ResultOptions
+from linewitness.devices.opcua.server import read
 from linewitness.devices.opcua.times import verbatim
 from linewitness.devices.opcua.values import plain, quality, status_name
-from linewitness.devices.opcua.wire import Client
 from linewitness.devices.opcua.writing import write
 from linewitness.errors import DeviceRefused
 
@@ -34,23 +33,14 @@ class _Promise:
 class Results:
     """The points with `record: result` of one session."""
 
-    def __init__(
-        self,
-        *,
-        client: Client,
-        options: OpcUaOptions,
-        clock: Clock,
-        server: Server,
-        interpreter: Interpreter,
-        recall: Recall,
-    ) -> None:
+    def __init__(self, conversation: Conversation) -> None:
         """Nothing is owed to the PLC yet."""
-        self._client = client
-        self._options = options
-        self._clock = clock
-        self._server = server
-        self._interpreter = interpreter
-        self._recall = recall
+        self._client = conversation.client
+        self._options = conversation.options
+        self._clock = conversation.clock
+        self._server = conversation.server
+        self._interpreter = conversation.interpreter
+        self._recall = conversation.recall
         self._promised: dict[int, _Promise] = {}
 
     async def on(self, fired: Fired) -> list[Observation]:

@@ -11,6 +11,7 @@ from linewitness.devices.opcua.backlog import Delivery
 from linewitness.devices.opcua.catchup import CatchUp
 from linewitness.devices.opcua.certificates import days_left
 from linewitness.devices.opcua.client import own_certificate, server_certificate, spoken
+from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.interpret import Interpreter, some
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import resolve
@@ -74,7 +75,7 @@ class OpcUaSession:
             contact_ns=contact.realtime_ns if contact else None,
         )
         self._commands = Commands(client, options, server)
-        self._results = Results(
+        self._conversation = Conversation(
             client=client,
             options=options,
             clock=clock,
@@ -82,6 +83,7 @@ class OpcUaSession:
             interpreter=self._interpreter,
             recall=recall,
         )
+        self._results = Results(self._conversation)
 
     @property
     def session_id(self) -> str:
@@ -203,14 +205,7 @@ class OpcUaSession:
             yield refusal
         if self._contact is None:
             return
-        catch_up = CatchUp(
-            client=self._client,
-            options=self._options,
-            clock=self._clock,
-            server=self._server,
-            interpreter=self._interpreter,
-            recall=self._recall,
-        )
+        catch_up = CatchUp(self._conversation)
         async with aclosing(catch_up.since(self._contact, self._listened())) as missed:
             async for observation in missed:
                 yield observation

@@ -1,0 +1,22 @@
+"""What the parts of one session share: with whom, about what, and what is remembered."""
+
+from dataclasses import dataclass
+
+from linewitness.clock import Clock
+from linewitness.devices.opcua.interpret import Interpreter
+from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.recall import Recall
+from linewitness.devices.opcua.server import Server
+from linewitness.devices.opcua.wire import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One connection to one server, for as long as it lasts."""
+
+    client: Client
+    options: OpcUaOptions
+    clock: Clock
+    server: Server
+    interpreter: Interpreter
+    recall: Recall
