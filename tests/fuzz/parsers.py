@@ -1,32 +1,55 @@
 """Every parser that reads what others wrote, as one function of bytes: it may refuse, never fail otherwise.
 
-`python tests/fuzz/parsers.py NAME` fuzzes one of them with atheris, where that is installed.
+`python tests/fuzz/run.py NAME` fuzzes one of them with atheris, where that is installed.
 """
 
 import contextlib
 import io
-import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
-from linewitness.clock import Stamp
+from nacl.signing import SigningKey
+
+from linewitness.clock import Stamp, SystemClock
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
+from linewitness.custody import Contradiction, Custodian
 from linewitness.devices.mt_sics import replies
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
 from linewitness.devices.scanner.framing import LineSplitter
 from linewitness.errors import EvidenceError
-from linewitness.evidence import canonical, record
+from linewitness.evidence import canonical, keys, record
+from linewitness.evidence import note as notes
+from linewitness.evidence.canonical import NotCanonical
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.note import Note, Vkey
 from linewitness.evidence.package import Package
+from linewitness.evidence.policy import HEADING, Policy
+from linewitness.evidence.proof import TlogProof, parse_consistency
+from linewitness.evidence.revocation import open_revocation
+from linewitness.evidence.skim import skim as skimmed
+from linewitness.evidence.skim import skimmed_of
+from linewitness.evidence.trust import read_trust
 from linewitness.evidence.verify import verify
+from linewitness.store import acceptance
+from linewitness.store.keys import Cosigner
+from linewitness.store.witness import Witness
+from linewitness.timesources import chrony, ntp
+from linewitness.timesources.sample import SourceSilent
+from linewitness.uplink.topics import Topics
 
 STAMP = Stamp(0, 0)
 LIMIT = 512
+ORIGIN = "acme.example/ber-01/line-02/1"
+LOG, STORE, CUSTOMER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
+LOG_VKEY = keys.log_vkey(ORIGIN, LOG)
+STORE_VKEY = keys.cosigner_vkey("store.example", STORE)
+CUSTOMER_VKEY = Vkey("customer.example", notes.ED25519, bytes(CUSTOMER.verify_key))
 
 
 def open_protocol(data: bytes) -> None:
@@ -59,7 +82,7 @@ def note(data: bytes) -> None:
 
 
 def evidence(data: bytes) -> None:
-    with contextlib.suppress(EvidenceError, canonical.NotCanonical):
+    with contextlib.suppress(EvidenceError, NotCanonical):
         canonical.decode(data)
     with contextlib.suppress(EvidenceError):
         record.parse(data)
@@ -91,14 +114,121 @@ def zipped(data: bytes) -> None:
     package(held.getvalue())
 
 
+def signed(text: str, name: str, key: SigningKey) -> str:
+    """Sign whatever it is, so that what is fuzzed is what stands behind the signature."""
+    return str(Note(text, (notes.sign(text, name=name, key=key),)))
+
+
+def receipt(data: bytes) -> None:
+    """Read an answer of the store: as it came, and with both signatures made good."""
+    custodian = Custodian(
+        SimpleNamespace(log_vkey=LOG_VKEY), SimpleNamespace(), store_vkey=STORE_VKEY, clock=SystemClock()
+    )
+    head, _, text = data.decode("utf-8", "replace").rpartition("\n\n")
+    both = Note(text, (notes.sign(text, name=ORIGIN, key=LOG),)).with_signature(
+        notes.cosign(text, name="store.example", key=STORE, time_s=int.from_bytes(data[:8], "big"))
+    )
+    for payload in (data, f"{both}".encode(), f"{head}\n\n{both}".encode()):
+        with contextlib.suppress(EvidenceError, Contradiction):
+            custodian.read(payload)
+
+
+def policy(data: bytes) -> None:
+    """Read what an auditor trusts, plain and behind the customer's signature."""
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(EvidenceError):
+        read = Policy.parse(data)
+        assert Policy.parse(read.canonical) == read
+    for trusted in (data, signed(f"{HEADING}\n{text}", "customer.example", CUSTOMER).encode()):
+        with contextlib.suppress(EvidenceError):
+            read_trust(trusted)
+        with contextlib.suppress(EvidenceError):
+            read_trust(trusted, customer=CUSTOMER_VKEY)
+
+
+def revocation(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    for note_text in (text, signed(text, "customer.example", CUSTOMER)):
+        with contextlib.suppress(EvidenceError):
+            open_revocation(note_text, customer=CUSTOMER_VKEY, origin=ORIGIN)
+
+
+def proof(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(EvidenceError):
+        parse_consistency(text)
+    with contextlib.suppress(EvidenceError):
+        parsed = TlogProof.parse(text)
+        assert TlogProof.parse(str(parsed)) == parsed
+        parsed.check(b"", Checkpoint.parse(Note.parse(parsed.checkpoint).text))
+
+
+def skim(data: bytes) -> None:
+    """The quick reader says of a record what the thorough one says, and takes nothing that it refuses."""
+    quick = skimmed(data)
+    if quick is not None:
+        assert quick == skimmed_of(data, record.parse(data))
+
+
+@cache
+def witness_of_the_process() -> Witness:
+    folder = Path(tempfile.mkdtemp(prefix="linewitness-fuzz-"))
+    return Witness(
+        folder / "witness.db",
+        Cosigner("witness.example", SigningKey(bytes([4]) * 32)),
+        log_key_of={ORIGIN: LOG_VKEY}.get,
+        clock=SystemClock(),
+    )
+
+
+def witness(data: bytes) -> None:
+    """Send a request to the witness, as it came and with the log's signature made good."""
+    head, _, text = data.partition(b"\n\n")
+    good = signed(text.decode("utf-8", "replace").partition("\n\n")[0] + "\n", ORIGIN, LOG)
+    for request in (data, head + b"\n\n" + good.encode()):
+        reply = witness_of_the_process().add_checkpoint(request)
+        assert reply.status in (200, 400, 403, 404, 409, 422)
+        assert (reply.status == 200) == reply.body.startswith("\u2014 witness.example ")
+
+
+def batch(data: bytes) -> None:
+    """What a gateway sends to the store, before anything in it is believed."""
+    for line in acceptance.lines_of(data):
+        claim = acceptance.peek(line)
+        assert claim is None or claim.sequence_no >= 0
+        acceptance.signed_by(line, stream=ORIGIN, event_key=LOG_VKEY)
+    Topics.parse(data.decode("utf-8", "replace"))
+
+
+def time_answer(data: bytes) -> None:
+    """The answers of NTP servers and of chronyc."""
+    sent = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
+    received = Stamp(1_772_352_000_020_000_000, 1_020_000_000)
+    for reply in (data, data[:24] + b"unguessd" + data[32:]):
+        with contextlib.suppress(SourceSilent):
+            ntp.check(ntp.Exchange(b"unguessd", sent, reply, received), "ntp.example")
+    with contextlib.suppress(SourceSilent):
+        chrony.parse_tracking(data.decode("utf-8", "replace"), received, patience_s=600)
+
+
 PARSERS = {
-    each.__name__: each for each in (open_protocol, scanner, sics, note, evidence, yaml, package, zipped)
+    each.__name__: each
+    for each in (
+        open_protocol,
+        scanner,
+        sics,
+        note,
+        evidence,
+        yaml,
+        package,
+        zipped,
+        receipt,
+        policy,
+        revocation,
+        proof,
+        skim,
+        witness,
+        batch,
+        time_answer,
+    )
 }
-
-
-if __name__ == "__main__":
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], PARSERS[sys.argv[1]])
-    atheris.Fuzz()
