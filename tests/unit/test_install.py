@@ -49,6 +49,7 @@ def test_everything_is_where_systemd_expects_it(line, root):
     credentials = root / "etc/systemd/system/linewitness@line-02.service.d/credentials.conf"
     assert "LoadCredential=mqtt-password:/etc/linewitness/secrets/mqtt-password" in credentials.read_text()
     assert mode(root / "etc/linewitness/secrets") == 0o700
+    assert "CREDENTIALS_DIRECTORY=" in done.output, "where `init` finds a wrapping key"
     assert "linewitness init" in done.output
     assert "systemctl enable --now linewitness@line-02.service" in done.output
     assert "mqtt-password, mode 0600" in done.output
@@ -172,3 +173,16 @@ def test_a_program_that_the_unit_hides_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "prefix", "/opt/linewitness")
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     assert units.program() == Path("/opt/linewitness/bin/linewitness")
+
+
+def test_a_key_in_the_folder_that_the_service_owns_is_allowed(tmp_path, root):
+    file = tmp_path / "store.yaml"
+    file.write_text(
+        "database: sqlite:////var/lib/linewitness-store/store.db\nname: store.example\n"
+        "key: {file: /var/lib/linewitness-store/store.key}\nmqtt: {url: 'mqtts://broker.example'}\n"
+    )
+    done = call("install", "--store", file, "--root", root)
+    assert done.exit_code == 0, done.output
+    assert "linewitness store init" in done.output
+    file.write_text(file.read_text().replace("/var/lib/linewitness-store/store.key", "/etc/store.key"))
+    assert "credential: NAME" in str(call("install", "--store", file, "--root", root).exception)

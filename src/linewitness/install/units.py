@@ -50,7 +50,7 @@ def install_line(
             f"the service of {name} may write {wanted} only, and the YAML says {journal}",
             hint=f"write journal: {{directory: {wanted}}}",
         )
-    _check_secrets(settings)
+    _check_secrets(settings, wanted)
     place.folder(LINES, 0o755)
     place.write(f"{LINES}/{name}.yaml", text, ours=False)
     _write_unit(place, LINE_UNIT, command)
@@ -58,14 +58,14 @@ def install_line(
     _write_credentials(place, f"{UNITS}/linewitness@{name}.service.d", f"{LINES}/secrets", credentials)
     return [
         *(f"put the secret into {place.at(LINES)}/secrets/{each}, mode 0600" for each in credentials),
-        f"linewitness init {place.at(LINES)}/{name}.yaml",
+        f"{_reading(credentials, place.at(LINES))}linewitness init {place.at(LINES)}/{name}.yaml",
         f"systemctl enable --now linewitness@{name}.service",
     ]
 
 
 def install_store(place: Place, text: str, *, settings: Mapping[str, Any], command: Path) -> list[str]:
     """Install the audit store; returns what is left to do."""
-    _check_secrets(settings)
+    _check_secrets(settings, Path(STORE_DATA))
     place.folder(STORE, 0o755)
     place.write(f"{STORE}/store.yaml", text, ours=False)
     _write_unit(place, STORE_UNIT, command)
@@ -73,7 +73,7 @@ def install_store(place: Place, text: str, *, settings: Mapping[str, Any], comma
     _write_credentials(place, f"{UNITS}/{STORE_UNIT}.d", f"{STORE}/secrets", credentials)
     return [
         *(f"put the secret into {place.at(STORE)}/secrets/{each}, mode 0600" for each in credentials),
-        f"linewitness store init {place.at(STORE)}/store.yaml",
+        f"{_reading(credentials, place.at(STORE))}linewitness store init {place.at(STORE)}/store.yaml",
         f"systemctl enable --now {STORE_UNIT}",
     ]
 
@@ -107,6 +107,11 @@ def uninstall_line(place: Place, name: str) -> list[str]:
     return [str(place.at(path)) for path in stays if place.at(path).exists()]
 
 
+def _reading(credentials: list[str], folder: Path) -> str:
+    """Return how a command by hand finds what systemd hands over to the service."""
+    return f"CREDENTIALS_DIRECTORY={folder}/secrets " if credentials else ""
+
+
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
@@ -115,8 +120,11 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_secrets(settings: Mapping[str, Any]) -> None:
+def _check_secrets(settings: Mapping[str, Any], own: Path) -> None:
+    """Refuse secrets that the service could not read; what lies in its own folder becomes its own."""
     for file in _secret_files(settings):
+        if Path(file).is_relative_to(own):
+            continue
         raise ConfigurationError(
             f"the service runs as a user of its own, which cannot read the secret {file}",
             hint="write {credential: NAME} instead of {file: …}; systemd hands it over",

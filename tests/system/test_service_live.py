@@ -1,0 +1,207 @@
+"""The units under a real systemd: ready, watched, restarted within limits, stopped in time, and confined."""
+
+import re
+
+import pytest
+
+from lines import YAML
+from linewitness.errors import ExitCode
+from systemd_box import box, why_not
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(why_not() is not None, reason=f"no systemd can be started here: {why_not()}"),
+]
+
+SECRET = "correct-horse-battery-staple-xx!"
+MORE = """\
+status: {{listen: '127.0.0.1:0'}}
+uplink: {{url: 'mqtt://127.0.0.1:9', username: gw, password: {{credential: mqtt-password}}}}
+store: {{vkey: store.acme.example/audit+b4dcf61e+BCMFTsFbsxey08iKGh/jeH91ZmwnP+9Z3DJHvz4wHZnA}}
+"""
+#: Everything quicker than in a plant, through the drop-in that a site would write.
+QUICK = "[Unit]\nStartLimitBurst=3\n[Service]\nRestartSec=200ms\nWatchdogSec=3s\nTimeoutAbortSec=5s\n"
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    with box(tmp_path_factory.mktemp("box")) as running:
+        yield running
+
+
+def unit_of(name):
+    return f"linewitness@{name}.service"
+
+
+def folder_of(name):
+    return f"/var/lib/linewitness/{name}"
+
+
+def yaml_of(name, generation=1):
+    text = YAML.format(generation=generation, journal="  wrapping_key: {credential: wrapping-key}", more=MORE)
+    return (
+        text.replace("{{", "{")
+        .replace("}}", "}")
+        .replace("directory: journal", f"directory: {folder_of(name)}")
+    )
+
+
+def begin(machine, name, *options):
+    """Run `linewitness init` as `linewitness install` says it."""
+    secrets = "CREDENTIALS_DIRECTORY=/etc/linewitness/secrets"
+    return machine.run("env", secrets, "linewitness", "init", *options, f"/etc/linewitness/{name}.yaml")
+
+
+def installed(machine, name):
+    """Put a line on the machine, as docs/operating.md says it, and start it."""
+    machine.write(f"/root/{name}.yaml", yaml_of(name))
+    said = machine.must("linewitness", "install", f"/root/{name}.yaml")
+    machine.write("/etc/linewitness/secrets/wrapping-key", SECRET, "600")
+    machine.write("/etc/linewitness/secrets/mqtt-password", SECRET, "600")
+    machine.write(f"/etc/systemd/system/{unit_of(name)}.d/quick.conf", QUICK)
+    machine.must("systemctl", "daemon-reload")
+    assert (
+        f"CREDENTIALS_DIRECTORY=/etc/linewitness/secrets linewitness init /etc/linewitness/{name}.yaml"
+        in said
+    )
+    begun = begin(machine, name)
+    assert begun.code == 0, begun.out
+    machine.must("systemctl", "enable", "--now", unit_of(name))
+    return unit_of(name)
+
+
+def main_pid(machine, unit):
+    return machine.show(unit, "MainPID")["MainPID"]
+
+
+def status_of(machine, pid):
+    text = machine.must("cat", f"/proc/{pid}/status")
+    return dict(re.findall(r"(?m)^(\w+):\t(.*)$", text))
+
+
+def verify(machine, folder, said="INTACT"):
+    found = machine.run("linewitness", "verify", folder)
+    assert found.code == 0, found.out
+    assert said in found.out
+
+
+def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine):
+    unit = installed(machine, "line-02")
+    machine.until_shown(unit, ActiveState="active", SubState="running")
+    machine.until(lambda: "uplink lost" in machine.log(unit), "work", unit)
+    shown = lambda: machine.show(unit, "StatusText")["StatusText"]  # noqa: E731 (read again and again)
+    machine.until(lambda: "0 of 1 devices up" in shown(), "the status", unit)
+
+    process = status_of(machine, main_pid(machine, unit))
+    assert int(process["Uid"].split()[0]) > 60_000, "nobody's user"
+    assert {int(process[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
+    assert (process["Seccomp"], process["NoNewPrivs"]) == ("2", "1")
+    assert machine.must("readlink", folder_of("line-02")).strip() == "../private/linewitness/line-02"
+    assert machine.must("stat", "-Lc", "%a", folder_of("line-02")).strip() == "700"
+
+    before = machine.must("linewitness", "keys", "show", "/etc/linewitness/line-02.yaml")
+    machine.must("linewitness", "keys", "rotate", "/etc/linewitness/line-02.yaml")
+    assert machine.must("linewitness", "keys", "show", "/etc/linewitness/line-02.yaml") != before
+
+    machine.must("sed", "-i", "s/scanner-1/scanner-2/", "/etc/linewitness/line-02.yaml")
+    machine.must("systemctl", "reload", unit)
+    machine.until(lambda: "the new YAML was taken over" in machine.log(unit), "the new YAML", unit)
+
+    machine.must("systemctl", "stop", unit)
+    assert machine.show(unit, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    verify(machine, folder_of("line-02"))
+    log = machine.log(unit)
+    assert "gateway stopping" in log
+    assert SECRET not in log
+
+    said = machine.must("linewitness", "uninstall", "line-02")
+    assert f"stays    {folder_of('line-02')}" in said
+    assert machine.run("systemctl", "is-enabled", unit).code != 0
+    verify(machine, folder_of("line-02"))
+
+
+def test_a_gateway_that_hangs_is_killed_and_started_again(machine):
+    unit = installed(machine, "line-03")
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    machine.must("kill", "-STOP", main_pid(machine, unit))
+    machine.until(lambda: "Watchdog timeout" in machine.log(unit), "the watchdog", unit)
+    machine.until(lambda: machine.show(unit, "NRestarts")["NRestarts"] == "1", "a restart", unit)
+    machine.until_shown(unit, SubState="running", Result="success")
+    machine.until(lambda: machine.log(unit).count("gateway started") == 2, "the start", unit)
+    assert "dumped" not in machine.log(unit).replace("core-dump", ""), "no memory with keys is left behind"
+    machine.must("systemctl", "stop", unit)
+    verify(machine, folder_of("line-03"))
+
+
+def test_what_starting_again_does_not_mend_is_not_started_for_ever(machine):
+    unit = installed(machine, "line-04")
+    machine.must("systemctl", "stop", unit)
+
+    machine.must("sed", "-i", "s/port:/prot:/", "/etc/linewitness/line-04.yaml")
+    assert machine.run("systemctl", "start", unit).code != 0
+    found = machine.show(unit, "ActiveState", "ExecMainStatus", "NRestarts")
+    assert found == {
+        "ActiveState": "failed",
+        "ExecMainStatus": str(int(ExitCode.CONFIGURATION)),
+        "NRestarts": "0",
+    }
+    assert "devices.scanner-1.prot" in machine.log(unit)
+    machine.must("sed", "-i", "s/prot:/port:/", "/etc/linewitness/line-04.yaml")
+    machine.must("systemctl", "reset-failed", unit)
+
+    key = f"{folder_of('line-04')}/keys/log.key"
+    machine.must("mv", key, "/root/log.key")
+    machine.run("systemctl", "start", unit)
+    machine.until_shown(unit, ActiveState="failed")
+    assert "Start request repeated too quickly" in machine.log(unit)
+    assert machine.show(unit, "ExecMainStatus")["ExecMainStatus"] == str(int(ExitCode.JOURNAL))
+    assert "the key" in machine.log(unit)
+
+    machine.must("mv", "/root/log.key", key)
+    machine.must("systemctl", "reset-failed", unit)
+    machine.must("systemctl", "start", unit)
+    machine.until_shown(unit, SubState="running")
+    machine.must("systemctl", "stop", unit)
+
+
+def test_a_new_generation_begins_where_only_the_state_folder_can_be_written(machine):
+    unit = installed(machine, "line-05")
+    machine.must("systemctl", "stop", unit)
+    machine.write("/etc/linewitness/line-05.yaml", yaml_of("line-05", generation=2))
+    begun = begin(machine, "line-05", "--continue", "--reason", "the disk was restored")
+    assert begun.code == 0, begun.out
+    machine.must("systemctl", "start", unit)
+    machine.until_shown(unit, SubState="running")
+    owners = machine.must("find", f"{folder_of('line-05')}/", "-printf", "%U\n").split()
+    assert len(set(owners)) == 1, "everything is the service's"
+    machine.must("systemctl", "stop", unit)
+    verify(machine, folder_of("line-05"), "line-02/2: INTACT")
+    verify(machine, f"{folder_of('line-05')}/ended-1", "line-02/1: INTACT")
+
+
+def test_a_key_that_root_rotates_stays_the_services(machine):
+    unit = installed(machine, "line-06")
+    machine.must("systemctl", "stop", unit)
+    secrets = "CREDENTIALS_DIRECTORY=/etc/linewitness/secrets"
+    machine.must("env", secrets, "linewitness", "keys", "rotate", "/etc/linewitness/line-06.yaml")
+    machine.must("systemctl", "start", unit)
+    machine.until_shown(unit, SubState="running")
+    machine.must("systemctl", "stop", unit)
+    verify(machine, folder_of("line-06"))
+
+
+def test_the_store_runs_as_a_service(machine):
+    unit = "linewitness-store.service"
+    machine.write(
+        "/root/store.yaml",
+        "database: sqlite:////var/lib/linewitness-store/store.db\nname: store.acme.example\n"
+        "key: {file: /var/lib/linewitness-store/store.key}\nmqtt: {url: 'mqtt://127.0.0.1:9'}\n",
+    )
+    said = machine.must("linewitness", "install", "--store", "/root/store.yaml")
+    assert "store init" in said
+    machine.must("linewitness", "store", "init", "/etc/linewitness-store/store.yaml")
+    machine.must("systemctl", "enable", "--now", unit)
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    machine.until(lambda: "broker.lost" in machine.log(unit), "the broker's loss", unit)
+    machine.must("systemctl", "stop", unit)
+    assert machine.show(unit, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
