@@ -1,5 +1,7 @@
 # Everything here sets itself up: .venv from constraints.txt, Debian packages for the tests.
 PYTHON := .venv/bin/python
+# Most tests wait for processes and sockets: more of them at once than there are cores.
+TESTS := $(PYTHON) -m pytest --numprocesses 4 --dist worksteal -m "not slow"
 # How long `make soak` lasts.
 MINUTES := 60
 
@@ -18,14 +20,14 @@ demo: venv
 	.venv/bin/linewitness demo
 
 test: venv packages
-	$(PYTHON) -m pytest -m "not slow"
+	$(TESTS)
 
 check: venv packages
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PYTHON) -m pytest -m "not slow"
+	$(TESTS)
 
 fault: venv packages
 	$(PYTHON) -m pytest -m slow tests
