@@ -8,9 +8,9 @@ import pytest
 
 from chain_builder import Stream, grown
 from linewitness.cli.stamps import verified_stamps
+from linewitness.evidence.attest import Statement, Token
 from linewitness.evidence.bounds import Bounds, TimeStamp, bounds_of
 from linewitness.evidence.record import Change, parse, sha256
-from linewitness.journal.kept import StoredAttestation
 from packages import policy_for
 
 CONFIG = """\
@@ -68,8 +68,9 @@ def token_over(note: str, authority: Path) -> bytes:
     return (authority / "reply.tsr").read_bytes()
 
 
-def kept(note: str, proof: bytes | None) -> StoredAttestation:
-    return StoredAttestation(7, "time stamp tsa", note, proof, "2026-03-01T00:00:00.000Z")
+def kept(note: str, token: bytes | None) -> Statement:
+    source = "time stamp tsa over 7 records"
+    return Statement(source, note, Token(source, token) if token else None)
 
 
 def roots(authority: Path, *names: str) -> list[bytes]:
@@ -78,13 +79,14 @@ def roots(authority: Path, *names: str) -> list[bytes]:
 
 def test_only_a_token_over_the_note_of_an_authority_that_the_policy_names_counts(authority: Path) -> None:
     note = grown(7).checkpoint()
-    good = kept(note, token_over(note, authority))
+    token = token_over(note, authority)
+    good = kept(note, token)
     (stamp,) = verified_stamps([good, kept(note, None)], roots(authority, "other", "root"))
-    assert (stamp.note, stamp.token, stamp.who) == (note, good.proof, "time stamp tsa")
+    assert (stamp.note, stamp.token, stamp.who) == (note, token, "tsa.example")
     assert abs(stamp.time_s - time.time()) < 60  # noqa: TID251 (openssl reads the system's clock, too)
     assert verified_stamps([good], roots(authority, "other")) == []
     assert verified_stamps([good], []) == []
-    assert verified_stamps([kept(note + " ", good.proof)], roots(authority, "root")) == []
+    assert verified_stamps([kept(note + " ", token)], roots(authority, "root")) == []
     assert verified_stamps([kept(note, b"a witness's proof")], roots(authority, "root")) == []
 
 

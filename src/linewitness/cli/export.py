@@ -70,6 +70,7 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
     """Write an evidence package; a file that is there is not overwritten, a broken one is not left."""
     from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
+    from linewitness.cli.stamps import signatures
     from linewitness.clock import SystemClock, to_rfc3339
     from linewitness.evidence.parcel import Parcel
 
@@ -78,6 +79,7 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
         choice=choice,
         created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
         policy=read(policy) if policy else None,
+        verifies=signatures(),
     )
     part = output.with_name(output.name + ".part")
     total = holdings.size if choice.is_all else None

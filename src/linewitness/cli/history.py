@@ -64,7 +64,7 @@ def verify(
 
     from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
-    from linewitness.cli.stamps import verified_stamps
+    from linewitness.cli.stamps import signatures, verified_stamps
     from linewitness.cli.times import Times
     from linewitness.evidence.verify import verify as verify_stream
 
@@ -81,12 +81,13 @@ def verify(
                     found.records(),
                     policy=trusted,
                     statements=found.statements,
+                    verifies=signatures(),
                     workers=os.cpu_count() or 1,
                     progress=tick,
                 )
             )
         if times and not found.kept and verdict.status != "BROKEN":
-            stamps = verified_stamps(found.attestations, trusted.tsa_roots if trusted else ())
+            stamps = verified_stamps(found.statements, trusted.tsa_roots if trusted else ())
             told.read(islice(found.records(), verdict.size), found.statements, trusted, stamps)
             verdict = replace(verdict, remarks=(*verdict.remarks, *told.remarks))
     if as_json:

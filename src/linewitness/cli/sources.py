@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from linewitness.evidence.attest import Statement
     from linewitness.evidence.package import Package
     from linewitness.evidence.policy import Policy
+    from linewitness.evidence.stamps import Stamped
     from linewitness.evidence.verdict import Verdict
-    from linewitness.journal.kept import StoredAttestation
     from linewitness.journal.reader import JournalReader
 
 
@@ -30,7 +30,6 @@ class Evidence:
     statements: "list[Statement]"
     total: int | None = None
     kept: "Callable[[Policy | None], Verdict] | None" = None
-    attestations: "tuple[StoredAttestation, ...]" = ()
 
 
 @contextmanager
@@ -53,7 +52,6 @@ def evidence(source: Path) -> Iterator[Evidence]:
             _statements(reader),
             size,
             partial(verify_kept, reader) if reader.pruned else None,
-            tuple(reader.attestations()),
         )
 
 
@@ -73,6 +71,7 @@ def _package(source: Path) -> Iterator[Evidence]:
 
 
 def _selected(package: "Package", policy: "Policy | None") -> "Verdict":
+    from linewitness.cli.stamps import signatures
     from linewitness.evidence.selection import verify_selection
 
     if policy is None:
@@ -80,7 +79,14 @@ def _selected(package: "Package", policy: "Policy | None") -> "Verdict":
             "a selection proves nothing without a policy: it cannot say itself whose word counts",
             hint="give --policy, from your own files and not from whoever gave you the package",
         )
-    return verify_selection(package.records(), package.key_records(), package.proof_of, policy=policy)
+    return verify_selection(
+        package.records(),
+        package.key_records(),
+        package.proof_of,
+        policy=policy,
+        statements=package.statements(),
+        verifies=signatures(),
+    )
 
 
 @contextmanager
@@ -105,12 +111,14 @@ def _directory(source: Path) -> Path:
 
 
 def _statements(reader: "JournalReader") -> "list[Statement]":
-    from linewitness.evidence.attest import Statement
+    from linewitness.evidence.attest import Statement, Token
+    from linewitness.journal.kept import is_time_stamp
 
     statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
-    statements += [
-        Statement(f"{one.source} over {one.size} records", one.note) for one in reader.attestations()
-    ]
+    for one in reader.attestations():
+        source = f"{one.source} over {one.size} records"
+        token = Token(source, one.proof) if one.proof and is_time_stamp(one.source) else None
+        statements.append(Statement(source, one.note, token))
     newest = reader.newest_checkpoint()
     if newest is not None:
         statements.append(Statement(f"checkpoint over {newest[0]} records", newest[1]))
@@ -154,3 +162,12 @@ class JournalHoldings:
         """Yield receipts, and what witnesses and places hold."""
         yield from (note for _, note in self._reader.receipts())
         yield from (one.note for one in self._reader.attestations())
+
+    def stamps(self) -> "Iterator[Stamped]":
+        """Yield the tokens of time-stamping authorities, oldest first."""
+        from linewitness.evidence.stamps import Stamped
+        from linewitness.journal.kept import TIME_STAMP, is_time_stamp
+
+        for one in self._reader.attestations():
+            if one.proof and is_time_stamp(one.source):
+                yield Stamped(one.size, one.source.removeprefix(TIME_STAMP), one.note, one.proof)

@@ -1,4 +1,4 @@
-"""Time-stamp tokens (RFC 3161) that lie in a journal, checked against the roots that the policy names."""
+"""Time-stamp tokens (RFC 3161): what verifies their signatures, and which of them a policy believes."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -6,33 +6,30 @@ from typing import TYPE_CHECKING
 from linewitness.evidence.bounds import TimeStamp
 
 if TYPE_CHECKING:
-    from linewitness.journal.kept import StoredAttestation
+    from linewitness.evidence.algorithms import Verifies
+    from linewitness.evidence.attest import Statement
 
 
-def verified_stamps(kept: "Iterable[StoredAttestation]", roots: Sequence[bytes]) -> list[TimeStamp]:
-    """Return the tokens that authorities with these roots (DER) signed; none without the extra `tsa`."""
-    try:
-        import rfc3161_client as tsp
-    except ImportError:
-        return []
-    from cryptography import x509
+def signatures() -> "Verifies":
+    """Return the function that verifies the signatures of authorities; what proves has none of its own."""
+    from linewitness.anchors.signatures import verifies
 
-    certificates = [x509.load_der_x509_certificate(root) for root in roots]
-    if not certificates:
-        return []
-    builder = tsp.VerifierBuilder()
-    for certificate in certificates:
-        builder = builder.add_root_certificate(certificate)
-    verifier = builder.build()
+    return verifies
+
+
+def verified_stamps(statements: "Iterable[Statement]", roots: Sequence[bytes]) -> list[TimeStamp]:
+    """Return the tokens that authorities with these roots (DER) signed."""
+    from linewitness.evidence.der import BadDer
+    from linewitness.evidence.timestamp import Authorities
+
+    authorities = Authorities(tuple(roots), signatures())
     found: list[TimeStamp] = []
-    for one in kept:
-        if one.proof is None:
+    for one in statements if roots else ():
+        if one.token is None:
             continue
         try:
-            response = tsp.decode_timestamp_response(one.proof)
-            verifier.verify_message(response, one.note.encode())
-        except (tsp.VerificationError, ValueError):
-            continue  # another kind of proof, or an authority that the policy does not name
-        time_s = int(response.tst_info.gen_time.timestamp())
-        found.append(TimeStamp(one.note, one.proof, time_s, one.source))
+            stamp = authorities.open(one.token.data, one.text.encode())
+        except BadDer:
+            continue  # the verdict's remarks say why
+        found.append(TimeStamp(one.text, one.token.data, stamp.time_s, stamp.name))
     return found

@@ -6,11 +6,27 @@ docs/format.md, section 12, steps 9 and 10.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.chain import Broken
 from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.der import BadDer
 from linewitness.evidence.note import BadNote, Note, Vkey
 from linewitness.evidence.policy import Policy
-from linewitness.evidence.verdict import Attestation, Remark
+from linewitness.evidence.timestamp import Authorities
+from linewitness.evidence.verdict import TIME_STAMP, Attestation, Remark
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A time-stamp token over a statement's exact bytes: where it is from, and its own bytes.
+
+    `consistency` is the text of the proof that the statement's checkpoint and that of a selection's proofs
+    are of one history.
+    """
+
+    source: str
+    data: bytes
+    consistency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +35,24 @@ class Statement:
 
     source: str
     text: str
+    token: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """A checkpoint whose signature by the log key is good, with the attesters who cosigned it."""
+    """A checkpoint whose signature by the log key is good, with who cosigned it and who stamped it."""
 
     source: str
     checkpoint: Checkpoint
     attestations: tuple[Attestation, ...]
+    stamp: Attestation | None = None
+    token: Token | None = None
+
+    @property
+    def signers(self) -> str:
+        """Everybody who signed it, in words."""
+        names = [self.checkpoint.origin, *(each.name for each in self.attestations)]
+        return " and ".join(names) + (f", time-stamped by {self.stamp.name}" if self.stamp else "")
 
 
 def sizes_of(statements: Iterable[Statement]) -> set[int]:
@@ -42,11 +67,19 @@ def sizes_of(statements: Iterable[Statement]) -> set[int]:
 
 
 def believe(
-    statements: Iterable[Statement], *, log_key: Vkey, policy: Policy | None
+    statements: Iterable[Statement],
+    *,
+    log_key: Vkey,
+    policy: Policy | None,
+    verifies: Verifies | None = None,
 ) -> tuple[list[Believed], list[Remark]]:
-    """Return the statements that the right keys signed, and a remark about each of the others."""
+    """Return the statements that the right keys signed, and a remark about each of the others.
+
+    `verifies` is needed for time stamps, which are not checked without it.
+    """
     believed: list[Believed] = []
     remarks: list[Remark] = []
+    stamping = _Stamping(policy, verifies)
     for statement in statements:
         try:
             checkpoint, signed = open_checkpoint(statement.text, log_key)
@@ -61,26 +94,26 @@ def believe(
                 )
             )
             continue
-        believed.append(Believed(statement.source, checkpoint, attestations))
-    return believed, remarks
+        stamp = stamping.weigh(statement, checkpoint)
+        believed.append(Believed(statement.source, checkpoint, attestations, stamp, statement.token))
+    return believed, [*remarks, *stamping.remarks]
 
 
 def check_roots(believed: Iterable[Believed], *, size: int, roots: Mapping[int, bytes]) -> None:
     """Raise `Broken` if a believed checkpoint is about other records, or about more, than there are."""
     held = [0]
     for one in sorted(believed, key=lambda each: each.checkpoint.size):
-        signers = " and ".join([one.checkpoint.origin, *(each.name for each in one.attestations)])
         if one.checkpoint.size > size:
             raise Broken(
                 size,
-                f"it and what follows is missing: {one.source}, signed by {signers}, is about"
+                f"it and what follows is missing: {one.source}, signed by {one.signers}, is about"
                 f" {one.checkpoint.size} records, here are {size}",
             )
         if roots[one.checkpoint.size] != one.checkpoint.root:
             raise Broken(
                 max(each for each in held if each < one.checkpoint.size),
                 f"from here up to record {one.checkpoint.size - 1} there are other records than those that"
-                f" {one.source} is about, signed by {signers}",
+                f" {one.source} is about, signed by {one.signers}",
             )
         held.append(one.checkpoint.size)
 
@@ -101,6 +134,53 @@ def quorum(believed: Iterable[Believed], policy: Policy) -> tuple[int, tuple[Att
         return 0, ()
     covered = ranked[policy.quorum - 1].size
     return covered, tuple(each for each in ranked if each.size >= covered) if covered else ()
+
+
+def newest_stamps(believed: Iterable[Believed]) -> tuple[Attestation, ...]:
+    """Return of each authority the stamp that covers most, the oldest of equals: none counts for a quorum."""
+    newest: dict[str, Attestation] = {}
+    for stamp in (one.stamp for one in believed if one.stamp):
+        known = newest.get(stamp.name)
+        if known is None or (stamp.size, -stamp.time_s) > (known.size, -known.time_s):
+            newest[stamp.name] = stamp
+    return tuple(sorted(newest.values(), key=lambda each: -each.size))
+
+
+class _Stamping:
+    """Weigh the time stamps of statements, and remark on those that do not count."""
+
+    def __init__(self, policy: Policy | None, verifies: Verifies | None) -> None:
+        self.remarks: list[Remark] = []
+        self._authorities = Authorities(policy.tsa_roots if policy else (), verifies) if verifies else None
+
+    def weigh(self, statement: Statement, checkpoint: Checkpoint) -> Attestation | None:
+        token = statement.token
+        if token is None:
+            return None
+        if self._authorities is None:
+            self._say("time stamps were not checked: what verifies their signatures is not at hand")
+        elif not self._authorities.roots:
+            self._say("time stamps do not count: no policy names tsa_roots")
+        else:
+            try:
+                stamp = self._authorities.open(token.data, statement.text.encode())
+            except BadDer as error:
+                self._say(f"{token.source} does not count: {error.what}")
+            else:
+                return Attestation(
+                    party=stamp.root,
+                    role=TIME_STAMP,
+                    name=stamp.name,
+                    size=checkpoint.size,
+                    root=checkpoint.root.hex(),
+                    time_s=stamp.time_s,
+                )
+        return None
+
+    def _say(self, text: str) -> None:
+        remark = Remark(None, text)
+        if remark not in self.remarks[-1:]:
+            self.remarks.append(remark)
 
 
 def _attestations(checkpoint: Checkpoint, signed: Note, policy: Policy) -> tuple[Attestation, ...]:

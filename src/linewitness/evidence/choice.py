@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from linewitness.evidence import record
 from linewitness.evidence.merkle import Subtree
 from linewitness.evidence.packing import CannotPack
+from linewitness.evidence.stamps import Stamped
 
 #: Fields under which a record may name the batch that a unit belongs to.
 BATCH_FIELDS: Final = frozenset(("batch", "batch_id", "lot", "lot_id", "order", "order_id"))
@@ -46,6 +47,9 @@ class Holdings(Protocol):
 
     def notes(self) -> Iterable[str]:
         """Yield receipts and what else carries signatures of other parties, as signed notes."""
+
+    def stamps(self) -> Iterable[Stamped]:
+        """Yield the time stamps over checkpoints of the stream, oldest first."""
 
     @property
     def subtree(self) -> Subtree:

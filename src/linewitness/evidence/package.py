@@ -19,7 +19,8 @@ from typing import IO, Any, Final, Self
 
 from linewitness.errors import EvidenceError
 from linewitness.evidence import canonical
-from linewitness.evidence.attest import Statement
+from linewitness.evidence.algorithms import Verifies
+from linewitness.evidence.attest import Statement, Token
 from linewitness.evidence.policy import Policy
 from linewitness.evidence.selection import verify_selection
 from linewitness.evidence.verdict import Verdict
@@ -30,6 +31,10 @@ MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.ndjson"
 KEYS: Final = "keys.ndjson"
 STATEMENTS: Final = ("checkpoints", "receipts", "anchors")
+#: Beside `anchors/NAME.checkpoint`: a time stamp over its bytes, and in a selection a consistency proof.
+STAMPED: Final = ".checkpoint"
+STAMP: Final = ".tsr"
+CONSISTENCY: Final = ".consistency"
 MAX_MEMBERS: Final = 100_000
 #: Notes, proofs, the manifest: everything but records and documents.
 MAX_SMALL_BYTES: Final = 1_000_000
@@ -53,7 +58,9 @@ class Contents:
 
     `records` are exact bytes that rise by `sequence_no`. Without `proofs` they are a whole stream from
     record 0 on. With them they are a selection: `key_records` holds record 0 and the rotations, and there
-    is a tlog-proof for each of both, by `sequence_no`. `documents` may hold `report.html` and `verify.html`.
+    is a tlog-proof for each of both, by `sequence_no`. `tokens` are time stamps, by their file's name, and
+    lie beside the checkpoints that they are over, which are statements. `documents` may hold `report.html`
+    and `verify.html`.
     """
 
     origin: str
@@ -62,6 +69,7 @@ class Contents:
     key_records: Sequence[bytes] = ()
     proofs: Iterable[tuple[int, str]] = ()
     statements: Sequence[tuple[str, str]] = ()
+    tokens: Sequence[tuple[str, bytes]] = ()
     documents: Mapping[str, bytes] | None = None
     note: str = ""
 
@@ -74,6 +82,8 @@ def write_package(target: IO[bytes], contents: Contents) -> int:
         _write_lines(package, KEYS, contents.key_records, files)
         for name, text in contents.statements:
             _write(package, name, text.encode(), files)
+        for name, data in contents.tokens:
+            _write(package, name, data, files)
         for sequence_no, text in contents.proofs:
             _write(package, f"proofs/{sequence_no}.tlog-proof", text.encode(), files)
         for name, data in (contents.documents or {}).items():
@@ -132,12 +142,28 @@ class Package:
         return self._lines(KEYS)
 
     def statements(self) -> list[Statement]:
-        """Return the checkpoints, receipts and anchors."""
+        """Return the checkpoints, receipts and anchors, with the time stamps that are over their bytes.
+
+        A time stamp beside which no checkpoint lies is returned as what it is not, and so does not count.
+        """
         return [
-            Statement(name, self._small(name))
+            Statement(name, self._small(name), self._token_over(name))
             for name in sorted(self._members)
-            if name.startswith(STATEMENTS)
+            if name.startswith(STATEMENTS) and not self._is_about_another(name)
         ]
+
+    def _is_about_another(self, name: str) -> bool:
+        stamps = _is_stamp(name) and name.removesuffix(STAMP) + STAMPED in self._members
+        return stamps or (name.startswith("anchors/") and name.endswith(CONSISTENCY))
+
+    def _token_over(self, name: str) -> Token | None:
+        stem = name.removesuffix(STAMPED)
+        stamp = stem + STAMP
+        if stem == name or not _is_stamp(stamp) or stamp not in self._members:
+            return None
+        consistency = stem + CONSISTENCY
+        proof = self._small(consistency) if consistency in self._members else None
+        return Token(stamp, self._bytes(stamp), proof)
 
     def proof_of(self, sequence_no: int) -> str | None:
         """Return the text of a record's proof, or None."""
@@ -152,35 +178,56 @@ class Package:
                 yield line.removesuffix(b"\n")
 
     def _small(self, name: str) -> str:
+        try:
+            return self._bytes(name).decode()
+        except UnicodeDecodeError:
+            return ""  # no statement and no proof; whoever reads it says so
+
+    def _bytes(self, name: str) -> bytes:
         if name not in self._members:
             raise BadPackage(f"the package holds no {name}")
         with self._archive.open(name) as file:
             data = file.read(MAX_SMALL_BYTES + 1)
         if len(data) > MAX_SMALL_BYTES:
             raise BadPackage(f"{name} is larger than {MAX_SMALL_BYTES} bytes")
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            return ""  # no statement and no proof; whoever reads it says so
+        return data
 
 
 def verify_package(
-    path: Path, *, policy: Policy, workers: int = 1, progress: Progress | None = None
+    path: Path,
+    *,
+    policy: Policy,
+    verifies: Verifies | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> Verdict:
     """Return the verdict on a package; BadPackage if it cannot be read at all.
 
-    The policy comes from the auditor and never from the package.
+    The policy comes from the auditor and never from the package. Without `verifies`, which verifies the
+    signatures of time-stamping authorities, their tokens are not checked.
     """
     with Package.open(path) as package:
         if package.is_selection:
-            return verify_selection(package.records(), package.key_records(), package.proof_of, policy=policy)
+            return verify_selection(
+                package.records(),
+                package.key_records(),
+                package.proof_of,
+                policy=policy,
+                statements=package.statements(),
+                verifies=verifies,
+            )
         return verify(
             package.records(),
             policy=policy,
             statements=package.statements(),
+            verifies=verifies,
             workers=workers,
             progress=progress,
         )
+
+
+def _is_stamp(name: str) -> bool:
+    return name.startswith("anchors/") and name.endswith(STAMP)
 
 
 def _checked(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

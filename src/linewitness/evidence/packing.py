@@ -13,9 +13,10 @@ from linewitness.evidence.note import BadNote, Note
 from linewitness.evidence.package import Contents, write_package
 from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.report import build_report
+from linewitness.evidence.stamps import Stamped, StampFiles, useful_stamps
 from linewitness.evidence.verdict import Verdict
 
-#: A package of a whole stream carries the newest receipts, which cover all older ones.
+#: A package of a whole stream carries the newest receipts, which cover all older ones, and time stamps.
 MAX_RECEIPTS: Final = 1000
 
 
@@ -76,12 +77,15 @@ def pack_stream(
     origin: str,
     records: Callable[[], Iterator[bytes]],
     receipts: Sequence[tuple[int, str]],
+    stamps: Sequence[Stamped] = (),
     label: Label,
 ) -> int:
     """Write a package of all records from record 0 on, and return their number.
 
-    `records` is called twice, for the records and for the report; `receipts` are (size, note), oldest first.
+    `records` is called twice, for the records and for the report; `receipts` are (size, note), and like
+    `stamps` oldest first.
     """
+    beside = StampFiles(stamps[-MAX_RECEIPTS:])
     report = build_report(
         (record.parse(data) for data in records()),
         title=label.title,
@@ -95,7 +99,11 @@ def pack_stream(
             created_at=label.created_at,
             note=label.title,
             records=records(),
-            statements=[(f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]],
+            statements=[
+                *((f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]),
+                *beside.texts,
+            ],
+            tokens=beside.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )
@@ -109,13 +117,15 @@ def pack_selection(
     key_records: Sequence[tuple[int, bytes]],
     receipt: str,
     subtree: Subtree,
+    stamps: Sequence[Stamped] = (),
     label: Label,
 ) -> int:
     """Write a package of some records, each with its proof, and return their number.
 
     `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
     `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
-    all proofs are about; `subtree` reads the stream's tree. CannotPack if the receipt does not cover them.
+    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first. CannotPack if the
+    receipt does not cover them.
     """
     if not selected:
         raise CannotPack("there is nothing to pack", hint="check the unit, the batch or the times asked for")
@@ -126,6 +136,7 @@ def pack_selection(
             f"record {last} is not covered by the receipt over {size} records",
             hint="wait until the store has confirmed it, then pack again",
         )
+    beside = StampFiles(useful_stamps(stamps, last), size=size, subtree=subtree)
     needed = [(at, data) for at, data in key_records if at <= last]
     places = sorted({at for at, _ in (*selected, *needed)})
     report = build_report(
@@ -143,6 +154,8 @@ def pack_selection(
             records=[data for _, data in selected],
             key_records=[data for _, data in needed],
             proofs=((at, str(TlogProof.make(at, receipt, subtree))) for at in places),
+            statements=beside.texts,
+            tokens=beside.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )

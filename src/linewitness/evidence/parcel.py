@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
+from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Statement
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.choice import Choice, Holdings
@@ -12,6 +13,7 @@ from linewitness.evidence.packing import CannotPack, Label, merged, note_for, pa
 from linewitness.evidence.policy import Policy
 from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.selection import verify_selection
+from linewitness.evidence.stamps import StampFiles, useful_stamps
 from linewitness.evidence.verdict import Verdict
 from linewitness.evidence.verify import verify
 
@@ -21,7 +23,7 @@ _EVERY: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """What is packed from where: `policy` only lets the report say what a verifier finds.
+    """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
 
     `created_at` is a time as records have it.
     """
@@ -30,6 +32,7 @@ class Parcel:
     choice: Choice
     created_at: str
     policy: Policy | None = None
+    verifies: Verifies | None = None
 
     def write(self, target: IO[bytes], *, progress: Progress) -> int:
         """Write the package and return the number of its records; CannotPack says what is missing."""
@@ -48,10 +51,18 @@ class Parcel:
         def subtree_proof(at: int) -> str:
             return str(TlogProof.make(at, note, self.holdings.subtree))
 
+        stamps = list(self.holdings.stamps())
         verdict = None
         if self.policy:
+            size = Checkpoint.parse(Note.parse(note).text).size
+            useful = useful_stamps(stamps, chosen[-1][0])
             verdict = verify_selection(
-                (data for _, data in chosen), (data for _, data in keys), subtree_proof, policy=self.policy
+                (data for _, data in chosen),
+                (data for _, data in keys),
+                subtree_proof,
+                policy=self.policy,
+                statements=StampFiles(useful, size=size, subtree=self.holdings.subtree).statements,
+                verifies=self.verifies,
             )
         done = pack_selection(
             target,
@@ -60,6 +71,7 @@ class Parcel:
             key_records=keys,
             receipt=note,
             subtree=self.holdings.subtree,
+            stamps=stamps,
             label=Label(title=title, created_at=self.created_at, verdict=verdict),
         )
         progress(done)
@@ -78,6 +90,7 @@ class Parcel:
             origin=self.holdings.origin,
             records=lambda: _counted((data for _, data in self.holdings.records()), progress),
             receipts=texts,
+            stamps=list(self.holdings.stamps()),
             label=Label(title=title, created_at=self.created_at, verdict=self._verdict(notes)),
         )
 
@@ -85,8 +98,12 @@ class Parcel:
         if self.policy is None:
             return None
         statements = [Statement(_named(note), str(note)) for _, note in notes]
+        stamps = StampFiles(list(self.holdings.stamps())).statements
         return verify(
-            (data for _, data in self.holdings.records()), policy=self.policy, statements=statements
+            (data for _, data in self.holdings.records()),
+            policy=self.policy,
+            statements=[*statements, *stamps],
+            verifies=self.verifies,
         )
 
 

@@ -18,8 +18,11 @@ from typing import Final
 
 from linewitness.errors import EvidenceError
 from linewitness.evidence import attest, keys, record
+from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Believed, Statement
+from linewitness.evidence.beside import weigh_beside
 from linewitness.evidence.chain import ROTATED, Broken, ChainVerifier
+from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.note import Vkey
 from linewitness.evidence.parts import Astray, Attested, Known, Last, Part, Selected, check_part, prove
 from linewitness.evidence.policy import Policy
@@ -44,14 +47,17 @@ def verify_selection(
     proof_of: ProofOf,
     *,
     policy: Policy,
+    statements: Iterable[Statement] = (),
+    verifies: Verifies | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Verdict:
     """Return the verdict on a selection.
 
     `records` rise by `sequence_no`; `key_records` are record 0 and every `key.rotated` before the last
-    selected record; `proof_of` gives the text of each one's tlog-proof, all of one checkpoint. At most two
-    parts a worker are in memory.
+    selected record; `proof_of` gives the text of each one's tlog-proof, all of one checkpoint. `statements`
+    are time stamps that lie beside them, and `verifies` verifies their signatures. At most two parts a
+    worker are in memory.
     """
     selection = _Selection(policy, proof_of)
     try:
@@ -59,7 +65,11 @@ def verify_selection(
         selection.check(records, known, workers=workers, progress=progress)
     except Broken as error:
         return selection.verdict(error)
-    return selection.verdict(selection.unproven)
+    if selection.unproven or selection.checkpoint is None:
+        return selection.verdict(selection.unproven)
+    beside = weigh_beside(statements, selection.checkpoint, policy=policy, verifies=verifies)
+    verdict = selection.verdict(beside.fork)
+    return replace(verdict, attestations=(*verdict.attestations, *beside.stamps), remarks=beside.remarks)
 
 
 def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[int, bytes, Known]]:
@@ -205,6 +215,11 @@ class _Selection:
             proofs = [self._proof_of(_place(data)) for data in chunk]
             yield partial(check_part, known, self._attested, last, chunk, proofs)
             last = _last(chunk[-1])
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """What all proofs are about, if that is believed."""
+        return self._believed.checkpoint if self._believed else None
 
     def verdict(self, broken: Broken | None) -> Verdict:
         """Return what was found."""

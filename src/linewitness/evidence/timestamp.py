@@ -152,8 +152,9 @@ def _signed_data(token: bytes) -> tuple[bytes, tuple[Certificate, ...], Element]
     """Return what is signed, the certificates, and the one SignerInfo of a TimeStampResp."""
     response = Fields(der.read(token, "the token"), "the token")
     status = Fields(response.take(der.SEQUENCE), "the token's status")
-    if der.number(status.take(der.INTEGER), "the token's status") not in _GRANTED:
-        raise BadDer("the authority refused to stamp")
+    answered = der.number(status.take(der.INTEGER), "the token's status")
+    if answered not in _GRANTED:
+        raise BadDer(f"the authority refused to stamp: status {answered}")
     outer = Fields(response.take(der.SEQUENCE), "the token")
     response.end()
     if outer.take(der.OID).content != _SIGNED_DATA:

@@ -1,7 +1,11 @@
 """What a verification says: never a bare tick."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+#: The role of a time-stamping authority, whose word counts for the time and for no quorum.
+TIME_STAMP: Final = "time stamp"
 
 Status = Literal["COMPLETE", "INTACT", "INCLUDED", "BROKEN"]
 
@@ -10,7 +14,9 @@ Status = Literal["COMPLETE", "INTACT", "INCLUDED", "BROKEN"]
 class Attestation:
     """An outside party's word about the stream: it held these many records, with this root, at that time.
 
-    `time_s` is Unix time in seconds, as the party itself signed it.
+    `time_s` is Unix time in seconds, as the party itself signed it. A time-stamping authority, whose role is
+    `time stamp`, has seen a hash and nothing else: it says that this was there at that time, not that there
+    is no other.
     """
 
     party: str
@@ -34,7 +40,8 @@ class Verdict:
     """The outcome for one stream, or for a selection of its records.
 
     Of a stream, `size` records were checked and are unaltered (up to the break, if BROKEN); `attested`
-    of these are covered by the policy's quorum. Of a selection, `selected` records were checked, and
+    of these are covered by the policy's quorum. `attestations` are those of the quorum, then time stamps.
+    Of a selection, `selected` records were checked, and
     `size` is that of the stream which their proofs are about.
     """
 
@@ -61,18 +68,20 @@ class Verdict:
             return self._of_a_selection()
         complete = f"COMPLETE to {self.attested}, attested by {_names(self.attestations)}"
         if self.status == "COMPLETE":
-            return complete
+            return complete + _times(self.attestations)
         pending = f"INTACT, last {self.size - self.attested} records not yet attested"
-        return f"{pending}; {complete}" if self.attested else pending
+        return (f"{pending}; {complete}" if self.attested else pending) + _times(self.attestations)
 
     def _of_a_selection(self) -> str:
         if self.status == "INCLUDED":
             return (
                 f"INCLUDED: {self.selected} selected records are unaltered and among the {self.attested}"
                 f" attested by {_names(self.attestations)}; nothing is said about others"
+                + _times(self.attestations)
             )
         return (
             f"INTACT, {self.selected} selected records; the {self.size} they are among are not yet attested"
+            + _times(self.attestations)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -81,4 +90,13 @@ class Verdict:
 
 
 def _names(attestations: tuple[Attestation, ...]) -> str:
-    return ", ".join(f"{one.party} ({one.role} {one.name})" for one in attestations)
+    return ", ".join(f"{one.party} ({one.role} {one.name})" for one in attestations if one.role != TIME_STAMP)
+
+
+def _times(attestations: tuple[Attestation, ...]) -> str:
+    return "".join(
+        f"; {one.size} records time-stamped by {one.name} at"
+        f" {datetime.fromtimestamp(one.time_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for one in attestations
+        if one.role == TIME_STAMP
+    )

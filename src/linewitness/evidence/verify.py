@@ -11,6 +11,7 @@ from typing import Final
 
 from linewitness.errors import EvidenceError
 from linewitness.evidence import attest, canonical
+from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Believed, Statement
 from linewitness.evidence.chain import Broken, Head
 from linewitness.evidence.chunks import Checked, check_all
@@ -31,17 +32,21 @@ def verify(
     *,
     policy: Policy | None = None,
     statements: Sequence[Statement] = (),
+    verifies: Verifies | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Verdict:
     """Return the verdict on a stream.
 
     `records` are exact bytes without line ends, from record 0 on; `statements` the checkpoints, receipts
-    and anchors that lie beside them; `progress` is told the number of records checked. Without a policy
-    the stream's own record 0 says which keys count, and nothing is ever called complete.
+    and anchors that lie beside them; `verifies` verifies the signatures of time-stamping authorities;
+    `progress` is told the number of records checked. Without a policy the stream's own record 0 says which
+    keys count, and nothing is ever called complete.
     """
     with UniqueIds() as ids:
-        return _Verification(policy, statements, ids).run(records, workers=workers, progress=progress)
+        return _Verification(policy, statements, ids, verifies).run(
+            records, workers=workers, progress=progress
+        )
 
 
 def read_ndjson(path: Path) -> Iterator[bytes]:
@@ -58,10 +63,17 @@ def read_ndjson(path: Path) -> Iterator[bytes]:
 class _Verification:
     """One run over one stream: what is known so far."""
 
-    def __init__(self, policy: Policy | None, statements: Sequence[Statement], ids: UniqueIds) -> None:
+    def __init__(
+        self,
+        policy: Policy | None,
+        statements: Sequence[Statement],
+        ids: UniqueIds,
+        verifies: Verifies | None,
+    ) -> None:
         self._policy = policy
         self._statements = statements
         self._ids = ids
+        self._verifies = verifies
         self._tree = Frontier()
         self._roots: dict[int, bytes] = {0: EMPTY_ROOT}
         self._wanted = attest.sizes_of(statements)
@@ -159,7 +171,9 @@ class _Verification:
             log_key = Vkey.parse(self._head.log_key)
         if log_key is None:
             return []
-        believed, remarks = attest.believe(self._statements, log_key=log_key, policy=self._policy)
+        believed, remarks = attest.believe(
+            self._statements, log_key=log_key, policy=self._policy, verifies=self._verifies
+        )
         self._remarks.extend(remarks[: MAX_REMARKS - len(self._remarks)])
         try:
             attest.check_roots(believed, size=self._tree.size, roots=self._roots)
@@ -182,7 +196,7 @@ class _Verification:
             record_0=self._record_0,
             policy=self._policy.sha256 if self._policy else None,
             attested=attested,
-            attestations=attestations,
+            attestations=(*attestations, *attest.newest_stamps(held)),
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
             remarks=tuple(self._remarks),

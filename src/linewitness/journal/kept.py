@@ -7,6 +7,8 @@ from typing import Final
 PRUNED: Final = "journal/pruned"
 #: Before the name of a place that does not take checkpoints; the value is since when.
 FAILING: Final = "anchor/"
+#: Before the name of a time-stamping authority, in the source of an attestation.
+TIME_STAMP: Final = "time stamp "
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,8 @@ class StoredAttestation:
     note: str
     proof: bytes | None
     at: str
+
+
+def is_time_stamp(source: str) -> bool:
+    """Return whether the proof of an attestation from this source is an RFC 3161 token."""
+    return source.startswith(TIME_STAMP)

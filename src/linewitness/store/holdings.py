@@ -7,6 +7,7 @@ from typing import Self
 from sqlalchemy import Connection, Select, or_, select
 
 from linewitness.errors import ConfigurationError
+from linewitness.evidence.stamps import Stamped
 from linewitness.store import tables
 from linewitness.store.database import Database, Enrolment, find
 from linewitness.store.tree import StoredTree
@@ -68,6 +69,10 @@ class StoreHoldings:
         receipts = tables.receipts
         query = select(receipts.c.note).where(receipts.c.stream_id == self._stream_id)
         yield from self._connection.execute(query.order_by(receipts.c.size)).scalars()
+
+    def stamps(self) -> Iterator[Stamped]:
+        """Yield nothing: time stamps are with the gateway, which asked for them."""
+        yield from ()
 
     def _of(self, query: Select[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         records = tables.records
