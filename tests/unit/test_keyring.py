@@ -120,6 +120,15 @@ def test_erasing_overwrites_before_it_removes(plain, tmp_path):
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.parametrize("left", [b"", b"\0" * 78], ids=["empty", "zeros"])
+def test_a_key_whose_erasure_was_cut_short_prevents_no_opening(wrapping, tmp_path, left):
+    wrapping.save("log", SigningKey.generate())
+    (tmp_path / "keys" / "0a0b0c0d.key").write_bytes(left)
+    wrapping.tidy()
+    wrapping.erase_all_but("log")
+    assert list(contents(tmp_path)) == ["log.key"]
+
+
 @pytest.mark.parametrize("form", [lambda key: key, lambda key: base64.b64encode(key) + b"\n"])
 def test_a_wrapping_key_is_32_bytes_or_their_base64(tmp_path, form):
     (tmp_path / "wrap").write_bytes(form(WRAPPING))

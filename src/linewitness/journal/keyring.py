@@ -13,6 +13,7 @@ from nacl.signing import SigningKey
 
 from linewitness.errors import ConfigurationError, JournalDamaged, JournalError
 from linewitness.journal.database import own_like
+from linewitness.journal import database
 from linewitness.journal.options import JournalOptions
 
 LOG_KEY: Final = "log"
@@ -37,8 +38,9 @@ class Keyring:
         self._box = SecretBox(wrapping_key) if wrapping_key is not None else None
 
     def create(self) -> None:
-        """Make the folder, for the owner only."""
+        """Make the folder, for the owner only; its name is durable before a key is in it."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database.sync_folder(self._directory.parent)
 
     def save(self, name: str, key: SigningKey) -> None:
         """Store a key durably under a name, before anything depends on it."""
@@ -63,7 +65,9 @@ class Keyring:
             if self._box is None:
                 return
             for path in sorted(self._directory.glob(f"*{_ENDING}")):
-                if not self._read(path).startswith(_WRAPPED):
+                text = self._read(path)
+                # What is empty was erased, and a crash came before it was removed.
+                if text.strip("\0") and not text.startswith(_WRAPPED):
                     self._wrap(path)
 
     def erase_all_but(self, *names: str) -> None:
@@ -165,11 +169,7 @@ class Keyring:
         return self._directory / f"{name}{_ENDING}"
 
     def _sync_folder(self) -> None:
-        handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        database.sync_folder(self._directory)
 
 
 def keyring_of(options: JournalOptions) -> Keyring:
