@@ -3,7 +3,8 @@
 Two rules for the names in folders, one for the content of files:
 
 `STRICT` knows only what POSIX promises. A name that was made, moved or taken away is durable when its folder
-was synchronised, and each one that was not may be lost on its own.
+was synchronised, and each one that was not may be lost on its own. A rename happens whole or not at all,
+also from one folder to another: it is durable when either of them was synchronised.
 
 `ORDERED` is a file system with a journal of its own, as ext4 is by default: names, sizes and their order go
 through that journal, so a beginning of them is there, and synchronising a file that is new or has grown
@@ -61,7 +62,7 @@ class File:
 class Image:
     """What is on the disk after the cut: contents by path, and the folders."""
 
-    files: dict[str, bytes]
+    files: dict[str, bytes | bytearray]
     folders: list[str]
 
     def write(self, site: Path) -> None:
@@ -83,7 +84,6 @@ class Disk:
         #: The names that are certain, and what was done to names since, in order.
         self.folders: dict[int, dict[str, int]] = {SITE: {}}
         self.entries: list[tuple[int, Entry]] = []
-        self._half_synced: dict[int, set[int]] = {}
 
     def take(self, number: int, step: Step) -> None:
         """Go one step on; `number` is its place in the recording."""
@@ -135,16 +135,23 @@ class Disk:
             self._settle(lambda number, _entry: number <= shaped)
 
     def _sync_folder(self, inode: int) -> None:
+        about = [number for number, entry in self.entries if inode in _folders(entry)]
         if self.rule is Rule.ORDERED:
-            last = max((number for number, entry in self.entries if inode in _folders(entry)), default=-1)
+            last = max(about, default=-1)
             self._settle(lambda number, _entry: number <= last)
-            return
-        # What went from one folder to another is one step, and certain when both were synchronised.
-        half = self._half_synced
-        for number, entry in self.entries:
-            if inode in _folders(entry):
-                half.setdefault(number, set()).add(inode)
-        self._settle(lambda number, entry: half.get(number, set()) >= _folders(entry))
+        else:
+            wanted = self._with_what_they_need(set(about))
+            self._settle(lambda number, _entry: number in wanted)
+
+    def _with_what_they_need(self, wanted: set[int]) -> set[int]:
+        """Add the earlier entries of the same files and names: a file that moves must have been made."""
+        needed: set[object] = set()
+        for number, entry in reversed(self.entries):
+            about = {entry.inode, (entry.folder, entry.name)}
+            if number in wanted or about & needed:
+                wanted.add(number)
+                needed |= about
+        return wanted
 
     def _settle(self, durable: Callable[[int, Entry], bool]) -> None:
         rest = []
@@ -200,9 +207,7 @@ def tree(folders: dict[int, dict[str, int]]) -> Iterator[tuple[str, int]]:
                 waiting.append((f"{place}/", each))
 
 
-def image_of(
-    files: dict[int, File], folders: dict[int, dict[str, int]], contents: dict[int, bytes]
-) -> Image:
+def image_of(files: dict[int, File], folders: dict[int, dict[str, int]], contents: dict[int, bytes]) -> Image:
     """Return the image of what can be reached; `contents` are those that differ from what is durable."""
     image = Image({}, [])
     for path, inode in tree(folders):
@@ -211,5 +216,5 @@ def image_of(
         elif files[inode].mapped:
             image.files[path] = _ANYTHING
         else:
-            image.files[path] = contents.get(inode, files[inode].durable)
+            image.files[path] = contents[inode] if inode in contents else files[inode].durable
     return image

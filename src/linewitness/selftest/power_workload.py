@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +37,7 @@ from linewitness.selftest.power_truth import (
     Truth,
     identity,
     keyring,
+    raw_of,
 )
 
 if TYPE_CHECKING:
@@ -162,9 +162,7 @@ class Workload:
         options = JournalOptions(directory=self._directory, wrapping_key=Secret(file=self._wrapping))
         begin_next(options, identity(2), clock=CLOCK, reason="the selftest ends it")
         with self._opened() as file:
-            self.done(
-                file, generation=2, first=self.truth.results, receipt=0, pruned=0, retired=(), passing=None
-            )
+            self.done(file, generation=2, first=self.truth.results, receipt=0, pruned=0, retired=())
 
     def begin(self, operation: str, **changes: object) -> None:
         """Say which operation comes."""
@@ -191,12 +189,6 @@ class Workload:
             )
             with closing(file), JournalReader(self._directory):
                 yield file
-
-
-def raw_of(number: int) -> tuple[str, bytes]:
-    """Return the device's own bytes of a result, under their hash."""
-    data = f"result {number};".encode() * 20
-    return sha256(data).hexdigest(), data
 
 
 def _result(number: int) -> Event:

@@ -44,7 +44,7 @@ def can_record() -> bool:
 
 
 async def record(site: Path, command: Sequence[str]) -> Recording:
-    """Run a command that works below the empty folder `site`, and return what it did; NotRecorded if it failed.
+    """Run a command that works below the empty folder `site`, and return what it did; or NotRecorded.
 
     What it writes to its standard output, in whole lines, becomes a part of the sequence.
     """

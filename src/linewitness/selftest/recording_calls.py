@@ -112,7 +112,9 @@ class _Reading:
         place = self._place(path)
         inode = self._names[folder].get(name)
         if inode is None:
-            inode = yield from self._new(call, path, is_folder=False)
+            step = self._new(call, path, is_folder=False)
+            inode = step.inode
+            yield step
         elif "O_TRUNC" in flags and self._sizes[inode]:
             self._sizes[inode] = 0
             yield Resize(call=call, place=place, inode=inode, size=0)
@@ -194,9 +196,7 @@ class _Reading:
         self._names[to_folder][to] = inode
         for file in self._open.values():
             file.place = place if file.inode == inode else file.place
-        yield Move(
-            call=call, place=place, folder=folder, name=name, to_folder=to_folder, to=to, inode=inode
-        )
+        yield Move(call=call, place=place, folder=folder, name=name, to_folder=to_folder, to=to, inode=inode)
 
     def _linked(self, call: str, arguments: list[str], _result: int) -> Iterator[Step]:
         pairs = 2 if call == "link" else 4
@@ -222,7 +222,7 @@ class _Reading:
     def _made(self, call: str, arguments: list[str], _result: int) -> Iterator[Step]:
         path = self._path(arguments)
         if path is not None and path != self._site:
-            yield from self._new(call, path, is_folder=True)
+            yield self._new(call, path, is_folder=True)
 
     def _mapped(self, call: str, arguments: list[str], _result: int) -> Iterator[Step]:
         file = self._open.get(_number(arguments[4])) if arguments[4] != "-1" else None
@@ -232,7 +232,7 @@ class _Reading:
             raise ValueError(f"{file.place} is written through memory, which cannot be recorded")
         yield Mapped(call=call, place=file.place, inode=file.inode)
 
-    def _new(self, call: str, path: PurePosixPath, *, is_folder: bool) -> Iterator[Step]:
+    def _new(self, call: str, path: PurePosixPath, *, is_folder: bool) -> Enter:
         folder, name = self._folder(path)
         inode = 1 + len(self._sizes)
         self._sizes[inode] = 0
@@ -240,8 +240,7 @@ class _Reading:
         if is_folder:
             self._names[inode] = {}
         place = self._place(path)
-        yield Enter(call=call, place=place, folder=folder, name=name, inode=inode, is_folder=is_folder)
-        return inode  # noqa: B901 (for `yield from`)
+        return Enter(call=call, place=place, folder=folder, name=name, inode=inode, is_folder=is_folder)
 
     def _path(self, arguments: list[str]) -> PurePosixPath | None:
         """Return the path that a call names, first or after the folder that it is relative to."""
