@@ -125,7 +125,8 @@ class Line:
             self.scale.load(Decimal(self.scanned % 290_000) / 100 + 1)
             with suppress(ToolDisabledError, sqlite3.Error):
                 devices.torque.set_vin(serial)
-            await devices.scanner.scan(serial)
+            if devices.scanner.clients:  # asking also makes it forget who has gone
+                await devices.scanner.scan(serial)
         with suppress(ToolDisabledError):
             self.made.add(devices.torque.tighten())
         with suppress(RuntimeError):
