@@ -89,6 +89,10 @@ def _move_out(directory: Path, target: Path) -> None:
         if not path.name.startswith((*_STAYS, _ENDED, _BUILDING)):
             # Crash here: some of the old files are in `target`, the others follow; no gateway can start.
             path.rename(target / path.name)
+            if path.name == database.FILE_NAME:
+                # A power cut must not undo this and keep what comes next: a database without its log opens.
+                _sync(target)
+                _sync(directory)
     _sync(target)
     _sync(directory)
     (target / _NEXT).rename(directory / _NEXT)
