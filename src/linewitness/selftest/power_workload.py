@@ -70,7 +70,10 @@ class Workload:
         self.session(["fill", "receipt", "prune", "append", "checkpoint"], shuffled=False)
         self.wrap()
         self.session(["append", "rotate", "append", "checkpoint"])
-        self.next_generation()
+        with JournalReader(self._directory):
+            # Somebody looks at it, so that the log is not moved into the main file when it is closed.
+            self.session(["append", "rotate"])
+            self.next_generation()
         self.session(["append", "rotate", "append"])
 
     def init(self) -> None:
