@@ -1,12 +1,18 @@
 """Secrets by reference: a file or a systemd credential, never a value in the YAML."""
 
+import contextlib
 import os
+import resource
+import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from linewitness.errors import ConfigurationError
+
+_PR_SET_DUMPABLE: Final = 4
 
 
 class Secret(BaseModel):
@@ -53,3 +59,18 @@ class Secret(BaseModel):
             raise ConfigurationError(
                 f"the secret in {self.path} is not text", hint="save it as UTF-8, one line"
             ) from None
+
+
+def keep_memory_private() -> None:
+    """Let no core dump and no other process of the same user read the keys that this process holds.
+
+    A limit of 0 stops dumps into files; a kernel that pipes them into a program ignores it, and heeds that
+    the process is not dumpable. Whoever is root on the machine can read its memory all the same.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        with contextlib.suppress(
+            MemoryError
+        ):  # what ctypes prepares for callbacks, a hardened kernel may refuse
+            ctypes = import_module("ctypes")
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

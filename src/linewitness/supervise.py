@@ -19,6 +19,7 @@ from linewitness.forward import Dial, Link
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.status.health import Health
+from linewitness.store.work import StoreWork
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import Message
 from linewitness.watch import ClockBoard
@@ -176,16 +177,24 @@ async def supervise(
 
 
 @asynccontextmanager
-async def attended(status: str) -> AsyncIterator[None]:
-    """Tell systemd that we are ready, and feed its watchdog for the time of a block."""
+async def attended(loops: Callable[[], Iterable[Loop]], *, status: Callable[[], str]) -> AsyncIterator[None]:
+    """Tell systemd that we are ready, and feed its watchdog for the time of a block while the loops go on."""
     async with asyncio.TaskGroup() as group:
-        watching = group.create_task(supervise(lambda: (), status=lambda: status), name="watchdog")
+        watching = group.create_task(supervise(loops, status=status), name="watchdog")
         tell_systemd("READY=1")
         try:
             yield
         finally:
             tell_systemd("STOPPING=1")
             watching.cancel()
+
+
+def loops_of_store(work: StoreWork) -> Iterator[Loop]:
+    """Yield the loops of an audit store: each ends by itself long before its limit, or is stuck."""
+    yield Loop("receive", CARRY_S, lambda: work.receiving.progress)
+    yield Loop("judge and commit", COMMIT_S, lambda: work.judging.progress)
+    yield Loop("answer", CARRY_S, lambda: work.answering.progress)
+    yield Loop("connect", CONNECT_S, lambda: work.connecting)
 
 
 class Dialling:

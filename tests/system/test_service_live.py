@@ -96,6 +96,10 @@ def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine):
     assert int(process["Uid"].split()[0]) > 60_000, "nobody's user"
     assert {int(process[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
     assert (process["Seccomp"], process["NoNewPrivs"]) == ("2", "1")
+    limits = machine.must("cat", f"/proc/{main_pid(machine, unit)}/limits")
+    assert re.search(r"Max core file size +0 +0 ", limits)
+    owner = machine.must("stat", "-c", "%u", f"/proc/{main_pid(machine, unit)}/mem").strip()
+    assert owner == "0", "not even its own user may read the memory of a process that is not dumpable"
     assert machine.must("readlink", folder_of("line-02")).strip() == "../private/linewitness/line-02"
     assert machine.must("stat", "-Lc", "%a", folder_of("line-02")).strip() == "700"
 

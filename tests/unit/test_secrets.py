@@ -1,9 +1,12 @@
 """Secrets by reference: read when needed, and never part of an error."""
 
+import subprocess
+import sys
 import traceback
 
 import pytest
 
+from lines import call
 from linewitness.errors import ConfigurationError
 from linewitness.secrets import Secret
 
@@ -36,3 +39,25 @@ def test_a_credential_needs_systemd(tmp_path, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "mqtt").write_text(WORD)
     assert Secret(credential="mqtt").read() == WORD
+
+
+def test_a_crash_leaves_no_memory_behind():
+    """The kernel says itself that it would write no dump, whatever `core_pattern` is."""
+    code = (
+        "import ctypes, resource\n"
+        "from linewitness.secrets import keep_memory_private\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"
+        "keep_memory_private()\n"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split("\n")[:2] == ["1", "0 (0, 0)"]
+
+
+@pytest.mark.parametrize("command", [("run", "line.yaml"), ("store", "run", "store.yaml")])
+def test_a_process_that_holds_keys_sees_to_it_before_it_reads_them(command, monkeypatch):
+    done = []
+    monkeypatch.setattr("linewitness.secrets.keep_memory_private", lambda: done.append(command))
+    assert isinstance(call(*command).exception, ConfigurationError)
+    assert done == [command]

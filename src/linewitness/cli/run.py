@@ -16,8 +16,10 @@ def run(file: LineFile) -> None:
     from linewitness.app import Reload, run_line
     from linewitness.cli.logs import set_up
     from linewitness.config import load
+    from linewitness.secrets import keep_memory_private
     from linewitness.stopping import on_signal
 
+    keep_memory_private()
     config = load(file)
     set_up(config.log.level, config.log.format)
 

@@ -69,15 +69,18 @@ def run(
     from linewitness.cli.logs import set_up
     from linewitness.cli.store_file import load_store
     from linewitness.clock import SystemClock
+    from linewitness.secrets import keep_memory_private
     from linewitness.store.service import run_until_signalled
-    from linewitness.supervise import attended
+    from linewitness.store.work import StoreWork
+    from linewitness.supervise import attended, loops_of_store
 
-    options = load_store(file)
+    keep_memory_private()
+    options, work = load_store(file), StoreWork()
     set_up(log_level, log_format)
 
     async def serve() -> None:
-        async with attended("the audit store is running"):
-            await run_until_signalled(options, clock=SystemClock())
+        async with attended(lambda: loops_of_store(work), status=lambda: work.sentence):
+            await run_until_signalled(options, clock=SystemClock(), work=work)
 
     asyncio.run(serve())
 
@@ -119,6 +122,7 @@ def witness(
     """Be a C2SP witness for the enrolled streams: cosign checkpoints that grow out of those seen before."""
     import asyncio
 
+    from linewitness.cli.store_file import load_store
     from linewitness.clock import SystemClock
     from linewitness.errors import ConfigurationError
     from linewitness.secrets import Secret
@@ -130,6 +134,11 @@ def witness(
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigurationError(f"{listen!r} is no address", hint="it looks like 127.0.0.1:8461")
+    if name == load_store(file).name:
+        raise ConfigurationError(
+            f"{name} is the store itself: with its key a cosignature means that it holds all records",
+            hint="give the witness a name and a key of its own",
+        )
     cosigner = Cosigner.load(name, Secret(file=key)) if key.exists() else create_key(name, key)
     with _database(file) as database:
 

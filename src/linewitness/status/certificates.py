@@ -86,6 +86,13 @@ class CertificateWatch:
         self._clock = clock
         self.expiries: tuple[Expiry, ...] = ()
 
+    def sentence(self, now_ns: int) -> str:
+        """Say which certificate ends first, if it does soon; the empty string otherwise."""
+        if not self.expiries or (days := self.expiries[0].days_left(now_ns)) >= WARN_DAYS:
+            return ""
+        first = self.expiries[0]
+        return f"{first.setting} ends in {days} days" if days >= 0 else f"{first.setting} has ended"
+
     async def run(self) -> NoReturn:
         """Watch until cancelled."""
         while True:
@@ -99,6 +106,6 @@ class CertificateWatch:
                         file=str(expiry.file),
                         subject=expiry.subject,
                         days_left=days,
-                        hint="replace the file; the gateway takes it at its next connection",
+                        hint="replace the file; it is read at the next connection",
                     )
             await asyncio.sleep(_LOOK_S)

@@ -12,11 +12,13 @@ import structlog
 from linewitness.clock import Clock, monotonic
 from linewitness.errors import LinewitnessError, UplinkUnavailable
 from linewitness.retry import Backoff
+from linewitness.status.certificates import CertificateWatch, named_in
 from linewitness.stopping import on_signal
 from linewitness.store.database import Database
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Answer, Ledger
 from linewitness.store.options import AuditStoreOptions
+from linewitness.store.work import StoreWork
 from linewitness.uplink.mqtt import Connection, Message, connect
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 
@@ -32,8 +34,14 @@ R = TypeVar("R")
 _log = structlog.get_logger(__name__)
 
 
-async def run(options: AuditStoreOptions, *, clock: Clock, ready: asyncio.Event | None = None) -> Never:
-    """Serve until cancelled; `ready` is set whenever the store hears its gateways.
+async def run(
+    options: AuditStoreOptions,
+    *,
+    clock: Clock,
+    ready: asyncio.Event | None = None,
+    work: StoreWork | None = None,
+) -> Never:
+    """Serve until cancelled; `ready` is set whenever the store hears its gateways, `work` says what it is at.
 
     Raises ConfigurationError, UplinkRefused or StoreError: each needs a person.
     """
@@ -44,21 +52,28 @@ async def run(options: AuditStoreOptions, *, clock: Clock, ready: asyncio.Event 
         ledger = Ledger(database=database, cosigner=cosigner, clock=clock)
         _log.info("store.started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
         with ThreadPoolExecutor(1, "store") as thread:
-            await _Service(options, ledger, thread, ready or asyncio.Event()).run()
+            service = _Service(options, ledger, thread, ready or asyncio.Event(), work or StoreWork())
+            await service.run()
     finally:
         database.close()
 
 
-async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock) -> None:
+async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work: StoreWork) -> None:
     """Serve until SIGTERM or SIGINT; say `ready` on the output when the gateways are heard first."""
     ready, stop = asyncio.Event(), on_signal()
+    certificates = CertificateWatch(lambda: named_in(options.model_dump(mode="json")), clock=clock)
+    work.remark = lambda: certificates.sentence(clock.stamp().realtime_ns)
+    parts = {
+        "store": run(options, clock=clock, ready=ready, work=work),
+        "store:ready": _say_ready(ready, options.mqtt.url),
+        "store:certificates": certificates.run(),
+    }
     try:
         async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(run(options, clock=clock, ready=ready), name="store")
-            telling = tasks.create_task(_say_ready(ready, options.mqtt.url), name="store:ready")
+            running = [tasks.create_task(part, name=name) for name, part in parts.items()]
             await stop.wait()
-            serving.cancel()
-            telling.cancel()
+            for task in running:
+                task.cancel()
     except BaseExceptionGroup as group:
         error = _deciding(group)
         if error is None:
@@ -76,7 +91,12 @@ class _Service:
     """The store at its broker. All use of the ledger happens in one thread, one call after the other."""
 
     def __init__(
-        self, options: AuditStoreOptions, ledger: Ledger, thread: ThreadPoolExecutor, ready: asyncio.Event
+        self,
+        options: AuditStoreOptions,
+        ledger: Ledger,
+        thread: ThreadPoolExecutor,
+        ready: asyncio.Event,
+        work: StoreWork,
     ) -> None:
         self._options = options
         self._mqtt = options.mqtt
@@ -87,6 +107,7 @@ class _Service:
         self._ledger = ledger
         self._thread = thread
         self._ready = ready
+        self._work = work
         self._backoff = Backoff()
         self._connected_at: float | None = None
         self._lost_at: float | None = None
@@ -94,6 +115,7 @@ class _Service:
     async def run(self) -> Never:
         """Connect and serve, again and again; the broker's absence is said once, and so is its return."""
         while True:
+            self._work.attempts += 1
             try:
                 await self._session()
             except UplinkUnavailable as error:
@@ -122,7 +144,8 @@ class _Service:
 
     async def _receive(self, connection: Connection, queue: asyncio.Queue[Message]) -> None:
         async for message in connection.messages():
-            await queue.put(message)
+            with self._work.receiving.going_on():
+                await queue.put(message)
 
     async def _judge(self, connection: Connection, queue: asyncio.Queue[Message]) -> None:
         while True:
@@ -133,20 +156,29 @@ class _Service:
                 size += len(batch[-1].payload)
             pairs = [(message.topic, message.payload) for message in batch]
             answers = await self._in_thread(self._ledger.process, pairs)
+            self._work.messages += len(batch)
             await self._publish(connection, answers)
 
     async def _publish(self, connection: Connection, answers: Sequence[Answer]) -> None:
         """Publish what is committed. Crash here: the receipts are in the database and are asked for again."""
+        if not answers:
+            return
+        with self._work.answering.going_on():
+            await self._publish_all(connection, answers)
+
+    async def _publish_all(self, connection: Connection, answers: Sequence[Answer]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for answer in answers:
                 tasks.create_task(connection.publish(answer.topic, answer.payload, retain=True))
 
     async def _in_thread(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         call = functools.partial(function, *arguments, **named)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        with self._work.judging.going_on():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _connected(self) -> None:
         self._ready.set()
+        self._work.connected = True
         self._connected_at = monotonic()
         if self._lost_at is not None:
             _log.info("broker.back", broker=self._mqtt.url, seconds=round(monotonic() - self._lost_at, 1))
@@ -154,6 +186,7 @@ class _Service:
 
     def _disconnected(self, error: UplinkUnavailable) -> None:
         self._ready.clear()
+        self._work.connected = False
         if self._connected_at is not None and monotonic() - self._connected_at > STEADY_S:
             self._backoff.reset()  # not after a short one: two stores of one name would chase each other
         self._connected_at = None

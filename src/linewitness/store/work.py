@@ -1,0 +1,53 @@
+"""What the store's loops are at, so that it can be seen from outside whether they go on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Work:
+    """One loop's work: how much of it is done, and whether there is some at hand."""
+
+    done: int = 0
+    at_hand: int = 0
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Count one piece of work, from its beginning to its end."""
+        self.at_hand += 1
+        try:
+            yield
+        finally:
+            self.at_hand -= 1
+            self.done += 1
+
+    @property
+    def progress(self) -> int | None:
+        """What changes as work goes on; None while there is nothing to do."""
+        return self.done if self.at_hand else None
+
+
+@dataclass(slots=True)
+class StoreWork:
+    """The store's loops, and its state in a sentence."""
+
+    receiving: Work = field(default_factory=Work)
+    judging: Work = field(default_factory=Work)
+    answering: Work = field(default_factory=Work)
+    connected: bool = False
+    attempts: int = 0
+    messages: int = 0
+    #: What else a person should read, such as a certificate that ends soon.
+    remark: Callable[[], str] = str
+
+    @property
+    def connecting(self) -> int | None:
+        """The attempts to find the broker; None while it is there."""
+        return None if self.connected else self.attempts
+
+    @property
+    def sentence(self) -> str:
+        """What `systemctl status` shows."""
+        broker, remark = "connected" if self.connected else "away", self.remark()
+        return f"broker {broker}, {self.messages} messages judged" + (f"; {remark}" if remark else "")
