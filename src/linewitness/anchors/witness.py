@@ -1,6 +1,7 @@
 """Have a C2SP witness cosign a checkpoint (tlog-witness: add-checkpoint)."""
 
 from base64 import b64encode
+from http.client import HTTPException
 from typing import Final
 
 from linewitness.anchors.base import AnchorFailed, Subject, Written
@@ -13,6 +14,8 @@ _CONFLICT: Final = 409
 _SIZE_TYPE: Final = "text/x.tlog.size"
 #: The witness may know a smaller size than we remember, or a larger one: it says which, and is asked again.
 _ATTEMPTS: Final = 3
+#: No tree has a size of more digits.
+_MAX_DIGITS: Final = 19
 _WHY: Final = {
     400: "it does not understand the request",
     403: "it does not know this log's key",
@@ -60,7 +63,10 @@ class WitnessPlace:
         proof = await subject.consistency(self._known) if self._known else []
         hashes = "".join(f"{b64encode(step).decode()}\n" for step in proof)
         body = f"old {self._known}\n{hashes}\n{subject.note}"
-        return await post(self._url, body.encode(), content_type="text/plain")
+        try:
+            return await post(self._url, body.encode(), content_type="text/plain")
+        except HTTPException as error:
+            raise self._failed(f"does not speak HTTP: {error!r}") from None
 
     def _cosigned(self, subject: Subject, body: bytes) -> str:
         """Return the note with the witness's line; other lines of the answer are not ours to pass on."""
@@ -80,7 +86,7 @@ class WitnessPlace:
 
     def _size(self, body: bytes) -> int:
         text = body.strip()
-        if not text.isdigit():
+        if not text.isdigit() or len(text) > _MAX_DIGITS:
             raise self._failed("does not say which size it knows")
         return int(text)
 

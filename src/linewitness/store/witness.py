@@ -4,6 +4,7 @@ A witness says less than a receipt: it need not hold a record. Its key is anothe
 a cosignature with the store's key means that the store holds all records.
 """
 
+import re
 import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -25,6 +26,8 @@ MAX_HASHES: Final = 63
 _PLAIN: Final = "text/plain; charset=utf-8"
 _SIZE: Final = "text/x.tlog.size"
 _ROOT_BYTES: Final = 32
+
+_OLD: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 LogKeyOf = Callable[[str], Vkey | None]
 
@@ -78,11 +81,14 @@ class Witness:
             old, proof, text = _parse(request)
             checkpoint, signed = self._known(text)
             with self._lock:
-                self._extend(old, proof, checkpoint)
+                self._remember(old, proof, checkpoint)
+                # Still under the lock: at the time that it names, this is the largest tree that was seen.
+                time_s = self._clock.stamp().realtime_ns // NS_PER_S
+                line = cosign(signed.text, name=self._cosigner.name, key=self._cosigner.key, time_s=time_s)
         except _Refused as refused:
             return refused.reply
-        time_s = self._clock.stamp().realtime_ns // NS_PER_S
-        line = cosign(signed.text, name=self._cosigner.name, key=self._cosigner.key, time_s=time_s)
+        except sqlite3.Error as error:
+            return Reply(503, f"the witness cannot remember this now: {error}\n")
         return Reply(200, f"{line}\n")
 
     def _known(self, text: str) -> tuple[Checkpoint, Note]:
@@ -98,8 +104,18 @@ class Witness:
         except BadNote as error:
             raise _Refused(Reply(403, f"{error.what}\n")) from None
 
+    def _remember(self, old: int, proof: list[bytes], checkpoint: Checkpoint) -> None:
+        """Compare with what was seen before and remember, in one transaction: another process waits."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._extend(old, proof, checkpoint)
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
     def _extend(self, old: int, proof: list[bytes], checkpoint: Checkpoint) -> None:
-        """Remember a checkpoint that extends the one seen before."""
+        """Write a checkpoint that extends the one seen before."""
         row = self._connection.execute(
             "SELECT size, root FROM seen WHERE origin = ?", (checkpoint.origin,)
         ).fetchone()
@@ -115,7 +131,7 @@ class Witness:
                 verify_consistency(size, root, checkpoint.size, checkpoint.root, proof)
         except BadProof as error:
             raise _Refused(Reply(422, f"{error.what}\n")) from None
-        # Crash here: nothing is remembered and nothing was cosigned. After the insert: it is remembered,
+        # Crash here: nothing is remembered and nothing was cosigned. After the commit: it is remembered,
         # and the gateway asks again with the size that it is then told.
         self._connection.execute(
             "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT (origin) DO UPDATE SET "
@@ -135,7 +151,6 @@ def _parse(request: bytes) -> tuple[int, list[bytes], str]:
         raise _Refused(Reply(400, "not a request of tlog-witness\n")) from None
     canonical = all(b64encode(step).decode() == line for step, line in zip(proof, hashes, strict=True))
     whole = len(proof) <= MAX_HASHES and all(len(step) == _ROOT_BYTES for step in proof)
-    plain = old.isascii() and old.isdigit() and str(int(old)) == old
-    if word != "old" or not separator or not plain or not canonical or not whole:
+    if word != "old" or not separator or not _OLD.fullmatch(old) or not canonical or not whole:
         raise _Refused(Reply(400, "a request is `old <size>`, hashes, an empty line, a checkpoint\n"))
     return int(old), proof, note

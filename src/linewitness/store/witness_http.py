@@ -2,30 +2,53 @@
 
 import asyncio
 import socket
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from linewitness.store.database import StoreError
 from linewitness.store.witness import MAX_REQUEST, Witness
 
+#: A gateway sends its few kilobytes at once.
+READING_S: Final = 10
+MAX_CONNECTIONS: Final = 100
+
+
+class _TooLarge(Exception):
+    """A request is larger than any of the specification's."""
+
 
 def application(witness: Witness) -> Starlette:
     """Return the ASGI application around a witness."""
 
     async def add_checkpoint(request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_REQUEST:
-                return Response("too large\n", 413)
-        reply = await asyncio.to_thread(witness.add_checkpoint, bytes(body))
-        return Response(reply.body, reply.status, media_type=reply.content_type)
+        try:
+            async with asyncio.timeout(READING_S):
+                body = await _body(request)
+        except _TooLarge:
+            return Response("too large\n", 413, headers={"connection": "close"})
+        except TimeoutError:
+            return Response("too slow\n", 408, headers={"connection": "close"})
+        except ClientDisconnect:
+            return Response(status_code=400)
+        reply = await asyncio.to_thread(witness.add_checkpoint, body)
+        # As a header: to a media type Starlette adds a charset, which the specification does not have.
+        return Response(reply.body, reply.status, headers={"content-type": reply.content_type})
 
     return Starlette(routes=[Route("/add-checkpoint", add_checkpoint, methods=["POST"])])
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REQUEST:
+            raise _TooLarge
+    return bytes(body)
 
 
 async def serve(witness: Witness, *, host: str, port: int) -> None:
@@ -39,5 +62,7 @@ async def serve(witness: Witness, *, host: str, port: int) -> None:
     with listening:
         address = listening.getsockname()
         print(f"ready http://{address[0]}:{address[1]}", flush=True)  # noqa: T201 (for who started it)
-        config = uvicorn.Config(application(witness), log_level="warning", lifespan="off")
+        config = uvicorn.Config(
+            application(witness), log_level="warning", lifespan="off", limit_concurrency=MAX_CONNECTIONS
+        )
         await uvicorn.Server(config).serve(sockets=[listening])
