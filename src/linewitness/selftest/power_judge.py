@@ -1,6 +1,7 @@
 """Judge what a power cut has left: all that was told is there, once, and the journal goes on."""
 
 import re
+import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -82,19 +83,26 @@ def judge(site: Path, journal: str, told: Told) -> Finding:
             finding.lost = told.last.size
             finding.wrong.append(f"it does not open: {error}")
         return finding
+    try:
+        _judge_opened(site, directory, file, told, finding)
+    except (LinewitnessError, sqlite3.DatabaseError) as error:
+        finding.wrong.append(f"it opens, and then: {error}")
+    return finding
+
+
+def _judge_opened(site: Path, directory: Path, file: JournalFile, told: Told, finding: Finding) -> None:
     with closing(file):
         with JournalReader(directory) as reader:
             found = _found(file, reader, told)
             if found is None:
                 _account_for(file, told, finding)
-                return finding
+                return
             _compare(reader, file, found, finding)
             _judge_keys(directory, told, reader, finding)
         if told.last is not None and told.last.generation != found.generation:
             _judge_ended(site, directory, told.last, finding)
         _go_on(file, found)
     _judge_further(directory, found, told, finding)
-    return finding
 
 
 def _opened(directory: Path, told: Told) -> JournalFile:

@@ -1,0 +1,67 @@
+"""Cut the power with unsynchronised writes dropped: what was told to be durable is there, once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from linewitness.selftest.power import (
+    by_chance,
+    each_with_nothing,
+    judge_all,
+    outcome,
+    power_cuts,
+    recorded,
+)
+
+WEAK = Path(__file__).with_name("weak_workload.py")
+FEW, MANY = 60, 500
+SEEDS = (11, 12, 13, 14, 15)
+
+
+@pytest.mark.timeout(120)
+async def test_power_cut_loses_nothing(tmp_path, account):
+    account(await power_cuts(tmp_path, cuts=FEW, seed=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_many_power_cuts_lose_nothing(tmp_path, account, seed):
+    account(await power_cuts(tmp_path, cuts=MANY, seed=seed))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_power_cut_after_every_call_loses_nothing(tmp_path, account):
+    """Nothing survives that was not synchronised: the hardest disk that keeps its word."""
+    recording = await recorded(tmp_path, 21)
+    judged = judge_all(recording, each_with_nothing(recording))
+    account(outcome(judged, note=f"nothing survives, after each of {len(recording.steps)} calls"))
+
+
+WEAKNESSES = {
+    "off": "lost",
+    "normal": "lost",
+    "folders": "lost",
+    "keys": "lost",
+    "twice": "duplicated",
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "weakness",
+    [
+        pytest.param(weakness, marks=[] if weakness in ("normal", "folders") else pytest.mark.slow)
+        for weakness in WEAKNESSES
+    ],
+)
+async def test_power_cut_finds_out_a_journal_that_does_not_synchronise(tmp_path, weakness):
+    recording = await recorded(tmp_path, 31, command=(sys.executable, str(WEAK), weakness))
+    found = outcome(judge_all(recording, by_chance(recording, FEW, 31)), note="weakened")
+    assert getattr(found, WEAKNESSES[weakness]) > 0
+    assert found.survived < found.injected
+    assert "seed" in found.note
+    assert "survived" in found.note
