@@ -17,6 +17,7 @@ from linewitness.cli import (
     look,
     policy,
     run,
+    selftest,
     simulate,
     store,
 )
@@ -44,6 +45,7 @@ app.command(name="anchor")(anchor.anchor)
 app.command(name="clock")(clock.clock)
 app.command(name="delays")(delays.delays)
 app.command()(run.demo)
+app.command()(selftest.selftest)
 app.command()(install.install)
 app.command()(install.uninstall)
 app.add_typer(policy.app, name="policy", help="Whose word counts for an auditor.")

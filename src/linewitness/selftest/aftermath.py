@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Final
 
 from linewitness.clock import SystemClock
 from linewitness.errors import LinewitnessError
+from linewitness.evidence.record import parse
 from linewitness.journal import database
 from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.reader import JournalReader
@@ -16,6 +18,8 @@ from linewitness.selftest.results import Count, Told
 from linewitness.selftest.store import AuditStore
 
 _CLOCK = SystemClock()
+#: Records whose raw bytes are looked at.
+_NEWEST: Final = 20
 
 
 def judge(operation: str, template: Path, folder: Path, count: Count, found: Findings) -> None:
@@ -24,21 +28,15 @@ def judge(operation: str, template: Path, folder: Path, count: Count, found: Fin
         if operation == "create" and not _was_begun(folder, found):
             asyncio.run(_with_told(folder, "create"))
         with AuditStore(folder, clock=_CLOCK) as store:
-            _join(found, audit(folder, store, count))
+            found.join(audit(folder, store, count))
             _check(operation, template, folder, found)
             asyncio.run(_with_told(folder, "append" if operation == "create" else operation))
             asyncio.run(_with_told(folder, "append"))
-            _join(found, audit(folder, store, count))
+            found.join(audit(folder, store, count))
             _check(operation, template, folder, found)
-            _join(found, audit_store(folder, store))
+            found.join(audit_store(folder, store))
     except LinewitnessError as error:
         found.problems.append(f"it did not go on: {error}")
-
-
-def _join(found: Findings, more: Findings) -> None:
-    found.lost = max(found.lost, more.lost)
-    found.duplicated = max(found.duplicated, more.duplicated)
-    found.problems += more.problems
 
 
 async def _with_told(folder: Path, job: str) -> None:
@@ -84,18 +82,18 @@ def _check_pruned(reader: JournalReader, template: Path, told: Told, found: Find
     found.require(reader.pruned >= told[results.PRUNED], "the boundary of a prune is gone")
     with database.translated(template), JournalReader(template / JOURNAL) as before:
         size = before.size()
-        same = all(
-            reader.tree().subtree(0, number) == before.tree().subtree(0, number) for number in range(size)
-        )
+        now, then = reader.tree(), before.tree()
+        same = all(now.subtree(0, number) == then.subtree(0, number) for number in range(size))
         found.require(same, "leaf hashes have changed")
         kept = [number for number, _ in reader.records(reader.pruned, size)]
         found.require(kept == list(range(reader.pruned, size)), "records above the boundary are gone")
-        found.require(list(before.key_records()) == list(reader.key_records())[: len(list(before.key_records()))], "keys are gone")
+        found.require(
+            list(before.key_records()) == list(reader.key_records())[: len(list(before.key_records()))],
+            "keys are gone",
+        )
 
 
 def _digests(reader: JournalReader) -> list[str]:
-    from linewitness.evidence.record import parse
-
-    newest = [parse(data) for _, data in reader.records(max(reader.pruned, reader.size() - 20))]
+    newest = [parse(data) for _, data in reader.records(max(reader.pruned, reader.size() - _NEWEST))]
     found = [record["context"].get("raw_sha256") for record in newest]
     return [digest.removeprefix("sha256:") for digest in found if digest]

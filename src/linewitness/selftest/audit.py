@@ -1,4 +1,4 @@
-"""The account after a fault: open the journal as ever, verify it, hand it to the store, count what is there."""
+"""The account after a fault: open the journal as ever, verify it, hand it to the store, and count."""
 
 import functools
 from collections.abc import Iterator
@@ -37,6 +37,12 @@ class Findings:
         """Note a problem unless something holds."""
         if not holds:
             self.problems.append(problem)
+
+    def join(self, more: "Findings") -> None:
+        """Take over what was found in another look at the same journal; what is lost is lost once."""
+        self.lost = max(self.lost, more.lost)
+        self.duplicated = max(self.duplicated, more.duplicated)
+        self.problems += more.problems
 
     @property
     def clean(self) -> bool:
@@ -158,5 +164,3 @@ def audit_store(folder: Path, store: AuditStore) -> Findings:
 
 def _kept(reader: JournalReader, first: int) -> Iterator[bytes]:
     return (data for _, data in reader.records(first))
-
-

@@ -6,7 +6,7 @@ A job's folder holds `journal`, the ledger `told`, and the store's newest `recei
 import asyncio
 import random
 import resource
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ RECEIPT: Final = "receipt"
 #: Results of one append.
 EVENTS: Final = 3
 #: Records that one step of pruning deletes.
-STEP: Final = 100
+STEP: Final = 130
 #: Days after which the selftest prunes: about a twentieth of a second.
 _KEEP_DAYS: Final = 6e-7
 #: Pauses of the working jobs, in seconds, at most.
@@ -101,9 +101,7 @@ def _following(reader: JournalReader) -> dict[str, int]:
 
 async def create(folder: Path, told: Told) -> None:
     """Begin a stream."""
-    JournalFile.create(
-        folder / JOURNAL, IDENTITY, clock=_CLOCK, clock_state=SharedClockState()
-    ).close()
+    JournalFile.create(folder / JOURNAL, IDENTITY, clock=_CLOCK, clock_state=SharedClockState()).close()
     told[results.CREATED] = 1
 
 
@@ -113,7 +111,9 @@ async def prefill(folder: Path, told: Told, *, records: int) -> None:
     file = JournalFile.open(folder / JOURNAL, clock=_CLOCK, clock_state=SharedClockState())
     each = records // len(DEVICES)
     for slot, device in enumerate(DEVICES):
-        file.append([*(submission(device, number, _CLOCK) for number in range(each)), Submission(rotate=True)])
+        file.append(
+            [*(submission(device, number, _CLOCK) for number in range(each)), Submission(rotate=True)]
+        )
         told[slot] = each
     # Left open: the process ends with the log not yet in the main file, as a crash leaves it.
 
@@ -198,7 +198,7 @@ async def start_on_read_only(folder: Path, told: Told) -> None:
     await append(folder, told)
 
 
-JOBS: Final[Mapping[str, Callable[..., Awaitable[None]]]] = {
+JOBS: Final[Mapping[str, Callable[..., Coroutine[None, None, None]]]] = {
     job.__name__: job
     for job in (
         work,

@@ -3,16 +3,17 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from linewitness.clock import SystemClock
-from linewitness.selftest.audit import Tally, audit, audit_store
+from linewitness.selftest.audit import Findings, Tally, audit, audit_store
 from linewitness.selftest.outcome import Outcome
 from linewitness.selftest.results import Count
 from linewitness.selftest.store import AuditStore
-from linewitness.selftest.workers import Ended, Worker, running_worker
+from linewitness.selftest.workers import KILLED, Worker, running_worker
 
 #: Kills of one journal, before the next one is begun.
 EACH: Final = 25
@@ -23,13 +24,12 @@ WORKING_S: Final = (0.05, 0.25)
 BEFORE: Final = 285
 AT_ONCE: Final = 2
 FAULT: Final = "SIGKILL at random moments"
-_KILLED: Final = -9
 Tick = Callable[[int], None]
 
 
 async def random_kills(folder: Path, *, kills: int, seed: int, tick: Tick = lambda _: None) -> Outcome:
     """Kill `kills` times, on journals in `folder`; `tick` is told how often by now."""
-    tally, records = Tally(FAULT), []
+    tally, sizes = Tally(FAULT), []
     journals = [(number, min(EACH, kills - number)) for number in range(0, kills, EACH)]
 
     async def lane() -> None:
@@ -37,43 +37,44 @@ async def random_kills(folder: Path, *, kills: int, seed: int, tick: Tick = lamb
             while journals:
                 number, times = journals.pop()
                 place = folder / f"kills-{number}"
-                place.mkdir()
-                records.append(await _one_journal(worker, place, times, seed + number, tally, tick))
+                killing = _Killing(worker, place, random.Random(seed + number), Count())  # noqa: S311 (repeatable)
+                async for found, what in killing.kill(times):
+                    tally.add(found, f"seed {seed + number}, {what}")
+                    tick(tally.injected)
+                sizes.append(killing.count.size)
                 shutil.rmtree(place)
 
     async with asyncio.TaskGroup() as group:
         for at in range(AT_ONCE):
             group.create_task(lane(), name=f"kills:{at}")
-    return tally.outcome(f"seed {seed}, {sum(records)} records")
+    return tally.outcome(f"{sum(sizes)} records")
 
 
-async def _one_journal(
-    worker: Worker, folder: Path, kills: int, seed: int, tally: Tally, tick: Tick
-) -> int:
-    """Kill one journal's processes; return how many records it has in the end."""
-    chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-    count = Count()
-    begun = await worker.run("prefill", folder, records=BEFORE)
-    with AuditStore(folder, clock=SystemClock()) as store:
-        before = await asyncio.to_thread(audit, folder, store, count)
-        before.require(begun.code == 0, f"init failed: {begun.said}")
-        for number in range(kills):
-            moment_s = chance.uniform(*chance.choice((OPENING_S, WORKING_S)))
-            ended = await worker.run("work", folder, kill_after_s=moment_s, seed=chance.getrandbits(32))
-            findings = await asyncio.to_thread(audit, folder, store, count)
-            findings.problems += before.problems
-            findings.require(ended.code == _KILLED, f"ended by itself: {_words(ended)}")
-            if number == kills - 1:
-                whole = await asyncio.to_thread(audit_store, folder, store)
-                findings.problems += whole.problems
-                findings.lost, findings.duplicated = (
-                    max(findings.lost, whole.lost),
-                    max(findings.duplicated, whole.duplicated),
+@dataclass(frozen=True, slots=True)
+class _Killing:
+    """One journal, whose gateway is killed again and again."""
+
+    worker: Worker
+    folder: Path
+    chance: random.Random
+    count: Count
+
+    async def kill(self, times: int) -> AsyncIterator[tuple[Findings, str]]:
+        """Yield what was found after each kill, and which it was."""
+        await self.worker.make("prefill", self.folder, records=BEFORE)
+        with AuditStore(self.folder, clock=SystemClock()) as store:
+            found = await self._audit(store)
+            for number in range(1, times + 1):
+                moment_s = self.chance.uniform(*self.chance.choice((OPENING_S, WORKING_S)))
+                ended = await self.worker.run(
+                    "work", self.folder, kill_after_s=moment_s, seed=self.chance.getrandbits(32)
                 )
-            tally.add(findings, f"kill {number} of seed {seed}, after {moment_s * 1000:.0f} ms")
-            tick(tally.injected)
-    return count.size
+                found.require(ended.code == KILLED, f"ended by itself: {ended}")
+                found.join(await self._audit(store))
+                if number == times:
+                    found.join(await asyncio.to_thread(audit_store, self.folder, store))
+                yield found, f"kill {number} after {moment_s * 1000:.0f} ms"
+                found = Findings()
 
-
-def _words(ended: Ended) -> str:
-    return f"exit code {ended.code}, {' '.join(ended.said.split())[-300:]}"
+    async def _audit(self, store: AuditStore) -> Findings:
+        return await asyncio.to_thread(audit, self.folder, store, self.count)

@@ -26,7 +26,7 @@ CREATED: Final = RECEIPT + 3
 _SLOTS: Final = RECEIPT + 4
 _SLOT_BYTES: Final = 8
 _KIND: Final = "tightening.result"
-_RAW_BYTES: Final = 300
+_RAW_BYTES: Final = 100
 
 
 def submission(device: str, number: int, clock: Clock) -> Submission:

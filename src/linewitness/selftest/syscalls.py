@@ -1,6 +1,8 @@
 """Let each system call of an operation on the journal fail once, or end the process there."""
 
 import asyncio
+import math
+import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from linewitness.clock import SystemClock
 from linewitness.errors import ExitCode
 from linewitness.selftest.aftermath import judge
 from linewitness.selftest.audit import Findings, Tally, audit
-from linewitness.selftest.jobs import JOURNAL, RECEIPT
+from linewitness.selftest.jobs import JOURNAL
 from linewitness.selftest.outcome import Outcome
 from linewitness.selftest.results import Count
 from linewitness.selftest.store import AuditStore
@@ -20,7 +22,7 @@ from linewitness.selftest.tracing import FAULTS, CannotTrace, Place, places, str
 from linewitness.selftest.workers import Ended, SelftestFailed, Worker, running_worker
 
 OPERATIONS: Final = ("append", "receipt", "rotate", "prune", "checkpoint", "create")
-NAMES: Final = {
+_NAMES: Final = {
     "append": "an append",
     "receipt": "a receipt",
     "rotate": "a key rotation",
@@ -29,10 +31,11 @@ NAMES: Final = {
     "create": "init",
 }
 #: Records of the journal on which an operation works: of the one that is pruned, whole tiles.
-RECORDS: Final = {"prune": 600}
+RECORDS: Final = {"prune": 270}
 _FEW_RECORDS: Final = 9
 _AT_ONCE: Final = 2
 _ENDS: Final = {"error": (0, int(ExitCode.JOURNAL)), "signal": (-9,)}
+_Fault = tuple[Place, str]
 Tick = Callable[[int, int], None]
 
 
@@ -44,11 +47,25 @@ class Template:
     count: Count
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One operation on a copy of its template in `folder`, with one fault at one place."""
+
+    operation: str
+    template: Template
+    folder: Path
+    place: Place
+    fault: str
+
+
 async def failing_calls(
-    operation: str, folder: Path, *, each: int = 1, tick: Tick = lambda _done, _total: None
+    operation: str, folder: Path, *, share: float = 1, seed: int = 0, tick: Tick = lambda *_: None
 ) -> Outcome:
-    """Inject every fault at every place of one operation, or at each n-th; `tick` is told done and total."""
-    tally = Tally(f"system calls of {NAMES[operation]}")
+    """Inject every fault at every place of one operation, or a share of them.
+
+    `tick` is told how many are done, of how many.
+    """
+    tally = Tally(name_of(operation))
     try:
         strace()
         async with running_worker() as worker:
@@ -56,43 +73,57 @@ async def failing_calls(
             found = await _places(worker, operation, template, folder)
     except CannotTrace as error:
         return tally.outcome(f"not run: {error}")
-    faults = [(place, fault) for place in found for fault in FAULTS][::each]
+    faults = _chosen(found, share, random.Random(seed))  # noqa: S311 (repeatable, not secret)
     queue = list(enumerate(faults))
 
     async def lane() -> None:
         async with running_worker() as own:
             while queue:
                 number, (place, fault) = queue.pop()
-                await _suffer(own, operation, template, folder / f"{operation}-{number}", place, fault, tally)
+                run = _Run(operation, template, folder / f"{operation}-{number}", place, fault)
+                await _suffer(own, run, tally)
                 tick(len(faults) - len(queue), len(faults))
 
     async with asyncio.TaskGroup() as group:
         for at in range(_AT_ONCE):
             group.create_task(lane(), name=f"{operation}:{at}")
+    shutil.rmtree(template.folder)
     return tally.outcome(_note(faults))
 
 
-def _note(faults: list[tuple[Place, str]]) -> str:
+def _chosen(found: list[Place], share: float, chance: random.Random) -> list[_Fault]:
+    """Choose a share of all faults, of each system call at least one."""
+    chosen: list[_Fault] = []
+    for call in sorted({place.call for place in found}):
+        faults = [(place, fault) for place in found if place.call == call for fault in FAULTS]
+        chosen += chance.sample(faults, math.ceil(len(faults) * share))
+    return chosen
+
+
+def name_of(operation: str) -> str:
+    """Return what the row of an operation is called."""
+    return f"system calls of {_NAMES[operation]}"
+
+
+def _note(faults: list[_Fault]) -> str:
     """Say how often each call was made to fail."""
     calls = Counter(place.call for place, _ in faults)
     return ", ".join(f"{call} {times}" for call, times in sorted(calls.items()))
 
 
 async def _template(worker: Worker, operation: str, folder: Path) -> Template:
-    """Make the files on which the operation works; its log is not moved into the main file, as after a crash."""
+    """Make the files on which the operation works, as a crash leaves them: not all is in the main file."""
     template = Template(folder / f"{operation}-template", Count())
     template.folder.mkdir()
     if operation == "create":
         return template
-    ended = await worker.run("prefill", template.folder, records=RECORDS.get(operation, _FEW_RECORDS))
-    if ended.code != 0:
-        raise SelftestFailed(f"no journal could be made: {ended.said}")
+    await worker.make("prefill", template.folder, records=RECORDS.get(operation, _FEW_RECORDS))
     with AuditStore(template.folder, clock=SystemClock()) as store:
         findings = audit(template.folder, store, template.count)
     if findings.problems:
         raise SelftestFailed(f"a new journal is not as it should be: {findings.problems[0]}")
     if operation == "prune":
-        await worker.run("receipt", template.folder)
+        await worker.make("receipt", template.folder)
         with AuditStore(template.folder, clock=SystemClock()) as store:
             audit(template.folder, store, template.count)
     return template
@@ -120,28 +151,19 @@ async def _do(worker: Worker, operation: str, folder: Path, inject: str | None =
         raise
 
 
-async def _suffer(
-    worker: Worker,
-    operation: str,
-    template: Template,
-    folder: Path,
-    place: Place,
-    fault: str,
-    tally: Tally,
-) -> None:
+async def _suffer(worker: Worker, run: _Run, tally: Tally) -> None:
     """Let one call of one operation fail, and judge what is left."""
-    shutil.copytree(template.folder, folder)
-    ended = await _do(worker, operation, folder, f"{place.call}:{fault}:when={place.number}")
+    place, fault, folder = run.place, run.fault, run.folder
+    shutil.copytree(run.template.folder, folder)
+    ended = await _do(worker, run.operation, folder, f"{place.call}:{fault}:when={place.number}")
     if not was_hit(folder / "trace", folder / JOURNAL):
-        tally.notes.append(f"{place.call} {place.number} was not reached: {ended.said}")
+        tally.notes.append(f"{place.call} {place.number} was not reached: {ended}")
         return
     found = Findings()
     allowed = _ENDS[fault.partition("=")[0]]
-    found.require(ended.code in allowed, f"it ended with {ended.code}: {ended.said}")
-    found.require(ended.code != ExitCode.JOURNAL or "(" in ended.said, f"no hint: {ended.said}")
-    await asyncio.to_thread(judge, operation, template.folder, folder, template.count.copy(), found)
+    found.require(ended.code in allowed, f"it ended with {ended}")
+    found.require(ended.code != ExitCode.JOURNAL or "(" in ended.said, f"no hint: {ended}")
+    count = run.template.count.copy()
+    await asyncio.to_thread(judge, run.operation, run.template.folder, folder, count, found)
     tally.add(found, f"{place.call} {place.number}, {fault}")
     shutil.rmtree(folder, ignore_errors=True)
-
-
-__all__ = ["OPERATIONS", "RECEIPT", "failing_calls"]

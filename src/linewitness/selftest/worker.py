@@ -1,8 +1,9 @@
-"""A process that imports everything once and then forks for each job: `python -m linewitness.selftest.worker`.
+"""A process that imports everything once and then forks for each job.
 
-Lines of JSON come in and go out. `{"job": …, "arguments": {…}}` forks a process that waits, and answers
-`{"pid": …}`; then `{"kill_after_s": …}` lets it go (null: to its own end), and answers
-`{"code": …, "said": …}` when it has ended, where a negative code is the signal that ended it.
+It is started as `python -m linewitness.selftest.worker`. Lines of JSON come in and go out.
+`{"job": …, "folder": …, "arguments": {…}}` forks a process that waits, and answers `{"pid": …}`; then
+`{"kill_after_s": …}` lets it go (null: to its own end), and answers `{"code": …, "said": …}` when it has
+ended, where a negative code is the signal that ended it.
 """
 
 import asyncio

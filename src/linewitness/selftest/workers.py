@@ -3,14 +3,20 @@
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from linewitness.errors import LinewitnessError
+from linewitness.selftest.jobs import TOLD
+from linewitness.selftest.results import Told
+
+KILLED: Final = -signal.SIGKILL
+_LOOK_S: Final = 0.01
 
 
 class SelftestFailed(LinewitnessError):
@@ -23,6 +29,9 @@ class Ended:
 
     code: int
     said: str
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}, {' '.join(self.said.split())[-300:]}"
 
 
 class Worker:
@@ -38,6 +47,27 @@ class Worker:
         """Do a job in a folder, to its end or until it is killed."""
         await self.fork(job, folder, **arguments)
         return await self.release(kill_after_s=kill_after_s)
+
+    async def make(self, job: str, folder: Path, **arguments: Any) -> None:
+        """Do a job that must end well in a folder, which is made where it is not there yet."""
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
+        ended = await self.run(job, folder, **arguments)
+        if ended.code != 0:
+            raise SelftestFailed(f"no journal could be made: {ended}")
+
+    async def run_until(
+        self, job: str, folder: Path, reached: Callable[[Told], bool], **arguments: Any
+    ) -> Ended:
+        """Do a job in a folder until the ledger of what was confirmed says that it may be killed."""
+        pid = await self.fork(job, folder, **arguments)
+        with Told(folder / TOLD) as told:
+            async with asyncio.TaskGroup() as group:
+                ending = group.create_task(self.release(), name="job")
+                while not (ending.done() or reached(told)):  # noqa: ASYNC110 (memory gives no sign)
+                    await asyncio.sleep(_LOOK_S)
+                if not ending.done():
+                    os.kill(pid, signal.SIGKILL)
+        return ending.result()
 
     async def fork(self, job: str, folder: Path, **arguments: Any) -> int:
         """Make a process for a job, which waits, and return its id."""

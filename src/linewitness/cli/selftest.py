@@ -1,0 +1,77 @@
+"""`linewitness selftest`: find out on the own box and disk whether what is told to be safe is safe."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from linewitness.selftest.suite import Extent
+
+_INTERRUPTED: Final = 130
+
+
+def selftest(
+    *,
+    directory: Annotated[
+        Path, typer.Option(help="A folder on the disk in question; what is made in it is taken away again.")
+    ] = Path(),
+    kills: Annotated[
+        int | None, typer.Option(min=1, help="How often a process is killed; 200, or 1000 with --full.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every system call of every operation, 1000 kills: minutes.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Make the same choices as an earlier run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Kill, fail and fill journals on this disk, and count what is lost. Exit code 4: something was."""
+    import asyncio
+    import secrets
+    import signal
+
+    import orjson
+    from rich.console import Console
+
+    from linewitness.cli.logs import set_up
+    from linewitness.errors import ExitCode
+
+    extent = _extent(kills, quick=quick, full=full)
+    from linewitness.selftest.show import Progressing, show
+    from linewitness.selftest.suite import check_place, run_all
+
+    check_place(directory)
+    set_up("critical", "auto")  # what the store and the pruner say of themselves stands in the table
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = secrets.randbelow(10**6) if seed is None else seed
+    try:
+        with Progressing() as progress:
+            report = asyncio.run(run_all(directory.resolve(), extent=extent, seed=chosen, watcher=progress))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing is left behind", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    if as_json:
+        typer.echo(orjson.dumps(report.members(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        show(report, Console())
+    raise typer.Exit(ExitCode.OK if report.held else ExitCode.JOURNAL)
+
+
+def _extent(kills: int | None, *, quick: bool, full: bool) -> "Extent":
+    from dataclasses import replace
+    from importlib.util import find_spec
+
+    from linewitness.errors import ConfigurationError
+
+    if quick and full:
+        raise ConfigurationError("--quick and --full exclude each other", hint="choose one of them")
+    if find_spec("sqlalchemy") is None:
+        raise ConfigurationError(
+            "the selftest hands all records to an audit store",
+            hint="install it with pip install 'linewitness[store]'",
+        )
+    from linewitness.selftest.suite import FULL_EXTENT, QUICK, USUAL
+
+    extent = QUICK if quick else FULL_EXTENT if full else USUAL
+    return extent if kills is None else replace(extent, kills=kills)
