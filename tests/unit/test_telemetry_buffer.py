@@ -128,3 +128,68 @@ async def test_losses_are_put_on_record_and_added_up(directory, clock, monkeypat
     assert {event.kind for event in events} == {"source.gap"}
     assert {event.resource.type for event in events} == {"telemetry"}
     buffer.close()
+
+
+def damage(directory, *, first=4096):
+    """Overwrite what is in the main file, behind SQLite's back, and take the log of changes away."""
+    file = directory / "telemetry.sqlite"
+    with file.open("r+b") as stream:
+        stream.seek(first)
+        stream.write(b"\xa5" * (file.stat().st_size - first))
+
+
+def moved_to_the_main_file(directory):
+    other = sqlite3.connect(directory / "telemetry.sqlite")
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+
+
+async def test_damage_while_it_runs_costs_what_was_in_it_and_is_counted(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=10**7)
+    await fill(buffer, 300)
+    moved_to_the_main_file(directory)
+    damage(directory)
+    assert await buffer.oldest(10**9) == []
+    assert buffer.dropped == {"press-4": 1500}
+    await fill(buffer, 3)
+    blocks = await buffer.oldest(10**9)
+    assert [block.payload[:2] for block in blocks] == [b"0.", b"1.", b"2."]
+    await buffer.remove(blocks)
+    assert await buffer.oldest(10**9) == []
+    assert (directory / "telemetry.sqlite.damaged").exists()
+    buffer.close()
+
+
+async def test_what_a_damaged_file_gave_is_not_looked_for_in_the_new_one(directory):
+    buffer = TelemetryBuffer(directory, max_bytes=2 * 10**6)
+    await fill(buffer, 200)
+    sent = await buffer.oldest(1)
+    moved_to_the_main_file(directory)
+    damage(directory)
+    await fill(buffer, 30)  # making room reads the damaged pages
+    assert (directory / "telemetry.sqlite.damaged").exists()
+    kept = dict(buffer._file.held)
+    await buffer.remove(sent)
+    assert buffer._file.held == kept
+    assert len(await buffer.oldest(10**9)) == kept["press-4"] // 5
+    buffer.close()
+
+
+async def test_a_damaged_file_at_the_start_is_a_gap_without_a_number(directory, clock, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_REPORT_S", 0.01)
+    (directory / "telemetry.sqlite").write_bytes(b"\xa5" * 8192)
+    buffer, events = TelemetryBuffer(directory, max_bytes=10**6), []
+
+    async def submitted(found):
+        events.extend(found)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(report_losses(buffer, submitted, clock=clock))
+        await until(lambda: events)
+        task.cancel()
+    assert [(event.kind, event.resource.id, event.changes) for event in events] == [
+        ("source.gap", "buffer", ())
+    ]
+    await fill(buffer, 2)
+    assert len(await buffer.oldest(10**9)) == 2
+    buffer.close()

@@ -1,19 +1,17 @@
 """Signals on their way to the historian: a bounded buffer on disk, apart from the evidence."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import structlog
 
 from linewitness.clock import Clock
 from linewitness.errors import JournalDamaged, JournalError
 from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal import database
+from linewitness.journal.signals import Block, Put, SignalFile, set_aside
 
 FILE_NAME: Final = "telemetry.sqlite"
 FLUSH_S: Final = 0.2
@@ -22,29 +20,21 @@ MAX_WAITING: Final = 256
 #: Losses are put on record this often, and the first one soon.
 REPORT_S: Final = 60.0
 FIRST_REPORT_S: Final = 5.0
+#: After a disk refused to forget what was sent.
+RETRY_S: Final = 5.0
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS block (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    device TEXT NOT NULL,
-    samples INTEGER NOT NULL,
-    payload BLOB NOT NULL
-) STRICT;
-"""
+_LOST: Final = (
+    "signals were dropped before the historian had them: there was no room, or their buffer was damaged; "
+    "evidence is complete"
+)
+_LOST_UNCOUNTED: Final = (
+    "the buffer of signals was damaged and begun anew: what waited in it is lost; evidence is complete"
+)
 
+T = TypeVar("T")
 Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One message for the historian: JSON of a device's signals."""
-
-    id: int
-    device: str
-    samples: int
-    payload: bytes
 
 
 class TelemetryBuffer:
@@ -60,18 +50,15 @@ class TelemetryBuffer:
         self._max_bytes = max_bytes
         self._limit = max_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
-        self._waiting: list[tuple[str, int, bytes]] = []
+        self._waiting: list[Put] = []
         self._put = asyncio.Event()
         self._flushed = asyncio.Condition()
         self.dropped: dict[str, int] = {}
+        #: A buffer was damaged when it was opened: nobody knows how much was in it.
+        self.lost_uncounted = False
         self.stored = 0
-        try:
-            self._connection, self._bytes = _open(self._path)
-        except JournalDamaged as error:
-            # A signal never stops evidence: the damaged buffer is kept aside, and a new one takes over.
-            aside = _set_aside(self._path)
-            log.warning("telemetry buffer damaged: begun anew", why=error.what, kept=str(aside))
-            self._connection, self._bytes = _open(self._path)
+        self._file: SignalFile | None = self._open()
+        self._read_from: SignalFile | None = None
 
     async def put(self, device: str, samples: int, payload: bytes) -> None:
         """Take one block; waits only while the disk is behind by more than a bounded number of blocks."""
@@ -95,7 +82,8 @@ class TelemetryBuffer:
 
     def make_do(self, short: bool) -> None:
         """Take no more of the disk than the buffer has now, where evidence runs short of room."""
-        self._limit = min(self._max_bytes, self._bytes) if short else self._max_bytes
+        used = self._file.bytes if self._file is not None else 0
+        self._limit = min(self._max_bytes, used) if short else self._max_bytes
 
     @property
     def waiting(self) -> int:
@@ -113,12 +101,14 @@ class TelemetryBuffer:
 
     async def remove(self, blocks: list[Block]) -> None:
         """Forget blocks that the broker has."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._remove, blocks)
+        if not await asyncio.get_running_loop().run_in_executor(self._thread, self._remove, blocks):
+            await asyncio.sleep(RETRY_S)  # they will be sent again, but not in a hurry
 
     def close(self) -> None:
         """Close the file, after `run` has ended."""
         self._thread.shutdown(wait=True)
-        self._connection.close()
+        if self._file is not None:
+            self._file.close()
 
     async def _flush(self) -> None:
         blocks, self._waiting = self._waiting, []
@@ -127,109 +117,101 @@ class TelemetryBuffer:
             self.stored += len(blocks)
             self._flushed.notify_all()
 
-    def _write(self, blocks: list[tuple[str, int, bytes]]) -> None:
+    def _write(self, blocks: list[Put]) -> None:
         if not blocks:
             return
         try:
-            with database.translated(self._path):
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany(
-                    "INSERT INTO block (device, samples, payload) VALUES (?, ?, ?)", blocks
-                )
-                self._bytes += sum(len(payload) for _, _, payload in blocks)
-                self._make_room()
-                self._connection.execute("COMMIT")
+            gone = self._with_file(lambda file: file.append(blocks, self._limit))
         except JournalError:
             # A signal never stops evidence: what cannot be kept is counted, and the loss is put on record.
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            self._bytes -= sum(len(payload) for _, _, payload in blocks)
             for device, samples, _ in blocks:
                 self._drop(device, samples)
-
-    def _make_room(self) -> None:
-        while self._bytes > self._limit:
-            row = self._connection.execute(
-                "SELECT id, device, samples, LENGTH(payload) FROM block ORDER BY id LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return
-            self._connection.execute("DELETE FROM block WHERE id = ?", (row[0],))
-            self._bytes -= row[3]
-            self._drop(row[1], row[2])
-
-    def _drop(self, device: str, samples: int) -> None:
-        self.dropped[device] = self.dropped.get(device, 0) + samples
+        else:
+            for block in gone:
+                self._drop(block.device, block.samples)
 
     def _oldest(self, max_bytes: int) -> list[Block]:
-        blocks: list[Block] = []
-        with database.translated(self._path):
-            for row in self._connection.execute("SELECT id, device, samples, payload FROM block ORDER BY id"):
-                block = Block(*row)
-                max_bytes -= len(block.payload)
-                if blocks and max_bytes < 0:
-                    break
-                blocks.append(block)
+        try:
+            blocks = self._with_file(lambda file: file.oldest(max_bytes))
+        except JournalError:
+            return []
+        self._read_from = self._file
         return blocks
 
-    def _remove(self, blocks: list[Block]) -> None:
-        with database.translated(self._path):
-            self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
-        self._bytes -= sum(len(block.payload) for block in blocks)
+    def _remove(self, blocks: list[Block]) -> bool:
+        if self._file is not self._read_from:
+            return True  # a file that was begun anew meanwhile uses the same numbers for others
+        try:
+            self._with_file(lambda file: file.remove(blocks))
+        except JournalError:
+            return False
+        return True
+
+    def _with_file(self, use: Callable[[SignalFile], T]) -> T:
+        """Use the file; a damaged one gives way to a new one, in which the same is tried once more."""
+        if self._file is None:
+            self._file = self._open()
+        try:
+            return use(self._file)
+        except JournalDamaged as error:
+            damaged, self._file = self._file, None
+            for device, samples in damaged.held.items():
+                self._drop(device, samples)
+            damaged.close()
+            self._file = self._begin_anew(error)
+            return use(self._file)
+
+    def _open(self) -> SignalFile:
+        try:
+            return SignalFile(self._path)
+        except JournalDamaged as error:
+            self.lost_uncounted = True
+            return self._begin_anew(error)
+
+    def _begin_anew(self, error: JournalDamaged) -> SignalFile:
+        """Keep a damaged file aside, and let a new one take over: a signal never stops evidence."""
+        aside = set_aside(self._path)
+        log.warning("telemetry buffer damaged: begun anew", why=error.what, kept=str(aside))
+        return SignalFile(self._path)
+
+    def _drop(self, device: str, samples: int) -> None:
+        if samples:
+            self.dropped[device] = self.dropped.get(device, 0) + samples
 
 
 async def report_losses(buffer: TelemetryBuffer, submit: Submit, *, clock: Clock) -> NoReturn:
-    """Put on record, at most once a minute for each device, how many signals were dropped."""
+    """Put on record, at most once a minute for each device, how many signals were lost."""
     reported: dict[str, int] = {}
+    told = False
     while True:
-        await asyncio.sleep(REPORT_S if reported else FIRST_REPORT_S)
+        await asyncio.sleep(REPORT_S if reported or told else FIRST_REPORT_S)
         lost = {
             device: count - reported.get(device, 0)
             for device, count in buffer.dropped.items()
             if count > reported.get(device, 0)
         }
-        if not lost:
+        gaps = [_loss(device, count, clock) for device, count in sorted(lost.items())]
+        if buffer.lost_uncounted and not told:
+            gaps.append(_loss(None, None, clock))
+            told = True
+        if not gaps:
             continue
-        reported |= buffer.dropped
-        log.warning("signals dropped for want of room", samples=lost)
+        if lost:
+            reported |= buffer.dropped
+            log.warning("signals dropped before the historian had them", samples=lost)
         # Crash here: the count of the last minute is lost with the signals; evidence is not touched.
-        await submit([_loss(device, count, clock) for device, count in sorted(lost.items())])
+        await submit(gaps)
 
 
-def _loss(device: str, count: int, clock: Clock) -> Event:
+def _loss(device: str | None, count: int | None, clock: Clock) -> Event:
+    """Return the gap of one device, or of a buffer of which nobody knows what was in it."""
     return Event(
         kind="source.gap",
         occurred_ns=clock.stamp().realtime_ns,
         occurred_from="gateway",
         actor=Actor("system", "linewitness"),
-        resource=Resource("telemetry", device),
-        reason="signals were dropped for want of room before the historian had them; evidence is complete",
-        changes=(Change("count", None, count),),
-        context={"device_id": device},
+        resource=Resource("telemetry", device or "buffer"),
+        reason=_LOST if device else _LOST_UNCOUNTED,
+        changes=(Change("count", None, count),) if count is not None else (),
+        context={"device_id": device} if device else {},
     )
-
-
-def _open(path: Path) -> tuple[sqlite3.Connection, int]:
-    """Open or create the buffer; return it with the bytes that it holds."""
-    with database.translated(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
-            total = connection.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM block").fetchone()
-        except BaseException:
-            connection.close()
-            raise
-    return connection, total[0]
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename the buffer's files; an older damaged one gives way."""
-    aside = path.with_name(path.name + ".damaged")
-    with database.translated(path):
-        for suffix in ("", "-wal", "-shm"):
-            file = path.with_name(path.name + suffix)
-            if file.exists():
-                file.rename(aside.with_name(aside.name + suffix))
-    return aside

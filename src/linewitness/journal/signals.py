@@ -1,0 +1,147 @@
+"""The file in which signals wait for the historian: damage in it is found out, and never repaired."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from linewitness.errors import JournalDamaged
+from linewitness.journal import database
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS block (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device TEXT NOT NULL,
+    samples INTEGER NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+"""
+
+#: A device, how many signals, and their JSON.
+Put = tuple[str, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One message for the historian: JSON of a device's signals."""
+
+    id: int
+    device: str
+    samples: int
+    payload: bytes
+
+
+class SignalFile:
+    """The open file; all methods belong to one thread, and raise JournalError where it refuses."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create it."""
+        self._path = path
+        with database.translated(path):
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.executescript(_SCHEMA)
+                rows = self._connection.execute(
+                    "SELECT device, SUM(samples), SUM(LENGTH(payload)) FROM block GROUP BY device"
+                ).fetchall()
+            except BaseException:
+                self._connection.close()
+                raise
+        #: What is in it: bytes, and samples by device.
+        self.bytes = sum(size for _, _, size in rows)
+        self.held: dict[str, int] = {device: samples for device, samples, _ in rows}
+        self._devices = set(self.held)
+
+    def append(self, blocks: Sequence[Put], limit: int) -> list[Block]:
+        """Store blocks, all or none, and return the oldest ones that had to give way."""
+        self._devices.update(device for device, _, _ in blocks)
+        with database.translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    "INSERT INTO block (device, samples, payload) VALUES (?, ?, ?)", blocks
+                )
+                gone = self._make_room(sum(len(payload) for _, _, payload in blocks), limit)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                raise
+        for device, samples, payload in blocks:
+            self._count(device, samples, len(payload))
+        self._forget(gone)
+        return gone
+
+    def oldest(self, max_bytes: int) -> list[Block]:
+        """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
+        blocks: list[Block] = []
+        with database.translated(self._path), closing(self._connection.cursor()) as cursor:
+            for row in cursor.execute("SELECT id, device, samples, payload FROM block ORDER BY id"):
+                block = self._block(row)
+                max_bytes -= len(block.payload)
+                if blocks and max_bytes < 0:
+                    break
+                blocks.append(block)
+        return blocks
+
+    def remove(self, blocks: Sequence[Block]) -> None:
+        """Forget blocks that the broker has."""
+        with database.translated(self._path):
+            self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
+        self._forget(blocks)
+
+    def close(self) -> None:
+        """Close it, whatever it is like; what a damaged file refuses now is of no use any more."""
+        with suppress(sqlite3.DatabaseError):
+            self._connection.close()
+
+    def _make_room(self, more: int, limit: int) -> list[Block]:
+        gone: list[Block] = []
+        total = self.bytes + more
+        while total > limit:
+            row = self._connection.execute(
+                "SELECT id, device, samples, payload FROM block ORDER BY id LIMIT 1"
+            ).fetchone()
+            if row is None:
+                break
+            block = self._block(row)
+            self._connection.execute("DELETE FROM block WHERE id = ?", (block.id,))
+            total -= len(block.payload)
+            gone.append(block)
+        return gone
+
+    def _block(self, row: tuple[object, ...]) -> Block:
+        """Return a row as a block: a damaged page may show any type and any device."""
+        number, device, samples, payload = row
+        if not (
+            isinstance(number, int)
+            and isinstance(device, str)
+            and device in self._devices
+            and isinstance(samples, int)
+            and isinstance(payload, bytes)
+        ):
+            raise JournalDamaged(f"{self._path} is damaged: a block is none", hint="keep it for an expert")
+        return Block(number, device, samples, payload)
+
+    def _forget(self, blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            self._count(block.device, -block.samples, -len(block.payload))
+
+    def _count(self, device: str, samples: int, size: int) -> None:
+        self.held[device] = self.held.get(device, 0) + samples
+        self.bytes += size
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be opened, and return where it is now."""
+    aside = path.with_name(path.name + ".damaged")
+    with database.translated(path):
+        for suffix in ("", "-wal", "-shm"):
+            file = path.with_name(path.name + suffix)
+            if file.exists():
+                file.replace(aside.with_name(aside.name + suffix))
+    return aside
