@@ -20,7 +20,6 @@ from append import BATCH, IDENTITY, tightening
 from nacl.signing import VerifyKey
 
 from linewitness.clock import SharedClockState, SystemClock
-from linewitness.evidence.record import PAYLOAD_TYPE, pae
 from linewitness.evidence.skim import skim
 from linewitness.evidence.verify import read_ndjson, verify
 from linewitness.journal.file import JournalFile, Submission
@@ -45,7 +44,7 @@ def fill(directory: Path, records: int) -> bytes:
 def bare(records: list[bytes], key: bytes) -> float:
     """Check the signatures of records whose messages are at hand; return seconds."""
     skimmed = [found for data in records if (found := skim(data))]
-    work = [(pae(PAYLOAD_TYPE, one.body), one.signature) for one in skimmed]
+    work = [(one.message, one.signature) for one in skimmed]
     began = time.perf_counter()
     for message, signature in work:
         VerifyKey(key).verify(message, signature)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.evidence import merkle
-from linewitness.evidence.merkle import BadProof, Frontier
+from linewitness.evidence.merkle import BadProof, Frontier, Grove
 
 LEAVES = [merkle.leaf_hash(bytes([number])) for number in range(70)]
 SIZES = st.integers(1, 70)
@@ -119,3 +119,11 @@ def test_a_path_has_the_length_that_the_size_asks_for():
         merkle.verify_consistency(3, leaf, 4, leaf, [])
     with pytest.raises(BadProof, match="too long"):
         merkle.verify_consistency(1, leaf, 2, merkle.node_hash(pair, other), [other, other])
+
+
+@given(st.integers(0, 70), st.integers(0, 70))
+def test_a_grove_knows_the_edge_of_every_size(count, size):
+    frontier = Frontier()
+    for leaf in LEAVES[: min(size, count)]:
+        frontier.append(leaf)
+    assert Grove(LEAVES[:count]).edge(min(size, count)) == tuple(frontier.nodes)

@@ -138,7 +138,7 @@ class ChainVerifier:
 
     def _follow(self, skimmed: Skimmed, members: dict[str, Any] | None) -> None:
         self._check_place(skimmed)
-        message = record.pae(record.PAYLOAD_TYPE, skimmed.body)
+        message = skimmed.message
         record_hash = "sha256:" + hashlib.sha256(message).hexdigest()
         if record_hash != skimmed.record_hash:
             raise self._broken(f"its content hashes to {record_hash}, not to the record_hash it carries")

@@ -8,25 +8,26 @@ again from there. So a wrong guess costs time and nothing else.
 import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from multiprocessing import get_context
 from typing import Any, Final
 
 from linewitness.errors import EvidenceError
 from linewitness.evidence import keys
-from linewitness.evidence.chain import CREATED, ROTATED, Broken, ChainVerifier, Head
+from linewitness.evidence.chain import ROTATED, Broken, ChainVerifier, Head
 from linewitness.evidence.clock_rules import ClockHead, ClockRules, stamp_of
-from linewitness.evidence.merkle import Frontier, leaf_hash
+from linewitness.evidence.merkle import Grove, leaf_hash
+from linewitness.evidence.note import Vkey
 from linewitness.evidence.verdict import Remark
 
 #: A power of two, so that the trees over the chunks are subtrees of the stream's.
 CHUNK: Final = 2048
 #: Starting processes takes longer than checking this many chunks.
 INLINE_CHUNKS: Final = 4
-_CHANGES_KEY: Final = (f'"kind":"{ROTATED}"'.encode(), f'"kind":"{CREATED}"'.encode())
+_CHANGES_KEY: Final = f'"kind":"{ROTATED}"'.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,11 @@ def check_chunk(
     """
     verifier = ChainVerifier(stream=stream, head=start.head)
     clock = ClockRules(start.clock)
-    tree = Frontier()
-    trees: list[tuple[int, tuple[bytes | None, ...]]] = []
     ids: list[str] = []
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
     broken: Broken | None = None
+    first = verifier.size
     for data in records:
         try:
             passed = verifier.pass_over(data)
@@ -79,22 +79,21 @@ def check_chunk(
         except Broken as error:
             broken = error
             break
-        tree.append(leaf_hash(data))
-        if verifier.size in wanted:
-            trees.append((verifier.size, tuple(tree.nodes)))
         ids.append(passed.event_id)
         if passed.sequence_no == 0:
             record_0 = passed.record_hash
             taken_over.append((0, verifier.head.event_key))
         elif passed.kind == ROTATED:
             taken_over.append((verifier.size, verifier.head.event_key))
+    count = len(ids)
+    grove = Grove([leaf_hash(data) for data in records[:count]])
     return Checked(
         start=start,
         end=State(verifier.head if verifier.size else None, clock.head),
-        count=len(ids),
+        count=count,
         record_0=record_0,
-        tree=tuple(tree.nodes),
-        trees=tuple(trees),
+        tree=grove.edge(count),
+        trees=tuple((size, grove.edge(size - first)) for size in sorted(wanted) if size <= first + count),
         ids="".join(ids).encode(),
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
@@ -108,49 +107,86 @@ def check_all(
     """Yield the checked chunks in order; the last one is the first that is broken.
 
     `wanted` are the sizes at which roots will be needed. With `workers` of 0 or 1 no processes are started.
-    At most two chunks a worker are in memory.
+    At most two chunks a worker are in memory, and the few that this process checks itself.
     """
-    source = iter(records)
-    state = State()
+    chunks = _chunks(iter(records))
     sizes = sorted(wanted)
-    for number, chunk in enumerate(_chunks(source)):
+    if workers > 1:
+        yield from _Parallel(stream, workers, sizes).check(chunks)
+        return
+    state = State()
+    for chunk in chunks:
         checked = check_chunk(stream, state, chunk, _within(sizes, state, chunk))
         yield checked
         if checked.broken:
             return
         state = checked.end
-        if workers > 1 and number + 1 >= INLINE_CHUNKS:
-            break
-    else:
-        return
-    yield from _in_parallel(stream, source, state, workers, sizes)
 
 
-def _in_parallel(
-    stream: str, source: Iterator[bytes], state: State, workers: int, sizes: list[int]
-) -> Iterator[Checked]:
-    pending: deque[tuple[list[bytes], Future[Checked]]] = deque()
-    chunks = _chunks(source)
-    assumed = state
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        while True:
-            for chunk in islice(chunks, 2 * workers - len(pending)):
-                inside = _within(sizes, assumed, chunk)
-                pending.append((chunk, pool.submit(check_chunk, stream, assumed, chunk, inside)))
-                assumed = _assume(assumed, chunk)
-            if not pending:
+class _Parallel:
+    """One run over one stream in several processes, which start while this one checks the first chunks."""
+
+    def __init__(self, stream: str, workers: int, sizes: list[int]) -> None:
+        self._stream = stream
+        self._workers = workers
+        self._sizes = sizes
+        self._state = State()
+        self._assumed = State()
+        self._pool: ProcessPoolExecutor | None = None
+        self._pending: deque[tuple[list[bytes], Future[Checked]]] = deque()
+
+    def check(self, chunks: Iterator[list[bytes]]) -> Iterator[Checked]:
+        for chunk in islice(chunks, 1):  # without it nobody could say what the second is checked against
+            if (yield from self._take(self._here(chunk))):
                 return
-            chunk, future = pending.popleft()
-            checked = future.result()
-            if checked.start != state:
-                checked = check_chunk(stream, state, chunk, _within(sizes, state, chunk))
-            yield checked
-            if checked.broken:
-                return
-            state = checked.end
-    finally:
-        pool.shutdown(cancel_futures=True)
+        near = list(islice(chunks, INLINE_CHUNKS - 1))
+        self._assumed = self._state
+        for chunk in near:
+            self._assumed = _assume(self._assumed, chunk)
+        try:
+            self._submit(chunks)
+            for chunk in near:
+                if (yield from self._take(self._here(chunk))):
+                    return
+            while self._pending:
+                chunk, future = self._pending.popleft()
+                checked = future.result()
+                if checked.start != self._state:
+                    checked = self._here(chunk)
+                if (yield from self._take(checked)):
+                    return
+                self._submit(chunks)
+        finally:
+            if self._pool:
+                self._pool.shutdown(cancel_futures=True)
+
+    def _here(self, chunk: list[bytes]) -> Checked:
+        return check_chunk(self._stream, self._state, chunk, _within(self._sizes, self._state, chunk))
+
+    def _take(self, checked: Checked) -> Generator[Checked, None, bool]:
+        """Yield what was checked; return whether it is the last."""
+        yield checked
+        self._state = checked.end
+        return checked.broken is not None
+
+    def _submit(self, chunks: Iterator[list[bytes]]) -> None:
+        for chunk in islice(chunks, 2 * self._workers - len(self._pending)):
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+            inside = _within(self._sizes, self._assumed, chunk)
+            # One object travels faster than two thousand.
+            ends = list(accumulate(map(len, chunk)))
+            packed = b"".join(chunk)
+            future = self._pool.submit(_check_packed, self._stream, self._assumed, packed, ends, inside)
+            self._pending.append((chunk, future))
+            self._assumed = _assume(self._assumed, chunk)
+
+
+def _check_packed(
+    stream: str, start: State, packed: bytes, ends: list[int], wanted: frozenset[int]
+) -> Checked:
+    records = [packed[first:last] for first, last in pairwise((0, *ends))]
+    return check_chunk(stream, start, records, wanted)
 
 
 def _chunks(source: Iterator[bytes]) -> Iterator[list[bytes]]:
@@ -170,11 +206,10 @@ def _assume(start: State, chunk: list[bytes]) -> State:
         return start
     try:
         event_key = start.head.event_key
-        together = b"".join(chunk)
-        for data in chunk if any(mark in together for mark in _CHANGES_KEY) else ():
-            if any(mark in data for mark in _CHANGES_KEY):
-                event_key = str(keys.read_rotation(json.loads(data)).new)
         last: dict[str, Any] = json.loads(chunk[-1])
+        if last["kind"] == ROTATED or last["integrity"]["key_id"] != Vkey.parse(event_key).key_id:
+            for data in (data for data in chunk if _CHANGES_KEY in data):
+                event_key = str(keys.read_rotation(json.loads(data)).new)
         head = replace(
             start.head,
             size=start.head.size + len(chunk),

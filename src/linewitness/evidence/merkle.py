@@ -93,6 +93,24 @@ class Frontier:
         return EMPTY_ROOT if root is None else root
 
 
+class Grove:
+    """All complete subtrees over some leaves that are at hand."""
+
+    def __init__(self, leaves: list[bytes]) -> None:
+        """Hash pairs until there are none."""
+        self._levels = [leaves]
+        while len(below := self._levels[-1]) > 1:
+            pairs = zip(below[::2], below[1::2], strict=False)
+            self._levels.append([node_hash(left, right) for left, right in pairs])
+
+    def edge(self, size: int) -> tuple[bytes | None, ...]:
+        """Return the nodes that a frontier has after the first `size` leaves."""
+        return tuple(
+            self._levels[level][(size >> level) - 1] if size >> level & 1 else None
+            for level in range(size.bit_length())
+        )
+
+
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """Return the root over leaf hashes."""
     frontier = Frontier()

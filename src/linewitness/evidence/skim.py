@@ -77,9 +77,14 @@ _RECORD: Final = re.compile(
     + rf'"type":{_TEXT}\}},"sequence_no":({_COUNT}),"tenant_id":{_PLAIN}\}}'
 )
 
+#: The group that hash and signature do not cover: they themselves.
+_CUT: Final = 8
+#: The pre-authentication encoding of a record up to its length.
+_BEFORE: Final = b"DSSEv1 %d %b " % (len(record.PAYLOAD_TYPE), record.PAYLOAD_TYPE.encode())
+
 
 class Skimmed(NamedTuple):
-    """What a chain's rules are about: `signature` is 64 bytes, `body` what hash and signature cover."""
+    """What a chain's rules are about: `signature` is 64 bytes, `message` what it and the hash cover."""
 
     sequence_no: int
     kind: str
@@ -94,7 +99,7 @@ class Skimmed(NamedTuple):
     prev_hash: str
     record_hash: str
     signature: bytes
-    body: bytes
+    message: bytes
 
 
 def skim(data: bytes) -> Skimmed | None:
@@ -108,16 +113,21 @@ def skim(data: bytes) -> Skimmed | None:
     found = _RECORD.fullmatch(text)
     if found is None:
         return None
-    boot, uptime, step, event, ingested, key, before, cut, own, proof, stream, kind, at, tenant = (
-        found.groups()
+    boot, uptime, step, event, ingested, key, before, own, proof, stream, kind, at, tenant = found.group(
+        1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14
     )
     if kind not in KINDS:
         return None
-    # Quotes that are not escaped stand in no text, so the cut is there once.
-    body = data.replace(cut.encode(), b"", 1)
+    start, end = found.span(_CUT)
+    if len(text) != len(data):
+        # Places in the text are none in the bytes; but quotes that are not escaped stand in no text.
+        cut = text[start:end].encode()
+        start = data.index(cut)
+        end = start + len(cut)
+    message = b"%b%d %b%b" % (_BEFORE, len(data) - end + start, data[:start], data[end:])
     return Skimmed(
         int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
-        stream, key, before, own, a2b_base64(proof), body,
+        stream, key, before, own, a2b_base64(proof), message,
     )  # fmt: skip
 
 
@@ -138,5 +148,5 @@ def skimmed_of(data: bytes, members: dict[str, Any]) -> Skimmed:
         integrity["prev_hash"],
         integrity["record_hash"],
         record.signature_bytes(integrity["signature"]),
-        record.body_of(data, integrity),
+        record.message_of(data, integrity),
     )

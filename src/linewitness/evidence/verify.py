@@ -23,6 +23,7 @@ from linewitness.evidence.unique import UniqueIds
 from linewitness.evidence.verdict import Remark, Status, Verdict
 
 MAX_REMARKS: Final = 1000
+_BUFFER: Final = 1 << 18
 
 Progress = Callable[[int], None]
 
@@ -55,7 +56,7 @@ def read_ndjson(path: Path) -> Iterator[bytes]:
     A line that is longer than any record may be is cut just beyond the limit, so that it fails as too
     long and does not fill the memory.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_BUFFER) as file:
         while line := file.readline(canonical.MAX_BYTES + 2):
             yield line.removesuffix(b"\n")
 
