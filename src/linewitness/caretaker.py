@@ -1,4 +1,4 @@
-"""Look after a running line: watchdog, room for evidence, lost signals, certificates, status page."""
+"""Look after a running line: watchdog, the journal's room and soundness, lost signals, certificates, page."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import structlog
 
 from linewitness.clock import Clock
 from linewitness.config import Config
+from linewitness.journal.inspection import inspect_daily
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer, report_losses
 from linewitness.status.certificates import CertificateWatch, named_in
@@ -60,6 +61,7 @@ class Caretaker:
             "pressure": self._watch_pressure(),
             "losses": report_losses(self.telemetry, self.journal.submit, clock=self.clock),
             "certificates": certificates.run(),
+            "inspection": inspect_daily(self.journal.read, tell=self.health.damaged),
             "page": self._serve_page(certificates),
         }
 

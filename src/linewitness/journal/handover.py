@@ -12,7 +12,6 @@ The database goes first when the old journal leaves and comes last when the new 
 gateway can start on half a journal.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -54,10 +53,10 @@ def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> Non
         build(building)
         target.mkdir(mode=0o700, exist_ok=True)
         database.own_like(directory, target, building, *building.rglob("*"))
-        _sync(building)
+        database.sync_folder(building)
         building.rename(target / _NEXT)
-        _sync(target)
-        _sync(directory)
+        database.sync_folder(target)
+        database.sync_folder(directory)
         # Crash here: the old journal is still in its place; whatever it takes in, the next call builds anew.
         _go_on(directory, target)
 
@@ -91,21 +90,21 @@ def _move_out(directory: Path, target: Path) -> None:
             path.rename(target / path.name)
             if path.name == database.FILE_NAME:
                 # A power cut must not undo this and keep what comes next: a database without its log opens.
-                _sync(target)
-                _sync(directory)
-    _sync(target)
-    _sync(directory)
+                database.sync_folder(target)
+                database.sync_folder(directory)
+    database.sync_folder(target)
+    database.sync_folder(directory)
     (target / _NEXT).rename(directory / _NEXT)
-    _sync(directory)
+    database.sync_folder(directory)
 
 
 def _move_in(arriving: Path, directory: Path) -> None:
     for path in sorted(arriving.iterdir(), key=_database_first, reverse=True):
         # Crash here: some of the new files are in their place, the others follow; the database is the last.
         path.rename(directory / path.name)
-    _sync(directory)
+    database.sync_folder(directory)
     arriving.rmdir()
-    _sync(directory)
+    database.sync_folder(directory)
 
 
 def _database_first(path: Path) -> tuple[bool, str]:
@@ -122,11 +121,3 @@ def _told() -> Iterator[None]:
             f"the journal cannot be replaced: {error.filename}: {error.strerror}",
             hint="run it as a user who may write the journal's folder; what was done so far is kept",
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

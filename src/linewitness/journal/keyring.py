@@ -12,7 +12,6 @@ from nacl.secret import SecretBox
 from nacl.signing import SigningKey
 
 from linewitness.errors import ConfigurationError, JournalDamaged, JournalError
-from linewitness.journal.database import own_like
 from linewitness.journal import database
 from linewitness.journal.options import JournalOptions
 
@@ -158,7 +157,7 @@ class Keyring:
         temporary = path.with_suffix(".new")
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            own_like(self._directory, temporary)
+            database.own_like(self._directory, temporary)
             os.write(handle, line.encode())
             os.fsync(handle)
         finally:

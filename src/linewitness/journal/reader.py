@@ -174,6 +174,20 @@ class JournalReader:
         row = self._connection.execute("SELECT bytes FROM raw WHERE sha256 = ?", (sha256,)).fetchone()
         return row[0] if row else None
 
+    def raws(self, after: str, most: int) -> list[tuple[str, bytes]]:
+        """Return the devices' own bytes with their hex SHA-256, in the order of that, from `after` on."""
+        return self._connection.execute(
+            "SELECT sha256, bytes FROM raw WHERE sha256 > ? ORDER BY sha256 LIMIT ?", (after, most)
+        ).fetchall()
+
+    def read_through(self) -> None:
+        """Read every page of what is not records: JournalDamaged, through `ask`, where one is damaged."""
+        for table in ("stream", "head", "event_key", "receipt", "checkpoint", "attestation", "state", "node"):
+            for _ in self._connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 (our own names)
+                pass
+        for index in ("record INDEXED BY record_by_unit WHERE unit > ''", "raw INDEXED BY raw_by_record"):
+            self._connection.execute(f"SELECT COUNT(*) FROM {index}").fetchone()  # noqa: S608 (our own names)
+
     def tree(self) -> StoredTree:
         """Return the stored Merkle tree."""
         return StoredTree(self._connection)

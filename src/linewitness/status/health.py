@@ -27,6 +27,12 @@ class Health:
     uplink_state: str = "none"
     uplink_why: str = ""
     receipted: int = 0
+    #: What the last inspection found damaged in the journal, or nothing.
+    damage: str = ""
+
+    def damaged(self, what: str) -> None:
+        """Take note of what an inspection of the journal found, or that it found nothing."""
+        self.damage = what
 
     def device(self, name: str, state: str, why: str) -> None:
         """Take note of a device's state."""
@@ -63,4 +69,5 @@ class Health:
         up = sum(1 for device in self.devices.values() if device.state == "up")
         return (
             f"{up} of {len(self.devices)} devices up, uplink {self.uplink_state}, {self.receipted} receipted"
+            + (f"; journal damaged: {self.damage}" if self.damage else "")
         )

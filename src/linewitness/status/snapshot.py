@@ -266,6 +266,12 @@ def _problems_of(device: DeviceRow) -> Iterable[Problem]:
 
 
 def _problems_of_custody(health: Health, level: Level) -> Iterable[Problem]:
+    if health.damage:
+        yield Problem(
+            True,
+            f"the journal is damaged: {health.damage}",
+            "export what is good, look at the disk; capture goes on",
+        )
     if level is Level.FULL:
         yield Problem(
             True,

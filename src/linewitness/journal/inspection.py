@@ -1,0 +1,109 @@
+"""Read the whole journal once a day, a little at a time, so that damage is known before it is needed.
+
+Opening checks the newest records only, so that a start takes no longer when the journal grows. A disk that
+forgets does so further back as well; what it forgot is still with the audit store then, if somebody looks.
+"""
+
+import asyncio
+import functools
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NoReturn
+
+import structlog
+
+from linewitness.errors import JournalDamaged
+from linewitness.evidence.merkle import leaf_hash, node_hash
+from linewitness.journal.reader import JournalReader
+from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL
+
+log = structlog.get_logger()
+
+#: Not while a line starts.
+FIRST_S: Final = 15 * 60.0
+EVERY_S: Final = 24 * 3600.0
+#: Between two looks of some hundred KiB: a full journal takes less than an hour, and the disk serves others.
+PAUSE_S: Final = 0.2
+#: Raw telegrams that are compared in one look.
+RAWS: Final = 256
+_HINT: Final = (
+    "capture goes on; `linewitness verify` says more. Export what is good, look at the disk (dmesg, SMART), "
+    "then replace it and begin the next generation with `linewitness init --continue`"
+)
+
+Look = Callable[[JournalReader], str]
+Read = Callable[[Look], Awaitable[str]]
+
+
+async def inspect_daily(read: Read, *, tell: Callable[[str], object]) -> NoReturn:
+    """Inspect for ever; `tell` is given what is damaged after each round, or the empty string."""
+    await asyncio.sleep(FIRST_S)
+    while True:
+        damage = await inspect(read)
+        tell(damage[0] if damage else "")
+        if damage:
+            log.error("damage found in the journal", first=damage[0], places=len(damage), hint=_HINT)
+        await asyncio.sleep(EVERY_S)
+
+
+async def inspect(read: Read) -> list[str]:
+    """Look at everything once, and return what is damaged, a sentence each."""
+    damage: list[str] = []
+    async for look in _looks(read):
+        try:
+            found = await read(look)
+        except JournalDamaged as error:
+            found = error.what
+        if found and found not in damage:
+            damage.append(found)
+        await asyncio.sleep(PAUSE_S)
+    return damage
+
+
+async def _looks(read: Read) -> AsyncIterator[Look]:
+    yield _read_through
+    tiles = int(await read(lambda reader: str(reader.size()))) // TILE_LEAVES
+    for index in range(tiles):
+        yield functools.partial(_look_at_tile, index=index)
+    raws = _Raws()
+    while not raws.finished:
+        yield raws.look
+
+
+def _read_through(reader: JournalReader) -> str:
+    reader.read_through()
+    return ""
+
+
+def _look_at_tile(reader: JournalReader, index: int) -> str:
+    """Compare the records that are still here with their leaves, and the leaves with their node."""
+    first = index * TILE_LEAVES
+    tree = reader.tree()
+    leaves = tree.leaves(first, first + TILE_LEAVES)
+    for sequence_no, data in reader.records(first, first + TILE_LEAVES):
+        if leaf_hash(data) != leaves[sequence_no - first]:
+            return f"record {sequence_no} is not the one that was written"
+    while len(leaves) > 1:
+        leaves = [node_hash(leaves[at], leaves[at + 1]) for at in range(0, len(leaves), 2)]
+    if leaves[0] != tree.subtree(TILE_LEVEL, index):
+        return f"the tree over records {first} to {first + TILE_LEAVES - 1} is not the one that was written"
+    return ""
+
+
+class _Raws:
+    """Compare the devices' own bytes with their hashes, some at a look."""
+
+    def __init__(self) -> None:
+        self._after = ""
+        self.finished = False
+
+    def look(self, reader: JournalReader) -> str:
+        # Whatever this look meets: the next one goes on behind it, or there is none.
+        self.finished = True
+        rows = reader.raws(self._after, RAWS)
+        if len(rows) == RAWS:
+            self._after, self.finished = rows[-1][0], False
+        for sha256, data in rows:
+            if hashlib.sha256(data).hexdigest() != sha256:
+                return f"the raw telegram {sha256} is not the one that was written"
+        return ""

@@ -1,0 +1,113 @@
+"""Damage far back in the journal is found by the daily inspection, said as an alarm, and stops nothing."""
+
+import asyncio
+import hashlib
+import sqlite3
+
+import pytest
+import structlog
+
+from devices import until
+from journals import create, reopen, result_event, running
+from linewitness.journal import inspection
+from linewitness.journal.file import Submission
+from linewitness.journal.inspection import inspect, inspect_daily
+from linewitness.journal.reader import JournalReader
+from linewitness.status.health import Health
+
+RAW = [b"telegram %d" % number for number in range(300)]
+
+
+@pytest.fixture
+def directory(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(inspection, "PAUSE_S", 0.0)
+    create(tmp_path / "journal", clock)
+    file = reopen(tmp_path / "journal", clock)
+    for first in range(0, 600, 100):
+        file.append([Submission(events=tuple(result_event(n, clock) for n in range(first, first + 100)))])
+    raw = {hashlib.sha256(data).hexdigest(): data for data in RAW}
+    file.append([Submission(events=(result_event(999, clock),), raw=raw)])
+    file.close()
+    return tmp_path / "journal"
+
+
+async def inspected(directory):
+    with JournalReader(directory) as reader:
+
+        async def read(look):
+            return reader.ask(look)
+
+        return await inspect(read)
+
+
+def change(directory, *statements):
+    connection = sqlite3.connect(directory / "journal.sqlite")
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        assert connection.execute(statement).rowcount > 0
+    connection.commit()
+    connection.close()
+
+
+def overwrite_root_page(directory, table):
+    file = directory / "journal.sqlite"
+    connection = sqlite3.connect(file)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    connection.close()
+    data = bytearray(file.read_bytes())
+    data[4096 * (page - 1) : 4096 * page] = b"\xa5" * 4096
+    file.write_bytes(data)
+
+
+async def test_a_sound_journal_is_found_sound(directory):
+    assert await inspected(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "UPDATE record SET bytes = CAST(replace(bytes, '12.30', '12.31') AS BLOB) WHERE seq = 17",
+            "record 17 is not",
+        ),
+        ("UPDATE tile SET leaves = zeroblob(length(leaves)) WHERE idx = 1", "record 256 is not"),
+        (
+            "UPDATE node SET hash = zeroblob(32) WHERE level = 8 AND idx = 1",
+            "the tree over records 256 to 511",
+        ),
+        ("UPDATE raw SET bytes = x'00' WHERE bytes = CAST('telegram 7' AS BLOB)", "raw telegram"),
+    ],
+)
+async def test_bytes_that_changed_are_found_though_a_start_does_not_see_them(
+    directory, clock, statement, found
+):
+    change(directory, statement)
+    (damage,) = await inspected(directory)
+    assert found in damage
+
+
+@pytest.mark.parametrize("table", ["attestation", "checkpoint", "record_by_unit", "raw_by_record", "raw"])
+async def test_damaged_pages_that_a_start_does_not_read_are_found(directory, clock, table):
+    overwrite_root_page(directory, table)
+    reopen(directory, clock).close()
+    (damage,) = await inspected(directory)
+    assert "damaged" in damage
+
+
+async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkeypatch):
+    monkeypatch.setattr(inspection, "FIRST_S", 0.0)
+    monkeypatch.setattr(inspection, "EVERY_S", 0.01)
+    change(directory, "UPDATE record SET bytes = x'00' WHERE seq = 3")
+    health = Health()
+    with structlog.testing.capture_logs() as said:
+        async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+            task = group.create_task(inspect_daily(journal.read, tell=health.damaged))
+            await until(lambda: len(said) >= 2)
+            assert "record 3 is not the one that was written" in health.sentence
+            before = journal.head.size
+            await journal.submit([result_event(1000, clock)])
+            assert journal.head.size == before + 1
+            task.cancel()
+    assert {entry["event"] for entry in said} == {"damage found in the journal"}
+    assert said[0]["log_level"] == "error"
