@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from linewitness.selftest.power import (
+    at_each_of,
     by_chance,
     each_with_nothing,
     judge_all,
@@ -15,7 +16,7 @@ from linewitness.selftest.power import (
 )
 
 WEAK = Path(__file__).with_name("weak_workload.py")
-FEW, MANY = 60, 500
+FEW, MANY, TIMES = 60, 500, 5
 SEEDS = (11, 12, 13, 14, 15)
 
 
@@ -39,6 +40,16 @@ async def test_power_cut_after_every_call_loses_nothing(tmp_path, account):
     recording = await recorded(tmp_path, 21)
     judged = judge_all(recording, each_with_nothing(recording))
     account(outcome(judged, note=f"nothing survives, after each of {len(recording.steps)} calls"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("operation", ["init", "rotate", "wrap", "continue"])
+async def test_power_cut_at_each_call_that_touches_names_and_keys_loses_nothing(tmp_path, account, operation):
+    """Where it matters which of several files and names is there: by chance, several times a call."""
+    recording = await recorded(tmp_path, 41)
+    judged = judge_all(recording, at_each_of(recording, [operation], times=TIMES, seed=41))
+    account(outcome(judged, note=f"{operation}, {TIMES} times after each call"))
 
 
 WEAKNESSES = {

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,8 @@ from typing import Final
 from linewitness.selftest.outcome import Outcome
 from linewitness.selftest.power_disk import Disk, Rule
 from linewitness.selftest.power_image import Cut, Grown, Survives, image_after
-from linewitness.selftest.power_judge import Finding, Told, judge
-from linewitness.selftest.power_truth import Truth
+from linewitness.selftest.power_judge import Finding, judge
+from linewitness.selftest.power_truth import Told, Truth
 from linewitness.selftest.power_workload import JOURNAL
 from linewitness.selftest.recording import NotRecorded, Recording, can_record, record
 from linewitness.selftest.recording_steps import Said, Sync
@@ -38,6 +38,10 @@ _WEIGHTS: Final = {
 }
 #: Failures that a note describes.
 _DESCRIBED: Final = 3
+#: Of so many cuts one is recovered from under strace, and that recovery is cut so many times.
+_RECOVERY: Final = 200
+_CUTS_OF_RECOVERY: Final = 40
+_WORKLOAD: Final = (sys.executable, "-m", "linewitness.selftest.power_workload")
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of its own is made in it)
 
 
@@ -66,30 +70,64 @@ async def power_cuts(folder: Path, *, cuts: int, seed: int) -> Outcome:
     """
     if not can_record():
         return _nothing("strace is not installed: nothing was injected")
+    again = cuts // _RECOVERY
     try:
-        recording = await _recorded_below(folder, seed)
+        with tempfile.TemporaryDirectory(prefix="power-cut-", dir=folder) as work:
+            recording = await recorded(Path(work), seed)
+            chosen = by_chance(recording, cuts - again * _CUTS_OF_RECOVERY, seed)
+            judged = await asyncio.to_thread(judge_all, recording, chosen)
+            judged += await recovering(Path(work), recording, times=again, seed=seed)
     except NotRecorded as error:
         return _nothing(f"nothing was injected: {error}")
-    chosen = by_chance(recording, cuts, seed)
-    judged = await asyncio.to_thread(judge_all, recording, chosen)
     return outcome(judged, note=f"{len(recording.steps)} calls recorded, seed {seed}")
-
-
-async def _recorded_below(folder: Path, seed: int) -> Recording:
-    with tempfile.TemporaryDirectory(prefix="power-cut-", dir=folder) as work:
-        return await recorded(Path(work), seed)
 
 
 async def recorded(place: Path, seed: int, *, command: Sequence[str] = ()) -> Recording:
     """Record a journal's life in a new folder of `place`; `command` replaces what works on it."""
+    program = command or _WORKLOAD
     # strace names files as the kernel does, without links in between.
     site = await asyncio.to_thread((place / f"site-{seed}").resolve)
     site.mkdir()
-    program = command or (sys.executable, "-m", "linewitness.selftest.power_workload")
-    recording = await record(site, (*program, str(site), str(seed)))
-    check_complete(recording)
-    shutil.rmtree(site)
+    try:
+        recording = await record(site, (*program, str(site), str(seed)))
+        check_complete(recording)
+    finally:
+        shutil.rmtree(site)
     return recording
+
+
+async def recovering(place: Path, recording: Recording, *, times: int, seed: int) -> list[Judged]:
+    """Cut the power, and cut it again while the journal is opened from what is left and goes on."""
+    chance = random.Random(seed)  # noqa: S311 (a seed that can be repeated is the purpose)
+    candidates = [cut for cut in by_chance(recording, times * 20, seed) if _goes_on(recording, cut)]
+    site = await asyncio.to_thread((place / f"again-{seed}").resolve)
+    judged: list[Judged] = []
+    for cut in chance.sample(candidates, times):
+        told = _leave(recording, cut, site)
+        try:
+            again = await record(site, (*_WORKLOAD, str(site), str(cut.seed), told.to_line()))
+            check_complete(again)
+        finally:
+            shutil.rmtree(site)
+        chosen = by_chance(again, _CUTS_OF_RECOVERY, cut.seed)
+        judged += await asyncio.to_thread(judge_all, again, chosen)
+    return judged
+
+
+def _goes_on(recording: Recording, cut: Cut) -> bool:
+    """Say whether the stream goes on as it is after a cut, without a person."""
+    told = _told(recording)[cut.after]
+    return told.last is not None and told.doing.operation != "continue"
+
+
+def _leave(recording: Recording, cut: Cut, site: Path) -> Told:
+    """Lay out what a cut leaves; return what was told by then."""
+    disk = Disk(cut.rule)
+    for number, step in enumerate(recording.steps[: cut.after + 1]):
+        disk.take(number, step)
+    image, _ = image_after(disk, cut)
+    image.write(site)
+    return _told(recording)[cut.after]
 
 
 def check_complete(recording: Recording) -> None:
@@ -113,24 +151,45 @@ def check_complete(recording: Recording) -> None:
 def by_chance(recording: Recording, cuts: int, seed: int) -> list[Cut]:
     """Choose cuts so that every operation has as many, however few calls it makes."""
     chance = random.Random(seed)  # noqa: S311 (a seed that can be repeated is the purpose)
+    places = places_of(recording)
+    operations = sorted(places)
+    return [
+        _by_chance(chance.choice(places[operations[number % len(operations)]]), chance)
+        for number in range(cuts)
+    ]
+
+
+def at_each_of(recording: Recording, operations: Iterable[str], *, times: int, seed: int) -> list[Cut]:
+    """Return cuts after every call of some operations, `times` with chance for each."""
+    chance = random.Random(seed)  # noqa: S311 (a seed that can be repeated is the purpose)
+    places = places_of(recording)
+    return [
+        _by_chance(number, chance)
+        for operation in operations
+        for number in places[operation]
+        for _ in range(times)
+    ]
+
+
+def places_of(recording: Recording) -> dict[str, list[int]]:
+    """Return the numbers of the steps of each operation."""
     places: dict[str, list[int]] = defaultdict(list)
     operation = ""
-    for number, step in enumerate(recording.steps):
+    for number, step in enumerate(recording.steps[recording.given :], recording.given):
         if isinstance(step, Said):
             operation = Truth.of_line(step.line).operation
         places[operation].append(number)
-    operations = sorted(places)
-    ways, weights = list(_WEIGHTS), list(_WEIGHTS.values())
-    return [
-        Cut(
-            after=chance.choice(places[operations[number % len(operations)]]),
-            rule=chance.choice(list(Rule)),
-            survives=chance.choices(ways, weights)[0],
-            grown=chance.choice(list(Grown)),
-            seed=chance.getrandbits(32),
-        )
-        for number in range(cuts)
-    ]
+    return places
+
+
+def _by_chance(after: int, chance: random.Random) -> Cut:
+    return Cut(
+        after=after,
+        rule=chance.choice(list(Rule)),
+        survives=chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0],
+        grown=chance.choice(list(Grown)),
+        seed=chance.getrandbits(32),
+    )
 
 
 def each_with_nothing(recording: Recording) -> list[Cut]:
@@ -142,7 +201,7 @@ def each_with_nothing(recording: Recording) -> list[Cut]:
     last = len(recording.steps) - 1
     ends = [
         number
-        for number, _ in enumerate(recording.steps)
+        for number in range(recording.given, last + 1)
         if number == last or isinstance(recording.steps[number + 1], Sync | Said)
     ]
     return [Cut(after=number, rule=rule, survives=Survives.NONE) for rule in Rule for number in ends]
@@ -185,8 +244,8 @@ def _judge_one(disk: Disk, cut: Cut, told: Told, place: Path) -> Judged:
     return Judged(cut, told.doing.operation, survived, finding)
 
 
-def _told(recording: Recording) -> Iterator[Told]:
-    """Yield for each step what was told when it was done."""
+def _told(recording: Recording) -> list[Told]:
+    """Return for each step what was told when it was done."""
     said = [Truth.of_line(step.line) for step in recording.steps if isinstance(step, Said)]
     following: list[Truth | None] = []
     upcoming: Truth | None = None
@@ -197,13 +256,15 @@ def _told(recording: Recording) -> Iterator[Told]:
     following.reverse()
     told = Told(last=None, doing=Truth(operation="start", begun=True), next=following[0])
     heard = 0
+    found: list[Told] = []
     for step in recording.steps:
         if isinstance(step, Said):
             truth = said[heard]
             heard += 1
             known = truth if truth.generation else None
             told = Told(last=known, doing=truth, next=following[heard])
-        yield told
+        found.append(told)
+    return found
 
 
 def outcome(judged: Sequence[Judged], *, note: str) -> Outcome:

@@ -27,6 +27,7 @@ from linewitness.selftest.power_truth import (
     PASSING,
     RESULT,
     WRAPPING_KEY,
+    Told,
     Truth,
     identity,
     keyring,
@@ -38,18 +39,6 @@ from linewitness.selftest.power_truth import (
 MORE: Final = 3
 _CLOCK: Final = SystemClock()
 _RESULT_ID: Final = re.compile(rb'"id":"' + re.escape(RESULT.encode()) + rb'(\d+)"')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What was said around a cut: `last` before it, `doing` the operation then, `next` what is said next.
-
-    `last` is None until `init` has ended, `next` where nothing more is said.
-    """
-
-    last: Truth | None
-    doing: Truth
-    next: Truth | None
 
 
 @dataclass(slots=True)
@@ -130,11 +119,9 @@ def _open(directory: Path, told: Told) -> JournalFile:
 
 def _found(file: JournalFile, reader: JournalReader, told: Told) -> Truth | None:
     """Return which of the states that were told it is in; None for any other."""
-    head, receipt = file.head, reader.newest_receipt()
-    state = (head.size, head.record_hash, head.root.hex(), receipt[0] if receipt else 0)
-    for truth in (told.last, told.next):
-        if truth and state == (truth.size, truth.record_hash, truth.root, truth.receipt):
-            return truth
+    truth = told.found_in(file, reader)
+    if truth is not None:
+        return truth
     # A generation that was begun anew after the cut: its beginning is not in the recording.
     begun = told.doing.operation == "continue" and file.identity == identity(2) and told.last
     if begun and told.next:

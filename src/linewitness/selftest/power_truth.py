@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 from nacl.signing import SigningKey
@@ -11,6 +11,7 @@ from nacl.signing import SigningKey
 from linewitness.evidence.keys import cosigner_vkey
 from linewitness.evidence.policy import Attester, Policy
 from linewitness.journal.builder import Identity
+from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import Keyring
 from linewitness.journal.reader import JournalReader
 
@@ -56,8 +57,47 @@ class Truth:
     @classmethod
     def of_line(cls, line: str) -> Self:
         """Read the line back."""
-        members = orjson.loads(line)
+        return cls.of_members(orjson.loads(line))
+
+    @classmethod
+    def of_members(cls, members: dict[str, Any]) -> Self:
+        """Take what JSON makes of it."""
         return cls(**(members | {"retired": tuple(members["retired"])}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was said around a cut: `last` before it, `doing` the operation then, `next` what is said next.
+
+    `last` is None until `init` has ended, `next` where nothing more is said.
+    """
+
+    last: Truth | None
+    doing: Truth
+    next: Truth | None
+
+    def found_in(self, file: JournalFile, reader: JournalReader) -> Truth | None:
+        """Return which of the two a journal is in, or None."""
+        head, receipt = file.head, reader.newest_receipt()
+        state = (head.size, head.record_hash, head.root.hex(), receipt[0] if receipt else 0)
+        for truth in (self.last, self.next):
+            if truth and state == (truth.size, truth.record_hash, truth.root, truth.receipt):
+                return truth
+        return None
+
+    def to_line(self) -> str:
+        """Return it for another process."""
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def of_line(cls, line: str) -> Self:
+        """Read it back."""
+        told = orjson.loads(line)
+        return cls(
+            last=told["last"] and Truth.of_members(told["last"]),
+            doing=Truth.of_members(told["doing"]),
+            next=told["next"] and Truth.of_members(told["next"]),
+        )
 
 
 def identity(generation: int) -> Identity:

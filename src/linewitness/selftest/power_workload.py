@@ -1,7 +1,8 @@
 """Work on a journal with everything that changes its files, and say after each operation what is durable.
 
 Started under strace, in an empty folder: `python -m linewitness.selftest.power_workload FOLDER SEED`. The
-seed decides the order and the sizes of the operations.
+seed decides the order and the sizes of the operations. With a third argument, what was told before, it goes
+on with what a power cut has left.
 """
 
 import os
@@ -34,6 +35,7 @@ from linewitness.selftest.power_truth import (
     STORE_KEY,
     STORE_NAME,
     WRAPPING_KEY,
+    Told,
     Truth,
     identity,
     keyring,
@@ -75,6 +77,17 @@ class Workload:
             self.session(["append", "rotate"])
             self.next_generation()
         self.session(["append", "rotate", "append"])
+
+    def recover(self, told: Told) -> None:
+        """Open what a power cut has left, and go on with whichever of the two states it is in."""
+        self.truth = told.last or told.doing
+        self.begin("recover", wrapped=told.doing.wrapped)
+        with self._opened() as file:
+            with JournalReader(self._directory) as reader:
+                self.truth = told.found_in(file, reader) or self.truth
+            self.done(file, operation="recover", wrapped=told.doing.wrapped)
+            self.append(file)
+        self.session(["append", "rotate", "checkpoint"])
 
     def init(self) -> None:
         """Begin the stream."""
@@ -221,7 +234,12 @@ def aloud(truth: Truth) -> None:
 
 def main() -> None:
     """Work in the folder of the first argument, by the seed of the second."""
-    Workload(Path(sys.argv[1]), int(sys.argv[2]), say=aloud).run()
+    site, seed, *told = sys.argv[1:]
+    workload = Workload(Path(site), int(seed), say=aloud)
+    if told:
+        workload.recover(Told.of_line(told[0]))
+    else:
+        workload.run()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Final
 
 from linewitness.errors import LinewitnessError
 from linewitness.selftest.recording_calls import parse
-from linewitness.selftest.recording_steps import Step
+from linewitness.selftest.recording_steps import SITE, Enter, Step, Sync, Write
 
 #: Calls that change files, say what is durable, or tell which file a number stands for. Those with a `?` do
 #: not exist on every processor.
@@ -32,10 +32,14 @@ class NotRecorded(LinewitnessError):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a process did below `site`, in order, from an empty folder on; what it said stands between."""
+    """What a process did below `site`, in order; what it said stands between.
+
+    The first `given` steps are not the process's: they make what was there before.
+    """
 
     site: Path
     steps: tuple[Step, ...]
+    given: int = 0
 
 
 def can_record() -> bool:
@@ -44,11 +48,12 @@ def can_record() -> bool:
 
 
 async def record(site: Path, command: Sequence[str]) -> Recording:
-    """Run a command that works below the empty folder `site`, and return what it did; or NotRecorded.
+    """Run a command that works below the folder `site`, and return what it did; NotRecorded if it fails.
 
     What it writes to its standard output, in whole lines, becomes a part of the sequence.
     """
     trace = site.with_name(site.name + ".strace")
+    given = await asyncio.to_thread(contents, site)
     process = await asyncio.create_subprocess_exec(
         "strace", "-f", "-y", "-xx", "-s", str(LONGEST), "-o", str(trace),
         "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", *command,
@@ -64,11 +69,24 @@ async def record(site: Path, command: Sequence[str]) -> Recording:
         )
     try:
         with trace.open(encoding="ascii", errors="replace") as lines:
-            return Recording(site, tuple(parse(lines, site)))
+            return Recording(site, (*given, *parse(lines, site, given)), given=len(given))
     except ValueError as error:
         raise NotRecorded(f"the recording does not tell all: {error}") from error
     finally:
         trace.unlink()
+
+
+def contents(site: Path) -> tuple[Step, ...]:
+    """Return the steps that make what is in a folder now, durably; none for an empty one."""
+    numbers = {site: SITE}
+    steps: list[Step] = []
+    for path in sorted(site.rglob("*")):
+        inode = numbers[path] = len(numbers)
+        folder, place, is_folder = numbers[path.parent], str(path.relative_to(site)), path.is_dir()
+        steps.append(Enter(folder=folder, name=path.name, inode=inode, is_folder=is_folder, place=place))
+        if not is_folder:
+            steps.append(Write(inode=inode, offset=0, data=path.read_bytes(), place=place))
+    return (*steps, Sync(inode=None)) if steps else ()
 
 
 def _import_path() -> str:

@@ -28,9 +28,13 @@ _OTHER_WRITING: Final = ("O_SYNC", "O_DSYNC", "O_DIRECT|", "O_TMPFILE")
 _INDEX: Final = "-shm"
 
 
-def parse(lines: Iterable[str], site: Path) -> Iterator[Step]:
-    """Yield the steps of a trace of one process below `site`; ValueError for what they could not express."""
+def parse(lines: Iterable[str], site: Path, given: Iterable[Step] = ()) -> Iterator[Step]:
+    """Yield the steps of a trace of one process below `site`; ValueError for what they could not express.
+
+    `given` are the steps that make what was there before.
+    """
     reading = _Reading(site)
+    reading.begin(given)
     marks = ("".join(f"\\x{byte:02x}" for byte in bytes(site)), "write(1<")
     for line in lines:
         found = _LINE.match(line)
@@ -81,6 +85,17 @@ class _Reading:
             **dict.fromkeys(("mkdir", "mkdirat"), self._made),
             "mmap": self._mapped,
         }
+
+    def begin(self, given: Iterable[Step]) -> None:
+        """Take over what was there before."""
+        for step in given:
+            if isinstance(step, Enter):
+                self._names[step.folder][step.name] = step.inode
+                self._sizes[step.inode] = 0
+                if step.is_folder:
+                    self._names[step.inode] = {}
+            elif isinstance(step, Write):
+                self._sizes[step.inode] = step.end
 
     def alone(self, process: str | None) -> None:
         """Require that one process does all the work: the order of several is not certain."""
