@@ -198,6 +198,38 @@ async def test_full_disk_at_the_start_ends_with_4(tmp_path, small_disk):
         await until(lambda: "gateway started" in (tmp_path / "gateway.log").read_text(), "the start")
 
 
+def overwrite_signals(folder):
+    """Damage the buffer of signals behind the running gateway's back."""
+    file = folder / "telemetry.sqlite"
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with file.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"\xa5" * (file.stat().st_size - 4096))
+
+
+async def test_buffer_of_signals_that_is_damaged_under_way_stops_nothing(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        await plant.broker.stop()
+        journal = plant.folder / "journal"
+        load = Load(plant)
+        async with load.going_on():
+            await until(lambda: load.steps > 40, "signals that wait")
+            overwrite_signals(journal)
+            await until(lambda: load.steps > 60, "work after the damage")
+            await plant.broker.start()
+            await until(lambda: "telemetry buffer damaged" in said(plant), f"the damage; {said(plant)}")
+        await until(lambda: "signals dropped" in said(plant), "the loss to be put on record")
+        await settle(plant, load.made)
+        account(plant, load.made).check()
+        gaps = [r for r in held(plant).kind("source.gap") if r["resource"]["type"] == "telemetry"]
+        assert gaps, "the loss of signals is on record"
+        assert sum(change["after"] for gap in gaps for change in gap["changes"]) > 0
+        assert (journal / "telemetry.sqlite.damaged").exists()
+        assert len(log_lines(plant, "telemetry buffer damaged")) == 1
+
+
 async def test_limit_of_a_file_size_ends_with_4(tmp_path):
     """RLIMIT_FSIZE stands for quotas: the write fails with EFBIG, and with a signal that we must survive."""
     async with new_plant(tmp_path) as plant:
