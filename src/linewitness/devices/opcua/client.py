@@ -117,7 +117,7 @@ def _unsuitable(endpoint: str, error: UaError) -> DeviceRefused | DeviceUnavaila
 async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
     """Open a session; DeviceUnavailable, DeviceRefused or ConfigurationError where that fails."""
     client = Client(options.endpoint, timeout=options.timeout_s, watchdog_intervall=NEVER_S)
-    bound(client)
+    bounds = bound(client)
     client.name = "Linewitness"
     client.description = "Linewitness"
     client.product_uri = "urn:linewitness"
@@ -137,8 +137,20 @@ async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
             await _raise_if_another(client, options)
             raise
         yield client
+    except DeviceUnavailable as error:
+        if bounds.exceeded:
+            # The library knows only that the connection is closed.
+            raise _too_much(options.endpoint, bounds.exceeded) from error
+        raise
     finally:
         await _close(client)
+
+
+def _too_much(endpoint: str, exceeded: str) -> DeviceUnavailable:
+    return DeviceUnavailable(
+        f"{endpoint} {exceeded}: the connection was ended",
+        hint="name single fields of large arrays or structures, or let the server limit its answers",
+    )
 
 
 async def _connect(client: Client, options: ServerOptions) -> None:

@@ -1,0 +1,27 @@
+"""A server whose answer is too large is left, with words that say so, and is asked again."""
+
+import pytest
+from opcua_rig import Memory, listening, options, point, reading
+
+from linewitness.devices.opcua.bounded import MAX_MESSAGE_BYTES
+from linewitness.errors import DeviceUnavailable
+from linewitness_simulators.press.server import PressSimulation, serve
+
+
+async def listen_to_what_grows(press, settings, memory):
+    async with listening(settings, memory) as ear:
+        await ear.until(reading("serial"))
+        await press.set("Serial", "A" * (MAX_MESSAGE_BYTES + 1))
+        await ear.end()
+
+
+async def test_a_value_beyond_the_limit_ends_the_session_in_words():
+    memory = Memory()
+    async with serve(PressSimulation(tick_s=0)) as press:
+        settings = options(press, point("Serial"))
+        with pytest.raises(DeviceUnavailable, match=r"sent a message of more than 4 MiB") as caught:
+            await listen_to_what_grows(press, settings, memory)
+        assert "single fields" in caught.value.hint
+        await press.set("Serial", "B-7")
+        async with listening(settings, memory) as ear:
+            await ear.until(reading("serial", "B-7"))
