@@ -278,3 +278,12 @@ def test_a_float_that_a_driver_let_through_is_written_as_text(directory, clock):
     force, count = members_of(directory)[-1]["changes"]
     assert (force["before"], force["after"], count["after"]) == ("0.5", "12.3", str(2**60))
     assert verdict_of(directory).status == "INTACT"
+
+
+def test_an_uncertainty_below_zero_that_a_driver_let_through_is_left_out(directory, clock):
+    """The store would refuse the record, and with it all that follows."""
+    file = reopen(directory, clock)
+    file.append([Submission(events=(dataclasses.replace(result_event(1, clock), occurred_unc_ms=-1),))])
+    file.close()
+    assert "occurred_unc_ms" not in members_of(directory)[-1]["clock"]
+    assert verdict_of(directory).status == "INTACT"

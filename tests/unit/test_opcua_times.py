@@ -81,6 +81,13 @@ def test_value_found_on_connecting_that_is_older_than_the_last_contact_is_dated_
     assert when.unc_ms == 100_500
 
 
+def test_value_found_on_connecting_after_our_clock_was_set_back_has_no_known_uncertainty():
+    when = witness().initial(value(-4000), HERE, NOW + 3600 * NS_PER_S)
+    assert told(when) == ("gateway", 0)
+    assert when.unc_ms is None
+    assert told(witness().initial(value(-1), HERE, NOW + 3600 * NS_PER_S)) == ("device", -1.0)
+
+
 def test_largest_sample_counts_because_servers_update_their_time_once_a_second():
     clock = ServerClock()
     for lag in (0.9, 0.1, 0.5):

@@ -104,7 +104,8 @@ class RecordBuilder:
         }
         if state.bound_us is not None:
             block["bound_us"] = state.bound_us
-        if event.occurred_unc_ms is not None:
+        # The store would refuse a record with less than none, and everything after it.
+        if event.occurred_unc_ms is not None and event.occurred_unc_ms >= 0:
             block["occurred_unc_ms"] = event.occurred_unc_ms
         if event.device_time is not None:
             block["device_time"] = event.device_time

@@ -110,8 +110,14 @@ class Witness:
         return self._conclude(value, received, oldest, self.delivery_ms)
 
     def initial(self, value: ua.DataValue, received: Stamp, last_contact_ns: int | None) -> When:
-        """Conclude since when a value stands that was found on connecting."""
+        """Conclude since when a value stands that was found on connecting.
+
+        A last contact that lies ahead says that our clock was set back meanwhile: then nobody knows how long
+        the value may have stood.
+        """
         oldest = received.realtime_ns if last_contact_ns is None else last_contact_ns
+        if oldest > received.realtime_ns:
+            return self._conclude(value, received, received.realtime_ns - self.tolerance_ms * NS_PER_MS, None)
         waited_ms = (received.realtime_ns - oldest) // NS_PER_MS + self.delivery_ms
         return self._conclude(value, received, oldest - self.tolerance_ms * NS_PER_MS, waited_ms)
 
