@@ -1,7 +1,6 @@
 """`linewitness status` and `verify`: what a journal holds, and whether evidence is whole."""
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -58,15 +57,12 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Verify a stream from its exact bytes. Exit code 1 means BROKEN."""
-    import os
-
     import orjson
 
     from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
-    from linewitness.cli.stamps import signatures, verified_stamps
+    from linewitness.cli.stamps import verified_stamps
     from linewitness.cli.times import Times
-    from linewitness.evidence.verify import verify as verify_stream
 
     if policy is None and (customer or revocation):
         raise ConfigurationError("--customer and --revocation need a policy", hint="give --policy as well")
@@ -74,21 +70,10 @@ def verify(
     told = Times(unit)
     with evidence(source) as found:
         with counting("records verified", found.total) as tick:
-            verdict = (
-                found.kept(trusted)
-                if found.kept
-                else verify_stream(
-                    found.records(),
-                    policy=trusted,
-                    statements=found.statements,
-                    verifies=signatures(),
-                    workers=os.cpu_count() or 1,
-                    progress=tick,
-                )
-            )
-        if times and not found.kept and verdict.status != "BROKEN":
+            verdict = found.judge(trusted, tick)
+        if times and verdict.status != "BROKEN":
             stamps = verified_stamps(found.statements, trusted.tsa_roots if trusted else ())
-            told.read(islice(found.records(), verdict.size), found.statements, trusted, stamps)
+            told.read(found.records(), found.statements, trusted, stamps)
             verdict = replace(verdict, remarks=(*verdict.remarks, *told.remarks))
     if as_json:
         members = verdict.to_json() | ({"times": told.to_json()} if times else {})

@@ -1,6 +1,7 @@
 """What a command is told to read: a line's YAML, a journal's folder, exported records, or a package."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,38 +22,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Records to verify, from the first on as often as asked for, and what lies beside them.
+    """Records, as often as asked for, what was signed about them, and how both are judged.
 
-    `kept` verifies a selection, or a journal whose older records were pruned; None where all are there.
+    `total` is the number of records, where it is known before they are read.
     """
 
     records: Callable[[], Iterator[bytes]]
-    statements: "list[Statement]"
+    statements: "Sequence[Statement]"
+    judge: "Callable[[Policy | None, Callable[[int], None]], Verdict]"
     total: int | None = None
-    kept: "Callable[[Policy | None], Verdict] | None" = None
 
 
 @contextmanager
 def evidence(source: Path) -> Iterator[Evidence]:
     """Open what is named: exported records, an evidence package, or the journal that `journal` finds."""
     from linewitness.evidence.verify import read_ndjson
-    from linewitness.journal.proofs import verify_kept
 
     if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
-        yield Evidence(lambda: read_ndjson(source), _beside(source))
+        yield _stream(lambda: read_ndjson(source), _beside(source))
         return
     if source.suffix == ".zip" or (source.is_file() and is_zipfile(source)):
         with _package(source) as packed:
             yield packed
         return
     with journal(source) as reader:
+        # A gateway may be writing: what was signed by now is about records that are there a moment later.
+        statements = _statements(reader)
         size = reader.size()
-        yield Evidence(
-            lambda: (data for _, data in reader.records(0, size)),
-            _statements(reader),
-            size,
-            partial(verify_kept, reader) if reader.pruned else None,
-        )
+
+        def records() -> Iterator[bytes]:
+            return (data for _, data in reader.records(0, size))
+
+        if reader.pruned:
+            yield Evidence(records, statements, partial(_kept, reader, statements), size)
+        else:
+            yield _stream(records, statements, size)
 
 
 @contextmanager
@@ -62,15 +66,52 @@ def _package(source: Path) -> Iterator[Evidence]:
     if not source.is_file():
         raise ConfigurationError(f"there is no {source}", hint="name an evidence package (.zip)")
     with Package.open(source) as package:
-        yield Evidence(
-            package.records,
-            package.statements(),
-            None,
-            partial(_selected, package) if package.is_selection else None,
+        if package.is_selection:
+            yield Evidence(package.records, package.proven(), partial(_selected, package))
+        else:
+            yield _stream(package.records, package.statements())
+
+
+def _stream(
+    records: Callable[[], Iterator[bytes]], statements: "Sequence[Statement]", total: int | None = None
+) -> Evidence:
+    """Return evidence that is a whole stream."""
+    from linewitness.cli.stamps import signatures
+    from linewitness.evidence.verify import verify
+
+    def judge(policy: "Policy | None", progress: Callable[[int], None]) -> "Verdict":
+        return verify(
+            records(),
+            policy=policy,
+            statements=statements,
+            verifies=signatures(),
+            workers=os.cpu_count() or 1,
+            progress=progress,
         )
 
+    return Evidence(records, statements, judge, total)
 
-def _selected(package: "Package", policy: "Policy | None") -> "Verdict":
+
+def _kept(
+    reader: "JournalReader",
+    statements: "Sequence[Statement]",
+    policy: "Policy | None",
+    progress: Callable[[int], None],
+) -> "Verdict":
+    from linewitness.cli.stamps import signatures
+    from linewitness.journal.proofs import verify_kept
+
+    return verify_kept(
+        reader,
+        policy,
+        statements=statements,
+        verifies=signatures(),
+        workers=os.cpu_count() or 1,
+        progress=progress,
+    )
+
+
+def _selected(package: "Package", policy: "Policy | None", progress: Callable[[int], None]) -> "Verdict":
     from linewitness.cli.stamps import signatures
     from linewitness.evidence.selection import verify_selection
 
@@ -86,6 +127,8 @@ def _selected(package: "Package", policy: "Policy | None") -> "Verdict":
         policy=policy,
         statements=package.statements(),
         verifies=signatures(),
+        workers=os.cpu_count() or 1,
+        progress=progress,
     )
 
 

@@ -102,19 +102,25 @@ def check_chunk(
 
 
 def check_all(
-    stream: str, records: Iterable[bytes], *, workers: int, wanted: Iterable[int] = ()
+    stream: str,
+    records: Iterable[bytes],
+    *,
+    workers: int,
+    wanted: Iterable[int] = (),
+    start: State | None = None,
 ) -> Iterator[Checked]:
     """Yield the checked chunks in order; the last one is the first that is broken.
 
-    `wanted` are the sizes at which roots will be needed. With `workers` of 0 or 1 no processes are started.
-    At most two chunks a worker are in memory, and the few that this process checks itself.
+    `start` is the state in which the records begin, `wanted` are the sizes at which roots will be needed.
+    With `workers` of 0 or 1 no processes are started. At most two chunks a worker are in memory, and the few
+    that this process checks itself.
     """
-    chunks = _chunks(iter(records))
+    state = start or State()
+    chunks = _chunks(iter(records), state.head.size if state.head else 0)
     sizes = sorted(wanted)
     if workers > 1:
-        yield from _Parallel(stream, workers, sizes).check(chunks)
+        yield from _Parallel(stream, workers, sizes, state).check(chunks)
         return
-    state = State()
     for chunk in chunks:
         checked = check_chunk(stream, state, chunk, _within(sizes, state, chunk))
         yield checked
@@ -126,12 +132,11 @@ def check_all(
 class _Parallel:
     """One run over one stream in several processes, which start while this one checks the first chunks."""
 
-    def __init__(self, stream: str, workers: int, sizes: list[int]) -> None:
+    def __init__(self, stream: str, workers: int, sizes: list[int], start: State) -> None:
         self._stream = stream
         self._workers = workers
         self._sizes = sizes
-        self._state = State()
-        self._assumed = State()
+        self._state = self._assumed = start
         self._pool: ProcessPoolExecutor | None = None
         self._pending: deque[tuple[list[bytes], Future[Checked]]] = deque()
 
@@ -189,9 +194,11 @@ def _check_packed(
     return check_chunk(stream, start, records, wanted)
 
 
-def _chunks(source: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while chunk := list(islice(source, CHUNK)):
+def _chunks(source: Iterator[bytes], start: int) -> Iterator[list[bytes]]:
+    """Yield chunks each of which stands in the tree where a subtree of its width does."""
+    while chunk := list(islice(source, CHUNK if start % CHUNK == 0 else start & -start)):
         yield chunk
+        start += len(chunk)
 
 
 def _within(sizes: list[int], start: State, chunk: list[bytes]) -> frozenset[int]:

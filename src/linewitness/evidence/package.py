@@ -21,7 +21,9 @@ from linewitness.errors import EvidenceError
 from linewitness.evidence import canonical
 from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Statement, Token
+from linewitness.evidence.merkle import BadProof
 from linewitness.evidence.policy import Policy
+from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.selection import verify_selection
 from linewitness.evidence.verdict import Verdict
 from linewitness.evidence.verify import Progress, verify
@@ -165,6 +167,14 @@ class Package:
         proof = self._small(consistency) if consistency in self._members else None
         return Token(stamp, self._bytes(stamp), proof)
 
+    def proven(self) -> list[Statement]:
+        """Return the checkpoint that a selection's proofs are about, as that of record 0 has it."""
+        try:
+            note = TlogProof.parse(self.proof_of(0) or "").checkpoint
+        except BadProof:
+            return []  # the verdict says what is wrong
+        return [Statement("the proofs' checkpoint", note)]
+
     def proof_of(self, sequence_no: int) -> str | None:
         """Return the text of a record's proof, or None."""
         name = f"proofs/{sequence_no}.tlog-proof"
@@ -215,6 +225,8 @@ def verify_package(
                 policy=policy,
                 statements=package.statements(),
                 verifies=verifies,
+                workers=workers,
+                progress=progress,
             )
         return verify(
             package.records(),

@@ -4,7 +4,8 @@ Records come from any iterator (`read_ndjson`, a journal, a package) and are see
 does not grow with their number.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from linewitness.evidence import attest, canonical
 from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Believed, Statement
 from linewitness.evidence.chain import Broken, Head
-from linewitness.evidence.chunks import Checked, check_all
+from linewitness.evidence.chunks import Checked, State, check_all
 from linewitness.evidence.merkle import EMPTY_ROOT, Frontier
 from linewitness.evidence.note import Vkey
 from linewitness.evidence.policy import Policy
@@ -28,6 +29,20 @@ _BUFFER: Final = 1 << 18
 Progress = Callable[[int], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """Where a stream is taken up whose first records are gone: what is known of it and not checked here.
+
+    `keys` are the event keys so far with the first record of each, `roots` those of smaller sizes.
+    """
+
+    state: State
+    record_0: str
+    keys: tuple[tuple[int, Vkey], ...]
+    tree: Frontier
+    roots: Mapping[int, bytes]
+
+
 def verify(
     records: Iterable[bytes],
     *,
@@ -36,8 +51,9 @@ def verify(
     verifies: Verifies | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    beginning: Beginning | None = None,
 ) -> Verdict:
-    """Return the verdict on a stream.
+    """Return the verdict on a stream, from record 0 or from a beginning on.
 
     `records` are exact bytes without line ends, from record 0 on; `statements` the checkpoints, receipts
     and anchors that lie beside them; `verifies` verifies the signatures of time-stamping authorities;
@@ -45,9 +61,10 @@ def verify(
     keys count, and nothing is ever called complete.
     """
     with UniqueIds() as ids:
-        return _Verification(policy, statements, ids, verifies).run(
-            records, workers=workers, progress=progress
-        )
+        verification = _Verification(policy, statements, ids, verifies)
+        if beginning:
+            verification.begin(beginning)
+        return verification.run(records, workers=workers, progress=progress)
 
 
 def read_ndjson(path: Path) -> Iterator[bytes]:
@@ -75,6 +92,7 @@ class _Verification:
         self._statements = statements
         self._ids = ids
         self._verifies = verifies
+        self._start: State | None = None
         self._tree = Frontier()
         self._roots: dict[int, bytes] = {0: EMPTY_ROOT}
         self._wanted = attest.sizes_of(statements)
@@ -85,9 +103,17 @@ class _Verification:
         self._remarks: list[Remark] = []
         self._broken: list[Broken] = []
 
+    def begin(self, beginning: Beginning) -> None:
+        """Take a stream up where its first records end."""
+        self._start, self._tree = beginning.state, beginning.tree
+        self._roots.update(beginning.roots)
+        self._record_0, self._head = beginning.record_0, beginning.state.head
+        for first, vkey in beginning.keys:
+            self._learn_key(first, vkey)
+
     def run(self, records: Iterable[bytes], *, workers: int, progress: Progress | None) -> Verdict:
         stream, source = self._stream(iter(records))
-        for checked in check_all(stream, source, workers=workers, wanted=self._wanted):
+        for checked in check_all(stream, source, workers=workers, wanted=self._wanted, start=self._start):
             self._take(checked)
             if progress:
                 progress(self._tree.size)

@@ -1,31 +1,51 @@
-"""Verify what a pruned journal still holds: each record by its own proof, as the chain is gone."""
+"""Verify what a pruned journal still holds: the records that are left, by the tree that was left of all."""
+
+from collections.abc import Sequence
 
 from linewitness.errors import ConfigurationError
+from linewitness.evidence import kept
+from linewitness.evidence.algorithms import Verifies
+from linewitness.evidence.attest import Statement
+from linewitness.evidence.kept import Kept
 from linewitness.evidence.policy import Policy
-from linewitness.evidence.proof import TlogProof
-from linewitness.evidence.selection import verify_selection
 from linewitness.evidence.verdict import Verdict
+from linewitness.evidence.verify import Progress
 from linewitness.journal.reader import JournalReader
 
 
-def verify_kept(reader: JournalReader, policy: Policy | None) -> Verdict:
-    """Return the verdict on the records that were not pruned and that the newest receipt covers.
+def verify_kept(
+    reader: JournalReader,
+    policy: Policy | None,
+    *,
+    statements: Sequence[Statement] | None = None,
+    verifies: Verifies | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Return the verdict on the records that were not pruned, and on record 0 and the rotations.
 
-    Their proofs lead to the receipt through the leaf hashes of what was pruned. ConfigurationError without
-    a policy: a stream whose beginning is gone cannot say itself whose word counts.
+    `statements` are those to be weighed, all receipts unless given. ConfigurationError without a policy: a
+    stream whose beginning is gone cannot say itself whose word counts.
     """
-    receipt = reader.newest_receipt()
-    if policy is None or receipt is None:
+    if policy is None:
         raise ConfigurationError(
-            f"records before {reader.pruned} were pruned: the others are verified by proofs, which need the "
-            "customer's policy",
+            f"records before {reader.pruned} were pruned: the others are verified by what was attested, "
+            "which needs the customer's policy",
             hint="give --policy; the whole stream is at the audit store",
         )
-    size, note = receipt
-    subtree = reader.tree().subtree
-    return verify_selection(
-        (data for _, data in reader.records(max(reader.pruned, 1), size)),
-        (data for number, data in reader.key_records() if number < size),
-        lambda number: str(TlogProof.make(number, note, subtree)),
+    if statements is None:
+        statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
+    size, boundary = reader.size(), reader.pruned
+    return kept.verify_kept(
+        Kept(
+            boundary=boundary,
+            records=lambda: (data for _, data in reader.records(boundary, size)),
+            key_records=(data for number, data in reader.key_records() if number < boundary),
+            subtree=reader.tree().subtree,
+        ),
         policy=policy,
+        statements=statements,
+        verifies=verifies,
+        workers=workers,
+        progress=progress,
     )
