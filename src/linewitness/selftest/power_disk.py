@@ -97,8 +97,18 @@ class Disk:
             self._sync(step.inode)
 
     def pending(self) -> list[tuple[int, Change]]:
-        """Return all changes of contents that are not durable, in the order in which they were made."""
-        found = [change for file in self.files.values() if not file.mapped for change in file.pending]
+        """Return all changes of contents that are not durable, in the order in which they were made.
+
+        Those of files that have no name any more, and cannot have one after a cut, are left out.
+        """
+        named = {inode for names in self.folders.values() for inode in names.values()}
+        named.update(entry.inode for _, entry in self.entries)
+        found = [
+            change
+            for inode, file in self.files.items()
+            if inode in named and not file.mapped
+            for change in file.pending
+        ]
         return sorted(found, key=lambda change: change[0])
 
     def _entry(self, number: int, step: Entry) -> None:

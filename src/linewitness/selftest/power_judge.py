@@ -12,14 +12,16 @@ from linewitness.clock import SharedClockState, SystemClock
 from linewitness.errors import LinewitnessError
 from linewitness.evidence.keys import log_vkey
 from linewitness.evidence.merkle import root_at
+from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.evidence.selection import verify_selection
+from linewitness.evidence.verdict import Verdict
 from linewitness.evidence.verify import verify
 from linewitness.journal import database
 from linewitness.journal.file import JournalFile, Submission
 from linewitness.journal.generation import begin_next
 from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
-from linewitness.journal.proofs import verify_kept
 from linewitness.journal.reader import JournalReader
 from linewitness.secrets import Secret
 from linewitness.selftest.power_truth import (
@@ -224,12 +226,24 @@ def _judge_further(directory: Path, found: Truth, told: Told, finding: Finding) 
         finding.require(file.head.size == size, f"it went on to {file.head.size} records, not to {size}")
     with JournalReader(directory) as reader:
         if found.pruned:
-            verdict = verify_kept(reader, policy(reader))
+            verdict = _verdict_on_kept(reader)
             good = ("INCLUDED", found.receipt)
         else:
             verdict = verify(data for _, data in reader.records())
             good = ("INTACT", size)
     finding.require((verdict.status, verdict.size) == good, f"the verdict is {verdict.text}")
+
+
+def _verdict_on_kept(reader: JournalReader) -> Verdict:
+    """Verify what was not pruned, each record by its proof to the receipt."""
+    size, note = reader.newest_receipt() or (0, "")
+    subtree = reader.tree().subtree
+    return verify_selection(
+        (data for _, data in reader.records(max(reader.pruned, 1), size)),
+        (data for number, data in reader.key_records() if number < size),
+        lambda number: str(TlogProof.make(number, note, subtree)),
+        policy=policy(reader),
+    )
 
 
 def _event(number: int) -> Event:

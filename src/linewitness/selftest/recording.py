@@ -65,7 +65,7 @@ async def record(site: Path, command: Sequence[str]) -> Recording:
         why = complaint.decode(errors="replace").strip().rpartition("\n")[2]
         raise NotRecorded(
             f"the work under strace ended with {process.returncode}: {why}",
-            hint="strace must be allowed to trace its own children (kernel.yama.ptrace_scope, containers)",
+            hint="if strace was refused: it must be allowed to trace (kernel.yama.ptrace_scope)",
         )
     try:
         with trace.open(encoding="ascii", errors="replace") as lines:
