@@ -167,7 +167,7 @@ class Pressure:
     def _say(self, before: Level) -> None:
         room = self.room_left
         facts = {
-            "level": self.level.label,
+            "pressure": self.level.label,
             "used": room.used,
             "left": max(0, room.left),
             "hours_left": None if room.hours_left is None else round(room.hours_left, 1),

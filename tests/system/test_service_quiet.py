@@ -1,0 +1,66 @@
+"""The log stays small: an outage is said once, however long it lasts, and work is not said at all."""
+
+import asyncio
+
+import pytest
+
+from plants import Load, log_lines, run, running_plant, said, settle, until
+
+pytestmark = pytest.mark.timeout(90)
+
+#: Every driver, none of its devices there; the broker is away as well.
+AWAY = """\
+version: 1
+line: {tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}
+journal: {directory: journal}
+status: {listen: '127.0.0.1:0'}
+uplink: {url: 'mqtt://127.0.0.1:9'}
+store: {vkey: store.acme.example/audit+b4dcf61e+BCMFTsFbsxey08iKGh/jeH91ZmwnP+9Z3DJHvz4wHZnA}
+devices:
+  - {id: wrench, driver: open_protocol, host: 127.0.0.1, port: 9, timezone: UTC}
+  - {id: reader, driver: scanner, host: 127.0.0.1, port: 9}
+  - {id: scale, driver: mt_sics, host: 127.0.0.1, port: 9}
+  - id: press
+    driver: opcua
+    endpoint: opc.tcp://127.0.0.1:9
+    points: [{id: holding, node: ns=2;s=Press.Holding, record: change}]
+  - id: oven
+    driver: modbus
+    host: 127.0.0.1
+    port: 9
+    points: [{id: zone, table: holding, address: 0, type: uint16, record: change}]
+"""
+DEVICES = ("wrench", "reader", "scale", "press", "oven")
+
+
+async def test_what_is_away_is_said_once(tmp_path):
+    from linewitness.demo.plant import Process  # noqa: PLC0415 (needs the extra)
+
+    line = tmp_path / "line.yaml"
+    line.write_text(AWAY)
+    assert (await run("init", line)).code == 0
+    gateway = Process("gateway", tmp_path, "run", str(line))
+    await gateway.start()
+    log = tmp_path / "gateway.log"
+    try:
+        await until(lambda: log.read_text().count("device lost") == len(DEVICES), log.read_text)
+        await until(lambda: "uplink lost" in log.read_text(), "the broker's loss")
+        before = log.read_text()
+        await asyncio.sleep(12)  # some dozens of attempts to connect
+        assert log.read_text() == before, "more of the same is no news"
+    finally:
+        assert await gateway.stop() == 0
+    lines = log.read_text().splitlines()
+    assert len(lines) <= len(DEVICES) + 8, log.read_text()
+
+
+async def test_work_leaves_no_line_in_the_log(tmp_path):
+    async with running_plant(tmp_path) as plant:
+        load = Load(plant)
+        await until(lambda: len(log_lines(plant, "device connected")) == 4, lambda: said(plant))
+        await asyncio.sleep(1)
+        before = said(plant)
+        async with load.going_on():
+            await until(lambda: load.steps > 60, "some hundred events")
+        assert said(plant) == before
+        await settle(plant, load.made)
