@@ -29,7 +29,6 @@ def selftest(
     """Kill, fail and fill journals on this disk, and count what is lost. Exit code 4: something was."""
     import asyncio
     import secrets
-    import signal
 
     import orjson
     from rich.console import Console
@@ -39,16 +38,23 @@ def selftest(
 
     extent = _extent(kills, quick=quick, full=full)
     from linewitness.selftest.show import Progressing, show
-    from linewitness.selftest.suite import check_place, run_all
+    from linewitness.selftest.suite import Report, check_place, run_all
+    from linewitness.stopping import STOP
 
     check_place(directory)
     set_up("critical", "auto")  # what the store and the pruner say of themselves stands in the table
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = secrets.randbelow(10**6) if seed is None else seed
+
+    async def until_signalled(progress: Progressing) -> Report:
+        if (task := asyncio.current_task()) is not None:
+            for number in STOP:
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await run_all(directory.resolve(), extent=extent, seed=chosen, watcher=progress)
+
     try:
         with Progressing() as progress:
-            report = asyncio.run(run_all(directory.resolve(), extent=extent, seed=chosen, watcher=progress))
-    except KeyboardInterrupt:
+            report = asyncio.run(until_signalled(progress))
+    except asyncio.CancelledError:
         typer.echo("interrupted; nothing is left behind", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     if as_json:

@@ -22,8 +22,9 @@ _CLOCK = SystemClock()
 _NEWEST: Final = 20
 
 
-def judge(operation: str, template: Path, folder: Path, count: Count, found: Findings) -> None:
-    """Note in `found` what is wrong with the journal in `folder`; then go on with it, and judge again."""
+def judge(operation: str, template: Path, folder: Path, count: Count) -> Findings:
+    """Return what is wrong with the journal in `folder`; then go on with it, and judge again."""
+    found = Findings()
     try:
         if operation == "create" and not _was_begun(folder, found):
             asyncio.run(_with_told(folder, "create"))
@@ -37,6 +38,7 @@ def judge(operation: str, template: Path, folder: Path, count: Count, found: Fin
             found.join(audit_store(folder, store))
     except LinewitnessError as error:
         found.problems.append(f"it did not go on: {error}")
+    return found
 
 
 async def _with_told(folder: Path, job: str) -> None:

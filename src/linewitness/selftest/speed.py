@@ -14,7 +14,7 @@ _BLOCKS: Final = 256
 _MEMORY: Final = frozenset({"tmpfs", "ramfs", "rootfs"})
 _REMOTE: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph"})
 #: Faster than this, only memory answers: a disk's or a controller's cache, or that of a virtual machine.
-_SUSPICIOUS_US: Final = 60
+_SUSPICIOUS_US: Final = 200
 _SLOW_US: Final = 50_000
 
 

@@ -4,11 +4,13 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from linewitness.clock import SystemClock
 from linewitness.errors import ConfigurationError
+from linewitness.selftest.auditors import Auditors, running_auditors
 from linewitness.selftest.damage import FAULT as DAMAGE
 from linewitness.selftest.damage import damages
 from linewitness.selftest.disk import FULL, READ_ONLY, SECOND, full_disks, read_only, two_gateways
@@ -122,31 +124,30 @@ async def run_all(directory: Path, *, extent: Extent, seed: int, watcher: Watche
         watcher.begin("speed of the disk")
         speed = measure(folder, seconds=extent.speed_s, clock=SystemClock())
         rows = []
-        for fault, inject in _faults(folder, extent, seed, watcher.tick):
-            watcher.begin(fault)
-            rows.append(await inject())
-            watcher.end(rows[-1])
+        with running_auditors() as auditors:
+            for fault, inject in _faults(folder, extent, seed, auditors, watcher.tick):
+                watcher.begin(fault)
+                rows.append(await inject())
+                watcher.end(rows[-1])
     return Report(directory, seed, speed, tuple(rows))
 
 
 def _faults(
-    folder: Path, extent: Extent, seed: int, tick: Tick
+    folder: Path, extent: Extent, seed: int, auditors: Auditors, tick: Tick
 ) -> Iterator[tuple[str, Callable[[], Awaitable[Outcome]]]]:
     def counted(total: int) -> Callable[[int], None]:
         return lambda done: tick(done, total)
 
     kills, rooms = extent.kills, extent.rooms
-    yield KILLS, lambda: random_kills(folder, kills=kills, seed=seed, tick=counted(kills))
+    yield (
+        KILLS,
+        lambda: random_kills(folder, kills=kills, seed=seed, auditors=auditors, tick=counted(kills)),
+    )
     for operation in OPERATIONS:
-        yield name_of(operation), _calls(operation, folder, extent, seed, tick)
+        calls = partial(failing_calls, share=extent.share, seed=seed, auditors=auditors, tick=tick)
+        yield name_of(operation), partial(calls, operation, folder)
     yield POWER, lambda: power_cuts(folder, cuts=extent.cuts, seed=seed)
     yield DAMAGE, lambda: damages(folder)
     yield FULL, lambda: full_disks(folder, times=rooms, tick=counted(2 * rooms))
     yield READ_ONLY, lambda: read_only(folder)
     yield SECOND, lambda: two_gateways(folder)
-
-
-def _calls(
-    operation: str, folder: Path, extent: Extent, seed: int, tick: Tick
-) -> Callable[[], Awaitable[Outcome]]:
-    return lambda: failing_calls(operation, folder, share=extent.share, seed=seed, tick=tick)

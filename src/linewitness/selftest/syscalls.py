@@ -14,6 +14,7 @@ from linewitness.clock import SystemClock
 from linewitness.errors import ExitCode
 from linewitness.selftest.aftermath import judge
 from linewitness.selftest.audit import Findings, Tally, audit
+from linewitness.selftest.auditors import Auditors
 from linewitness.selftest.jobs import JOURNAL
 from linewitness.selftest.outcome import Outcome
 from linewitness.selftest.results import Count
@@ -59,7 +60,13 @@ class _Run:
 
 
 async def failing_calls(
-    operation: str, folder: Path, *, share: float = 1, seed: int = 0, tick: Tick = lambda *_: None
+    operation: str,
+    folder: Path,
+    *,
+    auditors: Auditors,
+    share: float = 1,
+    seed: int = 0,
+    tick: Tick = lambda *_: None,
 ) -> Outcome:
     """Inject every fault at every place of one operation, or a share of them.
 
@@ -81,7 +88,7 @@ async def failing_calls(
             while queue:
                 number, (place, fault) = queue.pop()
                 run = _Run(operation, template, folder / f"{operation}-{number}", place, fault)
-                await _suffer(own, run, tally)
+                await _suffer(own, auditors, run, tally)
                 tick(len(faults) - len(queue), len(faults))
 
     async with asyncio.TaskGroup() as group:
@@ -151,7 +158,7 @@ async def _do(worker: Worker, operation: str, folder: Path, inject: str | None =
         raise
 
 
-async def _suffer(worker: Worker, run: _Run, tally: Tally) -> None:
+async def _suffer(worker: Worker, auditors: Auditors, run: _Run, tally: Tally) -> None:
     """Let one call of one operation fail, and judge what is left."""
     place, fault, folder = run.place, run.fault, run.folder
     shutil.copytree(run.template.folder, folder)
@@ -163,7 +170,6 @@ async def _suffer(worker: Worker, run: _Run, tally: Tally) -> None:
     allowed = _ENDS[fault.partition("=")[0]]
     found.require(ended.code in allowed, f"it ended with {ended}")
     found.require(ended.code != ExitCode.JOURNAL or "(" in ended.said, f"no hint: {ended}")
-    count = run.template.count.copy()
-    await asyncio.to_thread(judge, run.operation, run.template.folder, folder, count, found)
+    found.join(await auditors.ask(judge, run.operation, run.template.folder, folder, run.template.count))
     tally.add(found, f"{place.call} {place.number}, {fault}")
     shutil.rmtree(folder, ignore_errors=True)
