@@ -14,6 +14,7 @@ from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.link_level import WRONG_PARTS, WRONG_SEQUENCE, Heard, LinkLevel
 from linewitness.devices.open_protocol.mids import ACK_OF, Mid, Refusal, describe
+from linewitness.devices.open_protocol.outbox import MAX_PUSHED_BYTES, MAX_PUSHES, Waiting
 from linewitness.devices.open_protocol.telegram import (
     MAX_PARTS,
     MalformedTelegram,
@@ -99,7 +100,9 @@ class Link:
         self._asked = Telegram(mid=Mid.START)
         self._last_sent = self._last_received = monotonic()
         self._heard_anything = False
-        self.pushes: asyncio.Queue[Received | None] = asyncio.Queue()
+        self.pushes: Waiting[Received | None] = Waiting(
+            most=MAX_PUSHES, most_bytes=MAX_PUSHED_BYTES, bytes_of=lambda each: len(each.raw) if each else 0
+        )
         self.failure: DeviceError | None = None
         #: Looks at each push as it comes; True where it belongs to the answer of a question.
         self.intercept: Callable[[Received], bool] = lambda _: False
@@ -168,8 +171,20 @@ class Link:
         self._dialogue.said(Message.LOST)
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
-        self.pushes.put_nowait(None)
+        self.pushes.put(None)
         self._writer.close()
+
+    def fail_overrun(self, waiting: int, what: str) -> None:
+        """End the connection with a controller that does not wait until what it pushed is confirmed.
+
+        What waits is still committed. It is not confirmed, so the controller has it and pushes it again.
+        """
+        self.fail(
+            DeviceUnavailable(
+                f"{self._name} pushes without waiting for confirmations: {waiting} {what} wait here",
+                hint="see whether the journal can commit; if it can, the controller breaks the protocol",
+            )
+        )
 
     async def read_forever(self) -> None:
         """Read until the connection ends; how it ended is in `failure`."""
@@ -247,9 +262,12 @@ class Link:
         """Hand on a whole telegram; `last` is the part that completed it."""
         message = self._dialogue.hear(received.telegram)
         if message is Message.PUSH and not self.intercept(received):
+            if self.pushes.is_full:
+                self.fail_overrun(len(self.pushes), "telegrams")
+                return
             if self.level is not None:
                 self.level.wait(last)
-            self.pushes.put_nowait(received)
+            self.pushes.put(received)
             return
         self._taken(last)
         if message in {Message.ANSWER, Message.REFUSAL}:

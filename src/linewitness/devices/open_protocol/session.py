@@ -295,10 +295,12 @@ class OpenProtocolSession:
 
     def _put(self, observation: Observation) -> None:
         self._out.put(observation)
+        if self._out.is_full:
+            self._link.fail_overrun(len(self._out), "observations")
 
     def _put_some(self, observation: Observation | None) -> None:
         if observation is not None:
-            self._out.put(observation)
+            self._put(observation)
 
     def _remember_learned(self) -> Mapping[str, str | None]:
         return {LEARNED_KEY: self._learned.dump()}
