@@ -99,7 +99,9 @@ class LogOptions(Options):
 class Config(Options):
     """One line: what stands there, where the journal is, and who receives the evidence."""
 
-    version: Literal[1] = Field(description="Version of this form of configuration: 1.")
+    version: Literal[1] = Field(
+        description="Version of this form of configuration, 1; a higher one needs a newer release."
+    )
     line: LineOptions = Field(description="Which line this is.")
     journal: JournalOptions = Field(description="Where records are kept.")
     clock: ClockOptions = Field(default=ClockOptions(), description="How the machine's clock is judged.")
