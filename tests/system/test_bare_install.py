@@ -92,7 +92,17 @@ async def test_a_line_runs_without_the_extras(line):
     assert events.count("device lost") == 4
 
 
-@pytest.mark.parametrize("command", [("store", "run", "store.yaml"), ("demo",)])
+async def test_a_line_is_installed_without_the_extras(line, tmp_path):
+    named = tmp_path / "line-02.yaml"
+    named.write_text(line.read_text().replace("directory: journal", "directory: /var/lib/linewitness/line-02"))
+    for command in (("install",), ("install", named), ("uninstall", "line-02")):
+        found = await run(*command, "--root", tmp_path / "root", python=without_extras)
+        assert found.code == 0, (command, found)
+
+
+@pytest.mark.parametrize(
+    "command", [("store", "run", "store.yaml"), ("install", "--store", "store.yaml"), ("demo",)]
+)
 async def test_a_command_of_an_extra_says_which_one_it_needs(tmp_path, command):
     found = await run(*command, python=without_extras, cwd=tmp_path)
     assert found.code == 2, found

@@ -1,7 +1,7 @@
 """`linewitness install` and `uninstall`: a line as a service of this machine, and off it again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,6 @@ def install(
     root: Root = Path("/"),
 ) -> None:
     """Put a line on this machine: unit, folders, YAML and credentials. Nothing is started."""
-    from linewitness.cli.store_file import load_store
     from linewitness.config import load
     from linewitness.install import units
     from linewitness.install.files import Place
@@ -27,9 +26,8 @@ def install(
     if file is None:
         left = units.install_example(place, command=command)
     elif store:
-        settings = load_store(file).model_dump(mode="json")
         left = units.install_store(
-            place, file.read_text(encoding="utf-8"), settings=settings, command=command
+            place, file.read_text(encoding="utf-8"), settings=_store_settings(file), command=command
         )
     else:
         config = load(file)
@@ -48,6 +46,21 @@ def install(
     typer.echo("\nWhat is left to do:\n")
     for line in left:
         typer.echo(f"  {line}")
+
+
+def _store_settings(file: Path) -> dict[str, Any]:
+    from importlib.util import find_spec
+
+    from linewitness.errors import ConfigurationError
+
+    if find_spec("sqlalchemy") is None:
+        raise ConfigurationError(
+            "the audit store needs SQLAlchemy",
+            hint="install it into the same place: /opt/linewitness/bin/pip install 'linewitness[store]'",
+        )
+    from linewitness.cli.store_file import load_store
+
+    return load_store(file).model_dump(mode="json")
 
 
 def uninstall(
