@@ -39,11 +39,13 @@ def create(directory: Path) -> sqlite3.Connection:
         connection = _connect(path, "rwc")
         # Before anything is written: pruning gives pages back to the disk, a few at a time.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _configure(connection)
         schema = resources.files("linewitness.journal").joinpath("schema.sql").read_text(encoding="utf-8")
-        connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
+        # Crash before the commit: a file that says nothing of itself, and is refused with what to do.
+        connection.executescript(
+            f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; {schema} COMMIT;"
+        )
     return connection
 
 

@@ -41,7 +41,10 @@ def check_tail(connection: sqlite3.Connection) -> Tail:
     head = connection.execute("SELECT size, record_hash, root FROM head").fetchone()
     last = connection.execute("SELECT MAX(seq) FROM record").fetchone()[0]
     if head is None or last is None:
-        raise JournalDamaged("the journal has no records, not even record 0", hint=_HINT)
+        raise JournalDamaged(
+            "the journal has no records, not even record 0",
+            hint=f"if `linewitness init` was interrupted here, remove it and run it again; else {_HINT}",
+        )
     size, record_hash, root = head
     if last + 1 != size:
         raise JournalDamaged(f"the journal ends at record {last}, its head says {size - 1}", hint=_HINT)

@@ -1,6 +1,7 @@
 """Judge what a power cut has left: all that was told is there, once, and the journal goes on."""
 
 import re
+import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -69,7 +70,7 @@ def judge(site: Path, journal: str, told: Told) -> Finding:
         file = _opened(directory, told)
     except LinewitnessError as error:
         if told.last is None:
-            finding.require(bool(error.hint), f"refused without saying what to do: {error}")
+            _begin_again(directory, error, finding)
         else:
             finding.lost = told.last.size
             finding.wrong.append(f"it does not open: {error}")
@@ -79,6 +80,20 @@ def judge(site: Path, journal: str, told: Told) -> Finding:
     except (LinewitnessError, sqlite3.DatabaseError) as error:
         finding.wrong.append(f"it opens, and then: {error}")
     return finding
+
+
+def _begin_again(directory: Path, refusal: LinewitnessError, finding: Finding) -> None:
+    """Do after an `init` that was cut short what the refusal says, and require that it helps."""
+    finding.require("linewitness init`" in refusal.hint or "run init" in refusal.hint, f"no help: {refusal}")
+    if database.path_of(directory).exists():
+        shutil.rmtree(directory)
+    kept = keyring(directory, wrapped=False)
+    state = SharedClockState()
+    JournalFile.create(directory, identity(1), clock=_CLOCK, clock_state=state, keyring=kept).close()
+    JournalFile.open(directory, clock=_CLOCK, clock_state=state, keyring=kept).close()
+    with JournalReader(directory) as reader:
+        verdict = verify(data for _, data in reader.records())
+    finding.require(verdict.status == "INTACT", f"begun again, the verdict is {verdict.text}")
 
 
 def _judge_opened(site: Path, directory: Path, file: JournalFile, told: Told, finding: Finding) -> None:
