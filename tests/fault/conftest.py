@@ -1,13 +1,21 @@
 """The account of all fault tests: each hands in its rows, and one table ends the run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from linewitness.selftest.auditors import Auditors, running_auditors
 from linewitness.selftest.outcome import Outcome
 
 _ROWS = pytest.StashKey[list[Outcome]]()
 _HEADS = ("fault", "injected", "survived", "lost", "duplicated", "note")
+
+
+@pytest.fixture(scope="session")
+def auditors() -> Iterator[Auditors]:
+    """Judge what the faults leave in other processes, which no test breaks: they start before it."""
+    with running_auditors() as running:
+        yield running
 
 
 @pytest.fixture

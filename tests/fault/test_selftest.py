@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from linewitness.errors import ExitCode
-from linewitness.selftest.auditors import running_auditors
 from linewitness.selftest.damage import damages
 from linewitness.selftest.disk import full_disks, read_only, two_gateways
 from linewitness.selftest.kills import random_kills
@@ -22,12 +21,6 @@ pytestmark = pytest.mark.timeout(100)
 
 SEED = 4
 KILLS = 1000
-
-
-@pytest.fixture(scope="module")
-def auditors():
-    with running_auditors() as running:
-        yield running
 
 
 async def test_a_few_kills_lose_nothing(tmp_path, auditors, account):

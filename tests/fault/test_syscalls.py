@@ -6,18 +6,11 @@ ever, verifies and goes on; and a process that gave up ended with the code of an
 
 import pytest
 
-from linewitness.selftest.auditors import running_auditors
 from linewitness.selftest.syscalls import OPERATIONS, failing_calls
 
 #: Of the faults, in the fast share.
 SAMPLE = 0.03
 SEED = 6
-
-
-@pytest.fixture(scope="module")
-def auditors():
-    with running_auditors() as running:
-        yield running
 
 
 @pytest.mark.timeout(90)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -35,6 +36,8 @@ def running_auditors() -> Iterator[Auditors]:
     """Start the processes; they end with the block."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_PROCESSES, mp_context=context, initializer=_begin) as executor:
+        for _ in range(_PROCESSES):
+            executor.submit(os.getpid)  # they start now, not with the first fault
         yield Auditors(executor)
 
 
