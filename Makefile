@@ -5,7 +5,7 @@ TESTS := $(PYTHON) -m pytest --numprocesses 4 --dist worksteal -m "not slow"
 # How long `make soak` lasts.
 MINUTES := 60
 
-.PHONY: help demo test check fault soak bench install clean
+.PHONY: help demo test check fault soak bench install clean audit
 
 help:
 	@echo "make demo    see the whole way once, in under two minutes"
@@ -15,6 +15,7 @@ help:
 	@echo "make soak    one line, all drivers, random faults, for MINUTES=60; the account is in soak-run"
 	@echo "make install LINE=line-02.yaml    as root: put a line on this machine, under /opt/linewitness"
 	@echo "make bench   measure: append, end to end, drivers"
+	@echo "make audit   look all pinned versions up in the database of known weaknesses; needs the internet"
 
 demo: venv
 	.venv/bin/linewitness demo
@@ -45,6 +46,12 @@ install:
 	python3 -m venv /opt/linewitness
 	/opt/linewitness/bin/pip install --quiet --constraint constraints.txt '.[status]'
 	/opt/linewitness/bin/linewitness install $(LINE)
+
+# Strict: without that, what could not be looked up counts as free of weaknesses.
+audit:
+	python3 -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
