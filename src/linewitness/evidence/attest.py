@@ -5,6 +5,7 @@ docs/format.md, section 12, steps 9 and 10.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.chain import Broken
@@ -14,6 +15,9 @@ from linewitness.evidence.note import BadNote, Note, Vkey
 from linewitness.evidence.policy import Policy
 from linewitness.evidence.timestamp import Authorities
 from linewitness.evidence.verdict import TIME_STAMP, Attestation, Remark
+
+#: How the reason begins where it is not known which of several records is another one.
+RANGE: Final = "from here up to record "
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def check_roots(believed: Iterable[Believed], *, size: int, roots: Mapping[int, 
         if roots[one.checkpoint.size] != one.checkpoint.root:
             raise Broken(
                 max(each for each in held if each < one.checkpoint.size),
-                f"from here up to record {one.checkpoint.size - 1} there are other records than those that"
+                f"{RANGE}{one.checkpoint.size - 1} there are other records than those that"
                 f" {one.source} is about, signed by {one.signers}",
             )
         held.append(one.checkpoint.size)

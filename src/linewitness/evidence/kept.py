@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from linewitness.errors import JournalDamaged
 from linewitness.evidence import attest, merkle
 from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Statement
@@ -70,7 +71,7 @@ def verify_kept(
         beginning=_beginning(kept, known, keys[-1], first, attest.sizes_of(covering)) if known else None,
     )
     if verdict.status == "BROKEN":
-        broken = _altered(kept, covering, policy)
+        broken = _altered(kept, covering, policy, verdict)
         return _broken(broken, policy, verdict) if broken else replace(verdict, selected=0)
     broken = _misplaced(kept, keys, verdict)
     return _broken(broken, policy, verdict) if broken else _included(verdict, kept.boundary)
@@ -116,11 +117,21 @@ def _beginning(
     )
 
 
-def _altered(kept: Kept, statements: Sequence[Statement], policy: Policy) -> Broken | None:
+def _altered(kept: Kept, statements: Sequence[Statement], policy: Policy, verdict: Verdict) -> Broken | None:
     """Return the first record that is not the one of which the stored tree, as attested, knows the leaf.
 
-    So a record is named that was signed again, where the chain only shows that something is wrong later on.
+    So a record is named that was signed again, where the chain or the roots only show that something is wrong
+    later on or somewhere.
     """
+    vague = (verdict.reason or "").startswith(attest.RANGE)
+    try:
+        broken = _first_stranger(kept, statements, policy)
+    except JournalDamaged:
+        return None  # what is missing was named already
+    return broken if broken and (vague or broken.index < (verdict.broken_at or 0)) else None
+
+
+def _first_stranger(kept: Kept, statements: Sequence[Statement], policy: Policy) -> Broken | None:
     believed, _ = attest.believe(statements, log_key=policy.log_key, policy=policy)
     size = max(
         (

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
+from linewitness.evidence import merkle
 from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Statement
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.choice import Choice, Holdings
+from linewitness.evidence.merkle import Subtree
 from linewitness.evidence.note import Note
 from linewitness.evidence.packing import CannotPack, Label, merged, note_for, pack_selection, pack_stream
 from linewitness.evidence.policy import Policy
@@ -45,6 +47,7 @@ class Parcel:
                 "there are no such records", hint="check the unit, the batch or the times asked for"
             )
         note = note_for(self.holdings.notes(), chosen[-1][0])
+        _require_attested(note, self.holdings.subtree)
         keys = [(at, data) for at, data in self.holdings.key_records() if at <= chosen[-1][0]]
         done = 0
 
@@ -104,6 +107,16 @@ class Parcel:
             policy=self.policy,
             statements=[*statements, *stamps],
             verifies=self.verifies,
+        )
+
+
+def _require_attested(note: str, subtree: Subtree) -> None:
+    """Refuse to make proofs from a tree that is not the one of the note: none of them would hold."""
+    checkpoint = Checkpoint.parse(Note.parse(note).text)
+    if merkle.root_at(checkpoint.size, subtree) != checkpoint.root:
+        raise CannotPack(
+            f"some of the first {checkpoint.size} records here are not those that were attested",
+            hint="`linewitness verify` with a policy says which; the audit store holds the real ones",
         )
 
 
