@@ -94,7 +94,8 @@ async def test_a_line_runs_without_the_extras(line):
 
 async def test_a_line_is_installed_without_the_extras(line, tmp_path):
     named = tmp_path / "line-02.yaml"
-    named.write_text(line.read_text().replace("directory: journal", "directory: /var/lib/linewitness/line-02"))
+    text = line.read_text().replace("directory: journal", "directory: /var/lib/linewitness/line-02")
+    named.write_text(text)
     for command in (("install",), ("install", named), ("uninstall", "line-02")):
         found = await run(*command, "--root", tmp_path / "root", python=without_extras)
         assert found.code == 0, (command, found)
