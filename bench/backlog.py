@@ -6,7 +6,10 @@ alone again, with the journal as large as it is then. "Live" means captured and 
 tightening to the controller's being told that it is durable. Records leave in the order of their sequence
 numbers, so that a live result reaches the store when the backlog before it has. Usage:
 
-    python bench/backlog.py [--records 100000] [--rate 20] [--quiet-s 30]
+    python bench/backlog.py [--records 100000] [--rate 20] [--quiet-s 30] [--store-in /dev/shm]
+
+The store shares the gateway's disk unless `--store-in` names another: their commits wait for each other
+there, which they do not where the store is another machine.
 """
 
 import argparse
@@ -18,7 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,8 +122,11 @@ class Act:
 class Bench:
     """The folder, the processes and the acts."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, simulator: TorqueSimulator, rate: float) -> None:
+    def __init__(
+        self, folder: Path, broker: Mosquitto, simulator: TorqueSimulator, *, rate: float, store_folder: Path
+    ) -> None:
         self.folder = folder
+        self._database = store_folder / "store.db"
         self.broker = broker
         self.gateway = Process("gateway", folder, "run", "line.yaml")
         self.store = Process("store", folder, "store", "run", "store.yaml")
@@ -131,7 +137,7 @@ class Bench:
     async def prepare(self) -> None:
         """Make store and stream, and let them know each other."""
         (self.folder / "store.yaml").write_text(
-            f"database: sqlite:///store.db\nname: {STORE_NAME}\nkey: {{file: store.key}}\n"
+            f"database: sqlite:///{self._database}\nname: {STORE_NAME}\nkey: {{file: store.key}}\n"
             f"mqtt: {{url: mqtt://127.0.0.1:{self.broker.port}}}\n",
             encoding="utf-8",
         )
@@ -218,7 +224,7 @@ class Bench:
 
     def stored(self) -> tuple[int, int, int]:
         """Return how many records the store holds, the highest number among them, and results told of."""
-        connection = sqlite3.connect(self.folder / "store.db")
+        connection = sqlite3.connect(self._database)
         try:
             count, highest = connection.execute("SELECT COUNT(*), MAX(seq) FROM records").fetchone()
         finally:
@@ -233,7 +239,7 @@ def scratch(parent: Path | None) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, rate: float) -> AsyncIterator[Bench]:
+async def opened(folder: Path, *, rate: float, store_folder: Path) -> AsyncIterator[Bench]:
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if program is None:
         raise SystemExit("mosquitto is not installed: apt-get install mosquitto")
@@ -241,7 +247,7 @@ async def opened(folder: Path, rate: float) -> AsyncIterator[Bench]:
     await broker.start()
     try:
         async with serve() as simulator:
-            bench = Bench(folder, broker, simulator, rate)
+            bench = Bench(folder, broker, simulator, rate=rate, store_folder=store_folder)
             try:
                 await bench.prepare()
                 yield bench
@@ -252,8 +258,8 @@ async def opened(folder: Path, rate: float) -> AsyncIterator[Bench]:
         await broker.stop()
 
 
-async def run(records: int, rate: float, quiet_s: float, folder: Path) -> None:
-    async with opened(folder, rate) as bench:
+async def run(records: int, quiet_s: float, bench_opened: AbstractAsyncContextManager[Bench]) -> None:
+    async with bench_opened as bench:
         before = await bench.act("no backlog", quiet_s=quiet_s)
         print(before.line(), flush=True)
         appended = await asyncio.to_thread(bench.pile_up, records)
@@ -293,9 +299,13 @@ def main() -> None:
     arguments.add_argument("--rate", type=float, default=20.0, help="live results a second")
     arguments.add_argument("--quiet-s", type=float, default=30.0, help="seconds of the acts without backlog")
     arguments.add_argument("--folder", type=Path, default=None, help="where to write; default: a new folder")
+    arguments.add_argument(
+        "--store-in", type=Path, default=None, help="another disk for the store's database"
+    )
     chosen = arguments.parse_args()
-    with scratch(chosen.folder) as folder:
-        asyncio.run(run(chosen.records, chosen.rate, chosen.quiet_s, folder))
+    with scratch(chosen.folder) as folder, scratch(chosen.store_in or folder) as store_folder:
+        bench = opened(folder, rate=chosen.rate, store_folder=store_folder)
+        asyncio.run(run(chosen.records, chosen.quiet_s, bench))
 
 
 if __name__ == "__main__":
