@@ -144,12 +144,14 @@ async def test_confirming_before_the_commit_is_found(tmp_path, broken, auditors)
     assert not outcome.held
 
 
+@pytest.mark.slow
 async def test_forgetting_what_was_taken_is_found(tmp_path, broken, auditors):
     broken(FORGETS_WHAT_WAS_TAKEN)
     outcome = await random_kills(tmp_path, kills=4, seed=SEED, auditors=auditors)
     assert outcome.survived == 0, outcome
 
 
+@pytest.mark.slow
 async def test_pruning_leaf_hashes_is_found(tmp_path, broken, auditors):
     broken(DELETES_LEAVES)
     with pytest.raises(Exception, match=r"prune failed without any fault|no journal could be made"):
@@ -163,6 +165,7 @@ async def test_confirming_what_the_disk_refused_is_found(tmp_path, broken, audit
     assert outcome.lost, outcome
 
 
+@pytest.mark.slow
 async def test_beginning_anew_in_silence_is_found(tmp_path, broken):
     broken(BEGINS_ANEW)
     outcome = await damages(tmp_path)
