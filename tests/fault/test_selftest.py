@@ -185,6 +185,20 @@ async def test_without_strace_the_row_says_so(tmp_path, monkeypatch, auditors):
     assert "install strace" in outcome.note
 
 
+async def test_where_strace_may_not_watch_the_rows_say_so(tmp_path, monkeypatch, auditors):
+    strace = tmp_path / "bin" / "strace"
+    strace.parent.mkdir()
+    strace.write_text("#!/bin/sh\necho 'attach: ptrace(PTRACE_SEIZE): Operation not permitted' >&2\nexit 1\n")
+    strace.chmod(0o755)
+    monkeypatch.setenv("PATH", str(strace.parent))
+    outcome = await failing_calls("append", tmp_path, auditors=auditors)
+    assert outcome.injected == 0
+    assert "Operation not permitted" in outcome.note
+    full = await full_disks(tmp_path, times=1)
+    assert (full.injected, full.survived) == (1, 1)
+    assert "ENOSPC not run" in full.note
+
+
 async def started(folder, *arguments):
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "linewitness", "selftest", "--directory", str(folder), *arguments),

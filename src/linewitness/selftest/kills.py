@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from linewitness.clock import SystemClock
+from linewitness.clock import SystemClock, monotonic
+from linewitness.journal.reader import JournalReader
 from linewitness.selftest.audit import Findings, Tally, audit, audit_store
 from linewitness.selftest.auditors import Auditors
+from linewitness.selftest.jobs import JOURNAL, TOLD
 from linewitness.selftest.outcome import Outcome
-from linewitness.selftest.results import Count
+from linewitness.selftest.results import Count, Told
 from linewitness.selftest.store import AuditStore
 from linewitness.selftest.workers import KILLED, Worker, running_worker
 
 #: Kills of one journal, before the next one is begun.
 EACH: Final = 25
-#: How long a process lives: one half of them are killed about the time that opening takes.
-OPENING_S: Final = (0.0, 0.06)
-WORKING_S: Final = (0.05, 0.25)
+#: One half of the processes are killed within the time that this machine takes from the start to the first
+#: confirmation, the others within this much more.
+WORKING_S: Final = 0.2
 #: Records of a journal before its first kill, so that there is something to prune.
 BEFORE: Final = 285
 AT_ONCE: Final = 2
@@ -32,7 +34,7 @@ async def random_kills(
     folder: Path, *, kills: int, seed: int, auditors: Auditors, tick: Tick = lambda _: None
 ) -> Outcome:
     """Kill `kills` times, on journals in `folder`; `tick` is told how often by now."""
-    tally, sizes = Tally(FAULT), []
+    tally, done = Tally(FAULT), _Done()
     journals = [(number, min(EACH, kills - number)) for number in range(0, kills, EACH)]
 
     async def lane() -> None:
@@ -45,13 +47,34 @@ async def random_kills(
                 async for found, what in killing.kill(times):
                     tally.add(found, f"seed {seed + number}, {what}")
                     tick(tally.injected)
-                sizes.append(killing.count.size)
+                done.add(place)
                 shutil.rmtree(place)
 
     async with asyncio.TaskGroup() as group:
         for at in range(AT_ONCE):
             group.create_task(lane(), name=f"kills:{at}")
-    return tally.outcome(f"{sum(sizes)} records")
+    return tally.outcome(str(done))
+
+
+@dataclass(slots=True)
+class _Done:
+    """What the killed processes got done: it says whether the kills met all kinds of work."""
+
+    records: int = 0
+    rotations: int = 0
+    journals: int = 0
+    pruned: int = 0
+
+    def add(self, folder: Path) -> None:
+        """Count what is on record in one journal."""
+        with JournalReader(folder / JOURNAL) as reader:
+            self.records += reader.size()
+            self.rotations += len(reader.event_keys()) - 1
+            self.journals += 1
+            self.pruned += reader.pruned > 0
+
+    def __str__(self) -> str:
+        return f"{self.records} records, {self.rotations} rotations, {self.pruned} of {self.journals} pruned"
 
 
 @dataclass(slots=True)
@@ -67,9 +90,12 @@ class _Killing:
     async def kill(self, times: int) -> AsyncIterator[tuple[Findings, str]]:
         """Yield what was found after each kill, and which it was."""
         await self.worker.make("prefill", self.folder, records=BEFORE)
+        opening_s = await self._opening_s()
         found = await self._audit(last=False)
         for number in range(1, times + 1):
-            moment_s = self.chance.uniform(*self.chance.choice((OPENING_S, WORKING_S)))
+            begins = self.chance.random() < 0.5  # noqa: PLR2004 (one half)
+            first_s, last_s = (0, opening_s) if begins else (opening_s, opening_s + WORKING_S)
+            moment_s = self.chance.uniform(first_s, last_s)
             ended = await self.worker.run(
                 "work", self.folder, kill_after_s=moment_s, seed=self.chance.getrandbits(32)
             )
@@ -77,6 +103,14 @@ class _Killing:
             found.join(await self._audit(last=number == times))
             yield found, f"kill {number} after {moment_s * 1000:.0f} ms"
             found = Findings()
+
+    async def _opening_s(self) -> float:
+        """Return how long it takes until the first result is confirmed; this, too, ends with a kill."""
+        with Told(self.folder / TOLD) as told:
+            before = told[0]
+        began = monotonic()
+        await self.worker.run_until("work", self.folder, lambda told: told[0] > before, seed=0)
+        return monotonic() - began
 
     async def _audit(self, *, last: bool) -> Findings:
         found, self.count = await self.auditors.ask(_audited, self.folder, self.count, last)

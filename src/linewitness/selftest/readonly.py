@@ -28,7 +28,8 @@ def forget_root() -> None:
 
 def make_read_only(folder: Path) -> None:
     """Let this process, and nobody else, see a folder as a file system that is mounted read-only."""
-    _require(_libc.unshare(_CLONE_NEWNS | (_CLONE_NEWUSER if os.geteuid() != 0 else 0)))
+    if _libc.unshare(_CLONE_NEWNS) != 0:
+        _require(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWUSER))
     place = os.fsencode(folder)
     _require(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None))
     _require(_libc.mount(place, place, None, _MS_BIND, None))
