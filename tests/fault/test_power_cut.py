@@ -1,8 +1,10 @@
 """Cut the power with unsynchronised writes dropped: what was told to be durable is there, once."""
 
+import asyncio
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from linewitness.selftest.power import (
@@ -24,6 +26,24 @@ SEEDS = (11, 12, 13, 14, 15)
 async def test_power_cut_loses_nothing(tmp_path, account):
     account(await power_cuts(tmp_path, cuts=FEW, seed=1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("moment", ["recording", "judging"])
+async def test_given_up_leaves_nothing_behind(tmp_path, moment):
+    def reached():
+        there = {path.suffix for path in tmp_path.glob("power-cut-*/*")}
+        return ".strace" in there if moment == "recording" else there == {".wrapping"}
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(power_cuts(tmp_path, cuts=100_000, seed=1), name="power cuts")
+        while not reached():  # noqa: ASYNC110 (the file system tells nobody)
+            await asyncio.sleep(0.01)
+        task.cancel()
+    assert task.cancelled()
+    assert list(tmp_path.iterdir()) == []
+    gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    assert not alive, gone
 
 
 @pytest.mark.slow

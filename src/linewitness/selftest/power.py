@@ -11,9 +11,11 @@ import random
 import shutil
 import sys
 import tempfile
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +77,7 @@ async def power_cuts(folder: Path, *, cuts: int, seed: int) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="power-cut-", dir=folder) as work:
             recording = await recorded(Path(work), seed)
             chosen = by_chance(recording, cuts - again * _CUTS_OF_RECOVERY, seed)
-            judged = await asyncio.to_thread(judge_all, recording, chosen)
+            judged = await _judged(recording, chosen)
             judged += await recovering(Path(work), recording, times=again, seed=seed)
     except NotRecorded as error:
         return _nothing(f"nothing was injected: {error}")
@@ -110,7 +112,7 @@ async def recovering(place: Path, recording: Recording, *, times: int, seed: int
         finally:
             shutil.rmtree(site)
         chosen = by_chance(again, _CUTS_OF_RECOVERY, cut.seed)
-        judged += await asyncio.to_thread(judge_all, again, chosen)
+        judged += await _judged(again, chosen)
     return judged
 
 
@@ -207,31 +209,41 @@ def each_with_nothing(recording: Recording) -> list[Cut]:
     return [Cut(after=number, rule=rule, survives=Survives.NONE) for rule in Rule for number in ends]
 
 
-def judge_all(recording: Recording, cuts: Iterable[Cut]) -> list[Judged]:
-    """Judge the cuts, one image after the other.
+async def _judged(recording: Recording, cuts: Iterable[Cut]) -> list[Judged]:
+    """Judge in a thread, which ends with the image that it has when it is given up."""
+    given_up = threading.Event()
+    try:
+        return await asyncio.to_thread(judge_all, recording, cuts, given_up.is_set)
+    finally:
+        given_up.set()
+
+
+def judge_all(
+    recording: Recording, cuts: Iterable[Cut], given_up: Callable[[], bool] = lambda: False
+) -> list[Judged]:
+    """Judge the cuts, one image after the other, until all are judged or it is given up.
 
     The images lie in memory where there is a file system in memory: the disk is a double, and which real one
     its images lie on makes no difference but of time.
     """
     with tempfile.TemporaryDirectory(prefix="power-cut-", dir=_memory()) as work:
-        return _judge_in(Path(work) / "image", recording, cuts)
+        return list(takewhile(lambda _: not given_up(), _judge_in(Path(work) / "image", recording, cuts)))
 
 
 def _memory() -> Path | None:
     return _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
 
 
-def _judge_in(image: Path, recording: Recording, cuts: Iterable[Cut]) -> list[Judged]:
+def _judge_in(image: Path, recording: Recording, cuts: Iterable[Cut]) -> Iterator[Judged]:
     waiting: dict[int, list[Cut]] = defaultdict(list)
     for cut in cuts:
         waiting[cut.after].append(cut)
     disks = {rule: Disk(rule) for rule in Rule}
-    judged: list[Judged] = []
     for number, (step, told) in enumerate(zip(recording.steps, _told(recording), strict=True)):
         for disk in disks.values():
             disk.take(number, step)
-        judged.extend(_judge_one(disks[cut.rule], cut, told, image) for cut in waiting[number])
-    return judged
+        for cut in waiting[number]:
+            yield _judge_one(disks[cut.rule], cut, told, image)
 
 
 def _judge_one(disk: Disk, cut: Cut, told: Told, place: Path) -> Judged:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,8 +61,16 @@ async def record(site: Path, command: Sequence[str]) -> Recording:
         "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", *command,
         env=os.environ | {"PYTHONPATH": _import_path(), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
-    _, complaint = await process.communicate()
+    try:
+        _, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            # The recording is given up: strace and what it traces are one group.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     if process.returncode:
         why = complaint.decode(errors="replace").strip().rpartition("\n")[2]
         raise NotRecorded(
