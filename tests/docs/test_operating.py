@@ -45,3 +45,10 @@ def test_every_metric_is_described():
 
 def test_every_exit_code_is_explained():
     assert not [code for code in ExitCode if f"| {int(code)} |" not in PAGE]
+
+
+def test_every_test_that_the_table_of_faults_names_is_there():
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+/test_\w+\.py)`", page))
+    assert len(named) > 10
+    assert not [name for name in sorted(named) if not (ROOT / "tests" / name).exists()]

@@ -10,6 +10,7 @@ from devices import until
 from linewitness.errors import ExitCode
 from linewitness.journal.journal import Journal
 from linewitness.status.health import Health
+from linewitness.store.work import StoreWork
 from linewitness.supervise import (
     CARRY_S,
     COMMIT_S,
@@ -21,6 +22,7 @@ from linewitness.supervise import (
     Loop,
     Stuck,
     look_period_s,
+    loops_of_store,
     supervise,
 )
 from linewitness.uplink.forwarding import ForwardOptions
@@ -243,3 +245,29 @@ def test_a_thin_network_gets_the_time_that_its_batches_take(parts):
 def test_the_real_journal_has_what_is_looked_at():
     assert isinstance(Journal.waiting, property)
     assert isinstance(Journal.pressure, property)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("receiving", "receive"), ("judging", "judge and commit"), ("answering", "answer")]
+)
+def test_a_loop_of_the_store_is_stuck_with_work_at_hand_and_not_without(part, name):
+    work = StoreWork(connected=True)
+    assert stuck_after(lambda: loops_of_store(work)) == ""
+    with getattr(work, part).going_on():
+        assert stuck_after(lambda: loops_of_store(work)).startswith(f"no progress: {name} for")
+    assert stuck_after(lambda: loops_of_store(work)) == ""
+
+
+def test_a_store_that_tries_its_broker_again_and_again_is_not_stuck_but_one_that_does_not_is():
+    work, looks = StoreWork(), Looks(10.0)
+    for _ in range(200):
+        work.attempts += 1
+        looks.look(loops_of_store(work))
+    assert stuck_after(lambda: loops_of_store(work)) == f"no progress: connect for {CONNECT_S:.0f} s"
+
+
+def test_the_stores_sentence_says_what_a_person_should_read():
+    work = StoreWork(connected=True, messages=7)
+    assert work.sentence == "broker connected, 7 messages judged"
+    work.remark = lambda: "mqtt.tls.ca ends in 3 days"
+    assert work.sentence.endswith("; mqtt.tls.ca ends in 3 days")
