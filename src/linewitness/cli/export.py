@@ -28,6 +28,8 @@ PolicyFile = Annotated[
     Path | None, typer.Option(help="Say in the report what a verifier finds under this policy.")
 ]
 
+_EVERY = 1000
+
 
 def export(
     source: Source,
@@ -80,14 +82,14 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
         created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
         policy=read(policy) if policy else None,
         verifies=signatures(),
+        workers=os.cpu_count() or 1,
     )
     part = output.with_name(output.name + ".part")
-    total = holdings.size if choice.is_all else None
     if output.exists():
         raise ConfigurationError(f"there is a {output} already", hint="name a new file with --output")
     try:
-        with counting("records packed", total) as tick, new_file(part) as file:
-            count = parcel.write(file, progress=tick)
+        with new_file(part) as file:
+            count = parcel.write(file, stage=counting)
         part.rename(output)
     finally:
         part.unlink(missing_ok=True)
@@ -97,28 +99,37 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
 def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, notes: list[str]) -> None:
     """Write records alone; of a whole stream the receipts lie beside them, in NAME.receipts."""
     from linewitness.cli.progress import counting
+    from linewitness.evidence.chosen import Chosen
 
-    records = holdings.records() if choice.is_all else iter(choice.among(holdings))
-    if output is None:
-        try:
-            for _, data in records:
-                sys.stdout.buffer.write(data + b"\n")
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            # Whoever reads has seen enough; at exit nothing may be written to the closed pipe either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
-    count = 0
-    with (
-        counting("records exported", holdings.size if choice.is_all else None) as tick,
-        new_file(output) as file,
-    ):
-        for count, (_, data) in enumerate(records, 1):
-            file.write(data + b"\n")
-            tick(count)
+    with Chosen() as chosen:
+        if choice.is_all:
+            records, total = holdings.records(), holdings.size
+        else:
+            with counting("records looked at", holdings.size) as tick:
+                choice.among(holdings, chosen, most=None, progress=tick)
+            records, total = iter(chosen), len(chosen)
+        if output is None:
+            _print(records)
+            return
+        count = 0
+        with counting("records exported", total) as tick, new_file(output) as file:
+            for count, (_, data) in enumerate(records, 1):
+                file.write(data + b"\n")
+                if count % _EVERY == 0:
+                    tick(count)
     if choice.is_all:
         output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
     typer.echo(f"{count} records in {output}")
+
+
+def _print(records: Iterator[tuple[int, bytes]]) -> None:
+    try:
+        for _, data in records:
+            sys.stdout.buffer.write(data + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; at exit nothing may be written to the closed pipe either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -1,24 +1,27 @@
 """Choose records out of a stream for a package: by unit, by batch or by time."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from linewitness.evidence import record
+from linewitness.evidence.chosen import Chosen
 from linewitness.evidence.merkle import Subtree
 from linewitness.evidence.packing import CannotPack
 from linewitness.evidence.stamps import Stamped
 
 #: Fields under which a record may name the batch that a unit belongs to.
 BATCH_FIELDS: Final = frozenset(("batch", "batch_id", "lot", "lot_id", "order", "order_id"))
-#: Each record comes with a proof, and a package has a limit on its files.
-MAX_CHOSEN: Final = 40_000
+#: Each record comes with a proof of its own, and a verifier keeps the names of a package's files in memory.
+MAX_CHOSEN: Final = 250_000
 
 _OCCURRED: Final = b'"occurred_at":"'
 _TIME_BYTES: Final = 24
+_EVERY: Final = 1000
 
 Numbered = Iterator[tuple[int, bytes]]
+Progress = Callable[[int], None]
 
 
 class Holdings(Protocol):
@@ -80,31 +83,46 @@ class Choice:
             parts.append(f"{self.since or 'the beginning'} to {self.until or 'the end'}")
         return ", ".join(parts)
 
-    def among(self, holdings: Holdings) -> list[tuple[int, bytes]]:
-        """Return the records that are asked for, in their order; CannotPack if they are too many."""
-        chosen: dict[int, bytes] = {}
-        for numbered in self._sources(holdings):
-            for number, data in numbered:
-                if self._in_time(data):
-                    chosen[number] = data
-                if len(chosen) > MAX_CHOSEN:
-                    raise CannotPack(
-                        f"these are more than {MAX_CHOSEN} records",
-                        hint="ask for fewer, or export the whole stream: its package needs no proof for each",
-                    )
-        return sorted(chosen.items())
+    def among(
+        self,
+        holdings: Holdings,
+        chosen: Chosen,
+        *,
+        most: int | None = MAX_CHOSEN,
+        progress: Progress | None = None,
+    ) -> None:
+        """Put the records that are asked for into `chosen`; CannotPack if they are too many.
 
-    def _sources(self, holdings: Holdings) -> Iterator[Numbered]:
+        `progress` is told how many were looked at.
+        """
+        for looked, (number, data) in enumerate(self._candidates(holdings), 1):
+            if progress and looked % _EVERY == 0:
+                progress(looked)
+            if data is not None and self._in_time(data):
+                chosen.add(number, data)
+            if most is not None and len(chosen) > most:
+                raise CannotPack(
+                    f"these are more than {most:,} records, each of which would need a proof of its own",
+                    hint="ask for shorter times or fewer units, one package each; or export the whole stream"
+                    " (no --unit, --batch, --from, --to), which needs no proofs and has no limit",
+                )
+
+    def _candidates(self, holdings: Holdings) -> Iterator[tuple[int, bytes | None]]:
+        """Yield records that may be asked for; None for one that was looked at in vain."""
         if not self.units and not self.batches:
-            yield holdings.records()
+            yield from holdings.records()
             return
         units = dict.fromkeys(self.units)
         if self.batches:
-            named = dict(_naming(holdings.records(), frozenset(self.batches)))
-            units |= dict.fromkeys(unit for data in named.values() if (unit := unit_of(data)))
-            yield iter(named.items())
+            batches = frozenset(self.batches)
+            marks = [json.dumps(batch, ensure_ascii=False).encode() for batch in self.batches]
+            for number, data in holdings.records():
+                named = any(mark in data for mark in marks) and _names(data, batches)
+                if named and (unit := unit_of(data)):
+                    units[unit] = None
+                yield number, data if named else None
         for unit in units:
-            yield holdings.of_unit(unit)
+            yield from holdings.of_unit(unit)
 
     def _in_time(self, data: bytes) -> bool:
         if not (self.since or self.until):
@@ -124,11 +142,7 @@ def unit_of(data: bytes) -> str | None:
     return str(about["id"]) if about["type"] == "unit" else None
 
 
-def _naming(records: Numbered, batches: frozenset[str]) -> Numbered:
-    """Yield the records that name one of the batches."""
-    marks = [json.dumps(batch, ensure_ascii=False).encode() for batch in batches]
-    for number, data in records:
-        if any(mark in data for mark in marks):
-            changes: list[dict[str, Any]] = record.parse(data)["changes"]
-            if any(change["field"] in BATCH_FIELDS and change["after"] in batches for change in changes):
-                yield number, data
+def _names(data: bytes, batches: frozenset[str]) -> bool:
+    """Say whether a record names one of the batches."""
+    changes: list[dict[str, Any]] = record.parse(data)["changes"]
+    return any(change["field"] in BATCH_FIELDS and change["after"] in batches for change in changes)

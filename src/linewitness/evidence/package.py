@@ -37,15 +37,17 @@ STATEMENTS: Final = ("checkpoints", "receipts", "anchors")
 STAMPED: Final = ".checkpoint"
 STAMP: Final = ".tsr"
 CONSISTENCY: Final = ".consistency"
-MAX_MEMBERS: Final = 100_000
-#: Notes, proofs, the manifest: everything but records and documents.
+#: A verifier keeps the names in memory, about a kilobyte each.
+MAX_MEMBERS: Final = 300_000
+#: Notes, proofs: everything but records and what is for people.
 MAX_SMALL_BYTES: Final = 1_000_000
 
 _NAME: Final = re.compile(
     r"manifest\.json|records\.ndjson|keys\.ndjson|report\.html|verify\.html"
     r"|(checkpoints|receipts|proofs|anchors)/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
-_DOCUMENTS: Final = frozenset(("report.html", "verify.html"))
+_DOCUMENTS: Final = frozenset(("report.html", "verify.html", MANIFEST))
+MAX_MANIFEST_BYTES: Final = 100_000_000
 #: The same records give the same file, whenever it is written.
 _TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -128,7 +130,7 @@ class Package:
     def manifest(self) -> dict[str, Any]:
         """Return the manifest, which is a table of contents for people and proves nothing."""
         try:
-            value = json.loads(self._small(MANIFEST))
+            value = json.loads(self._bytes(MANIFEST, most=MAX_MANIFEST_BYTES))
         except (ValueError, RecursionError):
             raise BadPackage("the manifest is not JSON") from None
         if not isinstance(value, dict):
@@ -193,13 +195,13 @@ class Package:
         except UnicodeDecodeError:
             return ""  # no statement and no proof; whoever reads it says so
 
-    def _bytes(self, name: str) -> bytes:
+    def _bytes(self, name: str, *, most: int = MAX_SMALL_BYTES) -> bytes:
         if name not in self._members:
             raise BadPackage(f"the package holds no {name}")
         with self._archive.open(name) as file:
-            data = file.read(MAX_SMALL_BYTES + 1)
-        if len(data) > MAX_SMALL_BYTES:
-            raise BadPackage(f"{name} is larger than {MAX_SMALL_BYTES} bytes")
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise BadPackage(f"{name} is larger than {most} bytes")
         return data
 
 

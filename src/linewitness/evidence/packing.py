@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import chain
 from typing import IO, Final
 
 from linewitness.errors import EvidenceError
@@ -18,6 +19,9 @@ from linewitness.evidence.verdict import Verdict
 
 #: A package of a whole stream carries the newest receipts, which cover all older ones, and time stamps.
 MAX_RECEIPTS: Final = 1000
+_EVERY: Final = 100
+
+Progress = Callable[[int], None]
 
 
 class CannotPack(EvidenceError):
@@ -119,13 +123,14 @@ def pack_selection(
     subtree: Subtree,
     stamps: Sequence[Stamped] = (),
     label: Label,
+    progress: Progress | None = None,
 ) -> int:
     """Write a package of some records, each with its proof, and return their number.
 
     `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
     `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
-    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first. CannotPack if the
-    receipt does not cover them.
+    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first; `progress`
+    is told how many proofs were made. CannotPack if the receipt does not cover the records.
     """
     if not selected:
         raise CannotPack("there is nothing to pack", hint="check the unit, the batch or the times asked for")
@@ -138,7 +143,7 @@ def pack_selection(
         )
     beside = StampFiles(useful_stamps(stamps, last), size=size, subtree=subtree)
     needed = [(at, data) for at, data in key_records if at <= last]
-    places = sorted({at for at, _ in (*selected, *needed)})
+    places = sorted({at for at, _ in chain(selected, needed)})
     report = build_report(
         (record.parse(data) for _, data in selected),
         title=label.title,
@@ -151,11 +156,20 @@ def pack_selection(
             origin=origin,
             created_at=label.created_at,
             note=label.title,
-            records=[data for _, data in selected],
+            records=(data for _, data in selected),
             key_records=[data for _, data in needed],
-            proofs=((at, str(TlogProof.make(at, receipt, subtree))) for at in places),
+            proofs=_proofs(places, receipt, subtree, progress),
             statements=beside.texts,
             tokens=beside.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )
+
+
+def _proofs(
+    places: Sequence[int], receipt: str, subtree: Subtree, progress: Progress | None
+) -> Iterator[tuple[int, str]]:
+    for count, at in enumerate(places, 1):
+        yield at, str(TlogProof.make(at, receipt, subtree))
+        if progress and count % _EVERY == 0:
+            progress(count)
