@@ -1,6 +1,7 @@
 """Hand records to the audit store in order, from the last receipt on, again after every reconnect."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
@@ -99,6 +100,8 @@ class Forwarder:
         self._repeated_at = float("-inf")
         self._sent: list[int] = []
         self._heard = asyncio.Event()
+        #: The newest word comes from the broker's memory, and may be older than the store.
+        self._retained = False
 
     async def run(self) -> None:
         """Work until cancelled. A contradiction ends the sending, not the process."""
@@ -169,6 +172,7 @@ class Forwarder:
                 continue
             finally:
                 self._heard.set()
+            self._retained = message.retained
             self._health.receipt(size)
             # The store repeats its newest receipt where it started anew or found a hole: it lacks something.
             # An older one says that it was restored from a backup.
@@ -212,7 +216,7 @@ class Forwarder:
             if self._custodian.contradiction is not None:
                 await asyncio.Event().wait()
             if not batch:
-                await self._cannot_serve(cursor)
+                await (self._ask_again(link) if self._retained else self._cannot_serve(cursor))
                 cursor = self._custodian.held
                 continue
             if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NOBODY_LISTENS:
@@ -224,6 +228,20 @@ class Forwarder:
             await link.publish(self._topics.checkpoint, note.encode(), retain=True)
             await self._keep_rate(sum(len(data) + 1 for data in batch))
 
+    async def _ask_again(self, link: Link) -> None:
+        """Let the store say itself what it holds: a broker that was killed remembers an older word of it."""
+        note = await self._sealer.at(self._custodian.held)
+        while self._retained:
+            await link.publish(self._topics.checkpoint, note.encode())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.receipt_timeout_s):
+                    await self._live_word()
+
+    async def _live_word(self) -> None:
+        while self._retained:
+            self._wake.clear()
+            await self._wake.wait()
+
     async def _cannot_serve(self, cursor: int) -> None:
         """Say that the store needs records that were pruned on its own receipt; wait for another word."""
         held = self._custodian.held
@@ -234,6 +252,9 @@ class Forwarder:
         while self._custodian.held == held:
             self._wake.clear()
             await self._wake.wait()
+        if self._custodian.contradiction is None:
+            self._health.uplink("up", "")
+            log.info("the store can be served again", held=self._custodian.held)
 
     async def _next_cursor(self, cursor: int) -> int:
         """Wait until another batch may go; return from where: again from what the store holds if need be."""

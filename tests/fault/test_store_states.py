@@ -1,12 +1,28 @@
 """A store that is behind: restored from a backup or begun anew, it gets from the gateway what it lacks."""
 
+import asyncio
 import shutil
 
 import pytest
 
-from plants import Load, account, held, held_tightenings, running_plant, settle, until
+from brokers import free_port
+from figures import figures
+from outcomes import kept
+from plants import (
+    Load,
+    at_work,
+    change,
+    held,
+    held_tightenings,
+    log_lines,
+    new_plant,
+    running_plant,
+    said,
+    settle,
+    until,
+)
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(150)
 
 
 async def work(plant, load, steps=15):
@@ -21,7 +37,7 @@ async def all_receipted(plant):
     await plant.receipted(len(held(plant).records))
 
 
-async def test_store_restored_from_a_backup_gets_what_it_lost(tmp_path):
+async def test_store_restored_from_a_backup_gets_what_it_lost(tmp_path, account):
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await work(plant, load)
@@ -34,10 +50,10 @@ async def test_store_restored_from_a_backup_gets_what_it_lost(tmp_path):
         shutil.copy(tmp_path / "backup.db", plant.folder / "store.db")
         await plant.store.start()
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("store restored from a backup", plant, load.made))
 
 
-async def test_store_restored_while_the_gateway_is_away_gets_what_it_lost(tmp_path):
+async def test_store_restored_while_the_gateway_is_away_gets_what_it_lost(tmp_path, account):
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await work(plant, load)
@@ -52,10 +68,10 @@ async def test_store_restored_while_the_gateway_is_away_gets_what_it_lost(tmp_pa
         await plant.gateway.start()
         await plant.store.start()
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("store restored while the gateway was away", plant, load.made))
 
 
-async def test_store_that_begins_anew_gets_everything(tmp_path):
+async def test_store_that_begins_anew_gets_everything(tmp_path, account):
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await work(plant, load)
@@ -76,5 +92,85 @@ async def test_store_that_begins_anew_gets_everything(tmp_path):
         )
         await plant.store.start()
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("store begun anew", plant, load.made))
         assert held(plant).records[0]["kind"] == "stream.created"
+
+
+async def pruned(plant):
+    """Let the gateway prune what the store has, which it does at its start; return the first that is left."""
+    assert await plant.gateway.stop() == 0
+    await plant.gateway.start()
+    await at_work(plant)
+    await until(lambda: log_lines(plant, "journal pruned"), "pruning")
+    with plant.journal() as journal:
+        return journal.pruned
+
+
+async def use(plant, database):
+    """Let the store go on with another copy of its database, whether or not it runs."""
+    assert await plant.store.stop() == 0
+    for file in plant.folder.glob("store.db-*"):
+        file.unlink()
+    shutil.copy(database, plant.folder / "store.db")
+    await plant.store.start()
+
+
+async def test_store_that_lost_what_was_pruned_on_its_receipt_is_said_and_gets_the_rest_once_it_is_back(
+    tmp_path, account
+):
+    """Nobody can give it those records: it must be restored from a newer backup."""
+    async with new_plant(tmp_path) as plant:
+        change(
+            plant,
+            "directory: journal\n",
+            "directory: journal\n  keep_days: 0.000001\n  prune_requires: receipt\n",
+        )
+        port = free_port()
+        change(plant, "clock:\n", f"status: {{listen: '127.0.0.1:{port}'}}\nclock:\n")
+        await plant.store.start()
+        await plant.gateway.start()
+        await at_work(plant)
+        load = Load(plant)
+        await work(plant, load, steps=5)
+        assert await plant.store.stop() == 0
+        shutil.copy(plant.folder / "store.db", tmp_path / "old.db")
+        await plant.store.start()
+        await work(plant, load, steps=120)
+        await until(lambda: receipted(plant) > 256, "a receipt over the first tile")
+        first_left = await pruned(plant)
+        assert first_left >= 256
+        await work(plant, load)
+        assert await plant.store.stop() == 0
+        shutil.copy(plant.folder / "store.db", tmp_path / "new.db")
+
+        await use(plant, tmp_path / "old.db")
+        holds = len(held(plant).records)
+        told = "the store lost records that are no longer here"
+        await until(lambda: log_lines(plant, told), lambda: said(plant)[-2000:])
+        (line,) = log_lines(plant, told)
+        assert f"the store holds {holds} records and needs those from {holds} on" in line["why"]
+        assert "newer backup" in line["hint"]
+        before = set(load.made)
+        async with load.going_on():
+            goal = load.steps + 20
+            await until(lambda: load.steps > goal, "work")
+        await until(lambda: set(plant.devices.torque.acked) >= load.made, "confirmations all the same")
+        assert len(held(plant).records) == holds, "no record that does not follow its last one"
+        assert not (load.made - before) & held_tightenings(plant)
+        assert len(log_lines(plant, told)) == 1, "said once"
+
+        assert (await figures(port))["linewitness_uplink_conflict"] == 1
+
+        await use(plant, tmp_path / "new.db")
+        await until(lambda: load.made <= held_tightenings(plant), "the rest in the store")
+        async with asyncio.timeout(10):
+            while (await figures(port))["linewitness_uplink_conflict"]:  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.1)
+        assert (await figures(port))["linewitness_uplink_up"] == 1
+        await settle(plant, load.made)
+        account(kept("store restored from before what was pruned", plant, load.made))
+
+
+def receipted(plant):
+    with plant.journal() as journal:
+        return journal.figures().receipted
