@@ -5,14 +5,18 @@
 
 import contextlib
 import io
+import json
 import tempfile
 import zipfile
+from base64 import b64decode
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 from nacl.signing import SigningKey
+from seeds import VECTORS
 
+from linewitness.anchors.signatures import verifies
 from linewitness.clock import Stamp, SystemClock
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
@@ -27,6 +31,7 @@ from linewitness.evidence import canonical, keys, record
 from linewitness.evidence import note as notes
 from linewitness.evidence.canonical import NotCanonical
 from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.der import BadDer
 from linewitness.evidence.note import Note, Vkey
 from linewitness.evidence.package import Package
 from linewitness.evidence.policy import HEADING, Policy
@@ -34,6 +39,7 @@ from linewitness.evidence.proof import TlogProof, parse_consistency
 from linewitness.evidence.revocation import open_revocation
 from linewitness.evidence.skim import skim as skimmed
 from linewitness.evidence.skim import skimmed_of
+from linewitness.evidence.timestamp import Authorities
 from linewitness.evidence.trust import read_trust
 from linewitness.evidence.verify import verify
 from linewitness.store import acceptance
@@ -49,6 +55,9 @@ ORIGIN = "acme.example/ber-01/line-02/1"
 LOG, STORE, CUSTOMER = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
 LOG_VKEY = keys.log_vkey(ORIGIN, LOG)
 STORE_VKEY = keys.cosigner_vkey("store.example", STORE)
+STAMPED = [(VECTORS / f"checkpoint/{size}.checkpoint").read_bytes() for size in (7, 4)]
+TOKEN = (VECTORS / "stamp/rsa.tsr").read_bytes()
+ROOTS = tuple(map(b64decode, json.loads((VECTORS / "stamp/policy.json").read_text())["tsa_roots"]))
 CUSTOMER_VKEY = Vkey("customer.example", notes.ED25519, bytes(CUSTOMER.verify_key))
 
 
@@ -211,6 +220,16 @@ def time_answer(data: bytes) -> None:
         chrony.parse_tracking(data.decode("utf-8", "replace"), received, patience_s=600)
 
 
+def stamp(data: bytes) -> None:
+    """A time-stamp token and a root, read as if every signature were good, and with signatures checked."""
+    for believing in (lambda _: True, verifies):
+        for about in STAMPED:
+            with contextlib.suppress(BadDer):
+                Authorities(ROOTS, believing).open(data, about)
+        with contextlib.suppress(BadDer):
+            Authorities((data,), believing).open(TOKEN, STAMPED[0])
+
+
 PARSERS = {
     each.__name__: each
     for each in (
@@ -230,5 +249,6 @@ PARSERS = {
         witness,
         batch,
         time_answer,
+        stamp,
     )
 }

@@ -1,5 +1,6 @@
 """Good and nearly good material for every parser: what fuzzing starts from."""
 
+import ssl
 from pathlib import Path
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -66,5 +67,9 @@ SEEDS = {
     "time_answer": [
         bytes([0x24, 1, 6, 0xEC]) + bytes(8) + b"GPS\0" + bytes.fromhex("ed5a2f00000000") * 4 + bytes(4),
         b"C0A80001,ntp.example,2,1772352000.012345678,0.000012,0.00002,0.00003,1.5,0.01,0.2,0.003,0.0004,64.2,Normal\n",
+    ],
+    "stamp": [
+        *(path.read_bytes() for path in sorted((VECTORS / "stamp").glob("*.tsr"))),
+        *(ssl.PEM_cert_to_DER_cert(path.read_text()) for path in sorted((VECTORS / "stamp").glob("*.pem"))),
     ],
 }
