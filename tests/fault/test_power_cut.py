@@ -16,6 +16,9 @@ from linewitness.selftest.power import (
     power_cuts,
     recorded,
 )
+from linewitness.selftest.power_disk import Disk, Rule
+from linewitness.selftest.power_image import Cut, Survives, image_after
+from linewitness.selftest.recording import record
 
 WEAK = Path(__file__).with_name("weak_workload.py")
 FEW, MANY = 60, 500
@@ -26,6 +29,30 @@ SEEDS = (11, 12, 13, 14, 15)
 async def test_power_cut_loses_nothing(tmp_path, account):
     account(await power_cuts(tmp_path, cuts=FEW, seed=1))
     assert list(tmp_path.iterdir()) == []
+
+
+BEGIN = """
+import sys
+from pathlib import Path
+from linewitness.clock import SharedClockState, SystemClock
+from linewitness.journal.file import JournalFile
+from linewitness.selftest.power_truth import identity
+
+folder = Path(sys.argv[1]) / "lines" / "weld-3" / "journal"
+JournalFile.create(folder, identity(1), clock=SystemClock(), clock_state=SharedClockState())
+"""
+
+
+async def test_folders_that_init_makes_are_durable_with_all_above_them(tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    recording = await record(site, (sys.executable, "-c", BEGIN, str(site)))
+    disk = Disk(Rule.STRICT)
+    for number, step in enumerate(recording.steps):
+        disk.take(number, step)
+    image, _ = image_after(disk, Cut(after=0, rule=Rule.STRICT, survives=Survives.NONE))
+    assert "lines/weld-3/journal/journal.sqlite" in image.files
+    assert "lines/weld-3/journal/keys/log.key" in image.files
 
 
 @pytest.mark.timeout(60)
