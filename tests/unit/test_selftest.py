@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from journals import create, reopen
 from linewitness.clock import SystemClock
 from linewitness.errors import ConfigurationError
-from linewitness.journal.file import JournalFile
+from linewitness.journal.reader import JournalReader
 from linewitness.selftest.audit import Findings, Tally
 from linewitness.selftest.outcome import Outcome
 from linewitness.selftest.results import DEVICES, Count, Told, submission
@@ -27,17 +28,14 @@ SPEED = DiskSpeed("ext4", 400.0, 2_400, 9_000)
 @pytest.fixture
 def records(tmp_path, clock):
     """Return records of these numbers of one device, as a journal writes them."""
-    from journals import create, reopen  # noqa: PLC0415 (only here)
-    from linewitness.journal.reader import JournalReader  # noqa: PLC0415
 
     def make(*numbers):
         directory = tmp_path / "journal"
         create(directory, clock)
-        file: JournalFile = reopen(directory, clock)
+        file = reopen(directory, clock)
         file.append([submission(DEVICES[0], number, clock) for number in numbers])
         file.close()
-        with JournalReader(directory) as reader:
-            return [data for _, data in reader.records()]
+        return records_after(tmp_path)
 
     return make
 
@@ -61,6 +59,26 @@ def test_results_are_counted_against_what_was_told(tmp_path, records, numbers, t
         ledger[0] = told
         assert (count.lost(ledger), count.repeated) == expected
     assert count.size == len(numbers) + 1
+
+
+def test_what_is_lost_is_not_lost_again_with_the_next_fault(tmp_path, records):
+    first, second = Count(), Count()
+    with Told(tmp_path / "told") as told:
+        told[0] = 3
+        first.read(records(0, 3)[:2])
+        assert first.lost(told) == 2
+        first.forgive(told)
+        assert first.lost(told) == 0
+        told[0] = 4
+        first.read(records_after(tmp_path)[2:])
+        assert first.lost(told) == 0
+        second.read(records_after(tmp_path))
+        assert second.lost(told) == 2
+
+
+def records_after(tmp_path):
+    with JournalReader(tmp_path / "journal") as reader:
+        return [data for _, data in reader.records()]
 
 
 def test_what_was_told_outlives_who_told_it(tmp_path):

@@ -106,12 +106,12 @@ def _compare(reader: JournalReader, count: Count, told: Told, found: Findings) -
     """Compare what is on record with what was confirmed, and with the state that goes with it."""
     found.lost += count.lost(told)
     found.duplicated += count.repeated
-    count.missing = count.repeated = 0  # each is told once
     found.require(count.size == reader.size(), f"{count.size} records are there, not {reader.size()}")
     found.require(not reader.frozen, "the stream is frozen")
-    for device, following in count.following.items():
+    for device, recorded in count.recorded.items():
         known = int(reader.state_value(state_key(device)) or 0)
-        found.require(known == following, f"the memory of {device} says {known}, the records {following}")
+        found.require(known == recorded, f"the memory of {device} says {known}, the records {recorded}")
+    count.forgive(told)
 
 
 def _hand_over(folder: Path, reader: JournalReader, store: AuditStore, found: Findings) -> None:

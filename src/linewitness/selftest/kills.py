@@ -86,12 +86,14 @@ class _Killing:
     folder: Path
     chance: random.Random
     count: Count = field(default_factory=Count)
+    #: What the kills so far answered for.
+    known: Findings = field(default_factory=Findings)
 
     async def kill(self, times: int) -> AsyncIterator[tuple[Findings, str]]:
         """Yield what was found after each kill, and which it was."""
         await self.worker.make("prefill", self.folder, records=BEFORE)
         opening_s = await self._opening_s()
-        found = await self._audit(last=False)
+        found = await self._audit()
         for number in range(1, times + 1):
             begins = self.chance.random() < 0.5  # noqa: PLR2004 (one half)
             first_s, last_s = (0, opening_s) if begins else (opening_s, opening_s + WORKING_S)
@@ -100,7 +102,11 @@ class _Killing:
                 "work", self.folder, kill_after_s=moment_s, seed=self.chance.getrandbits(32)
             )
             found.require(ended.code == KILLED, f"ended by itself: {ended}")
-            found.join(await self._audit(last=number == times))
+            found.join(await self._audit())
+            self.known.lost += found.lost
+            self.known.duplicated += found.duplicated
+            if number == times:
+                await self._audit_store(found)
             yield found, f"kill {number} after {moment_s * 1000:.0f} ms"
             found = Findings()
 
@@ -112,15 +118,24 @@ class _Killing:
         await self.worker.run_until("work", self.folder, lambda told: told[0] > before, seed=0)
         return monotonic() - began
 
-    async def _audit(self, *, last: bool) -> Findings:
-        found, self.count = await self.auditors.ask(_audited, self.folder, self.count, last)
+    async def _audit(self) -> Findings:
+        found, self.count = await self.auditors.ask(_audited, self.folder, self.count)
         return found
 
+    async def _audit_store(self, found: Findings) -> None:
+        """Judge all that the store came to hold; what no kill answered for, the last one does."""
+        whole = await self.auditors.ask(_audited_store, self.folder)
+        found.problems += whole.problems
+        found.lost += max(0, whole.lost - self.known.lost)
+        found.duplicated += max(0, whole.duplicated - self.known.duplicated)
 
-def _audited(folder: Path, count: Count, last: bool) -> tuple[Findings, Count]:
-    """Judge a journal, and in the end what the store came to hold of it; return the count to go on from."""
+
+def _audited(folder: Path, count: Count) -> tuple[Findings, Count]:
+    """Judge a journal; return also the count to go on from."""
     with AuditStore(folder, clock=SystemClock()) as store:
-        found = audit(folder, store, count)
-        if last:
-            found.join(audit_store(folder, store))
-    return found, count
+        return audit(folder, store, count), count
+
+
+def _audited_store(folder: Path) -> Findings:
+    with AuditStore(folder, clock=SystemClock()) as store:
+        return audit_store(folder, store)

@@ -88,7 +88,9 @@ class Count:
     """Which results stand in the records that were read, in their order: each should be there once."""
 
     size: int = 0
+    #: The number that is expected of each device, and the one after the last that is on record.
     following: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DEVICES, 0))
+    recorded: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DEVICES, 0))
     #: Results that a later one overtook, and such as came again.
     missing: int = 0
     repeated: int = 0
@@ -108,13 +110,19 @@ class Count:
             self.repeated += 1
             return
         self.missing += number - expected
-        self.following[device] = number + 1
+        self.following[device] = self.recorded[device] = number + 1
 
     def lost(self, told: Told) -> int:
         """Return how many that were confirmed are not there."""
         behind = (told[slot] - self.following[device] for slot, device in enumerate(DEVICES))
         return self.missing + sum(max(0, short) for short in behind)
 
+    def forgive(self, told: Told) -> None:
+        """Go on without what was found wrong until now: each fault answers for what it did itself."""
+        self.missing = self.repeated = 0
+        for slot, device in enumerate(DEVICES):
+            self.following[device] = max(self.following[device], told[slot])
+
     def copy(self) -> "Count":
         """Return one that counts on from here by itself."""
-        return Count(self.size, dict(self.following), self.missing, self.repeated)
+        return Count(self.size, dict(self.following), dict(self.recorded), self.missing, self.repeated)
