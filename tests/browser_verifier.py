@@ -14,24 +14,26 @@ PAGE = Path(__file__).parents[1] / "src/linewitness/evidence/verify.html"
 _DRIVER = """
 const fs = require("node:fs");
 (async () => {
-  for (let at = 2; at < process.argv.length; at += 2) {
-    const read = (path) => new Uint8Array(fs.readFileSync(path));
-    const [evidence, policy] = process.argv.slice(at, at + 2).map(read);
-    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {})));
+  const read = (path) => new Uint8Array(fs.readFileSync(path));
+  for (const files of JSON.parse(process.argv[2])) {
+    const [evidence, policy, ...revocations] = files.map(read);
+    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {}, revocations)));
   }
 })();
 """
 
 
-def judge_with_page(path: Path, policy: bytes) -> dict[str, Any]:
+def judge_with_page(path: Path, policy: bytes, revocations: Sequence[str] = ()) -> dict[str, Any]:
     """Return the verdict of the script in `verify.html`."""
-    named = path.with_suffix(".policy.json")
-    named.write_bytes(policy)
-    return judge_all_with_page([(path, named)])[0]
+    files = [path]
+    for number, data in enumerate([policy, *(text.encode() for text in revocations)]):
+        files.append(path.with_suffix(f".trust-{number}"))
+        files[-1].write_bytes(data)
+    return judge_all_with_page([files])[0]
 
 
-def judge_all_with_page(cases: Sequence[tuple[Path, Path]]) -> list[dict[str, Any]]:
-    """Return the verdicts on many pairs of package and policy, from one run of the script."""
+def judge_all_with_page(cases: Sequence[Sequence[Path]]) -> list[dict[str, Any]]:
+    """Return the verdicts on many packages, each with its policy and revocations, from one run."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed: the script of verify.html is tested in Chromium only")
@@ -39,9 +41,9 @@ def judge_all_with_page(cases: Sequence[tuple[Path, Path]]) -> list[dict[str, An
     assert script, "verify.html holds no verifier"
     driver = cases[0][0].with_suffix(".cjs")
     driver.write_text(script[1] + _DRIVER)
-    files = [str(path) for case in cases for path in case]
+    files = json.dumps([[str(path) for path in case] for case in cases])
     done = subprocess.run(
-        [node, str(driver), *files], capture_output=True, text=True, check=False, timeout=300
+        [node, str(driver), files], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,7 +1,7 @@
 """Build evidence packages for the tests: whole streams and selections, with all private keys known."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ def _write(path: Path, contents: Contents) -> Path:
     return path
 
 
-def judge_with_python(path: Path, policy: bytes) -> dict[str, Any]:
+def judge_with_python(path: Path, policy: bytes, revocations: Sequence[str] = ()) -> dict[str, Any]:
     """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
     try:
-        return verify_package(path, policy=read_trust(policy)).to_json()
+        return verify_package(path, policy=read_trust(policy, revocations=revocations)).to_json()
     except (BadPackage, BadPolicy) as error:
         return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}

@@ -27,8 +27,11 @@ def judge(request: pytest.FixtureRequest, tmp_path: Path, stream: Stream) -> Jud
     def of(records: list[bytes] | None = None, **other: Any) -> dict[str, Any]:
         policy = other.pop("policy", None) or policy_for(stream).canonical
         path = other.pop("path", None)
+        revocations = other.pop("revocations", ())
         if records is not None:
             other["records"] = records
-        return judges[request.param](path or whole(stream, tmp_path / "evidence.zip", **other), policy)
+        return judges[request.param](
+            path or whole(stream, tmp_path / "evidence.zip", **other), policy, revocations
+        )
 
     return of

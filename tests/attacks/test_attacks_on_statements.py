@@ -330,6 +330,71 @@ def test_signed_policy_that_names_no_customer(judge, stream):
     assert judge(policy=str(nobody).encode())["status"] == "REFUSED"
 
 
+def revocation(stream, vkey, first, *, key=CUSTOMER, origin=None) -> str:
+    return str(Revocation(origin or stream.origin, vkey, first, "stolen").sign(key, name=CUSTOMER_KEY.name))
+
+
+def second_key(stream) -> Vkey:
+    return Vkey.parse(json.loads(stream.records[10])["changes"][0]["after"])
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_revocation_that_came_later(judge, stream, signed):
+    policy = signed_policy(stream) if signed else policy_for(stream, customer_key=CUSTOMER_KEY).canonical
+    late = revocation(stream, second_key(stream), 16)
+    verdict = judge(policy=policy, revocations=[late])
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 16)
+    assert "revoked from record 16 on (stolen)" in verdict["text"]
+    store = revocation(stream, keys.cosigner_vkey("store.example", STORE), 12)
+    does_not_count(judge(policy=policy, revocations=[store]), "revoked")
+    assert judge(policy=policy, revocations=[store, late])["broken_at"] == 16
+
+
+def test_revocation_that_covers_nothing_here_is_part_of_the_policys_hash(judge, stream):
+    policy = policy_for(stream, customer_key=CUSTOMER_KEY)
+    late = Revocation(stream.origin, second_key(stream), 21, "stolen")
+    verdict = judge(policy=policy.canonical, revocations=[revocation(stream, late.key, 21)])
+    assert verdict["status"] == "COMPLETE"
+    assert verdict["policy"] == policy.with_revocations([late]).sha256
+
+
+def test_revoked_key_in_a_selection(judge, stream, tmp_path):
+    policy = policy_for(stream, customer_key=CUSTOMER_KEY).canonical
+    path = selection(stream, tmp_path / "own.zip", [3, 12, 17])
+    late = revocation(stream, second_key(stream), 16)
+    verdict = judge(path=path, policy=policy, revocations=[late])
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 17)
+    assert (
+        judge(path=path, policy=policy, revocations=[revocation(stream, second_key(stream), 18)])["status"]
+        == "INCLUDED"
+    )
+
+
+def spoiled_revocations(stream) -> dict[str, str]:
+    good = revocation(stream, second_key(stream), 16)
+    return {
+        "by somebody else": revocation(stream, second_key(stream), 16, key=SigningKey(b"x" * 32)),
+        "for another stream": revocation(stream, second_key(stream), 16, origin="acme.example/else/1"),
+        "altered": good.replace("\n16\n", "\n23\n"),
+        "not signed": good.partition("\n\n")[0],
+        "empty": "",
+        "a policy": signed_policy(stream).decode(),
+        "first is no number": revocation(stream, second_key(stream), "016"),
+        "six lines": revocation(stream, second_key(stream), "1\n2"),
+    }
+
+
+@pytest.mark.parametrize("name", list(spoiled_revocations(grown(12, rotate_every=10))))
+def test_revocation_that_is_none_is_refused(judge, stream, name):
+    policy = policy_for(stream, customer_key=CUSTOMER_KEY).canonical
+    assert judge(policy=policy, revocations=[spoiled_revocations(stream)[name]])["status"] == "REFUSED"
+
+
+def test_revocation_without_a_customer_in_the_policy_is_refused(judge, stream):
+    late = revocation(stream, second_key(stream), 16)
+    assert judge(policy=policy_for(stream).canonical, revocations=[late])["status"] == "REFUSED"
+
+
 def test_malicious_verifier_and_report_in_the_package_change_nothing(judge, stream, tmp_path):
     records = list(stream.records)
     records[7] = records[7].replace(b"7.50", b"8.50")
