@@ -77,7 +77,8 @@ def own_like(directory: Path, *paths: Path) -> None:
         return
     owner = directory.stat()
     for path in paths:
-        os.chown(path, owner.st_uid, owner.st_gid)
+        if path.stat().st_uid != owner.st_uid:
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 class JournalBusy(JournalError):
