@@ -1,13 +1,17 @@
 import hashlib
+import json
 import re
 import zipfile
 from base64 import b64encode
 
 import pytest
+from nacl.signing import SigningKey
 
 from browser_verifier import PAGE
 from chain_builder import grown
 from chromium import page
+from linewitness.evidence.note import ED25519, Vkey
+from linewitness.evidence.revocation import Revocation
 from packages import policy_for, selection, whole
 
 SOURCE = PAGE.read_text()
@@ -64,6 +68,59 @@ def test_an_altered_package(browser, stream, policy, tmp_path):
     seen = verdict_of(browser, whole(stream, tmp_path / "bad.zip", records=records), policy)
     assert seen["class"] == "verdict BROKEN"
     assert seen["text"].startswith("BROKEN at record 7: its content hashes to")
+
+
+def dropped(browser, selector: str, files: dict[str, bytes]) -> None:
+    """Drop files on a part of the page, as from a folder."""
+    made = ", ".join(
+        f"new File([Uint8Array.from(atob('{b64encode(data).decode()}'), (c) => c.charCodeAt(0))], '{name}')"
+        for name, data in files.items()
+    )
+    browser.run(
+        f"{{ const files = [{made}], all = new DataTransfer(); files.forEach((file) => all.items.add(file));"
+        f" document.querySelector('{selector}').dispatchEvent("
+        " new DragEvent('drop', { dataTransfer: all, bubbles: true, cancelable: true })); }"
+    )
+
+
+@pytest.mark.parametrize("selector", ["body", "#revocations-drop", "#policy-drop"])
+def test_package_policy_and_revocations_are_dropped_together_and_anywhere(
+    browser, stream, tmp_path, selector
+):
+    """The page knows them by what is in them: a signed policy and a revocation have the same suffix."""
+    customer = SigningKey(b"c" * 32)
+    name = "customer.example/quality"
+    policy = policy_for(stream, customer_key=Vkey(name, ED25519, bytes(customer.verify_key)))
+    first = Vkey.parse(json.loads(stream.records[9])["changes"][0]["before"])
+    revocation = Revocation(stream.origin, first, 5, "stolen <b>at night</b>")
+    browser.open(PAGE)
+    files = {
+        "stolen.note": str(revocation.sign(customer, name=name)).encode(),
+        "policy.note": str(policy.sign(customer, name=name)).encode(),
+        "evidence.zip": whole(stream, tmp_path / "good.zip").read_bytes(),
+    }
+    dropped(browser, selector, files)
+    browser.wait_for("!document.querySelector('#start').disabled")
+    browser.wait_for("document.querySelector('#revocations-name').textContent")
+    browser.run("document.querySelector('#start').click()")
+    browser.wait_for("document.querySelector('.verdict')")
+    sentence = browser.run("document.querySelector('.sentence').textContent")
+    assert sentence.startswith("BROKEN at record 5: signed by the event key")
+    assert "from record 5 on: stolen <b>at night</b>" in browser.run(
+        "document.querySelector('#result').textContent"
+    )
+
+
+@pytest.mark.slow
+def test_a_large_stream_is_verified_within_the_memory_of_a_browser(browser, tmp_path):
+    """Ids that came before are found among 60,000 too, and the page answers while it works."""
+    long = grown(60_000)
+    long.add(event_id=json.loads(long.records[31_234])["event_id"])
+    policy = tmp_path / "policy.json"
+    policy.write_bytes(policy_for(long).canonical)
+    package = whole(long, tmp_path / "long.zip")
+    seen = verdict_of(browser, package, policy)
+    assert seen["text"] == "BROKEN at record 60000: its event_id is that of record 31234"
 
 
 def test_markup_in_the_evidence_stays_text(browser, stream, policy, tmp_path):

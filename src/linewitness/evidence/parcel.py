@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Final
 
 from linewitness.evidence import merkle
@@ -24,6 +25,7 @@ from linewitness.evidence.verify import verify
 Progress = Callable[[int], None]
 Stage = Callable[[str, int | None], AbstractContextManager[Progress]]
 _EVERY: Final = 256
+_SUBTREES: Final = 1 << 14
 
 
 @contextmanager
@@ -69,7 +71,9 @@ class Parcel:
     def _selection(self, target: IO[bytes], chosen: Chosen, stage: Stage) -> int:
         last = chosen.numbers[-1]
         note = note_for(self.holdings.notes(), last)
-        _require_attested(note, self.holdings.subtree)
+        # Neighbours share nearly all of their proofs.
+        subtree = lru_cache(_SUBTREES)(self.holdings.subtree)
+        _require_attested(note, subtree)
         keys = [(at, data) for at, data in self.holdings.key_records() if at <= last]
         stamps = list(self.holdings.stamps())
         verdict = None
@@ -80,9 +84,9 @@ class Parcel:
                 verdict = verify_selection(
                     (data for _, data in chosen),
                     (data for _, data in keys),
-                    lambda at: str(TlogProof.make(at, note, self.holdings.subtree)),
+                    lambda at: str(TlogProof.make(at, note, subtree)),
                     policy=self.policy,
-                    statements=StampFiles(useful, size=size, subtree=self.holdings.subtree).statements,
+                    statements=StampFiles(useful, size=size, subtree=subtree).statements,
                     verifies=self.verifies,
                     workers=self.workers,
                     progress=progress,
@@ -94,7 +98,7 @@ class Parcel:
                 selected=chosen,
                 key_records=keys,
                 receipt=note,
-                subtree=self.holdings.subtree,
+                subtree=subtree,
                 stamps=stamps,
                 label=Label(title=self._title, created_at=self.created_at, verdict=verdict),
                 progress=progress,
