@@ -61,7 +61,7 @@ class Caretaker:
             "pressure": self._watch_pressure(),
             "losses": report_losses(self.telemetry, self.journal.submit, clock=self.clock),
             "certificates": certificates.run(),
-            "inspection": inspect_daily(self.journal.read, tell=self.health.damaged),
+            "inspection": inspect_daily(self.config().journal.directory, tell=self.health.damaged),
             "page": self._serve_page(certificates),
         }
 

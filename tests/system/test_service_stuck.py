@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from contextlib import asynccontextmanager
 
@@ -97,3 +98,26 @@ async def test_a_stuck_loop_ends_the_process_with_70(line, tmp_path, what, words
         if "journal" in words:
             await until(lambda: any(text.startswith("STATUS=no progress") for text in said), "the status")
             assert not said[-1].startswith("WATCHDOG")
+
+
+async def test_a_journal_that_another_process_holds_ends_it_with_4(line, tmp_path):
+    code = "import linewitness.journal.database as d\nd.BUSY_MS = 1000\n" + SHORT % ""
+    other = sqlite3.connect(tmp_path / "journal" / "journal.sqlite", isolation_level=None)
+    async with systemd(tmp_path) as (environment, said):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, str(line), env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            await until(lambda: "READY=1" in said, "ready")
+            other.execute("BEGIN IMMEDIATE")
+            process.send_signal(signal.SIGTERM)  # which it has to put on record
+            async with asyncio.timeout(20):
+                _, error = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    other.close()
+    assert process.returncode == ExitCode.JOURNAL, error
+    assert b"held by another process" in error
+    assert b"Traceback" not in error

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sqlite3
+import threading
 
 import pytest
 import structlog
@@ -102,7 +103,7 @@ async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkey
     health = Health()
     with structlog.testing.capture_logs() as said:
         async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
-            task = group.create_task(inspect_daily(journal.read, tell=health.damaged))
+            task = group.create_task(inspect_daily(directory, tell=health.damaged))
             await until(lambda: len(said) >= 2)
             assert "record 3 is not the one that was written" in health.sentence
             before = journal.head.size
@@ -111,3 +112,38 @@ async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkey
             task.cancel()
     assert {entry["event"] for entry in said} == {"damage found in the journal"}
     assert said[0]["log_level"] == "error"
+
+
+async def test_a_gateway_that_stops_does_not_wait_for_an_inspection(directory, monkeypatch):
+    monkeypatch.setattr(inspection, "FIRST_S", 0.0)
+    begun = threading.Event()
+
+    def endless(reader):
+        begun.set()
+        query = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
+        reader._connection.execute(query).fetchone()
+
+    monkeypatch.setattr(JournalReader, "read_through", endless)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(inspect_daily(directory, tell=str))
+        await until(begun.is_set)
+        task.cancel()
+
+
+@pytest.mark.parametrize("what", ["header", "disk"])
+async def test_what_cannot_be_read_at_all_is_an_alarm_too(directory, monkeypatch, what):
+    monkeypatch.setattr(inspection, "FIRST_S", 0.0)
+    if what == "header":
+        (directory / "journal.sqlite").write_bytes(b"\xa5" * 8192)
+    else:
+
+        def refuse(*_):
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(JournalReader, "raws", refuse)
+    found = []
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(inspect_daily(directory, tell=found.append))
+        await until(lambda: found)
+        task.cancel()
+    assert "journal.sqlite" in found[0]

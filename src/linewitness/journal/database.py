@@ -18,6 +18,8 @@ FILE_NAME: Final = "journal.sqlite"
 LOCK_NAME: Final = "lock"
 WAL_PAGES: Final = 4000
 CACHE_KIB: Final = 16_384
+#: Only a program that is none of ours ever holds the file; a backup of it may take a moment.
+BUSY_MS: Final = 10_000
 
 
 def path_of(directory: Path) -> Path:
@@ -66,7 +68,7 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
     _require_file(path)
     with translated(path):
         connection = _connect(path, "ro")
-        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         _check_header(connection, path)
     return connection
 
@@ -151,6 +153,10 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
             f"{path} is damaged: {error}",
             hint="keep a copy of the folder, see `linewitness verify`, then `linewitness init --continue`",
         )
+    if code == sqlite3.SQLITE_BUSY:
+        return JournalError(
+            f"{path} is held by another process", hint=f"find it and end it: `fuser {path}`, then start again"
+        )
     if code == sqlite3.SQLITE_READONLY:
         return JournalError(
             f"{path} cannot be written", hint="check its owner and that the disk is not read-only"
@@ -188,7 +194,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
 
 def _make(directory: Path) -> None:

@@ -60,6 +60,10 @@ class JournalReader:
         with database.translated(self._path):
             return query(self)
 
+    def interrupt(self) -> None:
+        """End a query that runs in another thread, with an error there."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
