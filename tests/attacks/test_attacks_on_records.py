@@ -1,11 +1,12 @@
 """What somebody can do to the records themselves, with and without stolen keys."""
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import pytest
 from nacl.signing import SigningKey
 
+import ed25519_by_hand as hand
 from chain_builder import Stream, grown
 from linewitness.evidence import canonical, keys, record
 from packages import receipt
@@ -205,6 +206,8 @@ def test_clock_rewound_and_recorded_is_remarked_upon(judge, stream):
         ('"reason":"measured"', '"__proto__":1,"reason":"measured"'),
         ('"action":"create"', '"Action":"create"'),
         ('{"action"', ' {"action"'),
+        ('"tenant_id":"acme"}', '"tenant_id":"acme"} '),
+        ('"tenant_id":"acme"}', '"tenant_id":"acme"}\r'),
     ],
 )
 def test_other_bytes_for_the_same_meaning(judge, stream, old, new):
@@ -244,3 +247,20 @@ def test_other_bytes_that_the_gateway_itself_has_signed(judge, stream, old, new)
     sealed = f'"record_hash":"{record.sha256(message)}","signature":"ed25519:{signature}","stream"'
     forged = spoiled(body, '"stream"', sealed)
     broken(judge([*stream.records, forged], statements=()), 24)
+
+
+@pytest.mark.parametrize("change", ["S + L", "S - L", "R not canonical", "zeros"])
+def test_record_with_a_signature_that_a_lenient_verifier_accepts(judge, stream, change):
+    """No hash covers the signature: only strict rules keep a second spelling of it out."""
+    encoded = json.loads(stream.records[7])["integrity"]["signature"].removeprefix("ed25519:")
+    raw = b64decode(encoded)
+    number = int.from_bytes(raw[32:], "little")
+    other = {
+        "S + L": raw[:32] + (number + hand.L).to_bytes(32, "little"),
+        "S - L": raw[:32] + ((number - hand.L) % 2**256).to_bytes(32, "little"),
+        "R not canonical": (hand.P + 1).to_bytes(32, "little") + raw[32:],
+        "zeros": bytes(64),
+    }[change]
+    records = list(stream.records)
+    records[7] = spoiled(records[7], encoded, b64encode(other).decode())
+    broken(judge(records), 7, "signature")

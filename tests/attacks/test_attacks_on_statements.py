@@ -253,6 +253,16 @@ def test_package_that_writes_outside(judge, stream, tmp_path, name):
     assert judge(path=path)["status"] == "REFUSED"
 
 
+@pytest.mark.parametrize("name", ["receipts/2.receipt", "anchors/x.checkpoint", "proofs/3.tlog-proof"])
+def test_package_that_swells(judge, stream, tmp_path, name):
+    """A few kilobytes that unpack to many megabytes, where a note should be."""
+    path = whole(stream, tmp_path / "own.zip")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as package:
+        package.writestr(name, bytes(20_000_000))
+    assert path.stat().st_size < 100_000
+    assert judge(path=path)["status"] == "REFUSED"
+
+
 def test_selection_is_never_complete(judge, stream, tmp_path):
     verdict = judge(path=selection(stream, tmp_path / "own.zip", [3, 12, 13, 22]))
     assert verdict["status"] == "INCLUDED"

@@ -1,9 +1,14 @@
 """The limits that the threat model admits, shown: these are not found, and nothing else is claimed."""
 
+import zipfile
+
 from nacl.signing import SigningKey
 
 from chain_builder import Stream
-from packages import receipt
+from linewitness.evidence.attest import Statement
+from linewitness.evidence.bounds import Outside, bounds_of
+from linewitness.evidence.record import parse
+from packages import TIME_S, policy_for, receipt, selection
 
 
 def test_records_after_the_last_receipt_can_be_rewritten_with_stolen_keys(judge, stream):
@@ -35,3 +40,36 @@ def test_a_quorum_that_conspires_with_the_gateway_attests_another_history(judge,
     while len(other.records) < 24:
         other.add(reason="invented")
     assert judge(other.records, statements=(("receipts/1.receipt", receipt(other)),))["status"] == "COMPLETE"
+
+
+def test_an_event_that_a_gateway_leaves_out_live_is_not_missed(judge, stream):
+    """Neither number nor hash is spent on what was never recorded."""
+    stream.tick(1000)
+    stream.add(reason="the measurement after the one that was left out")
+    assert judge()["status"] == "COMPLETE"
+
+
+def test_a_clock_that_was_wrong_from_the_start_shows_only_beside_other_clocks(judge):
+    """An hour fast all the time is consistent; a receipt from before the record was written is not."""
+    fast = Stream()
+    fast.now_ms = (TIME_S + 3600) * 1000
+    fast.create()
+    while len(fast.records) < 24:
+        fast.add()
+    statements = (("receipts/1.receipt", receipt(fast)),)
+    verdict = judge(fast.records, statements=statements, policy=policy_for(fast).canonical)
+    assert (verdict["status"], list(verdict["remarks"])) == ("COMPLETE", [])
+    outside = Outside()
+    said = [Statement(name, text) for name, text in statements]
+    for bounds in bounds_of((parse(data) for data in fast.records), said, policy=policy_for(fast)):
+        outside.take(bounds)
+    assert "later than possible by the clock of auditor (store store.example)" in outside.remarks()[0].text
+
+
+def test_records_can_be_read_by_whoever_holds_the_package(judge, stream, tmp_path):
+    path = selection(stream, tmp_path / "some.zip", [3, 12])
+    assert judge(path=path)["status"] == "INCLUDED"
+    with zipfile.ZipFile(path) as package:
+        everything = b"".join(package.read(name) for name in package.namelist())
+    assert b"3.50" in everything
+    assert b"4.50" not in everything
