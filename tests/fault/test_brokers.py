@@ -3,9 +3,9 @@
 import pytest
 
 from brokers import mosquitto
+from outcomes import kept
 from plants import (
     Load,
-    account,
     at_work,
     change,
     log_lines,
@@ -27,13 +27,12 @@ async def with_broker(plant, broker):
     plant.store_file.write_text(text.replace(f":{plant.broker.port}", f":{broker.port}"))
 
 
-async def test_broker_whose_acl_refuses_records_is_said_and_loses_nothing(tmp_path):
+async def test_broker_whose_acl_refuses_records_is_said_and_loses_nothing(tmp_path, account):
     """MQTT 5 brokers say so in the PUBACK; when the ACL is mended, everything goes."""
     async with new_plant(tmp_path) as plant:
         acl = "topic read #\ntopic write linewitness/v1/+/+/status\ntopic write linewitness/v1/+/+/receipt\n"
         async with mosquitto(tmp_path / "strict", acl=acl) as strict:
             await with_broker(plant, strict)
-            change(plant, "version: 1\n", "version: 1\n")
             await plant.store.start()
             await plant.gateway.start()
             await at_work(plant)
@@ -51,10 +50,10 @@ async def test_broker_whose_acl_refuses_records_is_said_and_loses_nothing(tmp_pa
             await plant.gateway.start()
             await at_work(plant)
             await settle(plant, load.made)
-            account(plant, load.made).check()
+            account(kept("broker's ACL refuses records", plant, load.made))
 
 
-async def test_broker_that_accepts_and_forgets_is_not_believed(tmp_path):
+async def test_broker_that_accepts_and_forgets_is_not_believed(tmp_path, account):
     """An ACL that lets nobody read swallows records behind a PUBACK; without a receipt they go again."""
     async with new_plant(tmp_path) as plant:
         acl = (
@@ -77,10 +76,10 @@ async def test_broker_that_accepts_and_forgets_is_not_believed(tmp_path):
             forgetful.start()
             assert await forgetful.ready()
             await settle(plant, load.made)
-            account(plant, load.made).check()
+            account(kept("broker accepts and forgets", plant, load.made))
 
 
-async def test_broker_that_is_killed_again_and_again_loses_nothing(tmp_path):
+async def test_broker_that_is_killed_again_and_again_loses_nothing(tmp_path, account):
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         async with load.going_on():
@@ -91,4 +90,4 @@ async def test_broker_that_is_killed_again_and_again_loses_nothing(tmp_path):
                 await until(lambda steps=load.steps, more=kill * 3: load.steps > steps + more)
                 await plant.broker.start()
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("broker killed", plant, load.made, injected=5))

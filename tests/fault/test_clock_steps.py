@@ -47,6 +47,10 @@ class Faulty:
             ((_, data),) = journal.records(journal.size() - 1)
         return from_rfc3339(json.loads(data)["ingested_at"]) / 1e9
 
+    async def arrived(self):
+        made = set(self.load.made)
+        await until(lambda: made <= held_tightenings(self.plant), "all so far in the store")
+
     async def kill(self):
         await self.plant.gateway.kill()
         clean(self.plant.gateway.pid)
@@ -94,12 +98,12 @@ class Faulty:
     @asynccontextmanager
     async def store_restored(self):
         store, database = self.plant.store, self.plant.folder / "store.db"
+        await self.arrived()
         assert await store.stop() == 0
         shutil.copy(database, self.folder / "backup.db")
         await store.start()
         await self.work()
-        made = set(self.load.made)
-        await until(lambda: made <= held_tightenings(self.plant), "it in the store")
+        await self.arrived()
         assert await store.stop() == 0
         yield
         shutil.copy(self.folder / "backup.db", database)

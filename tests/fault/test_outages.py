@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from linewitness.clock import monotonic
-from plants import Load, account, at_work, change, held, new_plant, running_plant, said, settle, until
+from outcomes import kept
+from plants import Load, at_work, change, held, new_plant, running_plant, said, settle, until
 from proxy import proxy
 
 
@@ -29,27 +30,29 @@ async def broker_away(folder, seconds):
             steps = load.steps
             await until(lambda: load.steps > steps + 20, "work after the outage")
         await settle(plant, load.made, timeout_s=90)
-        found = account(plant, load.made).check()
+        found = kept(f"broker away for {seconds} s", plant, load.made)
         numbers = [int(r["resource"]["id"].rpartition("/")[2]) for r in held(plant).kind("tightening.result")]
         assert numbers == sorted(numbers), "in order"
     print(
-        f"\nbroker away {seconds} s: {found.made} made, all stored; polls a second {before:.1f} before, "
+        f"\nbroker away {seconds} s: {len(load.made)} made, all stored; polls a second {before:.1f} before, "
         f"{during:.1f} during"
     )
     assert during > 0.9 * before
-    return found
+    return found, len(load.made)
 
 
 @pytest.mark.timeout(90)
-async def test_broker_away_for_a_while_delays_and_loses_nothing(tmp_path):
-    await broker_away(tmp_path, 6)
+async def test_broker_away_for_a_while_delays_and_loses_nothing(tmp_path, account):
+    outcome, _ = await broker_away(tmp_path, 6)
+    account(outcome)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_broker_away_for_a_minute_delays_and_loses_nothing(tmp_path):
-    found = await broker_away(tmp_path, 60)
-    assert found.made > 600
+async def test_broker_away_for_a_minute_delays_and_loses_nothing(tmp_path, account):
+    outcome, made = await broker_away(tmp_path, 60)
+    account(outcome)
+    assert made > 600
 
 
 def intervals_of(oven):
@@ -128,7 +131,7 @@ async def test_dead_device_does_not_slow_down_the_others(tmp_path, dead):
 
 
 @pytest.mark.timeout(120)
-async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(tmp_path):
+async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(tmp_path, account):
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
         async with load.going_on():
@@ -139,12 +142,12 @@ async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(tmp_pa
             cables["broker"].silent = False
             await until(lambda: cables["broker"].connections > connections, "a new connection")
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("broker silent, then the connection broken", plant, load.made))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_silent_broker_is_given_up_without_its_help(tmp_path):
+async def test_silent_broker_is_given_up_without_its_help(tmp_path, account):
     """Nobody resets the connection: the gateway's own timeouts must find out."""
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
@@ -154,12 +157,12 @@ async def test_silent_broker_is_given_up_without_its_help(tmp_path):
             await until(lambda: "uplink lost" in said(plant), "the loss to be noticed", timeout_s=90)
             cables["broker"].silent = False
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("broker silent until we notice", plant, load.made))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_tool_behind_a_half_open_connection_comes_back_without_loss(tmp_path):
+async def test_tool_behind_a_half_open_connection_comes_back_without_loss(tmp_path, account):
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
         async with load.going_on():
@@ -173,4 +176,4 @@ async def test_tool_behind_a_half_open_connection_comes_back_without_loss(tmp_pa
             steps = load.steps
             await until(lambda: load.steps > steps + 10)
         await settle(plant, load.made)
-        account(plant, load.made).check()
+        account(kept("tool silent until we notice", plant, load.made))
