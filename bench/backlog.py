@@ -286,8 +286,8 @@ def report(bench: Bench, before: Act, during: Act, after: Act) -> None:
         f"and {statistics.median(before.waits_ms + after.waits_ms):.1f} ms"
     )
     for name in during.rss:
-        most, alone_most = max(during.rss[name]), max(before.rss[name])
-        print(f"most memory of the {name}: {most / MB:.0f} MB, {most / alone_most:.2f} times that without")
+        most, quiet = max(during.rss[name]), max(*before.rss[name], *after.rss[name])
+        print(f"most memory of the {name}: {most / MB:.0f} MB, {most / quiet:.2f} times that without")
     count, highest, made = bench.stored()
     whole = "none missing, none twice" if count == highest + 1 else "NOT WHOLE"
     print(f"the store holds {count:,} records up to number {highest:,}: {whole}; {made:,} live results made")

@@ -1,4 +1,7 @@
-"""Run `linewitness` as ever, but look for old records each minute, and write down what only the inside knows.
+"""Run `linewitness` as ever, but prune each minute, and write down what only the inside knows.
+
+SQLite's cache, which may grow to 16 MiB with the journal, is held to 1 MiB: that it fills up in the first
+days is not what the trend of memory is to find.
 
 It is the command that starts the command: `python gateway.py python -m linewitness run line.yaml`. Every few
 seconds it appends a line of JSON to the file that SOAK_INSIDE names: the number of asyncio's tasks and of the
@@ -16,9 +19,10 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from linewitness.journal import prune
+from linewitness.journal import database, prune
 
 PRUNE_S = 60.0
+CACHE_KIB = 1024
 PERIOD_S = 5.0
 MOST_TYPES = 200
 
@@ -37,6 +41,7 @@ def watch(file: Path) -> None:
 def main() -> None:
     file = Path(os.environ["SOAK_INSIDE"])
     prune.PERIOD_S = PRUNE_S
+    database.CACHE_KIB = CACHE_KIB
 
     def count(*_: object) -> None:
         gc.collect()

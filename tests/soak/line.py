@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from linewitness.clock import SharedClockState, SystemClock
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Devices, Plant, free_port
-from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.file import JournalFile, Submission
 from linewitness_simulators.ntp.server import NtpSimulation, RunningNtp
 from linewitness_simulators.ntp.server import serve as serve_ntp
 from linewitness_simulators.oven import server as oven
@@ -32,8 +29,6 @@ from proxy import Proxy
 
 HERE = Path(__file__).parent
 MOSQUITTO = Path("/usr/sbin/mosquitto")
-#: Records of earlier work: with tree and index about twice what SQLite keeps in memory.
-EARLIER = 20_000
 
 
 class Cable(Proxy):
@@ -140,33 +135,6 @@ class Line:
         devices.oven.oven.inputs.set_points[0] = 1000 + self.steps % 20_000
 
 
-def fill(journal: Path, count: int) -> None:
-    """Write records of earlier work into the journal, while no gateway runs on it.
-
-    SQLite keeps pages in memory up to a fixed amount. With these records it has that amount before the trend
-    of memory begins, as a gateway has after its first days.
-    """
-    clock = SystemClock()
-    file = JournalFile.open(journal, clock=clock, clock_state=SharedClockState())
-    for start in range(0, count, 500):
-        now_ns = clock.stamp().realtime_ns
-        file.append([Submission(events=(_earlier(number, now_ns),)) for number in range(start, start + 500)])
-    file.close()
-
-
-def _earlier(number: int, now_ns: int) -> Event:
-    return Event(
-        kind="measurement.result",
-        occurred_ns=now_ns,
-        occurred_from="gateway",
-        actor=Actor("device", "scale-00"),
-        resource=Resource("measurement", f"scale-00/{number}", ("unit", f"OLD{number // 4:06d}")),
-        reason="the device completed an operation",
-        changes=(Change("weight", None, f"{number}.50", "g", None, None, "ok"),),
-        context={"device_id": "scale-00", "station_id": "weighing", "raw_sha256": "ab" * 32},
-    )
-
-
 @asynccontextmanager
 async def open_line(folder: Path) -> AsyncIterator[Line]:
     """Start devices, cables and broker, and enroll the gateway; gateway and store do not run yet."""
@@ -206,7 +174,6 @@ async def open_line(folder: Path) -> AsyncIterator[Line]:
         plant.gateway.wrapper = (sys.executable, str(HERE / "gateway.py"))
         plant.gateway.environment = {"SOAK_INSIDE": str(line.inside_file)} | _tracing()
         await plant.enroll()
-        await asyncio.to_thread(fill, folder / "journal", EARLIER)
         stack.push_async_callback(plant.store.stop)
         stack.push_async_callback(plant.gateway.kill)
         yield line
