@@ -19,6 +19,8 @@ SEEDS = {
         b"store.acme.example/audit+b4dcf61e+BCMFTsFbsxey08iKGh/jeH91ZmwnP+9Z3DJHvz4wHZnA",
     ],
     "evidence": [
+        (VECTORS / "chain/records.ndjson").read_bytes(),
+        (VECTORS / "record/record.json").read_bytes(),
         b'{"action":"create","actor":{"id":"a","type":"device"},"sequence_no":0,"integrity":{"record_hash":"x"}}',
         b'{"a":1e400}',
         b"[" * 5000,
