@@ -25,6 +25,7 @@ from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.retry import Backoff
 from linewitness.stations.outcome import Ask, Outcome
 from linewitness.stations.station import Station
+from linewitness.stopping import heed_cancellation
 
 #: Observations that may wait for a commit; then the device's session has to wait.
 QUEUE: Final = 1000
@@ -93,9 +94,11 @@ class Capture:
             except _Stopped:
                 return
             except DeviceUnavailable as error:
+                heed_cancellation()
                 await self._attendance.lost(error, "lost")
                 await asyncio.sleep(self._backoff.next_s())
             except DeviceRefused as error:
+                heed_cancellation()
                 await self._attendance.lost(error, "refused")
                 await asyncio.sleep(PARKED_S)
 

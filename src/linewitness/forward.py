@@ -17,6 +17,7 @@ from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.retry import Backoff
 from linewitness.seal import Sealer
+from linewitness.stopping import heed_cancellation
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import Message
 from linewitness.uplink.topics import Topics
@@ -125,6 +126,7 @@ class Forwarder:
                 self._away("away", error)
             except UplinkRefused as error:
                 self._away("refused", error)
+            heed_cancellation()
             await asyncio.sleep(wait_s)
 
     def _away(self, state: str, error: UplinkUnavailable | UplinkRefused) -> None:

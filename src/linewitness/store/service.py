@@ -13,7 +13,7 @@ from linewitness.clock import Clock, monotonic
 from linewitness.errors import LinewitnessError, UplinkUnavailable
 from linewitness.retry import Backoff
 from linewitness.status.certificates import CertificateWatch, named_in
-from linewitness.stopping import on_signal
+from linewitness.stopping import heed_cancellation, on_signal
 from linewitness.store.database import Database
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Answer, Ledger
@@ -120,6 +120,7 @@ class _Service:
                 await self._session()
             except UplinkUnavailable as error:
                 self._disconnected(error)
+            heed_cancellation()
             await asyncio.sleep(self._backoff.next_s())
 
     async def _session(self) -> None:

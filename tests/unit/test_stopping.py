@@ -1,0 +1,99 @@
+"""What is asked to end does end, also where something breaks at that very moment."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from linewitness.clock import monotonic
+from linewitness.errors import UplinkUnavailable
+from linewitness.forward import Forwarder
+from linewitness.stopping import heed_cancellation
+from linewitness.store import service
+
+
+class Breaking:
+    """A link that can be broken."""
+
+    def __init__(self):
+        self.listened = asyncio.Event()
+        self.broken = asyncio.Event()
+
+    async def subscribe(self, topic):
+        pass
+
+    async def publish(self, topic, payload, *, retain=False):
+        await asyncio.Event().wait()
+
+    async def messages(self):
+        self.listened.set()
+        await self.broken.wait()
+        raise UplinkUnavailable("the connection to the broker broke")
+        yield
+
+
+async def ends_although_the_link_breaks(work, link):
+    """Break the link and cancel at once: the failure comes first, and takes the cancellation with it."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        await link.listened.wait()
+        link.broken.set()
+        task.cancel()
+        began = monotonic()
+        await asyncio.wait([task], timeout=5)
+        assert task.done(), "it tries again for ever"
+        assert task.cancelled()
+        assert monotonic() - began < 1
+
+
+async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends(monkeypatch):
+    link = Breaking()
+
+    @asynccontextmanager
+    async def connect(options):
+        yield link
+
+    monkeypatch.setattr(service, "connect", connect)
+    store = service._Service.__new__(service._Service)
+    store._connected = store._disconnected = lambda *_: None
+    store._work = SimpleNamespace(attempts=0, connected=False)
+    store._mqtt = None
+    store._topics = list
+    store._backoff = SimpleNamespace(next_s=lambda: 60.0)
+    store._ledger = SimpleNamespace(newest=list)
+    store._publish = store._in_thread = _nothing
+    await ends_although_the_link_breaks(store.run(), link)
+
+
+async def _nothing(*_):
+    return []
+
+
+async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends():
+    link = Breaking()
+
+    @asynccontextmanager
+    async def dial():
+        yield link
+
+    async def forever(*_):
+        await asyncio.Event().wait()
+
+    forwarder = Forwarder.__new__(Forwarder)
+    forwarder._dial = dial
+    forwarder._said = ""
+    forwarder._custodian = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
+    forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
+    forwarder._topics = SimpleNamespace(receipt="receipt")
+    forwarder._announce = _nothing
+    forwarder._watch_growth = forwarder._send = forwarder._send_telemetry = forever
+    await ends_although_the_link_breaks(forwarder.run(), link)
+
+
+async def test_without_a_cancellation_nothing_is_raised():
+    heed_cancellation()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+    heed_cancellation()
