@@ -6,6 +6,7 @@
 import contextlib
 import io
 import json
+import struct
 import tempfile
 import zipfile
 from base64 import b64decode
@@ -13,6 +14,9 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+from asyncua import ua
+from asyncua.common.utils import Buffer, NotEnoughData
+from asyncua.ua.ua_binary import variant_from_binary
 from nacl.signing import SigningKey
 from seeds import VECTORS
 
@@ -22,6 +26,7 @@ from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.custody import Contradiction, Custodian
 from linewitness.devices.mt_sics import replies
+from linewitness.devices.opcua import values
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
@@ -230,6 +235,26 @@ def stamp(data: bytes) -> None:
             Authorities((data,), believing).open(TOKEN, STAMPED[0])
 
 
+def variant_of(data: bytes) -> ua.Variant | None:
+    """Decode as the library does; what it cannot decode ends the connection."""
+    try:
+        return variant_from_binary(Buffer(data))
+    except (ua.UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        return None
+    except (NotEnoughData, struct.error, RecursionError, MemoryError):
+        return None
+
+
+def opcua_value(data: bytes) -> None:
+    """Whatever an OPC UA server's value is, it becomes text, and no more of it than a record can name."""
+    value = values.plain(variant_of(data))
+    flat = value if isinstance(value, dict) else {"": value}
+    assert len(flat) <= values.MAX_FIELDS
+    for path, scalar in flat.items():
+        assert isinstance(path, str)
+        assert scalar is None or isinstance(scalar, str | bool)
+
+
 PARSERS = {
     each.__name__: each
     for each in (
@@ -250,5 +275,6 @@ PARSERS = {
         batch,
         time_answer,
         stamp,
+        opcua_value,
     )
 }

@@ -1,7 +1,11 @@
 """Good and nearly good material for every parser: what fuzzing starts from."""
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
+
+from asyncua import ua
+from asyncua.ua.ua_binary import variant_to_binary
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 SEEDS = {
@@ -73,5 +77,22 @@ SEEDS = {
     "stamp": [
         *(path.read_bytes() for path in sorted((VECTORS / "stamp").glob("*.tsr"))),
         *(ssl.PEM_cert_to_DER_cert(path.read_text()) for path in sorted((VECTORS / "stamp").glob("*.pem"))),
+    ],
+    "opcua_value": [
+        variant_to_binary(ua.Variant(value))
+        for value in (
+            12.5,
+            [1.5, float("nan")],
+            "text",
+            b"bytes",
+            [[1, 2], [3, 4]],
+            datetime(2026, 3, 1, tzinfo=UTC),
+            ua.NodeId("Press", 2),
+            ua.LocalizedText("oil", "en"),
+            ua.QualifiedName("a", 1),
+            ua.DataValue(ua.Variant(True)),
+            ua.Range(1.0, 2.0),
+            [ua.Variant("nested")],
+        )
     ],
 }
