@@ -3,13 +3,14 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from html import escape
 from math import isfinite, nan
 from typing import Any, Final
 
 from linewitness.evidence.report_plots import Mark, Span, Value, time_axis, value_plot
+from linewitness.evidence.report_text import BAD, Ticks, changes_of, tick, time_of
 from linewitness.evidence.verdict import Verdict
 
 #: More rows than these make no readable page; the others are in records.ndjson.
@@ -18,7 +19,6 @@ MAX_PLOTS: Final = 24
 MAX_REMARKS: Final = 50
 MAX_WHOLE: Final = 16
 
-_BAD: Final = frozenset(("low", "high", "nok"))
 _GAPS: Final = {
     "source.gap": "results that the device made and that are not here",
     "source.conflict": "the device gave two different results under one number",
@@ -40,7 +40,7 @@ table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th { text-align: left; color: var(--quiet); font-weight: 500; }
 th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: break-word; }
-.values { overflow-wrap: anywhere; min-width: 15rem; }
+.values { overflow-wrap: anywhere; min-width: 19rem; } .values b { font-weight: 600; }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .nok { color: var(--bad); font-weight: 600; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; } svg { max-width: 100%; height: auto; }
@@ -50,9 +50,10 @@ svg .lost { fill: #f3b4ae; } svg .plain { fill: #7b8797; } svg .ok { fill: var(-
 svg circle.nok, svg circle.gap { fill: var(--bad); }
 .verdict table { margin-top: .7rem; }
 @page { size: A4; margin: 14mm 12mm; }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } h2 { break-after: avoid; }
-  tr, svg { break-inside: avoid; }
-  thead { display: table-header-group; } }
+@media print { body { max-width: none; padding: 0; font-size: 10.5px; } h1 { font-size: 18px; }
+  h2 { font-size: 13px; margin: 1.3rem 0 .3rem; break-after: avoid; } table { font-size: 9.5px; }
+  tr, svg, .verdict { break-inside: avoid; } .plots { gap: .5rem 2%; } .plots svg { width: 49%; }
+  .values { min-width: 11rem; } thead { display: table-header-group; } }
 """
 
 
@@ -114,8 +115,8 @@ class _Report:
         if kind in _GAPS:
             self._gaps.append(
                 f'<tr class="gap"><td class="number">{record["sequence_no"]}</td>'
-                f'<td class="number">{escape(record["occurred_at"])}</td><td>{escape(device)}</td>'
-                f"<td>{escape(_GAPS[kind])}: {escape(record['reason'])}; {_changes(record)}</td></tr>"
+                f'<td class="number">{time_of(record["occurred_at"])}</td><td>{_whole(device)}</td>'
+                f"<td>{escape(_GAPS[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
             )
         if len(self._rows) < MAX_ROWS:
             self._rows.append(_row(record, kind, device, unit))
@@ -127,7 +128,7 @@ class _Report:
         elif kind == "device.back" and device in self._lost:
             self._spans.append(Span(device, self._lost.pop(device), time_s, f"{device} was not heard"))
         statuses = {change.get("status") for change in record["changes"]}
-        bad = bool(statuses & _BAD)
+        bad = bool(statuses & BAD)
         tone = "gap" if kind in _GAPS else "nok" if bad else "ok" if "ok" in statuses else "plain"
         label = f"{record['sequence_no']} {kind} {unit} {record['occurred_at']}"
         if len(self._marks) < MAX_ROWS:
@@ -164,11 +165,16 @@ class _Report:
     def axis(self) -> str:
         last = max((mark.time_s for mark in self._marks), default=0.0)
         open_ends = [Span(lane, first, last, f"{lane} was not heard") for lane, first in self._lost.items()]
-        drawn = time_axis(self._marks, [*self._spans, *open_ends], tick_label=_tick)
+        first = min((mark.time_s for mark in self._marks), default=0.0)
+        drawn = time_axis(self._marks, [*self._spans, *open_ends], tick_label=Ticks(last - first))
         return f"<h2>Time axis</h2>{drawn}" if drawn else ""
 
     def plots(self) -> str:
-        drawn = [value_plot(name, values) for name, values in list(self._values.items())[:MAX_PLOTS]]
+        # A single count is better read in the table than drawn.
+        series = [
+            (name, values) for name, values in self._values.items() if len(values) > 1 or name.endswith(")")
+        ]
+        drawn = [value_plot(name, values) for name, values in series[:MAX_PLOTS]]
         return (
             f'<h2>Measured values and limits</h2><div class="plots">{"".join(drawn)}</div>' if drawn else ""
         )
@@ -191,7 +197,7 @@ def _verdict(verdict: Verdict | None) -> str:
         )
     attested = "".join(
         f"<tr><td>{escape(one.party)}</td><td>{escape(one.role)} {escape(one.name)}</td>"
-        f'<td class="number">{one.size}</td><td class="number">{_tick(one.time_s)}</td></tr>'
+        f'<td class="number">{one.size}</td><td class="number">{tick(one.time_s)}</td></tr>'
         for one in verdict.attestations
     )
     head = "<thead><tr><th>Attested by</th><th>Key</th><th>Records</th><th>At</th></tr></thead>"
@@ -217,14 +223,14 @@ def _remarks(verdict: Verdict) -> str:
 def _row(record: dict[str, Any], kind: str, device: str, unit: str) -> str:
     clock = record["clock"]
     bound = f" <br>±{clock['bound_us'] / 1000:g} ms" if "bound_us" in clock else ""
-    uncertain = f" ±{clock['occurred_unc_ms']} ms" if "occurred_unc_ms" in clock else ""
+    uncertain = f"<br>±{clock['occurred_unc_ms']} ms" if "occurred_unc_ms" in clock else ""
     actor = record["actor"].get("display_name", record["actor"]["id"])
     who = _whole(actor) + ("" if device == record["actor"]["id"] else f", {_whole(device)}")
     mark = ' class="gap"' if kind in _GAPS else ""
     return (
         f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
-        f'<td class="number">{escape(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
-        f'<td>{escape(unit)}</td><td class="values">{_changes(record)}</td><td>{who}</td>'
+        f'<td class="number">{time_of(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
+        f'<td>{escape(unit)}</td><td class="values">{changes_of(record)}</td><td>{who}</td>'
         f'<td class="number">{escape(clock["sync"])}{bound}</td><td>{escape(record["reason"])}</td></tr>'
     )
 
@@ -233,26 +239,6 @@ def _whole(name: str) -> str:
     """Return a name that is not cut at its hyphens, unless it is too long for its column."""
     short = len(name) <= MAX_WHOLE
     return f'<span class="number">{escape(name)}</span>' if short else escape(name)
-
-
-def _changes(record: dict[str, Any]) -> str:
-    return "<br>".join(_change(change) for change in record["changes"])
-
-
-def _change(change: dict[str, Any]) -> str:
-    before = "" if change["before"] is None else f"{_text(change['before'])} → "
-    unit = f" {change['unit']}" if "unit" in change else ""
-    limits = (
-        f" [{change.get('low', '')} … {change.get('high', '')}]" if change.keys() & {"low", "high"} else ""
-    )
-    text = escape(f"{change['field']}: {before}{_text(change['after'])}{unit}{limits}")
-    if change.get("status") in _BAD:
-        return f'<span class="nok">{text} {escape(change["status"])}</span>'
-    return text
-
-
-def _text(value: object) -> str:
-    return "–" if value is None else str(value)
 
 
 def _unit(record: dict[str, Any]) -> str:
@@ -275,7 +261,3 @@ def _seconds(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0
-
-
-def _tick(time_s: float) -> str:
-    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S}"
