@@ -253,6 +253,18 @@ def test_package_that_writes_outside(judge, stream, tmp_path, name):
     assert judge(path=path)["status"] == "REFUSED"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("files", "status"), [(66_000, "COMPLETE"), (300_000, "REFUSED")])
+def test_package_with_very_many_files(judge, stream, tmp_path, files, status):
+    """Beyond 65,535 files a zip file ends in another form; beyond 300,000 nobody needs to read it."""
+    path = whole(stream, tmp_path / "own.zip")
+    with zipfile.ZipFile(path, "a") as package:
+        for number in range(files):
+            package.writestr(f"anchors/{number}.checkpoint", b"")
+    verdict = judge(path=path)
+    assert (verdict["status"], len(verdict["remarks"])) == (status, 1000 if status == "COMPLETE" else 0)
+
+
 @pytest.mark.parametrize("name", ["receipts/2.receipt", "anchors/x.checkpoint", "proofs/3.tlog-proof"])
 def test_package_that_swells(judge, stream, tmp_path, name):
     """A few kilobytes that unpack to many megabytes, where a note should be."""

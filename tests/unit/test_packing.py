@@ -1,4 +1,6 @@
+import json
 import zipfile
+from contextlib import contextmanager
 
 import pytest
 
@@ -6,10 +8,13 @@ from browser_verifier import judge_with_page
 from chain_builder import grown
 from clocks import ManualClock
 from journals import IDENTITY, create, result_event, running
-from linewitness.evidence import keys, merkle, note
+from linewitness.evidence import choice, keys, merkle, note, packing, parcel, selection
 from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.evidence.choice import Choice
+from linewitness.evidence.chosen import Chosen
 from linewitness.evidence.package import verify_package
 from linewitness.evidence.packing import CannotPack, Label, pack_selection, pack_stream
+from linewitness.evidence.parcel import Parcel
 from linewitness.evidence.policy import Attester, Policy
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
@@ -122,3 +127,91 @@ async def test_one_unit_out_of_a_real_journal(tmp_path):
     assert verdict.status == "INCLUDED", verdict.text
     assert verdict.selected == 10
     assert judge_with_page(tmp_path / "unit.zip", policy.canonical)["text"] == verdict.text
+
+
+class Line:
+    """A stream of the tests, as somebody who holds it."""
+
+    def __init__(self, stream) -> None:
+        self.origin = stream.origin
+        self.size = len(stream.records)
+        self.first = 0
+        self.subtree = subtree_of(stream)
+        self._stream = stream
+
+    def records(self):
+        return enumerate(self._stream.records)
+
+    def of_unit(self, unit):
+        return ((at, data) for at, data in self.records() if f'"id":"{unit}"'.encode() in data)
+
+    def key_records(self):
+        return iter(key_records(self._stream))
+
+    def notes(self):
+        return [receipt(self._stream, 50)]
+
+    def stamps(self):
+        return []
+
+
+def test_too_many_records_are_refused_with_what_to_do(stream):
+    with Chosen() as chosen, pytest.raises(CannotPack, match="more than 20 records") as refused:
+        Choice(since="2026").among(Line(stream), chosen, most=20)
+    assert "one package each" in refused.value.hint
+    with Chosen() as chosen:
+        Choice(since="2026").among(Line(stream), chosen, most=None)
+        assert len(chosen) == 60
+
+
+def test_chosen_records_come_in_their_order_and_once(stream):
+    places = [7, 3, 11, 3, 0]
+    with Chosen() as chosen:
+        for at in places:
+            chosen.add(at, stream.records[at])
+        assert list(chosen) == [(at, stream.records[at]) for at in (0, 3, 7, 11)]
+        assert chosen[-1] == (11, stream.records[11])
+        assert chosen[1:3] == [(3, stream.records[3]), (7, stream.records[7])]
+
+
+def test_progress_is_told_at_each_step_of_the_work(stream, tmp_path, monkeypatch):
+    for module in (choice, packing, parcel):
+        monkeypatch.setattr(module, "_EVERY", 10)
+    monkeypatch.setattr(selection, "PART", 16)
+    steps: dict[str, tuple[int | None, list[int]]] = {}
+
+    @contextmanager
+    def stage(what, total):
+        steps[what] = (total, [])
+        yield steps[what][1].append
+
+    def write(asked):
+        job = Parcel(
+            holdings=Line(stream), choice=asked, created_at=LABEL.created_at, policy=policy_for(stream)
+        )
+        with (tmp_path / "x.zip").open("wb") as file:
+            return job.write(file, stage=stage)
+
+    assert write(Choice(until=json.loads(stream.records[45])["occurred_at"])) == 45
+    assert steps == {
+        "records looked at": (60, [10, 20, 30, 40, 50, 60]),
+        "records verified": (45, [16, 32, 45]),
+        "proofs packed": (45, [10, 20, 30, 40]),
+    }
+    steps.clear()
+    assert write(Choice()) == 60
+    assert steps["records packed"] == (120, [*range(10, 121, 10)])
+    assert steps["records verified"][1][-1] == 60
+
+
+def test_receipts_over_more_than_is_packed_stay_out(stream, tmp_path):
+    """They came while a gateway went on: a package with them would lack records that they are about."""
+    line = Line(stream)
+    line.size = 40
+    line.records = lambda: enumerate(stream.records[:40])
+    line.notes = lambda: [receipt(stream, 30), receipt(stream, 50)]
+    job = Parcel(holdings=line, choice=Choice(), created_at=LABEL.created_at)
+    with (tmp_path / "x.zip").open("wb") as file:
+        job.write(file)
+    verdict = verify_package(tmp_path / "x.zip", policy=policy_for(stream))
+    assert (verdict.status, verdict.attested, verdict.size) == ("INTACT", 30, 40)
