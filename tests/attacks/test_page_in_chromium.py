@@ -11,7 +11,6 @@ from nacl.signing import SigningKey
 from browser_verifier import PAGE
 from chain_builder import grown
 from chromium import page
-from linewitness.clock import monotonic
 from linewitness.evidence.note import ED25519, Vkey
 from linewitness.evidence.revocation import Revocation
 from packages import policy_for, selection, whole
@@ -19,16 +18,14 @@ from packages import policy_for, selection, whole
 SOURCE = PAGE.read_text()
 
 
-def verdict_of(browser, package, policy, *, patience_s: float = 60.0) -> dict[str, str]:
+def verdict_of(browser, package, policy) -> dict[str, str]:
     browser.open(PAGE)
     browser.give_file("#package", package)
     browser.give_file("#policy", policy)
     browser.wait_for("!document.querySelector('#start').disabled")
     browser.run("document.querySelector('#start').click()")
-    until = monotonic() + patience_s
     while not browser.run("!!document.querySelector('.verdict')"):
-        assert monotonic() < until, browser.run("document.querySelector('#count').textContent")
-        sleep(0.05)
+        sleep(0.05)  # pytest's own time limit ends this
     return {
         "class": browser.run("document.querySelector('.verdict').className"),
         "text": browser.run("document.querySelector('.sentence').textContent"),
@@ -117,6 +114,7 @@ def test_package_policy_and_revocations_are_dropped_together_and_anywhere(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_large_stream_is_verified_within_the_memory_of_a_browser(browser, tmp_path):
     """Ids that came before are found among 60,000 too, and the page answers while it works."""
     long = grown(60_000)
@@ -124,7 +122,7 @@ def test_a_large_stream_is_verified_within_the_memory_of_a_browser(browser, tmp_
     policy = tmp_path / "policy.json"
     policy.write_bytes(policy_for(long).canonical)
     package = whole(long, tmp_path / "long.zip")
-    seen = verdict_of(browser, package, policy, patience_s=500.0)
+    seen = verdict_of(browser, package, policy)
     assert seen["text"] == "BROKEN at record 60000: its event_id is that of record 31234"
 
 
