@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from typing import Final, Never
 
 import orjson
 
@@ -25,7 +25,7 @@ from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.retry import Backoff
 from linewitness.stations.outcome import Ask, Outcome
 from linewitness.stations.station import Station
-from linewitness.stopping import heed_cancellation
+from linewitness.stopping import attempted
 
 #: Observations that may wait for a commit; then the device's session has to wait.
 QUEUE: Final = 1000
@@ -87,20 +87,22 @@ class Capture:
         await self._attendance.recall()
         while not self._stop_asked.is_set():
             try:
-                async with self._driver.connect(memory) as session:
-                    await self._attendance.back(session)
-                    self._backoff.reset()
-                    raise await self._carry(session)
+                await attempted(self._session(memory), retried=DeviceError)
             except _Stopped:
                 return
             except DeviceUnavailable as error:
-                heed_cancellation()
                 await self._attendance.lost(error, "lost")
                 await asyncio.sleep(self._backoff.next_s())
             except DeviceRefused as error:
-                heed_cancellation()
                 await self._attendance.lost(error, "refused")
                 await asyncio.sleep(PARKED_S)
+
+    async def _session(self, memory: JournalMemory) -> Never:
+        """Connect, and carry what the device says until that ends; raises what ended it."""
+        async with self._driver.connect(memory) as session:
+            await self._attendance.back(session)
+            self._backoff.succeeded()
+            raise await self._carry(session)
 
     async def _carry(self, session: Session) -> DeviceError:
         """Move observations until the session ends, and return why it did.

@@ -17,7 +17,7 @@ from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.retry import Backoff
 from linewitness.seal import Sealer
-from linewitness.stopping import heed_cancellation
+from linewitness.stopping import attempted
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import Message
 from linewitness.uplink.topics import Topics
@@ -114,20 +114,23 @@ class Forwarder:
         while True:
             wait_s = REFUSED_S
             try:
-                async with self._dial() as link:
-                    backoff.reset()
-                    if self._custodian.contradiction is None:
-                        self._health.uplink("up", "")
-                    self._said = "up"
-                    log.info("uplink connected", receipted=self._custodian.receipted)
-                    await self._session(link)
+                await attempted(self._connection(backoff), retried=LinewitnessError)
             except UplinkUnavailable as error:
                 wait_s = backoff.next_s()
                 self._away("away", error)
             except UplinkRefused as error:
                 self._away("refused", error)
-            heed_cancellation()
             await asyncio.sleep(wait_s)
+
+    async def _connection(self, backoff: Backoff) -> None:
+        """Connect, and serve until that ends; raises what ended it."""
+        async with self._dial() as link:
+            backoff.succeeded()
+            if self._custodian.contradiction is None:
+                self._health.uplink("up", "")
+            self._said = "up"
+            log.info("uplink connected", receipted=self._custodian.receipted)
+            await self._session(link)
 
     def _away(self, state: str, error: UplinkUnavailable | UplinkRefused) -> None:
         self._health.uplink(state, str(error))

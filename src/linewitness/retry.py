@@ -3,9 +3,14 @@
 import random
 from typing import Final
 
+from linewitness.clock import monotonic
+
 FIRST_S: Final = 0.5
 CAP_S: Final = 10.0
 FACTOR: Final = 2.0
+#: What lasted this long was a success, after which the next attempt comes at once. What breaks sooner, again
+#: and again (a device that hangs up on us, a second gateway with our name at the broker), is not hurried.
+STEADY_S: Final = 10.0
 
 
 class Backoff:
@@ -16,13 +21,17 @@ class Backoff:
         self._first_s = first_s
         self._cap_s = cap_s
         self._next_s = first_s
+        self._succeeded_at: float | None = None
 
     def next_s(self) -> float:
         """Return how long to wait now, in seconds: between half and the whole of the current step."""
+        if self._succeeded_at is not None and monotonic() - self._succeeded_at >= STEADY_S:
+            self._next_s = self._first_s
+        self._succeeded_at = None
         step = self._next_s
         self._next_s = min(step * FACTOR, self._cap_s)
         return step * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, hides nothing)
 
-    def reset(self) -> None:
-        """Begin again, after a success."""
-        self._next_s = self._first_s
+    def succeeded(self) -> None:
+        """Begin again with the first wait, if this success lasts."""
+        self._succeeded_at = monotonic()

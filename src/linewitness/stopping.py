@@ -1,9 +1,12 @@
 """Let a process end when it is asked to."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 STOP: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,12 +20,23 @@ def on_signal(signals: Iterable[signal.Signals] = STOP) -> asyncio.Event:
     return asked
 
 
-def heed_cancellation() -> None:
-    """Raise the cancellation that a TaskGroup dropped because one of its tasks failed at the same moment.
+async def attempted(work: Coroutine[Any, Any, T], *, retried: type[Exception]) -> T:
+    """Do one attempt of a loop that tries again after `retried`, in a task of its own.
 
-    Before Python 3.13 only the failure comes out of the group, and the request to end is never made again:
-    a loop that tries again after failures asks here first.
+    Where an attempt fails at the very moment at which the loop is asked to end, a TaskGroup inside lets
+    the failure out and drops the request, which is never made again. And where a part of it fails while
+    the group waits for its end, Python before 3.13 leaves a request behind that nobody made. In a task of
+    its own the attempt can do neither to the loop. Other failures than `retried` outweigh the request.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled() and not isinstance(task.exception(), retried):
+            task.result()
+        raise
+    return task.result()

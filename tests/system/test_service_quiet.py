@@ -64,3 +64,35 @@ async def test_work_leaves_no_line_in_the_log(tmp_path):
             await until(lambda: load.steps > 60, "some hundred events")
         assert said(plant) == before
         await settle(plant, load.made)
+
+
+async def test_what_comes_and_goes_all_the_time_is_not_said_all_the_time(tmp_path):
+    """A reader that hangs up on us, as a device does whose only connection somebody else holds."""
+    from linewitness.demo.plant import Process  # noqa: PLC0415 (needs the extra)
+
+    calls = []
+
+    async def hang_up(_reader, writer):
+        calls.append(1)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        line = tmp_path / "line.yaml"
+        line.write_text(
+            "version: 1\n"
+            "line: {tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}\n"
+            "journal: {directory: journal}\nstatus: {enabled: false}\n"
+            "devices: [{id: reader, driver: scanner, host: 127.0.0.1, "
+            f"port: {server.sockets[0].getsockname()[1]}}}]\n"
+        )
+        assert (await run("init", line)).code == 0
+        gateway = Process("gateway", tmp_path, "run", str(line))
+        await gateway.start()
+        try:
+            await until(lambda: len(calls) >= 3, "some attempts")
+            await asyncio.sleep(10)
+        finally:
+            assert await gateway.stop() == 0
+    assert len(calls) <= 8, "the attempts become fewer"
+    assert len((tmp_path / "gateway.log").read_text().splitlines()) <= 2 * len(calls) + 4

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from devices import until
 from linewitness.clock import monotonic
-from linewitness.errors import UplinkUnavailable
+from linewitness.errors import JournalError, UplinkUnavailable
 from linewitness.forward import Forwarder
-from linewitness.stopping import heed_cancellation
+from linewitness.stopping import attempted
 from linewitness.store import service
 
 
@@ -91,9 +92,65 @@ async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends():
     await ends_although_the_link_breaks(forwarder.run(), link)
 
 
-async def test_without_a_cancellation_nothing_is_raised():
-    heed_cancellation()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
+async def fails_in_a_group(error):
+    async def fail():
+        await asyncio.sleep(0)
+        raise error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+    except* type(error):
+        pass
+    raise error
+
+
+async def test_a_part_that_fails_is_no_request_to_end():
+    """Before Python 3.13 a TaskGroup counts a cancellation for it that nobody asked for."""
+    task = asyncio.current_task()
+    for _ in range(3):
+        with pytest.raises(UplinkUnavailable):
+            await attempted(fails_in_a_group(UplinkUnavailable("gone")), retried=UplinkUnavailable)
+        assert task.cancelling() == 0
+
+
+async def test_a_failure_that_is_not_retried_outweighs_the_request_to_end():
+    async def ends_badly():
+        try:
             await asyncio.Event().wait()
-    heed_cancellation()
+        finally:
+            raise JournalError("the disk is full")
+
+    task = asyncio.ensure_future(attempted(ends_badly(), retried=UplinkUnavailable))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(JournalError):
+        await task
+
+
+async def test_a_link_that_breaks_is_found_again_and_again():
+    dialled = []
+
+    @asynccontextmanager
+    async def dial():
+        dialled.append(1)
+        link = Breaking()
+        link.broken.set()
+        yield link
+
+    async def forever(*_):
+        await asyncio.Event().wait()
+
+    forwarder = Forwarder.__new__(Forwarder)
+    forwarder._dial = dial
+    forwarder._said = ""
+    forwarder._custodian = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
+    forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
+    forwarder._topics = SimpleNamespace(receipt="receipt")
+    forwarder._announce = _nothing
+    forwarder._watch_growth = forwarder._send = forwarder._send_telemetry = forever
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(forwarder.run())
+        await until(lambda: len(dialled) >= 3)
+        assert not task.done()
+        task.cancel()

@@ -13,7 +13,7 @@ from linewitness.clock import Clock, monotonic
 from linewitness.errors import LinewitnessError, UplinkUnavailable
 from linewitness.retry import Backoff
 from linewitness.status.certificates import CertificateWatch, named_in
-from linewitness.stopping import heed_cancellation, on_signal
+from linewitness.stopping import attempted, on_signal
 from linewitness.store.database import Database
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Answer, Ledger
@@ -25,8 +25,6 @@ from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 #: What goes into one transaction, if that much has come.
 BATCH_MESSAGES: Final = 64
 BATCH_BYTES: Final = 4 * 2**20
-#: A connection that lasted this long was a good one: the next attempt comes at once.
-STEADY_S: Final = 10.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +107,6 @@ class _Service:
         self._ready = ready
         self._work = work
         self._backoff = Backoff()
-        self._connected_at: float | None = None
         self._lost_at: float | None = None
 
     async def run(self) -> Never:
@@ -117,10 +114,9 @@ class _Service:
         while True:
             self._work.attempts += 1
             try:
-                await self._session()
+                await attempted(self._session(), retried=UplinkUnavailable)
             except UplinkUnavailable as error:
                 self._disconnected(error)
-            heed_cancellation()
             await asyncio.sleep(self._backoff.next_s())
 
     async def _session(self) -> None:
@@ -180,7 +176,7 @@ class _Service:
     def _connected(self) -> None:
         self._ready.set()
         self._work.connected = True
-        self._connected_at = monotonic()
+        self._backoff.succeeded()
         if self._lost_at is not None:
             _log.info("broker.back", broker=self._mqtt.url, seconds=round(monotonic() - self._lost_at, 1))
             self._lost_at = None
@@ -188,9 +184,6 @@ class _Service:
     def _disconnected(self, error: UplinkUnavailable) -> None:
         self._ready.clear()
         self._work.connected = False
-        if self._connected_at is not None and monotonic() - self._connected_at > STEADY_S:
-            self._backoff.reset()  # not after a short one: two stores of one name would chase each other
-        self._connected_at = None
         if self._lost_at is None:
             self._lost_at = monotonic()
             _log.warning("broker.lost", broker=self._mqtt.url, reason=str(error))
