@@ -119,7 +119,14 @@ class Package:
         try:
             with zipfile.ZipFile(path) as archive:
                 yield cls(archive)
-        except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            struct.error,
+            NotImplementedError,
+            EOFError,
+            UnicodeDecodeError,  # a name that says it is UTF-8, and is not
+        ) as error:
             raise BadPackage(f"{path.name} is not a readable zip file: {error}") from None
 
     @property
