@@ -1,4 +1,4 @@
-"""A server whose answer is too large is left, with words that say so, and is asked again."""
+"""What a server may send too much of, or in the wrong form, and what the session makes of it."""
 
 import pytest
 from opcua_rig import Memory, listening, options, point, reading
@@ -25,3 +25,10 @@ async def test_a_value_beyond_the_limit_ends_the_session_in_words():
         await press.set("Serial", "B-7")
         async with listening(settings, memory) as ear:
             await ear.until(reading("serial", "B-7"))
+
+
+async def test_a_text_in_another_encoding_is_captured_with_its_bytes_in_sight():
+    async with serve(PressSimulation(tick_s=0)) as press, listening(options(press, point("Serial"))) as ear:
+        await ear.until(reading("serial"))
+        await press.set("Serial", b"M\xfcnchen".decode("utf-8", "surrogateescape"))  # sent as it is
+        await ear.until(reading("serial", "M\\xfcnchen"))

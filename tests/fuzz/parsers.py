@@ -26,7 +26,7 @@ from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.custody import Contradiction, Custodian
 from linewitness.devices.mt_sics import replies
-from linewitness.devices.opcua import values
+from linewitness.devices.opcua import bounded, values
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
@@ -236,7 +236,8 @@ def stamp(data: bytes) -> None:
 
 
 def variant_of(data: bytes) -> ua.Variant | None:
-    """Decode as the library does; what it cannot decode ends the connection."""
+    """Decode as the library does within our bounds; what it cannot decode ends the connection."""
+    assert bounded.MAX_MESSAGE_BYTES
     try:
         return variant_from_binary(Buffer(data))
     except (ua.UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):

@@ -3,7 +3,9 @@
 import pytest
 from asyncua import ua
 from asyncua.common.connection import SecureConnection, TransportLimits
+from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.crypto.security_policies import SecurityPolicyNone
+from asyncua.ua.ua_binary import variant_from_binary, variant_to_binary
 
 from linewitness.devices.opcua.bounded import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_MESSAGE_BYTES, bound
 from linewitness.devices.opcua.wire import Client
@@ -103,3 +105,59 @@ async def test_our_limits_are_announced(client, protocol):
     (hello,) = protocol.transport.sent
     announced = [int.from_bytes(hello[at : at + 4], "little") for at in range(20, 28, 4)]
     assert announced == [MAX_MESSAGE_BYTES, MAX_CHUNKS]
+
+
+def array_of(kind, count, *, dimensions=None):
+    """Encode an array that names `count` elements and has none of their bytes."""
+    data = bytes([0x80 | (0x40 if dimensions else 0) | kind]) + count.to_bytes(4, "little")
+    if dimensions:
+        data += len(dimensions).to_bytes(4, "little")
+        data += b"".join(each.to_bytes(4, "little") for each in dimensions)
+    return data
+
+
+@pytest.mark.parametrize("kind", range(26))
+def test_no_few_bytes_become_an_array_of_gigabytes(kind):
+    with pytest.raises((ua.UaError, ValueError, OverflowError, NotEnoughData)):
+        variant_from_binary(Buffer(array_of(kind, 2**31 - 1)))
+
+
+@pytest.mark.parametrize("dimensions", [[1000, 1000], [999_999, 1], [2, 0], [2**31 - 1, 2**31 - 1]])
+def test_dimensions_make_no_elements_up(dimensions):
+    assert variant_from_binary(Buffer(array_of(6, 0, dimensions=dimensions))).Value == []
+    one = array_of(6, 1)[:5] + b"\7\0\0\0" + array_of(6, 0, dimensions=dimensions)[5:]
+    with pytest.raises(ua.UaError, match="with the dimensions"):
+        variant_from_binary(Buffer(bytes([0xC0 | 6]) + one[1:]))
+
+
+def test_honest_arrays_are_read_as_before():
+    for value in ([1, 2, 3], [[1, 2], [3, 4]], [[[1], [2]], [[3], [4]]], [], ["a", None]):
+        kind = ua.VariantType.String if value == ["a", None] else ua.VariantType.Int32
+        data = variant_to_binary(ua.Variant(value, kind))
+        assert variant_from_binary(Buffer(data)).Value == value
+
+
+@pytest.mark.parametrize("kind", [12, 15, 26])
+def test_a_length_below_zero_is_not_read_for_ever(kind):
+    """Four bytes say the length; with -4 the library stood where it had stood before, and read them again."""
+    text = (-4).to_bytes(4, "little", signed=True)
+    with pytest.raises(ua.UaError, match="a length of -4"):
+        variant_from_binary(Buffer(array_of(kind, 2**31 - 1) + text))
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"caf\xc3\xa9", "caf\u00e9"),
+        (b"caf\xe9", "caf\\xe9"),
+        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),
+        (b"", ""),
+    ],
+)
+def test_a_text_that_is_no_utf8_is_one_that_a_record_can_hold(raw, text):
+    encoded = len(raw).to_bytes(4, "little") + raw
+    assert variant_from_binary(Buffer(b"\x0c" + encoded)).Value == text
+    assert variant_from_binary(Buffer(b"\x15\x02" + encoded)).Value.Text == text
+    assert variant_from_binary(Buffer(b"\x14\x01\x00" + encoded)).Value.Name == text
+    assert variant_from_binary(Buffer(array_of(12, 1)[:5] + encoded)).Value == [text]
+    text.encode()
