@@ -18,7 +18,7 @@ from plants import account as ledgers_of
 SEED = 27
 FEW = 6
 #: `LINEWITNESS_KILLS=1000 make fault` kills it more often; a thousand take about half an hour.
-MANY = int(os.environ.get("LINEWITNESS_KILLS", "60"))
+MANY = int(os.environ.get("LINEWITNESS_KILLS", "40"))
 #: The moment of a kill: between the start and being up, while it works, and while it stops.
 MOMENTS = {"start": 0.2, "work": 0.75, "stop": 0.05}
 
