@@ -9,7 +9,7 @@ import pytest
 from clocks import START_NS
 from journals import create, members_of, options, reopen, result_event, running
 from lines import call
-from linewitness.clock import NS_PER_S
+from linewitness.clock import NS_PER_S, to_rfc3339
 from linewitness.evidence import merkle
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.keys import cosigner_vkey, new_key
@@ -65,6 +65,14 @@ def receipt(directory, clock, size=None, *, attested=None):
     file.append(submissions)
     file.close()
     return str(signed)
+
+
+def receipted(directory, clock, *sizes):
+    """Let receipts over these sizes come now."""
+    file = reopen(directory, clock)
+    at = to_rfc3339(clock.stamp().realtime_ns)
+    file.append([Submission(receipt=StoredReceipt(size, f"receipt over {size}", at)) for size in sizes])
+    file.close()
 
 
 def policy_of(reader):
@@ -192,6 +200,23 @@ async def test_the_command_verifies_what_a_pruned_journal_keeps(tmp_path, direct
     forged = call("verify", directory, "--policy", tmp_path / "policy.json")
     assert forged.exit_code == 1
     assert "BROKEN at record 900" in forged.output
+
+
+async def test_receipts_go_with_the_records_of_their_time_but_for_the_first_over_each_key(directory, clock):
+    fill(directory, clock, 200)
+    receipted(directory, clock, 50, 100, 102, 200)
+    clock.advance_ns(3600 * NS_PER_S)
+    fill(directory, clock, 200)
+    clock.advance_ns(31 * DAY_NS)
+    fill(directory, clock, 400)
+    receipted(directory, clock, 150, 250, 350, 600)
+    with JournalReader(directory) as reader:
+        assert [first for first, _ in reader.event_keys()][:2] == [0, 103]
+    assert (await pruned(directory, clock, step=40)).boundary == 256
+    with JournalReader(directory) as reader:
+        left = [size for size, _ in reader.receipts()]
+    # 150 and 250 cover only what is gone, but came late: newer records cite them.
+    assert left == [50, 150, 250, 350, 600]
 
 
 async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_shrinks(directory, clock):

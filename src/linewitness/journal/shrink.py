@@ -3,12 +3,14 @@
 import sqlite3
 from typing import Final
 
+from linewitness.evidence.record import parse
+
 #: Pages that one transaction gives back.
 PAGES: Final = 500
 
 
 def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> bool:
-    """Delete up to `most` records below `boundary` with their raw bytes, and give pages back to the disk.
+    """Delete up to `most` records below `boundary`, raw bytes and receipts, and give pages back to the disk.
 
     Record 0 and the rotations stay. Returns whether nothing is left to delete or to give back.
     """
@@ -23,13 +25,14 @@ def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> 
             "DELETE FROM raw WHERE sha256 IN (SELECT sha256 FROM raw WHERE last_seq < ? LIMIT ?)",
             (boundary, most),
         ).rowcount
+        receipts = _delete_receipts(connection, boundary, most=most)
         # Crash here: nothing of this step happened; the boundary is on record, the next start goes on.
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.rollback()
         raise
-    if records or raw:
+    if records or raw or receipts:
         return False
     # executescript, because execute takes one step of a statement without columns: one page.
     connection.executescript(f"PRAGMA incremental_vacuum({PAGES});")
@@ -40,3 +43,20 @@ def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> 
     # for the next time.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return True
+
+
+def _delete_receipts(connection: sqlite3.Connection, boundary: int, *, most: int) -> int:
+    """Delete receipts that cover only what is gone and that came before what is left; return how many.
+
+    A receipt can come long after the records that it covers, and newer records cite it for its time: so it
+    goes with the records of its own time. The first that covers record 0, and each rotation, stays.
+    """
+    first_left = connection.execute("SELECT bytes FROM record WHERE seq = ?", (boundary,)).fetchone()
+    if first_left is None:
+        return 0
+    return connection.execute(
+        "DELETE FROM receipt WHERE size IN (SELECT size FROM receipt WHERE size < ? AND received_at < ? "
+        "AND size NOT IN (SELECT COALESCE((SELECT MIN(size) FROM receipt "
+        "WHERE size >= MAX(first_seq, 1)), 0) FROM event_key) LIMIT ?)",
+        (boundary, parse(first_left[0])["ingested_at"], most),
+    ).rowcount
