@@ -159,3 +159,18 @@ cat >policy.json <<EOF
   "quorum": 1
 }
 EOF
+
+# --- a customer who signs: the policy with a customer key, and three revocations under it -------------------------
+CUSTOMER=customer.example/quality
+key customer $(printf '%02x' {0..31})
+mkdir -p revocation
+sed "s|  \"quorum\"|  \"customer_key\": \"$(vkey customer $CUSTOMER 01)\",\n  \"quorum\"|" policy.json >revocation/policy.json
+# signed FILE: the text in $work/text as a note of the customer
+signed() { { cat "$work/text"; echo; sign customer <"$work/text" | note_line customer $CUSTOMER 01; } >"revocation/$1"; }
+printf '%s\n' linewitness/policy/v1 "{\"attesters\":[{\"key\":\"$(vkey store $STORE 04)\",\"party\":\"audit house\",\"role\":\"store\"},{\"key\":\"$(vkey witness $WITNESS 04)\",\"party\":\"institute\",\"role\":\"witness\"}],\"customer_key\":\"$(vkey customer $CUSTOMER 01)\",\"gateway_party\":\"acme production\",\"log_key\":\"$LOG\",\"origin\":\"$ORIGIN\",\"quorum\":1,\"record_0\":\"$(head -1 chain/hashes.txt)\",\"v\":1}" >"$work/text"
+signed policy.note
+# revoke FILE VKEY FIRST REASON
+revoke() { printf '%s\n' linewitness/revocation/v1 $ORIGIN "$2" "$3" "$4" >"$work/text"; signed "$1"; }
+revoke event2-6.note "$EVENT2" 6 'the gateway was found open'
+revoke event1-5.note "$EVENT1" 5 'a copy was found'
+revoke store-4.note "$(vkey store $STORE 04)" 4 'the house was sold'

@@ -9,6 +9,7 @@ import pytest
 from browser_verifier import judge_with_page
 from linewitness.evidence.package import verify_package
 from linewitness.evidence.policy import Policy
+from packages import judge_with_python
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
@@ -60,3 +61,31 @@ def test_on_bytes_that_are_no_canonical_form(tmp_path, case):
     python, page = both(packed(tmp_path / "a.zip", {"records.ndjson": RECORDS[0] + b"\n" + data + b"\n"}))
     assert python.startswith("BROKEN at record 1: ")
     assert page.startswith("BROKEN at record 1: ")
+
+
+@pytest.mark.parametrize("trusted", ["policy.json", "policy.note"])
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ([], "COMPLETE to 7, attested by audit house (store store.audit.example)"),
+        (["event1-5"], "COMPLETE to 7, attested by audit house (store store.audit.example)"),
+        (
+            ["event2-6"],
+            "BROKEN at record 6: signed by the event key 3b39446e, which is revoked from record 6 on",
+        ),
+        (["store-4"], "INTACT, last 3 records not yet attested; COMPLETE to 4, attested by audit house"),
+        (["store-4", "event1-5", "event2-6"], "BROKEN at record 6: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_on_revocations(tmp_path, trusted, names, says):
+    receipts = {f"receipts/{size}": (VECTORS / f"checkpoint/{size}.receipt").read_bytes() for size in (4, 7)}
+    path = packed(tmp_path / "a.zip", {"records.ndjson": b"\n".join(RECORDS) + b"\n"} | receipts)
+    policy = (VECTORS / "revocation" / trusted).read_bytes()
+    revocations = [(VECTORS / f"revocation/{name}.note").read_text() for name in names]
+    python = judge_with_python(path, policy, revocations)
+    page = judge_with_page(path, policy, revocations)
+    assert python["text"].startswith(says)
+    assert page["text"] == python["text"]
+    assert page["policy"] == python["policy"]
+    assert [one["text"] for one in page["remarks"]] == [one["text"] for one in python["remarks"]]
