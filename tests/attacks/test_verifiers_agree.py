@@ -1,15 +1,20 @@
 """Spoil packages and policies at random: the two machine verifiers must never differ."""
 
+import json
 import random
 import zipfile
 from pathlib import Path
 
 import pytest
+from nacl.signing import SigningKey
 
 from browser_verifier import judge_all_with_page
 from chain_builder import Stream, grown
+from linewitness.evidence.note import ED25519, Vkey
+from linewitness.evidence.revocation import Revocation
 from packages import judge_with_python, policy_for, receipt, selection, whole
 
+CUSTOMER = SigningKey(b"c" * 32)
 WORDS = [
     b"0",
     b"-1",
@@ -68,8 +73,8 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: package.read(name) for name in package.namelist()}
 
 
-def cases(folder: Path, seed: int, count: int) -> list[tuple[Path, Path]]:
-    """Return pairs of package and policy, of which one file each is spoiled."""
+def cases(folder: Path, seed: int, count: int) -> list[tuple[Path, Path, Path]]:
+    """Return package, policy and revocation, of which one file each is spoiled."""
     dice = random.Random(seed)
     stream: Stream = grown(14, rotate_every=5)
     receipts = [("receipts/1.receipt", receipt(stream, 9)), ("receipts/2.receipt", receipt(stream))]
@@ -77,16 +82,23 @@ def cases(folder: Path, seed: int, count: int) -> list[tuple[Path, Path]]:
         contents(whole(stream, folder / "whole.zip", statements=receipts)),
         contents(selection(stream, folder / "some.zip", [2, 6, 7, 12])),
     ]
-    policy = policy_for(stream).canonical
-    made: list[tuple[Path, Path]] = []
+    customer = Vkey("customer.example/quality", ED25519, bytes(CUSTOMER.verify_key))
+    policy = policy_for(stream, customer_key=customer).canonical
+    second = Vkey.parse(json.loads(stream.records[5])["changes"][0]["after"])
+    made: list[tuple[Path, Path, Path]] = []
     for number in range(count):
         files = dict(dice.choice(sources))
-        target = dice.choice([*(name for name in files if name != "manifest.json"), "policy"])
+        target = dice.choice([*(name for name in files if name != "manifest.json"), "policy", "revocation"])
+        # From record 11 on another key signs, so that the later ones revoke nothing that is here.
+        revocation = Revocation(stream.origin, second, dice.choice([7, 11, 12]), "stolen")
+        late = str(revocation.sign(CUSTOMER, name=customer.name)).encode()
+        came = folder / f"{number}.note"
+        came.write_bytes(spoil(late, dice) if target == "revocation" else late)
         named = folder / f"{number}.json"
         named.write_bytes(spoil(policy, dice) if target == "policy" else policy)
-        if target != "policy":
+        if target in files:
             files[target] = spoil(files[target], dice)
-        made.append((written(folder / f"{number}.zip", files), named))
+        made.append((written(folder / f"{number}.zip", files), named, came))
     return made
 
 
@@ -94,8 +106,9 @@ def cases(folder: Path, seed: int, count: int) -> list[tuple[Path, Path]]:
 def test_verifiers_agree_on_spoiled_evidence(tmp_path, seed):
     made = cases(tmp_path, seed, 150)
     seen = set()
-    for (path, policy), page in zip(made, judge_all_with_page(made), strict=True):
-        python = judge_with_python(path, policy.read_bytes())
+    for (path, policy, came), page in zip(made, judge_all_with_page(made), strict=True):
+        late = came.read_bytes().decode("utf-8", "replace")
+        python = judge_with_python(path, policy.read_bytes(), [late])
         ours = (python["status"], python["broken_at"], python.get("attested"))
         assert ours == (page["status"], page["broken_at"], page.get("attested")), (path, python, page)
         seen.add(python["status"])
