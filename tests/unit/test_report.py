@@ -102,6 +102,28 @@ def test_a_long_stream_gives_a_readable_page():
     assert "5 further records are in records.ndjson" in html
 
 
+def test_very_many_gaps_do_not_fill_the_memory():
+    members = json.loads(grown(2).records[1]) | {"kind": "device.lost"}
+    html = build_report((members for _ in range(MAX_ROWS + 7)), title="x", created_at="y").decode()
+    assert "7 further ones are in records.ndjson" in html
+
+
+def test_what_was_measured_stands_out_and_the_rest_is_run_in():
+    stream = Stream()
+    stream.create()
+    stream.add(
+        changes=(
+            Change("pset", None, 7),
+            Change("torque", None, "12.30", "Nm", "11.00", None, "ok"),
+            Change("holding", "120", "131"),
+            Change("tool", None, "A1"),
+        )
+    )
+    html = report_on(stream)
+    assert "torque: <b>12.30 Nm [at least 11.00]</b><br>holding: <b>120 → 131</b>" in html
+    assert '<span class="quiet">pset: 7 · tool: A1</span>' in html
+
+
 def test_values_that_are_no_numbers_are_not_drawn():
     stream = Stream()
     stream.create()

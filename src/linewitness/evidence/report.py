@@ -112,7 +112,7 @@ class _Report:
         if unit:
             self._units[unit] = self._units.get(unit, 0) + 1
         self._draw(record, kind, device, unit)
-        if kind in _GAPS:
+        if kind in _GAPS and len(self._gaps) < MAX_ROWS:
             self._gaps.append(
                 f'<tr class="gap"><td class="number">{record["sequence_no"]}</td>'
                 f'<td class="number">{time_of(record["occurred_at"])}</td><td>{_whole(device)}</td>'
@@ -160,7 +160,9 @@ class _Report:
         if not self._gaps:
             return head + "<p>None is on record.</p>"
         columns = "<thead><tr><th>Record</th><th>Time</th><th>Device</th><th>What</th></tr></thead>"
-        return f"{head}<table>{columns}{''.join(self._gaps)}</table>"
+        left = sum(self._kinds[kind] for kind in _GAPS) - len(self._gaps)
+        note = f"<p>{left} further ones are in records.ndjson.</p>" if left else ""
+        return f"{head}<table>{columns}{''.join(self._gaps)}</table>{note}"
 
     def axis(self) -> str:
         last = max((mark.time_s for mark in self._marks), default=0.0)
