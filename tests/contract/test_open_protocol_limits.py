@@ -17,21 +17,18 @@ from linewitness.devices.open_protocol.outbox import (
 )
 from linewitness.errors import DeviceUnavailable
 
-#: What the operating system and the streams hold between the controller and us, in telegrams.
-IN_TRANSIT = 20_000
-
 
 def telegram(mid, data="", revision=1):
     return f"{20 + len(data):04d}{mid:04d}{revision:03d}{'':9}{data}".encode() + b"\0"
 
 
 def result(number):
-    return telegram(
-        61,
-        "010001020103Airbag1                  04SN0001                   0500060010700000800000900010111"
-        "112001200130013001400125001015001230160000017003601800090190004520"
-        f"2026-11-20:10:00:00212026-11-20:10:00:0022223{number:010d}",
+    fields = (
+        *("0001", "01", "Airbag1".ljust(25), "SN0001".ljust(25), "00", "001", "0000", "0000", "1", "1", "1"),
+        *("001200", "001300", "001250", "001230", "00000", "00360", "00180", "00190"),
+        *("2026-11-20:10:00:00", "2026-11-20:10:00:00", "2", f"{number:010d}"),
     )
+    return telegram(61, "".join(f"{at:02d}{field}" for at, field in enumerate(fields, 1)))
 
 
 class Controller:
@@ -115,8 +112,8 @@ async def test_what_nobody_takes_is_bounded_and_is_still_handed_over():
                 await take_all(session, journal, confirm=False)
         assert MAX_PUSHES <= len(journal.said) <= MAX_OBSERVATIONS + 2 * MAX_PUSHES
         ids = journal.ids
+        assert len(ids) > MAX_PUSHES
         assert ids == list(range(1, len(ids) + 1)), "a hole or a repetition in what was handed over"
-        assert wrench.pushed < len(ids) + IN_TRANSIT
 
 
 async def test_nothing_is_confirmed_that_was_not_committed():
@@ -136,6 +133,7 @@ async def test_nothing_is_confirmed_that_was_not_committed():
         async with asyncio.timeout(60):
             with pytest.raises(DeviceUnavailable, match="without waiting"):
                 await slowly()
+        assert journal.ids
         assert wrench.acknowledged <= len(journal.results)
         assert journal.ids == list(range(1, len(journal.ids) + 1))
 
