@@ -39,11 +39,13 @@ class Controller:
         self.acknowledged = 0
         self.pushed = 0
         self.connections = 0
+        self.serving = []
         self.hung_up = asyncio.Event()
         self.go = asyncio.Event()
 
     async def serve(self, reader, writer):
         self.connections += 1
+        self.serving.append(asyncio.current_task())
         async with asyncio.TaskGroup() as group:
             pushing = group.create_task(self._push(writer))
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -85,6 +87,9 @@ async def controller(**how):
     async with server:
         running.port = server.sockets[0].getsockname()[1]
         yield running
+        if running.serving:
+            async with asyncio.timeout(20):
+                await asyncio.wait(running.serving)
 
 
 def driver_for(running):
