@@ -236,7 +236,7 @@ class Forwarder:
     async def _ask_again(self, link: Link) -> None:
         """Let the store say itself what it holds: a broker that was killed remembers an older word of it."""
         note = await self._sealer.at(self._custodian.held)
-        while self._retained:
+        while self._retained and self._custodian.contradiction is None:
             await link.publish(self._topics.checkpoint, note.encode())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.receipt_timeout_s):
