@@ -35,6 +35,13 @@ def test_altered_time_of_a_cosignature(judge, stream):
     does_not_count(judge(statements=receipts(str(Note(good.text, (log, moved))))), "store.example")
 
 
+def test_time_of_a_cosignature_that_no_clock_will_show(judge, stream):
+    """Beyond 2^63-1, and signed all the same."""
+    does_not_count(judge(statements=receipts(receipt(stream, time_s=2**63))), "store.example")
+    far = judge(statements=receipts(receipt(stream, time_s=2**63 - 1)))
+    assert (far["status"], far["attested"]) == ("COMPLETE", 24)
+
+
 def test_a_second_false_line_of_the_same_key(judge, stream):
     good = Note.parse(receipt(stream))
     store = good.signatures[1]
@@ -182,7 +189,7 @@ def test_key_that_is_not_canonical_in_the_policy(judge, stream, public):
 SECRET = 987654321987654321
 
 
-@pytest.mark.parametrize("change", ["small R", "mixed R", "S + L", "R not canonical"])
+@pytest.mark.parametrize("change", ["neutral R", "small R", "mixed R", "S + L", "R not canonical"])
 def test_signature_that_a_lenient_verifier_accepts(judge, stream, change):
     """The holder of the store's key makes a receipt on which verifiers could disagree; ours refuse it."""
     public = hand.encode(hand.times(SECRET, hand.BASE))
@@ -193,6 +200,7 @@ def test_signature_that_a_lenient_verifier_accepts(judge, stream, change):
     message = note._cosigned_message(signed.text, 7)
     good = hand.sign(SECRET, public, 4711, message)
     raw = {
+        "neutral R": hand.sign(SECRET, public, 0, message),
         "small R": hand.sign(SECRET, public, 0, message, hand.torsion()[1]),
         "mixed R": hand.sign(SECRET, public, 4711, message, hand.torsion()[4]),
         "S + L": good[:32] + (int.from_bytes(good[32:], "little") + hand.L).to_bytes(32, "little"),

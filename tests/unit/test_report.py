@@ -3,9 +3,11 @@ from html.parser import HTMLParser
 
 from chain_builder import Stream, grown
 from chromium import page
+from linewitness.evidence.attest import Statement
 from linewitness.evidence.record import Change
 from linewitness.evidence.report import MAX_ROWS, build_report
 from linewitness.evidence.verify import verify
+from packages import policy_for, receipt
 
 
 def day_at_the_line() -> Stream:
@@ -122,6 +124,13 @@ def test_what_was_measured_stands_out_and_the_rest_is_run_in():
     html = report_on(stream)
     assert "torque: <b>12.30 Nm [at least 11.00]</b><br>holding: <b>120 → 131</b>" in html
     assert '<span class="quiet">pset: 7 · tool: A1</span>' in html
+
+
+def test_a_time_that_is_no_date_is_said_to_be_none():
+    stream = grown(3)
+    statement = Statement("a receipt", receipt(stream, time_s=2**62))
+    verdict = verify(stream.records, policy=policy_for(stream), statements=[statement])
+    assert "s after 1970, which is no date" in report_on(stream, verdict=verdict)
 
 
 def test_values_that_are_no_numbers_are_not_drawn():

@@ -109,9 +109,6 @@ def test_the_page_accepts_only_the_vector_without_a_flag():
     assert verdicts == [not vector["flags"] for vector in asked]
 
 
-@pytest.mark.xfail(
-    reason="verify.html leaves R to WebCrypto, which may take the neutral element (OpenSSL does)"
-)
 def test_the_page_refuses_the_neutral_element_as_r():
     assert len(NO_NONCE) == 1
     assert judge_signatures([parts(vector) for vector in NO_NONCE]) == [False]

@@ -23,6 +23,8 @@ _ED25519_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 64
 _ID_BYTES: Final = 4
 _TIME_BYTES: Final = 8
+#: C2SP tlog-cosignature: a time must not exceed 2^63-1.
+_LAST_TIME: Final = 2**63 - 1
 
 
 class BadNote(EvidenceError):
@@ -187,6 +189,6 @@ def _check(text: str, line: NoteSignature, vkey: Vkey) -> int:
     else:
         time_s = int.from_bytes(line.signature[:_TIME_BYTES], "big")
         message, signature = _cosigned_message(text, time_s), line.signature[_TIME_BYTES:]
-    if not vkey.verify(message, signature):
+    if time_s > _LAST_TIME or not vkey.verify(message, signature):
         raise BadNote(f"the signature of {vkey.name} ({vkey.key_id}) is wrong")
     return time_s

@@ -47,7 +47,10 @@ def _text(value: object) -> str:
 
 def tick(time_s: float) -> str:
     """Return a time with its day."""
-    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S}"
+    try:
+        return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return f"{time_s} s after 1970, which is no date"
 
 
 class Ticks:
