@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from linewitness.selftest.power import (
+from linewitness.selftest.power.cuts import (
     at_each_of,
     by_chance,
     each_with_nothing,
@@ -16,9 +16,9 @@ from linewitness.selftest.power import (
     power_cuts,
     recorded,
 )
-from linewitness.selftest.power_disk import Disk, Rule
-from linewitness.selftest.power_image import Cut, Survives, image_after
-from linewitness.selftest.recording import record
+from linewitness.selftest.power.disk import Disk, Rule
+from linewitness.selftest.power.image import Cut, Survives, image_after
+from linewitness.selftest.power.recording import record
 
 WEAK = Path(__file__).with_name("weak_workload.py")
 FEW, MANY = 60, 500
@@ -36,7 +36,7 @@ import sys
 from pathlib import Path
 from linewitness.clock import SharedClockState, SystemClock
 from linewitness.journal.file import JournalFile
-from linewitness.selftest.power_truth import identity
+from linewitness.selftest.power.truth import identity
 
 folder = Path(sys.argv[1]) / "lines" / "weld-3" / "journal"
 JournalFile.create(folder, identity(1), clock=SystemClock(), clock_state=SharedClockState())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from linewitness.journal import database
 from linewitness.journal.file import JournalFile
-from linewitness.selftest.power_workload import Workload, aloud
+from linewitness.selftest.power.workload import Workload, aloud
 
 _configure = database._configure
 

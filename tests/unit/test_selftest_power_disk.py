@@ -2,9 +2,9 @@
 
 import pytest
 
-from linewitness.selftest.power_disk import Disk, Rule
-from linewitness.selftest.power_image import Cut, Grown, Survives, image_after
-from linewitness.selftest.recording_steps import SITE, Enter, Leave, Mapped, Move, Resize, Sync, Write
+from linewitness.selftest.power.disk import Disk, Rule
+from linewitness.selftest.power.image import Cut, Grown, Survives, image_after
+from linewitness.selftest.power.steps import SITE, Enter, Leave, Mapped, Move, Resize, Sync, Write
 
 FILE, OTHER, FOLDER = 1, 2, 3
 

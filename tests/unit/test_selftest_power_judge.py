@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from linewitness.journal import database
-from linewitness.selftest.power_judge import MORE, judge
-from linewitness.selftest.power_truth import Told, Truth
-from linewitness.selftest.power_workload import JOURNAL, Workload
+from linewitness.selftest.power.judge import MORE, judge
+from linewitness.selftest.power.truth import Told, Truth
+from linewitness.selftest.power.workload import JOURNAL, Workload
 
 
 class Work:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.selftest import power, power_disk
-from linewitness.selftest.power_truth import Truth
-from linewitness.selftest.recording import NotRecorded, Recording, record
-from linewitness.selftest.recording_calls import parse
-from linewitness.selftest.recording_steps import (
+from linewitness.selftest.power import cuts as power
+from linewitness.selftest.power.calls import parse
+from linewitness.selftest.power.disk import Rule
+from linewitness.selftest.power.recording import NotRecorded, Recording, record
+from linewitness.selftest.power.steps import (
     SITE,
     Enter,
     Leave,
@@ -20,6 +20,7 @@ from linewitness.selftest.recording_steps import (
     Sync,
     Write,
 )
+from linewitness.selftest.power.truth import Truth
 
 PLACE = Path("/site")
 
@@ -209,7 +210,7 @@ def test_every_operation_has_as_many_cuts_and_the_seed_decides():
     assert cuts == power.by_chance(recording, 100, 7)
     assert cuts != power.by_chance(recording, 100, 8)
     assert sum(cut.after >= 51 for cut in cuts) == 50
-    assert {cut.rule for cut in cuts} == {*power_disk.Rule}
+    assert {cut.rule for cut in cuts} == {*Rule}
 
 
 def test_cut_after_every_call_takes_the_last_before_anything_changes():

@@ -17,8 +17,8 @@ from linewitness.selftest.disk import FULL, READ_ONLY, SECOND, full_disks, read_
 from linewitness.selftest.kills import FAULT as KILLS
 from linewitness.selftest.kills import random_kills
 from linewitness.selftest.outcome import Outcome
-from linewitness.selftest.power import FAULT as POWER
-from linewitness.selftest.power import power_cuts
+from linewitness.selftest.power.cuts import FAULT as POWER
+from linewitness.selftest.power.cuts import power_cuts
 from linewitness.selftest.speed import DiskSpeed, measure
 from linewitness.selftest.syscalls import OPERATIONS, failing_calls, name_of
 

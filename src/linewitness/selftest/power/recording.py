@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from linewitness.errors import LinewitnessError
-from linewitness.selftest.recording_calls import parse
-from linewitness.selftest.recording_steps import SITE, Enter, Step, Sync, Write
+from linewitness.selftest.power.calls import parse
+from linewitness.selftest.power.steps import SITE, Enter, Step, Sync, Write
 
 #: Calls that change files, say what is durable, or tell which file a number stands for. Those with a `?` do
 #: not exist on every processor.
@@ -101,5 +101,5 @@ def contents(site: Path) -> tuple[Step, ...]:
 
 def _import_path() -> str:
     """Return where the command finds this package, also where it was not installed."""
-    own = str(Path(__file__).parents[2])
+    own = str(Path(__file__).parents[3])
     return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))

@@ -25,7 +25,7 @@ from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.secrets import Secret
-from linewitness.selftest.power_truth import (
+from linewitness.selftest.power.truth import (
     LAST,
     PASSING,
     RESULT,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from linewitness.selftest.power_disk import Disk, File, Image, Rule, apply, enter, image_of
-from linewitness.selftest.recording_steps import Change, Entry, Write
+from linewitness.selftest.power.disk import Disk, File, Image, Rule, apply, enter, image_of
+from linewitness.selftest.power.steps import Change, Entry, Write
 
 SECTORS: Final = (512, 4096)
 #: How many of the writes a description names.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from linewitness.selftest.recording_steps import (
+from linewitness.selftest.power.steps import (
     SITE,
     Enter,
     Leave,

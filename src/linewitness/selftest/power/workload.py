@@ -1,6 +1,6 @@
 """Work on a journal with everything that changes its files, and say after each operation what is durable.
 
-Started under strace, in an empty folder: `python -m linewitness.selftest.power_workload FOLDER SEED`. The
+Started under strace, in an empty folder: `python -m linewitness.selftest.power.workload FOLDER SEED`. The
 seed decides the order and the sizes of the operations. With a third argument, what was told before, it goes
 on with what a power cut has left.
 """
@@ -28,7 +28,7 @@ from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.tree import TILE_LEAVES
 from linewitness.secrets import Secret
-from linewitness.selftest.power_truth import (
+from linewitness.selftest.power.truth import (
     LAST,
     PASSING,
     RESULT,

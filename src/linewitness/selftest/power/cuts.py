@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Final
 
 from linewitness.selftest.outcome import Outcome
-from linewitness.selftest.power_disk import Disk, Rule
-from linewitness.selftest.power_image import Cut, Grown, Survives, image_after
-from linewitness.selftest.power_judge import Finding, judge
-from linewitness.selftest.power_truth import Told, Truth
-from linewitness.selftest.power_workload import JOURNAL
-from linewitness.selftest.recording import NotRecorded, Recording, can_record, record
-from linewitness.selftest.recording_steps import Said, Sync
+from linewitness.selftest.power.disk import Disk, Rule
+from linewitness.selftest.power.image import Cut, Grown, Survives, image_after
+from linewitness.selftest.power.judge import Finding, judge
+from linewitness.selftest.power.recording import NotRecorded, Recording, can_record, record
+from linewitness.selftest.power.steps import Said, Sync
+from linewitness.selftest.power.truth import Told, Truth
+from linewitness.selftest.power.workload import JOURNAL
 
 FAULT: Final = "power cut, unsynchronised writes dropped"
 #: What leaves most to chance is tried most.
@@ -43,7 +43,7 @@ _DESCRIBED: Final = 3
 #: Of so many cuts one is recovered from under strace, and that recovery is cut so many times.
 _RECOVERY: Final = 200
 _CUTS_OF_RECOVERY: Final = 40
-_WORKLOAD: Final = (sys.executable, "-m", "linewitness.selftest.power_workload")
+_WORKLOAD: Final = (sys.executable, "-m", "linewitness.selftest.power.workload")
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of its own is made in it)
 
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from linewitness.selftest.recording_steps import (
+from linewitness.selftest.power.steps import (
     SITE,
     Change,
     Enter,
@@ -33,7 +33,7 @@ from linewitness.selftest.recording_steps import (
     Sync,
     Write,
 )
-from linewitness.selftest.recording_steps import Move as Moved
+from linewitness.selftest.power.steps import Move as Moved
 
 #: What a mapped file holds after the cut: whatever.
 _ANYTHING: Final = b"\xa5" * 32768
