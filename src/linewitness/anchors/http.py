@@ -3,6 +3,7 @@
 import asyncio
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Final, NamedTuple
 
 from linewitness.anchors.base import AnchorFailed
@@ -34,7 +35,7 @@ def _post(url: str, data: bytes, content_type: str) -> Response:
     except urllib.error.HTTPError as error:
         with error:
             return Response(error.code, error.headers.get_content_type(), error.read(MAX_BYTES))
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise AnchorFailed(
             f"{url} does not answer: {error}", hint="check the address and the way to it"
         ) from None

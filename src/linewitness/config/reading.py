@@ -110,8 +110,8 @@ class _Reader:
             self._note(place, "", "a character that YAML does not allow", "delete it, or save as UTF-8")
         except MarkedYAMLError as error:
             self._syntax(error)
-        except (YAMLError, ValueError, OverflowError) as error:
-            # ruamel.yaml lets these through for impossible escapes and directives, without a place.
+        except (YAMLError, ValueError, OverflowError, AssertionError) as error:
+            # ruamel.yaml lets these through for impossible escapes, directives and versions: without a place.
             self._note(Place(), "", f"this is not YAML: {str(error).splitlines()[0]}", "")
         return None
 
