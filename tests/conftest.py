@@ -1,9 +1,10 @@
-"""What all tests share: no task is left behind, and clocks that a test drives."""
+"""What all tests share: no task and no way of logging is left behind, and clocks that a test drives."""
 
 import asyncio
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from clocks import ManualClock
 
@@ -18,6 +19,13 @@ async def _no_task_left_behind(request):
     yield
     left = [task for task in asyncio.all_tasks() - before - {asyncio.current_task()} if not task.done()]
     assert not left, f"tasks left behind: {[task.get_name() for task in left]}"
+
+
+@pytest.fixture(autouse=True)
+def _no_way_of_logging_left_behind():
+    """Forget where a command under test sent its log lines: that stream ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ def set_up(level: str, form: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )
     # The libraries below us log every hiccup of a device; what matters of it is ours to say, once.
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
