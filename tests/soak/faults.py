@@ -16,6 +16,8 @@ from soak.line import Line
 Fault = Callable[[Line, random.Random], Awaitable[None]]
 
 DEVICES = ("torque", "scanner", "press", "oven", "scale")
+#: A gateway that was started has read its YAML after so many seconds.
+READS_YAML_S = 5.0
 #: How long faults last, in seconds: mostly short, sometimes long enough for every time-out on the way.
 SHORT, LONG = (0.2, 6.0), (20.0, 45.0)
 
@@ -89,6 +91,14 @@ async def broker_frozen(line: Line, chance: random.Random) -> None:
 
 def process_ended(name: str, *, killed: bool) -> Fault:
     async def ended(line: Line, chance: random.Random) -> None:
+        if name == "store":
+            await end_and_start(line, chance)
+            return
+        async with line.yaml:
+            await end_and_start(line, chance)
+            await line.lasting(READS_YAML_S)
+
+    async def end_and_start(line: Line, chance: random.Random) -> None:
         process = getattr(line.plant, name)
         line.taken.add(name)
         try:
@@ -168,11 +178,12 @@ async def reloaded(line: Line, chance: random.Random) -> None:
 
 async def reloaded_wrongly(line: Line, _chance: random.Random) -> None:
     file = line.plant.line_file
-    text = file.read_text(encoding="utf-8")
-    file.write_text(text + "\n  - {id: nonsense, driver: crystal-ball}\n", encoding="utf-8")
-    _hang_up(line)
-    await asyncio.sleep(5)
-    file.write_text(text, encoding="utf-8")
+    async with line.yaml:
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + "\n  - {id: nonsense, driver: crystal-ball}\n", encoding="utf-8")
+        _hang_up(line)
+        await asyncio.sleep(5)
+        file.write_text(text, encoding="utf-8")
 
 
 def _hang_up(line: Line) -> None:

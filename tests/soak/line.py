@@ -91,6 +91,8 @@ class Line:
     status_port: int
     #: Set when faults must end.
     calm: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Held by who starts the gateway and by who leaves a wrong YAML there: it would rightly not start.
+    yaml: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: Processes that are away because a fault took them.
     taken: set[str] = field(default_factory=set)
     made: set[int] = field(default_factory=set)

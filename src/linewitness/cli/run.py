@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+#: By then a line has connected to its devices and loaded what it needs.
+SETTLED_S = 30.0
+COLLECT_S = 60.0
+
 LineFile = Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)]
 
 
@@ -25,9 +29,30 @@ def run(file: LineFile) -> None:
 
     async def until_signalled() -> None:
         stop, asked = on_signal(), on_signal([signal.SIGHUP])
+        asyncio.get_running_loop().call_later(SETTLED_S, _keep_what_is_there)
         await run_line(config, stop, reload=Reload(asked, lambda: load(file)))
 
     asyncio.run(until_signalled())
+
+
+def _keep_what_is_there() -> None:
+    """Take what the start has made out of the search for cycles, and search for later ones once a minute.
+
+    Otherwise they may become as many as a quarter of all there is, and memory grows for hours.
+    """
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    _collect()
+
+
+def _collect() -> None:
+    import asyncio
+    import gc
+
+    gc.collect()
+    asyncio.get_running_loop().call_later(COLLECT_S, _collect)
 
 
 def reload(file: LineFile) -> None:
