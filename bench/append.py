@@ -20,8 +20,9 @@ from linewitness.clock import SharedClockState, SystemClock
 from linewitness.evidence import canonical
 from linewitness.evidence.record import Actor, Change, Event, Resource, pae, parse
 from linewitness.journal.builder import Identity
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 IDENTITY = Identity("bench.example/plant/line/1", "bench", "plant", "line")
 BATCH = 256

@@ -32,8 +32,9 @@ from linewitness.clock import SharedClockState, SystemClock, monotonic
 from linewitness.config import load
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Process, free_port
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.secrets import Secret
 from linewitness.store.keys import Cosigner
 from linewitness_simulators.torque.server import TorqueSimulator, serve

@@ -19,7 +19,8 @@ from append import IDENTITY, tightening
 
 from linewitness.clock import ClockState, SharedClockState, SystemClock
 from linewitness.journal.builder import RecordBuilder
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
+from linewitness.journal.submission import Submission
 
 LIMIT = 0.1
 BATCHES = (256, 1)

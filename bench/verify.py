@@ -22,8 +22,9 @@ from nacl.signing import VerifyKey
 from linewitness.clock import SharedClockState, SystemClock
 from linewitness.evidence.skim import skim
 from linewitness.evidence.verify import read_ndjson, verify
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 SAMPLE = 20_000
 

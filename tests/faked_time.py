@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 _LIBRARIES = ("usr/lib/*/faketime/libfaketime.so.1", "usr/lib/faketime/libfaketime.so.1")
+#: Where the library keeps what a process and its children share.
+_SHARED = Path("/dev/shm")  # noqa: S108 (its choice)
 
 
 def fast_time(*, offset_s: float, speed: int) -> dict[str, str]:
@@ -46,10 +48,18 @@ class SettableTime:
 def clean(pid: int) -> None:
     """Remove what the library of a killed process left; it would stop another one with the same number."""
     for left in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
-        Path("/dev/shm", left).unlink(missing_ok=True)  # noqa: S108 (where the library keeps them)
+        (_SHARED / left).unlink(missing_ok=True)
+
+
+def _clean_after_the_dead() -> None:
+    for left in _SHARED.glob("faketime_shm_*"):
+        pid = int(left.name.rpartition("_")[2])
+        if not Path(f"/proc/{pid}").exists():
+            clean(pid)
 
 
 def _library() -> str:
+    _clean_after_the_dead()
     for pattern in _LIBRARIES:
         for found in Path("/").glob(pattern):
             return os.fspath(found)

@@ -13,8 +13,8 @@ from pathlib import Path
 from clocks import ManualClock
 from journals import create, result_event, running
 from linewitness.journal.database import SCHEMA_VERSION, path_of
-from linewitness.journal.file import Submission
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 FOLDER = Path(__file__).parent / "fixtures" / "journals"
 

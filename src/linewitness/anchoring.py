@@ -15,10 +15,10 @@ from linewitness.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.evidence import record
 from linewitness.evidence.merkle import consistency_proof
 from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
 from linewitness.journal.kept import FAILING, StoredAttestation
 from linewitness.journal.requests import ANCHOR, LOOK_S, Requests
+from linewitness.journal.submission import Submission
 from linewitness.seal import Sealer
 
 log = structlog.get_logger()

@@ -10,10 +10,10 @@ from linewitness.evidence import record
 from linewitness.evidence.checkpoint import open_checkpoint
 from linewitness.evidence.note import BadNote, Vkey
 from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.file import Submission
 from linewitness.journal.generation import CONFLICT, Conflict
 from linewitness.journal.journal import Journal
 from linewitness.journal.kept import StoredReceipt
+from linewitness.journal.submission import Submission
 from linewitness.seal import Sealer
 
 #: The first word of the store's answer where it contradicts the gateway (docs/format.md, section 10).

@@ -9,8 +9,8 @@ import orjson
 
 from linewitness.clock import Clock
 from linewitness.evidence.record import Actor, Change, Event, Resource, Scalar
-from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
+from linewitness.journal.submission import Submission
 
 #: An idle stream says that it is alive this often (docs/format.md, section 9).
 HEARTBEAT_S: Final = 60.0

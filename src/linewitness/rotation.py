@@ -5,9 +5,9 @@ import asyncio
 import structlog
 
 from linewitness.clock import NS_PER_S, Clock
-from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
 from linewitness.journal.requests import LOOK_S, ROTATE, Requests
+from linewitness.journal.submission import Submission
 from linewitness.seal import Sealer
 
 log = structlog.get_logger()

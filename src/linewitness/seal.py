@@ -7,9 +7,9 @@ from nacl.signing import SigningKey
 
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.merkle import root_at
-from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 #: A checkpoint is written at least this often while something is new (docs/format.md, section 7).
 PERIOD_S: Final = 60.0

@@ -22,10 +22,10 @@ from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.note import cosign
 from linewitness.evidence.packing import Label, pack_selection
 from linewitness.evidence.policy import Attester, Policy
-from linewitness.journal.file import Submission
 from linewitness.journal.kept import PRUNED, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from packages import STORE, TIME_S, judge_with_python
 
 SIZE = 900

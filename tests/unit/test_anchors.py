@@ -13,10 +13,10 @@ from linewitness.anchors.options import AnchorOptions, DirectoryOptions
 from linewitness.clock import NS_PER_S
 from linewitness.config import load
 from linewitness.evidence.checkpoint import open_checkpoint
-from linewitness.journal.file import Submission
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.requests import ANCHOR, Requests
+from linewitness.journal.submission import Submission
 from linewitness.seal import Sealer
 
 ORIGIN = "acme.example/ber-01/line-02/1"

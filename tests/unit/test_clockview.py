@@ -12,8 +12,8 @@ from journals import create, reopen, result_event
 from lines import call, write_line
 from linewitness.clock import NS_PER_S
 from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.file import Submission
 from linewitness.journal.reader import PAGE, JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.status.clockview import ClockHistory, Point, history_of, in_units, last_hours, plot
 
 

@@ -12,8 +12,8 @@ import pytest
 from clocks import ManualClock
 from journals import create, reopen, result_event
 from linewitness.evidence.record import Change, Event, Resource
-from linewitness.journal.file import Submission
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.timesources.devices import LOOK_S, DeviceClocks, follow_devices, newest_offsets
 
 

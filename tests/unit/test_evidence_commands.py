@@ -19,10 +19,10 @@ from linewitness.evidence.note import cosign
 from linewitness.evidence.packing import CannotPack
 from linewitness.evidence.policy import BadPolicy
 from linewitness.evidence.record import Change
-from linewitness.journal.file import Submission
 from linewitness.journal.kept import StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from packages import STORE, TIME_S, WITNESS
 
 RECORDS = 30

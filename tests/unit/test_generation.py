@@ -14,9 +14,9 @@ from lines import call, write_line
 from linewitness.errors import ConfigurationError, ExitCode, JournalError
 from linewitness.journal import generation, handover
 from linewitness.journal.builder import Identity
-from linewitness.journal.file import Submission
 from linewitness.journal.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 NEXT = Identity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
 STATE = {

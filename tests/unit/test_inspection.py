@@ -11,9 +11,9 @@ import structlog
 from devices import until
 from journals import create, reopen, result_event, running
 from linewitness.journal import inspection
-from linewitness.journal.file import Submission
 from linewitness.journal.inspection import inspect, inspect_daily
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.status.health import Health
 
 RAW = [b"telegram %d" % number for number in range(300)]

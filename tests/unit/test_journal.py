@@ -15,10 +15,11 @@ from linewitness.errors import JournalDamaged, JournalError
 from linewitness.evidence import merkle
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.kept import StoredReceipt
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from linewitness.evidence import keys
 from linewitness.evidence.keys import StreamKeys
 from linewitness.evidence.verdict import Verdict
 from linewitness.evidence.verify import verify
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
+from linewitness.journal.submission import Submission
 from linewitness.timesources.judge import Judge
 from linewitness.timesources.options import ClockOptions
 from linewitness.timesources.sample import Sample

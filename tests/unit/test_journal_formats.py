@@ -9,8 +9,8 @@ from clocks import ManualClock
 from journal_formats import FOLDER
 from journals import members_of, reopen, result_event, verdict_of
 from linewitness.journal.database import SCHEMA_VERSION
-from linewitness.journal.file import Submission
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 FORMATS = sorted(FOLDER.iterdir())
 

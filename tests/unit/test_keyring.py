@@ -9,8 +9,9 @@ from nacl.signing import SigningKey
 from journals import IDENTITY, create, members_of, options, reopen, running, verdict_of
 from linewitness.clock import SharedClockState
 from linewitness.errors import ConfigurationError, JournalDamaged, JournalError
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
+from linewitness.journal.submission import Submission
 from linewitness.secrets import Secret
 
 WRAPPING = bytes(range(32))

@@ -17,11 +17,11 @@ from linewitness.evidence.note import cosign
 from linewitness.evidence.policy import Attester, Policy
 from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.selection import verify_selection
-from linewitness.journal.file import Submission
 from linewitness.journal.kept import PRUNED, StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.prune import Plan, Pruner, plan_of
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 STORE = new_key()
 DAY_NS = 86_400 * NS_PER_S

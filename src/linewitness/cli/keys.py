@@ -111,9 +111,10 @@ def _rotated_here(config: "Config") -> "tuple[int, Vkey] | None":
     """Rotate where no gateway runs; None where one does."""
     from linewitness.clock import SharedClockState, SystemClock
     from linewitness.journal import database
-    from linewitness.journal.file import JournalFile, Submission
+    from linewitness.journal.file import JournalFile
     from linewitness.journal.keyring import keyring_of
     from linewitness.journal.reader import JournalReader
+    from linewitness.journal.submission import Submission
 
     directory = config.journal.directory
     try:

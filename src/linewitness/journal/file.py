@@ -2,10 +2,9 @@
 
 import getpass
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from linewitness.clock import Clock, SharedClockState, Stamp
 from linewitness.evidence import keys, record
@@ -13,41 +12,10 @@ from linewitness.evidence.merkle import Frontier, leaf_hash
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal import database, recover
 from linewitness.journal.builder import EventKey, Identity, RecordBuilder, step_event
-from linewitness.journal.kept import StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.shrink import delete_some
+from linewitness.journal.submission import NO_STATE, Continuation, Submission, keep_beside
 from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, StoredTree
-
-_NO_STATE: Mapping[str, str | None] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What is to become durable together, or not at all.
-
-    `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
-    to the bytes; `receipt` and `checkpoint` (size, note) are kept beside the records; `rotate` makes
-    a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
-    """
-
-    events: tuple[Event, ...] = ()
-    state: Mapping[str, str | None] = field(default_factory=lambda: _NO_STATE)
-    raw: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
-    receipt: StoredReceipt | None = None
-    checkpoint: tuple[int, str] | None = None
-    rotate: bool = False
-    freeze: bool = False
-    attestation: StoredAttestation | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Continuation:
-    """How a new generation begins: `heads` stand in record 0, `changes` and `reason` in record 1."""
-
-    heads: tuple[Change, ...]
-    changes: tuple[Change, ...]
-    reason: str
-    state: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +97,7 @@ class JournalFile:
         events = [_stream_created(identity, stamp, stream_keys, heads)]
         if continues:
             events.append(_continued(identity, stamp, continues))
-        journal.append([Submission(events=tuple(events), state=continues.state if continues else _NO_STATE)])
+        journal.append([Submission(events=tuple(events), state=continues.state if continues else NO_STATE)])
         return journal
 
     @classmethod
@@ -191,7 +159,7 @@ class JournalFile:
                         self._add(event, rows)
                     if submission.rotate:
                         new_key = self._add_rotation(rows)
-                    self._keep_beside(submission)
+                    keep_beside(self._connection, submission, size=self._frontier.size)
                 self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
                 head = self.head
                 self._connection.execute(
@@ -277,39 +245,6 @@ class JournalFile:
         self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (self._frontier.size, str(new.vkey)))
         self._key = new
         return new
-
-    def _keep_beside(self, submission: Submission) -> None:
-        connection = self._connection
-        for key, value in submission.state.items():
-            if value is None:
-                connection.execute("DELETE FROM state WHERE key = ?", (key,))
-            else:
-                connection.execute(
-                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                    (key, value),
-                )
-        if submission.raw:
-            last = max(self._frontier.size - 1, 0)
-            connection.executemany(
-                "INSERT INTO raw VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq",
-                [(sha256, data, last) for sha256, data in submission.raw.items()],
-            )
-        if submission.receipt is not None:
-            receipt = submission.receipt
-            connection.execute(
-                "INSERT INTO receipt VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (receipt.size, receipt.note, receipt.received_at),
-            )
-        if submission.checkpoint is not None:
-            connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", submission.checkpoint)
-        if submission.attestation is not None:
-            attested = submission.attestation
-            connection.execute(
-                "INSERT INTO attestation (size, source, note, proof, at) VALUES (?, ?, ?, ?, ?)",
-                (attested.size, attested.source, attested.note, attested.proof, attested.at),
-            )
-        if submission.freeze:
-            connection.execute("UPDATE stream SET state = 'frozen'")
 
     def tree(self) -> StoredTree:
         """Return a reader of the stored tree."""

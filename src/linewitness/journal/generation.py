@@ -17,10 +17,11 @@ from linewitness.errors import ConfigurationError, JournalError, LinewitnessErro
 from linewitness.evidence.record import Change
 from linewitness.journal import database, handover, recover
 from linewitness.journal.builder import Identity
-from linewitness.journal.file import Continuation, JournalFile
+from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Continuation
 
 T = TypeVar("T")
 

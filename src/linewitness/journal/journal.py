@@ -15,11 +15,12 @@ from linewitness.evidence.note import Vkey
 from linewitness.evidence.record import Event
 from linewitness.journal import database
 from linewitness.journal.builder import Identity
-from linewitness.journal.file import Head, JournalFile, Submission
+from linewitness.journal.file import Head, JournalFile
 from linewitness.journal.keyring import keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,11 +8,11 @@ import structlog
 
 from linewitness.clock import NS_PER_S, Clock, from_rfc3339
 from linewitness.evidence.record import Actor, Change, Event, Resource, parse
-from linewitness.journal.file import Submission
 from linewitness.journal.journal import Journal
 from linewitness.journal.kept import PRUNED
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.journal.tree import TILE_LEAVES
 
 log = structlog.get_logger()

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from linewitness.clock import Clock, SharedClockState
-from linewitness.journal.file import Head, JournalFile, Submission
+from linewitness.journal.file import Head, JournalFile
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 
 if TYPE_CHECKING:
     from linewitness.journal.journal import Journal

@@ -13,12 +13,13 @@ from typing import Final
 from linewitness.clock import SharedClockState, SystemClock
 from linewitness.custody import Custodian
 from linewitness.journal import database
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.prune import Pruner
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.seal import Sealer
 from linewitness.selftest import results
 from linewitness.selftest.inline import InlineJournal

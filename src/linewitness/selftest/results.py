@@ -11,7 +11,7 @@ from typing import Final, Self
 from linewitness.clock import Clock
 from linewitness.evidence.record import Actor, Change, Event, Resource, parse
 from linewitness.journal.builder import Identity
-from linewitness.journal.file import Submission
+from linewitness.journal.submission import Submission
 
 IDENTITY: Final = Identity(
     stream="selftest.example/plant/line/1", tenant="selftest", plant="plant", line="line"

@@ -19,11 +19,12 @@ from linewitness.evidence.selection import verify_selection
 from linewitness.evidence.verdict import Verdict
 from linewitness.evidence.verify import verify
 from linewitness.journal import database
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.generation import begin_next
 from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.secrets import Secret
 from linewitness.selftest.power.truth import (
     LAST,

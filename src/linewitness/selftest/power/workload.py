@@ -20,12 +20,13 @@ from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.note import cosign
 from linewitness.evidence.record import Actor, Change, Event, Resource
 from linewitness.journal import database
-from linewitness.journal.file import JournalFile, Submission
+from linewitness.journal.file import JournalFile
 from linewitness.journal.generation import begin_next
 from linewitness.journal.kept import PRUNED, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
 from linewitness.journal.tree import TILE_LEAVES
 from linewitness.secrets import Secret
 from linewitness.selftest.power.truth import (

@@ -1,0 +1,74 @@
+"""What is to become durable together: events, and what is kept in the journal beside their records."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from linewitness.evidence.record import Change, Event
+from linewitness.journal.kept import StoredAttestation, StoredReceipt
+
+NO_STATE: Mapping[str, str | None] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What is to become durable together, or not at all.
+
+    `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
+    to the bytes; `receipt` and `checkpoint` (size, note) are kept beside the records; `rotate` makes
+    a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
+    """
+
+    events: tuple[Event, ...] = ()
+    state: Mapping[str, str | None] = field(default_factory=lambda: NO_STATE)
+    raw: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    receipt: StoredReceipt | None = None
+    checkpoint: tuple[int, str] | None = None
+    rotate: bool = False
+    freeze: bool = False
+    attestation: StoredAttestation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """How a new generation begins: `heads` stand in record 0, `changes` and `reason` in record 1."""
+
+    heads: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    reason: str
+    state: Mapping[str, str]
+
+
+def keep_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
+    """Write all but the events of a submission within the transaction; `size` is the stream's by then."""
+    for key, value in submission.state.items():
+        if value is None:
+            connection.execute("DELETE FROM state WHERE key = ?", (key,))
+        else:
+            connection.execute(
+                "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, value),
+            )
+    if submission.raw:
+        last = max(size - 1, 0)
+        connection.executemany(
+            "INSERT INTO raw VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq",
+            [(sha256, data, last) for sha256, data in submission.raw.items()],
+        )
+    if submission.receipt is not None:
+        receipt = submission.receipt
+        connection.execute(
+            "INSERT INTO receipt VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (receipt.size, receipt.note, receipt.received_at),
+        )
+    if submission.checkpoint is not None:
+        connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", submission.checkpoint)
+    if submission.attestation is not None:
+        attested = submission.attestation
+        connection.execute(
+            "INSERT INTO attestation (size, source, note, proof, at) VALUES (?, ?, ?, ?, ?)",
+            (attested.size, attested.source, attested.note, attested.proof, attested.at),
+        )
+    if submission.freeze:
+        connection.execute("UPDATE stream SET state = 'frozen'")
