@@ -31,6 +31,7 @@ async def attempted(work: Coroutine[Any, Any, T], *, retried: type[Exception]) -
     task = asyncio.get_running_loop().create_task(work)
     try:
         await asyncio.wait([task])
+        return task.result()
     except asyncio.CancelledError:
         task.cancel()
         while not task.done():
@@ -39,4 +40,5 @@ async def attempted(work: Coroutine[Any, Any, T], *, retried: type[Exception]) -
         if not task.cancelled() and not isinstance(task.exception(), retried):
             task.result()
         raise
-    return task.result()
+    finally:
+        del task  # its failure knows this frame: a circle that would live until the next search for such
