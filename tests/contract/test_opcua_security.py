@@ -27,7 +27,7 @@ async def test_values_come_through_each_policy(tmp_path, policy, mode):
 
 
 async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkeypatch):
-    monkeypatch.setattr("linewitness.devices.opcua.client.CHANNEL_LIFETIME_MS", 1000)
+    monkeypatch.setattr("linewitness.devices.opcua.client.CHANNEL_LIFETIME_MS", 2000)
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
         security = {
             "policy": "basic256sha256",
@@ -39,7 +39,7 @@ async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkey
             for number in range(2, 22):
                 await press.set("Program", number)
                 assert (await ear.next()).value == str(number)
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.3)
 
 
 async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path):

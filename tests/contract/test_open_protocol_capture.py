@@ -86,7 +86,8 @@ async def test_lost_confirmations_give_one_result_and_repeats() -> None:
         simulator.tighten("SN1")
         await until(lambda: simulator.acked == [1])
     assert journal.ids == [1]
-    assert sum(each.raw[4:8] == b"0061" for each in journal.repeats) == 2
+    lost = len(simulator.ledger.numbers("lost-ack", 61))  # another push may have been confirmed in between
+    assert sum(each.raw[4:8] == b"0061" for each in journal.repeats) == lost >= 1
 
 
 async def test_everything_made_meanwhile_comes_in_the_order_of_ids_and_live_results_between() -> None:

@@ -177,10 +177,10 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
             await line.until(lambda: line.records("source.gap"), within_s=WITHIN_S)
             await device.set("Program", 9)
             await line.until(lambda: line.value("program") == "9", within_s=WITHIN_S)
-        (gap,) = line.records("source.gap")
+        gap, *_later = line.records("source.gap")  # a slow machine may fill the buffer once more
         fields = {change["field"]: change["after"] for change in gap["changes"]}
         assert int(fields["count"]) >= 1000
-        ((_, first, last),) = line.gaps()
+        (_, first, last), *_later = line.gaps()
         assert begun - 1 <= first < last <= ended + 1
         assert not line.records("device.lost")
 
