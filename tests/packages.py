@@ -8,6 +8,7 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from chain_builder import Stream
+from linewitness.anchors.signatures import verifies
 from linewitness.evidence import keys, merkle, note
 from linewitness.evidence.merkle import leaf_hash
 from linewitness.evidence.note import Note
@@ -91,6 +92,7 @@ def _write(path: Path, contents: Contents) -> Path:
 def judge_with_python(path: Path, policy: bytes, revocations: Sequence[str] = ()) -> dict[str, Any]:
     """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
     try:
-        return verify_package(path, policy=read_trust(policy, revocations=revocations)).to_json()
+        trust = read_trust(policy, revocations=revocations)
+        return verify_package(path, policy=trust, verifies=verifies).to_json()
     except (BadPackage, BadPolicy) as error:
         return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from browser_verifier import judge_with_page
+from browser_verifier import judge_all_with_page, judge_with_page
 from linewitness.evidence.package import verify_package
 from linewitness.evidence.policy import Policy
 from packages import judge_with_python
@@ -89,3 +89,35 @@ def test_on_revocations(tmp_path, trusted, names, says):
     assert page["text"] == python["text"]
     assert page["policy"] == python["policy"]
     assert [one["text"] for one in page["remarks"]] == [one["text"] for one in python["remarks"]]
+
+
+def stamped_cases(folder: Path) -> list[list[Path]]:
+    """Return a package for each published token, and for each token with one byte of it changed."""
+    cases = []
+    for line in (VECTORS / "stamp/stamps.txt").read_text().splitlines():
+        name, about, *_ = line.split(" ")
+        own = VECTORS / f"stamp/{about}.checkpoint"
+        checkpoint = own if own.exists() else VECTORS / f"checkpoint/{about}.checkpoint"
+        token = (VECTORS / f"stamp/{name}.tsr").read_bytes()
+        step = 11 if name in ("rsa", "ecdsa", "pss") else len(token) + 1
+        for at in (None, *range(0, len(token) + 1, step)):
+            files = {
+                "records.ndjson": b"\n".join(RECORDS) + b"\n",
+                "anchors/1.checkpoint": checkpoint.read_bytes(),
+                "anchors/1.tsr": token
+                if at is None
+                else token[:at] + bytes([(*token, 0)[at] ^ 1]) + token[at + 1 :],
+            }
+            path = packed(folder / f"{name}-{at}.zip", files)
+            cases.append([path, VECTORS / "stamp/policy.json"])
+    return cases
+
+
+def test_on_the_time_stamps(tmp_path):
+    """What the token says or why it does not count, in the same words; so, too, where a byte is changed."""
+    cases = stamped_cases(tmp_path)
+    for (path, policy), page in zip(cases, judge_all_with_page(cases), strict=True):
+        python = judge_with_python(path, policy.read_bytes())
+        assert page["text"] == python["text"], path
+        assert [one["text"] for one in page["remarks"]] == [one["text"] for one in python["remarks"]], path
+        assert page["attestations"] == list(python["attestations"]), path

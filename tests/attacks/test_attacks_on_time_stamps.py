@@ -1,0 +1,160 @@
+"""Time stamps of authorities, and what a forger may do with one, judged by each machine verifier."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browser_verifier import judge_with_page
+from linewitness.evidence.merkle import consistency_proof, leaf_hash, root_of
+from linewitness.evidence.package import Contents, write_package
+from linewitness.evidence.proof import TlogProof, format_consistency
+from packages import judge_with_python
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+STAMPS = VECTORS / "stamp"
+POLICY = (STAMPS / "policy.json").read_bytes()
+RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
+LEAVES = [leaf_hash(data) for data in RECORDS]
+RECEIPT = (VECTORS / "checkpoint/7.receipt").read_text()
+COMPLETE = "COMPLETE to 7, attested by audit house (store store.audit.example)"
+INCLUDED = (
+    "INCLUDED: 1 selected records are unaltered and among the 7 attested by"
+    " audit house (store store.audit.example); nothing is said about others"
+)
+AT = "time-stamped by tsa.vectors.example at 2026-03-01T07:00:00Z"
+
+Judge = Callable[..., dict[str, Any]]
+
+
+def subtree(level: int, index: int) -> bytes:
+    return root_of(LEAVES[index << level : (index + 1) << level])
+
+
+def stamped(name: str) -> str:
+    own = STAMPS / f"{name}.checkpoint"
+    return (own if own.exists() else VECTORS / f"checkpoint/{name}.checkpoint").read_text()
+
+
+def token(name: str) -> bytes:
+    return (STAMPS / f"{name}.tsr").read_bytes()
+
+
+def beside(name: str, about: str) -> dict[str, Any]:
+    return {
+        "statements": [("anchors/1.checkpoint", stamped(about)), ("receipts/7.receipt", RECEIPT)],
+        "tokens": [("anchors/1.tsr", token(name))],
+    }
+
+
+def some() -> dict[str, Any]:
+    """Return a selection: record 3, with the proofs of it and of the key records."""
+    places = [at for at in range(3) if at == 0 or b'"kind":"key.rotated"' in RECORDS[at]]
+    return {
+        "records": [RECORDS[3]],
+        "key_records": [RECORDS[at] for at in places],
+        "proofs": [(at, str(TlogProof.make(at, RECEIPT, subtree))) for at in (*places, 3)],
+    }
+
+
+@pytest.fixture(params=["python", "page"])
+def weigh(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
+    """Return a function from what lies in a package to one machine verifier's verdict."""
+    judge = {"python": judge_with_python, "page": judge_with_page}[request.param]
+
+    def of(policy: bytes = POLICY, **contents: Any) -> dict[str, Any]:
+        path = tmp_path / "evidence.zip"
+        given = {"origin": "any", "created_at": "2026-03-02T00:00:00.000Z", "records": RECORDS} | contents
+        with path.open("wb") as file:
+            write_package(file, Contents(**given))
+        return judge(path, policy)
+
+    return of
+
+
+def remarks(verdict: dict[str, Any]) -> list[str]:
+    return [one["text"] for one in verdict["remarks"]]
+
+
+def test_a_good_stamp_says_when_and_counts_for_no_quorum(weigh):
+    verdict = weigh(**beside("rsa", "7"))
+    assert verdict["text"] == f"{COMPLETE}; 7 records {AT}"
+    assert [(one["role"], one["party"]) for one in verdict["attestations"]] == [
+        ("store", "audit house"),
+        ("time stamp", "Vectors Root RSA"),
+    ]
+    alone = weigh(**beside("rsa", "7") | {"statements": [("anchors/1.checkpoint", stamped("7"))]})
+    assert alone["text"] == f"INTACT, last 7 records not yet attested; 7 records {AT}"
+    assert alone["attested"] == 0
+
+
+def test_a_stamp_over_another_history_breaks(weigh):
+    verdict = weigh(**beside("other-7", "other-7"))
+    assert verdict["status"] == "BROKEN"
+    assert "there are other records than those that anchors/1.checkpoint is about" in verdict["text"]
+    assert verdict["text"].endswith(", time-stamped by tsa.vectors.example")
+
+
+def test_a_stamp_over_more_records_breaks(weigh):
+    verdict = weigh(**beside("other-9", "other-9"))
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 7)
+    assert "is about 9 records, here are 7" in verdict["text"]
+
+
+def test_a_stamp_without_its_checkpoint_does_not_count(weigh):
+    verdict = weigh(statements=[("receipts/7.receipt", RECEIPT)], tokens=[("anchors/1.tsr", token("rsa"))])
+    assert verdict["text"] == COMPLETE
+    assert remarks(verdict)[0].startswith("anchors/1.tsr does not count: ")
+
+
+def test_a_stamp_does_not_count_where_the_policy_names_no_authority(weigh):
+    policy = json.loads(POLICY)
+    del policy["tsa_roots"]
+    verdict = weigh(json.dumps(policy).encode(), **beside("rsa", "7"))
+    assert verdict["text"] == COMPLETE
+    assert remarks(verdict) == ["time stamps do not count: no policy names tsa_roots"]
+
+
+@pytest.mark.parametrize("roots", [["not base64"], [5], ["AAA"], ["AA==AA=="], "text"])
+def test_roots_that_are_not_base64_are_refused(weigh, roots):
+    policy = json.loads(POLICY) | {"tsa_roots": roots}
+    assert weigh(json.dumps(policy).encode())["status"] == "REFUSED"
+
+
+@pytest.mark.parametrize("roots", [[], ["AB=="], ["", "AAAA"]])
+def test_the_policy_is_named_by_what_its_roots_are(weigh, roots):
+    verdict = weigh(
+        json.dumps(json.loads(POLICY) | {"tsa_roots": roots}).encode(), statements=[("receipts/1", RECEIPT)]
+    )
+    written = dict(json.loads(POLICY) | {"tsa_roots": ["AA==" if one == "AB==" else one for one in roots]})
+    if not roots:
+        del written["tsa_roots"]
+    assert verdict["policy"] == weigh(json.dumps(written).encode())["policy"]
+
+
+def test_a_selection_takes_a_stamp_over_its_own_checkpoint(weigh):
+    assert weigh(**some(), **beside("pss", "7"))["text"] == f"{INCLUDED}; 7 records {AT}"
+
+
+def test_a_selection_takes_a_stamp_over_an_older_checkpoint_by_its_consistency_proof(weigh):
+    given = beside("four", "4")
+    proof = format_consistency(consistency_proof(4, 7, subtree))
+    with_proof = given | {"statements": [*given["statements"], ("anchors/1.consistency", proof)]}
+    assert weigh(**some(), **with_proof)["text"] == f"{INCLUDED}; 4 records {AT}"
+    bare = weigh(**some(), **given)
+    assert bare["text"] == INCLUDED
+    unshown = "anchors/1.tsr does not count: that its checkpoint is of this history is not shown"
+    assert remarks(bare) == [f"{unshown} (there is no consistency proof)"]
+    for false in ("", "AAAA\n", proof[:-1], proof + proof, proof.replace(proof[0], "/", 1)):
+        spoiled = given | {"statements": [*given["statements"], ("anchors/1.consistency", false)]}
+        verdict = weigh(**some(), **spoiled)
+        assert verdict["text"] == INCLUDED
+        assert "(the consistency proof is not one)" in remarks(verdict)[0]
+
+
+def test_a_selection_breaks_on_another_history_of_the_same_size(weigh):
+    verdict = weigh(**some(), **beside("other-7", "other-7"))
+    assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 0)
+    assert verdict["text"].endswith(", time-stamped by tsa.vectors.example")
