@@ -12,6 +12,7 @@ from linewitness.evidence.attest import Believed, Statement
 from linewitness.evidence.chain import Broken
 from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.merkle import BadProof
+from linewitness.evidence.note import BadNote, Note
 from linewitness.evidence.policy import Policy
 from linewitness.evidence.proof import parse_consistency
 from linewitness.evidence.verdict import Attestation, Remark
@@ -61,8 +62,27 @@ def weigh_beside(
     return Beside(attest.newest_stamps(held), tuple(remarks))
 
 
+def of_history(statements: Iterable[Statement], shared: Checkpoint) -> list[Statement]:
+    """Return those under a time stamp whose checkpoints are shown to be of the history of `shared`.
+
+    Who signed them is not looked at here.
+    """
+    found: list[Statement] = []
+    for one in statements:
+        if one.token is None:
+            continue
+        try:
+            _check_history(Checkpoint.parse(Note.parse(one.text).text), shared, one.token.consistency)
+        except (BadNote, BadProof):
+            continue  # the verdict's remarks say why
+        found.append(one)
+    return found
+
+
 def _check_history(one: Checkpoint, shared: Checkpoint, consistency: str | None) -> None:
     if one.size == shared.size:
+        if one.root != shared.root:
+            raise BadProof("it is about other records")
         return
     if consistency is None:
         raise BadProof("there is no consistency proof")

@@ -21,7 +21,10 @@ from linewitness.errors import EvidenceError
 from linewitness.evidence import canonical
 from linewitness.evidence.algorithms import Verifies
 from linewitness.evidence.attest import Statement, Token
+from linewitness.evidence.beside import of_history
+from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.merkle import BadProof
+from linewitness.evidence.note import BadNote, Note
 from linewitness.evidence.policy import Policy
 from linewitness.evidence.proof import TlogProof
 from linewitness.evidence.selection import verify_selection
@@ -177,12 +180,16 @@ class Package:
         return Token(stamp, self._bytes(stamp), proof)
 
     def proven(self) -> list[Statement]:
-        """Return the checkpoint that a selection's proofs are about, as that of record 0 has it."""
+        """Return the checkpoint that a selection's proofs are about, as that of record 0 has it.
+
+        After it come the time-stamped ones that are shown to be of the same history.
+        """
         try:
             note = TlogProof.parse(self.proof_of(0) or "").checkpoint
-        except BadProof:
+            shared = Checkpoint.parse(Note.parse(note).text)
+        except (BadNote, BadProof):
             return []  # the verdict says what is wrong
-        return [Statement("the proofs' checkpoint", note)]
+        return [Statement("the proofs' checkpoint", note), *of_history(self.statements(), shared)]
 
     def proof_of(self, sequence_no: int) -> str | None:
         """Return the text of a record's proof, or None."""
