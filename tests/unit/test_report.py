@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from chain_builder import Stream, grown
@@ -6,6 +7,8 @@ from chromium import page
 from linewitness.evidence.attest import Statement
 from linewitness.evidence.record import Change
 from linewitness.evidence.report import MAX_ROWS, build_report
+from linewitness.evidence.report_text import tick
+from linewitness.evidence.verdict import TIME_STAMP, Attestation
 from linewitness.evidence.verify import verify
 from packages import policy_for, receipt
 
@@ -71,6 +74,18 @@ def test_the_report_says_what_happened():
     assert "locked ±0.9 ms" in seen.text
     assert seen.tags.count("svg") == 3
     assert seen.tags.count("tr") > 34
+
+
+def test_a_time_stamp_is_named_beside_who_attested():
+    stream = grown(3)
+    verdict = verify(stream.records, policy=policy_for(stream), statements=[Statement("r", receipt(stream))])
+    stamp = Attestation(
+        party="Root <1>", role=TIME_STAMP, name="tsa.example", size=2, root="00" * 32, time_s=1_772_348_400
+    )
+    seen = parsed(report_on(stream, verdict=replace(verdict, attestations=(*verdict.attestations, stamp))))
+    assert "COMPLETE to 3, attested by auditor (store store.example); 2 records time-stamped by" in seen.text
+    assert f"Root <1>time stamp tsa.example2{tick(1_772_348_400)}" in seen.text
+    assert "auditorstore store.example3" in seen.text
 
 
 def test_values_outside_their_limits_and_gaps_stand_out():
