@@ -100,6 +100,9 @@ def test_one_key_has_one_role():
         ({"quorum": 1.0}, "type float"),
         ({"colour": "red"}, "unknown member 'colour'"),
         ({"tsa_roots": ["*"]}, "TSA root"),
+        ({"tsa_roots": [7]}, "TSA root"),
+        ({"tsa_roots": [""]}, "TSA root"),
+        ({"tsa_roots": ["MB=="]}, "TSA root"),
         ({"revocations": [{"key": str(EVENT)}]}, "lacks first, reason"),
     ],
 )

@@ -60,7 +60,7 @@ class Policy:
     """Which stream is meant, whose word counts, and how many parties have to agree.
 
     `record_0` is the record_hash of the stream's first record; `quorum` the number of different parties
-    whose cosignatures are needed; `tsa_roots` DER certificates for checks of time stamps outside.
+    whose cosignatures are needed; `tsa_roots` DER certificates under which time stamps are believed.
     """
 
     origin: str
@@ -274,6 +274,9 @@ def _revocation(value: Any, origin: str) -> Revocation:
 
 def _certificate(value: Any) -> bytes:
     try:
-        return b64decode(value, validate=True)
+        data = b64decode(value, validate=True)
     except (ValueError, TypeError):
-        raise BadPolicy("a TSA root is not the base64 of a certificate") from None
+        data = b""
+    if not data or b64encode(data).decode() != value:
+        raise BadPolicy("a TSA root is not the base64 of a certificate")
+    return data
