@@ -42,7 +42,7 @@ def with_certificates(count: int) -> bytes:
 def test_a_token_of_many_bytes_is_refused() -> None:
     with pytest.raises(BadDer, match="larger than 100000 bytes"):
         NOBODY.open(TOKEN + bytes(MAX_BYTES + 1 - len(TOKEN)), NOTE)
-    with pytest.raises(BadDer, match="not (one )?DER"):
+    with pytest.raises(BadDer, match=r"not (one )?DER"):
         NOBODY.open(TOKEN + bytes(MAX_BYTES - len(TOKEN)), NOTE)
 
 
