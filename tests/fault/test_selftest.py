@@ -261,3 +261,14 @@ async def test_the_quick_form_holds_and_reports(tmp_path):
     assert report["disk"]["syncs_per_s"] > 0
     assert re.search(rb"power cut.*0 lost, 0 duplicated", err)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_broken_promise_ends_with_4_and_says_so(tmp_path, broken):
+    broken(DOES_NOT_LOCK)
+    process = await started(tmp_path, "--quick", "--kills", "1", "--seed", "3")
+    out, err = await process.communicate()
+    assert process.returncode == ExitCode.JOURNAL, err
+    assert b"A promise was broken on this disk" in out
+    assert b"--seed 3" in out

@@ -3,6 +3,7 @@
 import sys
 from typing import Final, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -56,7 +57,9 @@ class Progressing:
 
 def show(report: Report, console: Console) -> None:
     """Print the table and what it means."""
-    table = Table(title=f"selftest in {report.directory}, seed {report.seed}", title_justify="left")
+    table = Table(
+        title=f"selftest in {report.directory}, seed {report.seed}", title_justify="left", box=SIMPLE_HEAD
+    )
     for head in _HEADS:
         table.add_column(head, justify="left" if head in ("fault", "note") else "right", overflow="fold")
     for row in report.rows:
