@@ -1,6 +1,8 @@
 """Time stamps of authorities, and what a forger may do with one, judged by each machine verifier."""
 
 import json
+import shutil
+import subprocess
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +76,17 @@ def weigh(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
         return judge(path, policy)
 
     return of
+
+
+def run_in_page(statements: str, driver: Path) -> Any:
+    """Return what statements print as JSON, behind the script of the page, in Node where it is there."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    script = PAGE.read_text().partition('<script id="verifier">')[2].partition("</script>")[0]
+    driver.write_text(script + statements)
+    done = subprocess.run([node, str(driver)], capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout)
 
 
 def remarks(verdict: dict[str, Any]) -> list[str]:
@@ -185,3 +198,26 @@ def test_chromium_judges_each_published_token_as_the_table_says():
                 assert said.replace(".000Z", "Z") == what, name
             else:
                 assert what in said, name
+
+
+@pytest.mark.parametrize(
+    ("signature", "pair"),
+    [
+        ("3006020101020102", "0" * 63 + "1" + "0" * 63 + "2"),
+        ("302602010102210" + "0" + "ff" * 32, "0" * 63 + "1" + "f" * 64),
+        ("30260221" + "00" + "ff" * 32 + "020101", "f" * 64 + "0" * 63 + "1"),
+        ("302602010102210" + "1" + "ff" * 32, None),
+        ("30070201010202" + "0001", None),
+        ("3006020101020181", None),
+        ("3003020101", None),
+        ("3009020101020101020101", None),
+        ("300602010102010200", None),
+    ],
+)
+def test_a_signature_by_an_elliptic_curve_becomes_two_numbers_of_one_width(tmp_path, signature, pair):
+    """One in 128 has a shorter number, of which there is no published one."""
+    made = run_in_page(
+        f'const pair = plainPair(unhex("{signature}"), 32); console.log(JSON.stringify(pair && hex(pair)));',
+        tmp_path / "pair.cjs",
+    )
+    assert made == pair
