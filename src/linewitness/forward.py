@@ -31,6 +31,8 @@ NOBODY_LISTENS: Final = 0x10
 STORE_AWAY_S: Final = 1.0
 #: What the store asks for again is sent again at most this often.
 REPEAT_S: Final = 1.0
+#: After so many repetitions without any receipt a person should look.
+IN_VAIN: Final = 5
 #: What the store last said is retained at the broker, and comes at once after subscribing, if there is any.
 FIRST_WORD_S: Final = 1.0
 #: A broker that refused us is asked again after this long.
@@ -99,6 +101,7 @@ class Forwarder:
         self._said = ""
         self._asked_again = False
         self._repeated_at = float("-inf")
+        self._in_vain = 0
         self._sent: list[int] = []
         self._heard = asyncio.Event()
         #: The newest word comes from the broker's memory, and may be older than the store.
@@ -269,6 +272,7 @@ class Forwarder:
             if self._sent and held >= self._sent[0]:
                 deadline = monotonic() + self._options.receipt_timeout_s
                 self._sent = [size for size in self._sent if size > held]
+                self._in_vain = 0
             cursor = max(cursor, held) if self._sent else held
             if len(self._sent) < self._options.in_flight and self._journal.head.size > cursor:
                 return cursor
@@ -280,10 +284,20 @@ class Forwarder:
             except TimeoutError:
                 repeat = True
             if repeat:
-                log.info("sending again what has no receipt", since=self._custodian.held, sent=cursor)
+                self._say_repeated(cursor)
                 self._sent = []
                 self._repeated_at = monotonic()
                 deadline = self._repeated_at + self._options.receipt_timeout_s
+
+    def _say_repeated(self, cursor: int) -> None:
+        """Say what is sent again, and once, as an alarm, that a store within reach takes nothing."""
+        held = self._custodian.held
+        self._in_vain += 1
+        if self._in_vain == IN_VAIN:
+            hint = "look at the store's log: it is away, or it refuses record " + str(held)
+            log.warning("the store gives no receipt for what is sent", since=held, sent=cursor, hint=hint)
+        else:
+            log.info("sending again what has no receipt", since=held, sent=cursor)
 
     def _must_repeat(self) -> bool:
         """Say whether the store asked for what was sent already; at most once in a while, lest it loops."""

@@ -61,13 +61,14 @@ async def test_broker_that_accepts_and_forgets_is_not_believed(tmp_path, account
         )
         async with mosquitto(tmp_path / "forgetful", acl=acl) as forgetful:
             await with_broker(plant, forgetful)
-            change(plant, "clock:\n", "forward: {receipt_timeout_s: 2}\nclock:\n")
+            change(plant, "clock:\n", "forward: {receipt_timeout_s: 1}\nclock:\n")
             await plant.store.start()
             await plant.gateway.start()
             await at_work(plant)
             load = Load(plant)
             async with load.going_on():
                 await until(lambda: load.steps > 40)
+                await until(lambda: log_lines(plant, "the store gives no receipt for what is sent"))
             with plant.journal() as journal:
                 assert journal.figures().receipted == 0
                 assert journal.figures().size > 80
@@ -76,6 +77,7 @@ async def test_broker_that_accepts_and_forgets_is_not_believed(tmp_path, account
             forgetful.start()
             assert await forgetful.ready()
             await settle(plant, load.made)
+            assert len(log_lines(plant, "the store gives no receipt for what is sent")) == 1
             account(kept("broker accepts and forgets", plant, load.made))
 
 
