@@ -46,6 +46,12 @@ def test_a_token_of_many_bytes_is_refused() -> None:
         NOBODY.open(TOKEN + bytes(MAX_BYTES - len(TOKEN)), NOTE)
 
 
+def test_a_status_too_long_to_be_spelled_is_refused_in_words() -> None:
+    status = value(der.SEQUENCE, value(der.INTEGER, b"\x01" * 3000))
+    with pytest.raises(BadDer, match=r"^the authority refused to stamp$"):
+        NOBODY.open(value(der.SEQUENCE, status), NOTE)
+
+
 def test_a_token_with_many_certificates_is_refused() -> None:
     with pytest.raises(BadDer, match=UNKNOWN):
         NOBODY.open(with_certificates(MAX_CERTIFICATES), NOTE)

@@ -16,6 +16,8 @@ from linewitness.evidence.der import BadDer, Element, Fields
 MAX_BYTES: Final = 100_000
 
 _GRANTED: Final = (0, 1)
+#: A status of more digits names nothing, and may be too long to be spelled.
+_NAMED_BELOW: Final = 100
 _SIGNED_DATA: Final = bytes.fromhex("2a864886f70d010702")
 _TST_INFO: Final = bytes.fromhex("2a864886f70d0109100104")
 _CONTENT_TYPE: Final = bytes.fromhex("2a864886f70d010903")
@@ -154,7 +156,8 @@ def _signed_data(token: bytes) -> tuple[bytes, tuple[Certificate, ...], Element]
     status = Fields(response.take(der.SEQUENCE), "the token's status")
     answered = der.number(status.take(der.INTEGER), "the token's status")
     if answered not in _GRANTED:
-        raise BadDer(f"the authority refused to stamp: status {answered}")
+        named = f": status {answered}" if answered < _NAMED_BELOW else ""
+        raise BadDer(f"the authority refused to stamp{named}")
     outer = Fields(response.take(der.SEQUENCE), "the token")
     response.end()
     if outer.take(der.OID).content != _SIGNED_DATA:
