@@ -110,6 +110,11 @@ class Dialogue:
         """Note anything else that we say, or that the connection is lost."""
         self.state = step(self.state, message)
 
+    def stop(self) -> None:
+        """Note that the communication stop goes out; only its answer counts from here on."""
+        self.said(Message.STOP)
+        self._names, self._answers = frozenset({int(Mid.STOP)}), frozenset({int(Mid.ACCEPTED)})
+
     def hear(self, telegram: Telegram) -> Message:
         """Say what a received telegram is, and follow it. Replies are matched by MID, never by order."""
         message = self._classify(telegram)

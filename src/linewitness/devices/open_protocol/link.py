@@ -100,6 +100,7 @@ class Link:
         self._asked = Telegram(mid=Mid.START)
         self._last_sent = self._last_received = monotonic()
         self._heard_anything = False
+        self._parted = asyncio.Event()
         self.pushes: Waiting[Received | None] = Waiting(
             most=MAX_PUSHES, most_bytes=MAX_PUSHED_BYTES, bytes_of=lambda each: len(each.raw) if each else 0
         )
@@ -152,20 +153,22 @@ class Link:
         await self._write(ack)
 
     async def stop(self) -> None:
-        """Say goodbye if the connection still stands, and close it."""
+        """Say goodbye if the connection still stands, wait a moment for the answer, and close it."""
         if self.failure is None and self._dialogue.state is not State.ENDED:
-            with contextlib.suppress(OSError, TimeoutError):
-                self._dialogue.said(Message.STOP)
+            self._dialogue.stop()
+            with contextlib.suppress(OSError, TimeoutError, DeviceError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self._write(Telegram(mid=Mid.STOP))
+                    # Closed with something unread, the connection is reset, and a reset may overtake this.
+                    await self._parted.wait()
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._writer.wait_closed()
 
     def fail(self, error: DeviceError) -> None:
-        """End the connection for this reason; only the first one counts."""
-        if self.failure is not None:
+        """End the connection for this reason; only the first one counts, and none during the goodbye."""
+        if self.failure is not None or self._is_stopping:
             return
         self.failure = error
         self._dialogue.said(Message.LOST)
@@ -200,6 +203,8 @@ class Link:
             self.fail(self._not_a_telegram(error))
         except OSError as error:
             self.fail(DeviceUnavailable(f"the connection to {self._name} broke: {error}"))
+        finally:
+            self._parted.set()
 
     async def keep_alive_forever(self) -> None:
         """Send the sign of life when idle, and end the connection when nothing comes any more."""
@@ -261,6 +266,10 @@ class Link:
     def _follow(self, received: Received, last: Telegram) -> None:
         """Hand on a whole telegram; `last` is the part that completed it."""
         message = self._dialogue.hear(received.telegram)
+        if self._is_stopping:
+            if message in {Message.ANSWER, Message.REFUSAL}:
+                self._parted.set()
+            return
         if message is Message.PUSH and not self.intercept(received):
             if self.pushes.is_full:
                 self.fail_overrun(len(self.pushes), "telegrams")
@@ -338,9 +347,13 @@ class Link:
             hint="check that this port is its Open Protocol port (usually 4545)",
         )
 
+    @property
+    def _is_stopping(self) -> bool:
+        return self._dialogue.state is State.STOPPING
+
     def _check(self) -> None:
         # Who still wants to say something while we say goodbye is told that it is over.
-        if self.failure is not None or self._dialogue.state is State.STOPPING:
+        if self.failure is not None or self._is_stopping:
             raise self._failed()
 
     def _failed(self) -> DeviceError:
