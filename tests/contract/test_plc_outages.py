@@ -169,8 +169,8 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
                 await stalled.wait()
 
             line.journal.pressure.gate = waiting
-            begun = wall()
-            await asyncio.sleep(4)
+            begun, ticks = wall(), device.ticks
+            await line.until(lambda: device.ticks >= ticks + 60, within_s=60)
             line.journal.pressure.gate = gate
             stalled.set()
             ended = wall()

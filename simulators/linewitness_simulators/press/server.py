@@ -62,6 +62,8 @@ class RunningPress:
         self.audit_delay_s = 0.0
         self.wire = Wire()
         self.port = 0
+        #: How often the press has moved on.
+        self.ticks = 0
         self.writes: dict[str, int] = {}
         self._clock = clock
         self._press = Press(seed=options.seed, cycle_s=options.cycle_s)
@@ -237,6 +239,7 @@ class RunningPress:
 
     async def tick(self) -> None:
         """Bring all variables up to date."""
+        self.ticks += 1
         seconds = (self._clock.stamp().boottime_ns - self._began) / NS_PER_S
         holding = float(self._values["Holding"])
         moment = self._press.at(seconds, holding)
