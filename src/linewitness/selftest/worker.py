@@ -1,9 +1,9 @@
 """A process that imports everything once and then forks for each job.
 
 It is started as `python -m linewitness.selftest.worker`. Lines of JSON come in and go out.
-`{"job": …, "folder": …, "arguments": {…}}` forks a process that waits, and answers `{"pid": …}`; then
-`{"kill_after_s": …}` lets it go (null: to its own end), and answers `{"code": …, "said": …}` when it has
-ended, where a negative code is the signal that ended it.
+`{"job": …, "folder": …, "arguments": {…}}` forks a process that prepares and waits, and answers
+`{"pid": …}`; then `{"kill_after_s": …}` lets it go (null: to its own end), and answers
+`{"code": …, "said": …}` when it has ended, where a negative code is the signal that ended it.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ import select
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from linewitness.clock import from_rfc3339, to_rfc3339
 from linewitness.errors import ExitCode, LinewitnessError
@@ -37,16 +38,22 @@ def main() -> None:
 
 def _serve(order: dict[str, Any]) -> None:
     said = os.memfd_create("said")
-    read_end, write_end = os.pipe()
+    gate, opener = os.pipe()
+    readiness, announcer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(write_end)
-        _child(order, read_end, said)
-    os.close(read_end)
+        os.close(opener)
+        os.close(readiness)
+        _child(order, _Doors(announcer, gate), said)
+    os.close(gate)
+    os.close(announcer)
+    os.read(readiness, 1)  # or its end, if the child is no more
+    os.close(readiness)
     _answer({"pid": pid})
     release = json.loads(sys.stdin.readline() or "{}")
-    os.write(write_end, b".")
-    os.close(write_end)
+    with suppress(BrokenPipeError):
+        os.write(opener, b".")
+    os.close(opener)
     code = _ended(pid, release.get("kill_after_s"))
     os.lseek(said, 0, os.SEEK_SET)
     _answer({"code": code, "said": os.read(said, 4000).decode("utf-8", "replace")})
@@ -64,7 +71,19 @@ def _ended(pid: int, kill_after_s: float | None) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _child(order: dict[str, Any], gate: int, said: int) -> None:
+class _Doors(NamedTuple):
+    """The child's ends of two pipes: it says that it is ready, and waits until it is let go."""
+
+    announcer: int
+    gate: int
+
+    def pass_through(self) -> None:
+        """Say that all is prepared, and wait: whoever counts system calls begins in between."""
+        os.write(self.announcer, b".")
+        os.read(self.gate, 1)
+
+
+def _child(order: dict[str, Any], doors: _Doors, said: int) -> None:
     """Do the job and end; never return into the server's loop."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _libc.prctl(_PR_SET_PTRACER, ctypes.c_ulong(_PTRACER_ANY))
@@ -74,7 +93,7 @@ def _child(order: dict[str, Any], gate: int, said: int) -> None:
     try:
         folder = Path(order["folder"])
         told = Told(folder / TOLD)
-        os.read(gate, 1)
+        doors.pass_through()
         asyncio.run(JOBS[order["job"]](folder, told, **order["arguments"]))
         code = int(ExitCode.OK)
     except* LinewitnessError as group:
