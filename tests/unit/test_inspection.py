@@ -10,6 +10,7 @@ import structlog
 
 from devices import until
 from journals import create, reopen, result_event, running
+from linewitness import inspection as daily_inspection
 from linewitness.journal import inspection
 from linewitness.journal.inspection import inspect, inspect_daily
 from linewitness.journal.reader import JournalReader
@@ -97,8 +98,8 @@ async def test_damaged_pages_that_a_start_does_not_read_are_found(directory, clo
 
 
 async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkeypatch):
-    monkeypatch.setattr(inspection, "FIRST_S", 0.0)
-    monkeypatch.setattr(inspection, "EVERY_S", 0.01)
+    monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
+    monkeypatch.setattr(daily_inspection, "EVERY_S", 0.01)
     change(directory, "UPDATE record SET bytes = x'00' WHERE seq = 3")
     health = Health()
     with structlog.testing.capture_logs() as said:
@@ -115,7 +116,7 @@ async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkey
 
 
 async def test_a_gateway_that_stops_does_not_wait_for_an_inspection(directory, monkeypatch):
-    monkeypatch.setattr(inspection, "FIRST_S", 0.0)
+    monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
     begun = threading.Event()
 
     def endless(reader):
@@ -132,7 +133,7 @@ async def test_a_gateway_that_stops_does_not_wait_for_an_inspection(directory, m
 
 @pytest.mark.parametrize("what", ["header", "disk"])
 async def test_what_cannot_be_read_at_all_is_an_alarm_too(directory, monkeypatch, what):
-    monkeypatch.setattr(inspection, "FIRST_S", 0.0)
+    monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
     if what == "header":
         (directory / "journal.sqlite").write_bytes(b"\xa5" * 8192)
     else:

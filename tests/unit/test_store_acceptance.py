@@ -4,7 +4,7 @@ from fake_gateway import FakeGateway
 from linewitness.evidence import keys
 from linewitness.evidence.chain import ChainVerifier
 from linewitness.evidence.merkle import Frontier
-from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by, unit_of
+from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by, unit_in
 
 
 @pytest.fixture
@@ -92,6 +92,6 @@ def test_unit_is_the_parent_or_the_resource_itself(gateway):
     gateway.append(unit="SN-1")
     gateway.append("unit.entered", resource={"type": "unit", "id": "SN-2"})
     *_, child, unit = acceptance.accept(gateway.records).records
-    assert unit_of(child) == "SN-1"
-    assert unit_of(unit) == "SN-2"
-    assert unit_of(acceptance.accept([gateway.append()]).records[0]) is None
+    assert unit_in(child.members) == "SN-1"
+    assert unit_in(unit.members) == "SN-2"
+    assert unit_in(acceptance.accept([gateway.append()]).records[0].members) is None

@@ -1,6 +1,8 @@
 """`linewitness store …` from init to export, as a person types it."""
 
+import contextlib
 import re
+import sqlite3
 
 import pytest
 from typer.testing import CliRunner
@@ -109,6 +111,24 @@ def test_conflicts_are_shown_and_end_with_exit_code_1(file):
     assert result.exit_code == 1
     assert "at record 2" in result.output
     assert "conflicts 1" in good("status", file)
+
+
+def test_a_sound_store_is_told_from_a_damaged_one(file):
+    good("init", file)
+    gateway = FakeGateway()
+    gateway.grow(5)
+    enroll(file, gateway)
+    feed(file, gateway, (gateway.topics.records, gateway.batch()))
+    assert good("check", file) == "sound: records 6, streams 1\n"
+    with contextlib.closing(sqlite3.connect(file.parent / "data" / "store.db")) as connection:
+        connection.executescript(
+            "DROP TRIGGER records_no_update; UPDATE records SET kind = 'x' WHERE seq = 3"
+        )
+    result = run("check", file)
+    assert (result.exit_code, result.output) == (
+        1,
+        f"record 3 of {gateway.origin} is not found by what it says\n",
+    )
 
 
 def test_refused_gateways_are_shown(file):

@@ -174,6 +174,31 @@ def status(file: StoreFile) -> None:
 
 
 @app.command()
+def check(file: StoreFile) -> None:
+    """Compare all that is held with its tree and its receipts; exit code 1 if anything is damaged.
+
+    The running store does this by itself once a day; a person does it with a backup that was restored.
+    """
+    import asyncio
+
+    from linewitness.cli.store_file import load_store
+    from linewitness.store.inspection import inspect
+    from linewitness.store.keys import Cosigner
+    from linewitness.store.reports import read_streams
+
+    options = load_store(file)
+    store_key = Cosigner.load(options.name, options.key).vkey
+    with _database(file) as database:
+        damage = asyncio.run(inspect(database, store_key=store_key))
+        streams = read_streams(database)
+    for each in damage:
+        typer.echo(each)
+    if damage:
+        raise typer.Exit(ExitCode.BROKEN)
+    typer.echo(f"sound: records {sum(stream.size for stream in streams)}, streams {len(streams)}")
+
+
+@app.command()
 def export(
     file: StoreFile,
     *,

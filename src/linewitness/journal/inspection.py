@@ -14,16 +14,13 @@ from typing import Final, NoReturn
 
 import structlog
 
-from linewitness.errors import JournalError
 from linewitness.evidence.merkle import leaf_hash, node_hash
+from linewitness.inspection import daily, damage_in
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL
 
 log = structlog.get_logger()
 
-#: Not while a line starts.
-FIRST_S: Final = 15 * 60.0
-EVERY_S: Final = 24 * 3600.0
 #: Between two looks of some hundred KiB: a full journal takes less than an hour, and the disk serves others.
 PAUSE_S: Final = 0.2
 #: Raw telegrams that are compared in one look.
@@ -42,16 +39,13 @@ async def inspect_daily(directory: Path, *, tell: Callable[[str], object]) -> No
 
     It has a connection and a thread of its own: a slow disk holds up neither commits nor sending.
     """
-    await asyncio.sleep(FIRST_S)
-    while True:
-        try:
-            damage = await _inspect_beside(directory)
-        except JournalError as error:
-            damage = [error.what]
+
+    def said(damage: list[str]) -> None:
         tell(damage[0] if damage else "")
         if damage:
             log.error("damage found in the journal", first=damage[0], places=len(damage), hint=_HINT)
-        await asyncio.sleep(EVERY_S)
+
+    await daily(functools.partial(_inspect_beside, directory), tell=said)
 
 
 async def _inspect_beside(directory: Path) -> list[str]:
@@ -68,19 +62,15 @@ async def _inspect_beside(directory: Path) -> list[str]:
 
 async def inspect(read: Read) -> list[str]:
     """Look at everything once, and return what is damaged, a sentence each."""
-    damage: list[str] = []
-    async for look in _looks(read):
-        try:
-            found = await read(look)
-        except JournalError as error:  # a disk that cannot read it back is no better than one that changed it
-            found = error.what
-        if found and found not in damage:
-            damage.append(found)
-        await asyncio.sleep(PAUSE_S)
-    return damage
+    return await damage_in(_looks(read), pause_s=PAUSE_S)
 
 
-async def _looks(read: Read) -> AsyncIterator[Look]:
+async def _looks(read: Read) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    async for look in _looks_at_parts(read):
+        yield functools.partial(read, look)
+
+
+async def _looks_at_parts(read: Read) -> AsyncIterator[Look]:
     yield _read_through
     tiles = int(await read(lambda reader: str(reader.size()))) // TILE_LEAVES
     for index in range(tiles):

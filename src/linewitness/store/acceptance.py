@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -131,9 +131,9 @@ def signed_by(line: bytes, *, stream: str, event_key: Vkey) -> bool:
     )
 
 
-def unit_of(parsed: ParsedRecord) -> str | None:
+def unit_in(members: dict[str, Any]) -> str | None:
     """Return the serialized unit that a record is about, if it is about one."""
-    resource = parsed.members["resource"]
+    resource = members["resource"]
     about = resource.get("parent", resource)
     unit: str | None = about["id"] if about["type"] == _UNIT else None
     return unit

@@ -15,6 +15,7 @@ from linewitness.retry import Backoff
 from linewitness.status.certificates import CertificateWatch, named_in
 from linewitness.stopping import attempted, on_signal
 from linewitness.store.database import Database
+from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import Answer, Ledger
 from linewitness.store.options import AuditStoreOptions
@@ -65,6 +66,7 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
         "store": run(options, clock=clock, ready=ready, work=work),
         "store:ready": _say_ready(ready, options.mqtt.url),
         "store:certificates": certificates.run(),
+        "store:inspection": _inspect(options, work),
     }
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -77,6 +79,15 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
         if error is None:
             raise
         raise error from group
+
+
+async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
+    store_key = Cosigner.load(options.name, options.key).vkey
+    database = Database(options.database_url)
+    try:
+        await inspect_daily(database, store_key=store_key, tell=work.damaged)
+    finally:
+        database.close()
 
 
 async def _say_ready(ready: asyncio.Event, url: str) -> None:

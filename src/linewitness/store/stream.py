@@ -9,7 +9,7 @@ from linewitness.evidence.checkpoint import Checkpoint
 from linewitness.evidence.merkle import Frontier, root_at
 from linewitness.evidence.note import Note, Vkey
 from linewitness.store import tables
-from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek, unit_of
+from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek, unit_in
 from linewitness.store.database import Enrolment, StoreError, newest_receipt
 from linewitness.store.tree import STEP, StoredTree
 
@@ -119,7 +119,7 @@ class Stream:
                     "seq": parsed.sequence_no,
                     "event_id": parsed.event_id,
                     "kind": parsed.members["kind"],
-                    "unit": unit_of(parsed),
+                    "unit": unit_in(parsed.members),
                     "occurred_at": parsed.members["occurred_at"],
                     "accepted_at": accepted_at,
                     "data": parsed.data,

@@ -38,6 +38,8 @@ class StoreWork:
     connected: bool = False
     attempts: int = 0
     messages: int = 0
+    #: What the last inspection found damaged in the database, or nothing.
+    damage: str = ""
     #: What else a person should read, such as a certificate that ends soon.
     remark: Callable[[], str] = str
 
@@ -49,5 +51,10 @@ class StoreWork:
     @property
     def sentence(self) -> str:
         """What `systemctl status` shows."""
-        broker, remark = "connected" if self.connected else "away", self.remark()
-        return f"broker {broker}, {self.messages} messages judged" + (f"; {remark}" if remark else "")
+        broker = "connected" if self.connected else "away"
+        told = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
+        return "; ".join(filter(None, told))
+
+    def damaged(self, what: str) -> None:
+        """Take note of what an inspection of the database found, or that it found nothing."""
+        self.damage = what

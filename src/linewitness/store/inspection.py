@@ -1,0 +1,206 @@
+"""Read the whole database once a day, a little at a time, so that damage is known before it is needed.
+
+A store that starts reads the heads of its streams only. What a disk forgets further back would be met by the
+first who asks for that unit, years later, when no gateway has it any more and no backup is that old.
+"""
+
+import asyncio
+import functools
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NoReturn
+
+import orjson
+import structlog
+from sqlalchemy import Connection, Row, select
+
+from linewitness.evidence import record
+from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.evidence.merkle import leaf_hash, node_hash, root_at, root_of
+from linewitness.evidence.note import BadNote, Vkey
+from linewitness.inspection import daily, damage_in
+from linewitness.store import tables
+from linewitness.store.acceptance import unit_in
+from linewitness.store.database import Database, enrolment_of
+from linewitness.store.tree import STEP, StoredTree
+
+#: Records under one of the lowest nodes that are stored; they are looked at together.
+TILE: Final = 1 << STEP
+#: Between two looks of some hundred KiB: ten million records take about an hour.
+PAUSE_S: Final = 0.1
+_CACHED_NODES: Final = 64
+_HINT: Final = (
+    "receipts go on; `linewitness store check` says more. Look at the disk (dmesg, SMART), keep this file, "
+    "and restore the newest sound backup on another disk: gateways then send again what it lacks"
+)
+
+_log = structlog.get_logger(__name__)
+
+
+async def inspect_daily(database: Database, *, store_key: Vkey, tell: Callable[[str], object]) -> NoReturn:
+    """Inspect for ever; `tell` is given what is damaged after each round, or the empty string.
+
+    It reads in a thread of its own, and in short transactions: judging goes on beside it.
+    """
+
+    def said(damage: list[str]) -> None:
+        tell(damage[0] if damage else "")
+        if damage:
+            _log.error("damage found in the store", first=damage[0], places=len(damage), hint=_HINT)
+
+    await daily(functools.partial(inspect, database, store_key=store_key, pause_s=PAUSE_S), tell=said)
+
+
+async def inspect(database: Database, *, store_key: Vkey, pause_s: float = 0.0) -> list[str]:
+    """Look at everything once, and return what is damaged, a sentence each."""
+    with ThreadPoolExecutor(1, "inspection") as thread:
+        return await damage_in(_looks(database, store_key, thread), pause_s=pause_s)
+
+
+async def _looks(
+    database: Database, store_key: Vkey, thread: ThreadPoolExecutor
+) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    loop = asyncio.get_running_loop()
+
+    def beside(look: Callable[[Connection], str]) -> Callable[[], Awaitable[str]]:
+        return lambda: loop.run_in_executor(thread, _in_snapshot, database, look)
+
+    yield beside(_read_through)
+    yield beside(_look_at_conflicts)
+    for row in await loop.run_in_executor(thread, _enrolled, database):
+        stream = _Stream(row, store_key)
+        for first in range(0, row.size, TILE):
+            yield beside(functools.partial(stream.look_at_records, first))
+
+
+def _in_snapshot(database: Database, look: Callable[[Connection], str]) -> str:
+    with database.reading() as connection:
+        return look(connection)
+
+
+def _enrolled(database: Database) -> list[Row[Any]]:
+    with database.reading() as connection:
+        return list(connection.execute(select(tables.streams).order_by(tables.streams.c.id)))
+
+
+def _read_through(connection: Connection) -> str:
+    """Read every page of what is neither record nor receipt: StoreError where one is damaged."""
+    for table in (tables.store, tables.event_keys, tables.nodes, tables.refusals):
+        for _ in connection.execution_options(yield_per=TILE).execute(select(table)):
+            pass
+    connection.exec_driver_sql(
+        "SELECT COUNT(*) FROM records INDEXED BY records_by_unit WHERE unit IS NOT NULL"
+    ).scalar_one()
+    return ""
+
+
+def _look_at_conflicts(connection: Connection) -> str:
+    conflicts = tables.conflicts
+    for row in connection.execute(select(conflicts.c.id, conflicts.c.digest, conflicts.c.data)):
+        if hashlib.sha256(row.data).hexdigest() != row.digest:
+            return f"conflict {row.id} is not the one that was written"
+    return ""
+
+
+class _Stream:
+    """One stream as it was when its turn came; what was stored after that is for the next round."""
+
+    def __init__(self, row: Row[Any], store_key: Vkey) -> None:
+        self._id, self._size, self._last_hash = row.id, row.size, row.last_hash
+        self._enrolment = enrolment_of(row)
+        self._store_key = store_key
+        #: One wrong node is met again by every later receipt; it is said once.
+        self._receipts_doubtful = False
+
+    def look_at_records(self, first: int, connection: Connection) -> str:
+        """Compare up to `TILE` records with what was stored over them: nodes, receipts, columns and head."""
+        last = min(first + TILE, self._size)
+        records = tables.records
+        query = (
+            select(records)
+            .where(records.c.stream_id == self._id, records.c.seq >= first, records.c.seq < last)
+            .order_by(records.c.seq)
+        )
+        rows = connection.execute(query).all()
+        if [row.seq for row in rows] != list(range(first, last)):
+            return f"of the records {first} to {last - 1} of {self._origin}, {len(rows)} are there"
+        leaves = [leaf_hash(row.data) for row in rows]
+        tree = StoredTree(connection, self._id)
+        return (
+            self._compared_with_nodes(first, leaves, tree)
+            or _first(self._described(row) for row in rows)
+            or (self._compared_with_head(rows[-1]) if last == self._size else "")
+            or self._compared_with_receipts(first, leaves, connection, tree)
+        )
+
+    @property
+    def _origin(self) -> str:
+        return self._enrolment.origin
+
+    def _compared_with_nodes(self, first: int, leaves: list[bytes], tree: StoredTree) -> str:
+        if len(leaves) < TILE:
+            return ""
+        last = first + TILE
+        if root_of(leaves) != tree.subtree(STEP, first >> STEP):
+            return f"the records {first} to {last - 1} of {self._origin} are not those that were written"
+        for level in range(2 * STEP, last.bit_length(), STEP):
+            if last % (1 << level):
+                break
+            index = (last >> level) - 1
+            below = [tree.subtree(level - 1, 2 * index + side) for side in (0, 1)]
+            if node_hash(*below) != tree.subtree(level, index):
+                return (
+                    f"the tree over the records {index << level} to {last - 1} of {self._origin} is damaged"
+                )
+        return ""
+
+    def _described(self, row: Row[Any]) -> str:
+        """Compare a record with the columns by which it is found."""
+        try:
+            members = orjson.loads(row.data)
+            said = (members["event_id"], members["kind"], unit_in(members), members["occurred_at"])
+        except (ValueError, TypeError, KeyError):
+            return f"record {row.seq} of {self._origin} is not the one that was written"
+        if said != (row.event_id, row.kind, row.unit, row.occurred_at):
+            return f"record {row.seq} of {self._origin} is not found by what it says"
+        return ""
+
+    def _compared_with_head(self, row: Row[Any]) -> str:
+        integrity = orjson.loads(row.data)["integrity"]
+        hashed = record.sha256(record.message_of(row.data, integrity))
+        if hashed != self._last_hash:
+            return f"record {row.seq} of {self._origin}, the newest, is not the one that was written"
+        return ""
+
+    def _compared_with_receipts(
+        self, first: int, leaves: list[bytes], connection: Connection, tree: StoredTree
+    ) -> str:
+        receipts = tables.receipts
+        query = select(receipts).where(
+            receipts.c.stream_id == self._id, receipts.c.size > first, receipts.c.size <= first + len(leaves)
+        )
+        kept = functools.lru_cache(_CACHED_NODES)(tree.subtree)
+
+        def subtree(level: int, index: int) -> bytes:
+            if level >= STEP:
+                return kept(level, index)
+            begin = (index << level) - first
+            return root_of(leaves[begin : begin + (1 << level)])
+
+        for row in connection.execute(query):
+            try:
+                checkpoint, signed = open_checkpoint(row.note, self._enrolment.log_vkey)
+                signed.signed_by(self._store_key)
+            except BadNote as error:
+                return f"the receipt of {self._origin} at size {row.size} is damaged: {error.what}"
+            if (checkpoint.size, checkpoint.root) != (row.size, row.root):
+                return f"the receipt of {self._origin} at size {row.size} is not the one that was written"
+            if not self._receipts_doubtful and root_at(row.size, subtree) != row.root:
+                self._receipts_doubtful = True
+                return f"the records of {self._origin} up to {row.size - 1} are not those that were receipted"
+        return ""
+
+
+def _first(sentences: Iterator[str]) -> str:
+    return next(filter(None, sentences), "")

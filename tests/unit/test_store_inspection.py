@@ -1,0 +1,166 @@
+"""Damage anywhere in the store's database is found by the inspection, said as an alarm, and stops nothing."""
+
+import asyncio
+import sqlite3
+
+import pytest
+import structlog
+from nacl.signing import SigningKey
+
+from devices import until
+from fake_gateway import FakeGateway
+from linewitness import inspection as daily_inspection
+from linewitness.clock import SystemClock
+from linewitness.store.database import Database, enroll
+from linewitness.store.inspection import inspect, inspect_daily
+from linewitness.store.keys import Cosigner
+from linewitness.store.ledger import Ledger
+from linewitness.store.work import StoreWork
+
+COSIGNER = Cosigner("store.example", SigningKey(bytes(range(32))))
+KEY = COSIGNER.vkey
+SIZE = 600
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A database with two streams, receipts within tiles and at their ends, units, and a conflict."""
+    file = tmp_path_factory.mktemp("store") / "store.db"
+    database = Database(f"sqlite:///{file}")
+    database.create()
+    ledger = Ledger(database=database, cosigner=COSIGNER, clock=SystemClock())
+    for line in (1, 2):
+        gateway = FakeGateway(origin=f"acme.example/ber-01/line-0{line}/1", gateway=f"ber-0{line}")
+        while gateway.size < SIZE:
+            gateway.append(unit=f"SN-{gateway.size}" if gateway.size % 3 else None)
+        enroll(
+            database, clock=SystemClock(), tenant=gateway.tenant, gateway=gateway.gateway,
+            log_vkey=str(gateway.log_vkey), record0_hash=gateway.record0_hash,
+        )  # fmt: skip
+        ledger.process([(gateway.topics.records, gateway.batch(0, None))])
+        for size in (100, 256, 300, 512, 590):
+            ledger.process([(gateway.topics.checkpoint, gateway.checkpoint(size))])
+        fork = FakeGateway(origin=gateway.origin, gateway=gateway.gateway)
+        fork.append(unit="SN-other")
+        ledger.process([(gateway.topics.records, b"\n".join(fork.records) + b"\n")])
+    database.close()
+    return file
+
+
+@pytest.fixture
+def file(kept, tmp_path):
+    copy = tmp_path / "store.db"
+    copy.write_bytes(kept.read_bytes())
+    return copy
+
+
+async def inspected(file):
+    database = Database(f"sqlite:///{file}")
+    try:
+        return await inspect(database, store_key=KEY)
+    finally:
+        database.close()
+
+
+def change(file, statement):
+    connection = sqlite3.connect(file)
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    assert connection.execute(statement).rowcount > 0
+    connection.commit()
+    connection.close()
+
+
+def overwrite_root_page(file, name):
+    connection = sqlite3.connect(file)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    connection.close()
+    data = bytearray(file.read_bytes())
+    data[4096 * (page - 1) : 4096 * page] = b"\xa5" * 4096
+    file.write_bytes(data)
+
+
+async def test_a_sound_store_is_found_sound(file):
+    assert await inspected(file) == []
+
+
+async def test_the_fixture_holds_what_is_to_be_damaged(file):
+    connection = sqlite3.connect(file)
+    counts = {
+        table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 (our own names)
+        for table in ("streams", "records", "nodes", "receipts", "conflicts")
+    }
+    connection.close()
+    assert counts == {"streams": 2, "records": 2 * SIZE, "nodes": 4, "receipts": 10, "conflicts": 2}
+
+
+LATER = "replace(occurred_at, '2023-', '2024-')"
+YEARS = f"data = CAST(replace(data, '2023-', '2024-') AS BLOB), occurred_at = {LATER}"
+RENAMED = "data = CAST(replace(data, 'SN-', 'SM-') AS BLOB)"
+OTHER_SIZE = "note = replace(note, char(10) || '300' || char(10), char(10) || '301' || char(10))"
+OTHER_SIGNATURE = "note = substr(note, 1, length(note) - 9) || 'AAAA' || substr(note, -5)"
+
+
+@pytest.mark.parametrize(
+    ("table", "change_to", "where", "found"),
+    [
+        ("records", RENAMED, "seq = 17", "the records 0 to 255 of LINE are not those that were written"),
+        ("records", RENAMED, "seq = 520", "record 520 of LINE is not found by what it says"),
+        ("records", YEARS, "seq = 520", "the records of LINE up to 589 are not those that were receipted"),
+        ("records", YEARS, "seq = 599", "record 599 of LINE, the newest, is not the one that was written"),
+        ("records", "data = x'00'", "seq = 595", "record 595 of LINE is not the one that was written"),
+        ("records", "unit = NULL", "seq = 31", "record 31 of LINE is not found by what it says"),
+        ("records", "kind = 'batch.started'", "seq = 31", "record 31 of LINE is not found by what it says"),
+        ("records", "seq = 6000", "seq = 300", "of the records 256 to 511 of LINE, 255 are there"),
+        ("records", "seq = 6000", "seq = 599", "of the records 512 to 599 of LINE, 87 are there"),
+        ("nodes", "hash = zeroblob(32)", "idx = 1", "the records 256 to 511 of LINE are not those"),
+        ("nodes", "idx = 9", "idx = 1", "nodes of level 8 are missing"),
+        ("receipts", "root = zeroblob(32)", "size = 300", "the receipt of LINE at size 300 is not the one"),
+        ("receipts", OTHER_SIZE, "size = 300", "the receipt of LINE at size 300 is damaged"),
+        ("receipts", OTHER_SIGNATURE, "size = 512", "the receipt of LINE at size 512 is damaged"),
+        ("conflicts", "data = x'00'", "id = 1", "conflict 1 is not the one that was written"),
+    ],
+)
+async def test_what_changed_is_found_and_named(file, table, change_to, where, found):
+    change(file, f"UPDATE {table} SET {change_to} WHERE stream_id = 1 AND {where}")  # noqa: S608 (our own words)
+    damage = await inspected(file)
+    assert found.replace("LINE", "acme.example/ber-01/line-01/1") in damage[0]
+
+
+async def test_a_wrong_node_is_not_said_again_by_every_receipt(file):
+    change(file, "UPDATE nodes SET hash = zeroblob(32) WHERE stream_id = 1 AND idx = 0")
+    damage = await inspected(file)
+    assert len(damage) == 2  # the records under it, and once what was receipted over it
+
+
+@pytest.mark.parametrize(
+    "name", ["records", "records_by_unit", "receipts", "nodes", "event_keys", "refusals", "conflicts"]
+)
+async def test_damaged_pages_are_found(file, name):
+    overwrite_root_page(file, name)
+    assert any("malformed" in each for each in await inspected(file))
+
+
+async def test_damage_is_an_alarm_while_judging_goes_on(file, monkeypatch):
+    monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
+    monkeypatch.setattr(daily_inspection, "EVERY_S", 0.01)
+    change(file, "UPDATE conflicts SET data = x'00' WHERE id = 1")
+    work = StoreWork(connected=True)
+    database = Database(f"sqlite:///{file}")
+    with structlog.testing.capture_logs() as said:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(inspect_daily(database, store_key=KEY, tell=work.damaged))
+            await until(lambda: len(said) >= 2)
+            task.cancel()
+    database.close()
+    assert "conflict 1 is not the one that was written" in work.sentence
+    assert {(entry["event"], entry["log_level"]) for entry in said} == {
+        ("damage found in the store", "error")
+    }
+
+
+async def test_damage_that_was_mended_is_no_longer_said():
+    work = StoreWork(connected=True)
+    work.damaged("a page")
+    work.damaged("")
+    assert work.sentence == "broker connected, 0 messages judged"
