@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from linewitness import durable
 from linewitness.journal import database
 from linewitness.journal.file import JournalFile
 from linewitness.selftest.power.workload import Workload, aloud
@@ -31,7 +32,7 @@ def normal():
 
 def folders():
     """The names of folders and key files are left to the system."""
-    database.sync_folder = lambda folder: None
+    durable.sync_folder = lambda folder: None
 
 
 def keys():

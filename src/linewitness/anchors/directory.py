@@ -1,11 +1,12 @@
 """Anchor checkpoints in a folder on write-once media."""
 
 import asyncio
-import os
+from contextlib import suppress
 from pathlib import Path
 
 from linewitness.anchors.base import AnchorFailed, Subject, Written
 from linewitness.anchors.options import DirectoryOptions
+from linewitness.durable import create_file, make_folder
 
 
 class DirectoryPlace:
@@ -26,7 +27,7 @@ class DirectoryPlace:
         path = self._path / subject.file_name
         data = subject.note.encode()
         try:
-            path.parent.mkdir(exist_ok=True)
+            make_folder(path.parent, mode=0o777)
             _create(path, data)
             held = path.read_bytes()
         except OSError as error:
@@ -43,17 +44,5 @@ class DirectoryPlace:
 
 
 def _create(path: Path, data: bytes) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-    except FileExistsError:
-        return
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with suppress(FileExistsError):
+        create_file(path, data, mode=0o444)

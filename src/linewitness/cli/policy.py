@@ -213,15 +213,10 @@ def _bytes(path: Path, what: str) -> bytes:
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
-    import os
+    from linewitness.durable import create_file
 
     try:
-        with os.fdopen(
-            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        create_file(path, text.encode(), mode=mode)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", hint="nothing is overwritten: name a new file"

@@ -33,6 +33,7 @@ def needs() -> None:
 def init(file: StoreFile) -> None:
     """Make the store's key and its database. Done once, by a person."""
     from linewitness.cli.store_file import load_store
+    from linewitness.durable import make_folder
     from linewitness.store.database import Database
     from linewitness.store.keys import Cosigner, create_key
 
@@ -45,7 +46,7 @@ def init(file: StoreFile) -> None:
         raise ConfigurationError(
             f"there is a database in {options.database_file} already", hint="nothing was changed"
         )
-    options.database_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(options.database_file.parent, mode=0o700)
     database = Database(options.database_url)
     database.create()
     database.close()

@@ -5,11 +5,12 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Final, Self
 
+from linewitness.durable import make_folder
 from linewitness.errors import JournalDamaged, JournalError, JournalFull
 
 APPLICATION_ID: Final = 0x4C57_4A31  # "LWJ1"
@@ -30,7 +31,7 @@ def path_of(directory: Path) -> Path:
 def create(directory: Path) -> sqlite3.Connection:
     """Create the journal's file with an empty schema; JournalError if there is one already."""
     with translated(directory):
-        _make(directory)
+        make_folder(directory, mode=0o750)
     path = path_of(directory)
     if path.exists():
         raise JournalError(
@@ -195,30 +196,6 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-
-
-def _make(directory: Path) -> None:
-    """Make the folder and those above it; their names are durable before there is anything in it.
-
-    SQLite and the keyring synchronise what is in the folder, and not the folder's own name.
-    """
-    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-    for folder in made:
-        sync_folder(folder.parent)
-    if not made:
-        # Whoever made it may have done so a moment ago, in a folder that we must not read.
-        with suppress(PermissionError):
-            sync_folder(directory.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _require_file(path: Path) -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from linewitness import durable
 from linewitness.errors import JournalError
 from linewitness.journal import database, telemetry
 
@@ -53,10 +54,10 @@ def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> Non
         build(building)
         target.mkdir(mode=0o700, exist_ok=True)
         database.own_like(directory, target, building, *building.rglob("*"))
-        database.sync_folder(building)
+        durable.sync_folder(building)
         building.rename(target / _NEXT)
-        database.sync_folder(target)
-        database.sync_folder(directory)
+        durable.sync_folder(target)
+        durable.sync_folder(directory)
         # Crash here: the old journal is still in its place; whatever it takes in, the next call builds anew.
         _go_on(directory, target)
 
@@ -90,21 +91,21 @@ def _move_out(directory: Path, target: Path) -> None:
             path.rename(target / path.name)
             if path.name == database.FILE_NAME:
                 # A power cut must not undo this and keep what comes next: a database without its log opens.
-                database.sync_folder(target)
-                database.sync_folder(directory)
-    database.sync_folder(target)
-    database.sync_folder(directory)
+                durable.sync_folder(target)
+                durable.sync_folder(directory)
+    durable.sync_folder(target)
+    durable.sync_folder(directory)
     (target / _NEXT).rename(directory / _NEXT)
-    database.sync_folder(directory)
+    durable.sync_folder(directory)
 
 
 def _move_in(arriving: Path, directory: Path) -> None:
     for path in sorted(arriving.iterdir(), key=_database_first, reverse=True):
         # Crash here: some of the new files are in their place, the others follow; the database is the last.
         path.rename(directory / path.name)
-    database.sync_folder(directory)
+    durable.sync_folder(directory)
     arriving.rmdir()
-    database.sync_folder(directory)
+    durable.sync_folder(directory)
 
 
 def _database_first(path: Path) -> tuple[bool, str]:

@@ -11,6 +11,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from nacl.signing import SigningKey
 
+from linewitness import durable
 from linewitness.errors import ConfigurationError, JournalDamaged, JournalError
 from linewitness.journal import database
 from linewitness.journal.options import JournalOptions
@@ -39,7 +40,7 @@ class Keyring:
     def create(self) -> None:
         """Make the folder, for the owner only; its name is durable before a key is in it."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database.sync_folder(self._directory.parent)
+        durable.sync_folder(self._directory.parent)
 
     def save(self, name: str, key: SigningKey) -> None:
         """Store a key durably under a name, before anything depends on it."""
@@ -168,7 +169,7 @@ class Keyring:
         return self._directory / f"{name}{_ENDING}"
 
     def _sync_folder(self) -> None:
-        database.sync_folder(self._directory)
+        durable.sync_folder(self._directory)
 
 
 def keyring_of(options: JournalOptions) -> Keyring:

@@ -1,6 +1,5 @@
 """The store's own key: made once, for cosignatures and nothing else (C2SP cosignature/v1)."""
 
-import os
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final, Self
 
 from nacl.signing import SigningKey
 
+from linewitness.durable import create_file, make_folder
 from linewitness.errors import ConfigurationError
 from linewitness.evidence import keys, note
 from linewitness.evidence.note import COSIGNATURE_V1, Note, Vkey
@@ -59,16 +59,12 @@ def create_key(name: str, path: Path) -> Cosigner:
     cosigner = Cosigner(name, keys.new_key())
     encoded = b64encode(bytes([COSIGNATURE_V1]) + bytes(cosigner.key)).decode()
     line = f"{_PREFIX}+{name}+{cosigner.vkey.key_id}+{encoded}\n"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, mode=0o700)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        create_file(path, line.encode("ascii"), mode=0o600)
     except FileExistsError:
         raise ConfigurationError(
             f"there is a key in {path} already",
             hint="receipts name this key: keep it, or choose another file",
         ) from None
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
     return cosigner
