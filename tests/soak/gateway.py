@@ -4,8 +4,8 @@ SQLite's cache, which may grow to 16 MiB with the journal, is held to 1 MiB: tha
 days is not what the trend of memory is to find.
 
 It is the command that starts the command: `python gateway.py python -m linewitness run line.yaml`. Every few
-seconds it appends a line of JSON to the file that SOAK_INSIDE names: the number of asyncio's tasks and of the
-allocator's blocks. SIGUSR1 adds how many objects there are of each type.
+seconds it appends a line of JSON to the file that SOAK_INSIDE names: how many of asyncio's tasks are not done
+and how many blocks the allocator has given out. SIGUSR1 adds how many objects there are of each type.
 """
 
 import asyncio
@@ -35,7 +35,8 @@ def write(file: Path, **figures: object) -> None:
 def watch(file: Path) -> None:
     """Write figures until the process ends."""
     while not threading.Event().wait(PERIOD_S):
-        write(file, tasks=len(asyncio.tasks._all_tasks), blocks=sys.getallocatedblocks())
+        tasks = sum(not task.done() for task in list(asyncio.tasks._all_tasks))
+        write(file, tasks=tasks, blocks=sys.getallocatedblocks())
 
 
 def main() -> None:
