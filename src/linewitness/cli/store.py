@@ -42,14 +42,16 @@ def init(file: StoreFile) -> None:
         cosigner = create_key(options.name, options.key.file)
     else:
         cosigner = Cosigner.load(options.name, options.key)
-    if options.database_file.exists():
-        raise ConfigurationError(
-            f"there is a database in {options.database_file} already", hint="nothing was changed"
-        )
     make_folder(options.database_file.parent, mode=0o700)
     database = Database(options.database_url)
-    database.create()
-    database.close()
+    try:
+        if not database.is_empty():
+            raise ConfigurationError(
+                f"there is a database in {options.database_file} already", hint="nothing was changed"
+            )
+        database.create()
+    finally:
+        database.close()
     typer.echo(f"database    {options.database_file}")
     typer.echo(f"store key   {cosigner.vkey}")
     typer.echo("")

@@ -66,6 +66,14 @@ class Database:
             tables.metadata.create_all(connection)
             connection.execute(insert(tables.store).values(schema=tables.SCHEMA))
 
+    def is_empty(self) -> bool:
+        """Say whether there is nothing: no file, or one in which no table was ever made."""
+        file = self._engine.url.database
+        if file is not None and not Path(file).is_file():
+            return True
+        with self.reading() as connection:
+            return not inspect(connection).get_table_names()
+
     def check(self) -> None:
         """Require a database that `create` made: a missing one is never replaced by an empty one."""
         file = self._engine.url.database

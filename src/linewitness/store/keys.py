@@ -39,7 +39,10 @@ class Cosigner:
     @classmethod
     def load(cls, name: str, secret: Secret) -> Self:
         """Read the key; ConfigurationError if it is not there, not a key, or of another name."""
-        hint = "`linewitness store init` makes the key; a copy of the right file helps as well"
+        hint = (
+            "restore a copy of it; only if nobody was given its public key yet, delete the file and let "
+            "`linewitness store init` make another"
+        )
         parts = secret.read().split("+", _PARTS - 1)
         try:
             raw = b64decode(parts[-1], validate=True)

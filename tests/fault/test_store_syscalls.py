@@ -1,0 +1,70 @@
+"""Let calls of an audit store at work fail once, or kill it there: what it gave a receipt for, it has."""
+
+import asyncio
+import random
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from store_rig import Work, judge, outcome, told
+
+from linewitness.selftest.tracing import strace
+
+WORKLOAD = Path(__file__).with_name("store_workload.py")
+FAULT = "system calls of the store"
+CALLS = ("pwrite64", "fsync", "fdatasync", "ftruncate", "unlink", "mkdir")
+HARMS = ("error=EIO", "error=ENOSPC", "signal=KILL")
+FEW, MANY = 6, 150
+
+
+async def at_work(site, work, trace, *inject):
+    """Run a store until it ends by itself, by its error or by the signal; return what it said."""
+    site.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        *(strace(), "-f", "-o", str(trace), "-e", "trace=" + ",".join(f"?{call}" for call in CALLS), *inject),
+        *(sys.executable, str(WORKLOAD), str(site), str(work.file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await process.communicate()
+    return said.decode().split("\n")[:-1]
+
+
+async def made(place, work):
+    """Return how often a store that nothing befalls makes each call."""
+    await at_work(place / "site", work, place / "trace")
+    text = (place / "trace").read_text()
+    return Counter(re.findall(rf"^\d+ +({'|'.join(CALLS)})\(", text, re.MULTILINE))
+
+
+async def harmed(tmp_path, account, places):
+    """Do harm at so many places, chosen so that each call has its share."""
+    work, chance = Work(tmp_path), random.Random(7)
+    counts = await made(tmp_path, work)
+    assert counts["pwrite64"] > 300
+    assert counts["fdatasync"] + counts["fsync"] > 40
+    found, harms = [], Counter()
+    for number in range(places):
+        call = sorted(counts)[number % len(counts)]
+        harm, when = chance.choice(HARMS), chance.randint(1, counts[call])
+        trace, site = tmp_path / f"trace-{number}", tmp_path / f"site-{number}"
+        lines = await at_work(site, work, trace, "-e", f"inject={call}:{harm}:when={when}")
+        text = trace.read_text()
+        assert "(INJECTED)" in text or "SIGKILL" in text, (call, harm, when)
+        *_, said = told(lines)
+        found.append(await judge(site, said, work))
+        harms[call] += 1
+    account(outcome(FAULT, found, ", ".join(f"{call} {count}" for call, count in sorted(harms.items()))))
+
+
+@pytest.mark.timeout(120)
+async def test_fault_at_a_few_calls_of_the_store_loses_nothing_that_has_a_receipt(tmp_path, account):
+    await harmed(tmp_path, account, FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_fault_at_many_calls_of_the_store_loses_nothing_that_has_a_receipt(tmp_path, account):
+    await harmed(tmp_path, account, MANY)
