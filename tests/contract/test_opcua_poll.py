@@ -21,7 +21,7 @@ async def test_change_is_found_once_and_dated_within_the_period():
         await press.set("Holding", 130.0)
         found = await ear.next()
         assert found.value == "130"
-        assert 25 <= found.when.unc_ms < 1000
+        assert 0 < found.when.unc_ms < 1000  # half of what lay between the two polls
         assert abs(found.when.occurred_ns - changed_ns) <= (found.when.unc_ms + 5) * 1_000_000
         await press.set("Holding", 131.0)
         assert (await ear.next()).value == "131"

@@ -16,7 +16,7 @@ from linewitness.selftest.power.steps import Said
 
 WORKLOAD = Path(__file__).with_name("store_workload.py")
 FAULT = "power cut of the store, unsynchronised writes dropped"
-FEW, MANY = 60, 600
+FEW, MANY = 60, 300
 
 
 async def recorded(place, work, *weakness):
@@ -87,7 +87,7 @@ async def test_many_power_cuts_of_the_store_lose_nothing_that_has_a_receipt(tmp_
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("weakness", ["normal", "folders"])
+@pytest.mark.parametrize("weakness", [pytest.param("normal", marks=pytest.mark.slow), "folders"])
 async def test_power_cut_finds_out_a_store_that_does_not_synchronise(tmp_path, weakness):
     work = Work(tmp_path)
     recording = await recorded(tmp_path, work, weakness)

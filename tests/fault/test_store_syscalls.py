@@ -16,7 +16,7 @@ WORKLOAD = Path(__file__).with_name("store_workload.py")
 FAULT = "system calls of the store"
 CALLS = ("pwrite64", "fsync", "fdatasync", "ftruncate", "unlink", "mkdir")
 HARMS = ("error=EIO", "error=ENOSPC", "signal=KILL")
-FEW, MANY = 6, 150
+FEW, MANY = 6, 40
 
 
 async def at_work(site, work, trace, *inject):
