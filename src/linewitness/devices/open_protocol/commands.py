@@ -3,8 +3,9 @@
 from typing import Final
 
 from linewitness.devices.open_protocol.codec import encode
-from linewitness.devices.open_protocol.link import Link, RefusedByController
+from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.mids import STEP_DOWN, UNSUPPORTED, Mid
+from linewitness.devices.open_protocol.refusals import RefusedByController
 from linewitness.devices.open_protocol.telegram import Telegram
 from linewitness.errors import DeviceRefused
 

@@ -14,9 +14,10 @@ from linewitness.devices.open_protocol.background import Background
 from linewitness.devices.open_protocol.codec import Decoded, decode
 from linewitness.devices.open_protocol.handshake import Busy, Identity, Learned
 from linewitness.devices.open_protocol.ledger_store import load
-from linewitness.devices.open_protocol.link import ClosedByController, Link
+from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.link_level import LinkLevel
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.refusals import ClosedByController
 from linewitness.devices.open_protocol.session import LEARNED_KEY, OpenProtocolSession, Settled
 from linewitness.devices.open_protocol.source import Ledger, Mode
 from linewitness.errors import DeviceRefused, DeviceUnavailable

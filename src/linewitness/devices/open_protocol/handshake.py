@@ -9,7 +9,7 @@ from typing import Final
 
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
 from linewitness.devices.open_protocol.layouts import layout_for
-from linewitness.devices.open_protocol.link import Link, Received, RefusedByController, Unanswered
+from linewitness.devices.open_protocol.link import Link, Received
 from linewitness.devices.open_protocol.mids import (
     COME_BACK_LATER,
     STEP_DOWN,
@@ -20,6 +20,7 @@ from linewitness.devices.open_protocol.mids import (
     Mid,
     Refusal,
 )
+from linewitness.devices.open_protocol.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.telegram import Telegram
 from linewitness.errors import DeviceRefused, DeviceUnavailable
 

@@ -8,9 +8,10 @@ from typing import Final
 from linewitness.clock import monotonic
 from linewitness.devices.open_protocol.book import Record
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
-from linewitness.devices.open_protocol.link import Link, Received, RefusedByController
+from linewitness.devices.open_protocol.link import Link, Received
 from linewitness.devices.open_protocol.mids import STEP_DOWN, UNSUPPORTED, Mid, Refusal
 from linewitness.devices.open_protocol.recovery import NEWEST, Answer, No
+from linewitness.devices.open_protocol.refusals import RefusedByController
 from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Core, Entry
 from linewitness.devices.open_protocol.telling import Telling

@@ -13,8 +13,9 @@ from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message, State
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.link_level import WRONG_PARTS, WRONG_SEQUENCE, Heard, LinkLevel
-from linewitness.devices.open_protocol.mids import ACK_OF, Mid, Refusal, describe
+from linewitness.devices.open_protocol.mids import ACK_OF, Mid, Refusal
 from linewitness.devices.open_protocol.outbox import MAX_PUSHED_BYTES, MAX_PUSHES, Waiting
+from linewitness.devices.open_protocol.refusals import ClosedByController, RefusedByController, Unanswered
 from linewitness.devices.open_protocol.telegram import (
     MAX_PARTS,
     MalformedTelegram,
@@ -52,27 +53,6 @@ class Received:
     telegram: Telegram
     raw: bytes
     stamp: Stamp
-
-
-class RefusedByController(Exception):
-    """The controller answered a question with an error."""
-
-    def __init__(self, telegram: Telegram, code: int) -> None:
-        """Keep the code; the message says what it means."""
-        self.mid, self.revision, self.code = telegram.mid, telegram.revision, code
-        text = describe(code)
-        self.hint = text.hint
-        super().__init__(
-            f"MID {self.mid:04d} revision {self.revision} was refused with error {code:02d}: {text.meaning}"
-        )
-
-
-class Unanswered(RefusedByController):
-    """The controller did not answer a question that we can do without."""
-
-
-class ClosedByController(DeviceUnavailable):
-    """The controller closed the connection."""
 
 
 class Link:

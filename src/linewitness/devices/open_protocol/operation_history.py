@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from linewitness.clock import monotonic
-from linewitness.devices.open_protocol.link import Link, RefusedByController
+from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.mids import Mid, Refusal
 from linewitness.devices.open_protocol.operations import Collector
 from linewitness.devices.open_protocol.recovery import NEWEST, Answer, No
+from linewitness.devices.open_protocol.refusals import RefusedByController
 from linewitness.devices.open_protocol.telegram import Telegram
 from linewitness.devices.open_protocol.variable import MalformedVariable, generic, parse_part
 from linewitness.errors import DeviceUnavailable

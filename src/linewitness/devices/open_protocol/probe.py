@@ -9,9 +9,10 @@ from linewitness.devices.open_protocol.background import Background
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
 from linewitness.devices.open_protocol.driver import open_link, stopped_unless_done
 from linewitness.devices.open_protocol.handshake import Identity
-from linewitness.devices.open_protocol.link import ClosedByController, Link, RefusedByController
+from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.mids import UNSUBSCRIBE_OF, Mid, Refusal
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.refusals import ClosedByController, RefusedByController
 from linewitness.devices.open_protocol.telegram import Telegram
 from linewitness.devices.open_protocol.times import ClockOffset, measure
 from linewitness.errors import DeviceUnavailable

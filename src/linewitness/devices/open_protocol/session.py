@@ -17,7 +17,7 @@ from linewitness.devices.open_protocol.commands import Commands
 from linewitness.devices.open_protocol.handshake import Identity, Learned
 from linewitness.devices.open_protocol.history import History
 from linewitness.devices.open_protocol.intake import Intake
-from linewitness.devices.open_protocol.link import Link, RefusedByController
+from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.mids import Mid
 from linewitness.devices.open_protocol.operation_history import OperationHistory
 from linewitness.devices.open_protocol.operations import Collector
@@ -25,6 +25,7 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.outbox import Outbox
 from linewitness.devices.open_protocol.pushed import Pushed, clock_notice
 from linewitness.devices.open_protocol.recovery import Answer
+from linewitness.devices.open_protocol.refusals import RefusedByController
 from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Ledger
 from linewitness.devices.open_protocol.telegram import Telegram, parse
