@@ -1,4 +1,4 @@
-"""Run `linewitness` as ever, but prune each minute, and write down what only the inside knows.
+"""Run `linewitness` as ever, but prune and inspect each minute, and write down what only the inside knows.
 
 SQLite's cache, which may grow to 16 MiB with the journal, is held to 1 MiB: that it fills up in the first
 days is not what the trend of memory is to find.
@@ -19,9 +19,10 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from linewitness import inspection
 from linewitness.journal import database, prune
 
-PRUNE_S = 60.0
+MINUTE_S = 60.0
 CACHE_KIB = 1024
 PERIOD_S = 5.0
 MOST_TYPES = 200
@@ -41,7 +42,8 @@ def watch(file: Path) -> None:
 
 def main() -> None:
     file = Path(os.environ["SOAK_INSIDE"])
-    prune.PERIOD_S = PRUNE_S
+    prune.PERIOD_S = MINUTE_S
+    inspection.FIRST_S = inspection.EVERY_S = MINUTE_S
     database.CACHE_KIB = CACHE_KIB
 
     def count(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import string
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 
 from linewitness.demo.broker import Mosquitto
@@ -174,11 +176,18 @@ async def open_line(folder: Path) -> AsyncIterator[Line]:
         line = Line(plant, scale, ntp, cables, free_port())
         _write_files(line)
         plant.gateway.wrapper = (sys.executable, str(HERE / "gateway.py"))
-        plant.gateway.environment = {"SOAK_INSIDE": str(line.inside_file)} | _tracing()
+        plant.gateway.environment = {"SOAK_INSIDE": str(line.inside_file)} | _of_the_unit() | _tracing()
         await plant.enroll()
         stack.push_async_callback(plant.store.stop)
         stack.push_async_callback(plant.gateway.kill)
         yield line
+
+
+def _of_the_unit() -> dict[str, str]:
+    """Return the environment in which systemd starts a gateway."""
+    unit = resources.files("linewitness.install").joinpath("systemd", "linewitness@.service")
+    (line,) = re.findall(r"^Environment=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    return dict(pair.split("=", 1) for pair in line.split())
 
 
 def _tracing() -> dict[str, str]:
