@@ -147,6 +147,30 @@ def test_init_changes_nothing_that_is_there(file, tmp_path):
     assert (tmp_path / "store.key").read_text() == key
 
 
+def test_init_that_was_cut_short_is_finished_by_the_same_again(file):
+    good("init", file)
+    database = file.parent / "data" / "store.db"
+    database.unlink()
+    database.touch()
+    assert isinstance(run("status", file).exception, StoreError)
+    good("init", file)
+    assert "no stream is enrolled" in good("status", file)
+
+
+def test_init_leaves_the_database_of_others_alone(file):
+    database = file.parent / "data" / "store.db"
+    database.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    theirs = database.read_bytes()
+    result = run("init", file)
+    assert isinstance(result.exception, ConfigurationError)
+    assert "there is a database" in str(result.exception)
+    assert database.read_bytes() == theirs
+    database.write_bytes(b"no database at all" * 100)
+    assert isinstance(run("init", file).exception, StoreError)
+
+
 def test_commands_need_a_database(file):
     for command in (["status", file], ["export", file], ["conflicts", file]):
         result = run(*command)

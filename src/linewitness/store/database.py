@@ -1,8 +1,9 @@
 """Open the store's database, enrol gateways in it, and read what it holds."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -67,12 +68,15 @@ class Database:
             connection.execute(insert(tables.store).values(schema=tables.SCHEMA))
 
     def is_empty(self) -> bool:
-        """Say whether there is nothing: no file, or one in which no table was ever made."""
-        file = self._engine.url.database
-        if file is not None and not Path(file).is_file():
+        """Say whether there is nothing: no file, or one without any table. The file is not changed."""
+        file = Path(self._engine.url.database or "")
+        if not file.is_file():
             return True
-        with self.reading() as connection:
-            return not inspect(connection).get_table_names()
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                return not connection.execute("SELECT name FROM sqlite_master").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{file}: {error}", hint="name a new file") from None
 
     def check(self) -> None:
         """Require a database that `create` made: a missing one is never replaced by an empty one."""
