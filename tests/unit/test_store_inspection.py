@@ -1,6 +1,7 @@
 """Damage anywhere in the store's database is found by the inspection, said as an alarm, and stops nothing."""
 
 import asyncio
+import contextlib
 import sqlite3
 
 import pytest
@@ -20,6 +21,9 @@ from linewitness.store.work import StoreWork
 COSIGNER = Cosigner("store.example", SigningKey(bytes(range(32))))
 KEY = COSIGNER.vkey
 SIZE = 600
+PAGE = 4096
+#: The first byte of such a page in SQLite's file format.
+LEAF_OF_AN_INDEX = 0x0A
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +75,24 @@ def change(file, statement):
     connection.close()
 
 
+def garble_in_index(file, column):
+    """Change a letter of record 301's entry in an index, where SQLite looks for it and not where it lies."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        query = f"SELECT {column} FROM records WHERE stream_id = 1 AND seq = 301"  # noqa: S608 (our own names)
+        entry = connection.execute(query).fetchone()[0].encode()
+    data = bytearray(file.read_bytes())
+    for page in range(0, len(data), PAGE):
+        if data[page] == LEAF_OF_AN_INDEX:
+            data[page : page + PAGE] = data[page : page + PAGE].replace(entry, entry[:-1] + b"~")
+    file.write_bytes(data)
+
+
 def overwrite_root_page(file, name):
     connection = sqlite3.connect(file)
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     connection.close()
     data = bytearray(file.read_bytes())
-    data[4096 * (page - 1) : 4096 * page] = b"\xa5" * 4096
+    data[PAGE * (page - 1) : PAGE * page] = b"\xa5" * PAGE
     file.write_bytes(data)
 
 
@@ -131,6 +147,17 @@ async def test_a_wrong_node_is_not_said_again_by_every_receipt(file):
     change(file, "UPDATE nodes SET hash = zeroblob(32) WHERE stream_id = 1 AND idx = 0")
     damage = await inspected(file)
     assert len(damage) == 2  # the records under it, and once what was receipted over it
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [("unit", "/1 is not found by its unit"), ("event_id", "/1 is not found by its event_id")],
+)
+async def test_a_record_that_an_index_has_lost_is_named(file, column, found):
+    garble_in_index(file, column)
+    damage = await inspected(file)
+    assert damage[0].startswith("record 301 of acme.example/ber-01/line-0")
+    assert damage[0].endswith(found)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import orjson
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, text
 
 from linewitness.evidence import record
 from linewitness.evidence.checkpoint import open_checkpoint
@@ -34,6 +34,24 @@ _HINT: Final = (
     "receipts go on; `linewitness store check` says more. Look at the disk (dmesg, SMART), keep this file, "
     "and restore the newest sound backup on another disk: gateways then send again what it lacks"
 )
+
+#: Records that cannot be looked up by their unit or their event. The + keeps SQLite to the index in question.
+_HIDDEN: Final = text("""
+    SELECT r.seq, 'unit' FROM records AS r
+    WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last AND r.unit IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM records AS found INDEXED BY records_by_unit
+        WHERE found.unit = r.unit AND +found.stream_id = r.stream_id AND +found.seq = r.seq
+    )
+    UNION ALL
+    SELECT r.seq, 'event_id' FROM records AS r
+    WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last
+    AND NOT EXISTS (
+        SELECT 1 FROM records AS found
+        WHERE found.stream_id = r.stream_id AND found.event_id = r.event_id AND +found.seq = r.seq
+    )
+    LIMIT 1
+""")
 
 _log = structlog.get_logger(__name__)
 
@@ -130,6 +148,7 @@ class _Stream:
         return (
             self._compared_with_nodes(first, leaves, tree)
             or _first(self._described(row) for row in rows)
+            or self._compared_with_indexes(first, last, connection)
             or (self._compared_with_head(rows[-1]) if last == self._size else "")
             or self._compared_with_receipts(first, leaves, connection, tree)
         )
@@ -164,6 +183,13 @@ class _Stream:
             return f"record {row.seq} of {self._origin} is not the one that was written"
         if said != (row.event_id, row.kind, row.unit, row.occurred_at):
             return f"record {row.seq} of {self._origin} is not found by what it says"
+        return ""
+
+    def _compared_with_indexes(self, first: int, last: int, connection: Connection) -> str:
+        """Look each record up by its unit and by its event: an index that lost one hides it."""
+        place = {"stream": self._id, "first": first, "last": last}
+        for seq, what in connection.execute(_HIDDEN, place):
+            return f"record {seq} of {self._origin} is not found by its {what}"
         return ""
 
     def _compared_with_head(self, row: Row[Any]) -> str:
