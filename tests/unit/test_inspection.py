@@ -17,6 +17,8 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.status.health import Health
 
+#: The first byte of such a page in SQLite's file format.
+LEAF_OF_AN_INDEX = 0x0A
 RAW = [b"telegram %d" % number for number in range(300)]
 
 
@@ -78,6 +80,8 @@ async def test_a_sound_journal_is_found_sound(directory):
             "UPDATE node SET hash = zeroblob(32) WHERE level = 8 AND idx = 1",
             "the tree over records 256 to 511",
         ),
+        ("UPDATE record SET unit = NULL WHERE seq = 17", "record 17 is not found by its unit"),
+        ("UPDATE record SET unit = 'SN-other' WHERE seq = 17", "record 17 is not found by its unit"),
         ("UPDATE raw SET bytes = x'00' WHERE bytes = CAST('telegram 7' AS BLOB)", "raw telegram"),
     ],
 )
@@ -87,6 +91,18 @@ async def test_bytes_that_changed_are_found_though_a_start_does_not_see_them(
     change(directory, statement)
     (damage,) = await inspected(directory)
     assert found in damage
+
+
+async def test_a_record_that_the_index_of_units_has_lost_is_found(directory):
+    file = directory / "journal.sqlite"
+    data = bytearray(file.read_bytes())
+    for page in range(0, len(data), 4096):
+        if data[page] == LEAF_OF_AN_INDEX:
+            data[page : page + 4096] = data[page : page + 4096].replace(b"SN0001", b"SN000~", 1)
+    file.write_bytes(data)
+    damage = await inspected(directory)
+    assert damage
+    assert all("is not found by its unit" in each for each in damage)
 
 
 @pytest.mark.parametrize("table", ["attestation", "checkpoint", "record_by_unit", "raw_by_record", "raw"])

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import structlog
 
+from linewitness.evidence.choice import unit_of
 from linewitness.evidence.merkle import leaf_hash, node_hash
 from linewitness.inspection import daily, damage_in
 from linewitness.journal.reader import JournalReader
@@ -90,9 +91,14 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
     first = index * TILE_LEAVES
     tree = reader.tree()
     leaves = tree.leaves(first, first + TILE_LEAVES)
+    told = {}
     for sequence_no, data in reader.records(first, first + TILE_LEAVES):
         if leaf_hash(data) != leaves[sequence_no - first]:
             return f"record {sequence_no} is not the one that was written"
+        told[sequence_no] = unit_of(data)
+    for sequence_no, unit, found in reader.units(first, first + TILE_LEAVES):
+        if unit != told.get(sequence_no, unit) or not found:
+            return f"record {sequence_no} is not found by its unit"
     while len(leaves) > 1:
         leaves = [node_hash(leaves[at], leaves[at + 1]) for at in range(0, len(leaves), 2)]
     if leaves[0] != tree.subtree(TILE_LEVEL, index):

@@ -173,6 +173,15 @@ class JournalReader:
             "SELECT seq, bytes FROM record WHERE unit = ? ORDER BY seq", (unit,)
         )
 
+    def units(self, first: int, last: int) -> Iterator[tuple[int, str | None, bool]]:
+        """Yield number and unit of the records [first, last), and whether `of_unit` finds each of them."""
+        yield from self._connection.execute(
+            "SELECT r.seq, r.unit, r.unit IS NULL OR EXISTS ("
+            "SELECT 1 FROM record AS f INDEXED BY record_by_unit WHERE f.unit = r.unit AND f.seq = r.seq) "
+            "FROM record AS r WHERE r.seq >= ? AND r.seq < ? ORDER BY r.seq",
+            (first, last),
+        )
+
     def raw(self, sha256: str) -> bytes | None:
         """Return a device's own bytes by their hex SHA-256."""
         row = self._connection.execute("SELECT bytes FROM raw WHERE sha256 = ?", (sha256,)).fetchone()
