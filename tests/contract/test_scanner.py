@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -172,6 +173,24 @@ async def test_a_silent_reader_with_a_heartbeat_is_lost() -> None:
         await sim.scan("ALIVE")
         with pytest.raises(DeviceUnavailable, match="said nothing"):
             await anext(observations)
+
+
+async def test_a_code_that_comes_as_the_silence_ends_is_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reader:
+        async with observing(
+            driver(reader.getsockname()[1], heartbeat="ALIVE", silence_s=0.2)
+        ) as observations:
+            connected, _ = reader.accept()
+
+            def stand_still() -> None:
+                connected.send(b"SN0001\r\n")
+                time.sleep(0.4)
+
+            asyncio.get_running_loop().call_later(0.1, stand_still)
+            code = await anext(observations)
+            connected.close()
+    assert isinstance(code, Code)
+    assert code.text == "SN0001"
 
 
 async def test_a_flood_without_an_end_is_said_once_and_does_not_grow_memory() -> None:

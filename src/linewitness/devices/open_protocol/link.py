@@ -107,12 +107,15 @@ class Link:
             self._check()
             self._dialogue.ask(telegram, frozenset(answers), inner, accept)
             self._asked = telegram
-            self._answer = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
+            self._answer = answer
             try:
                 async with asyncio.timeout(self._timing.optional_s if optional else self._timing.request_s):
                     await self._write(telegram)
-                    return await self._answer
+                    return await asyncio.shield(answer)
             except TimeoutError:
+                if answer.done():  # both at once, as after a process that stood still
+                    return answer.result()
                 if optional:
                     self._dialogue.give_up()
                     raise Unanswered(telegram, Refusal.UNKNOWN_MID) from None

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from ulid import ULID
 
@@ -15,6 +15,9 @@ from linewitness.devices.scanner.framing import Line, LineSplitter
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.devices.scanner.reading import Again, Interpreter, Meaning, NoCode, Read
 from linewitness.errors import DeviceUnavailable
+
+#: Once the silence is over, what came at the same moment is still taken, as after a process that stood still.
+LAST_LOOK_S: Final = 0.05
 
 
 class _Common(TypedDict):
@@ -98,10 +101,14 @@ class ScannerSession:
 
     async def _chunk(self, connection: Connection) -> bytes:
         """Return the next bytes; empty when the connection ended, in whatever way."""
-        try:
-            async with asyncio.timeout(self._options.silence_s):
-                data = await connection.read()
-        except TimeoutError:
+        for patience_s in (self._options.silence_s, LAST_LOOK_S):
+            try:
+                async with asyncio.timeout(patience_s):
+                    data = await connection.read()
+                break
+            except TimeoutError:
+                continue
+        else:
             self._ended = DeviceUnavailable(
                 f"the reader said nothing for {self._options.silence_s} s",
                 hint="check the cable, and that the reader's heartbeat is on",
