@@ -37,10 +37,12 @@ def disk(tmp_path):
 
 
 def leave(disk, room):
-    """Fill the disk so that so many bytes are left to the journal; may be less than none."""
-    (disk / "ballast").unlink(missing_ok=True)
+    """Fill the disk further, until so many bytes are left to the journal; may be less than none.
+
+    Room never comes back meanwhile: the gateway looks whenever it likes.
+    """
     size = shutil.disk_usage(disk).free - MIN_FREE - room
-    with (disk / "ballast").open("wb") as ballast:
+    with (disk / "ballast").open("ab") as ballast:
         for _ in range(size // MIB):
             ballast.write(b"\0" * MIB)
         ballast.write(b"\0" * (size % MIB))
