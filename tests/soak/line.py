@@ -186,8 +186,8 @@ async def open_line(folder: Path) -> AsyncIterator[Line]:
 def _of_the_unit() -> dict[str, str]:
     """Return the environment in which systemd starts a gateway."""
     unit = resources.files("linewitness.install").joinpath("systemd", "linewitness@.service")
-    (line,) = re.findall(r"^Environment=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
-    return dict(pair.split("=", 1) for pair in line.split())
+    lines = re.findall(r"^Environment=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    return dict(pair.split("=", 1) for line in lines for pair in line.split())
 
 
 def _tracing() -> dict[str, str]:
