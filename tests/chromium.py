@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
@@ -99,6 +100,16 @@ def page(width: int = 1100, height: int = 1000) -> Iterator[Page]:
             ) as socket:
                 yield Page(socket)
         finally:
-            browser.terminate()
-            browser.wait(timeout=20)
+            _end(browser)
             browser.stderr.close()
+
+
+def _end(browser: subprocess.Popen[str]) -> None:
+    """End the browser with all its processes: the last ones still write into the profile."""
+    others = psutil.Process(browser.pid).children(recursive=True)
+    browser.terminate()
+    browser.wait(timeout=20)
+    _, left = psutil.wait_procs(others, timeout=10)
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=10)
