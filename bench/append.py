@@ -16,15 +16,15 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from linewitness.clock import SharedClockState, SystemClock
-from linewitness.evidence import canonical
-from linewitness.evidence.record import Actor, Change, Event, Resource, pae, parse
-from linewitness.journal.builder import Identity
+from linewitness.base.clock import SharedClockState, SystemClock
+from linewitness.evidence.format import canonical
+from linewitness.evidence.format.record import Actor, Change, Event, Resource, pae, parse
+from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 
-IDENTITY = Identity("bench.example/plant/line/1", "bench", "plant", "line")
+IDENTITY = StreamIdentity("bench.example/plant/line/1", "bench", "plant", "line")
 BATCH = 256
 
 

@@ -28,14 +28,14 @@ from pathlib import Path
 import psutil
 from append import BATCH, tightening
 
-from linewitness.clock import SharedClockState, SystemClock, monotonic
+from linewitness.base.clock import SharedClockState, SystemClock, monotonic
+from linewitness.base.secrets import Secret
 from linewitness.config import load
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Process, free_port
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.secrets import Secret
 from linewitness.store.keys import Cosigner
 from linewitness_simulators.torque.server import TorqueSimulator, serve
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from append import IDENTITY, tightening
 
-from linewitness.clock import ClockState, SharedClockState, SystemClock
+from linewitness.base.clock import ClockState, SharedClockState, SystemClock
 from linewitness.journal.builder import RecordBuilder
 from linewitness.journal.file import JournalFile
 from linewitness.journal.submission import Submission

@@ -16,20 +16,20 @@ from pathlib import Path
 
 from append import IDENTITY, bare, tightening
 
-from linewitness.clock import SharedClockState, SystemClock
-from linewitness.custody import Custodian
+from linewitness.base.clock import SharedClockState, SystemClock
+from linewitness.base.secrets import Secret
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import Process, free_port
-from linewitness.evidence.note import Vkey
-from linewitness.forward import Forwarder
+from linewitness.evidence.format.note import Vkey
+from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.forward import Forwarder
+from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.seal import Sealer
-from linewitness.secrets import Secret
 from linewitness.status.health import Health
 from linewitness.store.keys import Cosigner
 from linewitness.uplink import mqtt
@@ -67,8 +67,8 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
     options = JournalOptions(directory=folder / "journal")
     telemetry = TelemetryBuffer(folder / "journal", max_bytes=1_000_000)
     async with open_journal(options, clock=clock, clock_state=state) as journal:
-        sealer = Sealer(journal, Keyring(folder / "journal").load(LOG_KEY))
-        custodian = Custodian(journal, sealer, store_vkey=store_vkey, clock=clock)
+        sealer = CheckpointSigner(journal, Keyring(folder / "journal").load(LOG_KEY))
+        custodian = ReceiptJudge(journal, sealer, store_vkey=store_vkey, clock=clock)
         uplink = MqttOptions(url=f"mqtt://127.0.0.1:{port}")
         forwarder = Forwarder(
             lambda: mqtt.connect(uplink),

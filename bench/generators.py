@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Self
 
-from linewitness.clock import SystemClock, monotonic
+from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.opcua.times import moment_of
 from linewitness_simulators.press.flood import Flood
 from linewitness_simulators.press.library import make_server, ua

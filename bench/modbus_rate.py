@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from linewitness.clock import SystemClock, monotonic
+from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.base import Reading, Signals
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.points import WIDTH

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from generators import Generator
 
-from linewitness.capture import Capture
-from linewitness.clock import SharedClockState, SystemClock, monotonic
+from linewitness.base.clock import SharedClockState, SystemClock, monotonic
 from linewitness.devices.opcua.driver import OpcUaDriver
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.wire import Client
-from linewitness.journal.builder import Identity
+from linewitness.gateway.capture import Capture
+from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
@@ -34,7 +34,7 @@ from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
 from linewitness.status.health import Health
 
-IDENTITY = Identity("bench.example/plant/line/1", "bench", "plant", "line")
+IDENTITY = StreamIdentity("bench.example/plant/line/1", "bench", "plant", "line")
 #: A rate is sustained if so much of it has arrived when the server stops, and nothing is dropped.
 ARRIVED = 0.98
 #: What may still be on its way when the server stops.

@@ -24,9 +24,9 @@ import orjson
 import psutil
 from generators import Generator, generators
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness.demo.plant import Process
-from linewitness.evidence.verify import verify
+from linewitness.evidence.verify.stream import verify
 from linewitness.journal.reader import JournalReader
 
 LINE = """\

@@ -12,9 +12,9 @@ from pathlib import Path
 from append import IDENTITY
 from verify import fill
 
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.merkle import root_at
-from linewitness.evidence.proof import TlogProof
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import root_at
+from linewitness.evidence.format.proof import TlogProof
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 

@@ -19,9 +19,9 @@ import psutil
 from append import BATCH, IDENTITY, tightening
 from nacl.signing import VerifyKey
 
-from linewitness.clock import SharedClockState, SystemClock
-from linewitness.evidence.skim import skim
-from linewitness.evidence.verify import read_ndjson, verify
+from linewitness.base.clock import SharedClockState, SystemClock
+from linewitness.evidence.verify.skim import skim
+from linewitness.evidence.verify.stream import read_ndjson, verify
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from clocks import ManualClock
+from support.clocks import ManualClock
 
 
 @pytest_asyncio.fixture(autouse=True)

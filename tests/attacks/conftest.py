@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from browser_verifier import judge_with_page
-from chain_builder import Stream, grown
-from packages import judge_with_python, policy_for, whole
+from support.browser_verifier import judge_with_page
+from support.chain_builder import Stream, grown
+from support.packages import judge_with_python, policy_for, whole
 
 Judge = Callable[..., dict[str, Any]]
 

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from browser_verifier import judge_with_page
-from clocks import ManualClock
-from journals import create, reopen, result_event
-from lines import call
-from linewitness.clock import NS_PER_S
-from linewitness.evidence import keys, merkle, record
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.note import cosign
-from linewitness.evidence.packing import Label, pack_selection
-from linewitness.evidence.policy import Attester, Policy
-from linewitness.journal.kept import PRUNED, StoredReceipt
+from linewitness.base.clock import NS_PER_S
+from linewitness.evidence.format import keys, merkle, record
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import cosign
+from linewitness.evidence.package.build import Label, pack_selection
+from linewitness.evidence.policy.policy import Attester, Policy
+from linewitness.journal.attestations import PRUNED, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from packages import STORE, TIME_S, judge_with_python
+from support.browser_verifier import judge_with_page
+from support.clocks import ManualClock
+from support.journals import create, reopen, result_event
+from support.lines import call
+from support.packages import STORE, TIME_S, judge_with_python
 
 SIZE = 900
 BOUNDARY = 512

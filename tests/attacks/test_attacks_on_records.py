@@ -6,10 +6,10 @@ from base64 import b64decode, b64encode
 import pytest
 from nacl.signing import SigningKey
 
-import ed25519_by_hand as hand
-from chain_builder import Stream, grown
-from linewitness.evidence import canonical, keys, record
-from packages import receipt
+from linewitness.evidence.format import canonical, keys, record
+from support import ed25519_by_hand as hand
+from support.chain_builder import Stream, grown
+from support.packages import receipt
 
 
 def broken(verdict, index: int, *words: str) -> None:

@@ -7,13 +7,13 @@ from base64 import b64encode
 import pytest
 from nacl.signing import SigningKey
 
-import ed25519_by_hand as hand
-from chain_builder import Stream, grown
-from linewitness.evidence import keys, merkle, note
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.note import Note, NoteSignature, Vkey
-from linewitness.evidence.revocation import Revocation
-from packages import STORE, WITNESS, policy_for, receipt, selection, whole
+from linewitness.evidence.format import keys, merkle, note
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import Note, NoteSignature, Vkey
+from linewitness.evidence.policy.revocation import Revocation
+from support import ed25519_by_hand as hand
+from support.chain_builder import Stream, grown
+from support.packages import STORE, WITNESS, policy_for, receipt, selection, whole
 
 
 def receipts(*texts: str) -> tuple[tuple[str, str], ...]:

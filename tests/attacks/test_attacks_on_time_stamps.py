@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from browser_verifier import PAGE, judge_with_page
-from chromium import Page, page
-from linewitness.evidence.merkle import consistency_proof, leaf_hash, root_of
-from linewitness.evidence.package import Contents, write_package
-from linewitness.evidence.proof import TlogProof, format_consistency
-from packages import judge_with_python
+from linewitness.evidence.format.merkle import consistency_proof, leaf_hash, root_of
+from linewitness.evidence.format.proof import TlogProof, format_consistency
+from linewitness.evidence.package.archive import Contents, write_package
+from support.browser_verifier import PAGE, judge_with_page
+from support.chromium import Page, page
+from support.packages import judge_with_python
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 STAMPS = VECTORS / "stamp"

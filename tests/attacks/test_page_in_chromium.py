@@ -8,12 +8,12 @@ from time import sleep
 import pytest
 from nacl.signing import SigningKey
 
-from browser_verifier import PAGE
-from chain_builder import grown
-from chromium import page
-from linewitness.evidence.note import ED25519, Vkey
-from linewitness.evidence.revocation import Revocation
-from packages import policy_for, selection, whole
+from linewitness.evidence.format.note import ED25519, Vkey
+from linewitness.evidence.policy.revocation import Revocation
+from support.browser_verifier import PAGE
+from support.chain_builder import grown
+from support.chromium import page
+from support.packages import policy_for, selection, whole
 
 SOURCE = PAGE.read_text()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from browser_verifier import judge_all_with_page
-from chain_builder import Stream, grown
-from linewitness.evidence.note import ED25519, Vkey
-from linewitness.evidence.revocation import Revocation
-from packages import judge_with_python, policy_for, receipt, selection, whole
+from linewitness.evidence.format.note import ED25519, Vkey
+from linewitness.evidence.policy.revocation import Revocation
+from support.browser_verifier import judge_all_with_page
+from support.chain_builder import Stream, grown
+from support.packages import judge_with_python, policy_for, receipt, selection, whole
 
 CUSTOMER = SigningKey(b"c" * 32)
 WORDS = [

@@ -4,11 +4,11 @@ import zipfile
 
 from nacl.signing import SigningKey
 
-from chain_builder import Stream
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.bounds import Outside, bounds_of
-from linewitness.evidence.record import parse
-from packages import TIME_S, policy_for, receipt, selection
+from linewitness.evidence.format.record import parse
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.time_bounds import Outside, bounds_of
+from support.chain_builder import Stream
+from support.packages import TIME_S, policy_for, receipt, selection
 
 
 def test_records_after_the_last_receipt_can_be_rewritten_with_stolen_keys(judge, stream):

@@ -14,16 +14,16 @@ from moto.server import ThreadedMotoServer
 
 from linewitness.anchors.base import AnchorFailed, Subject
 from linewitness.anchors.options import BucketOptions, TimeStampOptions, WitnessOptions
-from linewitness.anchors.rfc3161 import TimeStampPlace
-from linewitness.anchors.s3 import BucketPlace
-from linewitness.anchors.witness import WitnessPlace
-from linewitness.clock import SystemClock
-from linewitness.evidence import merkle
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.keys import cosigner_vkey, log_vkey, new_key
-from linewitness.evidence.note import Note, cosign
-from linewitness.evidence.proof import parse_consistency
-from linewitness.secrets import Secret
+from linewitness.anchors.rfc3161 import TimeStampTarget
+from linewitness.anchors.s3 import BucketTarget
+from linewitness.anchors.witness import WitnessTarget
+from linewitness.base.clock import SystemClock
+from linewitness.base.secrets import Secret
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.keys import cosigner_vkey, log_vkey, new_key
+from linewitness.evidence.format.note import Note, cosign
+from linewitness.evidence.format.proof import parse_consistency
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 LOG = new_key()
@@ -81,7 +81,7 @@ def bucket(s3, tmp_path, request):
 
 async def test_a_checkpoint_is_locked_in_compliance_mode_and_read_back(bucket):
     client, options = bucket
-    written = await BucketPlace(options, clock=SystemClock()).write(subject(7))
+    written = await BucketTarget(options, clock=SystemClock()).write(subject(7))
     key = f"line-02/{ORIGIN.replace('/', '_')}/000000000007.checkpoint"
     held = client.get_object(Bucket=options.bucket, Key=key)
     assert held["Body"].read().decode() == written.note == subject(7).note
@@ -95,7 +95,7 @@ async def test_a_checkpoint_is_locked_in_compliance_mode_and_read_back(bucket):
 
 async def test_the_oldest_version_counts(bucket):
     client, options = bucket
-    place = BucketPlace(options, clock=SystemClock())
+    place = BucketTarget(options, clock=SystemClock())
     first = await place.write(subject(7))
     key = f"line-02/{subject(7).file_name}"
     client.put_object(Bucket=options.bucket, Key=key, Body=b"another history")
@@ -109,10 +109,10 @@ async def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(bucket):
     _, options = bucket
     missing = options.model_copy(update={"bucket": "nobodys-bucket"})
     with pytest.raises(AnchorFailed, match="nobodys-bucket"):
-        await BucketPlace(missing, clock=SystemClock()).write(subject(7))
+        await BucketTarget(missing, clock=SystemClock()).write(subject(7))
     nowhere = options.model_copy(update={"endpoint": "http://127.0.0.1:9"})
     with pytest.raises(AnchorFailed, match="did not take"):
-        await BucketPlace(nowhere, clock=SystemClock()).write(subject(7))
+        await BucketTarget(nowhere, clock=SystemClock()).write(subject(7))
 
 
 @contextmanager
@@ -211,7 +211,7 @@ def responder(folder):
 async def test_a_token_of_openssl_is_kept_and_openssl_verifies_it(authority, tmp_path):
     with serving(responder(authority)) as url:
         options = TimeStampOptions(id="tsa", url=url, roots=authority / "root.pem")
-        written = await TimeStampPlace(options).write(subject(7))
+        written = await TimeStampTarget(options).write(subject(7))
     (tmp_path / "token.tsr").write_bytes(written.proof)
     (tmp_path / "note").write_text(written.note)
     openssl(
@@ -225,7 +225,7 @@ async def test_a_token_of_an_authority_that_we_do_not_trust_does_not_count(autho
     with serving(responder(authority)) as url:
         options = TimeStampOptions(id="tsa", url=url, roots=authority / "other.pem")
         with pytest.raises(AnchorFailed, match="does not verify"):
-            await TimeStampPlace(options).write(subject(7))
+            await TimeStampTarget(options).write(subject(7))
 
 
 async def test_a_token_over_something_else_does_not_count(authority):
@@ -236,7 +236,7 @@ async def test_a_token_over_something_else_does_not_count(authority):
         return stale[0]
 
     with serving(replaying) as url:
-        place = TimeStampPlace(TimeStampOptions(id="tsa", url=url, roots=authority / "root.pem"))
+        place = TimeStampTarget(TimeStampOptions(id="tsa", url=url, roots=authority / "root.pem"))
         await place.write(subject(7))
         with pytest.raises(AnchorFailed, match="does not verify"):
             await place.write(subject(9))
@@ -251,7 +251,7 @@ async def test_an_authority_that_gives_nothing_is_said(authority, answer):
             id="tsa", url=url if answer else "http://127.0.0.1:9", roots=authority / "root.pem"
         )
         with pytest.raises(AnchorFailed, match=r"127\.0\.0\.1"):
-            await TimeStampPlace(options).write(subject(7))
+            await TimeStampTarget(options).write(subject(7))
 
 
 class Witness:
@@ -285,7 +285,7 @@ class Witness:
 
 def witness_at(url, key=WITNESS):
     vkey = str(cosigner_vkey("witness.example", key))
-    return WitnessPlace(WitnessOptions(id="first", url=f"{url}/witness/", vkey=vkey))
+    return WitnessTarget(WitnessOptions(id="first", url=f"{url}/witness/", vkey=vkey))
 
 
 async def test_a_witness_cosigns_what_grows_and_the_note_carries_both_signatures():

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadCoilsResponse
 
-from linewitness.clock import SystemClock, monotonic
+from linewitness.base.clock import SystemClock, monotonic
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Reading
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions, bus
 from linewitness.devices.modbus.bus import Buses
-from linewitness.devices.modbus.link import Link
-from linewitness.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.modbus.link import ModbusLink
 from linewitness_simulators.oven.server import OvenServerOptions, serve, serve_serial
 
 POINTS = [
@@ -295,7 +295,7 @@ async def test_a_cancellation_that_meets_the_answer_is_not_swallowed():
     """Otherwise a shutdown at the wrong moment would leave a device polling for ever."""
     async with serve(OvenServerOptions()) as oven:
         options = ModbusOptions(id="oven", host="127.0.0.1", port=oven.port)
-        link = Link(options)
+        link = ModbusLink(options)
         await link.open()
         oven.faults.dead_units.add(1)
         request = ReadCoilsRequest(address=0, count=1, dev_id=1)

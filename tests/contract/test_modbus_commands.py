@@ -3,8 +3,8 @@
 import pytest
 from test_modbus_oven import DOOR, driver_for
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import CommandingSession
-from linewitness.errors import DeviceRefused
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 FAN = {"id": "fan", "record": "change", "table": "coil", "address": 1}

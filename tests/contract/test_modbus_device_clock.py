@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from linewitness.clock import NS_PER_S, SystemClock
+from linewitness.base.clock import NS_PER_S, SystemClock
 from linewitness.devices.base import Notice, Reading
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses

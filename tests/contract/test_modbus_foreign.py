@@ -10,12 +10,12 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.base import Reading, Signals
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
-from npm import installed
+from support.npm import installed
 
 NODE = Path(__file__).parent / "node_modbus"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
 

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 from ruamel.yaml import YAML
 
-from linewitness.clock import SystemClock, monotonic
+from linewitness.base.clock import SystemClock, monotonic
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions, rounds
 from linewitness.devices.modbus.bus import Buses
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.probe import Span, probe
-from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Gap, Notice, Result, Seen
 from linewitness.devices.modbus import ModbusDriver, ModbusOptions
 from linewitness.devices.modbus.bus import Buses
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 FIELDS = [

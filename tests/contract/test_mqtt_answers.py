@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from linewitness.errors import UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.uplink import mqtt
 from linewitness.uplink.mqtt import connect
 from linewitness.uplink.options import MqttOptions

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from brokers import mosquitto
-from linewitness.errors import UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.uplink.mqtt import Will, connect
 from linewitness.uplink.options import MqttOptions
+from support.brokers import mosquitto
 
 
 async def take(connection, count):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from brokers import Authority, mosquitto
-from linewitness.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
 from linewitness.uplink.mqtt import connect
 from linewitness.uplink.options import MqttOptions
+from support.brokers import Authority, mosquitto
 
 CONFIG = Path(__file__).parents[2] / "config"
 

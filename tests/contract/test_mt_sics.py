@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices import mt_sics
 from linewitness.devices.base import Measured, Observation, Result
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 from linewitness_simulators.scale import RunningScale, ScaleSimulation, serve
 from linewitness_simulators.scale.device import ScaleDevice
 

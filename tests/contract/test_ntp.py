@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from linewitness.clock import ClockState, SharedClockState, SystemClock
+from linewitness.base.clock import ClockState, SharedClockState, SystemClock
+from linewitness.gateway.clock_watch import ClockBoard, measure, sources_of, watch
 from linewitness.timesources.ntp import NtpSource
 from linewitness.timesources.options import ClockOptions
 from linewitness.timesources.sample import Leap, Sample, SourceDeclined, SourceSilent
-from linewitness.watch import ClockBoard, measure, sources_of, watch
 from linewitness_simulators.ntp import NtpSimulation, RunningNtp, serve
 from linewitness_simulators.ntp.device import NtpDevice
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness_simulators.ntp import NtpSimulation, serve
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))

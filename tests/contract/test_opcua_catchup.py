@@ -1,14 +1,14 @@
 """What the OPC UA driver says about the time in which nobody listened."""
 
 import pytest
-from opcua_rig import CLOCK, Memory, listening, listening_again, of_type, options, point, reading
 
-from linewitness.clock import from_rfc3339
+from linewitness.base.clock import from_rfc3339
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Reading, Signals
 from linewitness.devices.opcua import Driver
 from linewitness.devices.opcua.times import moment_of
-from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import CLOCK, Memory, listening, listening_again, of_type, options, point, reading
 
 KEEPING = PressSimulation(tick_s=0, history=True)
 STILL = PressSimulation(tick_s=0)

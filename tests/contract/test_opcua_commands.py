@@ -1,11 +1,11 @@
 """What a gate writes to an OPC UA server: a point in its own type, read back; refusals with their reason."""
 
 import pytest
-from opcua_rig import listening, options, point
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import CommandingSession
-from linewitness.errors import DeviceRefused
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import listening, options, point
 
 POINTS = [point(name, record="change") for name in ("Holding", "Program", "PartDone", "Operator", "Force")]
 

@@ -1,10 +1,10 @@
 """Alarms, and who wrote what, over real sockets."""
 
 import asyncua
-from opcua_rig import Memory, client_files, listening, of_type, options, point, reading
 
 from linewitness.devices.base import Notice
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import Memory, client_files, listening, of_type, options, point, reading
 
 STILL = PressSimulation(tick_s=0)
 ALARMS = {"id": "alarms", "node": "i=2253", "record": "alarm"}

@@ -8,15 +8,24 @@ import socket
 from pathlib import Path
 
 import pytest
-from opcua_rig import CLOCK, Memory, client_files, listening, listening_again, of_type, options, reading
 
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Gap, Notice, Reading, Result, Signals
 from linewitness.devices.opcua import Driver
 from linewitness.devices.opcua.browse import browse
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.probe import offers, probe
-from linewitness.errors import DeviceRefused, DeviceUnavailable
-from npm import installed
+from support.npm import installed
+from support.opcua_rig import (
+    CLOCK,
+    Memory,
+    client_files,
+    listening,
+    listening_again,
+    of_type,
+    options,
+    reading,
+)
 
 NODE = Path(__file__).parent / "node_opcua"
 START_S = 60

@@ -1,11 +1,11 @@
 """What a server may send too much of, or in the wrong form, and what the session makes of it."""
 
 import pytest
-from opcua_rig import Memory, listening, options, point, reading
 
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.bounded import MAX_MESSAGE_BYTES
-from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import Memory, listening, options, point, reading
 
 
 async def listen_to_what_grows(press, settings, memory):

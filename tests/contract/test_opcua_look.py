@@ -1,13 +1,13 @@
 """Browsing and probing a server, as the commands do it."""
 
-from opcua_rig import CLOCK, listening, of_type, options
 from ruamel.yaml import YAML
 
 from linewitness.devices.base import Reading
-from linewitness.devices.opcua.browse import Found, browse, point_ids, to_yaml
+from linewitness.devices.opcua.browse import BrowsedNode, browse, point_ids, to_yaml
 from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
 from linewitness.devices.opcua.probe import offers, probe, trust
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import CLOCK, listening, of_type, options
 
 STILL = PressSimulation(tick_s=0, history=True)
 
@@ -53,8 +53,8 @@ async def test_filter_and_depth_limit_what_is_found():
 
 
 def test_ids_are_valid_and_unique():
-    found = [Found(node="i=1", path=("Prüfung", "Wert 1")) for _ in range(3)] + [
-        Found(node="i=2", path=("ü",))
+    found = [BrowsedNode(node="i=1", path=("Prüfung", "Wert 1")) for _ in range(3)] + [
+        BrowsedNode(node="i=2", path=("ü",))
     ]
     assert point_ids(found) == ["pr-fung.wert-1", "pr-fung.wert-1-2", "pr-fung.wert-1-3", "point"]
 

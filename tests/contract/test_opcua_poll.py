@@ -1,11 +1,11 @@
 """Polling, for servers without subscriptions."""
 
 import pytest
-from opcua_rig import CLOCK, listening, of_type, options, point, reading
 
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Result, Signals
-from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import CLOCK, listening, of_type, options, point, reading
 
 STILL = PressSimulation(tick_s=0)
 POLL = {"mode": "poll", "poll_ms": 50}

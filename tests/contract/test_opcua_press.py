@@ -3,7 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from opcua_rig import (
+
+from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.base import Gap, Quality, Reading, Signals
+from linewitness.devices.opcua import Driver
+from linewitness.devices.opcua.times import moment_of
+from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import (
     CLOCK,
     Memory,
     eventually,
@@ -14,12 +20,6 @@ from opcua_rig import (
     point,
     reading,
 )
-
-from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.opcua import Driver
-from linewitness.devices.opcua.times import moment_of
-from linewitness.errors import DeviceUnavailable
-from linewitness_simulators.press.server import PressSimulation, serve
 
 STILL = PressSimulation(tick_s=0)
 

@@ -1,11 +1,11 @@
 """Results that a trigger completes: read at once, told once, and acknowledged after the commit."""
 
 import pytest
-from opcua_rig import Memory, eventually, listening, options, point
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Gap, Result, Seen
-from linewitness.errors import DeviceRefused
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import Memory, eventually, listening, options, point
 
 STILL = PressSimulation(tick_s=0)
 FIELDS = [

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from opcua_rig import CLOCK, client_files, listening, options, point, reading
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.opcua.certificates import load_certificate, make_client_certificate, thumbprint
-from linewitness.errors import DeviceRefused
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import CLOCK, client_files, listening, options, point, reading
 
 
 @pytest.mark.parametrize("mode", ["sign", "sign_and_encrypt"])

@@ -8,12 +8,12 @@ import sys
 
 import asyncua
 import pytest
-from opcua_rig import CLOCK, listening, of_type, options, point, reading
 
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Signals
-from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.press.device import Press
 from linewitness_simulators.press.server import PressSimulation, serve
+from support.opcua_rig import CLOCK, listening, of_type, options, point, reading
 
 
 @contextlib.asynccontextmanager

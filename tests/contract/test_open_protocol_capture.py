@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from open_protocol_rig import Gateway, Journal, gateway, options_for, until
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol import OpenProtocolDriver
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.device import Station, Tool
+from support.open_protocol_rig import Gateway, Journal, gateway, options_for, until
 
 
 async def enrolled(simulator: TorqueSimulator, journal: Journal) -> None:

@@ -11,15 +11,15 @@ import json
 from pathlib import Path
 
 import pytest
-from open_protocol_rig import Journal
 from ruamel.yaml import YAML
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import DeviceError
 from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
 from linewitness.devices.open_protocol.framing import Framer
-from linewitness.errors import DeviceError
 from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
+from support.open_protocol_rig import Journal
 
 CASES = sorted((Path(__file__).parents[1] / "vectors/open_protocol/cases").iterdir())
 REFUSED = "00260004001         {mid}99"

@@ -1,11 +1,11 @@
 """A controller's clock is set only where the YAML says so, and what came of it is on record."""
 
 import pytest
-from open_protocol_rig import Journal, gateway, until
 from pydantic import ValidationError
 
 from linewitness.devices.open_protocol import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueOptions, serve, without
+from support.open_protocol_rig import Journal, gateway, until
 
 
 def moves(journal):

@@ -1,10 +1,10 @@
 """The tool's own counter as independent evidence, across sessions, and identifiers that are taken back."""
 
 import pytest
-from open_protocol_rig import Journal, gateway, until
 
 from linewitness.devices.open_protocol.commands import CommandRefused
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
+from support.open_protocol_rig import Journal, gateway, until
 
 
 async def captured(journal: Journal, number: int) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol.link import Link, Timing
 from linewitness.devices.open_protocol.mids import Mid
 from linewitness.devices.open_protocol.refusals import RefusedByController

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 
 import pytest
-from open_protocol_rig import Journal, until
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
 from linewitness.devices.open_protocol.outbox import (
     ENOUGH,
@@ -15,7 +15,7 @@ from linewitness.devices.open_protocol.outbox import (
     Outbox,
     Waiting,
 )
-from linewitness.errors import DeviceUnavailable
+from support.open_protocol_rig import Journal, until
 
 
 def telegram(mid, data="", revision=1):

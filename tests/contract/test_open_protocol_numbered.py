@@ -1,10 +1,10 @@
 """Confirmations on the link level against the simulated controller."""
 
 import pytest
-from open_protocol_rig import Journal, gateway, until
 
 from linewitness.devices.open_protocol import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueOptions, serve
+from support.open_protocol_rig import Journal, gateway, until
 
 
 def entries(simulator, what: str, mid: int) -> int:

@@ -1,14 +1,14 @@
 """Looking into a controller, and commanding it."""
 
 import pytest
-from open_protocol_rig import Journal, gateway, options_for, until
 from ruamel.yaml import YAML
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol import OpenProtocolOptions
 from linewitness.devices.open_protocol.commands import CommandRefused
 from linewitness.devices.open_protocol.probe import probe
 from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
+from support.open_protocol_rig import Journal, gateway, options_for, until
 
 
 async def test_a_probe_tells_who_it_is_and_what_to_write_into_the_yaml() -> None:

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from open_protocol_rig import Gateway, Journal, until
-
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
 from linewitness.devices.open_protocol.codec import encode
 from linewitness.devices.open_protocol.framing import Framer
 from linewitness.devices.open_protocol.mids import Mid
 from linewitness.devices.open_protocol.telegram import Telegram, parse
+from support.open_protocol_rig import Gateway, Journal, until
 
 Reply = Callable[[Telegram], list[Telegram]]
 

@@ -3,10 +3,10 @@
 import hashlib
 
 import pytest
-from open_protocol_rig import Journal, gateway, until
 
 from linewitness.devices.base import Result
 from linewitness_simulators.torque import TorqueOptions, serve
+from support.open_protocol_rig import Journal, gateway, until
 
 
 def tightenings(journal: Journal) -> list[Result]:

@@ -11,8 +11,8 @@ from linewitness_simulators.oven.server import OvenServerOptions
 from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
-from netns import cable
-from plc_line import plc_line, wall
+from support.netns import cable
+from support.plc_line import plc_line, wall
 
 WITHIN_S = 15
 NAMES = ("Force", "Position", "Temperature")

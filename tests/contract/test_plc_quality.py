@@ -6,7 +6,7 @@ from linewitness_simulators.oven.server import OvenServerOptions
 from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
-from plc_line import plc_line
+from support.plc_line import plc_line
 
 BAD_NOT_CONNECTED = 0x808A0000
 UNCERTAIN_LAST_USABLE = 0x40900000

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices import scanner
 from linewitness.devices.base import Code, Notice, Observation, Seen, Session
-from linewitness.errors import DeviceUnavailable
 from linewitness_simulators.scanner import RunningScanner, ScannerSimulation, serve
 from linewitness_simulators.scanner.device import ScannerDevice
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from linewitness_simulators.torque import ToolDisabledError, without
-from torque_client import GOLDEN, MOMENT, Standing, client_of, code, condition, running
+from support.torque_client import GOLDEN, MOMENT, Standing, client_of, code, condition, running
 
 
 async def test_everything_before_the_start_is_ignored():

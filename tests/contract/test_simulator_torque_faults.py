@@ -10,7 +10,7 @@ import pytest
 from linewitness_simulators.torque import Faults, ResultType, TorqueOptions, serve
 from linewitness_simulators.torque.command import parse_faults
 from linewitness_simulators.torque.control import set_faults
-from torque_client import client_of, code, condition, running
+from support.torque_client import client_of, code, condition, running
 
 
 async def result_bytes(simulator, client, revision=1):

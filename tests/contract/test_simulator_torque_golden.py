@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from linewitness_simulators.torque import ParameterSet, Tool
-from torque_client import GOLDEN, MOMENT, Client, Standing, running
+from support.torque_client import GOLDEN, MOMENT, Client, Standing, running
 
 PSET = ParameterSet(7, "M8 bracket 25Nm", 2300, 2700, 2500, 20, 90)
 

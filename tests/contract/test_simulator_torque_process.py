@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from linewitness_simulators.torque import TorqueOptions, serve
 from linewitness_simulators.torque.command import command
-from torque_client import client_of, condition, running
+from support.torque_client import client_of, condition, running
 
 
 async def test_a_line_runs_by_itself():

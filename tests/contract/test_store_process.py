@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from brokers import mosquitto
-from fake_gateway import FakeGateway
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import ExitCode
 from linewitness.cli.store_file import load_store
-from linewitness.clock import SystemClock
-from linewitness.errors import ExitCode
-from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.uplink.mqtt import connect
 from linewitness.uplink.options import MqttOptions
+from support.brokers import mosquitto
+from support.fake_gateway import FakeGateway
 
 DEADLINE_S = 60
 BATCH = 25

@@ -6,11 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from brokers import mosquitto
-from fake_gateway import FakeGateway
-from linewitness.clock import SystemClock
-from linewitness.errors import UplinkRefused
-from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import UplinkRefused
+from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
 from linewitness.store.database import Database, StoreError, enroll
 from linewitness.store.keys import Cosigner, create_key
@@ -18,6 +16,8 @@ from linewitness.store.options import AuditStoreOptions
 from linewitness.store.service import run
 from linewitness.uplink.mqtt import connect
 from linewitness.uplink.options import MqttOptions
+from support.brokers import mosquitto
+from support.fake_gateway import FakeGateway
 
 DEADLINE_S = 30
 

@@ -10,12 +10,12 @@ import pytest
 
 from linewitness.anchors.base import AnchorFailed, Subject
 from linewitness.anchors.options import WitnessOptions
-from linewitness.anchors.witness import WitnessPlace
-from linewitness.clock import SystemClock
-from linewitness.evidence import merkle
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.keys import cosigner_vkey, log_vkey, new_key
-from linewitness.evidence.note import Note, Vkey
+from linewitness.anchors.witness import WitnessTarget
+from linewitness.base.clock import SystemClock
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.keys import cosigner_vkey, log_vkey, new_key
+from linewitness.evidence.format.note import Note, Vkey
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
@@ -140,11 +140,11 @@ async def test_a_gateway_is_witnessed_over_http(tmp_path):
 
             return Subject(ORIGIN, size, note_of(size, leaves), consistency)
 
-        place = WitnessPlace(WitnessOptions(id="store", url=url, vkey=str(vkey)))
+        place = WitnessTarget(WitnessOptions(id="store", url=url, vkey=str(vkey)))
         for size in (3, 9, 9, 40):
             written = await place.write(subject(size))
             assert Note.parse(written.note).signed_by(vkey) is not None
-        await WitnessPlace(WitnessOptions(id="store", url=url, vkey=str(vkey))).write(subject(40))
+        await WitnessTarget(WitnessOptions(id="store", url=url, vkey=str(vkey))).write(subject(40))
         with pytest.raises(AnchorFailed, match="has seen other records than ours among the first 40"):
             await place.write(subject(40, [b"\0" * 32, *LEAVES[1:]]))
         with pytest.raises(AnchorFailed, match="has seen 40 records of this stream, here are 12"):
@@ -161,6 +161,6 @@ async def test_a_gateway_is_witnessed_over_http(tmp_path):
 
 
 def _secret(folder):
-    from linewitness.secrets import Secret  # noqa: PLC0415 (one test needs it)
+    from linewitness.base.secrets import Secret  # noqa: PLC0415 (one test needs it)
 
     return Secret(file=folder / "witness.key")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chain_builder import Stream, grown
 from linewitness.cli.stamps import verified_stamps
-from linewitness.evidence.attest import Statement, Token
-from linewitness.evidence.bounds import Bounds, TimeStamp, bounds_of
-from linewitness.evidence.record import Change, parse, sha256
-from packages import policy_for
+from linewitness.evidence.format.record import Change, parse, sha256
+from linewitness.evidence.verify.statements import Statement, Token
+from linewitness.evidence.verify.time_bounds import TimeBounds, TimeStamp, bounds_of
+from support.chain_builder import Stream, grown
+from support.packages import policy_for
 
 CONFIG = """\
 [tsa]
@@ -90,7 +90,7 @@ def test_only_a_token_over_the_note_of_an_authority_that_the_policy_names_counts
     assert verified_stamps([kept(note, b"a witness's proof")], roots(authority, "root")) == []
 
 
-def bounds(stream: Stream, stamp: TimeStamp) -> list[Bounds]:
+def bounds(stream: Stream, stamp: TimeStamp) -> list[TimeBounds]:
     records = [parse(data) for data in stream.records]
     return list(bounds_of(records, [], policy=policy_for(stream), stamps=[stamp]))
 

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from starlette.requests import Request
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.store import witness_http
 from linewitness.store.database import Database, enroll
 

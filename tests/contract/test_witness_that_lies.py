@@ -8,9 +8,9 @@ import pytest
 from linewitness.anchors.base import AnchorFailed, Subject
 from linewitness.anchors.http import post
 from linewitness.anchors.options import WitnessOptions
-from linewitness.anchors.witness import WitnessPlace
-from linewitness.evidence import keys, merkle, note
-from linewitness.evidence.checkpoint import Checkpoint
+from linewitness.anchors.witness import WitnessTarget
+from linewitness.evidence.format import keys, merkle, note
+from linewitness.evidence.format.checkpoint import Checkpoint
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 LOG, WITNESS = keys.new_key(), keys.new_key()
@@ -36,7 +36,7 @@ async def write(url):
         return []
 
     vkey = str(keys.cosigner_vkey("w.example", WITNESS))
-    place = WitnessPlace(WitnessOptions(id="w", url=url, vkey=vkey))
+    place = WitnessTarget(WitnessOptions(id="w", url=url, vkey=vkey))
     return await place.write(Subject(ORIGIN, 1, str(NOTE), consistency))
 
 

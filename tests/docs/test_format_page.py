@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.evidence import kinds, policy, proof, record, revocation, schema
-from linewitness.evidence.canonical import MAX_BYTES, MAX_DEPTH
-from linewitness.evidence.clock_rules import DRIFT_PER_US, SILENCE_US, STARTING, STEP_US
-from linewitness.evidence.keys import POSSESSION_TYPE
-from linewitness.evidence.verdict import Attestation, Remark, Verdict
+from linewitness.evidence.format import kinds, proof, record, schema
+from linewitness.evidence.format.canonical import MAX_BYTES, MAX_DEPTH
+from linewitness.evidence.format.keys import POSSESSION_TYPE
+from linewitness.evidence.policy import policy, revocation
+from linewitness.evidence.verify.clock_rules import DRIFT_PER_US, SILENCE_US, STARTING, STEP_US
+from linewitness.evidence.verify.verdict import Attestation, Remark, Verdict
 
 PAGE = (Path(__file__).parents[2] / "docs/format.md").read_text()
 

@@ -4,9 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from linewitness import telemetry_names
-from linewitness.errors import ExitCode
-from linewitness.telemetry_names import Metric
+from linewitness.base.errors import ExitCode
+from linewitness.status import metric_names
+from linewitness.status.metric_names import Metric
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_every_alarm_says_what_to_do():
 
 
 def test_every_metric_is_described():
-    names = {value.name for value in vars(telemetry_names).values() if isinstance(value, Metric)}
+    names = {value.name for value in vars(metric_names).values() if isinstance(value, Metric)}
     missing = [name for name in names if not re.search(rf"`{name}(_total|_info)?`", PAGE)]
     assert not missing
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from linewitness.selftest.auditors import Auditors, running_auditors
-from linewitness.selftest.outcome import Outcome
+from linewitness_selftest.auditors import Auditors, running_auditors
+from linewitness_selftest.outcome import FaultOutcome
 
-_ROWS = pytest.StashKey[list[Outcome]]()
+_ROWS = pytest.StashKey[list[FaultOutcome]]()
 _HEADS = ("fault", "injected", "survived", "lost", "duplicated", "note")
 
 
@@ -19,10 +19,10 @@ def auditors() -> Iterator[Auditors]:
 
 
 @pytest.fixture
-def account(request: pytest.FixtureRequest) -> Callable[[Outcome], None]:
+def account(request: pytest.FixtureRequest) -> Callable[[FaultOutcome], None]:
     """Put an outcome into the table at the end of the run, and fail where its promise did not hold."""
 
-    def put(outcome: Outcome) -> None:
+    def put(outcome: FaultOutcome) -> None:
         request.config.stash.setdefault(_ROWS, []).append(outcome)
         assert outcome.held, f"the promise did not hold: {outcome}"
 
@@ -42,12 +42,12 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(_line(row, widths), red=row is not cells[0] and _is_bad(row))
 
 
-def _cells(row: Outcome) -> tuple[str, ...]:
+def _cells(row: FaultOutcome) -> tuple[str, ...]:
     return (row.fault, *map(str, (row.injected, row.survived, row.lost, row.duplicated)), row.note)
 
 
-def _total(rows: list[Outcome]) -> Outcome:
-    return Outcome(
+def _total(rows: list[FaultOutcome]) -> FaultOutcome:
+    return FaultOutcome(
         fault="all",
         injected=sum(row.injected for row in rows),
         survived=sum(row.survived for row in rows),

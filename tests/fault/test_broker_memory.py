@@ -2,7 +2,7 @@
 
 import pytest
 
-from plants import Load, at_work, held_tightenings, log_lines, new_plant, settle, until
+from support.plants import Load, at_work, held_tightenings, log_lines, new_plant, settle, until
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from brokers import mosquitto
-from outcomes import kept
-from plants import (
+from support.brokers import mosquitto
+from support.outcomes import kept
+from support.plants import (
     Load,
     at_work,
     change,

@@ -9,14 +9,24 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from faked_time import SettableTime, clean
-from far import far_plant
-from linewitness.clock import from_rfc3339
-from linewitness.errors import ExitCode
-from lossy import lossy_cable
-from outcomes import kept
-from plants import Load, at_work, change, ended, held, held_tightenings, journal_verdict, settle, until
-from plc_line import wall
+from linewitness.base.clock import from_rfc3339
+from linewitness.base.errors import ExitCode
+from support.faked_time import SettableTime, clean
+from support.far import far_plant
+from support.lossy import lossy_cable
+from support.outcomes import kept
+from support.plants import (
+    Load,
+    at_work,
+    change,
+    ended,
+    held,
+    held_tightenings,
+    journal_verdict,
+    settle,
+    until,
+)
+from support.plc_line import wall
 
 HOUR_S = 3600
 #: Further back than forward: at the end the clock is behind what is on record already.

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from outcomes import kept
-from plants import Load, running_plant, settle, until
+from support.outcomes import kept
+from support.plants import Load, running_plant, settle, until
 
 FEW, MANY = 5, 40
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from forked import forked_gateway
-from full_line import Fleeting, FullLoad, fleeting, full_plant
-from linewitness.clock import monotonic
-from linewitness.selftest.outcome import Outcome
-from plants import Account, at_work, held, held_tightenings, journal_verdict, settle, until
-from plants import account as ledgers_of
+from linewitness.base.clock import monotonic
+from linewitness_selftest.outcome import FaultOutcome
+from support.forked import forked_gateway
+from support.full_line import Fleeting, FullLoad, fleeting, full_plant
+from support.plants import Account, at_work, held, held_tightenings, journal_verdict, settle, until
+from support.plants import account as ledgers_of
 
 SEED = 27
 FEW = 6
@@ -36,9 +36,9 @@ class Killed:
         assert not self.fleeting.twice, self.fleeting
         assert not self.fleeting.invented, self.fleeting
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FaultOutcome:
         kills = self.moments.total()
-        return Outcome(
+        return FaultOutcome(
             fault="SIGKILL at random moments, all drivers at work",
             injected=kills,
             survived=kills,

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from linewitness.clock import monotonic
-from outcomes import kept
-from plants import Load, at_work, change, held, new_plant, running_plant, said, settle, until
-from proxy import proxy
+from linewitness.base.clock import monotonic
+from support.outcomes import kept
+from support.plants import Load, at_work, change, held, new_plant, running_plant, said, settle, until
+from support.proxy import proxy
 
 
 async def broker_away(folder, seconds):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from far import far_plant
-from lossy import lossy_cable
-from outcomes import kept
-from plants import Load, held, held_tightenings, said, settle, until
+from support.far import far_plant
+from support.lossy import lossy_cable
+from support.outcomes import kept
+from support.plants import Load, held, held_tightenings, said, settle, until
 
 SHARE = 0.3
 SEED = 11

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from brokers import free_port
-from faked_time import fast_time
-from far import far_plant
-from figures import figures
-from linewitness.clock import from_rfc3339
-from lossy import lossy_cable
-from outcomes import kept
-from plants import (
+from linewitness.base.clock import from_rfc3339
+from support.brokers import free_port
+from support.faked_time import fast_time
+from support.far import far_plant
+from support.figures import figures
+from support.lossy import lossy_cable
+from support.outcomes import kept
+from support.plants import (
     Load,
     at_work,
     change,
@@ -27,7 +27,7 @@ from plants import (
     stopped,
     until,
 )
-from plc_line import wall
+from support.plc_line import wall
 
 SPEED = 40
 HOUR_S = 3600

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from linewitness.selftest.power.cuts import (
+from linewitness_selftest.power.cuts import (
     at_each_of,
     by_chance,
     each_with_nothing,
@@ -16,9 +16,9 @@ from linewitness.selftest.power.cuts import (
     power_cuts,
     recorded,
 )
-from linewitness.selftest.power.disk import Disk, Rule
-from linewitness.selftest.power.image import Cut, Survives, image_after
-from linewitness.selftest.power.recording import record
+from linewitness_selftest.power.disk import Disk, Rule
+from linewitness_selftest.power.image import Cut, Survives, image_after
+from linewitness_selftest.power.recording import record
 
 WEAK = Path(__file__).with_name("weak_workload.py")
 FEW, MANY = 60, 500
@@ -34,9 +34,9 @@ async def test_power_cut_loses_nothing(tmp_path, account):
 BEGIN = """
 import sys
 from pathlib import Path
-from linewitness.clock import SharedClockState, SystemClock
+from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.journal.file import JournalFile
-from linewitness.selftest.power.truth import identity
+from linewitness_selftest.power.truth import identity
 
 folder = Path(sys.argv[1]) / "lines" / "weld-3" / "journal"
 JournalFile.create(folder, identity(1), clock=SystemClock(), clock_state=SharedClockState())

@@ -10,12 +10,12 @@ import sys
 import psutil
 import pytest
 
-from linewitness.errors import ExitCode
-from linewitness.selftest.damage import damages
-from linewitness.selftest.disk import full_disks, read_only, two_gateways
-from linewitness.selftest.kills import random_kills
-from linewitness.selftest.syscalls import failing_calls
-from plants import until
+from linewitness.base.errors import ExitCode
+from linewitness_selftest.calls.syscalls import failing_calls
+from linewitness_selftest.damage import damages
+from linewitness_selftest.disk import full_disks, read_only, two_gateways
+from linewitness_selftest.kills import random_kills
+from support.plants import until
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -76,13 +76,13 @@ def broken(tmp_path, monkeypatch):
 
 
 CONFIRMS_BEFORE_THE_COMMIT = """
-import linewitness.selftest.jobs as jobs
+import linewitness_selftest.jobs as jobs
 commit = jobs.JournalFile.append
 told = []
-class Told(jobs.Told):
+class ToldResults(jobs.ToldResults):
     def __init__(self, path): super().__init__(path); told.append(self)
-import linewitness.selftest.results as results
-results.Told = jobs.Told = Told
+import linewitness_selftest.results as results
+results.ToldResults = jobs.ToldResults = ToldResults
 def append(self, batch):
     for submission in batch:
         for key, value in submission.state.items():
@@ -109,8 +109,8 @@ file.delete_some = delete_some
 """
 BEGINS_ANEW = """
 import linewitness.journal.file as file, shutil
-from linewitness.errors import JournalError
-from linewitness.selftest.results import IDENTITY
+from linewitness.base.errors import JournalError
+from linewitness_selftest.results import IDENTITY
 opened = file.JournalFile.open.__func__
 def open_or_create(cls, directory, **arguments):
     try:
@@ -126,7 +126,7 @@ database.fcntl.flock = lambda *_: None
 """
 IGNORES_ERRORS_OF_THE_DISK = """
 import linewitness.journal.file as file
-from linewitness.errors import JournalError
+from linewitness.base.errors import JournalError
 commit = file.JournalFile.append
 def append(self, batch):
     try:

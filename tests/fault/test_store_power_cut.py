@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from store_rig import Work, judge, outcome, told
 
-from linewitness.selftest.power.cuts import check_complete, each_with_nothing
-from linewitness.selftest.power.disk import Disk, Rule
-from linewitness.selftest.power.image import Cut, Grown, Survives, image_after
-from linewitness.selftest.power.recording import record
-from linewitness.selftest.power.steps import Said
+from linewitness_selftest.power.cuts import check_complete, each_with_nothing
+from linewitness_selftest.power.disk import Disk, Rule
+from linewitness_selftest.power.image import Cut, Grown, Survives, image_after
+from linewitness_selftest.power.recording import record
+from linewitness_selftest.power.steps import Said
+from support.store_rig import Work, judge, outcome, told
 
 WORKLOAD = Path(__file__).with_name("store_workload.py")
 FAULT = "power cut of the store, unsynchronised writes dropped"

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from brokers import free_port
-from figures import figures
-from outcomes import kept
-from plants import (
+from support.brokers import free_port
+from support.figures import figures
+from support.outcomes import kept
+from support.plants import (
     Load,
     at_work,
     change,

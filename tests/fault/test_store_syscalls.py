@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from store_rig import Work, judge, outcome, told
 
-from linewitness.selftest.tracing import strace
+from linewitness_selftest.calls.tracing import strace
+from support.store_rig import Work, judge, outcome, told
 
 WORKLOAD = Path(__file__).with_name("store_workload.py")
 FAULT = "system calls of the store"

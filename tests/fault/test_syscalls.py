@@ -6,7 +6,7 @@ ever, verifies and goes on; and a process that gave up ended with the code of an
 
 import pytest
 
-from linewitness.selftest.syscalls import OPERATIONS, failing_calls
+from linewitness_selftest.calls.syscalls import OPERATIONS, failing_calls
 
 #: Of the faults, in the fast share.
 SAMPLE = 0.03

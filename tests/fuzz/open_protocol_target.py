@@ -8,7 +8,7 @@ from collections import Counter
 
 from nacl.signing import SigningKey
 
-from linewitness.clock import SharedClockState, Stamp, SystemClock
+from linewitness.base.clock import SharedClockState, Stamp, SystemClock
 from linewitness.devices.base import Result
 from linewitness.devices.open_protocol import recovery
 from linewitness.devices.open_protocol.book import Book, Record
@@ -28,7 +28,7 @@ from linewitness.devices.open_protocol.source import Mode
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
 from linewitness.devices.open_protocol.telling import Telling
 from linewitness.devices.open_protocol.tightening import entry_of
-from linewitness.journal.builder import EventKey, Identity, RecordBuilder
+from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
 
@@ -41,7 +41,7 @@ OPTIONS = OpenProtocolOptions(id="wrench-10", host="127.0.0.1", timezone="Europe
 STAMP = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
 CLOCK = SystemClock()
 BUILDER = RecordBuilder(
-    Identity("acme.example/1", "acme", "ber", "l1"), clock=CLOCK, clock_state=SharedClockState()
+    StreamIdentity("acme.example/1", "acme", "ber", "l1"), clock=CLOCK, clock_state=SharedClockState()
 )
 
 

@@ -21,32 +21,32 @@ from nacl.signing import SigningKey
 from seeds import VECTORS
 
 from linewitness.anchors.signatures import verifies
-from linewitness.clock import Stamp, SystemClock
+from linewitness.base.clock import Stamp, SystemClock
+from linewitness.base.errors import EvidenceError
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
-from linewitness.custody import Contradiction, Custodian
 from linewitness.devices.mt_sics import replies
 from linewitness.devices.opcua import bounded, values
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
 from linewitness.devices.scanner.framing import LineSplitter
-from linewitness.errors import EvidenceError
-from linewitness.evidence import canonical, keys, record
-from linewitness.evidence import note as notes
-from linewitness.evidence.canonical import NotCanonical
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.der import BadDer
-from linewitness.evidence.note import Note, Vkey
-from linewitness.evidence.package import Package
-from linewitness.evidence.policy import HEADING, Policy
-from linewitness.evidence.proof import TlogProof, parse_consistency
-from linewitness.evidence.revocation import open_revocation
-from linewitness.evidence.skim import skim as skimmed
-from linewitness.evidence.skim import skimmed_of
-from linewitness.evidence.timestamp import Authorities
-from linewitness.evidence.trust import read_trust
-from linewitness.evidence.verify import verify
+from linewitness.evidence.format import canonical, keys, record
+from linewitness.evidence.format import note as notes
+from linewitness.evidence.format.canonical import NotCanonical
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.format.proof import TlogProof, parse_consistency
+from linewitness.evidence.package.archive import Package
+from linewitness.evidence.policy.policy import HEADING, Policy
+from linewitness.evidence.policy.revocation import open_revocation
+from linewitness.evidence.policy.trust import read_trust
+from linewitness.evidence.timestamps.der import BadDer
+from linewitness.evidence.timestamps.timestamp import Authorities
+from linewitness.evidence.verify.skim import skim as skimmed
+from linewitness.evidence.verify.skim import skimmed_of
+from linewitness.evidence.verify.stream import verify
+from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
 from linewitness.store import acceptance
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
@@ -135,7 +135,7 @@ def signed(text: str, name: str, key: SigningKey) -> str:
 
 def receipt(data: bytes) -> None:
     """Read an answer of the store: as it came, and with both signatures made good."""
-    custodian = Custodian(
+    custodian = ReceiptJudge(
         SimpleNamespace(log_vkey=LOG_VKEY), SimpleNamespace(), store_vkey=STORE_VKEY, clock=SystemClock()
     )
     head, _, text = data.decode("utf-8", "replace").rpartition("\n\n")
@@ -143,7 +143,7 @@ def receipt(data: bytes) -> None:
         notes.cosign(text, name="store.example", key=STORE, time_s=int.from_bytes(data[:8], "big"))
     )
     for payload in (data, f"{both}".encode(), f"{head}\n\n{both}".encode()):
-        with contextlib.suppress(EvidenceError, Contradiction):
+        with contextlib.suppress(EvidenceError, StoreContradiction):
             custodian.read(payload)
 
 

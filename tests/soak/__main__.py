@@ -15,11 +15,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from plants import at_work
 from soak.ending import Report, conclude, settle
 from soak.faults import ASIDE, AT_DEVICES, AT_THE_GATEWAY, AT_THE_UPLINK, Faults
 from soak.line import Line, open_line
 from soak.samples import Sampler
+from support.plants import at_work
 
 #: Shares of the time at the beginning and at the end in which the gateway itself is ended again and again.
 BEGINNING, END = 1 / 12, 1 / 8

@@ -5,12 +5,12 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness.demo.plant import DemoFailed
-from plants import account, held_tightenings, policy_of
 from soak.faults import Faults
 from soak.line import Line
 from soak.samples import MB, Sampler, Trend, lifetimes, longest, trend
+from support.plants import account, held_tightenings, policy_of
 
 SETTLE_S = 240.0
 #: What counts as flat. A trend of less than half an hour says little, and is only reported.

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from soak.line import Line
 
 Fault = Callable[[Line, random.Random], Awaitable[None]]

@@ -19,7 +19,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from linewitness import inspection
+from linewitness.base import inspection
 from linewitness.journal import database, prune
 
 MINUTE_S = 60.0

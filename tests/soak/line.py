@@ -27,7 +27,7 @@ from linewitness_simulators.scanner import server as scanner
 from linewitness_simulators.torque import server as torque
 from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.options import TorqueOptions
-from proxy import Proxy
+from support.proxy import Proxy
 
 HERE = Path(__file__).parent
 MOSQUITTO = Path("/usr/sbin/mosquitto")

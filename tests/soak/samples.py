@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from soak.line import Line
 
 PERIOD_S = 5.0

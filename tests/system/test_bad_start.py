@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import free_port
-from linewitness.errors import ExitCode
-from plants import at_work, new_plant, run, stopped, until
+from support.plants import at_work, new_plant, run, stopped, until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -8,9 +8,9 @@ from importlib.metadata import requires
 
 import pytest
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness.demo.plant import free_port
-from plants import run, until
+from support.plants import run, until
 
 # What the extras bring, and what comes with it; a gateway must not ask for any of it.
 EXTRAS = (

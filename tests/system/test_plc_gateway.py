@@ -6,14 +6,14 @@ import sqlite3
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from journals import members_of, verdict_of
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.demo.plant import Process, free_port
 from linewitness_simulators.oven.server import OvenServerOptions
 from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
-from plants import run, until
+from support.journals import members_of, verdict_of
+from support.plants import run, until
 
 VKEY = "store.demo.example+af2add38+BMkzGYD25lzCqldM5FG44mXDTFMW14TNvrzAd3lV0hRW"
 LINE = """\

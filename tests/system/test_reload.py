@@ -6,7 +6,7 @@ import json
 import pytest
 
 from linewitness.demo.plant import Process, open_plant
-from linewitness.evidence.verify import verify
+from linewitness.evidence.verify.stream import verify
 
 
 @pytest.fixture

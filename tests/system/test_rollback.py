@@ -6,10 +6,10 @@ import shutil
 import pytest
 from sqlalchemy import make_url
 
-from linewitness.errors import ExitCode
+from linewitness.base.errors import ExitCode
 from linewitness.store.database import Database
 from linewitness.store.reports import read_conflicts
-from plants import (
+from support.plants import (
     Load,
     at_work,
     change,

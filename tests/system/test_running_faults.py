@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from brokers import mosquitto
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import Process
 from linewitness.devices.opcua.certificates import make_client_certificate
-from linewitness.errors import ExitCode
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
-from plants import (
+from support.brokers import mosquitto
+from support.plants import (
     Load,
     account,
     at_work,

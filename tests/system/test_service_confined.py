@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lines import write_line
-from plants import run, until
+from support.lines import write_line
+from support.plants import run, until
 
 UNIT = Path(__file__).parents[2] / "systemd" / "linewitness@.service"
 SECRET = "correct-horse-battery"

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from lines import YAML
-from linewitness.errors import ExitCode
-from systemd_box import box, why_not
+from linewitness.base.errors import ExitCode
+from support.lines import YAML
+from support.systemd_box import box, why_not
 
 pytestmark = [
     pytest.mark.timeout(120),

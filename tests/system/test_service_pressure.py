@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from plants import (
+from support.plants import (
     Load,
     account,
     at_work,

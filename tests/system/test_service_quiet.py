@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from plants import Load, log_lines, run, running_plant, said, settle, until
+from support.plants import Load, log_lines, run, running_plant, said, settle, until
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
-from brokers import Authority, mosquitto
-from fake_gateway import FakeGateway
-from linewitness.errors import ExitCode
+from linewitness.base.errors import ExitCode
 from linewitness.uplink.mqtt import connect
 from linewitness.uplink.options import MqttOptions
-from plants import run, until
+from support.brokers import Authority, mosquitto
+from support.fake_gateway import FakeGateway
+from support.plants import run, until
 
 pytestmark = pytest.mark.timeout(60)
 
 #: Short limits, then what a test does to a part.
 SHORT = """
 import sys, time
-import linewitness.supervise as s
+import linewitness.gateway.supervise as s
 s.LOOK_S, s.COMMIT_S, s.GRACE_S = 0.2, 1.0, 1.0
 import linewitness.store.database as d
 d._BUSY_S = 1

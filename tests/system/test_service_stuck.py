@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lines import write_line
-from linewitness.errors import ExitCode
-from plants import run, until
+from linewitness.base.errors import ExitCode
+from support.lines import write_line
+from support.plants import run, until
 
 #: Short limits, and then what a test does to a part.
 SHORT = """
 import sys, time, threading
-import linewitness.supervise as s
+import linewitness.gateway.supervise as s
 s.LOOK_S, s.COMMIT_S, s.GRACE_S, s.LAG_S = 0.2, 1.0, 1.0, 1.0
 from linewitness.cli import main
 from linewitness.journal.file import JournalFile
-from linewitness.presence import Presence
+from linewitness.gateway.lifecycle import Lifecycle
 %s
 sys.argv = ["linewitness", "run", sys.argv[1]]
 main()
@@ -38,7 +38,7 @@ JournalFile.append = stuck
 STUCK_EVENT_LOOP = """
 async def beat(self):
     time.sleep(3600)
-Presence.beat = beat
+Lifecycle.beat = beat
 """
 
 

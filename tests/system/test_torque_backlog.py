@@ -2,10 +2,10 @@
 
 import pytest
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness_simulators.torque import serve
-from torque_gateway import Gateway, until
-from torque_line import account, fields_of, id_of
+from support.torque_gateway import Gateway, until
+from support.torque_line import account, fields_of, id_of
 
 MADE = 500
 ALL_S, LIVE_S = 60, 1

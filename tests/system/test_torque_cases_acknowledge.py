@@ -2,7 +2,18 @@
 
 from linewitness_simulators.torque import Station, TorqueOptions, serve
 from linewitness_simulators.torque.replies import HANDLERS
-from torque_line import account, fields_of, id_of, line, ready, records_of, station, unit_of, until, wrench
+from support.torque_line import (
+    account,
+    fields_of,
+    id_of,
+    line,
+    ready,
+    records_of,
+    station,
+    unit_of,
+    until,
+    wrench,
+)
 
 
 def sent(simulator):

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from linewitness.errors import ExitCode
+from linewitness.base.errors import ExitCode
 from linewitness.journal import pressure
 from linewitness_simulators.torque import TorqueOptions, serve
-from proxy import proxy
-from torque_gateway import Gateway, until
-from torque_line import account, fields_of, line, ready, records_of, wrench
-from torque_line import until as soon
+from support.proxy import proxy
+from support.torque_gateway import Gateway, until
+from support.torque_line import account, fields_of, line, ready, records_of, wrench
+from support.torque_line import until as soon
 
 RESULT_ACK = re.compile(rb"00200062[0-9 ]{12}\x00")
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from linewitness_simulators.torque import TorqueOptions, serve
-from torque_line import account, fields_of, id_of, line, ready, records_of, until, wrench
+from support.torque_line import account, fields_of, id_of, line, ready, records_of, until, wrench
 
 
 async def test_case_17_the_repeated_hour_changes_neither_order_nor_number(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from linewitness.stations.options import GateOptions, OperatorOptions
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
-from torque_line import account, fields_of, line, station, until, wrench
+from support.torque_line import account, fields_of, line, station, until, wrench
 
 
 def gated(**more):

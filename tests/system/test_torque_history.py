@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from journals import verdict_of
 from linewitness_simulators.torque import TorqueOptions, serve
-from torque_line import fields_of, id_of, line, ready, records_of, unit_of, until, wrench
+from support.journals import verdict_of
+from support.torque_line import fields_of, id_of, line, ready, records_of, unit_of, until, wrench
 
 STEPS = 12
 

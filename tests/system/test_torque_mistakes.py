@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from journals import verdict_of
-from linewitness.errors import ExitCode
+from linewitness.base.errors import ExitCode
 from linewitness_simulators.oven import server as oven
 from linewitness_simulators.press import server as press
 from linewitness_simulators.torque import TorqueOptions, serve, without
-from torque_gateway import Gateway, until
-from torque_line import line, wrench
-from torque_line import until as soon
+from support.journals import verdict_of
+from support.torque_gateway import Gateway, until
+from support.torque_line import line, wrench
+from support.torque_line import until as soon
 
 
 @asynccontextmanager

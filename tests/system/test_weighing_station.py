@@ -7,14 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from devices import Health, until
-from journals import create, running, verdict_of
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.mt_sics.driver import MtSicsDriver
 from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.devices.scanner.options import ScannerOptions
-from linewitness.fleet import Fleet
+from linewitness.gateway.fleet import Fleet
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.options import Requirement, StationOptions, UnitOptions
@@ -23,6 +21,8 @@ from linewitness_simulators.scale.server import ScaleSimulation
 from linewitness_simulators.scale.server import serve as serve_scale
 from linewitness_simulators.scanner.server import ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
+from support.devices import Health, until
+from support.journals import create, running, verdict_of
 
 STATION = StationOptions(
     id="packing",

@@ -4,7 +4,18 @@ import asyncio
 
 import pytest
 
-from plants import Load, account, at_work, held, journal_verdict, run, running_plant, settle, stopped, until
+from support.plants import (
+    Load,
+    account,
+    at_work,
+    held,
+    journal_verdict,
+    run,
+    running_plant,
+    settle,
+    stopped,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,20 +4,20 @@ import asyncio
 
 import pytest
 
-from journals import create, members_of, result_event, running, verdict_of
-from lines import call, write_line
-from linewitness.anchoring import Anchoring, places_of
 from linewitness.anchors.base import AnchorFailed, Subject, Written
-from linewitness.anchors.directory import DirectoryPlace
+from linewitness.anchors.directory import DirectoryTarget
 from linewitness.anchors.options import AnchorOptions, DirectoryOptions
-from linewitness.clock import NS_PER_S
+from linewitness.base.clock import NS_PER_S
 from linewitness.config import load
-from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.gateway.anchoring import Anchoring, places_of
+from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.requests import ANCHOR, Requests
 from linewitness.journal.submission import Submission
-from linewitness.seal import Sealer
+from support.journals import create, members_of, result_event, running, verdict_of
+from support.lines import call, write_line
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 
@@ -55,7 +55,7 @@ class Fickle:
 def anchoring(journal, directory, clock, places, **settings):
     return Anchoring(
         journal,
-        Sealer(journal, Keyring(directory).load(LOG_KEY)),
+        CheckpointSigner(journal, Keyring(directory).load(LOG_KEY)),
         places=places,
         options=AnchorOptions(**settings),
         requests=Requests(directory),
@@ -101,7 +101,7 @@ async def test_a_checkpoint_becomes_a_read_only_file_of_its_own(directory, worm,
 
 
 async def test_a_file_that_is_there_already_is_never_touched(worm):
-    place = DirectoryPlace(DirectoryOptions(id="worm", path=worm))
+    place = DirectoryTarget(DirectoryOptions(id="worm", path=worm))
     await place.write(subject())
     await place.write(subject())
     with pytest.raises(AnchorFailed, match="another content"):
@@ -111,7 +111,7 @@ async def test_a_file_that_is_there_already_is_never_touched(worm):
 
 
 async def test_a_medium_that_is_not_mounted_is_noticed(tmp_path):
-    place = DirectoryPlace(DirectoryOptions(id="worm", path=tmp_path / "gone"))
+    place = DirectoryTarget(DirectoryOptions(id="worm", path=tmp_path / "gone"))
     with pytest.raises(AnchorFailed, match="mounted"):
         await place.write(subject())
     assert not (tmp_path / "gone").exists()

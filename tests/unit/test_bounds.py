@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from chain_builder import START_MS, Stream
+from linewitness.base.clock import to_rfc3339
 from linewitness.cli import app
-from linewitness.clock import to_rfc3339
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.bounds import Bounds, Outside, bounds_of
-from linewitness.evidence.note import Note, cosign
-from linewitness.evidence.policy import Policy
-from linewitness.evidence.record import Change, parse, sha256
-from packages import WITNESS, policy_for, receipt
+from linewitness.evidence.format.note import Note, cosign
+from linewitness.evidence.format.record import Change, parse, sha256
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.time_bounds import Outside, TimeBounds, bounds_of
+from support.chain_builder import START_MS, Stream
+from support.packages import WITNESS, policy_for, receipt
 
 START_S = START_MS // 1000
 
@@ -54,13 +54,13 @@ class Scene:
 
     def bounds(
         self, *, policy: Policy | None = None, statements: list[Statement] | None = None
-    ) -> list[Bounds]:
+    ) -> list[TimeBounds]:
         records = [parse(data) for data in self.stream.records]
         given = self.statements() if statements is None else statements
         return list(bounds_of(records, given, policy=policy))
 
 
-def times(bounds: list[Bounds]) -> list[tuple[int | None, int | None]]:
+def times(bounds: list[TimeBounds]) -> list[tuple[int | None, int | None]]:
     return [
         (
             one.not_before.time_s - START_S if one.not_before else None,
@@ -139,7 +139,7 @@ def test_a_receipt_that_goes_back_in_time_does_not_weaken_what_was_proven() -> N
     assert before.time_s == START_S + 5
 
 
-def outside(bounds: list[Bounds]) -> list[tuple[int | None, str]]:
+def outside(bounds: list[TimeBounds]) -> list[tuple[int | None, str]]:
     found = Outside()
     for one in bounds:
         found.take(one)

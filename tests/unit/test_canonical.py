@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.evidence import canonical
-from linewitness.evidence.canonical import MAX_INTEGER, NotCanonical
+from linewitness.evidence.format import canonical
+from linewitness.evidence.format.canonical import MAX_INTEGER, NotCanonical
 
 SCALARS = (
     st.none()

@@ -5,17 +5,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from devices import Health, ScriptedDriver, until
-from journals import create, members_of, running, verdict_of
-from linewitness import capture as capture_module
-from linewitness.capture import Capture
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable, JournalError
+from linewitness.base.retry import Backoff
 from linewitness.devices.base import Signals, When
-from linewitness.errors import DeviceRefused, DeviceUnavailable, JournalError
+from linewitness.gateway import capture as capture_module
+from linewitness.gateway.capture import Capture
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.retry import Backoff
 from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
-from observations import reading, seen, tightening
+from support.devices import Health, ScriptedDriver, until
+from support.journals import create, members_of, running, verdict_of
+from support.observations import reading, seen, tightening
 
 
 class Rig:

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import structlog
 
-from linewitness import caretaker
-from linewitness.caretaker import Caretaker
 from linewitness.config.models import StatusOptions
+from linewitness.gateway import caretaker
+from linewitness.gateway.caretaker import Caretaker
 
 
 def attended(**status):

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from clocks import START_NS, ManualClock
-from devices import until
-from linewitness.status.certificates import CertificateWatch, expiries, named_in
+from linewitness.base.certificates import CertificateWatch, expiries, named_in
+from support.clocks import START_NS, ManualClock
+from support.devices import until
 
 NOW = dt.datetime.fromtimestamp(START_NS / 1e9, dt.UTC)
 

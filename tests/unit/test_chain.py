@@ -5,10 +5,10 @@ from dataclasses import asdict
 import pytest
 from nacl.signing import SigningKey
 
-from chain_builder import ORIGIN, Stream, grown, ulid
-from linewitness.evidence import canonical, keys, record
-from linewitness.evidence.chain import Broken, ChainVerifier, Head
-from linewitness.evidence.record import Change
+from linewitness.evidence.format import canonical, keys, record
+from linewitness.evidence.format.record import Change
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
+from support.chain_builder import ORIGIN, Stream, grown, ulid
 
 
 def verify(records: list[bytes], **given) -> ChainVerifier:
@@ -37,7 +37,7 @@ def test_a_stream_with_rotations_is_accepted():
 def test_verification_goes_on_from_a_saved_head(at):
     stream = grown(40, rotate_every=7)
     saved = json.loads(json.dumps(asdict(verify(stream.records[:at]).head)))
-    whole = verify(stream.records[at:], head=Head(**saved))
+    whole = verify(stream.records[at:], head=ChainHead(**saved))
     assert whole.head == verify(stream.records).head
 
 

@@ -1,10 +1,10 @@
 import pytest
 from nacl.signing import SigningKey
 
-from linewitness.evidence import keys, note
-from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
-from linewitness.evidence.merkle import EMPTY_ROOT
-from linewitness.evidence.note import BadNote, Note
+from linewitness.evidence.format import keys, note
+from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.format.merkle import EMPTY_ROOT
+from linewitness.evidence.format.note import BadNote, Note
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 KEY = SigningKey(b"l" * 32)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.timesources.chrony import ChronySource, parse_tracking
 from linewitness.timesources.sample import Leap, Sample, SourceSilent
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linewitness.clock import NS_PER_S, ClockState, SharedClockState, Stamp, StepDetector
+from linewitness.base.clock import NS_PER_S, ClockState, SharedClockState, Stamp, StepDetector
 
 MS = 1_000_000
 START = Stamp(1_772_352_000 * NS_PER_S, 60 * NS_PER_S)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from clocks import ManualClock
-from journals import create, reopen, result_event
-from lines import call, write_line
-from linewitness.clock import NS_PER_S
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.base.clock import NS_PER_S
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.journal.reader import PAGE, JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.status.clockview import ClockHistory, Point, history_of, in_units, last_hours, plot
+from linewitness.status.clock_history import ClockHistory, Point, history_of, in_units, last_hours, plot
+from support.clocks import ManualClock
+from support.journals import create, reopen, result_event
+from support.lines import call, write_line
 
 
 class Scene:

@@ -8,11 +8,11 @@ import pytest
 from nacl.signing import SigningKey
 from pydantic import ValidationError
 
+from linewitness.base.errors import ConfigurationError, ExitCode
+from linewitness.base.settings import Options
 from linewitness.config import Config, ConfigurationErrors, load, load_as
 from linewitness.config.files import missing_files
-from linewitness.errors import ConfigurationError, ExitCode
-from linewitness.evidence.note import ED25519, Vkey
-from linewitness.settings import Options
+from linewitness.evidence.format.note import ED25519, Vkey
 
 LINE = """\
 version: 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.config.problems import ConfigurationErrors, Place
+from linewitness.config.problems import ConfigurationErrors, SourcePosition
 from linewitness.config.reading import MAX_BYTES, MAX_PROBLEMS, MAX_VALUES, read_bytes, read_file
 from linewitness.config.tree import follow, plain
 
@@ -83,7 +83,11 @@ def test_a_decimal_keeps_its_digits():
 def test_keys_and_values_know_their_places():
     root = read("version: 1\ndevices:\n  - id: press\n    port:   502\n")
     found = follow(root, ("devices", 0, "port"))
-    assert (found.path, found.place, found.node.place) == ("devices.press.port", Place(4, 5), Place(4, 13))
+    assert (found.path, found.place, found.node.place) == (
+        "devices.press.port",
+        SourcePosition(4, 5),
+        SourcePosition(4, 13),
+    )
 
 
 def test_an_entry_without_id_is_named_by_its_index():
@@ -178,4 +182,6 @@ def _read_or_refused(data: bytes) -> None:
         plain(read_bytes(data, FILE))
     except ConfigurationErrors as errors:
         found = errors.problems
-    assert found is None or (found and all(each.place >= Place(1, 1) and each.what for each in found))
+    assert found is None or (
+        found and all(each.place >= SourcePosition(1, 1) and each.what for each in found)
+    )

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError
 
+from linewitness.base.settings import Options
 from linewitness.config.reading import read_bytes
 from linewitness.config.settings import setting_at
 from linewitness.config.tree import plain
 from linewitness.config.wording import problems_of
-from linewitness.settings import Options
 
 
 class Square(Options):

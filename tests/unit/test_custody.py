@@ -4,15 +4,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from journals import create, members_of, result_event, running, verdict_of
-from linewitness.custody import Contradiction, Custodian
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.keys import cosigner_vkey, new_key
-from linewitness.evidence.note import BadNote, cosign
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.keys import cosigner_vkey, new_key
+from linewitness.evidence.format.note import BadNote, cosign
+from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
 from linewitness.journal.generation import Conflict
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
-from linewitness.seal import Sealer
+from support.journals import create, members_of, result_event, running, verdict_of
 
 STORE = new_key()
 NAME = "store.example"
@@ -27,8 +27,8 @@ def directory(tmp_path, clock):
 @asynccontextmanager
 async def custody(directory, clock, records=3):
     async with running(directory, clock) as journal:
-        sealer = Sealer(journal, Keyring(directory).load(LOG_KEY))
-        custodian = Custodian(journal, sealer, store_vkey=cosigner_vkey(NAME, STORE), clock=clock)
+        sealer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
+        custodian = ReceiptJudge(journal, sealer, store_vkey=cosigner_vkey(NAME, STORE), clock=clock)
         await journal.submit([result_event(number, clock) for number in range(records)])
         await custodian.recall()
         yield custodian, journal
@@ -62,7 +62,7 @@ async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(director
     sent = answer(directory, size, b"\1" * 32)
     async with custody(directory, clock) as (custodian, journal):
         for _ in range(2):
-            with pytest.raises(Contradiction, match=words):
+            with pytest.raises(StoreContradiction, match=words):
                 await custodian.judge(sent)
         assert journal.frozen
         await journal.submit([result_event(9, clock)])  # capture goes on
@@ -75,7 +75,7 @@ async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(director
 
 async def test_a_frozen_stream_stays_contradicted_after_a_restart_and_takes_no_custody(directory, clock):
     async with custody(directory, clock) as (custodian, _):
-        with pytest.raises(Contradiction):
+        with pytest.raises(StoreContradiction):
             await custodian.judge(answer(directory, 9, b"\1" * 32))
     async with custody(directory, clock, records=1) as (custodian, journal):
         assert custodian.contradiction is not None
@@ -86,7 +86,7 @@ async def test_a_frozen_stream_stays_contradicted_after_a_restart_and_takes_no_c
 
 async def test_a_report_without_proof_stops_nothing_for_good(directory, clock):
     async with custody(directory, clock) as (custodian, _):
-        with pytest.raises(Contradiction, match="at record 3"):
+        with pytest.raises(StoreContradiction, match="at record 3"):
             await custodian.judge(b"conflict at record 3: another record is held")
     frozen, found = conflict(directory)
     assert (frozen, found.proven) == (False, False)
@@ -97,9 +97,9 @@ async def test_a_report_without_proof_stops_nothing_for_good(directory, clock):
 
 async def test_a_proof_after_a_report_still_freezes(directory, clock):
     async with custody(directory, clock) as (custodian, _):
-        with pytest.raises(Contradiction):
+        with pytest.raises(StoreContradiction):
             await custodian.judge(b"conflict at record 3: another record is held")
-        with pytest.raises(Contradiction):
+        with pytest.raises(StoreContradiction):
             await custodian.judge(answer(directory, 9, b"\1" * 32))
     assert conflict(directory)[0]
 

@@ -6,16 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from chain_builder import START_MS, Stream, time_of
-from fake_gateway import FakeGateway
-from lines import call
+from linewitness.base.clock import SystemClock
 from linewitness.cli.store_file import load_store
-from linewitness.clock import SystemClock
-from linewitness.evidence.record import Change, parse
+from linewitness.evidence.format.record import Change, parse
 from linewitness.status.delays import Delays, measure_delays
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import Ledger
+from linewitness.store.ledger import StoreLedger
+from support.chain_builder import START_MS, Stream, time_of
+from support.fake_gateway import FakeGateway
+from support.lines import call
 
 LATE_S = 60
 
@@ -271,7 +271,7 @@ def test_the_stores_acceptance_is_read_from_the_store(tmp_path: Path) -> None:
         record0_hash=gateway.record0_hash,
     )
     cosigner = Cosigner.load(options.name, options.key)
-    ledger = Ledger(database=database, cosigner=cosigner, clock=clock)
+    ledger = StoreLedger(database=database, cosigner=cosigner, clock=clock)
     ledger.process([(gateway.topics.records, gateway.batch(0, 6))])
     database.close()
     exported = tmp_path / "line.ndjson"

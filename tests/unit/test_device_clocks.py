@@ -9,12 +9,12 @@ from typing import Any
 import async_solipsism
 import pytest
 
-from clocks import ManualClock
-from journals import create, reopen, result_event
-from linewitness.evidence.record import Change, Event, Resource
+from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.timesources.devices import LOOK_S, DeviceClocks, follow_devices, newest_offsets
+from support.clocks import ManualClock
+from support.journals import create, reopen, result_event
 
 
 def records(folder: Path, *events: Event) -> list[bytes]:

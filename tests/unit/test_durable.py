@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linewitness import durable
+from linewitness.base import durable
 
 
 @pytest.fixture

@@ -8,22 +8,22 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from journals import IDENTITY, create, reopen, result_event
+from linewitness.base.clock import NS_PER_S
+from linewitness.base.errors import ConfigurationError, EvidenceError, ExitCode
 from linewitness.cli import app
-from linewitness.clock import NS_PER_S
-from linewitness.errors import ConfigurationError, EvidenceError, ExitCode
-from linewitness.evidence import keys, merkle
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.customer import Customer
-from linewitness.evidence.note import cosign
-from linewitness.evidence.packing import CannotPack
-from linewitness.evidence.policy import BadPolicy
-from linewitness.evidence.record import Change
-from linewitness.journal.kept import StoredAttestation, StoredReceipt
+from linewitness.evidence.format import keys, merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import cosign
+from linewitness.evidence.format.record import Change
+from linewitness.evidence.package.build import CannotPack
+from linewitness.evidence.policy.customer import Customer
+from linewitness.evidence.policy.policy import BadPolicy
+from linewitness.journal.attestations import StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from packages import STORE, TIME_S, WITNESS
+from support.journals import IDENTITY, create, reopen, result_event
+from support.packages import STORE, TIME_S, WITNESS
 
 RECORDS = 30
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.clock import NS_PER_S
+from linewitness.base.clock import NS_PER_S
 from linewitness.timesources.filter import KEPT, SourceFilter, agreement, falsetickers
 from linewitness.timesources.sample import Interval, Sample
 

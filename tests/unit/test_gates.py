@@ -6,11 +6,9 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import ValidationError
 
-from devices import Health, ScriptedDriver, ScriptedSession, until
-from journals import create, members_of, running, verdict_of
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.options import DeviceOptions
-from linewitness.errors import DeviceRefused, DeviceUnavailable
-from linewitness.fleet import Fleet
+from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.floor import Floor
 from linewitness.stations.options import (
@@ -21,7 +19,9 @@ from linewitness.stations.options import (
     UnitOptions,
 )
 from linewitness.stations.station import Station
-from observations import code, tightening
+from support.devices import Health, ScriptedDriver, ScriptedSession, until
+from support.journals import create, members_of, running, verdict_of
+from support.observations import code, tightening
 
 
 def station_options(**gate):
@@ -238,7 +238,7 @@ async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(tmp_
 
 
 async def test_the_life_counter_moves(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr("linewitness.gatekeeper.ALIVE_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.gates.ALIVE_S", 0.01)
     async with line(tmp_path, clock) as it:
         await it.start(alive="life")
         await until(lambda: len([1 for point, _, _ in it.plc.commands if point == "life"]) > 3)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
-from lines import call, write_line
-from linewitness.errors import ConfigurationError, ExitCode, JournalError
+from linewitness.base.errors import ConfigurationError, ExitCode, JournalError
 from linewitness.journal import generation, handover
-from linewitness.journal.builder import Identity
+from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
+from support.lines import call, write_line
 
-NEXT = Identity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
+NEXT = StreamIdentity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
 STATE = {
     "device/wrench/last": "17",
     "station/st-10": "{}",

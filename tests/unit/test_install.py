@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lines import call, write_line
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 from linewitness.install import units
+from support.lines import call, write_line
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_secret_in_a_file_that_the_service_cannot_read_is_refused(line, root, 
 @pytest.mark.parametrize("name", ["line 02", "-x", "a/b", "", "x" * 80])
 def test_a_name_that_is_no_unit_is_refused(name, root):
     with pytest.raises(ConfigurationError, match="cannot be the name"):
-        units.uninstall_line(units.Place(root), name)
+        units.uninstall_line(units.InstallRoot(root), name)
 
 
 def test_uninstalling_leaves_evidence_keys_and_yaml(line, root):

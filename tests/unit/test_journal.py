@@ -8,18 +8,18 @@ import sqlite3
 
 import pytest
 
-from journals import IDENTITY, create, members_of, reopen, result_event, running, verdict_of
-from journals import options as journal_options
-from linewitness.clock import SharedClockState
-from linewitness.errors import JournalDamaged, JournalError
-from linewitness.evidence import merkle
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.base.clock import SharedClockState
+from linewitness.base.errors import JournalDamaged, JournalError
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
-from linewitness.journal.kept import StoredReceipt
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.journals import IDENTITY, create, members_of, reopen, result_event, running, verdict_of
+from support.journals import options as journal_options
 
 
 @pytest.fixture

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from chain_builder import Stream
-from clocks import ManualClock
-from journals import create, members_of, reopen, result_event, running, verdict_of
-from linewitness.clock import NS_PER_S, Clock, ClockState, SharedClockState, Stamp, from_rfc3339
-from linewitness.evidence import keys
-from linewitness.evidence.keys import StreamKeys
-from linewitness.evidence.verdict import Verdict
-from linewitness.evidence.verify import verify
+from linewitness.base.clock import NS_PER_S, Clock, ClockState, SharedClockState, Stamp, from_rfc3339
+from linewitness.evidence.format import keys
+from linewitness.evidence.format.keys import StreamKeys
+from linewitness.evidence.verify.stream import verify
+from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.file import JournalFile
 from linewitness.journal.submission import Submission
 from linewitness.timesources.judge import Judge
 from linewitness.timesources.options import ClockOptions
 from linewitness.timesources.sample import Sample
+from support.chain_builder import Stream
+from support.clocks import ManualClock
+from support.journals import create, members_of, reopen, result_event, running, verdict_of
 
 HOUR_NS = 3600 * NS_PER_S
 Play = Callable[["Line"], None]

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from clocks import ManualClock
-from journal_formats import FOLDER
-from journals import members_of, reopen, result_event, verdict_of
 from linewitness.journal.database import SCHEMA_VERSION
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.clocks import ManualClock
+from support.journal_formats import FOLDER
+from support.journals import members_of, reopen, result_event, verdict_of
 
 FORMATS = sorted(FOLDER.iterdir())
 

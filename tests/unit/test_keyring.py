@@ -6,13 +6,13 @@ import os
 import pytest
 from nacl.signing import SigningKey
 
-from journals import IDENTITY, create, members_of, options, reopen, running, verdict_of
-from linewitness.clock import SharedClockState
-from linewitness.errors import ConfigurationError, JournalDamaged, JournalError
+from linewitness.base.clock import SharedClockState
+from linewitness.base.errors import ConfigurationError, JournalDamaged, JournalError
+from linewitness.base.secrets import Secret
 from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.submission import Submission
-from linewitness.secrets import Secret
+from support.journals import IDENTITY, create, members_of, options, reopen, running, verdict_of
 
 WRAPPING = bytes(range(32))
 

@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from floods import ALLOWED, NoMemory, flooding
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import DeviceError
 from linewitness.devices.table import driver_class, options_class
-from linewitness.errors import DeviceError
+from support.floods import ALLOWED, NoMemory, flooding
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from linewitness.status import page
-from status_pages import looked_at
+from support.status_pages import looked_at
 
 
 @asynccontextmanager

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 
-from floods import ALLOWED, flooding
-from linewitness.errors import LinewitnessError
+from linewitness.base.errors import LinewitnessError
 from linewitness.uplink import mqtt
 from linewitness.uplink.options import MqttOptions
+from support.floods import ALLOWED, flooding
 
 WELCOME_5 = b"\x20\x03\x00\x00\x00"
 #: PUBLISH, QoS 0, 256 MiB announced, topic "a".

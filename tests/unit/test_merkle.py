@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.evidence import merkle
-from linewitness.evidence.merkle import BadProof, Frontier, Grove
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.merkle import BadProof, Frontier, Grove
 
 LEAVES = [merkle.leaf_hash(bytes([number])) for number in range(70)]
 SIZES = st.integers(1, 70)

@@ -3,10 +3,10 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from linewitness import telemetry_names
 from linewitness.journal.pressure import Level, Room
-from linewitness.telemetry_names import Metric
-from status_pages import looked_at
+from linewitness.status import metric_names
+from linewitness.status.metric_names import Metric
+from support.status_pages import looked_at
 
 NAMES = {
     "linewitness",
@@ -48,7 +48,7 @@ async def values(line):
 
 
 def test_names_are_those_that_dashboards_know():
-    metrics = {value for value in vars(telemetry_names).values() if isinstance(value, Metric)}
+    metrics = {value for value in vars(metric_names).values() if isinstance(value, Metric)}
     assert {metric.name for metric in metrics} == NAMES
 
 

@@ -11,7 +11,7 @@ import async_solipsism
 import pytest
 from pydantic import ValidationError
 
-from linewitness.clock import NS_PER_S, Stamp, from_datetime, monotonic
+from linewitness.base.clock import NS_PER_S, Stamp, from_datetime, monotonic
 from linewitness.devices.base import Notice
 from linewitness.devices.modbus import ModbusOptions
 from linewitness.devices.modbus.blocks import Origin

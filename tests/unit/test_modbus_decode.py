@@ -10,13 +10,13 @@ from linewitness.devices.base import Quality
 from linewitness.devices.modbus.columns import TelemetryDecoder
 from linewitness.devices.modbus.decode import decoder, slice_of
 from linewitness.devices.modbus.numbers import shortest_float32
-from linewitness.devices.modbus.points import ModbusPoint, Place
+from linewitness.devices.modbus.points import ModbusPoint, RegisterAddress
 
 FLOATS_32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 def value_of(hexadecimal, **settings):
-    place = Place(address=0, **settings)
+    place = RegisterAddress(address=0, **settings)
     return decoder(place, "big")(bytes.fromhex(hexadecimal))
 
 
@@ -144,7 +144,7 @@ def test_no_float32_decimals_with_fewer_digits_read_back(value):
 def test_scaling_is_decimal_arithmetic(raw, scale):
     if scale == 0:
         return
-    decoded = decoder(Place(address=0, type="int16", scale=scale), "big")(struct.pack(">h", raw))
+    decoded = decoder(RegisterAddress(address=0, type="int16", scale=scale), "big")(struct.pack(">h", raw))
     assert Decimal(str(decoded.value)) == Decimal(raw) * scale
     assert "E" not in str(decoded.value)
 

@@ -10,28 +10,28 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 from linewitness.devices import mt_sics
 from linewitness.devices.mt_sics.dialogue import judge
-from linewitness.devices.mt_sics.link import Line
-from linewitness.devices.mt_sics.replies import Reply, Weight, parse, quoted, weight
+from linewitness.devices.mt_sics.link import ScaleLine
+from linewitness.devices.mt_sics.replies import ScaleReply, Weight, parse, quoted, weight
 from linewitness.devices.options import DeviceOptions
 
 
 @pytest.mark.parametrize(
     ("line", "reply"),
     [
-        ("S S     100.00 g", Reply("S", "S", "100.00 g")),
-        ("S D      12.3 kg", Reply("S", "D", "12.3 kg")),
-        ("S I", Reply("S", "I", "")),
-        ("S +", Reply("S", "+", "")),
-        ('I4 A "B021002593"', Reply("I4", "A", '"B021002593"')),
-        ('I0 B 0 "@"', Reply("I0", "B", '0 "@"')),
-        ("ES", Reply("ES", "", "")),
-        ("T S     100.00 g", Reply("T", "S", "100.00 g")),
+        ("S S     100.00 g", ScaleReply("S", "S", "100.00 g")),
+        ("S D      12.3 kg", ScaleReply("S", "D", "12.3 kg")),
+        ("S I", ScaleReply("S", "I", "")),
+        ("S +", ScaleReply("S", "+", "")),
+        ('I4 A "B021002593"', ScaleReply("I4", "A", '"B021002593"')),
+        ('I0 B 0 "@"', ScaleReply("I0", "B", '0 "@"')),
+        ("ES", ScaleReply("ES", "", "")),
+        ("T S     100.00 g", ScaleReply("T", "S", "100.00 g")),
     ],
 )
-def test_replies_are_read(line: str, reply: Reply) -> None:
+def test_replies_are_read(line: str, reply: ScaleReply) -> None:
     assert parse(line) == reply
 
 
@@ -55,7 +55,7 @@ def test_anything_else_is_no_reply(line: str) -> None:
     ],
 )
 def test_a_weight_keeps_its_text(rest: str, found: Weight | None) -> None:
-    assert weight(Reply("S", "S", rest)) == found
+    assert weight(ScaleReply("S", "S", rest)) == found
 
 
 @given(st.text(max_size=80) | st.from_regex(r"S [SD] .{0,20}", fullmatch=True))
@@ -68,9 +68,9 @@ def test_noise_is_a_weight_only_where_it_reads_like_one(noise: str) -> None:
 
 
 def test_texts_stand_in_quotes() -> None:
-    assert quoted(Reply("I4", "A", '"0123 "')) == "0123"
-    assert quoted(Reply("I4", "A", "0123")) is None
-    assert quoted(Reply("I1", "A", '"01" "2.30" "2.22" "" ""')) == "01 2.30 2.22"
+    assert quoted(ScaleReply("I4", "A", '"0123 "')) == "0123"
+    assert quoted(ScaleReply("I4", "A", "0123")) is None
+    assert quoted(ScaleReply("I1", "A", '"01" "2.30" "2.22" "" ""')) == "01 2.30 2.22"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_texts_stand_in_quotes() -> None:
 def test_only_a_stable_weight_is_a_weight(text: str, reason: str, beyond: str) -> None:
     reply = parse(text)
     assert reply is not None
-    outcome = judge(Line(text.encode(), Stamp(0, 0)), reply)
+    outcome = judge(ScaleLine(text.encode(), Stamp(0, 0)), reply)
     assert outcome.weight is None
     assert reason in outcome.reason
     assert outcome.beyond == beyond

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
-import ed25519_by_hand as hand
-from linewitness.evidence import note
-from linewitness.evidence.note import COSIGNATURE_V1, ED25519, BadNote, Note, NoteSignature, Vkey
+from linewitness.evidence.format import note
+from linewitness.evidence.format.note import COSIGNATURE_V1, ED25519, BadNote, Note, NoteSignature, Vkey
+from support import ed25519_by_hand as hand
 
 KEY = SigningKey(b"k" * 32)
 VKEY = Vkey("signer.example", ED25519, bytes(KEY.verify_key))

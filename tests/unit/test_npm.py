@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import npm
+from support import npm
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 FOLDERS = sorted(path.parent for path in CONTRACT.glob("*/package.json"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.timesources.ntp import Exchange, check, question
 from linewitness.timesources.options import ClockOptions, split_server
 from linewitness.timesources.sample import Leap, SourceDeclined, SourceSilent

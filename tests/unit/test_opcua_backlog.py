@@ -4,7 +4,7 @@ import asyncio
 
 from asyncua import ua
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
 
 

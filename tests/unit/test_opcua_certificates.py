@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from linewitness.clock import NS_PER_S, Stamp, SystemClock
+from linewitness.base.clock import NS_PER_S, Stamp, SystemClock
+from linewitness.base.errors import ConfigurationError, DeviceRefused
+from linewitness.base.secrets import Secret
 from linewitness.devices.opcua.certificates import (
     TrustList,
     application_uri,
@@ -20,8 +22,6 @@ from linewitness.devices.opcua.certificates import (
     make_client_certificate,
     thumbprint,
 )
-from linewitness.errors import ConfigurationError, DeviceRefused
-from linewitness.secrets import Secret
 
 CLOCK = SystemClock()
 

@@ -3,7 +3,7 @@
 import pytest
 from asyncua import ua
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Gap, Reading, Signals
 from linewitness.devices.opcua import Options
 from linewitness.devices.opcua.backlog import Delivery, Dropped

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from asyncua import ua
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp
 from linewitness.devices.opcua.times import (
+    ClockWitness,
     Offset,
     ServerClock,
-    Witness,
     from_verbatim,
     moment_of,
     unix_ns,
@@ -21,7 +21,7 @@ HERE = Stamp(NOW, 5_000 * NS_PER_S)
 
 def witness(ahead_ms=0, *, known=True):
     offset = Offset(ahead_ms * NS_PER_MS, 3 * NS_PER_MS) if known else None
-    return Witness(offset=offset, tolerance_ms=2000, delivery_ms=500)
+    return ClockWitness(offset=offset, tolerance_ms=2000, delivery_ms=500)
 
 
 def value(source=None, server=None):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.clock import NS_PER_S, Stamp, from_datetime
+from linewitness.base.clock import NS_PER_S, Stamp, from_datetime
 from linewitness.devices.open_protocol.times import ClockOffset, TimeQuality, measure, parse_time, resolve
 
 BERLIN = ZoneInfo("Europe/Berlin")

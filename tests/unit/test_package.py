@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-import packages
-from chain_builder import ORIGIN, grown
-from linewitness.evidence import keys, merkle
-from linewitness.evidence import package as package_module
-from linewitness.evidence.checkpoint import open_checkpoint
-from linewitness.evidence.merkle import BadProof
-from linewitness.evidence.package import BadPackage, Contents, Package, verify_package, write_package
-from linewitness.evidence.proof import TlogProof, format_consistency, parse_consistency
-from linewitness.evidence.revocation import Revocation
-from packages import policy_for, receipt, selection, subtree_of, whole
+from linewitness.evidence.format import keys, merkle
+from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.evidence.format.merkle import BadProof
+from linewitness.evidence.format.proof import TlogProof, format_consistency, parse_consistency
+from linewitness.evidence.package import archive as package_module
+from linewitness.evidence.package.archive import BadPackage, Contents, Package, verify_package, write_package
+from linewitness.evidence.policy.revocation import Revocation
+from support import packages
+from support.chain_builder import ORIGIN, grown
+from support.packages import policy_for, receipt, selection, subtree_of, whole
 
 
 @pytest.fixture(scope="module")

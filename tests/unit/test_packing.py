@@ -4,21 +4,23 @@ from contextlib import contextmanager
 
 import pytest
 
-from browser_verifier import judge_with_page
-from chain_builder import grown
-from clocks import ManualClock
-from journals import IDENTITY, create, result_event, running
-from linewitness.evidence import choice, keys, merkle, note, packing, parcel, selection
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.choice import Choice
-from linewitness.evidence.chosen import Chosen
-from linewitness.evidence.package import verify_package
-from linewitness.evidence.packing import CannotPack, Label, pack_selection, pack_stream
-from linewitness.evidence.parcel import Parcel
-from linewitness.evidence.policy import Attester, Policy
+from linewitness.evidence.format import keys, merkle, note
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.package import build, query, request
+from linewitness.evidence.package.archive import verify_package
+from linewitness.evidence.package.build import CannotPack, Label, pack_selection, pack_stream
+from linewitness.evidence.package.query import Choice
+from linewitness.evidence.package.request import Parcel
+from linewitness.evidence.package.spool import Chosen
+from linewitness.evidence.policy.policy import Attester, Policy
+from linewitness.evidence.verify import selection
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
-from packages import policy_for, receipt, subtree_of
+from support.browser_verifier import judge_with_page
+from support.chain_builder import grown
+from support.clocks import ManualClock
+from support.journals import IDENTITY, create, result_event, running
+from support.packages import policy_for, receipt, subtree_of
 
 LABEL = Label(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
 
@@ -175,7 +177,7 @@ def test_chosen_records_come_in_their_order_and_once(stream):
 
 
 def test_progress_is_told_at_each_step_of_the_work(stream, tmp_path, monkeypatch):
-    for module in (choice, packing, parcel):
+    for module in (query, build, request):
         monkeypatch.setattr(module, "_EVERY", 10)
     monkeypatch.setattr(selection, "PART", 16)
     steps: dict[str, tuple[int | None, list[int]]] = {}

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from chromium import page as browser
-from journals import result_event
-from linewitness.clock import ClockState, Stamp
+from linewitness.base.certificates import Expiry
+from linewitness.base.clock import ClockState, Stamp
 from linewitness.journal.pressure import Level, Room
 from linewitness.status import views
-from linewitness.status.certificates import Expiry
-from linewitness.timesources.judge import Verdict
+from linewitness.timesources.judge import ClockVerdict
 from linewitness.timesources.sample import Leap
-from status_pages import looked_at
+from support.chromium import page as browser
+from support.journals import result_event
+from support.status_pages import looked_at
 
 DAY_NS = 24 * 3600 * 10**9
 
@@ -29,7 +29,7 @@ async def line(tmp_path, clock):
 
 def verdict(clock, *, sync="ntp", bound_us=1500, offset_us=-300, warning=False):
     stamp = Stamp(clock.realtime_ns, clock.boottime_ns)
-    return Verdict(
+    return ClockVerdict(
         stamp=stamp,
         state=ClockState(sync, bound_us),
         offset_us=offset_us,

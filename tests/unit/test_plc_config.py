@@ -2,7 +2,7 @@
 
 import pytest
 
-from lines import call
+from support.lines import call
 
 HEAD = """\
 version: 1

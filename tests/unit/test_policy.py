@@ -3,10 +3,10 @@ import json
 import pytest
 from nacl.signing import SigningKey
 
-from linewitness.evidence import keys
-from linewitness.evidence.note import BadNote
-from linewitness.evidence.policy import BadPolicy, Policy, open_policy
-from linewitness.evidence.revocation import Revocation, open_revocation
+from linewitness.evidence.format import keys
+from linewitness.evidence.format.note import BadNote
+from linewitness.evidence.policy.policy import BadPolicy, Policy, open_policy
+from linewitness.evidence.policy.revocation import Revocation, open_revocation
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 LOG = keys.log_vkey(ORIGIN, SigningKey(b"l" * 32))

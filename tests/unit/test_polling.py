@@ -3,7 +3,7 @@ import asyncio
 import async_solipsism
 import pytest
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness.devices.polling import PollGrid
 
 

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from devices import Health, ScriptedDriver, until
-from journals import create, members_of, options, running, verdict_of
-from linewitness.capture import Capture
+from linewitness.gateway.capture import Capture
 from linewitness.journal import pressure as module
 from linewitness.journal.pressure import Level, Pressure, Room, level_of
 from linewitness.journal.reader import Figures
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
-from observations import tightening
+from support.devices import Health, ScriptedDriver, until
+from support.journals import create, members_of, options, running, verdict_of
+from support.observations import tightening
 
 MIB = 1024**2
 WHOLE = 100 * MIB

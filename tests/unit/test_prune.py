@@ -6,22 +6,22 @@ import sqlite3
 
 import pytest
 
-from clocks import START_NS
-from journals import create, members_of, options, reopen, result_event, running
-from lines import call
-from linewitness.clock import NS_PER_S, to_rfc3339
-from linewitness.evidence import merkle
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.keys import cosigner_vkey, new_key
-from linewitness.evidence.note import cosign
-from linewitness.evidence.policy import Attester, Policy
-from linewitness.evidence.proof import TlogProof
-from linewitness.evidence.selection import verify_selection
-from linewitness.journal.kept import PRUNED, StoredAttestation, StoredReceipt
+from linewitness.base.clock import NS_PER_S, to_rfc3339
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.keys import cosigner_vkey, new_key
+from linewitness.evidence.format.note import cosign
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.policy.policy import Attester, Policy
+from linewitness.evidence.verify.selection import verify_selection
+from linewitness.journal.attestations import PRUNED, StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.prune import Plan, Pruner, plan_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.clocks import START_NS
+from support.journals import create, members_of, options, reopen, result_event, running
+from support.lines import call
 
 STORE = new_key()
 DAY_NS = 86_400 * NS_PER_S

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain_builder import Stream, grown
-from linewitness.errors import EvidenceError
-from linewitness.evidence import canonical, record
-from linewitness.evidence.canonical import NotCanonical
-from linewitness.evidence.schema import MalformedRecord
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import canonical, record
+from linewitness.evidence.format.canonical import NotCanonical
+from linewitness.evidence.format.schema import MalformedRecord
+from support.chain_builder import Stream, grown
 
 GOOD = json.loads(grown(2).records[1])
 

@@ -2,15 +2,15 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from chain_builder import Stream, grown
-from chromium import page
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.record import Change
-from linewitness.evidence.report import MAX_ROWS, build_report
-from linewitness.evidence.report_text import tick
-from linewitness.evidence.verdict import TIME_STAMP, Attestation
-from linewitness.evidence.verify import verify
-from packages import policy_for, receipt
+from linewitness.evidence.format.record import Change
+from linewitness.evidence.package.report import MAX_ROWS, build_report
+from linewitness.evidence.package.report_text import tick
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import verify
+from linewitness.evidence.verify.verdict import TIME_STAMP, Attestation
+from support.chain_builder import Stream, grown
+from support.chromium import page
+from support.packages import policy_for, receipt
 
 
 def day_at_the_line() -> Stream:

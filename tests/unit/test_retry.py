@@ -2,8 +2,8 @@
 
 import pytest
 
-from linewitness import retry
-from linewitness.retry import CAP_S, FIRST_S, STEADY_S, Backoff
+from linewitness.base import retry
+from linewitness.base.retry import CAP_S, FIRST_S, STEADY_S, Backoff
 
 
 @pytest.fixture

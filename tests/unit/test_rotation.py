@@ -5,16 +5,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from journals import create, members_of, result_event, running, verdict_of
-from lines import call, write_line
-from linewitness.clock import NS_PER_S
-from linewitness.errors import ExitCode
-from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.base.clock import NS_PER_S
+from linewitness.base.errors import ExitCode
+from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.requests import ROTATE, Requests
-from linewitness.rotation import KeyRotation
-from linewitness.seal import Sealer
+from support.journals import create, members_of, result_event, running, verdict_of
+from support.lines import call, write_line
 
 HOUR_S = 3600.0
 
@@ -28,7 +28,7 @@ def directory(tmp_path, clock):
 @asynccontextmanager
 async def rotating(directory, clock, period_s=HOUR_S):
     async with running(directory, clock) as journal:
-        sealer = Sealer(journal, Keyring(directory).load(LOG_KEY))
+        sealer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
         rotation = KeyRotation(journal, sealer, requests=Requests(directory), clock=clock, period_s=period_s)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(rotation.run())

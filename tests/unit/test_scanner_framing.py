@@ -5,19 +5,19 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.clock import Stamp
-from linewitness.devices.scanner.framing import Line, LineSplitter
+from linewitness.base.clock import Stamp
+from linewitness.devices.scanner.framing import LineSplitter, ReaderLine
 
 
 def at(tick: int) -> Stamp:
     return Stamp(1_000 + tick, tick)
 
 
-def fed(splitter: LineSplitter, *chunks: bytes) -> list[Line]:
+def fed(splitter: LineSplitter, *chunks: bytes) -> list[ReaderLine]:
     return [line for tick, chunk in enumerate(chunks) for line in splitter.feed(chunk, at(tick))]
 
 
-def texts(lines: list[Line]) -> list[bytes]:
+def texts(lines: list[ReaderLine]) -> list[bytes]:
     return [line.data for line in lines]
 
 
@@ -54,7 +54,7 @@ def test_an_overlong_line_in_one_packet_is_not_whole() -> None:
 def test_what_is_left_at_the_end_is_not_whole() -> None:
     splitter = LineSplitter(terminator=None, limit=8)
     fed(splitter, b"SN00")
-    assert splitter.end(at(9)) == Line(data=b"SN00", begun=at(0), ended=at(9), whole=False)
+    assert splitter.end(at(9)) == ReaderLine(data=b"SN00", begun=at(0), ended=at(9), whole=False)
     assert splitter.end(at(9)) is None
 
 

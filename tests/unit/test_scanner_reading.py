@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from linewitness.clock import NS_PER_MS, Stamp
+from linewitness.base.clock import NS_PER_MS, Stamp
 from linewitness.devices import scanner
 from linewitness.devices.options import DeviceOptions
-from linewitness.devices.scanner.framing import Line
+from linewitness.devices.scanner.framing import ReaderLine
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.devices.scanner.reading import Again, Interpreter, Meaning, NoCode, Read, Why
 
@@ -21,9 +21,9 @@ def options(**settings: Any) -> ScannerOptions:
     )
 
 
-def line(data: bytes, at_ms: int = 1000, *, whole: bool = True) -> Line:
+def line(data: bytes, at_ms: int = 1000, *, whole: bool = True) -> ReaderLine:
     stamp = Stamp(at_ms * NS_PER_MS, at_ms * NS_PER_MS)
-    return Line(data=data, begun=stamp, ended=stamp, whole=whole)
+    return ReaderLine(data=data, begun=stamp, ended=stamp, whole=whole)
 
 
 def meaning(data: bytes, **settings: Any) -> Meaning:
@@ -72,7 +72,7 @@ def test_what_is_not_whole_is_not_a_code() -> None:
 def test_a_line_begun_before_the_connection_settled_is_never_bound() -> None:
     reader = Interpreter(options())
     begun, ended = (Stamp(ms * NS_PER_MS, ms * NS_PER_MS) for ms in (150, 400))
-    late = Line(data=b"SN0001", begun=begun, ended=ended)
+    late = ReaderLine(data=b"SN0001", begun=begun, ended=ended)
     assert reader.meaning(late, stale_until_ns=200 * NS_PER_MS) == NoCode(Why.STALE, 1)
     assert reader.meaning(line(b"SN0001", 450), stale_until_ns=200 * NS_PER_MS) == Read("SN0001")
 

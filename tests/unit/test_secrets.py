@@ -6,9 +6,9 @@ import traceback
 
 import pytest
 
-from lines import call
-from linewitness.errors import ConfigurationError
-from linewitness.secrets import Secret
+from linewitness.base.errors import ConfigurationError
+from linewitness.base.secrets import Secret
+from support.lines import call
 
 WORD = "correct-horse"
 
@@ -45,7 +45,7 @@ def test_a_crash_leaves_no_memory_behind():
     """The kernel says itself that it would write no dump, whatever `core_pattern` is."""
     code = (
         "import ctypes, resource\n"
-        "from linewitness.secrets import keep_memory_private\n"
+        "from linewitness.base.secrets import keep_memory_private\n"
         "resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE))\n"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"
         "keep_memory_private()\n"
@@ -58,6 +58,6 @@ def test_a_crash_leaves_no_memory_behind():
 @pytest.mark.parametrize("command", [("run", "line.yaml"), ("store", "run", "store.yaml")])
 def test_a_process_that_holds_keys_sees_to_it_before_it_reads_them(command, monkeypatch):
     done = []
-    monkeypatch.setattr("linewitness.secrets.keep_memory_private", lambda: done.append(command))
+    monkeypatch.setattr("linewitness.base.secrets.keep_memory_private", lambda: done.append(command))
     assert isinstance(call(*command).exception, ConfigurationError)
     assert done == [command]

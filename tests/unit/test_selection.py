@@ -5,13 +5,13 @@ import json
 import pytest
 from nacl.signing import SigningKey
 
-from chain_builder import Stream, grown
-from linewitness.evidence import selection
-from linewitness.evidence.proof import TlogProof
-from linewitness.evidence.record import Change
-from linewitness.evidence.selection import verify_selection
-from linewitness.evidence.verdict import Verdict
-from packages import policy_for, receipt, subtree_of
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.format.record import Change
+from linewitness.evidence.verify import selection
+from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.verdict import Verdict
+from support.chain_builder import Stream, grown
+from support.packages import policy_for, receipt, subtree_of
 
 
 class Chosen:

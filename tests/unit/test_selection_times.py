@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from linewitness.cli import app
-from linewitness.evidence import merkle
-from linewitness.evidence.merkle import leaf_hash
-from linewitness.evidence.package import Contents, write_package
-from linewitness.evidence.proof import TlogProof, format_consistency
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.merkle import leaf_hash
+from linewitness.evidence.format.proof import TlogProof, format_consistency
+from linewitness.evidence.package.archive import Contents, write_package
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from journals import create, reopen
-from linewitness.clock import SystemClock
-from linewitness.errors import ConfigurationError
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import ConfigurationError
 from linewitness.journal.reader import JournalReader
-from linewitness.selftest.audit import Findings, Tally
-from linewitness.selftest.outcome import Outcome
-from linewitness.selftest.results import DEVICES, Count, Told, submission
-from linewitness.selftest.show import show
-from linewitness.selftest.speed import DiskSpeed, file_system_of, measure
-from linewitness.selftest.suite import Report, check_place
-from linewitness.selftest.syscalls import _chosen
-from linewitness.selftest.tracing import Place, places, was_hit
+from linewitness_selftest.audit import FaultTally, Findings
+from linewitness_selftest.calls.syscalls import _chosen
+from linewitness_selftest.calls.tracing import CallSite, places, was_hit
+from linewitness_selftest.outcome import FaultOutcome
+from linewitness_selftest.results import DEVICES, Count, ToldResults, submission
+from linewitness_selftest.show import show
+from linewitness_selftest.speed import DiskSpeed, file_system_of, measure
+from linewitness_selftest.suite import SelftestReport, check_place
+from support.journals import create, reopen
 
-GOOD = Outcome(fault="kills", injected=3, survived=3, lost=0, duplicated=0)
+GOOD = FaultOutcome(fault="kills", injected=3, survived=3, lost=0, duplicated=0)
 SPEED = DiskSpeed("ext4", 400.0, 2_400, 9_000)
 
 
@@ -55,7 +55,7 @@ def records(tmp_path, clock):
 def test_results_are_counted_against_what_was_told(tmp_path, records, numbers, told, expected):
     count = Count()
     count.read(records(*numbers))
-    with Told(tmp_path / "told") as ledger:
+    with ToldResults(tmp_path / "told") as ledger:
         ledger[0] = told
         assert (count.lost(ledger), count.repeated) == expected
     assert count.size == len(numbers) + 1
@@ -63,7 +63,7 @@ def test_results_are_counted_against_what_was_told(tmp_path, records, numbers, t
 
 def test_what_is_lost_is_not_lost_again_with_the_next_fault(tmp_path, records):
     first, second = Count(), Count()
-    with Told(tmp_path / "told") as told:
+    with ToldResults(tmp_path / "told") as told:
         told[0] = 3
         first.read(records(0, 3)[:2])
         assert first.lost(told) == 2
@@ -82,14 +82,14 @@ def records_after(tmp_path):
 
 
 def test_what_was_told_outlives_who_told_it(tmp_path):
-    with Told(tmp_path / "told") as told:
+    with ToldResults(tmp_path / "told") as told:
         told[1] = 7
-    with Told(tmp_path / "told") as told:
+    with ToldResults(tmp_path / "told") as told:
         assert [told[slot] for slot in range(3)] == [0, 7, 0]
 
 
 def test_a_row_survives_only_with_nothing_found():
-    tally = Tally("kills")
+    tally = FaultTally("kills")
     tally.add(Findings(), "one")
     tally.add(Findings(lost=2), "two")
     tally.add(Findings(problems=["it does not open"]), "three")
@@ -118,14 +118,14 @@ def test_calls_on_the_journal_are_found_with_their_numbers(tmp_path):
     trace = tmp_path / "trace"
     trace.write_text(TRACE)
     journal = Path("/d/journal")
-    assert places(trace, journal) == [Place("openat", 2), Place("pwrite64", 1), Place("pwrite64", 3)]
+    assert places(trace, journal) == [CallSite("openat", 2), CallSite("pwrite64", 1), CallSite("pwrite64", 3)]
     assert was_hit(trace, journal)
     trace.write_text(TRACE.replace("(INJECTED)", ""))
     assert not was_hit(trace, journal)
 
 
 def test_a_sample_has_every_call_and_all_is_all():
-    found = [Place("pwrite64", number) for number in range(100)] + [Place("rename", 1)]
+    found = [CallSite("pwrite64", number) for number in range(100)] + [CallSite("rename", 1)]
     few = _chosen(found, 0.05, random.Random(1))
     assert {place.call for place, _ in few} == {"pwrite64", "rename"}
     assert len(few) == 15 + 1
@@ -166,7 +166,7 @@ def test_other_file_systems_are_recognised():
 def text_of(*rows, speed=SPEED):
     console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as capture:
-        show(Report(Path("/data"), 7, speed, rows), console)
+        show(SelftestReport(Path("/data"), 7, speed, rows), console)
     return re.sub(r"\s+", " ", capture.get())
 
 
@@ -187,7 +187,7 @@ def test_a_row_that_was_not_run_is_not_passed_over():
     missing = replace(GOOD, fault="calls", injected=0, survived=0, note="not run: strace is missing")
     text = text_of(GOOD, missing)
     assert "Not run, so that nothing is known of it: calls." in text
-    report = Report(Path("/data"), 7, SPEED, (GOOD, missing))
+    report = SelftestReport(Path("/data"), 7, SPEED, (GOOD, missing))
     assert report.held
     assert report.members()["not_run"] == ["calls"]
     assert report.members()["rows"][0]["held"]
@@ -198,6 +198,6 @@ def test_a_place_without_room_is_refused(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigurationError, match="not a folder"):
         check_place(tmp_path / "no")
-    monkeypatch.setattr("linewitness.selftest.suite.ROOM_BYTES", 1 << 62)
+    monkeypatch.setattr("linewitness_selftest.suite.ROOM_BYTES", 1 << 62)
     with pytest.raises(ConfigurationError, match="MiB left"):
         check_place(tmp_path)

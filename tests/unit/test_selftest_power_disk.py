@@ -2,9 +2,9 @@
 
 import pytest
 
-from linewitness.selftest.power.disk import Disk, Rule
-from linewitness.selftest.power.image import Cut, Grown, Survives, image_after
-from linewitness.selftest.power.steps import SITE, Enter, Leave, Mapped, Move, Resize, Sync, Write
+from linewitness_selftest.power.disk import Disk, Rule
+from linewitness_selftest.power.image import Cut, Grown, Survives, image_after
+from linewitness_selftest.power.steps import SITE, Enter, Leave, Mapped, Moved, Resize, Sync, Write
 
 FILE, OTHER, FOLDER = 1, 2, 3
 
@@ -22,7 +22,7 @@ def synced(inode=FILE):
 
 
 def moved(name, to, *, folder=SITE, to_folder=SITE, inode=FILE):
-    return Move(folder=folder, name=name, to_folder=to_folder, to=to, inode=inode)
+    return Moved(folder=folder, name=name, to_folder=to_folder, to=to, inode=inode)
 
 
 def after(*steps, rule=Rule.STRICT):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from linewitness.journal import database
-from linewitness.selftest.power.judge import MORE, judge
-from linewitness.selftest.power.truth import Told, Truth
-from linewitness.selftest.power.workload import JOURNAL, Workload
+from linewitness_selftest.power.judge import MORE, judge
+from linewitness_selftest.power.truth import ToldDurable, Truth
+from linewitness_selftest.power.workload import JOURNAL, Workload
 
 
 class Work:
@@ -26,7 +26,7 @@ class Work:
 
     def told(self, **changes):
         truth = replace(self.truth, **changes)
-        return Told(last=truth, doing=truth, next=None)
+        return ToldDurable(last=truth, doing=truth, next=None)
 
     def judged(self, **changes):
         return judge(self.site, JOURNAL, self.told(**changes))
@@ -47,7 +47,7 @@ def test_journal_that_is_as_told_is_well_and_goes_on(work):
 def test_batch_under_way_may_be_there_or_not(work):
     before = work.truth
     behind = replace(before, size=before.size - 2, record_hash="sha256:0")
-    assert not judge(work.site, JOURNAL, Told(last=behind, doing=behind, next=before))
+    assert not judge(work.site, JOURNAL, ToldDurable(last=behind, doing=behind, next=before))
 
 
 def test_records_that_are_missing_are_counted(work):
@@ -108,7 +108,7 @@ def test_journal_that_does_not_open_has_lost_everything(work):
 
 def test_before_init_has_ended_a_refusal_in_words_is_enough(work):
     database.path_of(work.site / JOURNAL).unlink()
-    nothing = Told(last=None, doing=Truth(operation="init", begun=True), next=None)
+    nothing = ToldDurable(last=None, doing=Truth(operation="init", begun=True), next=None)
     assert not judge(work.site, JOURNAL, nothing)
 
 
@@ -117,7 +117,7 @@ def test_ended_generation_must_be_kept_aside(work):
     work.workload.next_generation()
     after = work.truth
     before = next(truth for truth in reversed(work.said) if truth.generation == 1)
-    told = Told(last=before, doing=replace(before, operation="continue", begun=True), next=after)
+    told = ToldDurable(last=before, doing=replace(before, operation="continue", begun=True), next=after)
     for path in work.site.rglob(database.FILE_NAME):
         if path.parent.name != JOURNAL:
             path.unlink()
@@ -128,5 +128,5 @@ def test_ended_generation_must_be_kept_aside(work):
 
 def test_truth_survives_its_line(work):
     assert Truth.of_line(work.truth.to_line().decode()) == work.truth
-    for told in (work.told(), Told(last=None, doing=work.truth, next=None)):
-        assert Told.of_line(told.to_line()) == told
+    for told in (work.told(), ToldDurable(last=None, doing=work.truth, next=None)):
+        assert ToldDurable.of_line(told.to_line()) == told

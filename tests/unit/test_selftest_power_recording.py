@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.selftest.power import cuts as power
-from linewitness.selftest.power.calls import parse
-from linewitness.selftest.power.disk import Rule
-from linewitness.selftest.power.recording import NotRecorded, Recording, record
-from linewitness.selftest.power.steps import (
+from linewitness_selftest.power import cuts as power
+from linewitness_selftest.power.calls import parse
+from linewitness_selftest.power.disk import Rule
+from linewitness_selftest.power.recording import NotRecorded, Recording, record
+from linewitness_selftest.power.steps import (
     SITE,
     Enter,
     Leave,
     Mapped,
-    Move,
+    Moved,
     Resize,
     Said,
     Sync,
     Write,
 )
-from linewitness.selftest.power.truth import Truth
+from linewitness_selftest.power.truth import Truth
 
 PLACE = Path("/site")
 
@@ -61,7 +61,7 @@ def test_each_call_becomes_its_step():
     bare = [(type(step), step.place) for step in found]
     assert bare == [
         (Enter, "f"), (Enter, "f/a"), (Write, "f/a"), (Resize, "f/a"), (Sync, "f/a"), (Said, ""),
-        (Move, "b"), (Enter, "c"), (Leave, "b"),
+        (Moved, "b"), (Enter, "c"), (Leave, "b"),
     ]  # fmt: skip
     folder, file, write = found[:3]
     assert (file.folder, write.inode, write.offset, write.data) == (folder.inode, file.inode, 10, b"ab")

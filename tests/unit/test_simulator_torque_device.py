@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.clock import from_datetime
+from linewitness.base.clock import from_datetime
 from linewitness_simulators.torque.device import (
     Inputs,
     ResultType,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain_builder import Stream, grown
-from linewitness.errors import EvidenceError
-from linewitness.evidence import record, schema
-from linewitness.evidence.record import Change
-from linewitness.evidence.skim import _CONTEXT, skim, skimmed_of
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import record, schema
+from linewitness.evidence.format.record import Change
+from linewitness.evidence.verify.skim import _CONTEXT, skim, skimmed_of
+from support.chain_builder import Stream, grown
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ["", '"', "\\", "\x00\x1f\x7f", "é€😀", "\u2028", '","kind":"x"']

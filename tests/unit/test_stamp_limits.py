@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from linewitness.anchors.signatures import verifies
-from linewitness.evidence import der
-from linewitness.evidence.algorithms import PublicKey
-from linewitness.evidence.certificate import MAX_CERTIFICATES
-from linewitness.evidence.der import BadDer
-from linewitness.evidence.timestamp import MAX_BYTES, Authorities
+from linewitness.evidence.timestamps import der
+from linewitness.evidence.timestamps.algorithms import PublicKey
+from linewitness.evidence.timestamps.certificate import MAX_CERTIFICATES
+from linewitness.evidence.timestamps.der import BadDer
+from linewitness.evidence.timestamps.timestamp import MAX_BYTES, Authorities
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 NOTE = (VECTORS / "checkpoint/7.checkpoint").read_bytes()

@@ -14,7 +14,7 @@ from linewitness.stations.floor import Floor
 from linewitness.stations.options import OperatorOptions, Requirement, StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.station import Station
-from observations import code, gap, notice, reading, seen, tightening
+from support.observations import code, gap, notice, reading, seen, tightening
 
 RULES = {
     "press-10": DeviceRule(points={"holding": PointRule(unit="bar", low=Decimal("4.0"), high=Decimal("6.5"))})

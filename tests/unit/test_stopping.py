@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from devices import until
-from linewitness.clock import monotonic
-from linewitness.errors import JournalError, UplinkUnavailable
-from linewitness.forward import Forwarder
-from linewitness.stopping import attempted
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import JournalError, UplinkUnavailable
+from linewitness.base.stopping import attempted
+from linewitness.gateway.forward import Forwarder
 from linewitness.store import service
+from support.devices import until
 
 
 class Breaking:

@@ -1,10 +1,10 @@
 import pytest
 
-from fake_gateway import FakeGateway
-from linewitness.evidence import keys
-from linewitness.evidence.chain import ChainVerifier
-from linewitness.evidence.merkle import Frontier
+from linewitness.evidence.format import keys
+from linewitness.evidence.format.merkle import Frontier
+from linewitness.evidence.verify.chain import ChainVerifier
 from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by, unit_in
+from support.fake_gateway import FakeGateway
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import sqlite3
 import pytest
 from typer.testing import CliRunner
 
-from fake_gateway import FakeGateway
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import ConfigurationError
 from linewitness.cli.store import app
 from linewitness.cli.store_file import load_store
-from linewitness.clock import SystemClock
-from linewitness.errors import ConfigurationError
-from linewitness.evidence.note import Vkey
-from linewitness.evidence.package import verify_package
-from linewitness.evidence.policy import Attester, Policy
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.package.archive import verify_package
+from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.store.database import Database, StoreError
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import Ledger
+from linewitness.store.ledger import StoreLedger
+from support.fake_gateway import FakeGateway
 
 YAML = """\
 database: sqlite:///data/store.db
@@ -50,7 +50,7 @@ def feed(file, gateway, *messages):
     options = load_store(file)
     database = Database(options.database_url)
     cosigner = Cosigner.load(options.name, options.key)
-    Ledger(database=database, cosigner=cosigner, clock=SystemClock()).process(messages)
+    StoreLedger(database=database, cosigner=cosigner, clock=SystemClock()).process(messages)
     database.close()
 
 

@@ -2,13 +2,13 @@ import sqlite3
 
 import pytest
 
-from fake_gateway import FakeGateway
-from linewitness.clock import SystemClock
-from linewitness.errors import ConfigurationError
+from linewitness.base.clock import SystemClock
+from linewitness.base.errors import ConfigurationError
 from linewitness.store import reports
 from linewitness.store.database import Database, StoreError, enroll
 from linewitness.store.keys import create_key
-from linewitness.store.ledger import Ledger
+from linewitness.store.ledger import StoreLedger
+from support.fake_gateway import FakeGateway
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_evidence_is_never_changed_or_deleted(database, tmp_path, table):
     gateway.grow(300)
     enrolled(database, gateway)
     cosigner = create_key("store.example", tmp_path / "key")
-    ledger = Ledger(database=database, cosigner=cosigner, clock=SystemClock())
+    ledger = StoreLedger(database=database, cosigner=cosigner, clock=SystemClock())
     other = gateway.fork(5)
     other.append()
     topics = gateway.topics
@@ -136,7 +136,7 @@ def test_second_store_on_the_same_database_is_stopped(database, tmp_path):
     gateway.grow(5)
     enrolled(database, gateway)
     cosigner = create_key("store.example", tmp_path / "key")
-    one, two = (Ledger(database=database, cosigner=cosigner, clock=SystemClock()) for _ in range(2))
+    one, two = (StoreLedger(database=database, cosigner=cosigner, clock=SystemClock()) for _ in range(2))
     two.process([(gateway.topics.records, gateway.batch(0, 2))])
     one.process([(gateway.topics.records, gateway.batch(0, 4))])
     with pytest.raises(StoreError, match="only one store"):

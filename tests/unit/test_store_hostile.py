@@ -4,13 +4,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
-from fake_gateway import FakeGateway
-from linewitness.clock import SystemClock
-from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.base.clock import SystemClock
+from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import Ledger
+from linewitness.store.ledger import StoreLedger
+from support.fake_gateway import FakeGateway
 
 
 def streams():
@@ -78,13 +78,13 @@ def test_store_holds_a_beginning_of_one_history(tmp_path_factory, messages, turn
         log_vkey=str(TRUE.log_vkey),
         record0_hash=TRUE.record0_hash,
     )
-    ledger = Ledger(database=database, cosigner=cosigner, clock=SystemClock())
+    ledger = StoreLedger(database=database, cosigner=cosigner, clock=SystemClock())
     for count in [*turns, len(messages)]:
         batch, messages = messages[:count], messages[count:]
         for answer in ledger.process(batch):
             assert answer.topic == TRUE.topics.receipt
         if restart:
-            ledger = Ledger(database=database, cosigner=cosigner, clock=SystemClock())
+            ledger = StoreLedger(database=database, cosigner=cosigner, clock=SystemClock())
     held = [record.data for record in reports.read_records(database)]
     assert is_prefix(held)
     for text in reports.read_receipts(database, TRUE.origin):

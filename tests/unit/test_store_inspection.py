@@ -8,15 +8,15 @@ import pytest
 import structlog
 from nacl.signing import SigningKey
 
-from devices import until
-from fake_gateway import FakeGateway
-from linewitness import inspection as daily_inspection
-from linewitness.clock import SystemClock
+from linewitness.base import inspection as daily_inspection
+from linewitness.base.clock import SystemClock
 from linewitness.store.database import Database, enroll
 from linewitness.store.inspection import inspect, inspect_daily
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import Ledger
+from linewitness.store.ledger import StoreLedger
 from linewitness.store.work import StoreWork
+from support.devices import until
+from support.fake_gateway import FakeGateway
 
 COSIGNER = Cosigner("store.example", SigningKey(bytes(range(32))))
 KEY = COSIGNER.vkey
@@ -32,7 +32,7 @@ def kept(tmp_path_factory):
     file = tmp_path_factory.mktemp("store") / "store.db"
     database = Database(f"sqlite:///{file}")
     database.create()
-    ledger = Ledger(database=database, cosigner=COSIGNER, clock=SystemClock())
+    ledger = StoreLedger(database=database, cosigner=COSIGNER, clock=SystemClock())
     for line in (1, 2):
         gateway = FakeGateway(origin=f"acme.example/ber-01/line-0{line}/1", gateway=f"ber-0{line}")
         while gateway.size < SIZE:

@@ -1,10 +1,10 @@
 import pytest
 
-from fake_gateway import FakeGateway
-from linewitness.errors import ConfigurationError
-from linewitness.evidence.note import COSIGNATURE_V1, Note, Vkey
-from linewitness.secrets import Secret
+from linewitness.base.errors import ConfigurationError
+from linewitness.base.secrets import Secret
+from linewitness.evidence.format.note import COSIGNATURE_V1, Note, Vkey
 from linewitness.store.keys import Cosigner, create_key
+from support.fake_gateway import FakeGateway
 
 
 def test_key_is_made_once_and_read_again(tmp_path):

@@ -3,15 +3,15 @@
 import pytest
 from nacl.signing import SigningKey
 
-from fake_gateway import FakeGateway
-from linewitness.clock import Stamp, to_rfc3339
-from linewitness.evidence import note
-from linewitness.evidence.checkpoint import open_checkpoint
+from linewitness.base.clock import Stamp, to_rfc3339
+from linewitness.evidence.format import note
+from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
 from linewitness.store.database import Database, StoreError, enroll
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import Ledger
-from linewitness.store.tree import StoredTree
+from linewitness.store.ledger import StoreLedger
+from linewitness.store.tree import StoreTree
+from support.fake_gateway import FakeGateway
 
 NOW_NS = 1_800_000_000_000_000_000
 
@@ -38,7 +38,7 @@ class Store:
     def open(self):
         self.database = Database(self.url)
         self.database.create()
-        self.ledger = Ledger(database=self.database, cosigner=self.cosigner, clock=self.clock)
+        self.ledger = StoreLedger(database=self.database, cosigner=self.cosigner, clock=self.clock)
 
     def restart(self):
         self.database.close()
@@ -334,9 +334,9 @@ def test_old_roots_are_found_without_reading_all_records(store, gateway, monkeyp
     store.send(gateway)
     store.restart()
     read = []
-    real = StoredTree._leaves
+    real = StoreTree._leaves
     monkeypatch.setattr(
-        StoredTree,
+        StoreTree,
         "_leaves",
         lambda self, first, last: read.append(last - first) or real(self, first, last),
     )
@@ -373,7 +373,7 @@ def test_failed_commit_leaves_nothing_behind_and_the_next_try_succeeds(store, ga
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "_checkpoint", fail)
+        patched.setattr(StoreLedger, "_checkpoint", fail)
         with pytest.raises(StoreError):
             store.process(
                 (gateway.topics.records, gateway.batch()), (gateway.topics.checkpoint, gateway.checkpoint())

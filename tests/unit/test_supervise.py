@@ -6,12 +6,9 @@ import threading
 
 import pytest
 
-from devices import until
-from linewitness.errors import ExitCode
-from linewitness.journal.journal import Journal
-from linewitness.status.health import Health
-from linewitness.store.work import StoreWork
-from linewitness.supervise import (
+from linewitness.base.errors import ExitCode
+from linewitness.gateway.clock_watch import ClockBoard
+from linewitness.gateway.supervise import (
     CARRY_S,
     COMMIT_S,
     CONNECT_S,
@@ -25,8 +22,11 @@ from linewitness.supervise import (
     loops_of_store,
     supervise,
 )
+from linewitness.journal.journal import Journal
+from linewitness.status.health import Health
+from linewitness.store.work import StoreWork
 from linewitness.uplink.forwarding import ForwardOptions
-from linewitness.watch import ClockBoard
+from support.devices import until
 
 
 class Counter:
@@ -123,7 +123,7 @@ def test_a_loop_that_turns_is_left_alone():
 
 
 def test_others_get_a_moment_to_end_and_no_more(monkeypatch):
-    monkeypatch.setattr("linewitness.supervise.GRACE_S", 0.05)
+    monkeypatch.setattr("linewitness.gateway.supervise.GRACE_S", 0.05)
     found, said = threading.Event(), []
     lifeline = Lifeline(end=lambda why: (said.append(why), found.set()))
     with contextlib.suppress(Stuck), lifeline:

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from devices import until
 from linewitness.journal import telemetry as module
 from linewitness.journal.telemetry import TelemetryBuffer, report_losses
+from support.devices import until
 
 
 @pytest.fixture

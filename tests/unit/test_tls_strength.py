@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from brokers import Authority
-from linewitness.errors import UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.uplink import wire
 from linewitness.uplink.options import MqttOptions, TlsOptions
 from linewitness.uplink.wire import open_wire
+from support.brokers import Authority
 
 WEAK = ("NULL", "RC4", "DES", "MD5", "EXP", "ADH", "AECDH", "SEED", "IDEA")
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.evidence.unique import UniqueIds
+from linewitness.evidence.verify.unique_ids import UniqueIds
 
 IDS = st.lists(st.lists(st.integers(0, 60), max_size=5), max_size=12)
 

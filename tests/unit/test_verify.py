@@ -5,16 +5,17 @@ from base64 import b64encode
 import pytest
 from nacl.signing import SigningKey
 
-from chain_builder import ORIGIN, Stream, grown
-from linewitness.evidence import chunks, keys, note
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.note import Note
-from linewitness.evidence.record import Change
-from linewitness.evidence.revocation import Revocation
-from linewitness.evidence.unique import UniqueIds
-from linewitness.evidence.verify import read_ndjson, verify
-from packages import STORE, TIME_S, WITNESS, policy_for, receipt
+from linewitness.evidence.format import keys, note
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import Note
+from linewitness.evidence.format.record import Change
+from linewitness.evidence.policy.revocation import Revocation
+from linewitness.evidence.verify import parallel
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import read_ndjson, verify
+from linewitness.evidence.verify.unique_ids import UniqueIds
+from support.chain_builder import ORIGIN, Stream, grown
+from support.packages import STORE, TIME_S, WITNESS, policy_for, receipt
 
 
 def said(*texts: str) -> list[Statement]:
@@ -243,7 +244,7 @@ def test_silence_and_an_unannounced_reboot_are_remarked_upon():
 @pytest.fixture
 def long_stream(monkeypatch) -> Stream:
     """A stream of many chunks, which are made small for it."""
-    monkeypatch.setattr(chunks, "CHUNK", 64)
+    monkeypatch.setattr(parallel, "CHUNK", 64)
     return grown(900, rotate_every=70)
 
 
@@ -273,7 +274,7 @@ def test_a_seam_does_not_hide_a_splice(long_stream):
 
 
 def test_a_wrong_assumption_about_a_seam_costs_time_only(long_stream, monkeypatch):
-    monkeypatch.setattr(chunks, "_assume", lambda start, chunk: start)
+    monkeypatch.setattr(parallel, "_assume", lambda start, chunk: start)
     assert verify(long_stream.records, workers=2) == verify(long_stream.records)
 
 
@@ -310,7 +311,7 @@ def test_a_root_of_a_key_of_small_order_is_refused():
 @pytest.mark.parametrize("chunk", [1, 2, 4, 8])
 def test_roots_at_every_size_are_found_whatever_the_chunks(chunk, monkeypatch):
     stream = grown(27, rotate_every=5)
-    monkeypatch.setattr("linewitness.evidence.chunks.CHUNK", chunk)
+    monkeypatch.setattr("linewitness.evidence.verify.parallel.CHUNK", chunk)
     for size in range(1, 28):
         statements = [Statement(f"over {each}", stream.checkpoint(each)) for each in (size, 27)]
         assert verify(stream.records, statements=statements).status == "INTACT"

@@ -9,11 +9,11 @@ from typing import Any
 import async_solipsism
 import pytest
 
-from linewitness.clock import NS_PER_S, SharedClockState, Stamp, monotonic
-from linewitness.evidence.record import Event
+from linewitness.base.clock import NS_PER_S, SharedClockState, Stamp, monotonic
+from linewitness.evidence.format.record import Event
+from linewitness.gateway.clock_watch import HISTORY, ClockBoard, measure, watch
 from linewitness.timesources.options import ClockOptions
 from linewitness.timesources.sample import Leap, Sample, SourceDeclined, SourceSilent
-from linewitness.watch import HISTORY, ClockBoard, measure, watch
 
 START_NS = 1_795_000_000 * NS_PER_S
 BEGAN_NS = 5_000 * NS_PER_S

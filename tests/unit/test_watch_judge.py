@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from linewitness.clock import NS_PER_S, ClockState, Stamp
+from linewitness.base.clock import NS_PER_S, ClockState, Stamp
 from linewitness.timesources.judge import Judge
 from linewitness.timesources.options import ClockOptions
 from linewitness.timesources.sample import DAY_NS, Leap, Sample

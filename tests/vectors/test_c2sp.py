@@ -8,15 +8,15 @@ from base64 import b64decode
 
 import pytest
 from nacl.signing import SigningKey
-from page_signatures import ask_page
 
-from linewitness.clock import SystemClock
-from linewitness.evidence import note
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.note import ED25519, BadNote, Note, Vkey
-from linewitness.evidence.proof import TlogProof
+from linewitness.base.clock import SystemClock
+from linewitness.evidence.format import note
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import ED25519, BadNote, Note, Vkey
+from linewitness.evidence.format.proof import TlogProof
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
+from support.page_signatures import ask_page
 
 #: signed-note: a text with an empty line in it, and a signature.
 QUASIMODO = (

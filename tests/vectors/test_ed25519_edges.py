@@ -2,14 +2,14 @@
 
 import hashlib
 
-import cctv_ed25519
 import pytest
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
-from page_signatures import judge_signatures
 
-import ed25519_by_hand as hand
-from linewitness.evidence.note import ED25519, BadNote, Vkey
+from linewitness.evidence.format.note import ED25519, BadNote, Vkey
+from support import cctv_ed25519
+from support import ed25519_by_hand as hand
+from support.page_signatures import judge_signatures
 
 VECTORS = cctv_ed25519.vectors()
 

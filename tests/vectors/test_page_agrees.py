@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from browser_verifier import judge_all_with_page, judge_with_page
-from linewitness.evidence.package import verify_package
-from linewitness.evidence.policy import Policy
-from packages import judge_with_python
+from linewitness.evidence.package.archive import verify_package
+from linewitness.evidence.policy.policy import Policy
+from support.browser_verifier import judge_all_with_page, judge_with_page
+from support.packages import judge_with_python
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()

@@ -1,10 +1,10 @@
 """Trees and proofs that others published: RFC 6962's example, and Certificate Transparency's test tree."""
 
 import pytest
-from page_signatures import ask_page
 
-from linewitness.evidence import merkle
-from linewitness.evidence.merkle import BadProof
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.merkle import BadProof
+from support.page_signatures import ask_page
 
 #: The inputs, roots and proofs of Certificate Transparency's reference implementation.
 INPUTS = [

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 from nacl.signing import SigningKey
-from page_signatures import judge_signatures
 
-from linewitness.evidence.note import ED25519, Vkey
+from linewitness.evidence.format.note import ED25519, Vkey
+from support.page_signatures import judge_signatures
 
 #: RFC 8032, 7.1, "TEST 1024": a message of 1023 bytes.
 LONG = bytes.fromhex(

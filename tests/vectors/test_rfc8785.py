@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_signatures import ask_page
 
-from linewitness.evidence import canonical
-from linewitness.evidence.canonical import NotCanonical
+from linewitness.evidence.format import canonical
+from linewitness.evidence.format.canonical import NotCanonical
+from support.page_signatures import ask_page
 
 
 class Sample(NamedTuple):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from linewitness.anchors.signatures import verifies
-from linewitness.evidence.der import BadDer
-from linewitness.evidence.timestamp import Authorities
+from linewitness.evidence.timestamps.der import BadDer
+from linewitness.evidence.timestamps.timestamp import Authorities
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 STAMPS = VECTORS / "stamp"

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from linewitness.evidence import canonical, keys, merkle, note, record
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.canonical import NotCanonical
-from linewitness.evidence.chain import ChainVerifier
-from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
-from linewitness.evidence.note import Note, Vkey
-from linewitness.evidence.policy import Policy
-from linewitness.evidence.proof import TlogProof
-from linewitness.evidence.verify import read_ndjson, verify
+from linewitness.evidence.format import canonical, keys, merkle, note, record
+from linewitness.evidence.format.canonical import NotCanonical
+from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.verify.chain import ChainVerifier
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import read_ndjson, verify
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 CANONICAL = json.loads((VECTORS / "canonical.json").read_text())

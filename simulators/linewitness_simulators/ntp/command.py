@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from linewitness.stopping import on_signal
+from linewitness.base.stopping import on_signal
 from linewitness_simulators.ntp.device import NtpDevice
 from linewitness_simulators.ntp.server import NtpSimulation, serve
 

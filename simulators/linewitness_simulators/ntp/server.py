@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from linewitness.clock import SystemClock
+from linewitness.base.clock import SystemClock
 from linewitness_simulators.ntp.device import NtpDevice
 
 

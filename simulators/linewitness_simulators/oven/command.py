@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from linewitness.stopping import on_signal
+from linewitness.base.stopping import on_signal
 from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens, serve
 
 

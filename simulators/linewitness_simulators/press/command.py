@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from linewitness.stopping import on_signal
+from linewitness.base.stopping import on_signal
 from linewitness_simulators.press.server import PressSimulation, RunningPress, serve
 
 

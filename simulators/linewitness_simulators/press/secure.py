@@ -8,7 +8,7 @@ from asyncua.crypto.permission_rules import User, UserRole
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
 from linewitness.devices.opcua.certificates import make_certificate, parse_certificate, write_key
 from linewitness_simulators.press.library import ua
 

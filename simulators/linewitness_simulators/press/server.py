@@ -11,7 +11,7 @@ from typing import Any, Final
 from asyncua.common.callback import CallbackType
 from asyncua.server.history import HistoryDict
 
-from linewitness.clock import NS_PER_S, Clock, SystemClock
+from linewitness.base.clock import NS_PER_S, Clock, SystemClock
 from linewitness.devices.opcua.times import moment_of
 from linewitness_simulators.press.alarms import AlarmBell, Auditor
 from linewitness_simulators.press.device import Part, Press

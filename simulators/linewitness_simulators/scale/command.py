@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from linewitness.stopping import on_signal
+from linewitness.base.stopping import on_signal
 from linewitness_simulators.scale.device import ScaleDevice
 from linewitness_simulators.scale.server import RunningScale, ScaleSimulation, serve
 

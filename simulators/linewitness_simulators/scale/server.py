@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness_simulators.scale.device import ScaleDevice
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from linewitness.stopping import on_signal
+from linewitness.base.stopping import on_signal
 from linewitness_simulators.scanner.device import ScannerDevice
 from linewitness_simulators.scanner.server import ScannerSimulation, serve
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness_simulators.scanner.device import ScannerDevice
 
 

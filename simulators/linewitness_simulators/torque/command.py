@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from linewitness.stopping import on_signal
+from linewitness.base.stopping import on_signal
 from linewitness_simulators.torque.control import set_faults
 from linewitness_simulators.torque.device import Station, Tool
 from linewitness_simulators.torque.memory import MemoryDamagedError

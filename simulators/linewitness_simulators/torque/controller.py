@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
 from linewitness_simulators.torque import device
 from linewitness_simulators.torque.device import Alarm, Inputs, Result, State, Station, ToolDisabledError
 from linewitness_simulators.torque.memory import Acked, Forgotten, Memory

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness_simulators.torque import fields, wire
 from linewitness_simulators.torque.replies import COMMANDS, HANDLERS
 from linewitness_simulators.torque.session import Refusal, Session

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from linewitness.clock import Clock, SystemClock, from_datetime
+from linewitness.base.clock import Clock, SystemClock, from_datetime
 from linewitness_simulators.torque.control import serve_control
 from linewitness_simulators.torque.controller import Controller
 from linewitness_simulators.torque.device import Inputs, Result, ResultType, ToolDisabledError

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
 from linewitness_simulators.torque import wire
 from linewitness_simulators.torque.controller import Controller, Event
 from linewitness_simulators.torque.wire import Telegram

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from linewitness.errors import ExitCode, LinewitnessError
+from linewitness.base.errors import ExitCode, LinewitnessError
 
 
 class AnchorFailed(LinewitnessError):
@@ -40,7 +40,7 @@ class Written:
     proof: bytes | None = None
 
 
-class Place(Protocol):
+class AnchorTarget(Protocol):
     """One place, built from frozen options; it holds no connection."""
 
     @property

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from linewitness.anchors.base import AnchorFailed, Subject, Written
 from linewitness.anchors.options import DirectoryOptions
-from linewitness.durable import create_file, make_folder
+from linewitness.base.durable import create_file, make_folder
 
 
-class DirectoryPlace:
+class DirectoryTarget:
     """Each checkpoint is a new file, never opened for writing again."""
 
     def __init__(self, options: DirectoryOptions) -> None:

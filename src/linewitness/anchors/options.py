@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from linewitness.errors import EvidenceError
-from linewitness.evidence.note import COSIGNATURE_V1, Vkey
-from linewitness.secrets import Secret
-from linewitness.settings import Identifier, Options
+from linewitness.base.errors import EvidenceError
+from linewitness.base.secrets import Secret
+from linewitness.base.settings import Identifier, Options
+from linewitness.evidence.format.note import COSIGNATURE_V1, Vkey
 
 
 def _is_cosigner(text: str) -> str:

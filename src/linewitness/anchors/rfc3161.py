@@ -11,14 +11,14 @@ from linewitness.anchors.base import AnchorFailed, Subject, Written
 from linewitness.anchors.http import post
 from linewitness.anchors.options import TimeStampOptions
 from linewitness.anchors.signatures import verifies
-from linewitness.clock import NS_PER_S, to_rfc3339
-from linewitness.evidence.der import BadDer
-from linewitness.evidence.timestamp import Authorities
+from linewitness.base.clock import NS_PER_S, to_rfc3339
+from linewitness.evidence.timestamps.der import BadDer
+from linewitness.evidence.timestamps.timestamp import Authorities
 
 _OK: Final = 200
 
 
-class TimeStampPlace:
+class TimeStampTarget:
     """The token is kept in the journal: it proves that the checkpoint was there at the authority's time."""
 
     def __init__(self, options: TimeStampOptions) -> None:

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from linewitness.anchors.base import AnchorFailed, Subject, Written
 from linewitness.anchors.options import BucketOptions
-from linewitness.clock import NS_PER_S, Clock
+from linewitness.base.clock import NS_PER_S, Clock
 
 _TIMEOUT_S: Final = 20
 _MODE: Final = "COMPLIANCE"
 
 
-class BucketPlace:
+class BucketTarget:
     """Each checkpoint is an object whose oldest version counts: that one nobody can delete or replace."""
 
     def __init__(self, options: BucketOptions, *, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from linewitness.anchors.base import AnchorFailed, Subject, Written
 from linewitness.anchors.http import Response, post
 from linewitness.anchors.options import WitnessOptions
-from linewitness.evidence.note import BadNote, Note, Vkey
+from linewitness.evidence.format.note import BadNote, Note, Vkey
 
 _OK: Final = 200
 _CONFLICT: Final = 409
@@ -24,7 +24,7 @@ _WHY: Final = {
 }
 
 
-class WitnessPlace:
+class WitnessTarget:
     """The witness remembers the last checkpoint of each log; a fork is refused there."""
 
     def __init__(self, options: WitnessOptions) -> None:

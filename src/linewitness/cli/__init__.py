@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from linewitness.base.errors import ExitCode
 from linewitness.cli import (
     anchor,
     begin,
@@ -21,7 +22,6 @@ from linewitness.cli import (
     simulate,
     store,
 )
-from linewitness.errors import ExitCode
 
 app = typer.Typer(
     name="linewitness",

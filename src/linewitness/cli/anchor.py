@@ -14,9 +14,9 @@ def anchor(
     """Ask the running gateway to anchor the stream now, and say what every place holds then."""
     import time
 
-    from linewitness.clock import NS_PER_S, SystemClock
+    from linewitness.base.clock import NS_PER_S, SystemClock
+    from linewitness.base.errors import ConfigurationError, JournalError
     from linewitness.config import load
-    from linewitness.errors import ConfigurationError, JournalError
     from linewitness.journal.database import JournalBusy, Lock
     from linewitness.journal.reader import JournalReader
     from linewitness.journal.requests import ANCHOR, Requests

@@ -26,10 +26,10 @@ def init(
     ] = "",
 ) -> None:
     """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
-    from linewitness.app import create_stream, identity_of
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
+    from linewitness.base.errors import JournalError
     from linewitness.config import load
-    from linewitness.errors import JournalError
+    from linewitness.gateway.app import create_stream, identity_of
     from linewitness.journal import handover
     from linewitness.journal.generation import begin_next
 

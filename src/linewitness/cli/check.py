@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from linewitness.errors import ExitCode
+from linewitness.base.errors import ExitCode
 
 
 def check(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from linewitness.status.clockview import ClockHistory
-    from linewitness.timesources.judge import SourceView, Verdict
+    from linewitness.status.clock_history import ClockHistory
+    from linewitness.timesources.judge import ClockVerdict, SourceView
 
 _UNKNOWN = "-"
 
@@ -31,9 +31,9 @@ def clock(
 
     import orjson
 
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
     from linewitness.config import load
-    from linewitness.watch import measure, sources_of
+    from linewitness.gateway.clock_watch import measure, sources_of
 
     config = load(file)
     system = SystemClock()
@@ -55,9 +55,9 @@ def clock(
 
 
 def _history(directory: Path, hours: float) -> "ClockHistory | None":
-    from linewitness.errors import JournalError
+    from linewitness.base.errors import JournalError
     from linewitness.journal.reader import JournalReader
-    from linewitness.status.clockview import history_of, last_hours
+    from linewitness.status.clock_history import history_of, last_hours
 
     try:
         reader = JournalReader(directory)
@@ -67,9 +67,9 @@ def _history(directory: Path, hours: float) -> "ClockHistory | None":
         return history_of(last_hours(reader, hours))
 
 
-def _show_now(console: "Console", verdict: "Verdict") -> None:
-    from linewitness.clock import to_rfc3339
-    from linewitness.status.clockview import in_units
+def _show_now(console: "Console", verdict: "ClockVerdict") -> None:
+    from linewitness.base.clock import to_rfc3339
+    from linewitness.status.clock_history import in_units
 
     def line(text: str) -> None:
         console.print(text, soft_wrap=True)
@@ -92,7 +92,7 @@ def _show_now(console: "Console", verdict: "Verdict") -> None:
 def _sources_table(sources: "tuple[SourceView, ...]") -> "Table":
     from rich.table import Table
 
-    from linewitness.status.clockview import in_units
+    from linewitness.status.clock_history import in_units
 
     table = Table(box=None, pad_edge=False)
     for title in ("source", "standing", "offset", "half width", "delay", "stratum", "follows"):
@@ -114,8 +114,8 @@ def _show_history(console: "Console", history: "ClockHistory", hours: float, lim
 
 
 def _history_lines(history: "ClockHistory", limit_ms: int) -> "Iterator[str]":
-    from linewitness.clock import to_rfc3339
-    from linewitness.status.clockview import WIDTH, in_units, plot
+    from linewitness.base.clock import to_rfc3339
+    from linewitness.status.clock_history import WIDTH, in_units, plot
 
     drawn = plot(history.points)
     if drawn:

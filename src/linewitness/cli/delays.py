@@ -33,7 +33,7 @@ def delays(
     import orjson
 
     from linewitness.cli.sources import evidence
-    from linewitness.evidence.record import parse
+    from linewitness.evidence.format.record import parse
     from linewitness.status.delays import measure_delays
 
     with evidence(source) as found:
@@ -54,8 +54,8 @@ def _with_acceptance(
     parsed: Iterator[Mapping[str, Any]], store: Path
 ) -> Iterator[tuple[Mapping[str, Any], int | None]]:
     """Yield each record with the store's own time of acceptance, where it has it."""
+    from linewitness.base.clock import from_rfc3339
     from linewitness.cli.store_file import load_store
-    from linewitness.clock import from_rfc3339
     from linewitness.store.database import Database
     from linewitness.store.reports import read_records
 

@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from linewitness.errors import ExitCode, LinewitnessError
+from linewitness.base.errors import ExitCode, LinewitnessError
 
 
 def exit_code_of(error: BaseException) -> ExitCode:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from linewitness.base.errors import ConfigurationError
 from linewitness.cli.sources import JournalHoldings, journal
-from linewitness.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from linewitness.evidence.choice import Choice, Holdings
+    from linewitness.evidence.package.query import Choice, Holdings
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 Output = Annotated[
@@ -58,7 +58,7 @@ def choice_of(
     unit: list[str] | None, batch: list[str] | None, since: str | None, until: str | None
 ) -> "Choice":
     """Return what the options ask for; ConfigurationError if a time is none."""
-    from linewitness.evidence.choice import Choice
+    from linewitness.evidence.package.query import Choice
 
     return Choice(
         units=tuple(unit or ()),
@@ -70,11 +70,11 @@ def choice_of(
 
 def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: Path | None) -> None:
     """Write an evidence package; a file that is there is not overwritten, a broken one is not left."""
+    from linewitness.base.clock import SystemClock, to_rfc3339
     from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
     from linewitness.cli.stamps import signatures
-    from linewitness.clock import SystemClock, to_rfc3339
-    from linewitness.evidence.parcel import Parcel
+    from linewitness.evidence.package.request import Parcel
 
     parcel = Parcel(
         holdings=holdings,
@@ -99,7 +99,7 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
 def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, notes: list[str]) -> None:
     """Write records alone; of a whole stream the receipts lie beside them, in NAME.receipts."""
     from linewitness.cli.progress import counting
-    from linewitness.evidence.chosen import Chosen
+    from linewitness.evidence.package.spool import Chosen
 
     with Chosen() as chosen:
         if choice.is_all:
@@ -148,7 +148,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 def _time(text: str | None, option: str) -> str | None:
     from datetime import UTC, datetime
 
-    from linewitness.clock import from_datetime, to_rfc3339
+    from linewitness.base.clock import from_datetime, to_rfc3339
 
     if text is None:
         return None

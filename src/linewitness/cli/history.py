@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.sources import evidence, journal
-from linewitness.errors import ConfigurationError, ExitCode
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 

@@ -19,9 +19,9 @@ def install(
     """Put a line on this machine: unit, folders, YAML and credentials. Nothing is started."""
     from linewitness.config import load
     from linewitness.install import units
-    from linewitness.install.files import Place
+    from linewitness.install.files import InstallRoot
 
-    place = Place(root.absolute())
+    place = InstallRoot(root.absolute())
     command = units.program() if place.real else Path("/opt/linewitness/bin/linewitness")
     if file is None:
         left = units.install_example(place, command=command)
@@ -51,7 +51,7 @@ def install(
 def _store_settings(file: Path) -> dict[str, Any]:
     from importlib.util import find_spec
 
-    from linewitness.errors import ConfigurationError
+    from linewitness.base.errors import ConfigurationError
 
     if find_spec("sqlalchemy") is None:
         raise ConfigurationError(
@@ -70,9 +70,9 @@ def uninstall(
 ) -> None:
     """Take a line's service off this machine. Evidence, keys and the YAML stay."""
     from linewitness.install import units
-    from linewitness.install.files import Place
+    from linewitness.install.files import InstallRoot
 
-    place = Place(root.absolute())
+    place = InstallRoot(root.absolute())
     if place.real:
         _systemctl("disable", "--now", f"linewitness@{line}.service")
     stays = units.uninstall_line(place, line)

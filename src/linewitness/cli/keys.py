@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from linewitness.config import Config
-    from linewitness.evidence.note import Vkey
+    from linewitness.evidence.format.note import Vkey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -82,7 +82,7 @@ def opcua(
     """Make the certificate with which the gateway shows itself to OPC UA servers."""
     import socket
 
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
     from linewitness.devices.opcua.certificates import describe, make_client_certificate
 
     name = host or socket.gethostname()
@@ -109,7 +109,7 @@ def _active(config: "Config") -> "Vkey":
 
 def _rotated_here(config: "Config") -> "tuple[int, Vkey] | None":
     """Rotate where no gateway runs; None where one does."""
-    from linewitness.clock import SharedClockState, SystemClock
+    from linewitness.base.clock import SharedClockState, SystemClock
     from linewitness.journal import database
     from linewitness.journal.file import JournalFile
     from linewitness.journal.keyring import keyring_of
@@ -137,8 +137,8 @@ def _rotated_there(config: "Config", before: "Vkey", wait_s: float) -> "tuple[in
     """Ask the running gateway, and wait until it has done it."""
     import time
 
-    from linewitness.clock import NS_PER_S, SystemClock
-    from linewitness.errors import JournalError
+    from linewitness.base.clock import NS_PER_S, SystemClock
+    from linewitness.base.errors import JournalError
     from linewitness.journal.reader import JournalReader
     from linewitness.journal.requests import ROTATE, Requests
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 
 _TARGET = re.compile(r"(?P<scheme>[a-z.+-]+)://(?P<host>\[[^\]]+\]|[^/:]+)(:(?P<port>\d+))?(?P<rest>/.*)?")
 _SPAN = re.compile(r"(?P<table>holding|input|coil|discrete):(?P<first>\d+)-(?P<last>\d+)")
@@ -61,8 +61,8 @@ def browse(
     """Walk an OPC UA server and print its variables as points to paste, with types and units."""
     import asyncio
 
+    from linewitness.base.clock import SystemClock
     from linewitness.cli.progress import counting
-    from linewitness.clock import SystemClock
     from linewitness.devices.opcua.browse import browse as walk
     from linewitness.devices.opcua.browse import to_yaml
 
@@ -118,7 +118,7 @@ def _class(driver: str) -> Any:
 
 
 async def _probe_opcua(options: Any, nodes: list[str], trust: Path | None) -> None:
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
     from linewitness.devices.opcua.probe import offers, probe
 
     offered = await offers(options.endpoint)
@@ -151,7 +151,7 @@ def _ask_to_trust(certificate: Any, folder: Path) -> None:
 
 
 async def _probe_modbus(options: Any, scan: list[str]) -> None:
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
     from linewitness.devices.modbus.probe import Span, probe
 
     spans = []
@@ -168,7 +168,7 @@ async def _probe_modbus(options: Any, scan: list[str]) -> None:
 
 
 async def _probe_open_protocol(options: Any) -> None:
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
     from linewitness.devices.open_protocol.probe import probe
 
     report = await probe(options, clock=SystemClock())

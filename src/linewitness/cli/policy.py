@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from linewitness.evidence.customer import Customer
-    from linewitness.evidence.note import Vkey
-    from linewitness.evidence.policy import Attester, Policy, Role
+    from linewitness.evidence.format.note import Vkey
+    from linewitness.evidence.policy.customer import Customer
+    from linewitness.evidence.policy.policy import Attester, Policy, Role
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,7 +31,7 @@ def key(
     file: Annotated[Path, typer.Argument(help="New file for the private key.")],
 ) -> None:
     """Make the customer's key, which signs policies and revocations. Keep it away from the plant."""
-    from linewitness.evidence.customer import Customer
+    from linewitness.evidence.policy.customer import Customer
 
     customer = Customer.new(name)
     _write(file, str(customer), mode=0o600)
@@ -64,9 +64,9 @@ def new(
     ] = None,
 ) -> None:
     """Write a policy, say what it means, and refuse one that proves nothing."""
-    from linewitness.evidence.explain import explain
-    from linewitness.evidence.note import Vkey
-    from linewitness.evidence.policy import Policy
+    from linewitness.evidence.format.note import Vkey
+    from linewitness.evidence.policy.explain import explain
+    from linewitness.evidence.policy.policy import Policy
 
     said = init.read_text(encoding="utf-8") if init else ""
     log_vkey = Vkey.parse(_given(log_key, r"^log key +(\S+)$", said, "--log-key"))
@@ -108,7 +108,7 @@ def check(
     revocation: Annotated[list[Path] | None, typer.Option(help="A revocation that came later.")] = None,
 ) -> None:
     """Say in words whom a policy trusts; refuse one that proves nothing."""
-    from linewitness.evidence.explain import explain
+    from linewitness.evidence.policy.explain import explain
 
     for sentence in explain(read(file, customer=customer, revocations=revocation or ())):
         typer.echo(sentence)
@@ -125,8 +125,8 @@ def revoke(
     output: NewFile,
 ) -> None:
     """Sign that a key counts no more from some record on; give the file to `verify --revocation`."""
-    from linewitness.evidence.note import Vkey
-    from linewitness.evidence.revocation import Revocation, open_revocation
+    from linewitness.evidence.format.note import Vkey
+    from linewitness.evidence.policy.revocation import Revocation, open_revocation
 
     signer, policy = _customer(key), _policy(file)
     revocation = Revocation(policy.origin, Vkey.parse(vkey), first, reason)
@@ -139,8 +139,8 @@ def revoke(
 
 def read(file: Path, *, customer: str | None = None, revocations: Sequence[Path] = ()) -> "Policy":
     """Return the policy in a file, with the revocations in others; errors are those of `read_trust`."""
-    from linewitness.evidence.note import Vkey
-    from linewitness.evidence.trust import read_trust
+    from linewitness.evidence.format.note import Vkey
+    from linewitness.evidence.policy.trust import read_trust
 
     texts = [_bytes(path, "revocation").decode("utf-8", "replace") for path in revocations]
     key = Vkey.parse(customer) if customer else None
@@ -152,7 +152,7 @@ def _policy(file: Path) -> "Policy":
 
 
 def _customer(file: Path) -> "Customer":
-    from linewitness.evidence.customer import Customer
+    from linewitness.evidence.policy.customer import Customer
 
     return Customer.parse(_bytes(file, "key").decode("utf-8", "replace"))
 
@@ -167,7 +167,7 @@ def _given(value: str | None, pattern: str, said: str, option: str) -> str:
 
 
 def _attesters(role: "Role", given: list[str] | None) -> "list[Attester]":
-    from linewitness.evidence.policy import Attester
+    from linewitness.evidence.policy.policy import Attester
 
     return [
         Attester(party, role, _vkey(text, role)) for party, text in (_split(one, role) for one in given or ())
@@ -184,7 +184,7 @@ def _split(text: str, role: str) -> tuple[str, str]:
 
 
 def _vkey(text: str, role: str) -> "Vkey":
-    from linewitness.evidence.note import BadNote, Vkey
+    from linewitness.evidence.format.note import BadNote, Vkey
 
     try:
         return Vkey.parse(text)
@@ -213,7 +213,7 @@ def _bytes(path: Path, what: str) -> bytes:
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
-    from linewitness.durable import create_file
+    from linewitness.base.durable import create_file
 
     try:
         create_file(path, text.encode(), mode=mode)

@@ -17,11 +17,11 @@ def run(file: LineFile) -> None:
     import asyncio
     import signal
 
-    from linewitness.app import Reload, run_line
+    from linewitness.base.secrets import keep_memory_private
+    from linewitness.base.stopping import on_signal
     from linewitness.cli.logs import set_up
     from linewitness.config import load
-    from linewitness.secrets import keep_memory_private
-    from linewitness.stopping import on_signal
+    from linewitness.gateway.app import Reload, run_line
 
     keep_memory_private()
     config = load(file)
@@ -57,8 +57,8 @@ def _collect() -> None:
 
 def reload(file: LineFile) -> None:
     """Ask the running gateway to take over its YAML as it is now; a wrong one is refused here already."""
+    from linewitness.base.errors import ConfigurationError
     from linewitness.config import load
-    from linewitness.errors import ConfigurationError
     from linewitness.journal.database import is_being_written
     from linewitness.journal.requests import RELOAD, Requests
 
@@ -79,7 +79,7 @@ def demo(
     """Show the whole way in under two minutes: devices, outage, crash, custody, and a forgery found."""
     from importlib.util import find_spec
 
-    from linewitness.errors import ConfigurationError
+    from linewitness.base.errors import ConfigurationError
 
     if find_spec("sqlalchemy") is None:
         raise ConfigurationError(

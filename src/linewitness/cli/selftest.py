@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from linewitness.selftest.suite import Extent
+    from linewitness_selftest.suite import Extent
 
 _INTERRUPTED: Final = 130
 
@@ -33,19 +33,19 @@ def selftest(
     import orjson
     from rich.console import Console
 
+    from linewitness.base.errors import ExitCode
     from linewitness.cli.logs import set_up
-    from linewitness.errors import ExitCode
 
     extent = _extent(kills, quick=quick, full=full)
-    from linewitness.selftest.show import Progressing, show
-    from linewitness.selftest.suite import Report, check_place, run_all
-    from linewitness.stopping import STOP
+    from linewitness.base.stopping import STOP
+    from linewitness_selftest.show import Progressing, show
+    from linewitness_selftest.suite import SelftestReport, check_place, run_all
 
     check_place(directory)
     set_up("critical", "auto")  # what the store and the pruner say of themselves stands in the table
     chosen = secrets.randbelow(10**6) if seed is None else seed
 
-    async def until_signalled(progress: Progressing) -> Report:
+    async def until_signalled(progress: Progressing) -> SelftestReport:
         if (task := asyncio.current_task()) is not None:
             for number in STOP:
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -68,7 +68,7 @@ def _extent(kills: int | None, *, quick: bool, full: bool) -> "Extent":
     from dataclasses import replace
     from importlib.util import find_spec
 
-    from linewitness.errors import ConfigurationError
+    from linewitness.base.errors import ConfigurationError
 
     if quick and full:
         raise ConfigurationError("--quick and --full exclude each other", hint="choose one of them")
@@ -77,7 +77,7 @@ def _extent(kills: int | None, *, quick: bool, full: bool) -> "Extent":
             "the selftest hands all records to an audit store",
             hint="install it with pip install 'linewitness[store]'",
         )
-    from linewitness.selftest.suite import FULL_EXTENT, QUICK, USUAL
+    from linewitness_selftest.suite import FULL_EXTENT, QUICK, USUAL
 
     extent = QUICK if quick else FULL_EXTENT if full else USUAL
     return extent if kills is None else replace(extent, kills=kills)

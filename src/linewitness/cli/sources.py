@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import is_zipfile
 
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from linewitness.evidence.attest import Statement
-    from linewitness.evidence.package import Package
-    from linewitness.evidence.policy import Policy
-    from linewitness.evidence.stamps import Stamped
-    from linewitness.evidence.verdict import Verdict
+    from linewitness.evidence.package.archive import Package
+    from linewitness.evidence.package.time_stamps import Stamped
+    from linewitness.evidence.policy.policy import Policy
+    from linewitness.evidence.verify.statements import Statement
+    from linewitness.evidence.verify.verdict import Verdict
     from linewitness.journal.reader import JournalReader
 
 
@@ -36,7 +36,7 @@ class Evidence:
 @contextmanager
 def evidence(source: Path) -> Iterator[Evidence]:
     """Open what is named: exported records, an evidence package, or the journal that `journal` finds."""
-    from linewitness.evidence.verify import read_ndjson
+    from linewitness.evidence.verify.stream import read_ndjson
 
     if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
         yield _stream(lambda: read_ndjson(source), _beside(source))
@@ -61,7 +61,7 @@ def evidence(source: Path) -> Iterator[Evidence]:
 
 @contextmanager
 def _package(source: Path) -> Iterator[Evidence]:
-    from linewitness.evidence.package import Package
+    from linewitness.evidence.package.archive import Package
 
     if not source.is_file():
         raise ConfigurationError(f"there is no {source}", hint="name an evidence package (.zip)")
@@ -77,7 +77,7 @@ def _stream(
 ) -> Evidence:
     """Return evidence that is a whole stream."""
     from linewitness.cli.stamps import signatures
-    from linewitness.evidence.verify import verify
+    from linewitness.evidence.verify.stream import verify
 
     def judge(policy: "Policy | None", progress: Callable[[int], None]) -> "Verdict":
         return verify(
@@ -113,7 +113,7 @@ def _kept(
 
 def _selected(package: "Package", policy: "Policy | None", progress: Callable[[int], None]) -> "Verdict":
     from linewitness.cli.stamps import signatures
-    from linewitness.evidence.selection import verify_selection
+    from linewitness.evidence.verify.selection import verify_selection
 
     if policy is None:
         raise ConfigurationError(
@@ -154,8 +154,8 @@ def _directory(source: Path) -> Path:
 
 
 def _statements(reader: "JournalReader") -> "list[Statement]":
-    from linewitness.evidence.attest import Statement, Token
-    from linewitness.journal.kept import is_time_stamp
+    from linewitness.evidence.verify.statements import Statement, Token
+    from linewitness.journal.attestations import is_time_stamp
 
     statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
     for one in reader.attestations():
@@ -169,7 +169,7 @@ def _statements(reader: "JournalReader") -> "list[Statement]":
 
 
 def _beside(source: Path) -> "list[Statement]":
-    from linewitness.evidence.attest import Statement
+    from linewitness.evidence.verify.statements import Statement
 
     path = source.with_suffix(".receipts")
     if not path.exists():
@@ -208,8 +208,8 @@ class JournalHoldings:
 
     def stamps(self) -> "Iterator[Stamped]":
         """Yield the tokens of time-stamping authorities, oldest first."""
-        from linewitness.evidence.stamps import Stamped
-        from linewitness.journal.kept import TIME_STAMP, is_time_stamp
+        from linewitness.evidence.package.time_stamps import Stamped
+        from linewitness.journal.attestations import TIME_STAMP, is_time_stamp
 
         for one in self._reader.attestations():
             if one.proof and is_time_stamp(one.source):

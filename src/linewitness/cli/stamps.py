@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from linewitness.evidence.bounds import TimeStamp
+from linewitness.evidence.verify.time_bounds import TimeStamp
 
 if TYPE_CHECKING:
-    from linewitness.evidence.algorithms import Verifies
-    from linewitness.evidence.attest import Statement
+    from linewitness.evidence.timestamps.algorithms import Verifies
+    from linewitness.evidence.verify.statements import Statement
 
 
 def signatures() -> "Verifies":
@@ -19,8 +19,8 @@ def signatures() -> "Verifies":
 
 def verified_stamps(statements: "Iterable[Statement]", roots: Sequence[bytes]) -> list[TimeStamp]:
     """Return the tokens that authorities with these roots (DER) signed."""
-    from linewitness.evidence.der import BadDer
-    from linewitness.evidence.timestamp import Authorities
+    from linewitness.evidence.timestamps.der import BadDer
+    from linewitness.evidence.timestamps.timestamp import Authorities
 
     authorities = Authorities(tuple(roots), signatures())
     found: list[TimeStamp] = []

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit
-from linewitness.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from linewitness.evidence.note import Vkey
+    from linewitness.evidence.format.note import Vkey
     from linewitness.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -32,8 +32,8 @@ def needs() -> None:
 @app.command()
 def init(file: StoreFile) -> None:
     """Make the store's key and its database. Done once, by a person."""
+    from linewitness.base.durable import make_folder
     from linewitness.cli.store_file import load_store
-    from linewitness.durable import make_folder
     from linewitness.store.database import Database
     from linewitness.store.keys import Cosigner, create_key
 
@@ -69,13 +69,13 @@ def run(
     """Receive, verify and receipt records until SIGTERM or SIGINT."""
     import asyncio
 
+    from linewitness.base.clock import SystemClock
+    from linewitness.base.secrets import keep_memory_private
     from linewitness.cli.logs import set_up
     from linewitness.cli.store_file import load_store
-    from linewitness.clock import SystemClock
-    from linewitness.secrets import keep_memory_private
+    from linewitness.gateway.supervise import attended, loops_of_store
     from linewitness.store.service import run_until_signalled
     from linewitness.store.work import StoreWork
-    from linewitness.supervise import attended, loops_of_store
 
     keep_memory_private()
     options, work = load_store(file), StoreWork()
@@ -98,7 +98,7 @@ def enroll(
     record0: Annotated[str, typer.Option(help="The hash of record 0, as `linewitness init` printed it.")],
 ) -> None:
     """Allow a gateway to write a stream; a new generation of a line is enrolled anew."""
-    from linewitness.clock import SystemClock
+    from linewitness.base.clock import SystemClock
     from linewitness.store.database import enroll as enroll_stream
 
     with _database(file) as database:
@@ -125,10 +125,10 @@ def witness(
     """Be a C2SP witness for the enrolled streams: cosign checkpoints that grow out of those seen before."""
     import asyncio
 
+    from linewitness.base.clock import SystemClock
+    from linewitness.base.errors import ConfigurationError
+    from linewitness.base.secrets import Secret
     from linewitness.cli.store_file import load_store
-    from linewitness.clock import SystemClock
-    from linewitness.errors import ConfigurationError
-    from linewitness.secrets import Secret
     from linewitness.store.database import find
     from linewitness.store.keys import Cosigner, create_key
     from linewitness.store.witness import Witness

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from linewitness.config.problems import ConfigurationErrors, Problem
+from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem
 from linewitness.config.reading import read_file
 from linewitness.config.tree import plain
 from linewitness.config.wording import problems_of
@@ -16,7 +16,7 @@ def load_store(path: Path) -> AuditStoreOptions:
     root = read_file(path)
     if not isinstance(root.value, dict):
         what, hint = "this is not a group of settings", "begin with 'database: sqlite:///…'"
-        raise ConfigurationErrors(path, [Problem(root.place, "", what, hint)])
+        raise ConfigurationErrors(path, [ConfigurationProblem(root.place, "", what, hint)])
     try:
         options = AuditStoreOptions.model_validate(plain(root))
     except ValidationError as error:

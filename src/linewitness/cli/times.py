@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from linewitness.evidence.bounds import Outside, bounds_of
-from linewitness.evidence.record import parse
+from linewitness.evidence.format.record import parse
+from linewitness.evidence.verify.time_bounds import Outside, bounds_of
 
 if TYPE_CHECKING:
-    from linewitness.evidence.attest import Statement
-    from linewitness.evidence.bounds import TimeStamp
-    from linewitness.evidence.policy import Policy
-    from linewitness.evidence.verdict import Remark
+    from linewitness.evidence.policy.policy import Policy
+    from linewitness.evidence.verify.statements import Statement
+    from linewitness.evidence.verify.time_bounds import TimeStamp
+    from linewitness.evidence.verify.verdict import Remark
 
 _UNKNOWN: Final = "nobody says"
 #: More than this goes to a file: a stream may have millions of records.

@@ -2,15 +2,15 @@
 
 from linewitness.config.loader import load, load_as
 from linewitness.config.models import Config, LineOptions, LogOptions, StatusOptions, StoreOptions
-from linewitness.config.problems import ConfigurationErrors, Place, Problem
+from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition
 
 __all__ = [
     "Config",
     "ConfigurationErrors",
+    "ConfigurationProblem",
     "LineOptions",
     "LogOptions",
-    "Place",
-    "Problem",
+    "SourcePosition",
     "StatusOptions",
     "StoreOptions",
     "load",

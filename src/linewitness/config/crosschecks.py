@@ -4,16 +4,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from linewitness.config.problems import Place, Problem, did_you_mean
+from linewitness.config.problems import ConfigurationProblem, SourcePosition, did_you_mean
 from linewitness.config.tree import Loc, Node, follow
 
 _USER_AND_PASSWORD: Final = re.compile(r"//[^/?#\s]*:[^/?#\s]*@")
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|PRIVATE\+KEY\+|AGE-SECRET-KEY-")
 
 
-def cross_check(root: Node) -> list[Problem]:
+def cross_check(root: Node) -> list[ConfigurationProblem]:
     """Return what is wrong between the settings; the tree may be incomplete or wrong in itself."""
-    checks: tuple[Callable[[Node], Iterator[Problem]], ...] = (
+    checks: tuple[Callable[[Node], Iterator[ConfigurationProblem]], ...] = (
         _same_ids,
         _unknown_devices,
         _shared_devices,
@@ -25,7 +25,7 @@ def cross_check(root: Node) -> list[Problem]:
     return [problem for check in checks for problem in check(root)]
 
 
-def secrets_in_the_open(node: Node, path: str = "") -> Iterator[Problem]:
+def secrets_in_the_open(node: Node, path: str = "") -> Iterator[ConfigurationProblem]:
     """Find texts that carry a password or a private key, without repeating them."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
@@ -37,7 +37,7 @@ def secrets_in_the_open(node: Node, path: str = "") -> Iterator[Problem]:
             )
     elif isinstance(node.value, str):
         if _PRIVATE_KEY.search(node.value):
-            yield Problem(
+            yield ConfigurationProblem(
                 node.place,
                 path,
                 "a private key does not belong into this file",
@@ -45,7 +45,7 @@ def secrets_in_the_open(node: Node, path: str = "") -> Iterator[Problem]:
             )
         elif _USER_AND_PASSWORD.search(node.value):
             hint = "give the user and the password's file in settings of their own"
-            yield Problem(node.place, path, "an address must not carry a password", hint)
+            yield ConfigurationProblem(node.place, path, "an address must not carry a password", hint)
 
 
 def _entries(root: Node, section: str) -> list[Node]:
@@ -60,17 +60,17 @@ def _named(entries: list[Node], path: str) -> Iterator[tuple[Node, str, str]]:
             yield entry, name, f"{path}.{name}"
 
 
-def _twice(entries: Iterable[tuple[Node, str, str]]) -> Iterator[Problem]:
-    seen: dict[str, Place] = {}
+def _twice(entries: Iterable[tuple[Node, str, str]]) -> Iterator[ConfigurationProblem]:
+    seen: dict[str, SourcePosition] = {}
     for entry, name, path in entries:
         place = (entry.child("id") or entry).place
         if name in seen:
             hint = f"it is the id of the one in line {seen[name].line} too"
-            yield Problem(place, f"{path}.id", f"{name!r} is used twice", hint)
+            yield ConfigurationProblem(place, f"{path}.id", f"{name!r} is used twice", hint)
         seen.setdefault(name, place)
 
 
-def _same_ids(root: Node) -> Iterator[Problem]:
+def _same_ids(root: Node) -> Iterator[ConfigurationProblem]:
     for section in ("devices", "stations"):
         yield from _twice(_named(_entries(root, section), section))
     for index, device in enumerate(_entries(root, "devices")):
@@ -92,24 +92,28 @@ def _references(root: Node) -> Iterator[tuple[Node, str, str]]:
                 yield entry, found.path, entry.value
 
 
-def _unknown_devices(root: Node) -> Iterator[Problem]:
+def _unknown_devices(root: Node) -> Iterator[ConfigurationProblem]:
     known = _device_ids(root)
     for node, path, name in _references(root):
         if name not in known:
-            yield Problem(node.place, path, f"there is no device {name!r}", did_you_mean(name, known))
+            yield ConfigurationProblem(
+                node.place, path, f"there is no device {name!r}", did_you_mean(name, known)
+            )
 
 
-def _shared_devices(root: Node) -> Iterator[Problem]:
+def _shared_devices(root: Node) -> Iterator[ConfigurationProblem]:
     seen: dict[str, str] = {}
     for node, path, name in _references(root):
         where = path.rpartition(".devices")[0]
         if name in seen:
             hint = "a device stands at one station"
-            yield Problem(node.place, path, f"the device {name!r} is used by {seen[name]} already", hint)
+            yield ConfigurationProblem(
+                node.place, path, f"the device {name!r} is used by {seen[name]} already", hint
+            )
         seen.setdefault(name, where)
 
 
-def _unknown_points(root: Node) -> Iterator[Problem]:
+def _unknown_points(root: Node) -> Iterator[ConfigurationProblem]:
     for loc in _station_settings(root, "point"):
         found = follow(root, loc)
         name = found.node.value
@@ -119,7 +123,7 @@ def _unknown_points(root: Node) -> Iterator[Problem]:
         known = _points(root, device)
         if known is not None and point not in known:
             what = f"the device {device!r} has no point {point!r}"
-            yield Problem(found.node.place, found.path, what, did_you_mean(point, known))
+            yield ConfigurationProblem(found.node.place, found.path, what, did_you_mean(point, known))
 
 
 def _points(root: Node, device: str) -> set[str] | None:
@@ -129,7 +133,7 @@ def _points(root: Node, device: str) -> set[str] | None:
     return None
 
 
-def _strangers(root: Node) -> Iterator[Problem]:
+def _strangers(root: Node) -> Iterator[ConfigurationProblem]:
     """Find devices that a station relies on and that do not stand there."""
     for index, station in enumerate(_entries(root, "stations")):
         own = {entry.value for entry in _entries(station, "devices") if isinstance(entry.value, str)}
@@ -146,16 +150,18 @@ def _strangers(root: Node) -> Iterator[Problem]:
             device = name.partition("/")[0] if isinstance(name, str) else ""
             if not found.missing and device and device not in own:
                 what = f"{device!r} is not among the station's devices"
-                yield Problem(found.node.place, found.path, what, did_you_mean(device, own))
+                yield ConfigurationProblem(found.node.place, found.path, what, did_you_mean(device, own))
 
 
-def _patterns(root: Node) -> Iterator[Problem]:
+def _patterns(root: Node) -> Iterator[ConfigurationProblem]:
     for loc in _station_settings(root, "pattern"):
         found = follow(root, loc)
         try:
             re.compile(str(found.node.value))
         except re.error as error:
-            yield Problem(found.node.place, found.path, f"this is no regular expression: {error}", "")
+            yield ConfigurationProblem(
+                found.node.place, found.path, f"this is no regular expression: {error}", ""
+            )
 
 
 def _station_settings(root: Node, name: str) -> Iterator[Loc]:
@@ -166,8 +172,10 @@ def _station_settings(root: Node, name: str) -> Iterator[Loc]:
                 yield loc
 
 
-def _uplink_without_store(root: Node) -> Iterator[Problem]:
+def _uplink_without_store(root: Node) -> Iterator[ConfigurationProblem]:
     uplink = root.child("uplink")
     if uplink is not None and uplink.value is not None and root.child("store") is None:
         hint = "add 'store:' with the 'vkey:' that `linewitness store` prints"
-        yield Problem(root.keys["uplink"], "store", "is missing: receipts cannot be checked without it", hint)
+        yield ConfigurationProblem(
+            root.keys["uplink"], "store", "is missing: receipts cannot be checked without it", hint
+        )

@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from linewitness.base.settings import resolve
 from linewitness.config.crosschecks import cross_check, secrets_in_the_open
 from linewitness.config.models import Config
-from linewitness.config.problems import ConfigurationErrors, Problem, did_you_mean
+from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, did_you_mean
 from linewitness.config.reading import read_file
 from linewitness.config.tree import Node, follow, plain
 from linewitness.config.wording import problems_of
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.table import DRIVERS, options_class
-from linewitness.settings import resolve
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -35,8 +35,8 @@ class _Parts:
     """What is checked apart from the model: data that replace the file's, and problems found so far."""
 
     data: dict[str, Any]
-    found: list[Problem]
-    crossed: list[Problem]
+    found: list[ConfigurationProblem]
+    crossed: list[ConfigurationProblem]
 
 
 def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
@@ -44,7 +44,7 @@ def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
     if not isinstance(root.value, dict):
         first = next(iter(model.model_fields))
         what, hint = "this is not a group of settings", f"begin with '{first}:'"
-        raise ConfigurationErrors(path, [Problem(root.place, "", what, hint)])
+        raise ConfigurationErrors(path, [ConfigurationProblem(root.place, "", what, hint)])
     parts = parts_of(root)
     data = {key: plain(child) for key, child in root.value.items()} | parts.data
     found, settings = parts.found, None
@@ -61,12 +61,12 @@ def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
 
 
 def _line(root: Node) -> _Parts:
-    devices, found = root.child("devices"), list[Problem]()
+    devices, found = root.child("devices"), list[ConfigurationProblem]()
     data = {"devices": _devices(root, devices, found)} if devices is not None and devices.items() else {}
     return _Parts(data, found, cross_check(root))
 
 
-def _devices(root: Node, devices: Node, problems: list[Problem]) -> list[Any]:
+def _devices(root: Node, devices: Node, problems: list[ConfigurationProblem]) -> list[Any]:
     """Check each device by its driver's options; a wrong one is stood in for, so that the rest is checked."""
     checked: list[Any] = []
     for index, node in enumerate(devices.items()):
@@ -75,23 +75,29 @@ def _devices(root: Node, devices: Node, problems: list[Problem]) -> list[Any]:
     return checked
 
 
-def _device(root: Node, node: Node, index: int, problems: list[Problem]) -> DeviceOptions | None:
+def _device(root: Node, node: Node, index: int, problems: list[ConfigurationProblem]) -> DeviceOptions | None:
     found = follow(root, ("devices", index))
     driver = node.child("driver")
     known = ", ".join(DRIVERS)
     if not isinstance(node.value, dict):
         problems.append(
-            Problem(node.place, found.path, "this is not a device", "it needs 'id:' and 'driver:'")
+            ConfigurationProblem(
+                node.place, found.path, "this is not a device", "it needs 'id:' and 'driver:'"
+            )
         )
         return None
     if driver is None:
-        problems.append(Problem(node.place, f"{found.path}.driver", "is missing", f"one of {known}"))
+        problems.append(
+            ConfigurationProblem(node.place, f"{found.path}.driver", "is missing", f"one of {known}")
+        )
         return None
     if not isinstance(driver.value, str) or driver.value not in DRIVERS:
         name = str(driver.value)
         hint = did_you_mean(name, DRIVERS)
         hint = f"{hint} drivers: {known}" if hint.startswith("did") else f"drivers: {known}"
-        problems.append(Problem(driver.place, f"{found.path}.driver", f"there is no driver {name!r}", hint))
+        problems.append(
+            ConfigurationProblem(driver.place, f"{found.path}.driver", f"there is no driver {name!r}", hint)
+        )
         return None
     options = options_class(driver.value)
     try:
@@ -101,7 +107,11 @@ def _device(root: Node, node: Node, index: int, problems: list[Problem]) -> Devi
     return None
 
 
-def _without_repeats(found: list[Problem], secrets: list[Problem], crossed: list[Problem]) -> list[Problem]:
+def _without_repeats(
+    found: list[ConfigurationProblem],
+    secrets: list[ConfigurationProblem],
+    crossed: list[ConfigurationProblem],
+) -> list[ConfigurationProblem]:
     """Leave out what would repeat a secret, and what a cross-check has said with a better place."""
     hidden = {problem.place for problem in secrets}
     return [
@@ -112,7 +122,7 @@ def _without_repeats(found: list[Problem], secrets: list[Problem], crossed: list
     ]
 
 
-def _same(crossed: Problem, found: Problem) -> bool:
+def _same(crossed: ConfigurationProblem, found: ConfigurationProblem) -> bool:
     name = crossed.what.split("'")[1] if "'" in crossed.what else ""
     said = any(words in crossed.what for words in ("is used twice", "is not among the station's devices"))
     return said and name in f"{found.path} {found.what}"

@@ -9,9 +9,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SerializeAsAny, field_validator
 
 from linewitness.anchors.options import AnchorOptions, CosignatureKey
+from linewitness.base.settings import Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
-from linewitness.settings import Identifier, Options
 from linewitness.stations.options import StationOptions
 from linewitness.timesources.options import ClockOptions
 from linewitness.uplink.forwarding import ForwardOptions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 
 #: Never repeat a value in a message when its setting, or the setting above it, is named like a secret.
 SECRET_NAME: Final = re.compile(
@@ -18,7 +18,7 @@ _MAX_SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourcePosition:
     """Line and column in the YAML, both counted from 1."""
 
     line: int = 1
@@ -29,10 +29,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class ConfigurationProblem:
     """One thing that is wrong: where, at which setting (dotted path), what, and what to do."""
 
-    place: Place
+    place: SourcePosition
     path: str
     what: str
     hint: str = ""
@@ -47,13 +47,13 @@ class Problem:
 class ConfigurationErrors(ConfigurationError):
     """Everything that is wrong with one YAML file, in the order of its lines."""
 
-    def __init__(self, file: Path, problems: Iterable[Problem]) -> None:
+    def __init__(self, file: Path, problems: Iterable[ConfigurationProblem]) -> None:
         """Keep the problems; the text has one line for each, as `file:line:column: path: what (hint)`."""
         self.file = file
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(f"{file}:{problem}" for problem in self.problems))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Path, tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, tuple[ConfigurationProblem, ...]]]:
         """Rebuild from the parts, so that another process may raise it."""
         return type(self), (self.file, self.problems)
 

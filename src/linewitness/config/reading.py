@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from linewitness.config.problems import ConfigurationErrors, Place, Problem
+from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition
 from linewitness.config.tree import Node
 
 MAX_BYTES: Final = 1024 * 1024
@@ -66,7 +66,9 @@ def read_file(path: Path) -> Node:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
-        raise ConfigurationErrors(path, [Problem(Place(), "", what, "check the path")]) from None
+        raise ConfigurationErrors(
+            path, [ConfigurationProblem(SourcePosition(), "", what, "check the path")]
+        ) from None
     return read_bytes(data, path)
 
 
@@ -74,25 +76,27 @@ def read_bytes(data: bytes, path: Path) -> Node:
     """Return the tree of YAML in UTF-8; `path` is only named in the errors."""
     if len(data) > MAX_BYTES:
         what = f"the file is larger than {MAX_BYTES // 1024} KiB"
-        raise ConfigurationErrors(path, [Problem(Place(), "", what, "one file describes one line")])
+        raise ConfigurationErrors(
+            path, [ConfigurationProblem(SourcePosition(), "", what, "one file describes one line")]
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         good = data[: error.start].decode("utf-8", errors="replace")
-        problem = Problem(_place_after(good), "", "this is not UTF-8", "save the file as UTF-8")
+        problem = ConfigurationProblem(_place_after(good), "", "this is not UTF-8", "save the file as UTF-8")
         raise ConfigurationErrors(path, [problem]) from None
-    reader = _Reader(text)
+    reader = _YamlReader(text)
     root = reader.read()
     if root is None or reader.problems:
         raise ConfigurationErrors(path, reader.problems)
     return root
 
 
-class _Reader:
+class _YamlReader:
     """Build the tree from the parser's events, so that every bound is checked before memory is used."""
 
     def __init__(self, text: str) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[ConfigurationProblem] = []
         self._text = text
         self._events: Iterator[Event] = iter(())
         self._anchors: dict[str, Node] = {}
@@ -112,7 +116,7 @@ class _Reader:
             self._syntax(error)
         except (YAMLError, ValueError, OverflowError, AssertionError) as error:
             # ruamel.yaml lets these through for impossible escapes, directives and versions: without a place.
-            self._note(Place(), "", f"this is not YAML: {str(error).splitlines()[0]}", "")
+            self._note(SourcePosition(), "", f"this is not YAML: {str(error).splitlines()[0]}", "")
         return None
 
     def _document(self) -> Node | None:
@@ -125,7 +129,7 @@ class _Reader:
             elif isinstance(event, StreamEndEvent):
                 break
         if root is None:
-            self._note(Place(), "", "the file is empty", "begin with 'version: 1'")
+            self._note(SourcePosition(), "", "the file is empty", "begin with 'version: 1'")
         return root
 
     def _node(self, event: Event, path: str, depth: int) -> Node:
@@ -161,7 +165,7 @@ class _Reader:
 
     def _mapping(self, start: Event, path: str, depth: int) -> Node:
         values: dict[str, Node] = {}
-        places: dict[str, Place] = {}
+        places: dict[str, SourcePosition] = {}
         merged: list[tuple[Event, Node]] = []
         while not isinstance(event := next(self._events), MappingEndEvent):
             if not isinstance(event, ScalarEvent):
@@ -181,7 +185,7 @@ class _Reader:
         return self._group(start, values, places)
 
     def _merge(
-        self, event: Event, node: Node, path: str, values: dict[str, Node], places: dict[str, Place]
+        self, event: Event, node: Node, path: str, values: dict[str, Node], places: dict[str, SourcePosition]
     ) -> None:
         """Take the settings of `<<: *anchor` that are not given here."""
         for source in node.items() or (node,):
@@ -200,7 +204,7 @@ class _Reader:
         height = 1 + max((item.height for item in items), default=0)
         return Node(_place(start), items, size=size, height=height)
 
-    def _group(self, start: Event, values: dict[str, Node], places: dict[str, Place]) -> Node:
+    def _group(self, start: Event, values: dict[str, Node], places: dict[str, SourcePosition]) -> Node:
         size = 1 + sum(child.size for child in values.values())
         height = 1 + max((child.height for child in values.values()), default=0)
         return Node(_place(start), values, places, size, height)
@@ -230,7 +234,7 @@ class _Reader:
 
     def _syntax(self, error: MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place()
+        place = SourcePosition(mark.line + 1, mark.column + 1) if mark else SourcePosition()
         said = f"{error.context or ''} {error.problem or ''}"
         hint = next((hint for sign, hint in _SYNTAX_HINTS if sign in said), "")
         since = ""
@@ -238,9 +242,9 @@ class _Reader:
             since = f", {error.context} that began in line {error.context_mark.line + 1}"
         self._note(place, "", f"this is not YAML: {error.problem or error.context}{since}", hint)
 
-    def _note(self, place: Place, path: str, what: str, hint: str) -> None:
+    def _note(self, place: SourcePosition, path: str, what: str, hint: str) -> None:
         short = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH]}…"
-        self.problems.append(Problem(place, short, what, hint))
+        self.problems.append(ConfigurationProblem(place, short, what, hint))
         if len(self.problems) >= MAX_PROBLEMS:
             raise _Stop
 
@@ -264,10 +268,10 @@ def _resolve(text: str) -> str | int | bool | Decimal | None:
     return Decimal(text) if _FLOAT.fullmatch(text) else text
 
 
-def _place(event: Event) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _place(event: Event) -> SourcePosition:
+    return SourcePosition(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _place_after(text: str) -> Place:
+def _place_after(text: str) -> SourcePosition:
     line = text.count("\n")
-    return Place(line + 1, len(text) - (text.rfind("\n") + 1) + 1)
+    return SourcePosition(line + 1, len(text) - (text.rfind("\n") + 1) + 1)

@@ -5,21 +5,21 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from linewitness.config.problems import Place
+from linewitness.config.problems import SourcePosition
 
 Plain = str | int | bool | Decimal | None | list["Plain"] | dict[str, "Plain"]
 Loc = tuple[str | int, ...]
 
-_NO_KEYS: Final[Mapping[str, Place]] = {}
+_NO_KEYS: Final[Mapping[str, SourcePosition]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """A value with its place; `size` and `height` count what an alias to it would repeat."""
 
-    place: Place
+    place: SourcePosition
     value: "str | int | bool | Decimal | list[Node] | dict[str, Node] | None"
-    keys: Mapping[str, Place] = field(default_factory=lambda: _NO_KEYS)
+    keys: Mapping[str, SourcePosition] = field(default_factory=lambda: _NO_KEYS)
     size: int = 1
     height: int = 1
 
@@ -42,16 +42,16 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Located:
     """How far a location leads into the tree: the last node, its dotted path, and what was not found."""
 
     node: Node
     path: str
-    place: Place
+    place: SourcePosition
     missing: Loc
 
 
-def follow(root: Node, loc: Loc) -> Found:
+def follow(root: Node, loc: Loc) -> Located:
     """Walk along `loc`; steps that the tree does not have (union members, missing keys) are passed over.
 
     Entries of a list are named by their `id` where they have one. `place` is where the key stands.
@@ -65,7 +65,7 @@ def follow(root: Node, loc: Loc) -> Found:
         path = _join(path, step, child)
         place = node.keys.get(str(step), child.place)
         node, missing = child, []
-    return Found(node, path, place, tuple(missing))
+    return Located(node, path, place, tuple(missing))
 
 
 def plain(node: Node) -> Plain:

@@ -7,10 +7,10 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from linewitness.config.problems import SECRET_NAME, Problem, did_you_mean, shown
+from linewitness.base.secrets import Secret
+from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, shown
 from linewitness.config.settings import Setting, setting_at
-from linewitness.config.tree import Found, Loc, Node, follow
-from linewitness.secrets import Secret
+from linewitness.config.tree import Loc, Located, Node, follow
 
 _IN_THE_OPEN: Final = "a secret does not belong into this file"
 _IN_THE_OPEN_HINT: Final = (
@@ -72,28 +72,30 @@ _HINTS: Final[Mapping[str, str]] = {
 
 def problems_of(
     error: ValidationError, root: Node, model: type[BaseModel], prefix: Loc = ()
-) -> list[Problem]:
+) -> list[ConfigurationProblem]:
     """Return one problem for each finding; several members of a union that refuse one value make one."""
-    problems: list[Problem] = []
+    problems: list[ConfigurationProblem] = []
     for details in error.errors(include_url=False):
         found = follow(root, prefix + details["loc"])
         problems.append(_problem(details, found, setting_at(model, details["loc"])))
     return _merged(problems)
 
 
-def _problem(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+def _problem(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
     return _KINDS.get(details["type"], _wrong_value)(details, found, setting)
 
 
-def _missing(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+def _missing(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
     name = str(details["loc"][-1])
-    return Problem(found.node.place, _under(found.path, name), "is missing", _description(setting))
+    return ConfigurationProblem(
+        found.node.place, _under(found.path, name), "is missing", _description(setting)
+    )
 
 
-def _unknown(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+def _unknown(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
     name = str(details["loc"][-1])
     known = [key for key in setting.known if key != "driver"]
-    return Problem(
+    return ConfigurationProblem(
         found.place,
         found.path,
         f"there is no setting {name!r} here",
@@ -101,28 +103,28 @@ def _unknown(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
     )
 
 
-def _wrong_tag(details: ErrorDetails, found: Found, _: Setting) -> Problem:
+def _wrong_tag(details: ErrorDetails, found: Located, _: Setting) -> ConfigurationProblem:
     context = details["ctx"]
     name, tag = context["discriminator"].strip("'"), str(context["tag"])
     words = re.findall(r"'([^']*)'", context["expected_tags"])
     place = found.node.child(name) or found.node
     what = f"{tag!r} is not one of {', '.join(words)}"
-    return Problem(place.place, _under(found.path, name), what, _near(tag, words))
+    return ConfigurationProblem(place.place, _under(found.path, name), what, _near(tag, words))
 
 
-def _no_tag(details: ErrorDetails, found: Found, _: Setting) -> Problem:
+def _no_tag(details: ErrorDetails, found: Located, _: Setting) -> ConfigurationProblem:
     name = details["ctx"]["discriminator"].strip("'")
-    return Problem(found.node.place, _under(found.path, name), "is missing", "")
+    return ConfigurationProblem(found.node.place, _under(found.path, name), "is missing", "")
 
 
-def _not_a_group(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+def _not_a_group(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
     if Secret not in setting.models:
         return _wrong_value(details, found, setting)
     hint = _IN_THE_OPEN_HINT.format(name=details["loc"][-1])
-    return Problem(found.node.place, found.path, _IN_THE_OPEN, hint)
+    return ConfigurationProblem(found.node.place, found.path, _IN_THE_OPEN, hint)
 
 
-def _own_words(details: ErrorDetails, found: Found, _: Setting) -> Problem:
+def _own_words(details: ErrorDetails, found: Located, _: Setting) -> ConfigurationProblem:
     """Use the model's own sentence; where it begins with a setting's name, show that setting's place."""
     what = str(details.get("ctx", {}).get("error", details["msg"]))
     node, path = found.node, found.path
@@ -132,7 +134,7 @@ def _own_words(details: ErrorDetails, found: Found, _: Setting) -> Problem:
         (node, path), what = entry, what[named.end() :]
     first = re.match(r"[a-z_]+", what)
     child = node.child(first[0]) if first else None
-    return Problem((child or node).place, path, what, "")
+    return ConfigurationProblem((child or node).place, path, what, "")
 
 
 def _entry(node: Node, path: str, name: str) -> tuple[Node, str] | None:
@@ -148,7 +150,7 @@ def _entry(node: Node, path: str, name: str) -> tuple[Node, str] | None:
     return None
 
 
-def _wrong_value(details: ErrorDetails, found: Found, setting: Setting) -> Problem:
+def _wrong_value(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
     kind, value = details["type"], details["input"]
     sentence = _SENTENCES.get(kind)
     name = str(details["loc"][-1]) if details["loc"] else ""
@@ -160,7 +162,7 @@ def _wrong_value(details: ErrorDetails, found: Found, setting: Setting) -> Probl
         what = sentence.format(**words)
         if kind == "literal_error" and " or " not in words["expected"]:
             what = what.replace(" one of", "", 1)
-    return Problem(found.node.place, found.path, what, _hint(details, setting, hidden=hidden))
+    return ConfigurationProblem(found.node.place, found.path, what, _hint(details, setting, hidden=hidden))
 
 
 def _hint(details: ErrorDetails, setting: Setting, *, hidden: bool) -> str:
@@ -203,19 +205,21 @@ def _under(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _merged(problems: list[Problem]) -> list[Problem]:
+def _merged(problems: list[ConfigurationProblem]) -> list[ConfigurationProblem]:
     """Join what the members of a union say of one value: any of them would do."""
-    groups: dict[tuple[Any, ...], list[Problem]] = {}
+    groups: dict[tuple[Any, ...], list[ConfigurationProblem]] = {}
     for problem in problems:
         groups.setdefault((problem.place, problem.path), []).append(problem)
     merged = []
     for group in groups.values():
         sentences = list(dict.fromkeys(problem.what for problem in group))
-        merged.append(Problem(group[0].place, group[0].path, " / ".join(sentences), group[0].hint))
+        merged.append(
+            ConfigurationProblem(group[0].place, group[0].path, " / ".join(sentences), group[0].hint)
+        )
     return merged
 
 
-_KINDS: Final[Mapping[str, Callable[[ErrorDetails, Found, Setting], Problem]]] = {
+_KINDS: Final[Mapping[str, Callable[[ErrorDetails, Located, Setting], ConfigurationProblem]]] = {
     "missing": _missing,
     "extra_forbidden": _unknown,
     "model_type": _not_a_group,

@@ -5,8 +5,8 @@ import logging
 from pathlib import Path
 from typing import Any, Protocol
 
-from linewitness.clock import monotonic
-from linewitness.errors import UplinkUnavailable
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import UplinkUnavailable
 
 START_S = 10.0
 

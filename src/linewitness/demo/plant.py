@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import LinewitnessError
 from linewitness.demo.broker import Broker, EmbeddedBroker, Mosquitto
-from linewitness.errors import LinewitnessError
 from linewitness.journal.reader import JournalReader
 from linewitness.store.keys import Cosigner
 
@@ -165,7 +165,7 @@ class Plant:
 
     def cosigner(self) -> Cosigner:
         """Return the store's key."""
-        from linewitness.secrets import Secret  # noqa: PLC0415 (as above)
+        from linewitness.base.secrets import Secret  # noqa: PLC0415 (as above)
 
         return Cosigner.load(STORE_NAME, Secret(file=self.folder / "store.key"))
 

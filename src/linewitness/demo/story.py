@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.demo.ledger import Comparison, compare
 from linewitness.demo.plant import DemoFailed, Plant, open_plant
-from linewitness.errors import ExitCode, LinewitnessError
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.note import Vkey
-from linewitness.evidence.policy import Attester, Policy
-from linewitness.evidence.verdict import Verdict
-from linewitness.evidence.verify import verify
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.policy.policy import Attester, Policy
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import verify
+from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 from linewitness.store.database import Database
 from linewitness.store.reports import read_receipts, read_records

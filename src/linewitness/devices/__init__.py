@@ -1,1 +1,1 @@
-"""TBD."""
+"""Drivers, one folder each, and what all of them share."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 
 Scalar = str | int | bool | None
 OccurredFrom = Literal["device", "server", "poll", "gateway"]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from linewitness.clock import monotonic, next_tick
+from linewitness.base.clock import monotonic, next_tick
 
 
 class PollGrid:

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 
 
-class Place:
+class InstallRoot:
     """A system's file tree: the machine's own, or a folder that stands for it."""
 
     def __init__(self, root: Path) -> None:

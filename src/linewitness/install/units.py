@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from linewitness.errors import ConfigurationError
-from linewitness.install.files import Place
+from linewitness.base.errors import ConfigurationError
+from linewitness.install.files import InstallRoot
 
 LINE_UNIT: Final = "linewitness@.service"
 STORE_UNIT: Final = "linewitness-store.service"
@@ -37,7 +37,7 @@ def program() -> Path:
 
 
 def install_line(
-    place: Place, name: str, text: str, *, journal: Path, settings: Mapping[str, Any], command: Path
+    place: InstallRoot, name: str, text: str, *, journal: Path, settings: Mapping[str, Any], command: Path
 ) -> list[str]:
     """Install a line under a name; returns what is left to do, a command each.
 
@@ -63,7 +63,7 @@ def install_line(
     ]
 
 
-def install_store(place: Place, text: str, *, settings: Mapping[str, Any], command: Path) -> list[str]:
+def install_store(place: InstallRoot, text: str, *, settings: Mapping[str, Any], command: Path) -> list[str]:
     """Install the audit store; returns what is left to do."""
     _check_secrets(settings, Path(STORE_DATA))
     place.folder(STORE, 0o755)
@@ -78,7 +78,7 @@ def install_store(place: Place, text: str, *, settings: Mapping[str, Any], comma
     ]
 
 
-def install_example(place: Place, *, command: Path) -> list[str]:
+def install_example(place: InstallRoot, *, command: Path) -> list[str]:
     """Install the unit and a YAML to begin with."""
     place.folder(LINES, 0o755)
     text = resources.files("linewitness.install").joinpath("example.yaml").read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def install_example(place: Place, *, command: Path) -> list[str]:
     ]
 
 
-def uninstall_line(place: Place, name: str) -> list[str]:
+def uninstall_line(place: InstallRoot, name: str) -> list[str]:
     """Take a line's service away; returns what stays and where: evidence, keys, YAML and secrets."""
     _check_name(name)
     place.remove(f"{UNITS}/linewitness@{name}.service.d/credentials.conf")
@@ -154,7 +154,7 @@ def _named(value: Any, name: str) -> Iterator[str]:
             yield from _named(inner, name)
 
 
-def _write_unit(place: Place, unit: str, command: Path) -> None:
+def _write_unit(place: InstallRoot, unit: str, command: Path) -> None:
     text = _unit_text(unit).replace(f"ExecStart={_PROGRAM} ", f"ExecStart={command} ")
     place.write(f"{UNITS}/{unit}", text, ours=True)
 
@@ -164,7 +164,7 @@ def _unit_text(unit: str) -> str:
     return folder.joinpath(unit).read_text(encoding="utf-8")
 
 
-def _write_credentials(place: Place, dropin: str, secrets: str, names: Iterable[str]) -> None:
+def _write_credentials(place: InstallRoot, dropin: str, secrets: str, names: Iterable[str]) -> None:
     lines = [f"LoadCredential={name}:{secrets}/{name}" for name in names]
     if not lines:
         return

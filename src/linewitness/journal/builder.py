@@ -6,18 +6,26 @@ from typing import Any, Final
 from nacl.signing import SigningKey
 from ulid import ULID
 
-from linewitness.clock import NS_PER_S, Clock, SharedClockState, Stamp, Step, StepDetector, to_rfc3339
-from linewitness.evidence import canonical, record
-from linewitness.evidence.keys import event_vkey
-from linewitness.evidence.kinds import KINDS
-from linewitness.evidence.record import Actor, Change, Event, Resource, Scalar
+from linewitness.base.clock import (
+    NS_PER_S,
+    Clock,
+    ClockStep,
+    SharedClockState,
+    Stamp,
+    StepDetector,
+    to_rfc3339,
+)
+from linewitness.evidence.format import canonical, record
+from linewitness.evidence.format.keys import event_vkey
+from linewitness.evidence.format.kinds import KINDS
+from linewitness.evidence.format.record import Actor, Change, Event, Resource, Scalar
 
 #: A text longer than this in a record that is too large is cut to its hash.
 LONG_TEXT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class StreamIdentity:
     """Whose records these are: constant for one journal."""
 
     stream: str
@@ -43,7 +51,7 @@ class EventKey:
 class RecordBuilder:
     """Build records one after the other; used by the journal's one writer only."""
 
-    def __init__(self, identity: Identity, *, clock: Clock, clock_state: SharedClockState) -> None:
+    def __init__(self, identity: StreamIdentity, *, clock: Clock, clock_state: SharedClockState) -> None:
         """Take the constants of the stream and the clock that stamps its records."""
         self._identity = identity
         self._clock = clock
@@ -52,7 +60,7 @@ class RecordBuilder:
         self._boot_id = clock.boot_id
         self._place = {"line_id": identity.line, "plant_id": identity.plant}
 
-    def stamp(self) -> tuple[Stamp, Step | None]:
+    def stamp(self) -> tuple[Stamp, ClockStep | None]:
         """Read the clock for the next record, and say whether it jumped since the last one."""
         stamp = self._clock.stamp()
         return stamp, self._steps.observe(stamp)
@@ -114,7 +122,7 @@ class RecordBuilder:
         return block
 
 
-def step_event(step: Step) -> Event:
+def step_event(step: ClockStep) -> Event:
     """Return the event that puts a jump of the clock on record, before the next record is written."""
     return Event(
         kind="clock.stepped",

@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Self
 
-from linewitness.durable import make_folder
-from linewitness.errors import JournalDamaged, JournalError, JournalFull
+from linewitness.base.durable import make_folder
+from linewitness.base.errors import JournalDamaged, JournalError, JournalFull
 
 APPLICATION_ID: Final = 0x4C57_4A31  # "LWJ1"
 SCHEMA_VERSION: Final = 1

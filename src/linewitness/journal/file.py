@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from linewitness.clock import Clock, SharedClockState, Stamp
-from linewitness.evidence import keys, record
-from linewitness.evidence.merkle import Frontier, leaf_hash
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.base.clock import Clock, SharedClockState, Stamp
+from linewitness.evidence.format import keys, record
+from linewitness.evidence.format.merkle import Frontier, leaf_hash
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.journal import database, recover
-from linewitness.journal.builder import EventKey, Identity, RecordBuilder, step_event
+from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity, step_event
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.shrink import delete_some
 from linewitness.journal.submission import NO_STATE, Continuation, Submission, keep_beside
-from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, StoredTree
+from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, JournalTree
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class JournalHead:
     """Where the stream stands after a commit."""
 
     size: int
@@ -35,7 +35,7 @@ class JournalFile:
         connection: sqlite3.Connection,
         directory: Path,
         *,
-        identity: Identity,
+        identity: StreamIdentity,
         clock: Clock,
         clock_state: SharedClockState,
         event_key: EventKey,
@@ -58,7 +58,7 @@ class JournalFile:
     def create(
         cls,
         directory: Path,
-        identity: Identity,
+        identity: StreamIdentity,
         *,
         clock: Clock,
         clock_state: SharedClockState,
@@ -130,21 +130,21 @@ class JournalFile:
         return journal
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> StreamIdentity:
         """Whose records these are."""
         return self._identity
 
     @property
-    def head(self) -> Head:
+    def head(self) -> JournalHead:
         """Where the stream stands now."""
-        return Head(self._frontier.size, self._record_hash, self._frontier.root())
+        return JournalHead(self._frontier.size, self._record_hash, self._frontier.root())
 
     @property
     def event_key_id(self) -> str:
         """The id of the key that signs the next record."""
         return self._key.key_id
 
-    def append(self, batch: Sequence[Submission]) -> Head:
+    def append(self, batch: Sequence[Submission]) -> JournalHead:
         """Make a batch durable in one transaction; JournalError if that failed, with nothing stored.
 
         After an error the object must not be used again: what is in memory is ahead of the disk.
@@ -180,7 +180,7 @@ class JournalFile:
                 self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
         return head
 
-    def look(self) -> Head:
+    def look(self) -> JournalHead:
         """Compare the clocks, and put a step on record; where there was none nothing is written."""
         _, step = self._builder.stamp()
         return self.head if step is None else self.append([Submission(events=(step_event(step),))])
@@ -246,13 +246,13 @@ class JournalFile:
         self._key = new
         return new
 
-    def tree(self) -> StoredTree:
+    def tree(self) -> JournalTree:
         """Return a reader of the stored tree."""
-        return StoredTree(self._connection)
+        return JournalTree(self._connection)
 
 
 def _stream_created(
-    identity: Identity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
+    identity: StreamIdentity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
 ) -> Event:
     return Event(
         kind="stream.created",
@@ -265,7 +265,7 @@ def _stream_created(
     )
 
 
-def _continued(identity: Identity, stamp: Stamp, continues: Continuation) -> Event:
+def _continued(identity: StreamIdentity, stamp: Stamp, continues: Continuation) -> Event:
     return Event(
         kind="stream.continuity",
         occurred_ns=stamp.realtime_ns,

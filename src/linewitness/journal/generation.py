@@ -12,11 +12,11 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from linewitness.clock import Clock, SharedClockState
-from linewitness.errors import ConfigurationError, JournalError, LinewitnessError
-from linewitness.evidence.record import Change
+from linewitness.base.clock import Clock, SharedClockState
+from linewitness.base.errors import ConfigurationError, JournalError, LinewitnessError
+from linewitness.evidence.format.record import Change
 from linewitness.journal import database, handover, recover
-from linewitness.journal.builder import Identity
+from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.options import JournalOptions
@@ -59,7 +59,7 @@ class Conflict:
 class Ending:
     """What is known of the generation that ends: None where its files do not say any more."""
 
-    identity: Identity | None
+    identity: StreamIdentity | None
     size: int | None
     root: str | None
     record_hash: str | None
@@ -84,7 +84,7 @@ def successor(origin: str) -> str:
     return f"{line}/{int(generation) + 1}"
 
 
-def begin_next(options: JournalOptions, identity: Identity, *, clock: Clock, reason: str = "") -> Begun:
+def begin_next(options: JournalOptions, identity: StreamIdentity, *, clock: Clock, reason: str = "") -> Begun:
     """End the stream in the journal's folder and begin the next generation, whose name is in `identity`.
 
     JournalError where nothing prevents the old one from going on, or a gateway runs on it;
@@ -142,7 +142,7 @@ def examine(directory: Path, keyring: Keyring, *, reason: str = "") -> Ending:
     return ending
 
 
-def check_successor(ending: Ending, identity: Identity) -> None:
+def check_successor(ending: Ending, identity: StreamIdentity) -> None:
     """Require that the YAML names the next generation; ConfigurationError says what to write."""
     if ending.identity is None:
         return
@@ -154,7 +154,7 @@ def check_successor(ending: Ending, identity: Identity) -> None:
         )
 
 
-def continuation(ending: Ending, identity: Identity) -> Continuation:
+def continuation(ending: Ending, identity: StreamIdentity) -> Continuation:
     """Return what the first records of the new generation say, and the state that it goes on from."""
     old = ending.identity.stream if ending.identity else None
     heads: list[Change] = [

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from linewitness import durable
-from linewitness.errors import JournalError
+from linewitness.base import durable
+from linewitness.base.errors import JournalError
 from linewitness.journal import database, telemetry
 
 _BUILDING: Final = "building"

@@ -14,9 +14,9 @@ from typing import Final, NoReturn
 
 import structlog
 
-from linewitness.evidence.choice import unit_of
-from linewitness.evidence.merkle import leaf_hash, node_hash
-from linewitness.inspection import daily, damage_in
+from linewitness.base.inspection import daily, damage_in
+from linewitness.evidence.format.merkle import leaf_hash, node_hash
+from linewitness.evidence.package.query import unit_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL
 

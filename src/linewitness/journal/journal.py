@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from linewitness.clock import Clock, SharedClockState
-from linewitness.errors import JournalError
-from linewitness.evidence.note import Vkey
-from linewitness.evidence.record import Event
+from linewitness.base.clock import Clock, SharedClockState
+from linewitness.base.errors import JournalError
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.record import Event
 from linewitness.journal import database
-from linewitness.journal.builder import Identity
-from linewitness.journal.file import Head, JournalFile
+from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.file import JournalFile, JournalHead
 from linewitness.journal.keyring import keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
@@ -31,7 +31,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     submission: Submission
-    durable: asyncio.Future[Head]
+    durable: asyncio.Future[JournalHead]
 
 
 class Journal:
@@ -55,9 +55,9 @@ class Journal:
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._closing = False
         self._in_flight = 0
-        self.head: Head = file.head
+        self.head: JournalHead = file.head
         self.log_vkey: Vkey = reader.log_vkey
-        self.identity: Identity = file.identity
+        self.identity: StreamIdentity = file.identity
         #: The audit store holds another history of this stream: nothing is sealed, sent or pruned any more.
         self.frozen: bool = reader.frozen
 
@@ -67,16 +67,16 @@ class Journal:
         *,
         state: Mapping[str, str | None] | None = None,
         raw: Mapping[str, bytes] | None = None,
-    ) -> "asyncio.Future[Head]":
+    ) -> "asyncio.Future[JournalHead]":
         """Queue events and the state that belongs to them; the future ends when they are durable.
 
         The future raises JournalError if they cannot be made durable; the process must end then.
         """
         return self.submit_all(Submission(events=tuple(events), state=state or {}, raw=raw or {}))
 
-    def submit_all(self, submission: Submission) -> "asyncio.Future[Head]":
+    def submit_all(self, submission: Submission) -> "asyncio.Future[JournalHead]":
         """Queue one submission (see `Submission`); the future ends when it is durable."""
-        future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[JournalHead] = asyncio.get_running_loop().create_future()
         if self._closing:
             future.set_exception(JournalError("the journal is closing", hint="the gateway is being stopped"))
         else:
@@ -157,7 +157,9 @@ class Journal:
             if not waiting.durable.done():
                 waiting.durable.set_result(head)
 
-    async def _write(self, append: Callable[[], Head], submissions: Sequence[Submission]) -> Head:
+    async def _write(
+        self, append: Callable[[], JournalHead], submissions: Sequence[Submission]
+    ) -> JournalHead:
         """Append in the writer's thread, and let everybody know how the stream stands then."""
         commit = asyncio.get_running_loop().run_in_executor(self._writer, append)
         try:
@@ -184,7 +186,7 @@ class Journal:
         self._file.close()
 
 
-def _fail(future: "asyncio.Future[Head]", error: BaseException) -> None:
+def _fail(future: "asyncio.Future[JournalHead]", error: BaseException) -> None:
     if future.done():
         return
     if isinstance(error, asyncio.CancelledError):
@@ -194,7 +196,7 @@ def _fail(future: "asyncio.Future[Head]", error: BaseException) -> None:
     future.exception()  # whoever waited is told; a submitter that was cancelled need not be
 
 
-async def _uninterrupted(commit: "asyncio.Future[Head]") -> Head:
+async def _uninterrupted(commit: "asyncio.Future[JournalHead]") -> JournalHead:
     """Wait for a commit to its end: a cancelled wait would leave memory and disk apart."""
     cancelled = False
     while True:

@@ -11,8 +11,8 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from nacl.signing import SigningKey
 
-from linewitness import durable
-from linewitness.errors import ConfigurationError, JournalDamaged, JournalError
+from linewitness.base import durable
+from linewitness.base.errors import ConfigurationError, JournalDamaged, JournalError
 from linewitness.journal import database
 from linewitness.journal.options import JournalOptions
 

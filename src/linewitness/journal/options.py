@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import ByteSize, Field
 
-from linewitness.secrets import Secret
-from linewitness.settings import Options
+from linewitness.base.secrets import Secret
+from linewitness.base.settings import Options
 
 
 class JournalOptions(Options):

@@ -10,8 +10,8 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from linewitness.clock import Clock, monotonic
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.base.clock import Clock, monotonic
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import Figures, JournalReader
 

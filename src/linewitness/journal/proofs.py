@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from linewitness.errors import ConfigurationError
-from linewitness.evidence import kept
-from linewitness.evidence.algorithms import Verifies
-from linewitness.evidence.attest import Statement
-from linewitness.evidence.kept import Kept
-from linewitness.evidence.policy import Policy
-from linewitness.evidence.verdict import Verdict
-from linewitness.evidence.verify import Progress
+from linewitness.base.errors import ConfigurationError
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify import pruned
+from linewitness.evidence.verify.pruned import Kept
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import Progress
+from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 
 
@@ -36,7 +36,7 @@ def verify_kept(
     if statements is None:
         statements = [Statement(f"receipt over {size} records", note) for size, note in reader.receipts()]
     size, boundary = reader.size(), reader.pruned
-    return kept.verify_kept(
+    return pruned.verify_kept(
         Kept(
             boundary=boundary,
             records=lambda: (data for _, data in reader.records(boundary, size)),

@@ -6,10 +6,10 @@ from typing import Final
 
 import structlog
 
-from linewitness.clock import NS_PER_S, Clock, from_rfc3339
-from linewitness.evidence.record import Actor, Change, Event, Resource, parse
+from linewitness.base.clock import NS_PER_S, Clock, from_rfc3339
+from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
+from linewitness.journal.attestations import PRUNED
 from linewitness.journal.journal import Journal
-from linewitness.journal.kept import PRUNED
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission

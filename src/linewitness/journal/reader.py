@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from linewitness.evidence.note import Vkey
-from linewitness.evidence.record import parse
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.record import parse
 from linewitness.journal import database, recover
-from linewitness.journal.builder import Identity
-from linewitness.journal.kept import PRUNED, StoredAttestation
-from linewitness.journal.tree import StoredTree
+from linewitness.journal.attestations import PRUNED, StoredAttestation
+from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.tree import JournalTree
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class JournalReader:
         return database.is_being_written(self._path.parent)
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> StreamIdentity:
         """Whose records these are."""
         return recover.read_identity(self._connection)
 
@@ -201,9 +201,9 @@ class JournalReader:
         for index in ("record INDEXED BY record_by_unit WHERE unit > ''", "raw INDEXED BY raw_by_record"):
             self._connection.execute(f"SELECT COUNT(*) FROM {index}").fetchone()  # noqa: S608 (our own names)
 
-    def tree(self) -> StoredTree:
+    def tree(self) -> JournalTree:
         """Return the stored Merkle tree."""
-        return StoredTree(self._connection)
+        return JournalTree(self._connection)
 
     def event_keys(self) -> list[tuple[int, Vkey]]:
         """Return (first record, key) of every event key, oldest first; pruning does not touch them."""

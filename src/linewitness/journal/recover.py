@@ -3,13 +3,13 @@
 import sqlite3
 from dataclasses import dataclass
 
-from linewitness.errors import EvidenceError, JournalDamaged
-from linewitness.evidence import record
-from linewitness.evidence.merkle import Frontier
-from linewitness.evidence.note import Vkey
-from linewitness.journal.builder import Identity
-from linewitness.journal.kept import PRUNED
-from linewitness.journal.tree import TILE_LEAVES, StoredTree
+from linewitness.base.errors import EvidenceError, JournalDamaged
+from linewitness.evidence.format import record
+from linewitness.evidence.format.merkle import Frontier
+from linewitness.evidence.format.note import Vkey
+from linewitness.journal.attestations import PRUNED
+from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.tree import TILE_LEAVES, JournalTree
 
 _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewitness init --continue`"
 
@@ -18,21 +18,21 @@ _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewi
 class Tail:
     """What the last commit left behind."""
 
-    identity: Identity
+    identity: StreamIdentity
     event_key: Vkey
     frontier: Frontier
     record_hash: str
     open_tile: list[bytes]
 
 
-def read_identity(connection: sqlite3.Connection) -> Identity:
+def read_identity(connection: sqlite3.Connection) -> StreamIdentity:
     """Return whose records these are; JournalDamaged where record 0 was never written."""
     row = connection.execute("SELECT origin, tenant, plant, line FROM stream").fetchone()
     if row is None:
         raise JournalDamaged(
             "the journal was never finished by `linewitness init`", hint="remove it and run init again"
         )
-    return Identity(stream=row[0], tenant=row[1], plant=row[2], line=row[3])
+    return StreamIdentity(stream=row[0], tenant=row[1], plant=row[2], line=row[3])
 
 
 def check_tail(connection: sqlite3.Connection) -> Tail:
@@ -48,7 +48,7 @@ def check_tail(connection: sqlite3.Connection) -> Tail:
     size, record_hash, root = head
     if last + 1 != size:
         raise JournalDamaged(f"the journal ends at record {last}, its head says {size - 1}", hint=_HINT)
-    tree = StoredTree(connection)
+    tree = JournalTree(connection)
     frontier = Frontier(size, tree.subtree)
     if frontier.root() != root:
         raise JournalDamaged(f"the tree over {size} records does not have the root of the head", hint=_HINT)

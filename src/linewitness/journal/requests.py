@@ -8,7 +8,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from linewitness.errors import JournalError
+from linewitness.base.errors import JournalError
 
 ROTATE: Final = "rotate-key"
 ANCHOR: Final = "write-anchors"

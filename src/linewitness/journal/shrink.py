@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from linewitness.evidence.record import parse
+from linewitness.evidence.format.record import parse
 
 #: Pages that one transaction gives back.
 PAGES: Final = 500

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from linewitness.errors import JournalDamaged
+from linewitness.base.errors import JournalDamaged
 from linewitness.journal import database
 
 _SCHEMA: Final = """
@@ -24,7 +24,7 @@ Put = tuple[str, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SignalBlock:
     """One message for the historian: JSON of a device's signals."""
 
     id: int
@@ -56,7 +56,7 @@ class SignalFile:
         self.held: dict[str, int] = {device: samples for device, samples, _ in rows}
         self._devices = set(self.held)
 
-    def append(self, blocks: Sequence[Put], limit: int) -> list[Block]:
+    def append(self, blocks: Sequence[Put], limit: int) -> list[SignalBlock]:
         """Store blocks, all or none, and return the oldest ones that had to give way."""
         self._devices.update(device for device, _, _ in blocks)
         with database.translated(self._path):
@@ -76,9 +76,9 @@ class SignalFile:
         self._forget(gone)
         return gone
 
-    def oldest(self, max_bytes: int) -> list[Block]:
+    def oldest(self, max_bytes: int) -> list[SignalBlock]:
         """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
-        blocks: list[Block] = []
+        blocks: list[SignalBlock] = []
         with database.translated(self._path), closing(self._connection.cursor()) as cursor:
             for row in cursor.execute("SELECT id, device, samples, payload FROM block ORDER BY id"):
                 block = self._block(row)
@@ -88,7 +88,7 @@ class SignalFile:
                 blocks.append(block)
         return blocks
 
-    def remove(self, blocks: Sequence[Block]) -> None:
+    def remove(self, blocks: Sequence[SignalBlock]) -> None:
         """Forget blocks that the broker has."""
         with database.translated(self._path):
             self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
@@ -99,8 +99,8 @@ class SignalFile:
         with suppress(sqlite3.DatabaseError):
             self._connection.close()
 
-    def _make_room(self, more: int, limit: int) -> list[Block]:
-        gone: list[Block] = []
+    def _make_room(self, more: int, limit: int) -> list[SignalBlock]:
+        gone: list[SignalBlock] = []
         total = self.bytes + more
         while total > limit:
             row = self._connection.execute(
@@ -114,7 +114,7 @@ class SignalFile:
             gone.append(block)
         return gone
 
-    def _block(self, row: tuple[object, ...]) -> Block:
+    def _block(self, row: tuple[object, ...]) -> SignalBlock:
         """Return a row as a block: a damaged page may show any type and any device."""
         number, device, samples, payload = row
         if not (
@@ -125,9 +125,9 @@ class SignalFile:
             and isinstance(payload, bytes)
         ):
             raise JournalDamaged(f"{self._path} is damaged: a block is none", hint="keep it for an expert")
-        return Block(number, device, samples, payload)
+        return SignalBlock(number, device, samples, payload)
 
-    def _forget(self, blocks: Sequence[Block]) -> None:
+    def _forget(self, blocks: Sequence[SignalBlock]) -> None:
         for block in blocks:
             self._count(block.device, -block.samples, -len(block.payload))
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from linewitness.evidence.record import Change, Event
-from linewitness.journal.kept import StoredAttestation, StoredReceipt
+from linewitness.evidence.format.record import Change, Event
+from linewitness.journal.attestations import StoredAttestation, StoredReceipt
 
 NO_STATE: Mapping[str, str | None] = MappingProxyType({})
 

@@ -8,10 +8,10 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import structlog
 
-from linewitness.clock import Clock
-from linewitness.errors import JournalDamaged, JournalError
-from linewitness.evidence.record import Actor, Change, Event, Resource
-from linewitness.journal.signals import Block, Put, SignalFile, set_aside
+from linewitness.base.clock import Clock
+from linewitness.base.errors import JournalDamaged, JournalError
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.journal.signals import Put, SignalBlock, SignalFile, set_aside
 
 FILE_NAME: Final = "telemetry.sqlite"
 FLUSH_S: Final = 0.2
@@ -95,11 +95,11 @@ class TelemetryBuffer:
         async with self._flushed:
             await self._flushed.wait_for(lambda: self.stored > after)
 
-    async def oldest(self, max_bytes: int) -> list[Block]:
+    async def oldest(self, max_bytes: int) -> list[SignalBlock]:
         """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._oldest, max_bytes)
 
-    async def remove(self, blocks: list[Block]) -> None:
+    async def remove(self, blocks: list[SignalBlock]) -> None:
         """Forget blocks that the broker has."""
         if not await asyncio.get_running_loop().run_in_executor(self._thread, self._remove, blocks):
             await asyncio.sleep(RETRY_S)  # they will be sent again, but not in a hurry
@@ -130,7 +130,7 @@ class TelemetryBuffer:
             for block in gone:
                 self._drop(block.device, block.samples)
 
-    def _oldest(self, max_bytes: int) -> list[Block]:
+    def _oldest(self, max_bytes: int) -> list[SignalBlock]:
         try:
             blocks = self._with_file(lambda file: file.oldest(max_bytes))
         except JournalError:
@@ -138,7 +138,7 @@ class TelemetryBuffer:
         self._read_from = self._file
         return blocks
 
-    def _remove(self, blocks: list[Block]) -> bool:
+    def _remove(self, blocks: list[SignalBlock]) -> bool:
         if self._file is not self._read_from:
             return True  # a file that was begun anew meanwhile uses the same numbers for others
         try:

@@ -3,15 +3,15 @@
 import sqlite3
 from typing import Final
 
-from linewitness.errors import JournalDamaged
-from linewitness.evidence.merkle import leaf_hash, node_hash
+from linewitness.base.errors import JournalDamaged
+from linewitness.evidence.format.merkle import leaf_hash, node_hash
 
 TILE_LEVEL: Final = 8
 TILE_LEAVES: Final = 1 << TILE_LEVEL
 HASH_BYTES: Final = 32
 
 
-class StoredTree:
+class JournalTree:
     """The tree over all records, pruned ones included; `subtree` serves the functions of `merkle`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from linewitness.devices.base import Quality, Reading, Scalar
-from linewitness.evidence.record import Change
+from linewitness.evidence.format.record import Change
 from linewitness.stations.rules import PointRule
 
 GOOD = "Good"

@@ -4,17 +4,17 @@ import re
 from collections.abc import Mapping
 
 from linewitness.devices.base import Code, Observation
-from linewitness.evidence.record import Change
+from linewitness.evidence.format.record import Change
 from linewitness.stations.gates import GateState, Order, gate_resource, wanted
-from linewitness.stations.outcome import Outcome
-from linewitness.stations.place import Place
+from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.place import StationContext
 from linewitness.stations.units import HeldUnit
 
 
 class GateWatch:
     """The gate of one station, if it has one."""
 
-    def __init__(self, place: Place, state: Mapping[str, str]) -> None:
+    def __init__(self, place: StationContext, state: Mapping[str, str]) -> None:
         """Begin where the gate was at the last commit."""
         self._place = place
         self._key = place.key("gate")
@@ -29,7 +29,7 @@ class GateWatch:
         position, reason = wanted(options.gate, self._state, held, options.requires)
         return Order(str(self._place.id), options.gate, position, reason)
 
-    def move(self, observation: Observation, held: HeldUnit | None, outcome: Outcome) -> None:
+    def move(self, observation: Observation, held: HeldUnit | None, outcome: StationOutcome) -> None:
         """Put a new position on record; it is written to the device after the commit."""
         order = self.order(held)
         if order is None or order.position == self._state.position:
@@ -51,7 +51,9 @@ class GateWatch:
         """Say whether a code asks to let the unit pass."""
         return self._reason(text) is not None
 
-    def let_pass(self, code: Code, held: HeldUnit | None, operator: str | None, outcome: Outcome) -> str:
+    def let_pass(
+        self, code: Code, held: HeldUnit | None, operator: str | None, outcome: StationOutcome
+    ) -> str:
         """Let the unit pass on the operator's word; return what the record of the code says about it."""
         if operator is None or held is None:
             return "nobody is signed on, or no unit is there: nothing was let pass"

@@ -6,7 +6,7 @@ from typing import Literal
 
 import orjson
 
-from linewitness.evidence.record import Resource
+from linewitness.evidence.format.record import Resource
 from linewitness.stations.options import GateOptions, Requirement
 from linewitness.stations.units import HeldUnit
 

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 
 from linewitness.devices.base import Observation, Result
-from linewitness.evidence.record import Change, Event, Resource
+from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.stations import units
-from linewitness.stations.outcome import Ask, Outcome
-from linewitness.stations.place import Place
+from linewitness.stations.outcome import Ask, StationOutcome
+from linewitness.stations.place import StationContext
 from linewitness.stations.units import HeldUnit
 
 
 class UnitHolder:
     """The unit at one station."""
 
-    def __init__(self, place: Place, state: Mapping[str, str]) -> None:
+    def __init__(self, place: StationContext, state: Mapping[str, str]) -> None:
         """Begin with the unit that was there at the last commit."""
         self._place = place
         self._key = place.key("unit")
@@ -42,12 +42,12 @@ class UnitHolder:
         """Say whether a text can be a serial number here."""
         return self._place.options is not None and units.is_serial(text, self._place.options.unit)
 
-    def follow(self, result: Result, outcome: Outcome) -> None:
+    def follow(self, result: Result, outcome: StationOutcome) -> None:
         """Take the unit that a live result names for the station's, where results tell it."""
         if self.follows_results and not result.backfilled and self.is_serial(result.identifier or ""):
             self.enter(result, str(result.identifier), "result", outcome)
 
-    def enter(self, observation: Observation, serial: str, by: str, outcome: Outcome) -> None:
+    def enter(self, observation: Observation, serial: str, by: str, outcome: StationOutcome) -> None:
         """Let a unit enter, and the one before it leave; an empty serial number only lets it leave."""
         if self._place.options is None or serial == (self.serial or ""):
             return
@@ -59,7 +59,7 @@ class UnitHolder:
             outcome.events.append(self._entered(observation, self.held))
             outcome.asks += [Ask(device, serial) for device in self._place.options.ask]
 
-    def count(self, result: Result, unit: str | None, outcome: Outcome) -> None:
+    def count(self, result: Result, unit: str | None, outcome: StationOutcome) -> None:
         """Count a result of the unit at the station, if it decides anything; an unreadable one is not ok."""
         decides = result.counts or not result.decoded
         if self.held is not None and unit == self.held.serial and decides:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from linewitness.evidence.record import Actor
+from linewitness.evidence.format.record import Actor
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.settings import Identifier, Options
+from linewitness.base.settings import Identifier, Options
 
 
 class UnitOptions(Options):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from linewitness.devices.base import Observation
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.stations.gates import Order
 
 
@@ -18,7 +18,7 @@ class Ask(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outcome:
+class StationOutcome:
     """Events in order, the state that must become durable with them, and what devices should do then."""
 
     events: list[Event] = field(default_factory=list)

@@ -1,13 +1,13 @@
 """One place on the line: its settings, who is answerable there, and how its events begin."""
 
 from linewitness.devices.base import Observation
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.stations.operators import Badges
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import context_of, event_of
 
 
-class Place:
+class StationContext:
     """What the parts of a station share. `options` is None for devices that stand at no station."""
 
     def __init__(self, options: StationOptions | None, badges: Badges) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from linewitness.devices.base import Measured, Result
-from linewitness.evidence.record import Change, Resource
+from linewitness.evidence.format.record import Change, Resource
 from linewitness.stations.options import StationOptions
 from linewitness.stations.rules import ANY_POINT, DeviceRule
 from linewitness.stations.units import HeldUnit, is_serial

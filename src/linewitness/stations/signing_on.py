@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping
 
 from linewitness.devices.base import Observation
-from linewitness.evidence.record import Change, Event, Resource
-from linewitness.stations.outcome import Outcome
-from linewitness.stations.place import Place
+from linewitness.evidence.format.record import Change, Event, Resource
+from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.place import StationContext
 
 
 class SignOn:
     """The operator at one station; the badges are the whole line's."""
 
-    def __init__(self, place: Place, state: Mapping[str, str]) -> None:
+    def __init__(self, place: StationContext, state: Mapping[str, str]) -> None:
         """Begin with who was signed on at the last commit."""
         self._place = place
         self._station = str(place.id)
@@ -33,11 +33,11 @@ class SignOn:
             return False
         return options.pattern is None or re.fullmatch(options.pattern, text) is not None
 
-    def show_badge(self, observation: Observation, operator: str, outcome: Outcome) -> None:
+    def show_badge(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
         """Take a badge: it signs its owner on, or off if he or she was on."""
         self._change(observation, None if operator == self.operator else operator, outcome)
 
-    def follow_tag(self, observation: Observation, operator: str, outcome: Outcome) -> None:
+    def follow_tag(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
         """Take what a point says: who is signed on now, or nobody."""
         if (operator or None) != self.operator:
             self._change(observation, operator or None, outcome)
@@ -46,7 +46,7 @@ class SignOn:
         """Forget who is signed on, because the station is taken down."""
         self._place.badges.at.pop(self._station, None)
 
-    def _change(self, observation: Observation, operator: str | None, outcome: Outcome) -> None:
+    def _change(self, observation: Observation, operator: str | None, outcome: StationOutcome) -> None:
         if self.operator is not None:
             outcome.events.append(self._event(observation, "operator.signed_off", self.operator))
             self.leave()

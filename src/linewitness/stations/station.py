@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from linewitness.devices.base import Code, Gap, Notice, Observation, Quality, Reading, Result, Seen
-from linewitness.evidence.record import Actor, Change, Resource
+from linewitness.evidence.format.record import Actor, Change, Resource
 from linewitness.stations import changes, results
 from linewitness.stations.floor import Floor
 from linewitness.stations.gate_watch import GateWatch
 from linewitness.stations.gates import Order
 from linewitness.stations.holding import UnitHolder
 from linewitness.stations.options import StationOptions
-from linewitness.stations.outcome import Outcome
-from linewitness.stations.place import Place
+from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.place import StationContext
 from linewitness.stations.rules import ANY_DEVICE, ANY_POINT, DeviceRule, PointRule
 from linewitness.stations.signing_on import SignOn
 
@@ -34,7 +34,7 @@ class Station:
         """Take the rules, what the line shares, and the state as last committed (see `Outcome.state`)."""
         self._devices = devices
         self._last = floor.last
-        self._place = Place(options, floor.badges)
+        self._place = StationContext(options, floor.badges)
         self._units = UnitHolder(self._place, state)
         self._sign_on = SignOn(self._place, state)
         self._gate = GateWatch(self._place, state)
@@ -65,9 +65,9 @@ class Station:
         """Return what the station's gate should be now, None where there is no gate."""
         return self._gate.order(self._units.held)
 
-    def interpret(self, observation: Observation) -> Outcome:
+    def interpret(self, observation: Observation) -> StationOutcome:
         """Return the events that an observation means, and the state to store with them."""
-        outcome = Outcome()
+        outcome = StationOutcome()
         self._interpreters[type(observation)](observation, outcome)
         self._gate.move(observation, self._units.held, outcome)
         outcome.state.update(
@@ -75,7 +75,7 @@ class Station:
         )
         return outcome
 
-    def _reading(self, reading: Reading, outcome: Outcome) -> None:
+    def _reading(self, reading: Reading, outcome: StationOutcome) -> None:
         rule = self._rule(reading)
         key = changes.state_key(reading.device, reading.point)
         changed, last = changes.compare(reading, self._last.get(key), rule)
@@ -95,7 +95,7 @@ class Station:
             )
         self._tag(reading, outcome)
 
-    def _tag(self, reading: Reading, outcome: Outcome) -> None:
+    def _tag(self, reading: Reading, outcome: StationOutcome) -> None:
         """Take a point that names the unit or the operator for what it is."""
         options = self._place.options
         if options is None or reading.quality is not Quality.GOOD or isinstance(reading.value, Mapping):
@@ -107,7 +107,7 @@ class Station:
         if name == options.operator.point:
             self._sign_on.follow_tag(reading, text, outcome)
 
-    def _result(self, result: Result, outcome: Outcome) -> None:
+    def _result(self, result: Result, outcome: StationOutcome) -> None:
         self._units.follow(result, outcome)
         binding = results.bind(result, self._units.held, self._place.options)
         rule = self._devices.get(result.device, ANY_DEVICE)
@@ -122,7 +122,7 @@ class Station:
         )
         self._units.count(result, binding.unit, outcome)
 
-    def _code(self, code: Code, outcome: Outcome) -> None:
+    def _code(self, code: Code, outcome: StationOutcome) -> None:
         if self._gate.is_pass(code.text):
             operator = self._sign_on.operator
             self._scanned(code, self._gate.let_pass(code, self._units.held, operator, outcome), outcome)
@@ -135,14 +135,14 @@ class Station:
         else:
             self._units.enter(code, code.text, "scan", outcome)
 
-    def _scanned(self, code: Code, reason: str, outcome: Outcome) -> None:
+    def _scanned(self, code: Code, reason: str, outcome: StationOutcome) -> None:
         outcome.events.append(
             self._place.event(
                 code, kind="identifier.scanned", resource=Resource("identifier", code.text), reason=reason
             )
         )
 
-    def _gap(self, gap: Gap, outcome: Outcome) -> None:
+    def _gap(self, gap: Gap, outcome: StationOutcome) -> None:
         fields = [Change("first", None, gap.first), Change("last", None, gap.last)]
         if gap.count is not None:
             fields.append(Change("count", None, gap.count))
@@ -157,7 +157,7 @@ class Station:
             )
         )
 
-    def _notice(self, notice: Notice, outcome: Outcome) -> None:
+    def _notice(self, notice: Notice, outcome: StationOutcome) -> None:
         outcome.events.append(
             self._place.event(
                 notice,
@@ -169,7 +169,7 @@ class Station:
             )
         )
 
-    def _nothing(self, seen: Seen, outcome: Outcome) -> None:
+    def _nothing(self, seen: Seen, outcome: StationOutcome) -> None:
         """Make no event of a duplicate; what the driver remembers of it is still stored."""
 
     def _rule(self, reading: Reading) -> PointRule:

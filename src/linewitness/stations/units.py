@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import orjson
 
 from linewitness.devices.base import Result
-from linewitness.evidence.record import Change
+from linewitness.evidence.format.record import Change
 from linewitness.stations.options import Requirement, UnitOptions
 
 
 @dataclass(slots=True)
-class Tally:
+class UnitTally:
     """Results of the unit at the station by (device, kind, program): how many good, how many not."""
 
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class HeldUnit:
 
     serial: str
     by: str
-    tally: Tally = field(default_factory=Tally)
+    tally: UnitTally = field(default_factory=UnitTally)
 
     def dump(self) -> str:
         """Return the durable form."""
@@ -54,7 +54,7 @@ class HeldUnit:
     def load(cls, text: str) -> "HeldUnit":
         """Return what `dump` wrote."""
         serial, by, counts = orjson.loads(text)
-        return cls(serial, by, Tally(counts))
+        return cls(serial, by, UnitTally(counts))
 
 
 def program_of(result: Result) -> str | None:

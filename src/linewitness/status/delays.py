@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, from_rfc3339
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, from_rfc3339
 from linewitness.status.lateness import Causes
 
 #: Clusters and late events that are shown one by one.

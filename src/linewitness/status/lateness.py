@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from linewitness.clock import NS_PER_MS, from_rfc3339
+from linewitness.base.clock import NS_PER_MS, from_rfc3339
 
 #: So many absences are remembered for each device; a back-fill seldom reaches further.
 REMEMBERED: Final = 100
@@ -25,7 +25,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepSpan:
     """The times, by the clock before and after, between which it jumped."""
 
     first_ns: int
@@ -37,7 +37,7 @@ class Causes:
 
     def __init__(self) -> None:
         """Begin with nothing known."""
-        self._steps: deque[Step] = deque(maxlen=REMEMBERED)
+        self._steps: deque[StepSpan] = deque(maxlen=REMEMBERED)
         self._started: deque[int] = deque(maxlen=REMEMBERED)
         self._away: set[str] = set()
         self._back: dict[str, deque[int]] = {}
@@ -51,7 +51,7 @@ class Causes:
             self._started.append(now)
         elif kind == "clock.stepped":
             last = now if self._last_ns is None else self._last_ns
-            self._steps.append(Step(min(last, now), max(last, now)))
+            self._steps.append(StepSpan(min(last, now), max(last, now)))
         elif kind == "device.lost":
             self._away.add(device)
         elif kind == "device.back" and device in self._away:

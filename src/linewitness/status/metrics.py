@@ -7,10 +7,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from linewitness import telemetry_names as names
-from linewitness.clock import NS_PER_S
+from linewitness.base.clock import NS_PER_S
+from linewitness.status import metric_names as names
+from linewitness.status.metric_names import Metric
 from linewitness.status.snapshot import Snapshot
-from linewitness.telemetry_names import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _US_PER_S = 1_000_000

@@ -5,12 +5,12 @@ from typing import Any
 
 import orjson
 
-from linewitness.clock import NS_PER_S, SystemClock, from_rfc3339
-from linewitness.evidence.record import parse
+from linewitness.base.clock import NS_PER_S, SystemClock, from_rfc3339
+from linewitness.evidence.format.record import parse
+from linewitness.journal.attestations import FAILING
 from linewitness.journal.generation import Conflict
-from linewitness.journal.kept import FAILING
 from linewitness.journal.reader import JournalReader
-from linewitness.status.clockview import history_of
+from linewitness.status.clock_history import history_of
 
 _LAST: int = 500
 _HOUR_S: int = 3600
@@ -33,7 +33,7 @@ class DeviceLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class LineReport:
     """The figures of `linewitness status`; `hours_left` is None where nothing grows or limits it."""
 
     stream: str
@@ -87,7 +87,7 @@ class Report:
         return lines
 
 
-def report(reader: JournalReader, max_size: int | None) -> Report:
+def report(reader: JournalReader, max_size: int | None) -> LineReport:
     """Return how the journal's line stands; `max_size` is the configured room in bytes, if known."""
     figures = reader.figures()
     recent = [data for _, data in reader.records(max(figures.oldest, figures.size - _LAST), figures.size)]
@@ -100,7 +100,7 @@ def report(reader: JournalReader, max_size: int | None) -> Report:
     hours = None
     if max_size is not None and per_hour and per_record:
         hours = max(0, max_size - figures.bytes_on_disk) / per_record / per_hour
-    return Report(
+    return LineReport(
         stream=reader.identity.stream,
         running=reader.has_writer,
         frozen=reader.frozen,

@@ -6,15 +6,15 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from linewitness.clock import NS_PER_S, Clock, monotonic
-from linewitness.evidence.record import parse
+from linewitness.base.certificates import WARN_DAYS, Expiry
+from linewitness.base.clock import NS_PER_S, Clock, monotonic
+from linewitness.evidence.format.record import parse
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level, Room
 from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.status.certificates import WARN_DAYS, Expiry
 from linewitness.status.health import DeviceHealth, Health
-from linewitness.timesources.judge import Verdict
+from linewitness.timesources.judge import ClockVerdict
 
 #: However many look, the journal is asked at most this often.
 FRESH_S: Final = 1.0
@@ -87,7 +87,7 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LineProblem:
     """What needs attention: an alarm now, a warning in time; and what to do."""
 
     alarm: bool
@@ -108,12 +108,12 @@ class Snapshot:
     figures: Figures
     room: Room
     level: Level
-    verdict: Verdict | None
+    verdict: ClockVerdict | None
     offsets_us: tuple[int | None, ...]
     dropped: dict[str, int]
     expiries: tuple[Expiry, ...]
     events: tuple[EventRow, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[LineProblem, ...]
 
     @property
     def healthy(self) -> bool:
@@ -125,11 +125,11 @@ class Board(Protocol):
     """Where the watch of the clock shows what it knows."""
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> ClockVerdict | None:
         """The newest verdict."""
 
     @property
-    def history(self) -> Iterable[Verdict]:
+    def history(self) -> Iterable[ClockVerdict]:
         """A day of verdicts, one a minute."""
 
 
@@ -255,51 +255,55 @@ def _station(name: str, title: str, state: dict[str, str]) -> StationRow:
     )
 
 
-def _problems_of(device: DeviceRow) -> Iterable[Problem]:
+def _problems_of(device: DeviceRow) -> Iterable[LineProblem]:
     state, name = device.health.state, device.facts.id
     if state == "refused":
-        yield Problem(
+        yield LineProblem(
             True, f"{name} refuses us: {device.health.why}", "a person must act; asked again each minute"
         )
     elif state == "lost":
-        yield Problem(False, f"{name} is away: {device.health.why}", "it is tried again every few seconds")
+        yield LineProblem(
+            False, f"{name} is away: {device.health.why}", "it is tried again every few seconds"
+        )
 
 
-def _problems_of_custody(health: Health, level: Level) -> Iterable[Problem]:
+def _problems_of_custody(health: Health, level: Level) -> Iterable[LineProblem]:
     if health.damage:
-        yield Problem(
+        yield LineProblem(
             True,
             f"the journal is damaged: {health.damage}",
             "export what is good, look at the disk; capture goes on",
         )
     if level is Level.FULL:
-        yield Problem(
+        yield LineProblem(
             True,
             "the journal is full: devices are no longer confirmed, they keep their results",
             "bring the audit store back, free the disk, or raise journal.max_size",
         )
     elif level > Level.NORMAL:
-        yield Problem(
+        yield LineProblem(
             level is Level.CRITICAL,
             "the journal fills up",
             "bring the audit store back, or give it more disk",
         )
     if health.uplink_state == "conflict":
-        yield Problem(True, f"the audit store contradicts this journal: {health.uplink_why}", "call a person")
+        yield LineProblem(
+            True, f"the audit store contradicts this journal: {health.uplink_why}", "call a person"
+        )
     elif health.uplink_state == "refused":
-        yield Problem(True, f"the broker refuses us: {health.uplink_why}", "records wait in the journal")
+        yield LineProblem(True, f"the broker refuses us: {health.uplink_why}", "records wait in the journal")
     elif health.uplink_state == "away":
-        yield Problem(False, f"the broker is away: {health.uplink_why}", "records wait in the journal")
+        yield LineProblem(False, f"the broker is away: {health.uplink_why}", "records wait in the journal")
 
 
-def _problems_of_clock(verdict: Verdict | None) -> Iterable[Problem]:
+def _problems_of_clock(verdict: ClockVerdict | None) -> Iterable[LineProblem]:
     if verdict is not None and (verdict.warning or verdict.state.sync == "unsynced"):
-        yield Problem(False, f"the clock: {verdict.reason}", "records say so; see docs/time.md")
+        yield LineProblem(False, f"the clock: {verdict.reason}", "records say so; see docs/time.md")
 
 
-def _problems_of_certificates(expiries: Iterable[Expiry], now_ns: int) -> Iterable[Problem]:
+def _problems_of_certificates(expiries: Iterable[Expiry], now_ns: int) -> Iterable[LineProblem]:
     for expiry in expiries:
         days = expiry.days_left(now_ns)
         if days < WARN_DAYS:
             when = f"ends in {days} days" if days >= 0 else f"ended {-days} days ago"
-            yield Problem(days < 0, f"the certificate {expiry.setting} {when}", f"replace {expiry.file}")
+            yield LineProblem(days < 0, f"the certificate {expiry.setting} {when}", f"replace {expiry.file}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from linewitness.clock import to_rfc3339
+from linewitness.base.clock import to_rfc3339
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600

@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from linewitness.errors import EvidenceError
-from linewitness.evidence import record
-from linewitness.evidence.canonical import MAX_BYTES
-from linewitness.evidence.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
-from linewitness.evidence.merkle import Frontier
-from linewitness.evidence.note import Vkey
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import record
+from linewitness.evidence.format.canonical import MAX_BYTES
+from linewitness.evidence.format.merkle import Frontier
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
 
 _UNIT: Final = "unit"
 

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Engine, Row, create_engine, event, func, inse
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from linewitness.clock import Clock, to_rfc3339
-from linewitness.errors import ConfigurationError, ExitCode, LinewitnessError
-from linewitness.evidence.note import ED25519, BadNote, Vkey
-from linewitness.evidence.record import ZERO_HASH
+from linewitness.base.clock import Clock, to_rfc3339
+from linewitness.base.errors import ConfigurationError, ExitCode, LinewitnessError
+from linewitness.evidence.format.note import ED25519, BadNote, Vkey
+from linewitness.evidence.format.record import ZERO_HASH
 from linewitness.store import tables
 from linewitness.uplink.topics import Topics
 

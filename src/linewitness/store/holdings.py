@@ -6,11 +6,11 @@ from typing import Self
 
 from sqlalchemy import Connection, Select, or_, select
 
-from linewitness.errors import ConfigurationError
-from linewitness.evidence.stamps import Stamped
+from linewitness.base.errors import ConfigurationError
+from linewitness.evidence.package.time_stamps import Stamped
 from linewitness.store import tables
 from linewitness.store.database import Database, Enrolment, find
-from linewitness.store.tree import StoredTree
+from linewitness.store.tree import StoreTree
 
 _FETCH = 1000
 
@@ -26,7 +26,7 @@ class StoreHoldings:
         row = select(tables.streams.c.size).where(tables.streams.c.id == enrolment.stream_id)
         self.size: int = connection.execute(row).scalar_one()
         self.first = 0
-        self.subtree = StoredTree(connection, enrolment.stream_id).subtree
+        self.subtree = StoreTree(connection, enrolment.stream_id).subtree
 
     @classmethod
     @contextmanager

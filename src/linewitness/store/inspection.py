@@ -15,15 +15,15 @@ import orjson
 import structlog
 from sqlalchemy import Connection, Row, select, text
 
-from linewitness.evidence import record
-from linewitness.evidence.checkpoint import open_checkpoint
-from linewitness.evidence.merkle import leaf_hash, node_hash, root_at, root_of
-from linewitness.evidence.note import BadNote, Vkey
-from linewitness.inspection import daily, damage_in
+from linewitness.base.inspection import daily, damage_in
+from linewitness.evidence.format import record
+from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.evidence.format.merkle import leaf_hash, node_hash, root_at, root_of
+from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.store import tables
 from linewitness.store.acceptance import unit_in
 from linewitness.store.database import Database, enrolment_of
-from linewitness.store.tree import STEP, StoredTree
+from linewitness.store.tree import STEP, StoreTree
 
 #: Records under one of the lowest nodes that are stored; they are looked at together.
 TILE: Final = 1 << STEP
@@ -144,7 +144,7 @@ class _Stream:
         if [row.seq for row in rows] != list(range(first, last)):
             return f"of the records {first} to {last - 1} of {self._origin}, {len(rows)} are there"
         leaves = [leaf_hash(row.data) for row in rows]
-        tree = StoredTree(connection, self._id)
+        tree = StoreTree(connection, self._id)
         return (
             self._compared_with_nodes(first, leaves, tree)
             or _first(self._described(row) for row in rows)
@@ -157,7 +157,7 @@ class _Stream:
     def _origin(self) -> str:
         return self._enrolment.origin
 
-    def _compared_with_nodes(self, first: int, leaves: list[bytes], tree: StoredTree) -> str:
+    def _compared_with_nodes(self, first: int, leaves: list[bytes], tree: StoreTree) -> str:
         if len(leaves) < TILE:
             return ""
         last = first + TILE
@@ -200,7 +200,7 @@ class _Stream:
         return ""
 
     def _compared_with_receipts(
-        self, first: int, leaves: list[bytes], connection: Connection, tree: StoredTree
+        self, first: int, leaves: list[bytes], connection: Connection, tree: StoreTree
     ) -> str:
         receipts = tables.receipts
         query = select(receipts).where(

@@ -7,11 +7,11 @@ from typing import Final, Self
 
 from nacl.signing import SigningKey
 
-from linewitness.durable import create_file, make_folder
-from linewitness.errors import ConfigurationError
-from linewitness.evidence import keys, note
-from linewitness.evidence.note import COSIGNATURE_V1, Note, Vkey
-from linewitness.secrets import Secret
+from linewitness.base.durable import create_file, make_folder
+from linewitness.base.errors import ConfigurationError
+from linewitness.base.secrets import Secret
+from linewitness.evidence.format import keys, note
+from linewitness.evidence.format.note import COSIGNATURE_V1, Note, Vkey
 
 _PREFIX: Final = "PRIVATE+KEY"
 _SEED_BYTES: Final = 32

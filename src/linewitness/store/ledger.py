@@ -8,9 +8,9 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, func, insert, select, update
 
-from linewitness.clock import NS_PER_S, Clock, to_rfc3339
-from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
-from linewitness.evidence.note import BadNote, Note, Vkey
+from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
+from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.store import tables
 from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LedgerAnswer:
     """What is published, retained, once the transaction is committed."""
 
     topic: str
@@ -53,7 +53,7 @@ class _Turn:
         """The time of acceptance."""
         return to_rfc3339(self.now_ns)
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[LedgerAnswer]:
         """Return one answer a gateway; a conflict outweighs a receipt.
 
         Where there is no receipt yet, the empty message asks for all, and takes away what the broker
@@ -62,7 +62,7 @@ class _Turn:
         payloads = {topic: stream.receipt_note.encode() for topic, stream in self.receipts.items()}
         for topic, (stream, reason) in self.conflicts.items():
             payloads[topic] = conflict_payload(f"{stream.enrolment.origin} {reason}", stream.receipt_note)
-        return [Answer(topic, payload) for topic, payload in payloads.items()]
+        return [LedgerAnswer(topic, payload) for topic, payload in payloads.items()]
 
 
 def conflict_payload(reason: str, newest: str) -> bytes:
@@ -70,7 +70,7 @@ def conflict_payload(reason: str, newest: str) -> bytes:
     return f"conflict {' '.join(reason.split())}\n\n{newest}".encode()
 
 
-class Ledger:
+class StoreLedger:
     """Everything that is decided about incoming messages; used by one thread at a time."""
 
     def __init__(self, *, database: Database, cosigner: Cosigner, clock: Clock) -> None:
@@ -81,7 +81,7 @@ class Ledger:
         self._streams: dict[str, Stream] = {}
         self._refused: set[tuple[str, str, str, str]] = set()
 
-    def process(self, messages: Iterable[tuple[str, bytes]]) -> list[Answer]:
+    def process(self, messages: Iterable[tuple[str, bytes]]) -> list[LedgerAnswer]:
         """Judge messages (topic, payload) in order, commit, and return what to answer.
 
         Crash here before the commit: nothing was answered, and gateways send again what has no receipt.
@@ -99,7 +99,7 @@ class Ledger:
             raise
         return turn.answers()
 
-    def newest(self) -> list[Answer]:
+    def newest(self) -> list[LedgerAnswer]:
         """Return the newest receipt of every gateway's newest stream, for a broker that has lost them.
 
         Where there is a conflict, nothing is said: the receipt alone would hide it.
@@ -112,7 +112,7 @@ class Ledger:
             for row in connection.execute(chosen).all():
                 _, receipt = newest_receipt(connection, row.id)
                 if receipt:
-                    answers.append(Answer(enrolment_of(row).topics.receipt, receipt.encode()))
+                    answers.append(LedgerAnswer(enrolment_of(row).topics.receipt, receipt.encode()))
         return answers
 
     def _judge(self, turn: _Turn, topic: str, payload: bytes) -> None:

@@ -8,8 +8,8 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from linewitness.secrets import Secret
-from linewitness.settings import Identifier, Options
+from linewitness.base.secrets import Secret
+from linewitness.base.settings import Identifier, Options
 from linewitness.uplink.options import MqttOptions
 
 

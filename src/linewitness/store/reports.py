@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
 
-from linewitness.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError
 from linewitness.store import tables
 from linewitness.store.database import Database
 

@@ -9,18 +9,18 @@ from typing import Final, Never, ParamSpec, TypeVar
 
 import structlog
 
-from linewitness.clock import Clock, monotonic
-from linewitness.errors import LinewitnessError, UplinkUnavailable
-from linewitness.retry import Backoff
-from linewitness.status.certificates import CertificateWatch, named_in
-from linewitness.stopping import attempted, on_signal
+from linewitness.base.certificates import CertificateWatch, named_in
+from linewitness.base.clock import Clock, monotonic
+from linewitness.base.errors import LinewitnessError, UplinkUnavailable
+from linewitness.base.retry import Backoff
+from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.database import Database
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import Answer, Ledger
+from linewitness.store.ledger import LedgerAnswer, StoreLedger
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.work import StoreWork
-from linewitness.uplink.mqtt import Connection, Message, connect
+from linewitness.uplink.mqtt import MqttConnection, MqttMessage, connect
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 
 #: What goes into one transaction, if that much has come.
@@ -48,7 +48,7 @@ async def run(
     try:
         database.check()
         cosigner = Cosigner.load(options.name, options.key)
-        ledger = Ledger(database=database, cosigner=cosigner, clock=clock)
+        ledger = StoreLedger(database=database, cosigner=cosigner, clock=clock)
         _log.info("store.started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
         with ThreadPoolExecutor(1, "store") as thread:
             service = _Service(options, ledger, thread, ready or asyncio.Event(), work or StoreWork())
@@ -102,7 +102,7 @@ class _Service:
     def __init__(
         self,
         options: AuditStoreOptions,
-        ledger: Ledger,
+        ledger: StoreLedger,
         thread: ThreadPoolExecutor,
         ready: asyncio.Event,
         work: StoreWork,
@@ -144,18 +144,18 @@ class _Service:
                 raise
             raise error from group
 
-    async def _serve(self, connection: Connection) -> None:
-        queue: asyncio.Queue[Message] = asyncio.Queue(BATCH_MESSAGES)
+    async def _serve(self, connection: MqttConnection) -> None:
+        queue: asyncio.Queue[MqttMessage] = asyncio.Queue(BATCH_MESSAGES)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(connection, queue), name="store:receive")
             tasks.create_task(self._judge(connection, queue), name="store:judge")
 
-    async def _receive(self, connection: Connection, queue: asyncio.Queue[Message]) -> None:
+    async def _receive(self, connection: MqttConnection, queue: asyncio.Queue[MqttMessage]) -> None:
         async for message in connection.messages():
             with self._work.receiving.going_on():
                 await queue.put(message)
 
-    async def _judge(self, connection: Connection, queue: asyncio.Queue[Message]) -> None:
+    async def _judge(self, connection: MqttConnection, queue: asyncio.Queue[MqttMessage]) -> None:
         while True:
             batch = [await queue.get()]
             size = len(batch[0].payload)
@@ -167,14 +167,14 @@ class _Service:
             self._work.messages += len(batch)
             await self._publish(connection, answers)
 
-    async def _publish(self, connection: Connection, answers: Sequence[Answer]) -> None:
+    async def _publish(self, connection: MqttConnection, answers: Sequence[LedgerAnswer]) -> None:
         """Publish what is committed. Crash here: the receipts are in the database and are asked for again."""
         if not answers:
             return
         with self._work.answering.going_on():
             await self._publish_all(connection, answers)
 
-    async def _publish_all(self, connection: Connection, answers: Sequence[Answer]) -> None:
+    async def _publish_all(self, connection: MqttConnection, answers: Sequence[LedgerAnswer]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for answer in answers:
                 tasks.create_task(connection.publish(answer.topic, answer.payload, retain=True))

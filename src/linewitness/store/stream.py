@@ -4,14 +4,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
 
-from linewitness.evidence.chain import Broken, ChainVerifier, Head
-from linewitness.evidence.checkpoint import Checkpoint
-from linewitness.evidence.merkle import Frontier, root_at
-from linewitness.evidence.note import Note, Vkey
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import Frontier, root_at
+from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.store import tables
 from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek, unit_in
 from linewitness.store.database import Enrolment, StoreError, newest_receipt
-from linewitness.store.tree import STEP, StoredTree
+from linewitness.store.tree import STEP, StoreTree
 
 _CHUNK: Final = 500
 
@@ -31,7 +31,7 @@ class Stream:
         ).one()
         head = None
         if row.size:
-            head = Head(
+            head = ChainHead(
                 stream=enrolment.origin,
                 tenant=enrolment.tenant,
                 size=row.size,
@@ -42,7 +42,7 @@ class Stream:
         self._acceptance = Acceptance(
             Pinned(enrolment.origin, enrolment.tenant, enrolment.log_vkey, enrolment.record0_hash),
             ChainVerifier(stream=enrolment.origin, tenant=enrolment.tenant, head=head),
-            Frontier(row.size, StoredTree(connection, enrolment.stream_id).subtree),
+            Frontier(row.size, StoreTree(connection, enrolment.stream_id).subtree),
         )
         self.receipt_size, self.receipt_note = newest_receipt(connection, enrolment.stream_id)
 
@@ -83,7 +83,7 @@ class Stream:
         """Return the Merkle root over the first `size` records, all of which are held."""
         if size == self.size:
             return self._acceptance.root()
-        return root_at(size, StoredTree(connection, self.enrolment.stream_id).subtree)
+        return root_at(size, StoreTree(connection, self.enrolment.stream_id).subtree)
 
     def accept(self, connection: Connection, lines: list[bytes], accepted_at: str) -> Accepted:
         """Verify the lines from the head on and store those that follow."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from linewitness.evidence.merkle import leaf_hash, node_hash
+from linewitness.evidence.format.merkle import leaf_hash, node_hash
 from linewitness.store import tables
 from linewitness.store.database import StoreError
 
@@ -12,7 +12,7 @@ from linewitness.store.database import StoreError
 STEP: Final = 8
 
 
-class StoredTree:
+class StoreTree:
     """The tree over a stream's records; `subtree` serves the functions of `merkle`."""
 
     def __init__(self, connection: Connection, stream_id: int) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from linewitness.clock import NS_PER_S, Clock
-from linewitness.evidence.checkpoint import Checkpoint, open_checkpoint
-from linewitness.evidence.merkle import EMPTY_ROOT, BadProof, verify_consistency
-from linewitness.evidence.note import BadNote, Note, Vkey, cosign
+from linewitness.base.clock import NS_PER_S, Clock
+from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.format.merkle import EMPTY_ROOT, BadProof, verify_consistency
+from linewitness.evidence.format.note import BadNote, Note, Vkey, cosign
 from linewitness.store.database import StoreError
 from linewitness.store.keys import Cosigner
 
@@ -33,7 +33,7 @@ LogKeyOf = Callable[[str], Vkey | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class WitnessReply:
     """What goes back over HTTP."""
 
     status: int
@@ -44,7 +44,7 @@ class Reply:
 class _Refused(Exception):
     """The request ends here, with this reply."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: WitnessReply) -> None:
         super().__init__(reply.body)
         self.reply = reply
 
@@ -75,7 +75,7 @@ class Witness:
         """Close the state."""
         self._connection.close()
 
-    def add_checkpoint(self, request: bytes) -> Reply:
+    def add_checkpoint(self, request: bytes) -> WitnessReply:
         """Judge one request and cosign its checkpoint, or say why not."""
         try:
             old, proof, text = _parse(request)
@@ -88,21 +88,21 @@ class Witness:
         except _Refused as refused:
             return refused.reply
         except sqlite3.Error as error:
-            return Reply(503, f"the witness cannot remember this now: {error}\n")
-        return Reply(200, f"{line}\n")
+            return WitnessReply(503, f"the witness cannot remember this now: {error}\n")
+        return WitnessReply(200, f"{line}\n")
 
     def _known(self, text: str) -> tuple[Checkpoint, Note]:
         try:
             origin = Checkpoint.parse(Note.parse(text).text).origin
         except BadNote as error:
-            raise _Refused(Reply(400, f"{error.what}\n")) from None
+            raise _Refused(WitnessReply(400, f"{error.what}\n")) from None
         log_key = self._log_key_of(origin)
         if log_key is None:
-            raise _Refused(Reply(404, "this stream is not known here\n"))
+            raise _Refused(WitnessReply(404, "this stream is not known here\n"))
         try:
             return open_checkpoint(text, log_key)
         except BadNote as error:
-            raise _Refused(Reply(403, f"{error.what}\n")) from None
+            raise _Refused(WitnessReply(403, f"{error.what}\n")) from None
 
     def _remember(self, old: int, proof: list[bytes], checkpoint: Checkpoint) -> None:
         """Compare with what was seen before and remember, in one transaction: another process waits."""
@@ -121,16 +121,16 @@ class Witness:
         ).fetchone()
         size, root = row or (0, EMPTY_ROOT)
         if old > checkpoint.size:
-            raise _Refused(Reply(400, "the old size is larger than the checkpoint's\n"))
+            raise _Refused(WitnessReply(400, "the old size is larger than the checkpoint's\n"))
         if old != size or (checkpoint.size == size and checkpoint.root != root):
-            raise _Refused(Reply(409, f"{size}\n", _SIZE))
+            raise _Refused(WitnessReply(409, f"{size}\n", _SIZE))
         if not size and proof:
-            raise _Refused(Reply(422, "a proof from nothing is empty\n"))
+            raise _Refused(WitnessReply(422, "a proof from nothing is empty\n"))
         try:
             if size:
                 verify_consistency(size, root, checkpoint.size, checkpoint.root, proof)
         except BadProof as error:
-            raise _Refused(Reply(422, f"{error.what}\n")) from None
+            raise _Refused(WitnessReply(422, f"{error.what}\n")) from None
         # Crash here: nothing is remembered and nothing was cosigned. After the commit: it is remembered,
         # and the gateway asks again with the size that it is then told.
         self._connection.execute(
@@ -148,9 +148,9 @@ def _parse(request: bytes) -> tuple[int, list[bytes], str]:
         word, _, old = first.partition(" ")
         proof = [b64decode(line, validate=True) for line in hashes]
     except ValueError:
-        raise _Refused(Reply(400, "not a request of tlog-witness\n")) from None
+        raise _Refused(WitnessReply(400, "not a request of tlog-witness\n")) from None
     canonical = all(b64encode(step).decode() == line for step, line in zip(proof, hashes, strict=True))
     whole = len(proof) <= MAX_HASHES and all(len(step) == _ROOT_BYTES for step in proof)
     if word != "old" or not separator or not _OLD.fullmatch(old) or not canonical or not whole:
-        raise _Refused(Reply(400, "a request is `old <size>`, hashes, an empty line, a checkpoint\n"))
+        raise _Refused(WitnessReply(400, "a request is `old <size>`, hashes, an empty line, a checkpoint\n"))
     return int(old), proof, note

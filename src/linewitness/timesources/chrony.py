@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.timesources.sample import Leap, Sample, SourceSilent, StampSource
 
 #: Machine-readable, no name look-ups, no privileges needed.

@@ -5,8 +5,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
-from linewitness.clock import Clock
-from linewitness.evidence.record import Actor, Change, Event, Resource
+from linewitness.base.clock import Clock
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 
 #: New records are looked through this often.
 LOOK_S: Final = 60.0

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, ClockState, Stamp, Sync
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, ClockState, Stamp, Sync
 from linewitness.timesources.filter import KEPT, SourceFilter, agreement, falsetickers
 from linewitness.timesources.options import ClockOptions
 from linewitness.timesources.sample import Interval, Leap, Sample
@@ -34,7 +34,7 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ClockVerdict:
     """What is known of CLOCK_REALTIME at one stamp.
 
     `offset_us` is UTC minus CLOCK_REALTIME as best known; the clock is wrong by at most `state.bound_us`
@@ -83,7 +83,7 @@ class Judge:
         limit_ns = self._options.holdover_s * NS_PER_S
         return newest is not None and stamp.boottime_ns - newest.boottime_ns <= limit_ns
 
-    def at(self, stamp: Stamp) -> Verdict:
+    def at(self, stamp: Stamp) -> ClockVerdict:
         """Judge the clock as it reads at `stamp`."""
         best = self._best(stamp)
         voters = self._voters(best, stamp)
@@ -92,7 +92,7 @@ class Judge:
         liars = set(falsetickers(intervals, agreed)) if agreed else set(voters)
         state, offset_us, reason = self._state(agreed, voters, stamp)
         good = [name for name in voters if name not in liars]
-        return Verdict(
+        return ClockVerdict(
             stamp=stamp,
             state=state,
             offset_us=offset_us,

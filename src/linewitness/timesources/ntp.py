@@ -9,7 +9,7 @@ from typing import Final
 
 import ntplib
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.timesources.options import split_server
 from linewitness.timesources.sample import Leap, Sample, SourceDeclined, SourceSilent, StampSource
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 
 DAY_NS: Final = 86_400 * NS_PER_S
 

@@ -2,7 +2,7 @@
 
 from pydantic import ByteSize, Field
 
-from linewitness.settings import Options
+from linewitness.base.settings import Options
 
 
 class ForwardOptions(Options):

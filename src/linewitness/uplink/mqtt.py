@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from ssl import SSLError
 from typing import Final
 
-from linewitness.errors import UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
-from linewitness.uplink.peer import Message, Peer, Welcome, Will
+from linewitness.uplink.peer import MqttMessage, Peer, Welcome, Will
 from linewitness.uplink.wire import Wire, open_wire, tls_error
 
-__all__ = ["Connection", "Message", "Will", "connect"]
+__all__ = ["MqttConnection", "MqttMessage", "Will", "connect"]
 
 #: What we hold of received messages before we stop reading from the socket.
 INBOX_MESSAGES: Final = 1000
@@ -46,7 +46,7 @@ class _NoWelcome(UplinkUnavailable):
 @asynccontextmanager
 async def connect(
     options: MqttOptions, *, will: Will | None = None, clean_start: bool = True
-) -> AsyncIterator["Connection"]:
+) -> AsyncIterator["MqttConnection"]:
     """Connect to the broker for the time of a block.
 
     The will is sent unless the block ends normally. Raises UplinkUnavailable (worth retrying) or
@@ -61,20 +61,20 @@ async def connect(
         await connection.close(orderly=orderly)
 
 
-async def _open(options: MqttOptions, will: Will | None, *, clean_start: bool) -> "Connection":
+async def _open(options: MqttOptions, will: Will | None, *, clean_start: bool) -> "MqttConnection":
     if options.protocol != "auto":
-        return await Connection.open(options, options.protocol, will, clean_start=clean_start)
+        return await MqttConnection.open(options, options.protocol, will, clean_start=clean_start)
     if options.url not in _only_311:
         try:
-            return await Connection.open(options, "5", will, clean_start=clean_start)
+            return await MqttConnection.open(options, "5", will, clean_start=clean_start)
         except _UnknownVersion:
             _only_311.add(options.url)
         except _NoWelcome:
             pass  # some brokers hang up at an unknown version: try the old one, but do not remember it
-    return await Connection.open(options, "3.1.1", will, clean_start=clean_start)
+    return await MqttConnection.open(options, "3.1.1", will, clean_start=clean_start)
 
 
-class Connection:
+class MqttConnection:
     """A connection that is up, or was: after its end, everything raises UplinkUnavailable."""
 
     def __init__(self, options: MqttOptions, protocol: str, wire: Wire, *, clean_start: bool) -> None:
@@ -88,7 +88,7 @@ class Connection:
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[int]] = {}
         self._window = asyncio.Semaphore(WINDOW_311)
-        self._inbox: deque[tuple[int, int, Message]] = deque()
+        self._inbox: deque[tuple[int, int, MqttMessage]] = deque()
         self._inbox_bytes = 0
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
@@ -97,7 +97,7 @@ class Connection:
     @classmethod
     async def open(
         cls, options: MqttOptions, protocol: str, will: Will | None, *, clean_start: bool
-    ) -> "Connection":
+    ) -> "MqttConnection":
         """Connect with one version of MQTT and wait for the broker's welcome."""
         connection = cls(options, protocol, await open_wire(options), clean_start=clean_start)
         try:
@@ -133,7 +133,7 @@ class Connection:
         self._raise_if_ended()
         await self._answer(self._peer.subscribe(topic), f"the subscription to {topic}")
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncIterator[MqttMessage]:
         """Yield what arrives, in order, until the connection ends with UplinkUnavailable.
 
         A message is acknowledged when it is taken, and the broker sends no more than a few ahead: a slow
@@ -174,7 +174,7 @@ class Connection:
         if answer is not None and not answer.done():
             answer.set_result(reason)
 
-    def on_message(self, mid: int, qos: int, message: Message) -> None:
+    def on_message(self, mid: int, qos: int, message: MqttMessage) -> None:
         """Keep what arrived until it is taken."""
         self._inbox.append((mid, qos, message))
         self._inbox_bytes += len(message.payload)
@@ -228,7 +228,7 @@ class Connection:
             )
         return reason
 
-    def _take(self) -> Message:
+    def _take(self) -> MqttMessage:
         mid, qos, message = self._inbox.popleft()
         self._inbox_bytes -= len(message.payload)
         if self._end is None:

@@ -6,8 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.secrets import Secret
-from linewitness.settings import Options
+from linewitness.base.secrets import Secret
+from linewitness.base.settings import Options
 
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 

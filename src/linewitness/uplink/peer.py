@@ -10,7 +10,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from linewitness.errors import UplinkUnavailable
+from linewitness.base.errors import UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.wire import Wire
@@ -42,7 +42,7 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class MqttMessage:
     """What the broker brought."""
 
     topic: str
@@ -50,7 +50,7 @@ class Message:
     retained: bool
 
 
-class Listener(Protocol):
+class PeerListener(Protocol):
     """Who is told what the broker said; every call comes from the event loop's own thread."""
 
     def on_welcome(self, welcome: Welcome) -> None:
@@ -62,7 +62,7 @@ class Listener(Protocol):
     def on_subscribed(self, mid: int, reason: int) -> None:
         """Hear the answer to a subscription."""
 
-    def on_message(self, mid: int, qos: int, message: Message) -> None:
+    def on_message(self, mid: int, qos: int, message: MqttMessage) -> None:
         """Take what arrived."""
 
     def on_end(self, what: str, hint: str) -> None:
@@ -92,7 +92,7 @@ class Peer:
     """The broker at the other end of one wire."""
 
     def __init__(
-        self, options: MqttOptions, protocol: str, wire: Wire, listener: Listener, *, clean_start: bool
+        self, options: MqttOptions, protocol: str, wire: Wire, listener: PeerListener, *, clean_start: bool
     ) -> None:
         """Prepare; nothing is sent before `start`."""
         self._options = options
@@ -247,7 +247,7 @@ class Peer:
         self._listener.on_subscribed(mid, codes[0].value)
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        received = Message(message.topic, bytes(message.payload), message.retain)
+        received = MqttMessage(message.topic, bytes(message.payload), message.retain)
         self._listener.on_message(message.mid, message.qos, received)
 
 

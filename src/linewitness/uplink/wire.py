@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from linewitness.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
 from linewitness.uplink.options import MqttOptions
 
 READ_BYTES: Final = 65_536

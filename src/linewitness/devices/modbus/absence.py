@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from linewitness.clock import NS_PER_S, Clock, Stamp, from_rfc3339, to_rfc3339
+from linewitness.base.clock import NS_PER_S, Clock, Stamp, from_rfc3339, to_rfc3339
 from linewitness.devices.base import Gap, Memory, Seen, When
 from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.options import ModbusOptions

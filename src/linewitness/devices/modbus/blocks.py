@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from linewitness.clock import NS_PER_MS, Stamp, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, Stamp, to_rfc3339
 from linewitness.devices.base import NOTHING, Observation, Quality, Reading, Signals, When
 from linewitness.devices.modbus.columns import TelemetryDecoder
 from linewitness.devices.modbus.decode import Decoded, bad, decoder, slice_of
-from linewitness.devices.modbus.plan import Block
+from linewitness.devices.modbus.plan import RegisterBlock
 from linewitness.devices.modbus.points import ModbusPoint, Order
 
 
@@ -90,7 +90,7 @@ class BlockState:
 
     def __init__(
         self,
-        block: Block[ModbusPoint],
+        block: RegisterBlock[ModbusPoint],
         origin: Origin,
         known: dict[str, EvidencePoint],
         *,

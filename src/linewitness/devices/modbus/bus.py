@@ -8,11 +8,11 @@ from typing import Final
 
 from pymodbus.pdu.pdu import ModbusPDU
 
-from linewitness.clock import monotonic
-from linewitness.devices.modbus.link import Link, LinkBroken, ModbusError, NoAnswer
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.modbus.link import LinkBroken, ModbusError, ModbusLink, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.protocol import FROM_GATEWAY, exception_words
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 #: So many unanswered requests in a row, whoever sent them, and the connection itself is in doubt.
 SILENT_LIMIT: Final = 3
@@ -49,7 +49,7 @@ class Bus:
     def __init__(self, options: ModbusOptions) -> None:
         """Prepare a bus as the first of its devices describes it; nothing is opened yet."""
         self._options = options
-        self._link: Link | None = None
+        self._link: ModbusLink | None = None
         self._lock = asyncio.Lock()
         self._traffic = _Traffic()
         self._has_ids = options.transport in ("tcp", "tls")
@@ -67,7 +67,7 @@ class Bus:
             if self._link is not None and self._link.is_open:
                 return
             self.close()
-            link = Link(self._options)
+            link = ModbusLink(self._options)
             await link.open()
             self._link = link
 

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
+from linewitness.base.settings import Options
 from linewitness.devices.modbus.points import OrderField
 from linewitness.devices.modbus.protocol import ADDRESSES
-from linewitness.settings import Options
 
 Form = Literal["unix", "unix-ms", "fields", "fields-bcd"]
 

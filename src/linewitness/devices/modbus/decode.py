@@ -10,7 +10,7 @@ from typing import Final
 
 from linewitness.devices.base import Quality, Scalar
 from linewitness.devices.modbus.numbers import bcd, plain, scaled, shortest_float32, shortest_float64
-from linewitness.devices.modbus.points import INTEGERS, Order, Place, ValueType
+from linewitness.devices.modbus.points import INTEGERS, Order, RegisterAddress, ValueType
 from linewitness.devices.modbus.protocol import is_bits
 
 #: What `struct` calls each number.
@@ -63,7 +63,7 @@ def struct_order(order: Order) -> str:
     return ">" if order in ("big", "big-byte-swap") else "<"
 
 
-def slice_of(place: Place, first: int, data: bytes) -> bytes:
+def slice_of(place: RegisterAddress, first: int, data: bytes) -> bytes:
     """Return the bytes of a point out of a block that begins at address `first`.
 
     In the tables of bits the result is one byte, 0 or 1.
@@ -74,7 +74,7 @@ def slice_of(place: Place, first: int, data: bytes) -> bytes:
     return data[at * 2 : (at + place.width) * 2]
 
 
-def decoder(place: Place, default_order: Order) -> Callable[[bytes], Decoded]:
+def decoder(place: RegisterAddress, default_order: Order) -> Callable[[bytes], Decoded]:
     """Return the function that reads this point's bytes (as of `slice_of`) as evidence."""
     order = place.order or default_order
     kind = place.kind
@@ -92,7 +92,7 @@ def decoder(place: Place, default_order: Order) -> Callable[[bytes], Decoded]:
     return number
 
 
-def _interpreter(place: Place) -> Callable[[int | float], Decoded]:
+def _interpreter(place: RegisterAddress) -> Callable[[int | float], Decoded]:
     kind = place.kind
     if kind == "bits":
         return lambda raw: Decoded({name: bool(int(raw) >> bit & 1) for name, bit in place.bits.items()})
@@ -107,11 +107,11 @@ def _interpreter(place: Place) -> Callable[[int | float], Decoded]:
     return lambda raw: Decoded(_write(place, Decimal(int(raw))))
 
 
-def _write(place: Place, number: Decimal) -> str:
+def _write(place: RegisterAddress, number: Decimal) -> str:
     return scaled(number, place.scale, place.offset, place.decimals)
 
 
-def _floating(place: Place) -> Callable[[int | float], Decoded]:
+def _floating(place: RegisterAddress) -> Callable[[int | float], Decoded]:
     shortest = shortest_float32 if place.kind == "float32" else shortest_float64
 
     def interpret(raw: int | float) -> Decoded:  # noqa: PYI041 - what struct gives for all codes
@@ -122,7 +122,7 @@ def _floating(place: Place) -> Callable[[int | float], Decoded]:
     return interpret
 
 
-def _coded(place: Place) -> Callable[[int | float], Decoded]:
+def _coded(place: RegisterAddress) -> Callable[[int | float], Decoded]:
     digits = 4 * place.width
 
     def interpret(raw: int | float) -> Decoded:  # noqa: PYI041 - what struct gives for all codes
@@ -134,7 +134,7 @@ def _coded(place: Place) -> Callable[[int | float], Decoded]:
     return interpret
 
 
-def _enumeration(place: Place) -> Callable[[int | float], Decoded]:
+def _enumeration(place: RegisterAddress) -> Callable[[int | float], Decoded]:
     def interpret(raw: int | float) -> Decoded:  # noqa: PYI041 - what struct gives for all codes
         label = place.labels.get(int(raw))
         if label is None:
@@ -146,7 +146,7 @@ def _enumeration(place: Place) -> Callable[[int | float], Decoded]:
     return interpret
 
 
-def _bool(place: Place, order: Order) -> Callable[[bytes], Decoded]:
+def _bool(place: RegisterAddress, order: Order) -> Callable[[bytes], Decoded]:
     if is_bits(place.table):
         return lambda data: Decoded(data != b"\0")
     turn = "little" if order in ("little", "big-byte-swap") else "big"
@@ -156,7 +156,7 @@ def _bool(place: Place, order: Order) -> Callable[[bytes], Decoded]:
     return lambda data: Decoded(bool(int.from_bytes(data, "big") & mask))
 
 
-def _string(place: Place, order: Order) -> Callable[[bytes], Decoded]:
+def _string(place: RegisterAddress, order: Order) -> Callable[[bytes], Decoded]:
     swap = order in ("big-byte-swap", "little")
     length = place.length or 0
 

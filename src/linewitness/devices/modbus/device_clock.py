@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, from_datetime, monotonic
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, from_datetime, monotonic
 from linewitness.devices.base import Notice, When
 from linewitness.devices.modbus.blocks import Origin, Trip
 from linewitness.devices.modbus.clock_options import ModbusClock
@@ -21,7 +21,7 @@ BCD_DIGITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClockReading:
     """What a clock shows: the Unix time of its middle, half of its resolution, and the text for people."""
 
     unix_ns: int
@@ -29,7 +29,7 @@ class Reading:
     text: str
 
 
-def read_clock(options: ModbusClock, order: Order, data: bytes) -> Reading:
+def read_clock(options: ModbusClock, order: Order, data: bytes) -> ClockReading:
     """Return what the registers show; ValueError says why that is no time."""
     order = options.order or order
     turned = swapped(data) if swaps_bytes(order) else data
@@ -37,7 +37,7 @@ def read_clock(options: ModbusClock, order: Order, data: bytes) -> Reading:
     if options.form in ("unix", "unix-ms"):
         number = int.from_bytes(turned, byteorder)
         unit_ns = NS_PER_S if options.form == "unix" else NS_PER_MS
-        return Reading(number * unit_ns + unit_ns // 2, unit_ns // 2, str(number))
+        return ClockReading(number * unit_ns + unit_ns // 2, unit_ns // 2, str(number))
     fields = [int.from_bytes(turned[at : at + 2], byteorder) for at in range(0, len(turned), 2)]
     if options.form == "fields-bcd":
         decimal = [bcd(field, BCD_DIGITS) for field in fields]
@@ -47,7 +47,7 @@ def read_clock(options: ModbusClock, order: Order, data: bytes) -> Reading:
     year, month, day, hour, minute, second = fields
     local = datetime(year, month, day, hour, minute, second, tzinfo=options.zone)
     half_ns = NS_PER_S // 2
-    return Reading(from_datetime(local) + half_ns, half_ns, f"{local:%Y-%m-%dT%H:%M:%S}")
+    return ClockReading(from_datetime(local) + half_ns, half_ns, f"{local:%Y-%m-%dT%H:%M:%S}")
 
 
 class DeviceClock:
@@ -82,7 +82,7 @@ class DeviceClock:
             return self._trouble(str(error), Trip(sent=sent, received=self._clock.stamp()))
         return self._measured(shown, Trip(sent=sent, received=self._clock.stamp()))
 
-    def _measured(self, shown: Reading, trip: Trip) -> Notice | None:
+    def _measured(self, shown: ClockReading, trip: Trip) -> Notice | None:
         # The request took as long as the answer, as far as we know: the clock was read half way.
         half_trip_ns = (trip.received.boottime_ns - trip.sent.boottime_ns) // 2
         offset_ms = (shown.unix_ns - (trip.received.realtime_ns - half_trip_ns)) // NS_PER_MS

@@ -7,7 +7,8 @@ from typing import Final
 
 from ulid import ULID
 
-from linewitness.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp
+from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Memory, Observation
 from linewitness.devices.modbus.absence import Absence
 from linewitness.devices.modbus.blocks import Origin
@@ -16,14 +17,13 @@ from linewitness.devices.modbus.commands import Commands
 from linewitness.devices.modbus.device_clock import DeviceClock
 from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.plan import Block, limits_of, plan
+from linewitness.devices.modbus.plan import RegisterBlock, limits_of, plan
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.protocol import Table
 from linewitness.devices.modbus.reader import Reader
 from linewitness.devices.modbus.results import ResultPoller
 from linewitness.devices.modbus.rounds import Rounds
 from linewitness.devices.polling import PollGrid
-from linewitness.errors import DeviceError
 
 #: Devices that name the same place find each other here, so that they share its connection.
 _SHARED: Final = Buses()
@@ -84,7 +84,7 @@ class ModbusSession:
         options: ModbusOptions,
         *,
         reader: Reader,
-        blocks: tuple[Block[ModbusPoint], ...],
+        blocks: tuple[RegisterBlock[ModbusPoint], ...],
         clock: Clock,
         last_read: Stamp | None,
     ) -> None:

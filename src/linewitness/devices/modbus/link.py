@@ -13,9 +13,9 @@ from pymodbus.pdu.exceptionresponse import ExceptionResponse
 from pymodbus.pdu.pdu import ModbusPDU
 from pymodbus.transport import CommParams, CommType
 
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.modbus.frames import RAW_ANSWERS
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 #: The library writes to its own logger; nothing of it belongs on a user's terminal.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
@@ -40,7 +40,7 @@ class ModbusError(Exception):
         self.code = code
 
 
-class Link:
+class ModbusLink:
     """A connection that is open or has been."""
 
     def __init__(self, options: ModbusOptions) -> None:

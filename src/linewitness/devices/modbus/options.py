@@ -5,12 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from linewitness.base.settings import Options
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 from linewitness.devices.options import DeviceOptions
-from linewitness.settings import Options
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]
 MODBUS_PORT = 502

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
-from linewitness.devices.modbus.points import ModbusPoint, Place
+from linewitness.devices.modbus.points import ModbusPoint, RegisterAddress
 from linewitness.devices.modbus.protocol import Table, is_bits, reference
 from linewitness.devices.modbus.result_options import ModbusResult
 
-P = TypeVar("P", bound=Place)
+P = TypeVar("P", bound=RegisterAddress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block(Generic[P]):
+class RegisterBlock(Generic[P]):
     """One stretch of a table that is read at once, with the points in it in the order of their addresses."""
 
     table: Table
@@ -64,9 +64,9 @@ def limits_of(options: ModbusOptions) -> Limits:
     )
 
 
-def plan(points: Iterable[P], limits: Limits) -> tuple[Block[P], ...]:
+def plan(points: Iterable[P], limits: Limits) -> tuple[RegisterBlock[P], ...]:
     """Group points into blocks: by table, in the order of addresses, each block as long as is allowed."""
-    blocks: list[Block[P]] = []
+    blocks: list[RegisterBlock[P]] = []
     group: list[P] = []
     for point in sorted(points, key=lambda each: (each.table, each.address, each.end)):
         if group and not _fits(group, point, limits):
@@ -78,14 +78,14 @@ def plan(points: Iterable[P], limits: Limits) -> tuple[Block[P], ...]:
     return tuple(blocks)
 
 
-def block_of(points: Sequence[P]) -> Block[P]:
+def block_of(points: Sequence[P]) -> RegisterBlock[P]:
     """Return the smallest block that holds all of these points of one table."""
     first = min(point.address for point in points)
     end = max(point.end for point in points)
-    return Block(table=points[0].table, first=first, count=end - first, points=tuple(points))
+    return RegisterBlock(table=points[0].table, first=first, count=end - first, points=tuple(points))
 
 
-def split(block: Block[P]) -> tuple[Block[P], ...]:
+def split(block: RegisterBlock[P]) -> tuple[RegisterBlock[P], ...]:
     """Return smaller blocks: without the gaps if there are any, otherwise with half of the points each.
 
     The block holds two points at least.
@@ -103,7 +103,7 @@ def split(block: Block[P]) -> tuple[Block[P], ...]:
     return tuple(block_of(run) for run in runs)
 
 
-def _fits(group: Sequence[Place], point: Place, limits: Limits) -> bool:
+def _fits(group: Sequence[RegisterAddress], point: RegisterAddress, limits: Limits) -> bool:
     if point.table != group[0].table:
         return False
     end = max(each.end for each in group)
@@ -117,7 +117,7 @@ def _fits(group: Sequence[Place], point: Place, limits: Limits) -> bool:
     )
 
 
-def requests(block: Block[P], *, one_register: bool) -> int:
+def requests(block: RegisterBlock[P], *, one_register: bool) -> int:
     """Return how many requests it takes to read a block."""
     return block.count if one_register and not is_bits(block.table) else 1
 
@@ -171,7 +171,7 @@ def _result_lines(result: ModbusResult, options: ModbusOptions) -> list[str]:
     return lines
 
 
-def _unused(block: Block[P]) -> int:
+def _unused(block: RegisterBlock[P]) -> int:
     used: set[int] = set()
     for point in block.points:
         used.update(range(point.address, point.end))

@@ -7,9 +7,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from linewitness.base.settings import Options
 from linewitness.devices.modbus.protocol import ADDRESSES, Table, is_bits
 from linewitness.devices.options import PointOptions
-from linewitness.settings import Options
 
 ValueType = Literal[
     "bool",
@@ -63,7 +63,7 @@ def _order_by_letters(value: object) -> object:
 OrderField = Annotated[Order, BeforeValidator(_order_by_letters)]
 
 
-class Place(Options):
+class RegisterAddress(Options):
     """Where a value is found, and how its registers make it."""
 
     table: Table = Field(
@@ -162,7 +162,7 @@ class Place(Options):
         )
 
 
-class ModbusPoint(PointOptions, Place):
+class ModbusPoint(PointOptions, RegisterAddress):
     """One value of a Modbus device."""
 
     record: Literal["change", "telemetry"] = Field(

@@ -6,7 +6,7 @@ from typing import Final
 
 from pymodbus.pdu.mei_message import ReadDeviceInformationRequest
 
-from linewitness.clock import NS_PER_MS, Clock
+from linewitness.base.clock import NS_PER_MS, Clock
 from linewitness.devices.modbus.bus import Bus, Buses, awaken
 from linewitness.devices.modbus.decode import Decoded, bad, decoder, slice_of
 from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer

@@ -4,16 +4,16 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.devices.modbus.points import OrderField, Place
+from linewitness.base.settings import Identifier, Options
+from linewitness.devices.modbus.points import OrderField, RegisterAddress
 from linewitness.devices.modbus.protocol import ADDRESSES, is_bits
 from linewitness.devices.options import PointOptions
-from linewitness.settings import Identifier, Options
 
 Pattern = Literal["counter", "ring", "fifo"]
 FIFO_REGISTERS: Final = 31
 
 
-class ResultField(PointOptions, Place):
+class ResultField(PointOptions, RegisterAddress):
     """One value of a result."""
 
     record: Literal["result"] = Field(default="result", description="Always result.")

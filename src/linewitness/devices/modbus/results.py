@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Sequence
 
-from linewitness.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Gap, Memory, Notice, Observation, Result, Seen
 from linewitness.devices.modbus.blocks import Origin, Trip
 from linewitness.devices.modbus.bus import unavailable
@@ -16,7 +17,6 @@ from linewitness.devices.modbus.protocol import FROM_GATEWAY, NOT_WRITABLE, exce
 from linewitness.devices.modbus.reader import Reader
 from linewitness.devices.modbus.result_options import ModbusResult
 from linewitness.devices.modbus.sources import registers_of, source_of
-from linewitness.errors import DeviceRefused
 
 
 class ResultPoller:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from linewitness.clock import Clock, Stamp, monotonic
+from linewitness.base.clock import Clock, Stamp, monotonic
 from linewitness.devices.base import Observation
 from linewitness.devices.modbus.blocks import BlockState, EvidencePoint, Origin, Trip
 from linewitness.devices.modbus.link import ModbusError, NoAnswer
-from linewitness.devices.modbus.plan import Block, split
+from linewitness.devices.modbus.plan import RegisterBlock, split
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.protocol import DIVISIBLE, FROM_GATEWAY, ILLEGAL_FUNCTION, exception_words
 from linewitness.devices.modbus.reader import Reader
@@ -21,7 +21,7 @@ class Rounds:
 
     def __init__(
         self,
-        blocks: Iterable[Block[ModbusPoint]],
+        blocks: Iterable[RegisterBlock[ModbusPoint]],
         *,
         origin: Origin,
         reader: Reader,
@@ -37,7 +37,7 @@ class Rounds:
         self._answering = self._states[0].block if self._states else None
 
     @property
-    def blocks(self) -> tuple[Block[ModbusPoint], ...]:
+    def blocks(self) -> tuple[RegisterBlock[ModbusPoint], ...]:
         """The blocks as they are read now."""
         return tuple(state.block for state in self._states)
 
@@ -46,7 +46,7 @@ class Rounds:
         """The blocks to visit in the next round."""
         return tuple(self._states)
 
-    def _state(self, block: Block[ModbusPoint], last_read: Stamp | None) -> BlockState:
+    def _state(self, block: RegisterBlock[ModbusPoint], last_read: Stamp | None) -> BlockState:
         return BlockState(block, self._origin, self._known, last_read=last_read)
 
     async def visit(self, state: BlockState) -> list[Observation]:
@@ -81,7 +81,7 @@ class Rounds:
         self._states[at : at + 1] = smaller
         return [observation for part in smaller for observation in await self.visit(part)]
 
-    async def _fetch(self, block: Block[ModbusPoint]) -> bytes:
+    async def _fetch(self, block: RegisterBlock[ModbusPoint]) -> bytes:
         """Read a block; find out whether a silence is the device's or only this block's."""
         try:
             data = await self._reader.read(block.table, block.first, block.count)

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from linewitness.clock import monotonic
-from linewitness.devices.mt_sics.link import Closed, Incoming, Line, Link, WeighRequest
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.mt_sics.link import Closed, Incoming, ScaleLine, ScaleLink, WeighRequest
 from linewitness.devices.mt_sics.options import MtSicsOptions
-from linewitness.devices.mt_sics.replies import ERRORS, Reply, Weight, parse, quoted, weight
-from linewitness.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.mt_sics.replies import ERRORS, ScaleReply, Weight, parse, quoted, weight
 
 #: What the scale is asked about itself, after its serial number.
 ABOUT: Final = {"I2": "type", "I3": "software", "I1": "protocol"}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WeighingOutcome:
     """How a weighing ended: with a stable weight, or with the reason why there is none."""
 
-    line: Line | None
+    line: ScaleLine | None
     weight: Weight | None
     reason: str = ""
     beyond: str = ""
@@ -29,7 +29,7 @@ class Outcome:
 class Dialogue:
     """Ask and answer on one connection."""
 
-    def __init__(self, link: Link, options: MtSicsOptions) -> None:
+    def __init__(self, link: ScaleLink, options: MtSicsOptions) -> None:
         """Start before the first question."""
         self._link = link
         self._options = options
@@ -62,7 +62,7 @@ class Dialogue:
             ) from None
         self._check(quoted(reply) or "")
 
-    async def weigh(self) -> Outcome:
+    async def weigh(self) -> WeighingOutcome:
         """Ask for a stable weight until there is one or the time is over."""
         deadline = monotonic() + self._options.stable_timeout_s
         busy = False
@@ -73,16 +73,18 @@ class Dialogue:
             if answer is None:
                 # A late answer must not become the next unit's weight: the reset swallows it.
                 await self.reset()
-                return Outcome(None, None, f"no stable weight within {self._options.stable_timeout_s} s")
+                return WeighingOutcome(
+                    None, None, f"no stable weight within {self._options.stable_timeout_s} s"
+                )
             line, reply = answer
             if reply.status == "I" or reply.command == "ET":
                 busy = True
                 await asyncio.sleep(self._options.retry_s)
                 continue
             return self._outcome(line, reply)
-        return Outcome(None, None, "the scale was busy" if busy else "the scale did not answer")
+        return WeighingOutcome(None, None, "the scale was busy" if busy else "the scale did not answer")
 
-    async def idle(self, until: float | None) -> Line | WeighRequest | None:
+    async def idle(self, until: float | None) -> ScaleLine | WeighRequest | None:
         """Wait for a line or a request, at most until the loop's time `until`; then return None."""
         if self.requests:
             return self.requests.popleft()
@@ -93,7 +95,7 @@ class Dialogue:
             return None
         if isinstance(incoming, Closed):
             raise DeviceUnavailable(incoming.reason)
-        if isinstance(incoming, Line):
+        if isinstance(incoming, ScaleLine):
             self._not_restarted(parse(incoming.text))
         return incoming
 
@@ -109,7 +111,7 @@ class Dialogue:
             raise DeviceUnavailable(f"the scale does not answer {command}")
         return quoted(answer[1]) or answer[1].rest or None
 
-    async def _answer(self, command: str, deadline: float) -> tuple[Line, Reply] | None:
+    async def _answer(self, command: str, deadline: float) -> tuple[ScaleLine, ScaleReply] | None:
         """Return the answer to `command` or an error line, or None when it is too late."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -124,13 +126,13 @@ class Dialogue:
         except TimeoutError:
             return None
 
-    async def _line(self) -> Line:
+    async def _line(self) -> ScaleLine:
         while True:
             line = self._sort(await self._link.next())
             if line is not None:
                 return line
 
-    def _sort(self, incoming: Incoming) -> Line | None:
+    def _sort(self, incoming: Incoming) -> ScaleLine | None:
         """Return a line; keep a request for later; raise for the end."""
         if isinstance(incoming, Closed):
             raise DeviceUnavailable(incoming.reason)
@@ -139,7 +141,7 @@ class Dialogue:
             return None
         return incoming
 
-    def _outcome(self, line: Line, reply: Reply) -> Outcome:
+    def _outcome(self, line: ScaleLine, reply: ScaleReply) -> WeighingOutcome:
         if reply.command in ERRORS or reply.status == "L":
             raise DeviceRefused(
                 f"the scale refuses to weigh: {ERRORS.get(reply.command, 'wrong parameter')}",
@@ -156,17 +158,17 @@ class Dialogue:
             )
         self.serial = serial
 
-    def _not_restarted(self, reply: Reply | None) -> None:
+    def _not_restarted(self, reply: ScaleReply | None) -> None:
         if reply and reply.command == "I4":
             raise DeviceUnavailable("the scale was switched off and on")
 
 
-def judge(line: Line, reply: Reply) -> Outcome:
+def judge(line: ScaleLine, reply: ScaleReply) -> WeighingOutcome:
     """Return what an answer to S says; only a stable weight is a weight."""
     if reply.status in {"+", "-"}:
         beyond = "high" if reply.status == "+" else "low"
-        return Outcome(line, None, "overload" if beyond == "high" else "underload", beyond)
+        return WeighingOutcome(line, None, "overload" if beyond == "high" else "underload", beyond)
     if reply.status != "S":
-        return Outcome(line, None, "the weight was not stable")
+        return WeighingOutcome(line, None, "the weight was not stable")
     found = weight(reply)
-    return Outcome(line, found, "" if found else "the scale's answer is not a weight")
+    return WeighingOutcome(line, found, "" if found else "the scale's answer is not a weight")

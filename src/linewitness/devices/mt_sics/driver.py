@@ -7,13 +7,13 @@ from types import MappingProxyType
 
 from ulid import ULID
 
-from linewitness.clock import Clock, monotonic, next_tick
+from linewitness.base.clock import Clock, monotonic, next_tick
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Measured, Memory, Observation, Result, Verdict, When
-from linewitness.devices.mt_sics.dialogue import Dialogue, Outcome, judge
-from linewitness.devices.mt_sics.link import Line, Link, WeighRequest, linked
+from linewitness.devices.mt_sics.dialogue import Dialogue, WeighingOutcome, judge
+from linewitness.devices.mt_sics.link import ScaleLine, ScaleLink, WeighRequest, linked
 from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness.devices.mt_sics.replies import Weight, parse
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 
 class MtSicsSession:
@@ -49,7 +49,7 @@ class MtSicsSession:
             incoming = await self._dialogue.idle(tick)
             if isinstance(incoming, WeighRequest):
                 yield self._result(await self._dialogue.weigh(), incoming.identifier)
-            elif isinstance(incoming, Line):
+            elif isinstance(incoming, ScaleLine):
                 pressed = self._pressed(incoming)
                 if pressed is not None:
                     yield self._result(pressed, None)
@@ -59,21 +59,21 @@ class MtSicsSession:
                     yield self._result(outcome, None)
                 tick, _ = next_tick(tick, monotonic(), every_s)
 
-    def _pressed(self, line: Line) -> Outcome | None:
+    def _pressed(self, line: ScaleLine) -> WeighingOutcome | None:
         """Return what the print key sent; with another trigger nobody asked for it."""
         reply = parse(line.text)
         if self._options.trigger != "key" or reply is None or reply.command != "S":
             return None
         return judge(line, reply)
 
-    def _is_news(self, outcome: Outcome) -> bool:
+    def _is_news(self, outcome: WeighingOutcome) -> bool:
         """Say whether a periodic weighing found something else than the last one."""
         last, self._last = self._last, (outcome.weight, outcome.reason)
         if outcome.weight is not None and self._options.repeat_unchanged:
             return True
         return last != self._last
 
-    def _result(self, outcome: Outcome, identifier: str | None) -> Result:
+    def _result(self, outcome: WeighingOutcome, identifier: str | None) -> Result:
         received = outcome.line.received if outcome.line else self._clock.stamp()
         self._count += 1
         status = self._status(outcome)
@@ -97,7 +97,7 @@ class MtSicsSession:
             reason=outcome.reason,
         )
 
-    def _measured(self, outcome: Outcome, status: Verdict | None) -> tuple[Measured, ...]:
+    def _measured(self, outcome: WeighingOutcome, status: Verdict | None) -> tuple[Measured, ...]:
         if outcome.weight is None and not outcome.beyond:
             return ()
         low, high = self._options.low, self._options.high
@@ -112,7 +112,7 @@ class MtSicsSession:
             ),
         )
 
-    def _status(self, outcome: Outcome) -> Verdict | None:
+    def _status(self, outcome: WeighingOutcome) -> Verdict | None:
         if outcome.weight is None:
             return "high" if outcome.beyond == "high" else "low" if outcome.beyond else None
         low, high, unit = self._options.low, self._options.high, self._options.unit
@@ -133,7 +133,7 @@ class MtSicsDriver:
         """Keep the options; nothing is opened yet."""
         self._options = options
         self._clock = clock
-        self._link: Link | None = None
+        self._link: ScaleLink | None = None
 
     @property
     def device(self) -> str:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
-from linewitness.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.mt_sics.options import MtSicsOptions
-from linewitness.errors import DeviceUnavailable
 
 #: No line of MT-SICS is longer than this; what is longer does not come from a scale.
 MAX_LINE: Final = 512
@@ -17,7 +17,7 @@ WAITING: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ScaleLine:
     """A line of the scale, and when it came."""
 
     data: bytes
@@ -43,10 +43,10 @@ class WeighRequest:
     identifier: str | None
 
 
-Incoming = Line | Closed | WeighRequest
+Incoming = ScaleLine | Closed | WeighRequest
 
 
-class Link(asyncio.Protocol):
+class ScaleLink(asyncio.Protocol):
     """The scale's end of the queue."""
 
     def __init__(self, clock: Clock) -> None:
@@ -71,7 +71,7 @@ class Link(asyncio.Protocol):
             return
         for line in lines:
             if stripped := bytes(line).strip(b"\r"):
-                self._inbox.put_nowait(Line(stripped, stamp))
+                self._inbox.put_nowait(ScaleLine(stripped, stamp))
         if self._inbox.qsize() > WAITING and self._transport is not None:
             self._transport.pause_reading()
 
@@ -114,12 +114,12 @@ class Link(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def linked(options: MtSicsOptions, clock: Clock) -> AsyncIterator[Link]:
+async def linked(options: MtSicsOptions, clock: Clock) -> AsyncIterator[ScaleLink]:
     """Connect with the scale; DeviceUnavailable if it does not answer in time."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(options.connect_timeout_s):
-            _, link = await loop.create_connection(lambda: Link(clock), options.host, options.port)
+            _, link = await loop.create_connection(lambda: ScaleLink(clock), options.host, options.port)
     except (OSError, TimeoutError) as error:
         raise DeviceUnavailable(
             f"the scale at {options.host}:{options.port} does not answer: {error or 'timed out'}",

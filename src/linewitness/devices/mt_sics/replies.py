@@ -16,7 +16,7 @@ ERRORS: Final = {"ES": "syntax error", "ET": "transmission error", "EL": "logica
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ScaleReply:
     """One line of the scale: the command it answers, a status letter, and what follows."""
 
     command: str
@@ -32,19 +32,19 @@ class Weight:
     unit: str
 
 
-def parse(line: str) -> Reply | None:
+def parse(line: str) -> ScaleReply | None:
     """Return the reply that a line is, or None for anything else.
 
     An error line has the error as its command and no status.
     """
     text = line.strip()
     if _ERROR.fullmatch(text):
-        return Reply(text, "", "")
+        return ScaleReply(text, "", "")
     found = _REPLY.fullmatch(text)
-    return Reply(found["id"], found["status"], (found["rest"] or "").strip()) if found else None
+    return ScaleReply(found["id"], found["status"], (found["rest"] or "").strip()) if found else None
 
 
-def weight(reply: Reply) -> Weight | None:
+def weight(reply: ScaleReply) -> Weight | None:
     """Return the weight of `S S 12.30 g`, and None where the rest is not a weight."""
     found = _WEIGHT.fullmatch(reply.rest)
     if not found:
@@ -53,7 +53,7 @@ def weight(reply: Reply) -> Weight | None:
     return Weight("".join(found["value"].split()).removeprefix("+"), found["unit"])
 
 
-def quoted(reply: Reply) -> str | None:
+def quoted(reply: ScaleReply) -> str | None:
     """Return the text of `I4 A "0123456789"`, None where there is none; of several, all."""
     found = _TEXT.findall(reply.rest)
     return " ".join(text.strip() for text in found).strip() if found else None

@@ -8,7 +8,7 @@ from typing import Final
 
 from asyncua import ua
 
-from linewitness.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp
 
 LAST_HANDLE: Final = 4_294_967_295
 

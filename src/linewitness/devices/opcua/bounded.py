@@ -20,7 +20,7 @@ SMALLEST_CHUNK: Final = 8192
 MAX_CHUNKS: Final = MAX_MESSAGE_BYTES // SMALLEST_CHUNK
 
 
-class Bounds(TransportLimits):
+class MessageLimits(TransportLimits):
     """What we take, whatever the server says of itself; `exceeded` says in words what was too much."""
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class Bounds(TransportLimits):
         self.max_send_buffer = min(self.max_send_buffer, size)
 
 
-def bound(client: Client) -> Bounds:
+def bound(client: Client) -> MessageLimits:
     """Announce our limits, and let a connection of this client end where the server exceeds them."""
-    bounds = Bounds()
+    bounds = MessageLimits()
     client.max_messagesize, client.max_chunkcount = bounds.max_message_size, bounds.max_chunk_count
     transport = client.uaclient
     make = transport._make_protocol  # noqa: SLF001 (the library offers no setting for it)

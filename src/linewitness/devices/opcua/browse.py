@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from asyncua import ua
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.opcua.client import opened, spoken
 from linewitness.devices.opcua.nodes import portable, resolve
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.server import Server, ask_server, batches, read
 from linewitness.devices.opcua.values import plain
 from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, standard
-from linewitness.errors import DeviceRefused
 
 #: Bits of AccessLevel (OPC 10000-3, 8.57).
 READ, WRITE, HISTORY_READ = 0x01, 0x02, 0x04
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class BrowsedNode:
     """One variable of the server."""
 
     node: str
@@ -55,7 +55,7 @@ async def browse(
     depth: int = 12,
     pattern: str = "",
     progress: Progress | None = None,
-) -> list[Found]:
+) -> list[BrowsedNode]:
     """Return the variables below `start` whose path matches `pattern` (a regular expression, any case).
 
     `progress` is called with the number of nodes seen and of variables found. Raises DeviceUnavailable or
@@ -148,7 +148,7 @@ def _below(node: ua.NodeId) -> ua.BrowseDescription:
     return wanted
 
 
-async def _describe(client: Client, server: Server, walked: _Walked) -> list[Found]:
+async def _describe(client: Client, server: Server, walked: _Walked) -> list[BrowsedNode]:
     """Read types, access, values and units of the variables."""
     nodes = [node for node, _ in walked.variables]
     limit = server.nodes_per_read
@@ -156,13 +156,13 @@ async def _describe(client: Client, server: Server, walked: _Walked) -> list[Fou
     values = await read(client, nodes, limit=limit)
     unit_nodes = [walked.units[node.to_string()] for node in nodes if node.to_string() in walked.units]
     units = iter(await read(client, unit_nodes, limit=limit))
-    found: list[Found] = []
+    found: list[BrowsedNode] = []
     for (node, path), level, value in zip(walked.variables, access, values, strict=True):
         bits = level.Value.Value if level.Value and isinstance(level.Value.Value, int) else 0
         unit = next(units) if node.to_string() in walked.units else None
         if not bits & READ:
             continue
-        one = Found(
+        one = BrowsedNode(
             node=portable(node, server.namespaces),
             path=path,
             writable=bool(bits & WRITE),
@@ -190,7 +190,7 @@ def _shown(value: ua.DataValue) -> str:
     return text if len(text) <= ID_LENGTH else f"{text[:ID_LENGTH]}…"
 
 
-def point_ids(found: Sequence[Found]) -> list[str]:
+def point_ids(found: Sequence[BrowsedNode]) -> list[str]:
     """Return a valid and unique point id for each variable, made from the end of its path."""
     taken: set[str] = set()
     made: list[str] = []
@@ -205,7 +205,7 @@ def point_ids(found: Sequence[Found]) -> list[str]:
     return made
 
 
-def to_yaml(found: Sequence[Found]) -> str:
+def to_yaml(found: Sequence[BrowsedNode]) -> str:
     """Return the variables as points: what may be written as evidence, all others as telemetry."""
     lines: list[str] = []
     for one, name in zip(found, point_ids(found), strict=True):

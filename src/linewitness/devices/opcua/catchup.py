@@ -7,14 +7,14 @@ from typing import Final
 
 from asyncua import ua
 
-from linewitness.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Observation
 from linewitness.devices.opcua.client import spoken
 from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.history import History, keepers
 from linewitness.devices.opcua.interpret import some
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.signals import Block
+from linewitness.devices.opcua.signals import TelemetryBlock
 from linewitness.devices.opcua.times import from_verbatim, moment_of, unix_ns
 
 #: How long before the catching up began the subscription may have started to deliver.
@@ -86,7 +86,7 @@ class CatchUp:
     def _tell(self, found: Sequence[tuple[Item, ua.DataValue]]) -> Iterator[Observation]:
         received = self._clock.stamp()
         witness = self._interpreter.witness
-        block = Block()
+        block = TelemetryBlock()
         for item, value in found:
             stamp = value.SourceTimestamp or value.ServerTimestamp
             if stamp is not None:

@@ -20,16 +20,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from linewitness.clock import NS_PER_S, Clock
-from linewitness.errors import ConfigurationError, DeviceRefused
-from linewitness.secrets import Secret
+from linewitness.base.clock import NS_PER_S, Clock
+from linewitness.base.errors import ConfigurationError, DeviceRefused
+from linewitness.base.secrets import Secret
 
 KEY_BITS = 2048
 FILE_ENDINGS = (".der", ".crt", ".cer", ".pem")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ClientIdentity:
     """Our certificate, its key, and the application URI that the certificate names."""
 
     certificate: x509.Certificate
@@ -75,7 +75,7 @@ def load_key(secret: Secret) -> RSAPrivateKey:
     return key
 
 
-def load_identity(certificate: Path, key: Secret) -> Identity:
+def load_identity(certificate: Path, key: Secret) -> ClientIdentity:
     """Return our certificate with its key; ConfigurationError where they do not belong together."""
     loaded, private = load_certificate(certificate), load_key(key)
     if loaded.public_key() != private.public_key():
@@ -83,7 +83,7 @@ def load_identity(certificate: Path, key: Secret) -> Identity:
             f"{certificate} and {key.path} do not belong together",
             hint="`linewitness keys opcua` makes a pair",
         )
-    return Identity(certificate=loaded, key=private, application_uri=application_uri(loaded))
+    return ClientIdentity(certificate=loaded, key=private, application_uri=application_uri(loaded))
 
 
 def application_uri(certificate: x509.Certificate) -> str:

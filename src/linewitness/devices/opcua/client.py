@@ -12,10 +12,11 @@ from asyncua.crypto import security_policies
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import Certificate
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
+from linewitness.base.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.opcua.bounded import bound
 from linewitness.devices.opcua.certificates import (
-    Identity,
+    ClientIdentity,
     TrustList,
     describe,
     load_certificate,
@@ -24,7 +25,6 @@ from linewitness.devices.opcua.certificates import (
 )
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.wire import Client, StatusCodes, UaError, UaStatusCodeError
-from linewitness.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
 
 # The library logs a traceback for each broken connection; what matters of it is raised by us, once.
 logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
@@ -230,7 +230,7 @@ async def _set_security(client: Client, options: ServerOptions, clock: Clock) ->
         return
     if security.certificate is None or security.key is None:  # the options' validator refuses this before
         raise ConfigurationError("security needs certificate and key")
-    identity: Identity = load_identity(security.certificate, security.key)
+    identity: ClientIdentity = load_identity(security.certificate, security.key)
     mode, policy = MODES[security.mode], POLICIES[security.policy]
     client.application_uri = identity.application_uri or client.application_uri
     if security.server_certificate is not None:

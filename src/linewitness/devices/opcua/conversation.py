@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.recall import Recall

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from ulid import ULID
 
-from linewitness.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp
 from linewitness.devices.base import Memory
 from linewitness.devices.opcua.client import opened, spoken
 from linewitness.devices.opcua.monitor import plan

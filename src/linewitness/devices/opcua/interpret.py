@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from asyncua import ua
 
-from linewitness.clock import Stamp, to_rfc3339
+from linewitness.base.clock import Stamp, to_rfc3339
 from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.notices import AlarmNotices, AuditTrail
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.signals import Block
+from linewitness.devices.opcua.signals import TelemetryBlock
 from linewitness.devices.opcua.structures import Layouts
-from linewitness.devices.opcua.times import Witness, polled, unix_ns, verbatim
+from linewitness.devices.opcua.times import ClockWitness, polled, unix_ns, verbatim
 from linewitness.devices.opcua.values import (
     Value,
     overflowed,
@@ -88,9 +88,9 @@ class Interpreter:
         self._last: dict[int, str | None] = {}
         self._heard: dict[int, _Heard] = {}
 
-    def witness_for(self, offset: Any) -> Witness:
+    def witness_for(self, offset: Any) -> ClockWitness:
         """Return how to judge stamps with this measured offset."""
-        return Witness(
+        return ClockWitness(
             offset=offset, tolerance_ms=self._options.clock_tolerance_ms, delivery_ms=self._delivery_ms
         )
 
@@ -126,7 +126,7 @@ class Interpreter:
                 yield from self.alarms.take(item, event.EventFields, received, self.witness)
 
     def _changes(self, changes: Sequence[Any], received: Stamp) -> Iterator[Observation]:
-        block = Block()
+        block = TelemetryBlock()
         for change in changes:
             if change.ClientHandle < len(self._items):
                 item = self._items[change.ClientHandle]
@@ -217,13 +217,13 @@ class Interpreter:
         stamp = value.SourceTimestamp or value.ServerTimestamp
         return stamp is not None and unix_ns(stamp) in self.filled.get(item.handle, ())
 
-    def _add(self, block: Block, item: Item, value: Any, received: Stamp) -> None:
+    def _add(self, block: TelemetryBlock, item: Item, value: Any, received: Stamp) -> None:
         name = item.point.id if item.point else item.text
         block.add(
             name, value, told=self.told, arrived_ns=received.realtime_ns, shift_ns=self.witness.shift_ns
         )
 
-    def _signals(self, block: Block, received: Stamp) -> Iterator[Observation]:
+    def _signals(self, block: TelemetryBlock, received: Stamp) -> Iterator[Observation]:
         if block.overflowed:
             yield self.gap(
                 source="telemetry",

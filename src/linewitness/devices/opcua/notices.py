@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from asyncua import ua
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Notice
 from linewitness.devices.opcua.alarms import AlarmBook
 from linewitness.devices.opcua.events import CONDITION, alarm_fields, audit_fields
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.times import Witness
+from linewitness.devices.opcua.times import ClockWitness
 from linewitness.devices.opcua.values import plain
 
 #: Writes that are remembered for each node until the change that they made arrives.
@@ -42,7 +42,7 @@ class AlarmNotices:
         return self._books[point]
 
     def take(
-        self, item: Item, values: Sequence[ua.Variant], received: Stamp, witness: Witness
+        self, item: Item, values: Sequence[ua.Variant], received: Stamp, witness: ClockWitness
     ) -> Iterator[Notice]:
         """Yield a notice for each step that an event means."""
         point = item.point.id if item.point else item.text

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from linewitness.base.secrets import Secret
+from linewitness.base.settings import Identifier, Options
 from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import DeviceOptions, PointOptions
-from linewitness.secrets import Secret
-from linewitness.settings import Identifier, Options
 
 Policy = Literal["none", "basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"]
 

@@ -8,7 +8,7 @@ from asyncua import ua
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
-from linewitness.clock import Clock, to_rfc3339
+from linewitness.base.clock import Clock, to_rfc3339
 from linewitness.devices.opcua.certificates import describe, parse_certificate, thumbprint
 from linewitness.devices.opcua.client import first_of_chain, offered_endpoints, opened, spoken
 from linewitness.devices.opcua.nodes import resolve
@@ -49,7 +49,7 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class ServerReport:
     """What a probe found."""
 
     identity: dict[str, str]
@@ -84,7 +84,7 @@ def trust(certificate: Certificate, folder: Path) -> Path:
     return path
 
 
-async def probe(options: ServerOptions, nodes: Sequence[str], *, clock: Clock) -> Report:
+async def probe(options: ServerOptions, nodes: Sequence[str], *, clock: Clock) -> ServerReport:
     """Connect as the driver would and read some nodes; DeviceUnavailable or DeviceRefused."""
     async with opened(options, clock) as client:
         with spoken(options.endpoint):
@@ -103,7 +103,7 @@ async def probe(options: ServerOptions, nodes: Sequence[str], *, clock: Clock) -
                     else (await read(client, [node], limit=1))[0]
                 )
                 readings.append(_probed(text, value, clock))
-    return Report(
+    return ServerReport(
         identity=dict(server.identity),
         namespaces=tuple(server.namespaces),
         clock_offset_ms=None if offset is None else round(offset.ahead_ns / 1_000_000),

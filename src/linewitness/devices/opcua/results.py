@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from asyncua import ua
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Measured, Observation, Result, Scalar, Seen, When
 from linewitness.devices.opcua.client import spoken
 from linewitness.devices.opcua.conversation import Conversation
@@ -18,7 +19,6 @@ from linewitness.devices.opcua.server import read
 from linewitness.devices.opcua.times import verbatim
 from linewitness.devices.opcua.values import plain, quality, status_name
 from linewitness.devices.opcua.writing import write
-from linewitness.errors import DeviceRefused
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from linewitness.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic, to_rfc3339
+from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Observation, Seen, When
 from linewitness.devices.opcua.backlog import Delivery
 from linewitness.devices.opcua.catchup import CatchUp
@@ -25,7 +26,6 @@ from linewitness.devices.opcua.structures import Layouts
 from linewitness.devices.opcua.times import ServerClock
 from linewitness.devices.opcua.wire import Client
 from linewitness.devices.opcua.writing import Commands
-from linewitness.errors import DeviceError
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
 RETRY_REFUSED_S: Final = 60.0

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from asyncua import ua
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Signals, When
 from linewitness.devices.opcua.times import unix_ns
 from linewitness.devices.opcua.values import Value, overflowed, shortest_float32, status_name
@@ -20,7 +20,7 @@ SEVERITY_AND_CODE: Final = 0xFFFF_0000
 
 
 @dataclass(slots=True)
-class Block:
+class TelemetryBlock:
     """Columns of telemetry while they are collected."""
 
     points: list[str] = field(default_factory=list)

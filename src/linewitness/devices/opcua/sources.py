@@ -7,7 +7,8 @@ from typing import Protocol
 
 from asyncua import ua
 
-from linewitness.clock import NS_PER_S, Clock, Stamp, monotonic, next_tick
+from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic, next_tick
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
 from linewitness.devices.opcua.client import spoken
 from linewitness.devices.opcua.monitor import Item, Monitor
@@ -15,7 +16,6 @@ from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.server import Server, read
 from linewitness.devices.opcua.values import status_name
 from linewitness.devices.opcua.wire import Client, StatusCodes
-from linewitness.errors import DeviceUnavailable
 
 #: A node that the server does not have, or does not let us read.
 NO_NODE = frozenset(

@@ -7,7 +7,7 @@ from typing import Final
 
 from asyncua import ua
 
-from linewitness.clock import NS_PER_MS, Stamp
+from linewitness.base.clock import NS_PER_MS, Stamp
 from linewitness.devices.base import When
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,7 +78,7 @@ class ServerClock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Witness:
+class ClockWitness:
     """How to judge the stamps of one server: its measured offset and what we tolerate."""
 
     offset: Offset | None

@@ -2,12 +2,12 @@
 
 from typing import Final
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.open_protocol.codec import encode
 from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.mids import STEP_DOWN, UNSUPPORTED, Mid
 from linewitness.devices.open_protocol.refusals import RefusedByController
 from linewitness.devices.open_protocol.telegram import Telegram
-from linewitness.errors import DeviceRefused
 
 #: A result carries this much of an identifier; a longer one would come back cut.
 SINGLE_WIDTH = 25

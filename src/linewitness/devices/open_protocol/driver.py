@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ulid import ULID
 
-from linewitness.clock import Clock, monotonic
+from linewitness.base.clock import Clock, monotonic
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Memory
 from linewitness.devices.open_protocol import handshake
 from linewitness.devices.open_protocol.background import Background
@@ -20,7 +21,6 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.refusals import ClosedByController
 from linewitness.devices.open_protocol.session import LEARNED_KEY, OpenProtocolSession, Settled
 from linewitness.devices.open_protocol.source import Ledger, Mode
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 
 class OpenProtocolDriver:

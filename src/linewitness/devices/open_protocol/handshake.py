@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
 from linewitness.devices.open_protocol.layouts import layout_for
 from linewitness.devices.open_protocol.link import Link, Received
@@ -22,7 +23,6 @@ from linewitness.devices.open_protocol.mids import (
 )
 from linewitness.devices.open_protocol.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.telegram import Telegram
-from linewitness.errors import DeviceRefused, DeviceUnavailable
 
 #: Revisions of results in the order in which they are tried.
 RESULT_REVISIONS: Final = (7, 6, 5, 4, 3, 2, 1, 999)

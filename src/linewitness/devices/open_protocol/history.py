@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.book import Record
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
 from linewitness.devices.open_protocol.link import Link, Received
@@ -16,7 +17,6 @@ from linewitness.devices.open_protocol.reporting import Reporter
 from linewitness.devices.open_protocol.source import Core, Entry
 from linewitness.devices.open_protocol.telling import Telling
 from linewitness.devices.open_protocol.tightening import Limits, entry_of
-from linewitness.errors import DeviceUnavailable
 
 HIGHEST_REVISION: Final = 11
 #: Where live results come in a revision that stored ones do not have.

@@ -8,7 +8,8 @@ from typing import Final
 
 import structlog
 
-from linewitness.clock import Clock, Stamp, monotonic
+from linewitness.base.clock import Clock, Stamp, monotonic
+from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.dialogue import Accept, Dialogue, Message, State
 from linewitness.devices.open_protocol.framing import Framer, FramingError
@@ -23,7 +24,6 @@ from linewitness.devices.open_protocol.telegram import (
     Telegram,
     parse,
 )
-from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from linewitness.clock import monotonic
+from linewitness.base.clock import monotonic
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.link import Link
 from linewitness.devices.open_protocol.mids import Mid, Refusal
 from linewitness.devices.open_protocol.operations import Collector
@@ -12,7 +13,6 @@ from linewitness.devices.open_protocol.recovery import NEWEST, Answer, No
 from linewitness.devices.open_protocol.refusals import RefusedByController
 from linewitness.devices.open_protocol.telegram import Telegram
 from linewitness.devices.open_protocol.variable import MalformedVariable, generic, parse_part
-from linewitness.errors import DeviceUnavailable
 
 #: Revisions of 1201; from the second on, an answer says that it is one.
 REVISIONS: Final = (2, 1)

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Observation
-from linewitness.errors import DeviceError
 
 #: Stored results are not fetched while so many observations wait; live ones always find room.
 ENOUGH: Final = 100

@@ -3,7 +3,8 @@
 import contextlib
 from dataclasses import dataclass
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol import handshake
 from linewitness.devices.open_protocol.background import Background
 from linewitness.devices.open_protocol.codec import Decoded, decode, encode
@@ -15,7 +16,6 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.refusals import ClosedByController, RefusedByController
 from linewitness.devices.open_protocol.telegram import Telegram
 from linewitness.devices.open_protocol.times import ClockOffset, measure
-from linewitness.errors import DeviceUnavailable
 
 START_REVISIONS = tuple(range(7, 0, -1))
 RESULT_REVISIONS = (*range(11, 0, -1), 998, 999)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Observation, Scalar
 from linewitness.devices.open_protocol.codec import Decoded, decode
 from linewitness.devices.open_protocol.link import Received

@@ -1,8 +1,8 @@
 """How a controller says no, or nothing at all."""
 
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.mids import describe
 from linewitness.devices.open_protocol.telegram import Telegram
-from linewitness.errors import DeviceUnavailable
 
 
 class RefusedByController(Exception):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Gap, Notice, Observation, Result, Scalar, Seen, When
 from linewitness.devices.open_protocol import tightening
 from linewitness.devices.open_protocol.book import (

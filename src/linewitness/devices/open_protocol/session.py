@@ -8,7 +8,8 @@ from typing import Final
 
 import structlog
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
+from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol import handshake, recovery
 from linewitness.devices.open_protocol.book import Book, Fresh, Saying
@@ -32,7 +33,6 @@ from linewitness.devices.open_protocol.telegram import Telegram, parse
 from linewitness.devices.open_protocol.times import local_time, measure
 from linewitness.devices.open_protocol.tool_watch import ToolWatch
 from linewitness.devices.open_protocol.variable import generic
-from linewitness.errors import DeviceError, DeviceRefused, DeviceUnavailable
 
 log = structlog.get_logger(__name__)
 

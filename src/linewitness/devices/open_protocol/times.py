@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import Final
 
-from linewitness.clock import NS_PER_S, Stamp, from_datetime
+from linewitness.base.clock import NS_PER_S, Stamp, from_datetime
 from linewitness.devices.base import When
 
 FORMAT: Final = "%Y-%m-%d:%H:%M:%S"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from linewitness.clock import Clock
+from linewitness.base.clock import Clock
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol import handshake
 from linewitness.devices.open_protocol.codec import decode

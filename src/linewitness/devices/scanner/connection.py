@@ -8,8 +8,8 @@ from typing import Final
 
 import structlog
 
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.scanner.options import ScannerOptions
-from linewitness.errors import DeviceUnavailable
 
 #: asyncio stops reading from the socket when twice this much is waiting for us.
 BUFFER_BYTES: Final = 65_536
@@ -21,7 +21,7 @@ KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socke
 log = structlog.get_logger(__name__)
 
 
-class Connection:
+class ReaderConnection:
     """One TCP connection with a reader."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +57,7 @@ class Connection:
 
 
 @contextlib.asynccontextmanager
-async def dialled(options: ScannerOptions) -> AsyncIterator[Connection]:
+async def dialled(options: ScannerOptions) -> AsyncIterator[ReaderConnection]:
     """Dial the reader; DeviceUnavailable if it does not answer in time."""
     try:
         async with asyncio.timeout(options.connect_timeout_s):
@@ -67,7 +67,7 @@ async def dialled(options: ScannerOptions) -> AsyncIterator[Connection]:
             f"the reader at {options.host}:{options.port} does not answer: {error or 'timed out'}",
             hint="check its power, address and port, and that no other client holds its only connection",
         ) from error
-    connection = Connection(*streams)
+    connection = ReaderConnection(*streams)
     try:
         yield connection
     finally:
@@ -75,20 +75,20 @@ async def dialled(options: ScannerOptions) -> AsyncIterator[Connection]:
         await connection.closed()
 
 
-class Listener:
+class ReaderListener:
     """Let a reader dial in. Of a reader that keeps its connection, the newest one counts."""
 
     def __init__(self, options: ScannerOptions, allowed: frozenset[str]) -> None:
         """Set who may dial in, by address."""
         self._options = options
         self._allowed = allowed
-        self._waiting: asyncio.Queue[Connection] = asyncio.Queue(WAITING)
-        self._current: Connection | None = None
+        self._waiting: asyncio.Queue[ReaderConnection] = asyncio.Queue(WAITING)
+        self._current: ReaderConnection | None = None
         self._stranger = ""
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take or refuse one connection; called by asyncio for each."""
-        connection = Connection(reader, writer)
+        connection = ReaderConnection(reader, writer)
         if connection.peer_host.removeprefix("::ffff:") not in self._allowed:
             self._refuse(connection)
             return
@@ -104,7 +104,7 @@ class Listener:
         """Whether a reader has dialled in and waits."""
         return not self._waiting.empty()
 
-    async def next(self) -> Connection:
+    async def next(self) -> ReaderConnection:
         """Wait for the next connection."""
         self._current = await self._waiting.get()
         return self._current
@@ -113,7 +113,7 @@ class Listener:
         """End all connections."""
         self._replace_older()
 
-    def _refuse(self, connection: Connection) -> None:
+    def _refuse(self, connection: ReaderConnection) -> None:
         connection.abort()
         if connection.peer_host != self._stranger:  # say it once, not at each of its attempts
             self._stranger = connection.peer_host
@@ -127,12 +127,12 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def listening(options: ScannerOptions) -> AsyncIterator[Listener]:
+async def listening(options: ScannerOptions) -> AsyncIterator[ReaderListener]:
     """Listen for the reader; DeviceUnavailable if the address or the reader's name cannot be used."""
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(options.host, None, type=socket.SOCK_STREAM)
-        listener = Listener(options, frozenset(str(entry[4][0]) for entry in found))
+        listener = ReaderListener(options, frozenset(str(entry[4][0]) for entry in found))
         server = await asyncio.start_server(
             listener.accept, options.bind, options.port, limit=BUFFER_BYTES, backlog=WAITING
         )

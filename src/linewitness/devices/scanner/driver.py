@@ -8,13 +8,13 @@ from typing import Final, TypedDict
 
 from ulid import ULID
 
-from linewitness.clock import NS_PER_MS, Clock, Stamp
+from linewitness.base.clock import NS_PER_MS, Clock, Stamp
+from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Code, Memory, Notice, Observation, Seen, When
-from linewitness.devices.scanner.connection import Connection, Listener, dialled, listening
-from linewitness.devices.scanner.framing import Line, LineSplitter
+from linewitness.devices.scanner.connection import ReaderConnection, ReaderListener, dialled, listening
+from linewitness.devices.scanner.framing import LineSplitter, ReaderLine
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.devices.scanner.reading import Again, Interpreter, Meaning, NoCode, Read
-from linewitness.errors import DeviceUnavailable
 
 #: Once the silence is over, what came at the same moment is still taken, as after a process that stood still.
 LAST_LOOK_S: Final = 0.05
@@ -38,8 +38,8 @@ class ScannerSession:
         *,
         options: ScannerOptions,
         clock: Clock,
-        listener: Listener | None,
-        connection: Connection | None,
+        listener: ReaderListener | None,
+        connection: ReaderConnection | None,
     ) -> None:
         """Start on a connection, on a listener, or on the first connection of a listener."""
         self._options = options
@@ -70,7 +70,7 @@ class ScannerSession:
                     yield observation
             connection.abort()
 
-    async def _next_connection(self) -> Connection:
+    async def _next_connection(self) -> ReaderConnection:
         connection, self._connection = self._connection, None
         if connection is None:
             if self._listener is None or (self._options.keeps_connection and not self._listener.has_next):
@@ -79,7 +79,7 @@ class ScannerSession:
         self._peer = connection.peer
         return connection
 
-    async def _read(self, connection: Connection) -> AsyncGenerator[Observation, None]:
+    async def _read(self, connection: ReaderConnection) -> AsyncGenerator[Observation, None]:
         """Yield from one connection, until the reader hangs up."""
         ends = self._options.terminator
         splitter = LineSplitter(
@@ -99,7 +99,7 @@ class ScannerSession:
         for held in self._interpreter.held_back():
             yield self._notice(held, self._common(stamp, None))
 
-    async def _chunk(self, connection: Connection) -> bytes:
+    async def _chunk(self, connection: ReaderConnection) -> bytes:
         """Return the next bytes; empty when the connection ended, in whatever way."""
         for patience_s in (self._options.silence_s, LAST_LOOK_S):
             try:
@@ -118,7 +118,7 @@ class ScannerSession:
             self._ended = DeviceUnavailable(connection.ending)
         return data
 
-    def _observe(self, line: Line, stale_until_ns: int) -> Iterator[Observation]:
+    def _observe(self, line: ReaderLine, stale_until_ns: int) -> Iterator[Observation]:
         meaning: Meaning = self._interpreter.meaning(line, stale_until_ns=stale_until_ns)
         common = self._common(line.ended, line.data)
         match meaning:
@@ -169,8 +169,8 @@ class ScannerDriver:
     async def connect(self, memory: Memory) -> AsyncIterator[ScannerSession]:  # noqa: ARG002 (a reader has no history, so nothing is remembered)
         """Dial the reader or wait until it dials in; DeviceUnavailable if that fails."""
         async with contextlib.AsyncExitStack() as stack:
-            listener: Listener | None = None
-            connection: Connection | None = None
+            listener: ReaderListener | None = None
+            connection: ReaderConnection | None = None
             if self._options.mode == "connect":
                 connection = await stack.enter_async_context(dialled(self._options))
             else:
@@ -181,7 +181,7 @@ class ScannerDriver:
                 options=self._options, clock=self._clock, listener=listener, connection=connection
             )
 
-    async def _dialled_in(self, listener: Listener) -> Connection:
+    async def _dialled_in(self, listener: ReaderListener) -> ReaderConnection:
         try:
             async with asyncio.timeout(self._options.connect_timeout_s):
                 return await listener.next()

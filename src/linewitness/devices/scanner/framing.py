@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linewitness.clock import Stamp
+from linewitness.base.clock import Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ReaderLine:
     """What stood before a terminator, and when its first and last bytes came.
 
     `whole` is False where only the start was kept: the line was too long, or the connection ended in it.
@@ -35,7 +35,7 @@ class LineSplitter:
         self._begun: Stamp | None = None
         self._skipping = False
 
-    def feed(self, data: bytes, stamp: Stamp) -> Iterator[Line]:
+    def feed(self, data: bytes, stamp: Stamp) -> Iterator[ReaderLine]:
         """Yield the lines that end in `data`, and the start of a line at the moment it grows too long."""
         seek = max(0, len(self._buffer) - self._overlap)
         if self._begun is None and data:
@@ -52,20 +52,20 @@ class LineSplitter:
         del self._buffer[:start]
         yield from self._bound(stamp)
 
-    def end(self, stamp: Stamp) -> Line | None:
+    def end(self, stamp: Stamp) -> ReaderLine | None:
         """Return what is left when the connection ends, as a line that is not whole."""
         rest, begun, skipped = bytes(self._buffer), self._begun or stamp, self._skipping
         self._buffer.clear()
         self._begun, self._skipping = None, False
         if not rest or skipped:
             return None
-        return Line(data=rest[: self._limit], begun=begun, ended=stamp, whole=False)
+        return ReaderLine(data=rest[: self._limit], begun=begun, ended=stamp, whole=False)
 
-    def _cut(self, line: bytes, begun: Stamp, ended: Stamp) -> Line:
+    def _cut(self, line: bytes, begun: Stamp, ended: Stamp) -> ReaderLine:
         whole = len(line) <= self._limit
-        return Line(data=line[: self._limit], begun=begun, ended=ended, whole=whole)
+        return ReaderLine(data=line[: self._limit], begun=begun, ended=ended, whole=whole)
 
-    def _bound(self, stamp: Stamp) -> Iterator[Line]:
+    def _bound(self, stamp: Stamp) -> Iterator[ReaderLine]:
         if len(self._buffer) > self._limit + self._overlap:
             if not self._skipping:
                 self._skipping = True

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from linewitness.clock import NS_PER_S
-from linewitness.devices.scanner.framing import Line
+from linewitness.base.clock import NS_PER_S
+from linewitness.devices.scanner.framing import ReaderLine
 from linewitness.devices.scanner.options import ScannerOptions
 
 #: Lines that are no codes are reported at once, then at most this often for each reason.
@@ -60,7 +60,7 @@ class Interpreter:
         self._reported: dict[Why, int] = {}
         self._held: dict[Why, int] = {}
 
-    def meaning(self, line: Line, *, stale_until_ns: int) -> Meaning:
+    def meaning(self, line: ReaderLine, *, stale_until_ns: int) -> Meaning:
         """Return what the line means, or None for a heartbeat and for what is held back.
 
         `stale_until_ns` is on the boot-time clock: a line that begun before is from before the connection.
@@ -79,7 +79,7 @@ class Interpreter:
         self._held.clear()
         return rest
 
-    def _classify(self, line: Line, stale_until_ns: int) -> str | Why | None:
+    def _classify(self, line: ReaderLine, stale_until_ns: int) -> str | Why | None:
         options = self._options
         try:
             text = line.data.decode(options.encoding)
@@ -98,7 +98,7 @@ class Interpreter:
         match = self._pattern.fullmatch(bare) if framed else None
         return (match["code"] if match else None) or Why.MISFIT
 
-    def _broken(self, line: Line) -> Why:
+    def _broken(self, line: ReaderLine) -> Why:
         return Why.TOO_LONG if len(line.data) >= self._options.max_line else Why.CUT_OFF
 
     def _report(self, why: Why, now_ns: int) -> NoCode | None:

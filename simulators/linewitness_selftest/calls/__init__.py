@@ -1,0 +1,1 @@
+"""System calls of an operation on the journal fail one by one."""

@@ -1,0 +1,1 @@
+"""What every program here stands on: clocks, errors, settings, secrets, durable files."""

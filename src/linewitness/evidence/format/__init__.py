@@ -1,0 +1,1 @@
+"""The bytes: canonical form, records, keys, notes, checkpoints, tree and proofs."""

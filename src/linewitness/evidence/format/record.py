@@ -1,0 +1,180 @@
+"""An event, and the record that it becomes: one canonical JSON object that never changes again.
+
+docs/format.md, sections 2 to 5.
+"""
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
+
+from linewitness.evidence.format import canonical, schema
+from linewitness.evidence.format.kinds import KINDS, Action
+from linewitness.evidence.format.schema import VERSION, MalformedRecord
+
+PAYLOAD_TYPE: Final = "application/vnd.linewitness.record.v1+json"
+ZERO_HASH: Final = "sha256:" + "0" * 64
+
+Scalar = str | int | bool | None
+ActorType = Literal["user", "service", "device", "system"]
+
+_SIGNATURE_BYTES: Final = 64
+_NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it."""
+
+    type: ActorType
+    id: str
+    display_name: str | None = None
+    auth_method: str | None = None
+    source_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What it was done to; for a result the parent is the serialized unit."""
+
+    type: str
+    id: str
+    parent: tuple[str, str] | None = None
+
+
+class Change(NamedTuple):
+    """One field with its value before and after; limits and status only for measured values."""
+
+    field: str
+    before: Scalar
+    after: Scalar
+    unit: str | None = None
+    low: str | None = None
+    high: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What we say happened, before it has a place in the chain.
+
+    `occurred_ns` is Unix time in nanoseconds; `context` holds the members of the format's `context`
+    that the event knows (the journal adds plant and line); `event_id` is minted by the journal where
+    it is None.
+    """
+
+    kind: str
+    occurred_ns: int
+    occurred_from: str
+    actor: Actor
+    resource: Resource
+    reason: str
+    action: Action | None = None
+    changes: tuple[Change, ...] = ()
+    context: Mapping[str, str] = field(default_factory=lambda: _NO_CONTEXT)
+    occurred_unc_ms: int | None = None
+    device_time: str | None = None
+    device_offset_ms: int | None = None
+    event_id: str | None = None
+
+
+def pae(payload_type: str, body: bytes) -> bytes:
+    """Return DSSE v1's pre-authentication encoding: what is hashed and signed."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(body), body)
+
+
+def sha256(data: bytes) -> str:
+    """Return `sha256:` and the lowercase hex digest."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def sealed(
+    members: dict[str, Any], *, stream: str, key_id: str, prev_hash: str, sign: Callable[[bytes], bytes]
+) -> tuple[bytes, str]:
+    """Return the record's exact bytes and its record_hash, for members without `integrity`.
+
+    The body is encoded once; hash and signature are set into its canonical text where they belong.
+    """
+    before = {name: value for name, value in members.items() if name < "integrity"}
+    after = {name: value for name, value in members.items() if name > "integrity"}
+    head = canonical.encode(before)[:-1] + b',"integrity":'
+    tail = b"," + canonical.encode(after)[1:]
+    # A key id and a hash are plain ASCII: they stand in canonical text as they are.
+    link = f'{{"key_id":"{key_id}","prev_hash":"{prev_hash}"'.encode()
+    rest = _rest_of_integrity(stream)
+    message = pae(PAYLOAD_TYPE, b"".join((head, link, b",", rest, tail)))
+    record_hash = sha256(message)
+    signature = b64encode(sign(message)).decode()
+    proof = f',"record_hash":"{record_hash}","signature":"ed25519:{signature}",'.encode()
+    return b"".join((head, link, proof, rest, tail)), record_hash
+
+
+@lru_cache(maxsize=8)
+def _rest_of_integrity(stream: str) -> bytes:
+    return canonical.encode({"stream": stream, "v": VERSION})[1:]
+
+
+def signed_message(record: dict[str, Any]) -> bytes:
+    """Return what a parsed record's hash and signature cover (docs/format.md, section 5)."""
+    integrity = {
+        name: value for name, value in record["integrity"].items() if name not in ("record_hash", "signature")
+    }
+    return pae(PAYLOAD_TYPE, canonical.encode({**record, "integrity": integrity}))
+
+
+def message_of(data: bytes, integrity: dict[str, Any]) -> bytes:
+    """Return the same as `signed_message` from a parsed record's exact bytes, without encoding it again."""
+    return pae(PAYLOAD_TYPE, body_of(data, integrity))
+
+
+def body_of(data: bytes, integrity: dict[str, Any]) -> bytes:
+    """Return a parsed record's exact bytes without record_hash and signature.
+
+    The bytes are canonical, so the two members stand side by side; and their quotes are not escaped, so
+    that the cut cannot be inside a string.
+    """
+    cut = f',"record_hash":"{integrity["record_hash"]}","signature":"{integrity["signature"]}"'.encode()
+    body = data.replace(cut, b"", 1)
+    if len(body) + len(cut) != len(data):
+        raise MalformedRecord("record_hash and signature are not where the canonical form has them")
+    return body
+
+
+def signature_bytes(text: str) -> bytes:
+    """Return the 64 bytes of `ed25519:<base64>`; MalformedRecord for anything else."""
+    prefix, _, encoded = text.partition(":")
+    try:
+        raw = b64decode(encoded, validate=True)
+    except ValueError:
+        raise MalformedRecord("the signature is not base64") from None
+    if prefix != "ed25519" or len(raw) != _SIGNATURE_BYTES or b64encode(raw).decode() != encoded:
+        raise MalformedRecord("the signature is not ed25519: and the base64 of 64 bytes")
+    return raw
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Return a record's members; NotCanonical or MalformedRecord names what is wrong with the bytes."""
+    value = canonical.load(data)
+    if not isinstance(value, dict):
+        raise MalformedRecord("not a JSON object")
+    record: dict[str, Any] = value
+    # The members below leave no room for anything that the profile forbids, so it is not checked again.
+    schema.check("record", record, schema.RECORD)
+    if record["kind"] not in KINDS:
+        raise MalformedRecord(f"the kind {record['kind']!r} is not in the list of the format")
+    schema.check("actor", record["actor"], schema.ACTOR)
+    schema.check("resource", record["resource"], schema.RESOURCE)
+    if "parent" in record["resource"]:
+        schema.check("resource.parent", record["resource"]["parent"], schema.PARENT)
+    for position, change in enumerate(record["changes"]):
+        schema.check(f"changes[{position}]", change, schema.CHANGE)
+    schema.check("context", record["context"], schema.CONTEXT)
+    schema.check("clock", record["clock"], schema.CLOCK)
+    schema.check("integrity", record["integrity"], schema.INTEGRITY)
+    signature_bytes(record["integrity"]["signature"])
+    canonical.require_form(value, data)
+    return record

@@ -1,0 +1,308 @@
+"""The evidence package: one zip file that an outsider checks with a policy and nothing else of ours.
+
+docs/format.md, section 11.3. A package is read where it lies; nothing in it is unpacked to disk or run,
+and nothing in it is believed but what signatures and hashes bear out.
+"""
+
+import hashlib
+import json
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import canonical
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import BadProof
+from linewitness.evidence.format.note import BadNote, Note
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection_stamps import of_history
+from linewitness.evidence.verify.statements import Statement, Token
+from linewitness.evidence.verify.stream import Progress, verify
+from linewitness.evidence.verify.verdict import Verdict
+
+VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+RECORDS: Final = "records.ndjson"
+KEYS: Final = "keys.ndjson"
+STATEMENTS: Final = ("checkpoints", "receipts", "anchors")
+#: Beside `anchors/NAME.checkpoint`: a time stamp over its bytes, and in a selection a consistency proof.
+STAMPED: Final = ".checkpoint"
+STAMP: Final = ".tsr"
+CONSISTENCY: Final = ".consistency"
+#: A verifier keeps the names in memory, about a kilobyte each.
+MAX_MEMBERS: Final = 300_000
+#: Notes, proofs: everything but records and what is for people.
+MAX_SMALL_BYTES: Final = 1_000_000
+
+_NAME: Final = re.compile(
+    r"manifest\.json|records\.ndjson|keys\.ndjson|report\.html|verify\.html"
+    r"|(checkpoints|receipts|proofs|anchors)/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+)
+_DOCUMENTS: Final = frozenset(("report.html", "verify.html", MANIFEST))
+MAX_MANIFEST_BYTES: Final = 100_000_000
+#: The same records give the same file, whenever it is written.
+_TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
+
+
+class BadPackage(EvidenceError):
+    """A file is not an evidence package, or one that nobody should open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What goes into a package.
+
+    `records` are exact bytes that rise by `sequence_no`. Without `proofs` they are a whole stream from
+    record 0 on. With them they are a selection: `key_records` holds record 0 and the rotations, and there
+    is a tlog-proof for each of both, by `sequence_no`. `tokens` are time stamps, by their file's name, and
+    lie beside the checkpoints that they are over, which are statements. `documents` may hold `report.html`
+    and `verify.html`.
+    """
+
+    origin: str
+    created_at: str
+    records: Iterable[bytes]
+    key_records: Sequence[bytes] = ()
+    proofs: Iterable[tuple[int, str]] = ()
+    statements: Sequence[tuple[str, str]] = ()
+    tokens: Sequence[tuple[str, bytes]] = ()
+    documents: Mapping[str, bytes] | None = None
+    note: str = ""
+
+
+def write_package(target: IO[bytes], contents: Contents) -> int:
+    """Write a package and return the number of its records; names of statements are `receipts/42.receipt`."""
+    files: dict[str, str] = {}
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+        count = _write_lines(package, RECORDS, contents.records, files)
+        _write_lines(package, KEYS, contents.key_records, files)
+        for name, text in contents.statements:
+            _write(package, name, text.encode(), files)
+        for name, data in contents.tokens:
+            _write(package, name, data, files)
+        for sequence_no, text in contents.proofs:
+            _write(package, f"proofs/{sequence_no}.tlog-proof", text.encode(), files)
+        for name, data in (contents.documents or {}).items():
+            _write(package, name, data, files)
+        manifest = {
+            "v": VERSION,
+            "origin": contents.origin,
+            "created_at": contents.created_at,
+            "records": count,
+            "note": contents.note,
+            "files": [{"name": name, "sha256": digest} for name, digest in sorted(files.items())],
+        }
+        _write(package, MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1).encode(), {})
+    return count
+
+
+class Package:
+    """A package that is open for reading."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        """Check the table of contents; BadPackage names what nobody should open."""
+        self._archive = archive
+        self._members = _checked(archive)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[Self]:
+        """Open a package file; BadPackage if it is none."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                yield cls(archive)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            struct.error,
+            NotImplementedError,
+            EOFError,
+            UnicodeDecodeError,  # a name that says it is UTF-8, and is not
+        ) as error:
+            raise BadPackage(f"{path.name} is not a readable zip file: {error}") from None
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether the records are a selection, each with its own proof."""
+        return any(name.startswith("proofs/") for name in self._members)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest, which is a table of contents for people and proves nothing."""
+        try:
+            value = json.loads(self._bytes(MANIFEST, most=MAX_MANIFEST_BYTES))
+        except (ValueError, RecursionError):
+            raise BadPackage("the manifest is not JSON") from None
+        if not isinstance(value, dict):
+            raise BadPackage("the manifest is not a JSON object")
+        return value
+
+    def records(self) -> Iterator[bytes]:
+        """Yield the exact bytes of the records."""
+        return self._lines(RECORDS)
+
+    def key_records(self) -> Iterator[bytes]:
+        """Yield the exact bytes of record 0 and of the rotations."""
+        return self._lines(KEYS)
+
+    def statements(self) -> list[Statement]:
+        """Return the checkpoints, receipts and anchors, with the time stamps that are over their bytes.
+
+        A time stamp beside which no checkpoint lies is returned as what it is not, and so does not count.
+        """
+        return [
+            Statement(name, self._small(name), self._token_over(name))
+            for name in sorted(self._members)
+            if name.startswith(STATEMENTS) and not self._is_about_another(name)
+        ]
+
+    def _is_about_another(self, name: str) -> bool:
+        stamps = _is_stamp(name) and name.removesuffix(STAMP) + STAMPED in self._members
+        return stamps or (name.startswith("anchors/") and name.endswith(CONSISTENCY))
+
+    def _token_over(self, name: str) -> Token | None:
+        stem = name.removesuffix(STAMPED)
+        stamp = stem + STAMP
+        if stem == name or not _is_stamp(stamp) or stamp not in self._members:
+            return None
+        consistency = stem + CONSISTENCY
+        proof = self._small(consistency) if consistency in self._members else None
+        return Token(stamp, self._bytes(stamp), proof)
+
+    def proven(self) -> list[Statement]:
+        """Return the checkpoint that a selection's proofs are about, as that of record 0 has it.
+
+        After it come the time-stamped ones that are shown to be of the same history.
+        """
+        try:
+            note = TlogProof.parse(self.proof_of(0) or "").checkpoint
+            shared = Checkpoint.parse(Note.parse(note).text)
+        except (BadNote, BadProof):
+            return []  # the verdict says what is wrong
+        return [Statement("the proofs' checkpoint", note), *of_history(self.statements(), shared)]
+
+    def proof_of(self, sequence_no: int) -> str | None:
+        """Return the text of a record's proof, or None."""
+        name = f"proofs/{sequence_no}.tlog-proof"
+        return self._small(name) if name in self._members else None
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        if name not in self._members:
+            return
+        with self._archive.open(name) as file:
+            while line := file.readline(canonical.MAX_BYTES + 2):
+                yield line.removesuffix(b"\n")
+
+    def _small(self, name: str) -> str:
+        try:
+            return self._bytes(name).decode()
+        except UnicodeDecodeError:
+            return ""  # no statement and no proof; whoever reads it says so
+
+    def _bytes(self, name: str, *, most: int = MAX_SMALL_BYTES) -> bytes:
+        if name not in self._members:
+            raise BadPackage(f"the package holds no {name}")
+        with self._archive.open(name) as file:
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise BadPackage(f"{name} is larger than {most} bytes")
+        return data
+
+
+def verify_package(
+    path: Path,
+    *,
+    policy: Policy,
+    verifies: Verifies | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Return the verdict on a package; BadPackage if it cannot be read at all.
+
+    The policy comes from the auditor and never from the package. Without `verifies`, which verifies the
+    signatures of time-stamping authorities, their tokens are not checked.
+    """
+    with Package.open(path) as package:
+        if package.is_selection:
+            return verify_selection(
+                package.records(),
+                package.key_records(),
+                package.proof_of,
+                policy=policy,
+                statements=package.statements(),
+                verifies=verifies,
+                workers=workers,
+                progress=progress,
+            )
+        return verify(
+            package.records(),
+            policy=policy,
+            statements=package.statements(),
+            verifies=verifies,
+            workers=workers,
+            progress=progress,
+        )
+
+
+def _is_stamp(name: str) -> bool:
+    return name.startswith("anchors/") and name.endswith(STAMP)
+
+
+def _checked(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    entries = archive.infolist()
+    if len(entries) > MAX_MEMBERS:
+        raise BadPackage(f"the package has {len(entries)} files, more than {MAX_MEMBERS}")
+    for entry in entries:
+        name = entry.filename
+        if entry.orig_filename != name or not _NAME.fullmatch(name):
+            raise BadPackage(f"the package holds {entry.orig_filename!r}, which does not belong into one")
+        if name in members:
+            raise BadPackage(f"the package holds {name} twice")
+        if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadPackage(f"{name} is encrypted or compressed in an unusual way")
+        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise BadPackage(f"{name} is not a plain file")
+        small = name not in (RECORDS, KEYS) and name not in _DOCUMENTS
+        if small and entry.file_size > MAX_SMALL_BYTES:
+            raise BadPackage(f"{name} is larger than {MAX_SMALL_BYTES} bytes")
+        members[name] = entry
+    if RECORDS not in members:
+        raise BadPackage(f"the package holds no {RECORDS}")
+    return members
+
+
+def _write_lines(package: zipfile.ZipFile, name: str, lines: Iterable[bytes], files: dict[str, str]) -> int:
+    count = 0
+    digest = hashlib.sha256()
+    with package.open(_entry(name), "w", force_zip64=True) as file:
+        for line in lines:
+            file.write(line + b"\n")
+            digest.update(line + b"\n")
+            count += 1
+    files[name] = digest.hexdigest()
+    return count
+
+
+def _write(package: zipfile.ZipFile, name: str, data: bytes, files: dict[str, str]) -> None:
+    if not _NAME.fullmatch(name) or name in files:
+        raise ValueError(f"{name} cannot be a file of a package, or is there already")
+    package.writestr(_entry(name), data)
+    files[name] = hashlib.sha256(data).hexdigest()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIMESTAMP)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    return entry

@@ -1,0 +1,175 @@
+"""Put a package together from what a journal or a store holds: a whole stream, or a selection with proofs."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import chain
+from typing import IO, Final
+
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import record
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import Subtree
+from linewitness.evidence.format.note import BadNote, Note
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.package.archive import Contents, write_package
+from linewitness.evidence.package.report import build_report
+from linewitness.evidence.package.time_stamps import Stamped, StampFiles, useful_stamps
+from linewitness.evidence.verify.verdict import Verdict
+
+#: A package of a whole stream carries the newest receipts, which cover all older ones, and time stamps.
+MAX_RECEIPTS: Final = 1000
+_EVERY: Final = 100
+
+Progress = Callable[[int], None]
+
+
+class CannotPack(EvidenceError):
+    """What was asked for cannot be proven yet, or is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What the package says about itself: for people, believed by no verifier.
+
+    `created_at` is a time as records have it; `verdict` what was found when it was packed.
+    """
+
+    title: str
+    created_at: str
+    verdict: Verdict | None = None
+
+
+def verifier_page() -> bytes:
+    """Return `verify.html`, the verifier that runs in a browser without a network."""
+    return (files("linewitness.evidence.package") / "verify.html").read_bytes()
+
+
+def merged(notes: Iterable[str]) -> dict[int, Note]:
+    """Return one note for each size, with the signatures of all notes of the same text; others are left out.
+
+    A receipt and a witness's cosignature of one checkpoint come separately; a selection carries one note.
+    """
+    found: dict[int, Note] = {}
+    for text in notes:
+        try:
+            note = Note.parse(text)
+            size = Checkpoint.parse(note.text).size
+        except BadNote:
+            continue
+        known = found.setdefault(size, note)
+        if known.text == note.text:
+            found[size] = Note(note.text, tuple(dict.fromkeys((*known.signatures, *note.signatures))))
+    return found
+
+
+def note_for(notes: Iterable[str], last: int) -> str:
+    """Return the note that most parties signed of those that cover a record, the newest of equals."""
+    covering = {size: note for size, note in merged(notes).items() if size > last}
+    if not covering:
+        raise CannotPack(
+            f"no receipt covers record {last} yet",
+            hint="wait until the store has confirmed it, then pack again",
+        )
+    best = max(covering, key=lambda size: (len(covering[size].signatures), size))
+    return str(covering[best])
+
+
+def pack_stream(
+    target: IO[bytes],
+    *,
+    origin: str,
+    records: Callable[[], Iterator[bytes]],
+    receipts: Sequence[tuple[int, str]],
+    stamps: Sequence[Stamped] = (),
+    label: Label,
+) -> int:
+    """Write a package of all records from record 0 on, and return their number.
+
+    `records` is called twice, for the records and for the report; `receipts` are (size, note), and like
+    `stamps` oldest first.
+    """
+    beside = StampFiles(stamps[-MAX_RECEIPTS:])
+    report = build_report(
+        (record.parse(data) for data in records()),
+        title=label.title,
+        created_at=label.created_at,
+        verdict=label.verdict,
+    )
+    return write_package(
+        target,
+        Contents(
+            origin=origin,
+            created_at=label.created_at,
+            note=label.title,
+            records=records(),
+            statements=[
+                *((f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]),
+                *beside.texts,
+            ],
+            tokens=beside.tokens,
+            documents={"report.html": report, "verify.html": verifier_page()},
+        ),
+    )
+
+
+def pack_selection(
+    target: IO[bytes],
+    *,
+    origin: str,
+    selected: Sequence[tuple[int, bytes]],
+    key_records: Sequence[tuple[int, bytes]],
+    receipt: str,
+    subtree: Subtree,
+    stamps: Sequence[Stamped] = (),
+    label: Label,
+    progress: Progress | None = None,
+) -> int:
+    """Write a package of some records, each with its proof, and return their number.
+
+    `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
+    `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
+    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first; `progress`
+    is told how many proofs were made. CannotPack if the receipt does not cover the records.
+    """
+    if not selected:
+        raise CannotPack("there is nothing to pack", hint="check the unit, the batch or the times asked for")
+    last = selected[-1][0]
+    size = Checkpoint.parse(Note.parse(receipt).text).size
+    if last >= size:
+        raise CannotPack(
+            f"record {last} is not covered by the receipt over {size} records",
+            hint="wait until the store has confirmed it, then pack again",
+        )
+    beside = StampFiles(useful_stamps(stamps, last), size=size, subtree=subtree)
+    needed = [(at, data) for at, data in key_records if at <= last]
+    places = sorted({at for at, _ in chain(selected, needed)})
+    report = build_report(
+        (record.parse(data) for _, data in selected),
+        title=label.title,
+        created_at=label.created_at,
+        verdict=label.verdict,
+    )
+    return write_package(
+        target,
+        Contents(
+            origin=origin,
+            created_at=label.created_at,
+            note=label.title,
+            records=(data for _, data in selected),
+            key_records=[data for _, data in needed],
+            proofs=_proofs(places, receipt, subtree, progress),
+            statements=beside.texts,
+            tokens=beside.tokens,
+            documents={"report.html": report, "verify.html": verifier_page()},
+        ),
+    )
+
+
+def _proofs(
+    places: Sequence[int], receipt: str, subtree: Subtree, progress: Progress | None
+) -> Iterator[tuple[int, str]]:
+    for count, at in enumerate(places, 1):
+        yield at, str(TlogProof.make(at, receipt, subtree))
+        if progress and count % _EVERY == 0:
+            progress(count)

@@ -1,0 +1,148 @@
+"""Choose records out of a stream for a package: by unit, by batch or by time."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from linewitness.evidence.format import record
+from linewitness.evidence.format.merkle import Subtree
+from linewitness.evidence.package.build import CannotPack
+from linewitness.evidence.package.spool import Chosen
+from linewitness.evidence.package.time_stamps import Stamped
+
+#: Fields under which a record may name the batch that a unit belongs to.
+BATCH_FIELDS: Final = frozenset(("batch", "batch_id", "lot", "lot_id", "order", "order_id"))
+#: Each record comes with a proof of its own, and a verifier keeps the names of a package's files in memory.
+MAX_CHOSEN: Final = 250_000
+
+_OCCURRED: Final = b'"occurred_at":"'
+_TIME_BYTES: Final = 24
+_EVERY: Final = 1000
+
+Numbered = Iterator[tuple[int, bytes]]
+Progress = Callable[[int], None]
+
+
+class Holdings(Protocol):
+    """Whoever holds a stream: a journal or an audit store. Records are (sequence_no, exact bytes)."""
+
+    @property
+    def origin(self) -> str:
+        """The stream."""
+
+    @property
+    def size(self) -> int:
+        """The number of its records, those included that are no longer here."""
+
+    @property
+    def first(self) -> int:
+        """From this record on nothing is missing here."""
+
+    def records(self) -> Numbered:
+        """Yield all records that are here."""
+
+    def of_unit(self, unit: str) -> Numbered:
+        """Yield the records of one serialized unit."""
+
+    def key_records(self) -> Numbered:
+        """Yield record 0 and every `key.rotated`."""
+
+    def notes(self) -> Iterable[str]:
+        """Yield receipts and what else carries signatures of other parties, as signed notes."""
+
+    def stamps(self) -> Iterable[Stamped]:
+        """Yield the time stamps over checkpoints of the stream, oldest first."""
+
+    @property
+    def subtree(self) -> Subtree:
+        """Read the Merkle tree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is asked for: units and batches add up, the times (RFC 3339, UTC, end excluded) cut down."""
+
+    units: tuple[str, ...] = ()
+    batches: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing was asked for in particular."""
+        return not (self.units or self.batches or self.since or self.until)
+
+    @property
+    def title(self) -> str:
+        """What the package is called."""
+        if self.is_all:
+            return "The whole stream"
+        parts = [f"Unit {unit}" for unit in self.units] + [f"Batch {batch}" for batch in self.batches]
+        if self.since or self.until:
+            parts.append(f"{self.since or 'the beginning'} to {self.until or 'the end'}")
+        return ", ".join(parts)
+
+    def among(
+        self,
+        holdings: Holdings,
+        chosen: Chosen,
+        *,
+        most: int | None = MAX_CHOSEN,
+        progress: Progress | None = None,
+    ) -> None:
+        """Put the records that are asked for into `chosen`; CannotPack if they are too many.
+
+        `progress` is told how many were looked at.
+        """
+        for looked, (number, data) in enumerate(self._candidates(holdings), 1):
+            if progress and looked % _EVERY == 0:
+                progress(looked)
+            if data is not None and self._in_time(data):
+                chosen.add(number, data)
+            if most is not None and len(chosen) > most:
+                raise CannotPack(
+                    f"these are more than {most:,} records, each of which would need a proof of its own",
+                    hint="ask for shorter times or fewer units, one package each; or export the whole stream"
+                    " (no --unit, --batch, --from, --to), which needs no proofs and has no limit",
+                )
+
+    def _candidates(self, holdings: Holdings) -> Iterator[tuple[int, bytes | None]]:
+        """Yield records that may be asked for; None for one that was looked at in vain."""
+        if not self.units and not self.batches:
+            yield from holdings.records()
+            return
+        units = dict.fromkeys(self.units)
+        if self.batches:
+            batches = frozenset(self.batches)
+            marks = [json.dumps(batch, ensure_ascii=False).encode() for batch in self.batches]
+            for number, data in holdings.records():
+                named = any(mark in data for mark in marks) and _names(data, batches)
+                if named and (unit := unit_of(data)):
+                    units[unit] = None
+                yield number, data if named else None
+        for unit in units:
+            yield from holdings.of_unit(unit)
+
+    def _in_time(self, data: bytes) -> bool:
+        if not (self.since or self.until):
+            return True
+        # The quotes of a name are never escaped, so this stands once in canonical bytes.
+        at = data.find(_OCCURRED) + len(_OCCURRED)
+        occurred = data[at : at + _TIME_BYTES].decode("ascii", "replace")
+        return (self.since is None or self.since <= occurred) and (
+            self.until is None or occurred < self.until
+        )
+
+
+def unit_of(data: bytes) -> str | None:
+    """Return the serialized unit of a record."""
+    resource = record.parse(data)["resource"]
+    about = resource.get("parent", resource)
+    return str(about["id"]) if about["type"] == "unit" else None
+
+
+def _names(data: bytes, batches: frozenset[str]) -> bool:
+    """Say whether a record names one of the batches."""
+    changes: list[dict[str, Any]] = record.parse(data)["changes"]
+    return any(change["field"] in BATCH_FIELDS and change["after"] in batches for change in changes)

@@ -1,0 +1,267 @@
+"""Write the report of an evidence package: one page for people, that proves nothing by itself."""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+from html import escape
+from math import isfinite, nan
+from typing import Any, Final
+
+from linewitness.evidence.package.report_plots import Mark, PlottedValue, TimeSpan, time_axis, value_plot
+from linewitness.evidence.package.report_text import BAD, Ticks, changes_of, tick, time_of
+from linewitness.evidence.verify.verdict import Verdict
+
+#: More rows than these make no readable page; the others are in records.ndjson.
+MAX_ROWS: Final = 2000
+MAX_PLOTS: Final = 24
+MAX_REMARKS: Final = 50
+MAX_WHOLE: Final = 16
+
+_GAPS: Final = {
+    "source.gap": "results that the device made and that are not here",
+    "source.conflict": "the device gave two different results under one number",
+    "device.lost": "the device was not heard from here on",
+    "clock.stepped": "the gateway's clock was set",
+}
+_STYLE: Final = """
+:root { --ink: #1b2430; --quiet: #5b6675; --line: #d5dbe3; --good: #1f7a43; --bad: #b3261e; }
+body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: #fff;
+  font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+.quiet { color: var(--quiet); }
+.verdict { border: 1px solid var(--line); border-left: 10px solid var(--quiet); border-radius: 8px;
+  padding: .9rem 1.2rem; margin: 1.2rem 0; }
+.COMPLETE, .INCLUDED { border-left-color: var(--good); } .INTACT { border-left-color: #a86a00; }
+.BROKEN { border-left-color: var(--bad); }
+.gap { background: #fdecea; } .gap td:first-child { border-left: 4px solid var(--bad); padding-left: .5rem; }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; }
+th { text-align: left; color: var(--quiet); font-weight: 500; }
+th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: break-word; }
+.values { overflow-wrap: anywhere; min-width: 19rem; } .values b { font-weight: 600; }
+.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.nok { color: var(--bad); font-weight: 600; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; } svg { max-width: 100%; height: auto; }
+svg text { font-size: 12px; fill: currentColor; } svg .tick { fill: var(--quiet); font-size: 11px; }
+svg .title { font-weight: 600; } svg .lane { stroke: var(--line); } svg .band { fill: #dceee2; }
+svg .lost { fill: #f3b4ae; } svg .plain { fill: #7b8797; } svg .ok { fill: var(--good); }
+svg circle.nok, svg circle.gap { fill: var(--bad); }
+.verdict table { margin-top: .7rem; }
+@page { size: A4; margin: 14mm 12mm; }
+@media print { body { max-width: none; padding: 0; font-size: 10.5px; } h1 { font-size: 18px; }
+  h2 { font-size: 13px; margin: 1.3rem 0 .3rem; break-after: avoid; } table { font-size: 9.5px; }
+  tr, svg, .verdict { break-inside: avoid; } .plots { gap: .5rem 2%; } .plots svg { width: 49%; }
+  .values { min-width: 11rem; } thead { display: table-header-group; } }
+"""
+
+
+def build_report(
+    records: Iterable[dict[str, Any]], *, title: str, created_at: str, verdict: Verdict | None = None
+) -> bytes:
+    """Return the page on parsed records, in their order; everything in it is escaped text, nothing runs."""
+    report = _Report()
+    for record in records:
+        report.add(record)
+    style = b64encode(sha256(_STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{style}'"
+    head = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+    )
+    return "".join(
+        [
+            head,
+            f"<h1>{escape(title)}</h1>",
+            f'<p class="quiet">Written {escape(created_at)}. All times are UTC.</p>',
+            _verdict(verdict),
+            report.summary(),
+            report.gaps(),
+            report.axis(),
+            report.plots(),
+            report.table(),
+            "</body></html>\n",
+        ]
+    ).encode("utf-8", "replace")
+
+
+class _Report:
+    """What the records add up to."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._kinds: Counter[str] = Counter()
+        self._units: dict[str, int] = {}
+        self._devices: set[str] = set()
+        self._rows: list[str] = []
+        self._gaps: list[str] = []
+        self._marks: list[Mark] = []
+        self._spans: list[TimeSpan] = []
+        self._lost: dict[str, float] = {}
+        self._values: dict[str, list[PlottedValue]] = {}
+
+    def add(self, record: dict[str, Any]) -> None:
+        self._count += 1
+        kind: str = record["kind"]
+        self._kinds[kind] += 1
+        device: str = record["context"].get("device_id", record["actor"]["id"])
+        self._devices.add(device)
+        unit = _unit(record)
+        if unit:
+            self._units[unit] = self._units.get(unit, 0) + 1
+        self._draw(record, kind, device, unit)
+        if kind in _GAPS and len(self._gaps) < MAX_ROWS:
+            self._gaps.append(
+                f'<tr class="gap"><td class="number">{record["sequence_no"]}</td>'
+                f'<td class="number">{time_of(record["occurred_at"])}</td><td>{_whole(device)}</td>'
+                f"<td>{escape(_GAPS[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
+            )
+        if len(self._rows) < MAX_ROWS:
+            self._rows.append(_row(record, kind, device, unit))
+
+    def _draw(self, record: dict[str, Any], kind: str, device: str, unit: str) -> None:
+        time_s = _seconds(record["occurred_at"])
+        if kind == "device.lost":
+            self._lost[device] = time_s
+        elif kind == "device.back" and device in self._lost:
+            self._spans.append(TimeSpan(device, self._lost.pop(device), time_s, f"{device} was not heard"))
+        statuses = {change.get("status") for change in record["changes"]}
+        bad = bool(statuses & BAD)
+        tone = "gap" if kind in _GAPS else "nok" if bad else "ok" if "ok" in statuses else "plain"
+        label = f"{record['sequence_no']} {kind} {unit} {record['occurred_at']}"
+        if len(self._marks) < MAX_ROWS:
+            self._marks.append(Mark(device, time_s, tone, label))
+        for change in record["changes"]:
+            value = _number(change["after"])
+            if value is None or "status" not in change:
+                continue
+            name = f"{device}: {change['field']}" + (f" ({change['unit']})" if "unit" in change else "")
+            series = self._values.setdefault(name, [])
+            if len(series) < MAX_ROWS:
+                low, high = _number(change.get("low")), _number(change.get("high"))
+                text = f"{label}: {change['after']}"
+                series.append(PlottedValue(text, value, low, high, change["status"] == "ok"))
+
+    def summary(self) -> str:
+        kinds = ", ".join(f"{count} {escape(kind)}" for kind, count in sorted(self._kinds.items()))
+        units = ", ".join(escape(unit) for unit in list(self._units)[:50])
+        more = f" and {len(self._units) - 50} others" if len(self._units) > 50 else ""  # noqa: PLR2004 (as above)
+        return (
+            "<h2>What is in it</h2><table>"
+            f"<tr><th>Records</th><td>{self._count}: {kinds}</td></tr>"
+            f"<tr><th>Units</th><td>{units or 'none'}{more}</td></tr>"
+            f"<tr><th>Devices</th><td>{escape(', '.join(sorted(self._devices))) or 'none'}</td></tr></table>"
+        )
+
+    def gaps(self) -> str:
+        head = "<h2>Gaps and disturbances</h2>"
+        if not self._gaps:
+            return head + "<p>None is on record.</p>"
+        columns = "<thead><tr><th>Record</th><th>Time</th><th>Device</th><th>What</th></tr></thead>"
+        left = sum(self._kinds[kind] for kind in _GAPS) - len(self._gaps)
+        note = f"<p>{left} further ones are in records.ndjson.</p>" if left else ""
+        return f"{head}<table>{columns}{''.join(self._gaps)}</table>{note}"
+
+    def axis(self) -> str:
+        last = max((mark.time_s for mark in self._marks), default=0.0)
+        open_ends = [
+            TimeSpan(lane, first, last, f"{lane} was not heard") for lane, first in self._lost.items()
+        ]
+        first = min((mark.time_s for mark in self._marks), default=0.0)
+        drawn = time_axis(self._marks, [*self._spans, *open_ends], tick_label=Ticks(last - first))
+        return f"<h2>Time axis</h2>{drawn}" if drawn else ""
+
+    def plots(self) -> str:
+        # A single count is better read in the table than drawn.
+        series = [
+            (name, values) for name, values in self._values.items() if len(values) > 1 or name.endswith(")")
+        ]
+        drawn = [value_plot(name, values) for name, values in series[:MAX_PLOTS]]
+        return (
+            f'<h2>Measured values and limits</h2><div class="plots">{"".join(drawn)}</div>' if drawn else ""
+        )
+
+    def table(self) -> str:
+        left = self._count - len(self._rows)
+        note = f"<p>{left} further records are in records.ndjson.</p>" if left else ""
+        columns = "".join(
+            f"<th>{name}</th>"
+            for name in ("Record", "When", "What", "Unit", "Values", "Who, where", "Clock", "Why")
+        )
+        rows = "".join(self._rows)
+        return f"<h2>Records</h2><table><thead><tr>{columns}</tr></thead>{rows}</table>{note}"
+
+
+def _verdict(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return (
+            '<div class="verdict"><b>Not verified when it was written.</b> Check the package yourself.</div>'
+        )
+    attested = "".join(
+        f"<tr><td>{escape(one.party)}</td><td>{escape(one.role)} {escape(one.name)}</td>"
+        f'<td class="number">{one.size}</td><td class="number">{tick(one.time_s)}</td></tr>'
+        for one in verdict.attestations
+    )
+    head = "<thead><tr><th>Attested by</th><th>Key</th><th>Records</th><th>At</th></tr></thead>"
+    return (
+        f'<div class="verdict {verdict.status}"><b>{escape(verdict.text)}</b><br>'
+        '<span class="quiet">This is what was found when the report was written. This page proves nothing by'
+        " itself: check the package with a verifier of your own.</span>"
+        f"{f'<table>{head}{attested}</table>' if attested else ''}{_remarks(verdict)}</div>"
+    )
+
+
+def _remarks(verdict: Verdict) -> str:
+    said = [
+        ("" if one.index is None else f"Record {one.index}: ") + one.text
+        for one in verdict.remarks[:MAX_REMARKS]
+    ]
+    left = len(verdict.remarks) - len(said)
+    if left:
+        said.append(f"{left} further remarks: ask a verifier.")
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in said)}</ul>" if said else ""
+
+
+def _row(record: dict[str, Any], kind: str, device: str, unit: str) -> str:
+    clock = record["clock"]
+    bound = f" <br>±{clock['bound_us'] / 1000:g} ms" if "bound_us" in clock else ""
+    uncertain = f"<br>±{clock['occurred_unc_ms']} ms" if "occurred_unc_ms" in clock else ""
+    actor = record["actor"].get("display_name", record["actor"]["id"])
+    who = _whole(actor) + ("" if device == record["actor"]["id"] else f", {_whole(device)}")
+    mark = ' class="gap"' if kind in _GAPS else ""
+    return (
+        f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
+        f'<td class="number">{time_of(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
+        f'<td>{escape(unit)}</td><td class="values">{changes_of(record)}</td><td>{who}</td>'
+        f'<td class="number">{escape(clock["sync"])}{bound}</td><td>{escape(record["reason"])}</td></tr>'
+    )
+
+
+def _whole(name: str) -> str:
+    """Return a name that is not cut at its hyphens, unless it is too long for its column."""
+    short = len(name) <= MAX_WHOLE
+    return f'<span class="number">{escape(name)}</span>' if short else escape(name)
+
+
+def _unit(record: dict[str, Any]) -> str:
+    parent = record["resource"].get("parent")
+    source = parent or record["resource"]
+    return str(source["id"]) if source["type"] == "unit" else ""
+
+
+def _number(value: object) -> float | None:
+    """Return a decimal string as a float, for drawing only."""
+    try:
+        number = float(value) if isinstance(value, str | int) and not isinstance(value, bool) else nan
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0

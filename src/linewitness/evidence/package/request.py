@@ -1,0 +1,184 @@
+"""Make the evidence package that was asked for: all of a stream, or a choice with a proof for each record."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import IO, Final
+
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import Subtree
+from linewitness.evidence.format.note import Note
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.package.build import (
+    CannotPack,
+    Label,
+    merged,
+    note_for,
+    pack_selection,
+    pack_stream,
+)
+from linewitness.evidence.package.query import Choice, Holdings
+from linewitness.evidence.package.spool import Chosen
+from linewitness.evidence.package.time_stamps import Stamped, StampFiles, useful_stamps
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import verify
+from linewitness.evidence.verify.verdict import Verdict
+
+Progress = Callable[[int], None]
+Stage = Callable[[str, int | None], AbstractContextManager[Progress]]
+_EVERY: Final = 256
+_SUBTREES: Final = 1 << 14
+
+
+@contextmanager
+def _unseen(_what: str, _total: int | None) -> Iterator[Progress]:
+    yield lambda _done: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
+
+    `created_at` is a time as records have it.
+    """
+
+    holdings: Holdings
+    choice: Choice
+    created_at: str
+    policy: Policy | None = None
+    verifies: Verifies | None = None
+    workers: int = 1
+
+    def write(self, target: IO[bytes], *, stage: Stage = _unseen) -> int:
+        """Write the package and return the number of its records; CannotPack says what is missing.
+
+        `stage` is opened for each kind of work with its name and, where that is known, how much it will be.
+        """
+        if self.choice.is_all:
+            return self._whole(target, stage)
+        with Chosen() as chosen:
+            total = None if self.choice.units and not self.choice.batches else self.holdings.size
+            with stage("records looked at", total) as progress:
+                self.choice.among(self.holdings, chosen, progress=progress)
+            if not chosen:
+                raise CannotPack(
+                    "there are no such records", hint="check the unit, the batch or the times asked for"
+                )
+            return self._selection(target, chosen, stage)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.choice.title} of {self.holdings.origin}"
+
+    def _selection(self, target: IO[bytes], chosen: Chosen, stage: Stage) -> int:
+        last = chosen.numbers[-1]
+        note = note_for(self.holdings.notes(), last)
+        # Neighbours share nearly all of their proofs.
+        subtree = lru_cache(_SUBTREES)(self.holdings.subtree)
+        _require_attested(note, subtree)
+        keys = [(at, data) for at, data in self.holdings.key_records() if at <= last]
+        stamps = list(self.holdings.stamps())
+        verdict = None
+        if self.policy:
+            size = Checkpoint.parse(Note.parse(note).text).size
+            useful = useful_stamps(stamps, last)
+            with stage("records verified", len(chosen)) as progress:
+                verdict = verify_selection(
+                    (data for _, data in chosen),
+                    (data for _, data in keys),
+                    lambda at: str(TlogProof.make(at, note, subtree)),
+                    policy=self.policy,
+                    statements=StampFiles(useful, size=size, subtree=subtree).statements,
+                    verifies=self.verifies,
+                    workers=self.workers,
+                    progress=progress,
+                )
+        with stage("proofs packed", len({*chosen.numbers, *(at for at, _ in keys)})) as progress:
+            return pack_selection(
+                target,
+                origin=self.holdings.origin,
+                selected=chosen,
+                key_records=keys,
+                receipt=note,
+                subtree=subtree,
+                stamps=stamps,
+                label=Label(title=self._title, created_at=self.created_at, verdict=verdict),
+                progress=progress,
+            )
+
+    def _whole(self, target: IO[bytes], stage: Stage) -> int:
+        if self.holdings.first:
+            raise CannotPack(
+                f"records before {self.holdings.first} were pruned, so the whole stream is not here",
+                hint="choose units or times that are still here, or export from the audit store",
+            )
+        # A gateway may be writing: what was attested meanwhile is about records that are not taken.
+        size = self.holdings.size
+        notes = [(at, note) for at, note in sorted(merged(self.holdings.notes()).items()) if at <= size]
+        stamps = [one for one in self.holdings.stamps() if one.size <= size]
+        verdict = None
+        if self.policy:
+            with stage("records verified", size) as progress:
+                verdict = self._verdict(self.policy, notes, stamps, progress)
+        # They are read once for the report and once for the package.
+        with stage("records packed", 2 * size) as progress:
+            counted = _Counted(progress)
+            return pack_stream(
+                target,
+                origin=self.holdings.origin,
+                records=lambda: counted.through(data for _, data in self.holdings.records()),
+                receipts=[(at, str(note)) for at, note in notes],
+                stamps=stamps,
+                label=Label(title=self._title, created_at=self.created_at, verdict=verdict),
+            )
+
+    def _verdict(
+        self,
+        policy: Policy,
+        notes: Iterable[tuple[int, Note]],
+        stamps: Sequence[Stamped],
+        progress: Progress,
+    ) -> Verdict:
+        statements = [Statement(_named(note), str(note)) for _, note in notes]
+        return verify(
+            (data for _, data in self.holdings.records()),
+            policy=policy,
+            statements=[*statements, *StampFiles(stamps).statements],
+            verifies=self.verifies,
+            workers=self.workers,
+            progress=progress,
+        )
+
+
+def _require_attested(note: str, subtree: Subtree) -> None:
+    """Refuse to make proofs from a tree that is not the one of the note: none of them would hold."""
+    checkpoint = Checkpoint.parse(Note.parse(note).text)
+    if merkle.root_at(checkpoint.size, subtree) != checkpoint.root:
+        raise CannotPack(
+            f"some of the first {checkpoint.size} records here are not those that were attested",
+            hint="`linewitness verify` with a policy says which; the audit store holds the real ones",
+        )
+
+
+def _named(note: Note) -> str:
+    return f"receipt over {Checkpoint.parse(note.text).size} records"
+
+
+class _Counted:
+    """Count records over several readings."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._count = 0
+
+    def through(self, records: Iterable[bytes]) -> Iterator[bytes]:
+        for data in records:
+            self._count += 1
+            if self._count % _EVERY == 0:
+                self._progress(self._count)
+            yield data

@@ -1,0 +1,1 @@
+"""Whose word counts for an auditor: policies, the customer's key, revocations."""

@@ -1,0 +1,1 @@
+"""Time-stamp tokens (RFC 3161) and the certificates behind them."""

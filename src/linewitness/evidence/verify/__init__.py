@@ -1,0 +1,1 @@
+"""What an outsider finds: streams, selections of records, and streams whose older records were pruned."""

@@ -1,0 +1,189 @@
+"""Check a stream's records one after the other, as they come: the rules 2 to 7 of docs/format.md, section 12.
+
+The verifier is pure and resumable: a `ChainHead` is all that it remembers, so that a store can go on after
+a restart from the head that it saved with the last record. It does not know the events before its
+head: that an `event_id` is unique is for the caller to check (an index, or `verify`).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import keys, record
+from linewitness.evidence.format.merkle import leaf_hash
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.verify.skim import Skimmed, skim, skimmed_of
+
+CREATED: Final = "stream.created"
+ROTATED: Final = "key.rotated"
+#: Records that say more about the chain than their links.
+_KEYS: Final = frozenset((CREATED, ROTATED))
+
+
+class Broken(EvidenceError):
+    """A record is not the one that the chain allows at its place."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        """Name the record by its position in the stream and say what is wrong with it."""
+        super().__init__(f"BROKEN at record {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["Broken"], tuple[int, str]]:
+        """Let the exception travel between processes."""
+        return type(self), (self.index, self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainHead:
+    """Where a verified chain stands: everything that the next record is checked against.
+
+    `size` is the number of records accepted; `last_hash` the record_hash of the last one; `event_key`
+    and `log_key` are vkeys as text.
+    """
+
+    stream: str
+    tenant: str
+    size: int
+    last_hash: str
+    event_key: str
+    log_key: str
+
+
+class ParsedRecord(NamedTuple):
+    """A record that was accepted: its place, exact bytes, members and hash."""
+
+    sequence_no: int
+    data: bytes
+    members: dict[str, Any]
+    record_hash: str
+
+    @property
+    def leaf(self) -> bytes:
+        """The record's leaf in the Merkle tree."""
+        return leaf_hash(self.data)
+
+    @property
+    def event_id(self) -> str:
+        """The event's ULID."""
+        event_id: str = self.members["event_id"]
+        return event_id
+
+
+class ChainVerifier:
+    """Accept a stream's records in order, or raise `Broken` at the first that does not follow."""
+
+    def __init__(self, *, stream: str, tenant: str | None = None, head: ChainHead | None = None) -> None:
+        """Begin before record 0 of `stream`, or at a head that was verified earlier.
+
+        Without `tenant` the one of record 0 is taken.
+        """
+        self._stream = stream
+        self._tenant = head.tenant if head else tenant
+        self._size = head.size if head else 0
+        self._last_hash = head.last_hash if head else record.ZERO_HASH
+        self._event_key = Vkey.parse(head.event_key) if head else None
+        self._log_key = Vkey.parse(head.log_key) if head else None
+        if head and head.stream != stream:
+            raise ValueError(f"a head of {head.stream} cannot continue {stream}")
+
+    @property
+    def size(self) -> int:
+        """The number of records accepted, which is the position of the next."""
+        return self._size
+
+    @property
+    def last_hash(self) -> str:
+        """The record_hash of the last accepted record (zeros before record 0)."""
+        return self._last_hash
+
+    @property
+    def head(self) -> ChainHead:
+        """What to save in order to go on later; not there before record 0 (ValueError)."""
+        if self._event_key is None or self._log_key is None or self._tenant is None:
+            raise ValueError("a chain has no head before record 0")
+        return ChainHead(
+            stream=self._stream,
+            tenant=self._tenant,
+            size=self._size,
+            last_hash=self._last_hash,
+            event_key=str(self._event_key),
+            log_key=str(self._log_key),
+        )
+
+    def stand(self, *, before: int, last_hash: str, event_key: Vkey) -> None:
+        """Go on before another record of the stream, in a state for which the caller answers."""
+        self._size, self._last_hash, self._event_key = before, last_hash, event_key
+
+    def accept(self, data: bytes) -> ParsedRecord:
+        """Check the next record's exact bytes and return it; `Broken` leaves the verifier as it was."""
+        try:
+            members = record.parse(data)
+            self._follow(skimmed_of(data, members), members)
+        except Broken:
+            raise
+        except EvidenceError as error:
+            raise Broken(self._size, error.what) from None
+        return ParsedRecord(self._size - 1, data, members, self._last_hash)
+
+    def pass_over(self, data: bytes) -> Skimmed:
+        """Check the same and return only what the chain is about, which is quicker by half."""
+        skimmed = skim(data)
+        if skimmed is None or skimmed.kind in _KEYS:
+            members = self.accept(data).members
+            return skimmed or skimmed_of(data, members)
+        self._follow(skimmed, None)
+        return skimmed
+
+    def _follow(self, skimmed: Skimmed, members: dict[str, Any] | None) -> None:
+        self._check_place(skimmed)
+        message = skimmed.message
+        record_hash = "sha256:" + hashlib.sha256(message).hexdigest()
+        if record_hash != skimmed.record_hash:
+            raise self._broken(f"its content hashes to {record_hash}, not to the record_hash it carries")
+        first = keys.read_creation(members) if members and self._size == 0 else None
+        signer = first.event if first else self._event_key
+        if signer is None or skimmed.key_id != signer.key_id:
+            wanted = signer.key_id if signer else "none"
+            raise self._broken(f"signed by the key {skimmed.key_id}, but the active key is {wanted}")
+        if not signer.verify(message, skimmed.signature):
+            raise self._broken(f"the signature is not one of the active key {signer.key_id}")
+        if members and skimmed.kind == ROTATED:
+            self._event_key = self._rotated(members, signer)
+        elif first:
+            self._log_key, self._event_key = first
+            self._tenant = skimmed.tenant_id
+        self._size += 1
+        self._last_hash = record_hash
+
+    def _check_place(self, skimmed: Skimmed) -> None:
+        if skimmed.stream != self._stream:
+            raise self._broken(f"it belongs to the stream {skimmed.stream!r}, not to {self._stream!r}")
+        if self._tenant is not None and skimmed.tenant_id != self._tenant:
+            raise self._broken(f"it belongs to the tenant {skimmed.tenant_id!r}, not to {self._tenant!r}")
+        if skimmed.sequence_no != self._size:
+            raise self._broken(f"its sequence_no is {skimmed.sequence_no}")
+        if skimmed.prev_hash != self._last_hash:
+            raise self._broken(f"its prev_hash is not the hash of the record before, {self._last_hash}")
+        if (skimmed.kind == CREATED) != (self._size == 0):
+            raise self._broken(
+                f"{skimmed.kind} stands at the wrong place: {CREATED} is record 0 and no other"
+            )
+
+    def _rotated(self, members: dict[str, Any], signer: Vkey) -> Vkey:
+        rotation = keys.read_rotation(members)
+        if rotation.old != signer:
+            raise self._broken(
+                f"it retires the key {rotation.old.key_id}, but the active key is {signer.key_id}"
+            )
+        if rotation.new.public == signer.public:
+            raise self._broken("the new event key is the old one")
+        if self._log_key is not None and rotation.new.public == self._log_key.public:
+            raise self._broken("the new event key is the log key")
+        if not keys.proves_possession(members, rotation):
+            raise self._broken(f"the new key {rotation.new.key_id} does not prove its possession")
+        return rotation.new
+
+    def _broken(self, reason: str) -> Broken:
+        return Broken(self._size, reason)

@@ -1,0 +1,110 @@
+"""What a stream's own clock stamps must satisfy from record to record (docs/format.md, 12, step 8)."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from linewitness.evidence.verify.chain import Broken
+from linewitness.evidence.verify.skim import Skimmed
+from linewitness.evidence.verify.verdict import Remark
+
+STEPPED: Final = "clock.stepped"
+STOPPED: Final = "gateway.stopped"
+#: The first records that a starting gateway writes; while it was not running it saw no clock.
+STARTING: Final = frozenset(("stream.created", "key.rotated", "gateway.started", "stream.continuity"))
+#: The gateway records steps of 50 ms; a verifier sees only some of the stamps, so it leaves a margin.
+STEP_US: Final = 1_000_000
+#: Linux slews both clocks alike, so that slewing shows in neither; this much is allowed all the same.
+DRIFT_PER_US: Final = 0.001
+#: A heartbeat is due every minute in which nothing else happens.
+SILENCE_US: Final = 180_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US_PER_S: Final = 1_000_000
+_TO_THE_MINUTE: Final = len("YYYY-MM-DDTHH:MM")
+
+
+class ClockHead(NamedTuple):
+    """The clock stamp of the last record."""
+
+    kind: str
+    boot_id: str
+    boottime_us: int
+    step: int
+    ingested_us: int
+
+
+def stamp_of(record: dict[str, Any]) -> ClockHead:
+    """Return the stamp of a parsed record; ValueError if its time is no date of the calendar."""
+    clock = record["clock"]
+    ingested_us = _microseconds(record["ingested_at"])
+    return ClockHead(record["kind"], clock["boot_id"], clock["boottime_us"], clock["step"], ingested_us)
+
+
+def _microseconds(time: str) -> int:
+    # Both forms are checked: digits stand where digits belong, so only the day can be one that never was.
+    return _minute(time[:_TO_THE_MINUTE]) + int(time[17:19] + time[20:23]) * 1000
+
+
+@lru_cache(maxsize=64)
+def _minute(time: str) -> int:
+    """Return the microseconds at which a minute begins; many records share one."""
+    elapsed = datetime.fromisoformat(time + "Z") - _EPOCH
+    return (elapsed.days * 86400 + elapsed.seconds) * _US_PER_S
+
+
+class ClockRules:
+    """Follow the stamps; raise `Broken` for what no honest gateway writes, collect remarks for the rest."""
+
+    def __init__(self, head: ClockHead | None = None) -> None:
+        """Begin before record 0, or after the record whose stamp is given."""
+        self.head = head
+        self.remarks: list[Remark] = []
+
+    def pass_over(self, skimmed: Skimmed) -> None:
+        """Check a record's stamp against the one before."""
+        index = skimmed.sequence_no
+        try:
+            ingested_us = _microseconds(skimmed.ingested_at)
+        except ValueError:
+            raise Broken(index, f"{skimmed.ingested_at!r} is no date of the calendar") from None
+        now = ClockHead(skimmed.kind, skimmed.boot_id, skimmed.boottime_us, skimmed.step, ingested_us)
+        last, self.head = self.head, now
+        if last is None:
+            return
+        if now.boot_id != last.boot_id:
+            self._rebooted(index, last, now)
+        else:
+            self._same_boot(index, last, now)
+
+    def _rebooted(self, index: int, last: ClockHead, now: ClockHead) -> None:
+        if now.kind not in STARTING:
+            self._remark(index, "the boot changes without gateway.started")
+        if now.ingested_us < last.ingested_us:
+            behind = (last.ingested_us - now.ingested_us) / _US_PER_S
+            self._remark(index, f"after a reboot the clock is {behind:.3f} s behind the record before")
+
+    def _same_boot(self, index: int, last: ClockHead, now: ClockHead) -> None:
+        elapsed = now.boottime_us - last.boottime_us
+        if elapsed < 0:
+            raise Broken(index, f"boottime_us falls by {-elapsed} within one boot")
+        moved = now.ingested_us - last.ingested_us - elapsed
+        jumped = abs(moved) > STEP_US + DRIFT_PER_US * elapsed
+        if now.kind == STEPPED:
+            self._remark(index, f"the clock was set by {moved / _US_PER_S:+.3f} s, on record")
+        elif now.kind in STARTING:
+            if jumped:
+                self._remark(
+                    index, f"the clock moved by {moved / _US_PER_S:+.3f} s while nothing was recorded"
+                )
+        elif now.step != last.step:
+            raise Broken(
+                index, f"the count of clock steps goes from {last.step} to {now.step} without {STEPPED}"
+            )
+        elif jumped:
+            raise Broken(index, f"the clock moved by {moved / _US_PER_S:+.3f} s without {STEPPED}")
+        if elapsed > SILENCE_US and now.kind not in STARTING:
+            self._remark(index, f"nothing was recorded for {elapsed // _US_PER_S} s, not even a heartbeat")
+
+    def _remark(self, index: int, text: str) -> None:
+        self.remarks.append(Remark(index, text))

@@ -1,0 +1,261 @@
+"""Verify some records of a stream without the others: each by its own proof (docs/format.md, 12.3).
+
+A selection shows that its records are unaltered and part of an attested stream. It says nothing about
+the records that are not in it, so it is never called complete. A record that is wrong in itself is named
+before one whose proof is wrong, for an altered record spoils the proofs of others.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from typing import Final
+
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import keys, record
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
+from linewitness.evidence.verify.selection_parts import (
+    Astray,
+    Attested,
+    Known,
+    Last,
+    Selected,
+    SelectionPart,
+    check_part,
+    prove,
+)
+from linewitness.evidence.verify.selection_stamps import weigh_beside
+from linewitness.evidence.verify.statements import Believed, Statement, believe, quorum
+from linewitness.evidence.verify.verdict import Verdict
+
+ProofOf = Callable[[int], str | None]
+Progress = Callable[[int], None]
+
+#: Records that one process checks at a time.
+PART: Final = 256
+#: Starting processes takes longer than checking this many parts.
+INLINE_PARTS: Final = 8
+#: The quotes of a name are never escaped, so in canonical bytes these stand once.
+_PLACE: Final = re.compile(rb'"sequence_no":(0|[1-9][0-9]{0,15}),"')
+_HASHED: Final = re.compile(rb'"record_hash":"(sha256:[0-9a-f]{64})"')
+
+
+def verify_selection(
+    records: Iterable[bytes],
+    key_records: Iterable[bytes],
+    proof_of: ProofOf,
+    *,
+    policy: Policy,
+    statements: Iterable[Statement] = (),
+    verifies: Verifies | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Return the verdict on a selection.
+
+    `records` rise by `sequence_no`; `key_records` are record 0 and every `key.rotated` before the last
+    selected record; `proof_of` gives the text of each one's tlog-proof, all of one checkpoint. `statements`
+    are time stamps that lie beside them, and `verifies` verifies their signatures. At most two parts a
+    worker are in memory.
+    """
+    selection = _Selection(policy, proof_of)
+    try:
+        known = selection.learn(key_records)
+        selection.check(records, known, workers=workers, progress=progress)
+    except Broken as error:
+        return selection.verdict(error)
+    if selection.unproven or selection.checkpoint is None:
+        return selection.verdict(selection.unproven)
+    beside = weigh_beside(statements, selection.checkpoint, policy=policy, verifies=verifies)
+    verdict = selection.verdict(beside.fork)
+    return replace(verdict, attestations=(*verdict.attestations, *beside.stamps), remarks=beside.remarks)
+
+
+def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[int, bytes, Known]]:
+    """Yield each key record's place and bytes, checked in itself, and what is known with it; or `Broken`.
+
+    The first must be the record 0 that the policy names.
+    """
+    source = iter(key_records)
+    first = next(source, None)
+    if first is None:
+        raise Broken(0, "the selection does not hold record 0, which announces the keys")
+    verifier = ChainVerifier(stream=policy.origin)
+    created = verifier.accept(first)
+    if created.record_hash != policy.record_0:
+        raise Broken(0, f"it is not the record 0 that the policy names, {policy.record_0}")
+    head = verifier.head
+    if head.log_key != str(policy.log_key):
+        raise Broken(0, "its log key is not the one that the policy names")
+    vkeys = (Vkey.parse(head.event_key),)
+    known = Known(head.stream, head.tenant, head.log_key, created.record_hash, (0,), vkeys)
+    last = Last(0, created.record_hash)
+    yield 0, first, known
+    for data in source:
+        selected = Selected(known, last)
+        at = selected.accept(data).sequence_no
+        known = known.with_key(at + 1, _new_key(at, data, known))
+        last = selected.last
+        yield at, data, known
+
+
+def _new_key(at: int, data: bytes, known: Known) -> Vkey:
+    members = record.parse(data)
+    if members["kind"] != ROTATED:
+        raise Broken(at, "it is among the key records and rotates no key")
+    new = keys.read_rotation(members).new
+    if any(new.public == each.public for each in known.vkeys):
+        raise Broken(at, f"it brings back the event key {new.key_id}, which was retired before")
+    return new
+
+
+class _Selection:
+    """One run over one selection."""
+
+    def __init__(self, policy: Policy, proof_of: ProofOf) -> None:
+        self._policy = policy
+        self._proof_of = proof_of
+        self._attested: Attested | None = None
+        self._believed: Believed | None = None
+        self._record_0 = record.ZERO_HASH
+        self._count = self._proofs = self._astray = 0
+        self._unproven: Broken | None = None
+
+    def learn(self, key_records: Iterable[bytes]) -> Known:
+        """Return what the key records say; that each is where it says, is remembered."""
+        known: Known | None = None
+        for at, data, known in learn_keys(key_records, self._policy):
+            self._record_0 = known.record_0
+            try:
+                self._prove(at, data)
+            except Broken as error:
+                self._note(error, int(isinstance(error, Astray)), 1)
+        assert known is not None, "learn_keys yields record 0 or raises"  # noqa: S101 (for the type checker)
+        return replace(known, revocations=self._policy.revocations)
+
+    def check(
+        self, records: Iterable[bytes], known: Known, *, workers: int, progress: Progress | None
+    ) -> None:
+        """Check the selected records; `Broken` is the first that is wrong in itself."""
+        for part in self._checked(iter(records), known, workers):
+            self._count += part.count
+            self._note(part.unproven, part.astray, part.count)
+            if progress:
+                progress(self._count)
+            if part.broken:
+                raise part.broken
+        if not self._count:
+            raise Broken(0, "there are no records in the selection")
+
+    @property
+    def unproven(self) -> Broken | None:
+        """The first record without a good proof; if no proof is good, that says that any may be altered."""
+        first = self._unproven
+        if first is None or self._believed is None or self._astray < self._proofs or self._proofs == 1:
+            return first
+        last = self._believed.checkpoint.size - 1
+        return Broken(
+            first.index,
+            f"{first.reason}, and neither does any other proof: somewhere from record 0 to record {last}"
+            " there is another record than the one that was attested",
+        )
+
+    def _note(self, unproven: Broken | None, astray: int, proofs: int) -> None:
+        self._unproven = self._unproven or unproven
+        self._astray += astray
+        self._proofs += proofs
+
+    def _prove(self, at: int, data: bytes) -> None:
+        """Require the proof of a key record; that of record 0 says which checkpoint all proofs are about."""
+        text = self._proof_of(at)
+        if at == 0 and text is not None:
+            self._attested = self._attest(text)
+        prove(at, data, text, self._attested)
+
+    def _attest(self, text: str) -> Attested:
+        try:
+            note = TlogProof.parse(text).checkpoint
+        except EvidenceError as error:
+            raise Broken(0, error.what) from None
+        statement = Statement("the proofs' checkpoint", note)
+        believed, remarks = believe([statement], log_key=self._policy.log_key, policy=self._policy)
+        if not believed:
+            raise Broken(0, remarks[0].text)
+        self._believed = believed[0]
+        return Attested(note, believed[0].checkpoint)
+
+    def _checked(self, records: Iterator[bytes], known: Known, workers: int) -> Iterator[SelectionPart]:
+        """Yield the checked parts in their order, from several processes if there are many."""
+        works = self._works(records, known)
+        for work in islice(works, INLINE_PARTS if workers > 1 else None):
+            yield work()
+        if workers <= 1:
+            return
+        pending: deque[Callable[[], SelectionPart]] = deque()
+        with ExitStack() as stack:
+            pool: ProcessPoolExecutor | None = None
+            while True:
+                for work in islice(works, 2 * workers - len(pending)):
+                    if pool is None:
+                        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+                        stack.callback(pool.shutdown, cancel_futures=True)
+                    pending.append(pool.submit(work).result)
+                if not pending:
+                    return
+                yield pending.popleft()()
+
+    def _works(self, records: Iterator[bytes], known: Known) -> Iterator[Callable[[], SelectionPart]]:
+        """Yield what is to be done for each part. The record before it is read off unchecked bytes.
+
+        That is what checking it will find, or the part before is broken and this one does not count.
+        """
+        last = Last()
+        while chunk := list(islice(records, PART)):
+            proofs = [self._proof_of(_place(data)) for data in chunk]
+            yield partial(check_part, known, self._attested, last, chunk, proofs)
+            last = _last(chunk[-1])
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """What all proofs are about, if that is believed."""
+        return self._believed.checkpoint if self._believed else None
+
+    def verdict(self, broken: Broken | None) -> Verdict:
+        """Return what was found."""
+        held = [self._believed] if self._believed and not broken else []
+        attested, attestations = quorum(held, self._policy)
+        return Verdict(
+            status="BROKEN" if broken else "INCLUDED" if attested else "INTACT",
+            origin=self._policy.origin,
+            size=self._believed.checkpoint.size if self._believed else 0,
+            selected=self._count,
+            root=held[0].checkpoint.root.hex() if held else None,
+            head_hash=None,
+            record_0=self._record_0,
+            policy=self._policy.sha256,
+            attested=attested,
+            attestations=attestations,
+            broken_at=broken.index if broken else None,
+            reason=broken.reason if broken else None,
+        )
+
+
+def _place(data: bytes) -> int:
+    """Return the `sequence_no` of a good record; any number for another."""
+    found = _PLACE.search(data)
+    return int(found[1]) if found else 0
+
+
+def _last(data: bytes) -> Last:
+    hashed = _HASHED.search(data)
+    return Last(_place(data), hashed[1].decode() if hashed else "")

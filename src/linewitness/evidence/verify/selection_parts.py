@@ -1,0 +1,178 @@
+"""Check a part of a selection: records that need not follow each other, each with its own proof.
+
+A part is checked from what the selection's key records say and from the record before it, so that parts
+can be checked in any process, one beside the other.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import record
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import BadProof
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.policy.revocation import Revocation
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
+from linewitness.evidence.verify.skim import Skimmed, skim, skimmed_of
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the key records say: which event key signs from which record on; and what is revoked."""
+
+    stream: str
+    tenant: str
+    log_key: str
+    record_0: str
+    firsts: tuple[int, ...]
+    vkeys: tuple[Vkey, ...]
+    revocations: tuple[Revocation, ...] = ()
+
+    def key_at(self, sequence_no: int) -> Vkey:
+        """Return the event key that must have signed a record."""
+        return self.vkeys[bisect_right(self.firsts, sequence_no) - 1]
+
+    def with_key(self, first: int, vkey: Vkey) -> "Known":
+        """Return the same with a key that takes over at record `first`."""
+        firsts, vkeys = (*self.firsts, first), (*self.vkeys, vkey)
+        return Known(self.stream, self.tenant, self.log_key, self.record_0, firsts, vkeys, self.revocations)
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """The one checkpoint that all proofs must be about, and its note, byte for byte."""
+
+    note: str
+    checkpoint: Checkpoint
+
+
+class Last(NamedTuple):
+    """The selected record before: none at first."""
+
+    sequence_no: int = -1
+    record_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionPart:
+    """What checking gave. `broken` is a record that is wrong in itself, after which nothing was checked.
+
+    `unproven` is the first record that is good in itself and whose proof is not; of the proofs that were
+    looked at, `astray` led to another root. The altered record need not be the one whose proof fails.
+    """
+
+    count: int
+    last: Last
+    broken: Broken | None = None
+    unproven: Broken | None = None
+    astray: int = 0
+
+
+class Selected:
+    """Accept selected records by the keys that are known, in rising order."""
+
+    def __init__(self, known: Known, last: Last = Last()) -> None:  # noqa: B008 (an immutable value)
+        """Begin after `last`."""
+        self._known = known
+        self._verifier = ChainVerifier(stream=known.stream, head=_head(known))
+        self.last = last
+
+    def accept(self, data: bytes) -> Skimmed:
+        """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
+        least = self.last.sequence_no + 1
+        place = self._read(data, least)
+        at = place.sequence_no
+        if at < least:
+            raise Broken(at, "the selection is not in the order of the stream")
+        if at == least and at and self.last.record_hash and place.prev_hash != self.last.record_hash:
+            raise Broken(at, "its prev_hash is not the hash of the record before")
+        if at == 0:
+            ChainVerifier(stream=self._known.stream, tenant=self._known.tenant).accept(data)
+        else:
+            self._verifier.stand(before=at, last_hash=place.prev_hash, event_key=self._known.key_at(at))
+            self._verifier.pass_over(data)
+        self._check_revoked(at)
+        self.last = Last(at, place.record_hash)
+        return place
+
+    @staticmethod
+    def _read(data: bytes, least: int) -> Skimmed:
+        try:
+            return skim(data) or skimmed_of(data, record.parse(data))
+        except EvidenceError as error:
+            raise Broken(least, error.what) from None
+
+    def _check_revoked(self, at: int) -> None:
+        active = self._known.key_at(at)
+        for revocation in self._known.revocations:
+            if revocation.key.public == active.public and at >= revocation.first:
+                raise Broken(
+                    at,
+                    f"signed by the event key {revocation.key.key_id}, which is revoked from record"
+                    f" {revocation.first} on ({revocation.reason})",
+                )
+
+
+class Astray(Broken):
+    """The record is good in itself, and its proof leads to another root than the attested one."""
+
+
+def check_part(
+    known: Known,
+    attested: Attested | None,
+    last: Last,
+    records: Sequence[bytes],
+    proofs: Sequence[str | None],
+) -> SelectionPart:
+    """Check records and the texts of their proofs; without a checkpoint they lead nowhere."""
+    selected = Selected(known, last)
+    unproven: Broken | None = None
+    astray = count = 0
+    for data, proof in zip(records, proofs, strict=True):
+        try:
+            at = selected.accept(data).sequence_no
+        except Broken as error:
+            return SelectionPart(count, selected.last, error, unproven, astray)
+        count += 1
+        try:
+            prove(at, data, proof, attested)
+        except Broken as error:
+            unproven = unproven or error
+            astray += isinstance(error, Astray)
+    return SelectionPart(count, selected.last, None, unproven, astray)
+
+
+def prove(at: int, data: bytes, text: str | None, attested: Attested | None) -> None:
+    """Raise `Broken` unless a proof shows that the record is where it says, under the one checkpoint."""
+    if text is None:
+        raise Broken(at, "the selection holds no proof of it")
+    if attested is None:
+        return
+    try:
+        proof = TlogProof.parse(text)
+    except EvidenceError as error:
+        raise Broken(at, error.what) from None
+    if proof.index != at:
+        raise Broken(at, f"its proof is of record {proof.index}")
+    if proof.checkpoint != attested.note:
+        raise Broken(at, "its proof is of another checkpoint than the proofs before")
+    try:
+        proof.check(data, attested.checkpoint)
+    except BadProof as error:
+        raise Astray(at, error.what) from None
+
+
+def _head(known: Known) -> ChainHead:
+    """Return some state of the chain: which one, each record says itself."""
+    return ChainHead(
+        stream=known.stream,
+        tenant=known.tenant,
+        size=1,
+        last_hash=known.record_0,
+        event_key=str(known.vkeys[0]),
+        log_key=known.log_key,
+    )

@@ -1,0 +1,93 @@
+"""Weigh what lies beside a selection: time stamps over checkpoints that need not be the one of its proofs.
+
+docs/format.md, section 12.3.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from linewitness.evidence.format import merkle
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import BadProof
+from linewitness.evidence.format.note import BadNote, Note
+from linewitness.evidence.format.proof import parse_consistency
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.chain import Broken
+from linewitness.evidence.verify.statements import Believed, Statement, believe, newest_stamps
+from linewitness.evidence.verify.verdict import Attestation, Remark
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the statements add to a verdict; `fork` if the log key signed another history, too."""
+
+    stamps: tuple[Attestation, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    fork: Broken | None = None
+
+
+def weigh_beside(
+    statements: Iterable[Statement],
+    shared: Checkpoint,
+    *,
+    policy: Policy,
+    verifies: Verifies | None,
+) -> Beside:
+    """Return which time stamps count for the history of `shared`, the checkpoint of the proofs."""
+    believed, remarks = believe(statements, log_key=policy.log_key, policy=policy, verifies=verifies)
+    held: list[Believed] = []
+    for one in believed:
+        if one.checkpoint.size == shared.size and one.checkpoint.root != shared.root:
+            reason = (
+                f"among the {shared.size} records there are others than those that {one.source} is about,"
+                f" signed by {one.signers}"
+            )
+            return Beside(remarks=tuple(remarks), fork=Broken(0, reason))
+        if one.stamp is None or one.token is None:
+            continue
+        try:
+            _check_history(one.checkpoint, shared, one.token.consistency)
+        except BadProof as error:
+            source = one.token.source
+            remarks.append(
+                Remark(
+                    None,
+                    f"{source} does not count: that its checkpoint is of this history is not shown"
+                    f" ({error.what})",
+                )
+            )
+        else:
+            held.append(one)
+    return Beside(newest_stamps(held), tuple(remarks))
+
+
+def of_history(statements: Iterable[Statement], shared: Checkpoint) -> list[Statement]:
+    """Return those under a time stamp whose checkpoints are shown to be of the history of `shared`.
+
+    Who signed them is not looked at here.
+    """
+    found: list[Statement] = []
+    for one in statements:
+        if one.token is None:
+            continue
+        try:
+            _check_history(Checkpoint.parse(Note.parse(one.text).text), shared, one.token.consistency)
+        except (BadNote, BadProof):
+            continue  # the verdict's remarks say why
+        found.append(one)
+    return found
+
+
+def _check_history(one: Checkpoint, shared: Checkpoint, consistency: str | None) -> None:
+    if one.size == shared.size:
+        if one.root != shared.root:
+            raise BadProof("it is about other records")
+        return
+    if consistency is None:
+        raise BadProof("there is no consistency proof")
+    old, new = sorted((one, shared), key=lambda each: each.size)
+    try:
+        merkle.verify_consistency(old.size, old.root, new.size, new.root, parse_consistency(consistency))
+    except BadProof:
+        raise BadProof("the consistency proof is not one") from None

@@ -1,0 +1,118 @@
+"""Say once when a device goes and once when it is back, on record and in the log."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+import structlog
+
+from linewitness.base.clock import NS_PER_MS, Clock
+from linewitness.base.errors import DeviceError
+from linewitness.devices.base import Session
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.journal.journal import Journal
+
+log = structlog.get_logger()
+
+
+class DeviceStatusSink(Protocol):
+    """Who wants to know how a device is doing."""
+
+    def device(self, name: str, state: str, why: str) -> None:
+        """Take note: `state` is up, lost or refused."""
+
+    def observed(self, name: str, count: int) -> None:
+        """Count observations that became durable."""
+
+    def at_work(self, name: str, busy: bool) -> None:
+        """Take note that observations are being carried, or that the device has the word again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """How a device was last seen: `state` is up, lost or refused, since a Unix time in nanoseconds."""
+
+    state: str
+    since_ns: int
+    why: str
+
+    def dump(self) -> str:
+        """Return the durable form, which `linewitness status` reads."""
+        return orjson.dumps({"state": self.state, "since_ns": self.since_ns, "why": self.why}).decode()
+
+    @classmethod
+    def load(cls, text: str) -> "LastSeen":
+        """Return what `dump` wrote."""
+        return cls(**orjson.loads(text))
+
+
+class Availability:
+    """Whether one device is there: `device.back` and `device.lost`, right across restarts."""
+
+    def __init__(
+        self, device: str, station_id: str | None, *, journal: Journal, clock: Clock, health: DeviceStatusSink
+    ) -> None:
+        """Take the device and its place; `recall` reads what was said last."""
+        self._device = device
+        self._station_id = station_id
+        self._journal = journal
+        self._clock = clock
+        self._health = health
+        self._seen: LastSeen | None = None
+
+    async def back(self, session: Session) -> None:
+        """Say that the device is connected, and how long it was away."""
+        now = self._clock.stamp().realtime_ns
+        before = self._seen
+        self._seen = LastSeen("up", now, "")
+        changes = [Change("state", before.state if before else None, "up")]
+        away_ms = None
+        if before is not None and before.state != "up":
+            away_ms = max(0, now - before.since_ns) // NS_PER_MS
+            changes.append(Change("away_ms", None, away_ms))
+        changes += [Change(f"identity.{name}", None, value) for name, value in session.identity.items()]
+        reason = "connected for the first time" if before is None else "the device answers"
+        await self._note("device.back", now, changes, reason, session.session_id)
+        self._health.device(self._device, "up", "")
+        log.info("device connected", device=self._device, away_ms=away_ms)
+
+    async def lost(self, error: DeviceError, state: str) -> None:
+        """Say once that the device is away, and again only when it begins or ceases to refuse us."""
+        self._health.device(self._device, state, str(error))
+        before = self._seen
+        if before is not None and before.state == state:
+            return
+        now = self._clock.stamp().realtime_ns
+        away = before is not None and before.state != "up"
+        self._seen = LastSeen(state, before.since_ns if before and away else now, str(error))
+        changes = [Change("state", before.state if before else None, state), Change("why", None, error.what)]
+        await self._note("device.lost", now, changes, str(error), None)
+        log.warning("device lost", device=self._device, state=state, why=error.what, hint=error.hint)
+
+    async def _note(
+        self, kind: str, now: int, changes: list[Change], reason: str, session: str | None
+    ) -> None:
+        context = {"device_id": self._device}
+        if self._station_id is not None:
+            context["station_id"] = self._station_id
+        if session is not None:
+            context["session_id"] = session
+        event = Event(
+            kind=kind,
+            occurred_ns=now,
+            occurred_from="gateway",
+            actor=Actor("system", "linewitness"),
+            resource=Resource("device", self._device),
+            reason=reason,
+            changes=tuple(changes),
+            context=context,
+        )
+        state = self._seen.dump() if self._seen else None
+        await self._journal.pressure.gate()
+        await self._journal.submit([event], state={f"capture/{self._device}": state})
+
+    async def recall(self) -> None:
+        """Begin with what was last put on record."""
+        stored = await self._journal.read(lambda reader: reader.state_value(f"capture/{self._device}"))
+        if stored is not None:
+            self._seen = LastSeen.load(stored)

@@ -1,0 +1,56 @@
+"""Sign what the stream has become: checkpoints of its size and Merkle root."""
+
+import asyncio
+from typing import Final
+
+from nacl.signing import SigningKey
+
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import root_at
+from linewitness.journal.journal import Journal
+from linewitness.journal.reader import JournalReader
+from linewitness.journal.submission import Submission
+
+#: A checkpoint is written at least this often while something is new (docs/format.md, section 7).
+PERIOD_S: Final = 60.0
+
+
+class CheckpointSigner:
+    """The holder of the log key, which signs checkpoints and nothing else."""
+
+    def __init__(self, journal: Journal, log_key: SigningKey) -> None:
+        """Take the stream's journal and its log key."""
+        self._journal = journal
+        self._log_key = log_key
+        self._newest = 0
+
+    async def at(self, size: int) -> str:
+        """Return the signed checkpoint over the first `size` records."""
+        head = self._journal.head
+        root = head.root if head.size == size else await self.root(size)
+        note = str(Checkpoint(self._journal.identity.stream, size, root).sign(self._log_key))
+        if size > self._newest:
+            self._newest = size
+            # Kept for those who look at the journal alone; nobody has to wait for it.
+            self._journal.submit_all(Submission(checkpoint=(size, note)))
+        return note
+
+    async def seal(self, size: int) -> None:
+        """Sign the first `size` records, unless the stream is frozen: the log key signs no second history."""
+        if not self._journal.frozen:
+            await self.at(size)
+
+    async def root(self, size: int) -> bytes:
+        """Return the Merkle root over the first `size` records."""
+
+        def from_tree(reader: JournalReader) -> bytes:
+            return root_at(size, reader.tree().subtree)
+
+        return await self._journal.read(from_tree)
+
+    async def run(self) -> None:
+        """Seal once a minute whatever is new, also where no uplink asks for it."""
+        while True:
+            await self._journal.wait_beyond(self._newest)
+            await self.seal(self._journal.head.size)
+            await asyncio.sleep(PERIOD_S)

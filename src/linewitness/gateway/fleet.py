@@ -1,0 +1,157 @@
+"""Keep one capture running for each device of the line, and change the line while the others go on."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from linewitness.base.clock import Clock
+from linewitness.base.errors import DeviceError
+from linewitness.devices.base import AskableDriver, Driver
+from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.gateway.availability import DeviceStatusSink
+from linewitness.gateway.capture import Capture
+from linewitness.gateway.gates import GateOrders
+from linewitness.journal.journal import Journal
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.stations.floor import Floor
+from linewitness.stations.options import StationOptions
+from linewitness.stations.outcome import Ask
+from linewitness.stations.rules import DeviceRule, PointRule
+from linewitness.stations.station import Station
+
+#: What a capture that is stopped may take to put on record what it has read.
+PATIENCE_S: Final = 5.0
+
+log = structlog.get_logger()
+
+BuildDriver = Callable[[DeviceOptions], Driver]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A device's capture: its settings, where it stands, and its task."""
+
+    options: DeviceOptions
+    place: str | None
+    driver: Driver
+    capture: Capture
+    task: asyncio.Task[None]
+
+
+class Fleet:
+    """All captures of a line. `apply` is called at the start and at each change of the configuration."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        build: BuildDriver,
+        journal: Journal,
+        telemetry: TelemetryBuffer,
+        clock: Clock,
+        health: DeviceStatusSink,
+    ) -> None:
+        """Take the group in which captures run, and how a driver is made from its options."""
+        self._group = group
+        self._build = build
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+        self._health = health
+        self._floor: Floor | None = None
+        self._desk = GateOrders()
+        self._running: dict[str, _Running] = {}
+        self._stations: dict[str | None, Station] = {}
+
+    async def apply(self, devices: Sequence[DeviceOptions], stations: Sequence[StationOptions]) -> None:
+        """Bring the line to these settings: devices that did not change keep their connections."""
+        wanted = {options.id: options for options in devices}
+        place = {device: station.id for station in stations for device in station.devices}
+        await self._stop(
+            running
+            for name, running in self._running.items()
+            if wanted.get(name) != running.options or place.get(name) != running.place
+        )
+        await self._arrange(stations, {options.id: _rule(options) for options in devices})
+        for options in devices:
+            if options.id not in self._running:
+                self._start(options, place.get(options.id))
+
+    async def stop(self) -> None:
+        """End all captures; what they had read is durable."""
+        await self._stop(list(self._running.values()))
+
+    async def _stop(self, ending: Iterable[_Running]) -> None:
+        """End captures: they finish what they have read, and are cancelled if that takes too long."""
+        stopping = list(ending)
+        for running in stopping:
+            if not running.capture.stop():
+                running.task.cancel()
+        tasks = [running.task for running in stopping]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        for running in stopping:
+            del self._running[running.options.id]
+
+    async def _arrange(self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule]) -> None:
+        """Let stations take over their new settings; those that are new begin with the stored state."""
+        # What captures submitted before they were stopped must be readable before a station begins with it.
+        await self._journal.submit([])
+        state = await self._journal.read(lambda reader: reader.state())
+        if self._floor is None:
+            self._floor = Floor.load(state)
+        settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
+        settings[None] = None
+        for name in self._stations.keys() - settings.keys():
+            self._stations.pop(name).leave()
+        for name, options in settings.items():
+            if name in self._stations:
+                self._stations[name].take_over(options, rules)
+            else:
+                self._stations[name] = Station(options, rules, floor=self._floor, state=state)
+        self._desk.begin(self._stations.values())
+
+    def _ask(self, ask: Ask) -> None:
+        """Ask a device for a measurement; what does not come is missing when the unit leaves."""
+        running = self._running.get(ask.device)
+        if running is None or not isinstance(running.driver, AskableDriver):
+            log.warning("device cannot be asked to measure", device=ask.device, unit=ask.unit)
+            return
+        try:
+            running.driver.weigh(identifier=ask.unit)
+        except DeviceError as error:
+            log.warning("device did not measure", device=ask.device, unit=ask.unit, why=str(error))
+
+    def _start(self, options: DeviceOptions, place: str | None) -> None:
+        self._health.device(options.id, "waiting", "")
+        driver = self._build(options)
+        capture = Capture(
+            driver,
+            self._stations[place],
+            journal=self._journal,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            health=self._health,
+            station_id=place,
+            desk=self._desk,
+            ask=self._ask,
+        )
+        task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
+        self._running[options.id] = _Running(options, place, driver, capture, task)
+
+
+def _rule(options: DeviceOptions) -> DeviceRule:
+    points: Sequence[PointOptions] = getattr(options, "points", ())
+    return DeviceRule(
+        points={
+            point.id: PointRule(record=point.record, unit=point.unit, low=point.low, high=point.high)
+            for point in points
+        }
+    )

@@ -1,0 +1,96 @@
+"""Say when the gateway started, that it is alive while nothing happens, and when it stopped."""
+
+import asyncio
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final
+
+import orjson
+
+from linewitness.base.clock import Clock
+from linewitness.evidence.format.record import Actor, Change, Event, Resource, Scalar
+from linewitness.journal.journal import Journal
+from linewitness.journal.submission import Submission
+
+#: An idle stream says that it is alive this often (docs/format.md, section 9).
+HEARTBEAT_S: Final = 60.0
+
+
+#: The journal's state under which the last applied settings are kept.
+_APPLIED: Final = "config/applied"
+
+
+class Lifecycle:
+    """The gateway's own records about itself."""
+
+    def __init__(self, journal: Journal, *, clock: Clock, gateway: str, config_digest: str) -> None:
+        """Take the journal and who we are."""
+        self._journal = journal
+        self._clock = clock
+        self._gateway = gateway
+        self._config_digest = config_digest
+
+    async def started(self) -> None:
+        """Put a new event key in place and the start on record, before anything else happens."""
+        receipt = await self._journal.read(lambda reader: reader.newest_receipt())
+        changes = (
+            Change("boot_id", None, self._clock.boot_id),
+            Change("size", None, self._journal.head.size),
+            Change("version", None, version("linewitness")),
+            Change("config", None, self._config_digest),
+            Change("receipt_size", None, receipt[0] if receipt else 0),
+            Change("receipt_root", None, _root(receipt[1]) if receipt else None),
+            Change("continuity", None, "unverified"),
+        )
+        event = self._event("gateway.started", "the gateway was started", changes)
+        await self._journal.submit_all(Submission(rotate=True))
+        await self._journal.submit([event])
+
+    async def configured(self, digest: str, settings: Mapping[str, Scalar]) -> None:
+        """Put on record which settings differ from those that were applied last, if any do."""
+        stored = await self._journal.read(lambda reader: reader.state_value(_APPLIED))
+        before: dict[str, Scalar] = orjson.loads(stored) if stored else {}
+        paths = sorted(before.keys() | settings.keys()) if stored else []
+        changes = [
+            Change(path, before.get(path), settings.get(path))
+            for path in paths
+            if before.get(path) != settings.get(path)
+        ]
+        if stored and not changes:
+            return
+        changes.append(Change("config", None, digest))
+        reason = "settings were changed" if stored else "the first configuration of this journal"
+        event = self._event("config.applied", reason, tuple(changes))
+        await self._journal.submit([event], state={_APPLIED: orjson.dumps(dict(settings)).decode()})
+
+    async def stopped(self, reason: str) -> None:
+        """Put a clean stop on record."""
+        await self._journal.submit([self._event("gateway.stopped", reason)])
+
+    async def beat(self) -> None:
+        """Write a heartbeat after each idle minute, until cancelled."""
+        while True:
+            size = self._journal.head.size
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._journal.wait_beyond(size)
+            except TimeoutError:
+                await self._journal.submit(
+                    [self._event("gateway.heartbeat", "nothing happened for a minute")]
+                )
+
+    def _event(self, kind: str, reason: str, changes: tuple[Change, ...] = ()) -> Event:
+        return Event(
+            kind=kind,
+            occurred_ns=self._clock.stamp().realtime_ns,
+            occurred_from="gateway",
+            actor=Actor("system", "linewitness"),
+            resource=Resource("gateway", self._gateway),
+            reason=reason,
+            changes=changes,
+        )
+
+
+def _root(note: str) -> str:
+    """Return the third line of a checkpoint: its root, as base64."""
+    return note.split("\n")[2]

@@ -1,0 +1,1 @@
+"""What tests share: plants, brokers, clocks, builders of records, and waiting for conditions."""

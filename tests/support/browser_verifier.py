@@ -1,0 +1,49 @@
+"""Run the verifier that is inside `verify.html`, outside of a browser, in Node where it is there."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "src/linewitness/evidence/package/verify.html"
+_DRIVER = """
+const fs = require("node:fs");
+(async () => {
+  const read = (path) => new Uint8Array(fs.readFileSync(path));
+  for (const files of JSON.parse(process.argv[2])) {
+    const [evidence, policy, ...revocations] = files.map(read);
+    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {}, revocations)));
+  }
+})();
+"""
+
+
+def judge_with_page(path: Path, policy: bytes, revocations: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the verdict of the script in `verify.html`."""
+    files = [path]
+    for number, data in enumerate([policy, *(text.encode() for text in revocations)]):
+        files.append(path.with_suffix(f".trust-{number}"))
+        files[-1].write_bytes(data)
+    return judge_all_with_page([files])[0]
+
+
+def judge_all_with_page(cases: Sequence[Sequence[Path]]) -> list[dict[str, Any]]:
+    """Return the verdicts on many packages, each with its policy and revocations, from one run."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: the script of verify.html is tested in Chromium only")
+    script = re.search(r'<script id="verifier">(.*?)</script>', PAGE.read_text(), re.DOTALL)
+    assert script, "verify.html holds no verifier"
+    driver = cases[0][0].with_suffix(".cjs")
+    driver.write_text(script[1] + _DRIVER)
+    files = json.dumps([[str(path) for path in case] for case in cases])
+    done = subprocess.run(
+        [node, str(driver), files], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]

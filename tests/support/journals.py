@@ -1,0 +1,68 @@
+"""Journals for tests."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from linewitness.base.clock import SharedClockState
+from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
+from linewitness.evidence.verify.stream import verify
+from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.file import JournalFile
+from linewitness.journal.journal import open_journal
+from linewitness.journal.options import JournalOptions
+from linewitness.journal.reader import JournalReader
+
+IDENTITY = StreamIdentity(
+    stream="acme.example/ber-01/line-02/1", tenant="acme", plant="ber-01", line="line-02"
+)
+
+
+def create(directory, clock, identity=IDENTITY):
+    file = JournalFile.create(directory, identity, clock=clock, clock_state=SharedClockState())
+    file.close()
+
+
+def reopen(directory, clock):
+    return JournalFile.open(directory, clock=clock, clock_state=SharedClockState())
+
+
+def options(directory, **settings):
+    return JournalOptions(directory=directory, **settings)
+
+
+@asynccontextmanager
+async def running(directory, clock, **settings):
+    """A journal whose writer runs; drained at the end of the block."""
+    async with (
+        open_journal(options(directory, **settings), clock=clock, clock_state=SharedClockState()) as journal,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(journal.run(), name="journal")
+        yield journal
+        await journal.drain()
+
+
+def result_event(number, clock, unit="SN0001"):
+    """Return an event like a torque tool's."""
+    return Event(
+        kind="tightening.result",
+        occurred_ns=clock.stamp().realtime_ns,
+        occurred_from="device",
+        actor=Actor("device", "wrench-10"),
+        resource=Resource("tightening", f"wrench-10/0/{number}", ("unit", unit) if unit else None),
+        reason="the device completed an operation",
+        changes=(Change("torque", None, "12.30", "Nm", "11.00", "13.00", "ok"),),
+        context={"device_id": "wrench-10", "station_id": "st-10"},
+    )
+
+
+def verdict_of(directory):
+    """Return the verifier's verdict on a journal's folder."""
+    with JournalReader(directory) as reader:
+        return verify(data for _, data in reader.records())
+
+
+def members_of(directory):
+    """Return all records of a journal, parsed."""
+    with JournalReader(directory) as reader:
+        return [parse(data) for _, data in reader.records()]

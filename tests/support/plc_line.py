@@ -1,0 +1,129 @@
+"""PLCs on a line as the gateway runs it: real drivers, real captures, a real journal; no uplink."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from linewitness.base.clock import SystemClock, monotonic
+from linewitness.devices.table import driver_class, options_class
+from linewitness.gateway.fleet import Fleet
+from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.status.health import Health
+from support.journals import create, members_of, running, verdict_of
+
+CLOCK = SystemClock()
+
+
+def wall():
+    """Return the time in Unix seconds, as records have it."""
+    return CLOCK.stamp().realtime_ns / 1e9
+
+
+class PlcLine:
+    """A running line, and what its journal says."""
+
+    def __init__(self, folder, journal, telemetry, fleet):
+        self.folder = folder
+        self.journal = journal
+        self.fleet = fleet
+        self._telemetry = telemetry
+
+    def records(self, *kinds):
+        return [record for record in members_of(self.folder) if record["kind"] in kinds]
+
+    def changes(self, point):
+        """Return (before, after) of each recorded change of a point, bad quality included as its status."""
+        return [
+            (change["before"], change["after"])
+            for record in self.records("parameter.changed")
+            if record["resource"]["id"].endswith("/" + point)
+            for change in record["changes"]
+        ]
+
+    def value(self, point):
+        """Return the last value on record, None if there is none."""
+        changes = self.changes(point)
+        return changes[-1][1] if changes else None
+
+    def gaps(self):
+        """Return (source, first, last) of each gap; times as Unix seconds where they are times."""
+        found = []
+        for record in self.records("source.gap"):
+            fields = {change["field"]: change["after"] for change in record["changes"]}
+            found.append((record["resource"]["id"], _time(fields["first"]), _time(fields["last"])))
+        return found
+
+    def size(self):
+        return self.journal.head.size
+
+    def signals(self):
+        """Return the telemetry messages so far."""
+        connection = sqlite3.connect(self.folder / "telemetry.sqlite")
+        try:
+            return [json.loads(row[0]) for row in connection.execute("SELECT payload FROM block ORDER BY id")]
+        finally:
+            connection.close()
+
+    async def all_move(self, points, *, within_s):
+        """Wait until each point has a change on record that is newer than now; return the seconds it took."""
+        begun = monotonic()
+        first = self.size()
+        missing = set(points)
+        async with asyncio.timeout(within_s):
+            while missing:
+                await asyncio.sleep(0.05)
+                fresh = [record for record in members_of(self.folder) if record["sequence_no"] >= first]
+                missing -= {
+                    record["resource"]["id"].rpartition("/")[2]
+                    for record in fresh
+                    if record["kind"] == "parameter.changed"
+                    and not any(change["field"].endswith(".quality") for change in record["changes"])
+                }
+        return monotonic() - begun
+
+    async def until(self, condition, *, within_s=15):
+        """Wait until a condition about the records holds."""
+        async with asyncio.timeout(within_s):
+            while not condition():  # noqa: ASYNC110 - the condition is about what is on disk
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def plc_line(folder, *devices):
+    """Run a line with these devices, given as in the YAML; at the end its journal must verify."""
+    if not folder.exists():
+        create(folder, CLOCK)
+    telemetry = TelemetryBuffer(folder, max_bytes=100_000_000)
+    try:
+        async with running(folder, CLOCK) as journal, asyncio.TaskGroup() as group:
+            buffering = group.create_task(telemetry.run())
+            fleet = Fleet(
+                group, build=build, journal=journal, telemetry=telemetry, clock=CLOCK, health=Health()
+            )
+            await fleet.apply([options_of(device) for device in devices], [])
+            try:
+                yield PlcLine(folder, journal, telemetry, fleet)
+            finally:
+                await fleet.stop()
+                buffering.cancel()
+    finally:
+        telemetry.close()
+    assert verdict_of(folder).status == "INTACT"
+
+
+def options_of(device):
+    """Return the options of a device as the YAML gives it."""
+    return options_class(device["driver"]).model_validate(device)
+
+
+def build(options):
+    """Build the driver of a device."""
+    return driver_class(options.driver)(options, clock=CLOCK)
+
+
+def _time(text):
+    if text is None or "T" not in text:
+        return text
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,66 @@
+"""A gateway in a process of its own that captures one torque controller, and keeps its evidence to itself."""
+
+import asyncio
+
+from linewitness.demo.plant import Process
+from support.torque_line import fields_of, id_of, records_of
+
+TEMPLATE = """\
+version: 1
+line: {{tenant: demo, plant: ber-01, line: line-02, gateway: gw-02, origin: demo.example/ber-01/line-02/1}}
+journal: {{directory: journal}}
+status: {{enabled: false}}
+clock: {{chrony: auto}}
+stations:
+  - id: bolting
+    devices: [wrench-10]
+    unit: {{pattern: "SN[0-9]+"}}
+devices:
+  - id: wrench-10
+    driver: open_protocol
+    host: 127.0.0.1
+    port: {port}
+    timezone: UTC
+    start_after: 0
+{settings}
+"""
+
+
+class Gateway:
+    """The process, and what its journal holds."""
+
+    def __init__(self, folder, port, **settings):
+        self.folder = folder
+        lines = "\n".join(f"    {name}: {value}" for name, value in settings.items())
+        (folder / "line.yaml").write_text(TEMPLATE.format(port=port, settings=lines))
+        self.process = Process("gateway", folder, "run", "line.yaml")
+
+    async def init(self):
+        await Process("init", self.folder, "init", "line.yaml").run()
+
+    async def command(self, *arguments):
+        """Run one command of `linewitness` and return its exit code and what it printed."""
+        process = Process("command", self.folder, *arguments)
+        process.log.unlink(missing_ok=True)
+        await process.start()
+        code = await process.wait()
+        return code, process.log.read_text()
+
+    def results(self):
+        return [each for each in records_of(self.folder / "journal") if fields_of(each).get("decoded", True)]
+
+    def ids(self):
+        return [id_of(each)[2] for each in self.results()]
+
+    def said(self):
+        return self.process.log.read_text()
+
+
+async def until(condition, what="", *, timeout_s=40):
+    """Wait for a condition about another process."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():  # noqa: ASYNC110 (the condition is about other processes)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {what() if callable(what) else what}") from None
