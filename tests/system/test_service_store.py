@@ -33,8 +33,8 @@ sys.argv = ["linewitness", "store", "run", sys.argv[1]]
 main()
 """
 STUCK_THREAD = """
-from linewitness.store.ledger import Ledger
-Ledger.process = lambda self, messages: time.sleep(3600)
+from linewitness.store.ledger import StoreLedger
+StoreLedger.process = lambda self, messages: time.sleep(3600)
 """
 
 
