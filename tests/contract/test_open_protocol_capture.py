@@ -11,7 +11,8 @@ from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol import OpenProtocolDriver
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.device import Station, Tool
-from support.open_protocol_rig import Gateway, Journal, gateway, options_for, until
+from support.open_protocol_rig import Gateway, Journal, gateway, options_for
+from support.waiting import until
 
 
 async def enrolled(simulator: TorqueSimulator, journal: Journal) -> None:

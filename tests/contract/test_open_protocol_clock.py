@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from linewitness.devices.open_protocol import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueOptions, serve, without
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 def moves(journal):

@@ -4,7 +4,8 @@ import pytest
 
 from linewitness.devices.open_protocol.commands import CommandRefused
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 async def captured(journal: Journal, number: int) -> None:

@@ -15,7 +15,8 @@ from linewitness.devices.open_protocol.outbox import (
     Outbox,
     Waiting,
 )
-from support.open_protocol_rig import Journal, until
+from support.open_protocol_rig import Journal
+from support.waiting import until
 
 
 def telegram(mid, data="", revision=1):

@@ -8,7 +8,8 @@ from linewitness.devices.open_protocol import OpenProtocolOptions
 from linewitness.devices.open_protocol.commands import CommandRefused
 from linewitness.devices.open_protocol.probe import probe
 from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, options_for, until
+from support.open_protocol_rig import Journal, gateway, options_for
+from support.waiting import until
 
 
 async def test_a_probe_tells_who_it_is_and_what_to_write_into_the_yaml() -> None:

@@ -10,7 +10,8 @@ from linewitness.devices.open_protocol.codec import encode
 from linewitness.devices.open_protocol.framing import Framer
 from linewitness.devices.open_protocol.mids import Mid
 from linewitness.devices.open_protocol.telegram import Telegram, parse
-from support.open_protocol_rig import Gateway, Journal, until
+from support.open_protocol_rig import Gateway, Journal
+from support.waiting import until
 
 Reply = Callable[[Telegram], list[Telegram]]
 

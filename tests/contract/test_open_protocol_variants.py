@@ -6,7 +6,8 @@ import pytest
 
 from linewitness.devices.base import Result
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 def tightenings(journal: Journal) -> list[Result]:

@@ -9,8 +9,9 @@ import pytest
 
 from linewitness.base.clock import monotonic
 from support.outcomes import kept
-from support.plants import Load, at_work, change, held, new_plant, running_plant, said, settle, until
+from support.plants import Load, at_work, change, held, new_plant, running_plant, said, settle
 from support.proxy import proxy
+from support.waiting import until
 
 
 async def broker_away(folder, seconds):

@@ -56,7 +56,7 @@ class Listening:
         self.heard.append(observation)
         return observation
 
-    async def until(self, wanted: Callable[[Any], bool]) -> Any:
+    async def first(self, wanted: Callable[[Any], bool]) -> Any:
         """Return the first observation from here on that is wanted."""
         async with asyncio.timeout(WAIT_S):
             while not wanted(observation := await self.next()):
@@ -139,10 +139,3 @@ def client_files(folder: Path) -> dict[str, Any]:
         clock=CLOCK,
     )
     return {"certificate": certificate, "key": {"file": key}}
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return once the condition is true."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - the press tells nobody when it changes
-            await asyncio.sleep(0.01)

@@ -66,7 +66,7 @@ class PlcLine:
         finally:
             connection.close()
 
-    async def all_move(self, points, *, within_s):
+    async def all_move(self, points, *, within_s=15):
         """Wait until each point has a change on record that is newer than now; return the seconds it took."""
         begun = monotonic()
         first = self.size()
@@ -82,12 +82,6 @@ class PlcLine:
                     and not any(change["field"].endswith(".quality") for change in record["changes"])
                 }
         return monotonic() - begun
-
-    async def until(self, condition, *, within_s=15):
-        """Wait until a condition about the records holds."""
-        async with asyncio.timeout(within_s):
-            while not condition():  # noqa: ASYNC110 - the condition is about what is on disk
-                await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

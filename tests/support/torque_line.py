@@ -13,6 +13,7 @@ from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions
 from support.devices import Health
 from support.journals import create, members_of, running, verdict_of
+from support.waiting import until
 
 PATIENCE_S = 20
 DRIVERS = {"open_protocol": OpenProtocolDriver, "scanner": ScannerDriver, "mt_sics": ScaleDriver}
@@ -110,16 +111,6 @@ async def line(tmp_path, devices, stations=None, **journal_settings):
                 watch.cancel()
     finally:
         telemetry.close()
-
-
-async def until(condition, what=""):
-    """Wait for a condition, and say which one never came true."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():  # noqa: ASYNC110 (a test looks from outside; nothing tells it)
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what() if callable(what) else what}") from None
 
 
 def account(tmp_path, *simulators, missing=()):

@@ -26,7 +26,7 @@ from linewitness.journal.journal import Journal
 from linewitness.status.health import Health
 from linewitness.store.work import StoreWork
 from linewitness.uplink.forwarding import ForwardOptions
-from support.devices import until
+from support.waiting import until
 
 
 class Counter:

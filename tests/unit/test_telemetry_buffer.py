@@ -7,7 +7,7 @@ import pytest
 
 from linewitness.journal import telemetry as module
 from linewitness.journal.telemetry import TelemetryBuffer, report_losses
-from support.devices import until
+from support.waiting import until
 
 
 @pytest.fixture
