@@ -80,7 +80,7 @@ async def test_complaint_8_pulled_cable_all_points_live_again_and_the_outage_is_
             await line.all_move(LIVING[kind])
             wire.pull()
             pulled = wall()
-            await until(lambda: line.records("device.lost"))
+            await until(lambda: line.records("device.lost"), timeout_s=30)
             assert "refused" not in line.records("device.lost")[0]["reason"]
             await asyncio.sleep(5)
             wire.plug()
@@ -101,7 +101,7 @@ async def test_complaint_8_killed_device_all_points_live_again_and_the_outage_is
             await line.all_move(LIVING[kind])
             process.kill()
             killed = wall()
-            await until(lambda: line.records("device.lost"))
+            await until(lambda: line.records("device.lost"), timeout_s=30)
             async with wire.simulator(simulator_of(kind), 5020):
                 started = wall()
                 took_s = await line.all_move(LIVING[kind])
@@ -121,7 +121,7 @@ async def test_complaint_8_restarted_oven_lives_again_with_its_lost_interval_on_
             device.oven.inputs.set_points[0] = 1700
             await device.start()
             started = wall()
-            await until(lambda: line.value("set-point") == "1700")
+            await until(lambda: line.value("set-point") == "1700", timeout_s=WITHIN_S)
         assert line.changes("set-point") == [(None, "1800"), ("1800", "1700")]
         assert_on_record(line, stopped, started, slack_s=0.5)
 
@@ -135,7 +135,7 @@ async def test_complaint_9_silent_subscription_all_points_live_again_and_the_sil
             silenced = wall()
             device.silence()
             size = line.size()
-            await until(lambda: len(line.records("device.back")) == 2)
+            await until(lambda: len(line.records("device.back")) == 2, timeout_s=WITHIN_S)
             assert line.size() > size
             assert "silent" in line.records("device.lost")[0]["reason"]
             again = wall()
@@ -171,13 +171,13 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
 
             line.journal.pressure.gate = waiting
             begun, ticks = wall(), device.ticks
-            await until(lambda: device.ticks >= ticks + 60)
+            await until(lambda: device.ticks >= ticks + 60, timeout_s=60)
             line.journal.pressure.gate = gate
             stalled.set()
             ended = wall()
-            await until(lambda: line.records("source.gap"))
+            await until(lambda: line.records("source.gap"), timeout_s=WITHIN_S)
             await device.set("Program", 9)
-            await until(lambda: line.value("program") == "9")
+            await until(lambda: line.value("program") == "9", timeout_s=WITHIN_S)
         gap, *_later = line.records("source.gap")  # a slow machine may fill the buffer once more
         fields = {change["field"]: change["after"] for change in gap["changes"]}
         assert int(fields["count"]) >= 1000
@@ -198,7 +198,7 @@ async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(t
             await until(lambda: line.records("device.lost"))
             device.oven.complete_cycles(20)
             await device.start()
-            await until(lambda: len(line.records("measurement.result")) == 11)
+            await until(lambda: len(line.records("measurement.result")) == 11, timeout_s=WITHIN_S)
         numbers = [
             int(record["resource"]["id"].rpartition("/")[2]) for record in line.records("measurement.result")
         ]
