@@ -1,4 +1,4 @@
-"""`linewitness anchor`: put the newest checkpoint out of our reach now, at a batch's end for example."""
+"""`linewitness anchor`: anchor the newest checkpoint now, for example at the end of a batch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +9,9 @@ import typer
 def anchor(
     file: Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)],
     *,
-    wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for the running gateway.")] = 60.0,
+    wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the running gateway.")] = 60.0,
 ) -> None:
-    """Ask the running gateway to anchor the stream now, and say what every place holds then."""
+    """Anchor the stream now, through the running gateway, and print what each anchor holds."""
     import time
 
     from linewitness.base.clock import NS_PER_S, SystemClock

@@ -1,4 +1,4 @@
-"""`linewitness init`: begin a line's stream, or the next generation of one that cannot go on."""
+"""`linewitness init`: create a line's stream, or the next generation of a stream that cannot continue."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,14 +18,14 @@ def init(
         bool,
         typer.Option(
             "--continue",
-            help="Begin the next generation of a frozen or damaged stream; the old journal is kept.",
+            help="Begin the next generation of a frozen or damaged stream and keep the old journal.",
         ),
     ] = False,
     reason: Annotated[
-        str, typer.Option(help="With --continue: why a stream ends that could go on, such as a stolen key.")
+        str, typer.Option(help="With --continue: why a usable stream ends, for example a stolen key.")
     ] = "",
 ) -> None:
-    """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
+    """Create a line's stream: generate its keys and write record 0. Run it once for each stream."""
     from linewitness.base.clock import SystemClock
     from linewitness.base.errors import JournalError
     from linewitness.config import load

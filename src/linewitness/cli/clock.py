@@ -1,4 +1,4 @@
-"""`linewitness clock`: who was asked for the time, what that says of this clock, and how it went lately."""
+"""`linewitness clock`: query the time sources, and show the state and history of the clocks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,10 +22,10 @@ _UNKNOWN = "-"
 def clock(
     file: LineFile,
     *,
-    hours: Annotated[float, typer.Option(min=0.1, help="How far back to look in the journal.")] = 24,
+    hours: Annotated[float, typer.Option(min=0.1, help="Hours of history to read from the journal.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Ask the time sources once, and show what the journal tells of the clocks. Changes nothing."""
+    """Query the time sources once and show the clock history of the journal. Reads only."""
     import asyncio
     from dataclasses import asdict
 
