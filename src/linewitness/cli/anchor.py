@@ -25,7 +25,7 @@ def anchor(
     config = load(file)
     directory = config.journal.directory
     if not config.anchors.named:
-        raise ConfigurationError("the YAML names no anchors", hint="add a place to the section `anchors`")
+        raise ConfigurationError("the YAML names no anchors", hint="add an anchor to the section `anchors`")
     try:
         with Lock(directory):
             raise ConfigurationError(
@@ -38,7 +38,9 @@ def anchor(
     deadline_ns = clock.stamp().boottime_ns + int(wait_s * NS_PER_S)
     while requests.waiting(ANCHOR):
         if clock.stamp().boottime_ns > deadline_ns:
-            raise JournalError("the gateway has not anchored yet", hint="the request stays; see its log")
+            raise JournalError(
+                "the gateway has not anchored yet", hint="the request is kept; see the gateway's log"
+            )
         time.sleep(0.1)
     with JournalReader(directory) as reader:
         for line in report(reader, None).anchors:

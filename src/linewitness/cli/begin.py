@@ -43,7 +43,7 @@ def init(
         typer.echo(f"because     {begun.why}")
     elif handover.is_unfinished(config.journal.directory):
         raise JournalError(
-            "the next generation was begun here, and a crash cut it short",
+            "the creation of the next generation was interrupted",
             hint="finish it with `linewitness init --continue`",
         )
     else:
@@ -62,8 +62,8 @@ def _show(config: "Config") -> None:
     typer.echo(f"log key     {log_vkey}")
     typer.echo(f"record 0    {record_hash}")
     typer.echo("")
-    typer.echo("Keep these lines where neither this machine nor the audit store can change them; an auditor")
-    typer.echo("will ask for them. Then make the gateway known to the audit store:")
+    typer.echo("Keep these lines where neither this machine nor the audit store can change them:")
+    typer.echo("auditors need them. Then enrol the gateway at the audit store:")
     typer.echo("")
     typer.echo(
         f"  linewitness store enroll STORE.yaml --tenant {line.tenant} --gateway {line.gateway} \\\n"

@@ -75,20 +75,20 @@ def _with_acceptance(
 def lines_of(found: "Delays") -> Iterator[str]:
     """Yield the lines of the text report."""
     how = "the store's accepted_at" if found.custody == "accepted_at" else "the receipt that first covered it"
-    yield f"{found.records:,} records; custody is known by {how}"
+    yield f"{found.records:,} records; receipts are dated by {how}"
     yield ""
     yield _ROW.format("from event to journal", "events", "half", "95 %", "99 %", "worst", "").rstrip()
     for one in found.devices:
         if one.to_journal is not None:
             yield _row(one.device, one.to_journal, f"{one.late} late" if one.late else "")
     yield ""
-    yield _ROW.format("from journal to custody", "records", "half", "95 %", "99 %", "worst", "").rstrip()
+    yield _ROW.format("from journal to receipt", "records", "half", "95 %", "99 %", "worst", "").rstrip()
     if found.to_custody is not None:
         yield _row("all records", found.to_custody, "")
     for one in found.devices:
         if one.to_custody is not None:
             yield _row(one.device, one.to_custody, "")
-    yield f"not in custody yet: {found.not_in_custody:,}"
+    yield f"not receipted yet: {found.not_in_custody:,}"
     yield from _late_lines(found)
     yield from _cluster_lines(found)
 

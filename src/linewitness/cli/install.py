@@ -45,7 +45,7 @@ def install(
         typer.echo(line)
     if place.real:
         _systemctl("daemon-reload")
-    typer.echo("\nWhat is left to do:\n")
+    typer.echo("\nRemaining steps:\n")
     for line in left:
         typer.echo(f"  {line}")
 
@@ -92,6 +92,6 @@ def _systemctl(*arguments: str) -> None:
 
     program = shutil.which("systemctl")
     if program is None or not Path("/run/systemd/system").is_dir():
-        typer.echo("systemd is not running here: its units were written, and nothing was told to it")
+        typer.echo("systemd is not running: the units were written, and systemd was not notified")
         return
     subprocess.run([program, *arguments], check=False)  # noqa: S603 (our own words only)

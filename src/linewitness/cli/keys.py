@@ -153,7 +153,7 @@ def _rotated_there(config: "Config", before: "Vkey", wait_s: float) -> "tuple[in
             if clock.stamp().boottime_ns > deadline_ns:
                 raise JournalError(
                     "the running gateway has not rotated its key yet",
-                    hint="the request stays: it is taken up as soon as the journal has room again",
+                    hint="the request is kept: it is executed as soon as the journal has space again",
                 )
             time.sleep(0.1)
         return reader.event_keys()[-1]

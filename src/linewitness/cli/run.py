@@ -66,7 +66,7 @@ def reload(file: LineFile) -> None:
     if not is_being_written(directory):
         raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
     Requests(directory).place(RELOAD)
-    typer.echo("asked the gateway; its log and the record `config.applied` say what came of it")
+    typer.echo("reload requested: the gateway's log and the record `config.applied` show the result")
 
 
 def demo(
