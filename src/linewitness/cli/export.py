@@ -1,4 +1,4 @@
-"""`linewitness export`: an evidence package for an outsider, or plain records."""
+"""`linewitness export`: write an evidence package, or plain records."""
 
 import os
 import sys
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="File to write: a package (.zip), or records (.ndjson).")
+    Path | None, typer.Option("--output", "-o", help="File to write: a package (.zip) or records (.ndjson).")
 ]
-Unit = Annotated[list[str] | None, typer.Option(help="Records of this serialized unit; may be repeated.")]
-Batch = Annotated[list[str] | None, typer.Option(help="Units of this batch; may be repeated.")]
-Since = Annotated[str | None, typer.Option("--from", help="Occurred at this time (UTC, RFC 3339) or later.")]
-Until = Annotated[str | None, typer.Option("--to", help="Occurred before this time (UTC, RFC 3339).")]
-Ndjson = Annotated[bool, typer.Option("--ndjson", help="Records alone, exact bytes, one a line.")]
-PolicyFile = Annotated[
-    Path | None, typer.Option(help="Say in the report what a verifier finds under this policy.")
-]
+Unit = Annotated[list[str] | None, typer.Option(help="Select records of this serialized unit; repeatable.")]
+Batch = Annotated[list[str] | None, typer.Option(help="Select the units of this batch; repeatable.")]
+Since = Annotated[str | None, typer.Option("--from", help="Select events from this time on (UTC, RFC 3339).")]
+Until = Annotated[str | None, typer.Option("--to", help="Select events before this time (UTC, RFC 3339).")]
+Ndjson = Annotated[bool, typer.Option("--ndjson", help="Write records only: exact bytes, one record a line.")]
+PolicyFile = Annotated[Path | None, typer.Option(help="Put the verdict under this policy into the report.")]
 
 _EVERY = 1000
 
@@ -42,7 +40,11 @@ def export(
     policy: PolicyFile = None,
     ndjson: Ndjson = False,
 ) -> None:
-    """Write evidence: a package with proofs, or NDJSON (the default without --output, receipts beside it)."""
+    """Export evidence: a package with proofs, or NDJSON.
+
+    Without --output, records go to standard output as NDJSON.
+    A file of a whole stream as NDJSON has its receipts beside it, in NAME.receipts.
+    """
     choice = choice_of(unit, batch, since, until)
     with journal(source) as reader:
         holdings = JournalHoldings(reader)
@@ -57,7 +59,7 @@ def export(
 def choice_of(
     unit: list[str] | None, batch: list[str] | None, since: str | None, until: str | None
 ) -> "Choice":
-    """Return what the options ask for; ConfigurationError if a time is none."""
+    """Return the selection that the options describe; ConfigurationError if a time cannot be read."""
     from linewitness.evidence.package.query import Choice
 
     return Choice(
@@ -69,7 +71,7 @@ def choice_of(
 
 
 def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: Path | None) -> None:
-    """Write an evidence package; a file that is there is not overwritten, a broken one is not left."""
+    """Write an evidence package; never overwrite a file, and remove an incomplete one."""
     from linewitness.base.clock import SystemClock, to_rfc3339
     from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
@@ -97,7 +99,7 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
 
 
 def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, notes: list[str]) -> None:
-    """Write records alone; of a whole stream the receipts lie beside them, in NAME.receipts."""
+    """Write records only; write the receipts of a whole stream to NAME.receipts."""
     from linewitness.cli.progress import counting
     from linewitness.evidence.package.spool import Chosen
 
@@ -128,13 +130,13 @@ def _print(records: Iterator[tuple[int, bytes]]) -> None:
             sys.stdout.buffer.write(data + b"\n")
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough; at exit nothing may be written to the closed pipe either.
+        # The reader closed the pipe; at exit Python must not write to it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing; ConfigurationError if that cannot be."""
+    """Open a file for writing; ConfigurationError if it cannot be opened."""
     try:
         file = path.open("wb")
     except OSError as error:

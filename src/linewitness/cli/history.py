@@ -1,4 +1,4 @@
-"""`linewitness status` and `verify`: what a journal holds, and whether evidence is whole."""
+"""`linewitness status` and `verify`: the state of a journal, and the verification of evidence."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Say how a line stands: records, receipts, room left, devices. Reads the journal only."""
+    """Show the state of a line: records, receipts, free space, devices. Reads only the journal."""
     import orjson
 
     from linewitness.status.report import report
@@ -39,24 +39,24 @@ def verify(
     ],
     *,
     policy: Annotated[
-        Path | None, typer.Option(help="The customer's policy; without it nothing is called complete.")
+        Path | None, typer.Option(help="The customer's policy; without it the verdict is never COMPLETE.")
     ] = None,
     customer: Annotated[
-        str | None, typer.Option(help="The customer's vkey, which must have signed the policy.")
+        str | None, typer.Option(help="The customer's vkey; the policy must be signed with it.")
     ] = None,
     revocation: Annotated[
-        list[Path] | None, typer.Option(help="A revocation that the customer signed; may be repeated.")
+        list[Path] | None, typer.Option(help="A revocation signed by the customer; repeatable.")
     ] = None,
     times: Annotated[
         bool,
-        typer.Option("--times", help="Print between which times of other parties each record was written."),
+        typer.Option("--times", help="Print for each record the time bounds that other parties prove."),
     ] = False,
     unit: Annotated[
-        str | None, typer.Option(help="With --times: only the records of one serialized unit.")
+        str | None, typer.Option(help="With --times: show only the records of this serialized unit.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Verify a stream from its exact bytes. Exit code 1 means BROKEN."""
+    """Verify a package, exported records or a journal. Exit code 1 means BROKEN."""
     import orjson
 
     from linewitness.cli.policy import read

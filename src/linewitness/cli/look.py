@@ -1,4 +1,4 @@
-"""`linewitness probe` and `browse`: look into a device, and print YAML to paste."""
+"""`linewitness probe` and `browse`: inspect a device, and print YAML for its configuration."""
 
 import re
 from pathlib import Path
@@ -18,23 +18,25 @@ Target = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[str | None, typer.Argument(help="With a YAML: the device's id in it.", show_default=False)]
+Device = Annotated[str | None, typer.Argument(help="With a YAML: the id of the device.", show_default=False)]
 
 
 def probe(
     target: Target,
     device: Device = None,
     *,
-    node: Annotated[list[str] | None, typer.Option(help="OPC UA: read this node too; repeatable.")] = None,
+    node: Annotated[list[str] | None, typer.Option(help="OPC UA: also read this node; repeatable.")] = None,
     scan: Annotated[
-        list[str] | None, typer.Option(help="Modbus: look for registers, such as holding:0-99; repeatable.")
+        list[str] | None,
+        typer.Option(help="Modbus: scan these registers, for example holding:0-99; repeatable."),
     ] = None,
     unit: Annotated[int, typer.Option(min=0, max=255, help="Modbus: the unit identifier.")] = 1,
     trust: Annotated[
-        Path | None, typer.Option(help="OPC UA: after asking, put the server's certificate into this folder.")
+        Path | None,
+        typer.Option(help="OPC UA: save the server's certificate in this folder, after a confirmation."),
     ] = None,
 ) -> None:
-    """Ask a device once who it is, what it offers, what its points read, and what time it has."""
+    """Query a device once: identity, capabilities, current values and clock."""
     import asyncio
 
     driver, options = _options(target, device, unit=unit)
@@ -54,11 +56,13 @@ def browse(
     target: Target,
     device: Device = None,
     *,
-    start: Annotated[str, typer.Option(help="Node to begin at.")] = "i=85",
-    depth: Annotated[int, typer.Option(min=1, max=50, help="How deep to go.")] = 12,
-    matching: Annotated[str, typer.Option("--filter", help="Regular expression on the path.")] = "",
+    start: Annotated[str, typer.Option(help="Node to start at.")] = "i=85",
+    depth: Annotated[int, typer.Option(min=1, max=50, help="Maximum depth.")] = 12,
+    matching: Annotated[
+        str, typer.Option("--filter", help="Regular expression that a path must match.")
+    ] = "",
 ) -> None:
-    """Walk an OPC UA server and print its variables as points to paste, with types and units."""
+    """List the variables of an OPC UA server as YAML points, with types and units."""
     import asyncio
 
     from linewitness.base.clock import SystemClock

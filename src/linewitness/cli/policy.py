@@ -1,4 +1,4 @@
-"""`linewitness policy`: write down whose word counts, sign it, explain it, and revoke a key."""
+"""`linewitness policy`: write, sign and explain a policy, and revoke a key."""
 
 import re
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ PolicyFile = Annotated[Path, typer.Argument(help="The policy, plain or signed.",
 KeyFile = Annotated[Path, typer.Option("--key", help="File of the customer's private key.")]
 NewFile = Annotated[Path, typer.Option("--output", "-o", help="New file to write.")]
 TrustedKey = Annotated[
-    str | None, typer.Option("--customer", help="The customer's vkey, which must have signed the policy.")
+    str | None, typer.Option("--customer", help="The customer's vkey; the policy must be signed with it.")
 ]
-Attesters = Annotated[list[str] | None, typer.Option(help="PARTY=VKEY; may be given more than once.")]
+Attesters = Annotated[list[str] | None, typer.Option(help="PARTY=VKEY; repeatable.")]
 
 
 @app.command()
 def key(
-    name: Annotated[str, typer.Argument(help="Name of the key, such as customer.example/quality.")],
+    name: Annotated[str, typer.Argument(help="Name of the key, for example customer.example/quality.")],
     file: Annotated[Path, typer.Argument(help="New file for the private key.")],
 ) -> None:
-    """Make the customer's key, which signs policies and revocations. Keep it away from the plant."""
+    """Make the customer's key. It signs policies and revocations; keep it away from the plant."""
     from linewitness.evidence.policy.customer import Customer
 
     customer = Customer.new(name)
@@ -42,7 +42,7 @@ def key(
 def new(
     *,
     gateway_party: Annotated[
-        str, typer.Option(help="Who holds the gateway's keys: a company, a department.")
+        str, typer.Option(help="Party that holds the gateway's keys: a company or a department.")
     ],
     output: NewFile,
     init: Annotated[
@@ -54,16 +54,16 @@ def new(
     record_0: Annotated[str | None, typer.Option(help="Hash of record 0; default: from --init.")] = None,
     store: Attesters = None,
     witness: Attesters = None,
-    quorum: Annotated[int, typer.Option(help="How many different parties must have cosigned.")] = 1,
+    quorum: Annotated[int, typer.Option(help="Number of different parties that must have cosigned.")] = 1,
     customer: Annotated[
-        str | None, typer.Option(help="The vkey that signs policies and revocations.")
+        str | None, typer.Option(help="The customer's vkey, which signs policies and revocations.")
     ] = None,
     tsa_root: Annotated[
         list[Path] | None,
-        typer.Option(help="Root certificate (PEM or DER) of a time-stamp authority.", exists=True),
+        typer.Option(help="Root certificate (PEM or DER) of a time-stamping authority.", exists=True),
     ] = None,
 ) -> None:
-    """Write a policy, say what it means, and refuse one that proves nothing."""
+    """Write a policy and explain it. Refuses a policy that proves nothing."""
     from linewitness.evidence.format.note import Vkey
     from linewitness.evidence.policy.explain import explain
     from linewitness.evidence.policy.policy import Policy
@@ -87,7 +87,7 @@ def new(
 
 @app.command()
 def sign(file: PolicyFile, *, key: KeyFile, output: NewFile) -> None:
-    """Sign a policy with the customer's key, so that it can travel without being changed."""
+    """Sign a policy with the customer's key, so that changes are detected."""
     signer = _customer(key)
     policy = _policy(file)
     if policy.customer_key is not None and policy.customer_key != signer.vkey:
@@ -105,9 +105,11 @@ def check(
     file: PolicyFile,
     *,
     customer: TrustedKey = None,
-    revocation: Annotated[list[Path] | None, typer.Option(help="A revocation that came later.")] = None,
+    revocation: Annotated[
+        list[Path] | None, typer.Option(help="A revocation signed by the customer; repeatable.")
+    ] = None,
 ) -> None:
-    """Say in words whom a policy trusts; refuse one that proves nothing."""
+    """Explain whom a policy trusts. Refuses a policy that proves nothing."""
     from linewitness.evidence.policy.explain import explain
 
     for sentence in explain(read(file, customer=customer, revocations=revocation or ())):
@@ -118,27 +120,27 @@ def check(
 def revoke(
     file: PolicyFile,
     *,
-    vkey: Annotated[str, typer.Option(help="The key that counts no more.")],
-    first: Annotated[int, typer.Option(min=0, help="From this record on; records before it stay good.")],
-    reason: Annotated[str, typer.Option(help="Why, in one line.")],
+    vkey: Annotated[str, typer.Option(help="The key to revoke.")],
+    first: Annotated[int, typer.Option(min=0, help="First record for which the key is no longer valid.")],
+    reason: Annotated[str, typer.Option(help="Reason, in one line.")],
     key: KeyFile,
     output: NewFile,
 ) -> None:
-    """Sign that a key counts no more from some record on; give the file to `verify --revocation`."""
+    """Revoke a key from a record on. `verify --revocation` reads the file that this writes."""
     from linewitness.evidence.format.note import Vkey
     from linewitness.evidence.policy.revocation import Revocation, open_revocation
 
     signer, policy = _customer(key), _policy(file)
     revocation = Revocation(policy.origin, Vkey.parse(vkey), first, reason)
     text = str(revocation.sign(signer.key, name=signer.name))
-    # What is written is what will be read: a reason of two lines fails here, not at the auditor's.
+    # Read the text back: a reason of two lines fails here, and not when an auditor verifies.
     open_revocation(text, customer=policy.customer_key or signer.vkey, origin=policy.origin)
     _write(output, text)
     typer.echo(f"{revocation.key.name} ({revocation.key.key_id}) is revoked from record {first} on: {output}")
 
 
 def read(file: Path, *, customer: str | None = None, revocations: Sequence[Path] = ()) -> "Policy":
-    """Return the policy in a file, with the revocations in others; errors are those of `read_trust`."""
+    """Return the policy of a file with the revocations of others; errors are those of `read_trust`."""
     from linewitness.evidence.format.note import Vkey
     from linewitness.evidence.policy.trust import read_trust
 

@@ -1,4 +1,4 @@
-"""What a command is told to read: a line's YAML, a journal's folder, exported records, or a package."""
+"""Open the source of a command: a line's YAML, a journal's folder, exported records, or a package."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Records, as often as asked for, what was signed about them, and how both are judged.
+    """Records, the signed statements about them, and the function that verifies both.
 
-    `total` is the number of records, where it is known before they are read.
+    `records` may be called repeatedly; `total` is None where the number of records is not known in advance.
     """
 
     records: Callable[[], Iterator[bytes]]
@@ -35,7 +35,7 @@ class Evidence:
 
 @contextmanager
 def evidence(source: Path) -> Iterator[Evidence]:
-    """Open what is named: exported records, an evidence package, or the journal that `journal` finds."""
+    """Open exported records, an evidence package, or the journal that `journal` finds."""
     from linewitness.evidence.verify.stream import read_ndjson
 
     if source.is_file() and source.suffix in (".ndjson", ".jsonl"):
@@ -46,7 +46,7 @@ def evidence(source: Path) -> Iterator[Evidence]:
             yield packed
         return
     with journal(source) as reader:
-        # A gateway may be writing: what was signed by now is about records that are there a moment later.
+        # A gateway may be writing: read the statements first, so that the records they cover are present.
         statements = _statements(reader)
         size = reader.size()
 
@@ -179,7 +179,7 @@ def _beside(source: Path) -> "list[Statement]":
 
 
 class JournalHoldings:
-    """A journal, as packages are made from it."""
+    """A journal as the source of evidence packages."""
 
     def __init__(self, reader: "JournalReader") -> None:
         """Take an open reader."""
@@ -190,7 +190,7 @@ class JournalHoldings:
         self.subtree = reader.tree().subtree
 
     def records(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the records that are here."""
+        """Yield the records that the journal holds."""
         return self._reader.records(0, self.size)
 
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
@@ -202,7 +202,7 @@ class JournalHoldings:
         return self._reader.key_records()
 
     def notes(self) -> Iterator[str]:
-        """Yield receipts, and what witnesses and places hold."""
+        """Yield receipts and the notes of witnesses and other anchors."""
         yield from (note for _, note in self._reader.receipts())
         yield from (one.note for one in self._reader.attestations())
 

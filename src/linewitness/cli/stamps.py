@@ -1,4 +1,4 @@
-"""Time-stamp tokens (RFC 3161): what verifies their signatures, and which of them a policy believes."""
+"""Time-stamp tokens (RFC 3161): verify their signatures under the roots of a policy."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def signatures() -> "Verifies":
-    """Return the function that verifies the signatures of authorities; what proves has none of its own."""
+    """Return the function that verifies signatures of authorities; `evidence` itself has none."""
     from linewitness.anchors.signatures import verifies
 
     return verifies

@@ -1,4 +1,4 @@
-"""`linewitness store`: the reference audit store, from its key to the records that it holds."""
+"""`linewitness store`: set up, run, inspect and export the reference audit store."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def needs() -> None:
 
 @app.command()
 def init(file: StoreFile) -> None:
-    """Make the store's key and its database. Done once, by a person."""
+    """Create the store's key and database. Run it once for each store."""
     from linewitness.base.durable import make_folder
     from linewitness.cli.store_file import load_store
     from linewitness.store.database import Database
@@ -63,8 +63,8 @@ def init(file: StoreFile) -> None:
 def run(
     file: StoreFile,
     *,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    log_format: Annotated[str, typer.Option(help="auto, console or json.")] = "auto",
+    log_level: Annotated[str, typer.Option(help="Log level: debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="Log format: auto, console or json.")] = "auto",
 ) -> None:
     """Receive, verify and receipt records until SIGTERM or SIGINT."""
     import asyncio
@@ -93,11 +93,11 @@ def enroll(
     file: StoreFile,
     *,
     tenant: Annotated[str, typer.Option(help="The line's tenant.")],
-    gateway: Annotated[str, typer.Option(help="The gateway's name in the topics.")],
+    gateway: Annotated[str, typer.Option(help="The gateway's name in the MQTT topics.")],
     log_vkey: Annotated[str, typer.Option(help="The stream's log key, as `linewitness init` printed it.")],
     record0: Annotated[str, typer.Option(help="The hash of record 0, as `linewitness init` printed it.")],
 ) -> None:
-    """Allow a gateway to write a stream; a new generation of a line is enrolled anew."""
+    """Allow a gateway to write a stream. Each generation of a line is enrolled separately."""
     from linewitness.base.clock import SystemClock
     from linewitness.store.database import enroll as enroll_stream
 
@@ -117,12 +117,12 @@ def enroll(
 def witness(
     file: StoreFile,
     *,
-    name: Annotated[str, typer.Option(help="Name of the witness's key; another than the store's.")],
-    key: Annotated[Path, typer.Option(help="File of the witness's key; it is made if it is not there.")],
-    state: Annotated[Path, typer.Option(help="File in which the newest checkpoints are remembered.")],
+    name: Annotated[str, typer.Option(help="Name of the witness's key; different from the store's.")],
+    key: Annotated[Path, typer.Option(help="File of the witness's key; created if it does not exist.")],
+    state: Annotated[Path, typer.Option(help="File that stores the newest checkpoint of each stream.")],
     listen: Annotated[str, typer.Option(help="Address and port for HTTP.")] = "127.0.0.1:8461",
 ) -> None:
-    """Be a C2SP witness for the enrolled streams: cosign checkpoints that grow out of those seen before."""
+    """Run a C2SP witness for the enrolled streams: cosign checkpoints that extend earlier ones."""
     import asyncio
 
     from linewitness.base.clock import SystemClock
@@ -160,7 +160,7 @@ def witness(
 
 @app.command()
 def status(file: StoreFile) -> None:
-    """Say for each stream how much is held and receipted, and what was refused."""
+    """Show the records, receipts and refusals of each stream."""
     from linewitness.store.reports import read_refusals, read_streams
 
     with _database(file) as database:
@@ -178,9 +178,9 @@ def status(file: StoreFile) -> None:
 
 @app.command()
 def check(file: StoreFile) -> None:
-    """Compare all that is held with its tree and its receipts; exit code 1 if anything is damaged.
+    """Check the database: compare all records with trees and receipts. Exit code 1 means damage.
 
-    The running store does this by itself once a day; a person does it with a backup that was restored.
+    The running store makes the same check once a day. Run this command on a restored backup.
     """
     import asyncio
 
@@ -205,24 +205,27 @@ def check(file: StoreFile) -> None:
 def export(
     file: StoreFile,
     *,
-    stream: Annotated[str | None, typer.Option(help="Only this stream, named by its origin.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Export only the stream with this origin.")] = None,
     unit: Unit = None,
     batch: Batch = None,
-    first: Annotated[int, typer.Option(min=0, help="From this sequence_no on.")] = 0,
-    last: Annotated[int | None, typer.Option(min=0, help="Up to this sequence_no, inclusive.")] = None,
+    first: Annotated[int, typer.Option(min=0, help="First sequence_no.")] = 0,
+    last: Annotated[int | None, typer.Option(min=0, help="Last sequence_no, inclusive.")] = None,
     since: Annotated[
-        str | None, typer.Option("--from", "--since", help="Occurred at this time (UTC, RFC 3339) or later.")
+        str | None, typer.Option("--from", "--since", help="Select events from this time on (UTC, RFC 3339).")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", "--until", help="Occurred before this time (UTC, RFC 3339).")
+        str | None, typer.Option("--to", "--until", help="Select events before this time (UTC, RFC 3339).")
     ] = None,
     policy: PolicyFile = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip), or records (.ndjson).")
+        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip) or records (.ndjson).")
     ] = None,
     ndjson: Ndjson = False,
 ) -> None:
-    """Write evidence: a package with proofs, or records as they were received (default without --output)."""
+    """Export evidence: a package with proofs, or records as they were received.
+
+    Without --output, records go to standard output, one record a line.
+    """
     from linewitness.cli.export import choice_of, write_package
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
@@ -264,7 +267,7 @@ def receipts(file: StoreFile, stream: Annotated[str, typer.Argument(help="The st
 
 @app.command()
 def conflicts(file: StoreFile) -> None:
-    """Show signed statements of gateways that contradict what is held; exit code 1 if there are any."""
+    """Show signed statements of gateways that contradict the store. Exit code 1 if there are any."""
     from linewitness.store.reports import read_conflicts
 
     with _database(file) as database:

@@ -1,4 +1,4 @@
-"""Read the audit store's YAML, with the same care and the same messages as a line's."""
+"""Read the audit store's YAML, with the checks and messages of a line's YAML."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from linewitness.store.options import AuditStoreOptions
 
 
 def load_store(path: Path) -> AuditStoreOptions:
-    """Return the options, their paths absolute; ConfigurationErrors lists everything that is wrong."""
+    """Return the options with absolute paths; ConfigurationErrors lists every error."""
     root = read_file(path)
     if not isinstance(root.value, dict):
         what, hint = "this is not a group of settings", "begin with 'database: sqlite:///…'"

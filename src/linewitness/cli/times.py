@@ -21,10 +21,10 @@ _IN_MEMORY: Final = 1 << 20
 
 
 class Times:
-    """The bounds of a stream's records, or of one unit's."""
+    """The time bounds of a stream's records, or of the records of one unit."""
 
     def __init__(self, unit: str | None) -> None:
-        """Begin with none; `unit` chooses the records that are shown, all are compared."""
+        """Start empty; `unit` selects the records to show, while all are compared."""
         self._unit = unit
         self._rows: SpooledTemporaryFile[bytes] | None = None
         self.remarks: tuple[Remark, ...] = ()
@@ -36,7 +36,7 @@ class Times:
         policy: "Policy | None",
         stamps: "Sequence[TimeStamp]" = (),
     ) -> None:
-        """Take the exact bytes of a verified stream from record 0 on."""
+        """Read the exact bytes of a verified stream from record 0 on."""
         outside = Outside()
         self._rows = rows = SpooledTemporaryFile[bytes](_IN_MEMORY)
         for one in bounds_of((parse(data) for data in records), statements, policy=policy, stamps=stamps):
@@ -46,11 +46,11 @@ class Times:
         self.remarks = outside.remarks()
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return what is shown as JSON values; once, like `lines`."""
+        """Return the rows as JSON values; like `lines`, it can be called once."""
         return list(self._shown())
 
     def lines(self) -> Iterator[str]:
-        """Yield what is shown: a line a record, and whose clocks these are."""
+        """Yield one line for each record, then the clocks that the bounds come from."""
         whose: dict[str, None] = {}
         for number, row in enumerate(self._shown()):
             if number == 0:
