@@ -1,10 +1,11 @@
 """Profile the data flow of one tightening result: from its telegram (0061) to its acknowledgement (0062).
 
-The real driver, capture, station and journal run against the torque simulator, which has a thread of its own that
-is not profiled. Printed are the files of `linewitness` that run between the two telegrams, and how often execution
-moves from one of them to another, by call or by return, summed over the event loop and the journal's writer thread.
-The standard library between two files does not count. The smallest of several results is taken: timers that run in
-between are not part of the flow.
+The real driver, capture, station and journal run against the torque simulator, which has a thread of its own
+that is not profiled. Printed are the files of `linewitness` that run between the two telegrams, and how often
+execution moves from one of them to another by call or return, summed over the event loop and the journal's
+writer thread. The standard library between two files does not count. The smallest of several results is
+taken: timers that run in between are not part of the flow.
+
 Usage:
 
     python bench/way_of_a_result.py [--results 12] [--each]

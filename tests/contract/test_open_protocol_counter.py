@@ -2,7 +2,7 @@
 
 import pytest
 
-from linewitness.devices.open_protocol.commands import CommandRefused
+from linewitness.devices.open_protocol.session.commands import CommandRefused
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
 from support.open_protocol_rig import Journal, gateway, until
 

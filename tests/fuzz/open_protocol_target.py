@@ -10,24 +10,24 @@ from nacl.signing import SigningKey
 
 from linewitness.base.clock import SharedClockState, Stamp, SystemClock
 from linewitness.devices.base import Result
-from linewitness.devices.open_protocol import recovery
-from linewitness.devices.open_protocol.book import Book, Record
-from linewitness.devices.open_protocol.codec import decode
-from linewitness.devices.open_protocol.dialogue import Dialogue, Message
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.intake import Intake
-from linewitness.devices.open_protocol.ledger_store import load
-from linewitness.devices.open_protocol.link import Received
-from linewitness.devices.open_protocol.mids import Mid
-from linewitness.devices.open_protocol.operations import Collector
+from linewitness.devices.open_protocol.content.notices import NoticeReader
+from linewitness.devices.open_protocol.content.operations import OperationCollector
+from linewitness.devices.open_protocol.content.telling import Telling
+from linewitness.devices.open_protocol.content.tightening import entry_of
+from linewitness.devices.open_protocol.ledger.state import HistoryMode
+from linewitness.devices.open_protocol.ledger.storage import load
+from linewitness.devices.open_protocol.ledger.tracker import ResultRecord, ResultTracker
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.pushed import Pushed
-from linewitness.devices.open_protocol.recovery import No
-from linewitness.devices.open_protocol.reporting import Reporter
-from linewitness.devices.open_protocol.source import Mode
-from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
-from linewitness.devices.open_protocol.telling import Telling
-from linewitness.devices.open_protocol.tightening import entry_of
+from linewitness.devices.open_protocol.session import recovery
+from linewitness.devices.open_protocol.session.link import ReceivedTelegram
+from linewitness.devices.open_protocol.session.observations import Reporter
+from linewitness.devices.open_protocol.session.pushes import PushReader
+from linewitness.devices.open_protocol.session.recovery import NoResult
+from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.dialogue import ControllerDialogue, DialogueMessage
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, PartCollector, Telegram, parse
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station
@@ -86,23 +86,23 @@ def framed(pieces: list[bytes]) -> list[bytes]:
 class Session:
     """One session of the driver without its socket, and the station and the records behind it."""
 
-    def __init__(self, switches: int, memory: list[Record], remembered: dict[str, str]) -> None:
+    def __init__(self, switches: int, memory: list[ResultRecord], remembered: dict[str, str]) -> None:
         self.switches, self.memory, self.remembered = switches, memory, remembered
         self.said: list = []
         self.questions = 0
-        mode = Mode.AT_OR_BEFORE if switches & SHARED else Mode.EXACT
+        mode = HistoryMode.AT_OR_BEFORE if switches & SHARED else HistoryMode.EXACT
         reporter = Reporter(options=OPTIONS, session_id="01")
-        self.book = Book(
+        self.book = ResultTracker(
             ledger=load(SOURCE, remembered, mode),
             station=1,
             say=lambda each: self.put(reporter.say(each, STAMP)),
         )
-        self.intake = Intake(
+        self.intake = PushReader(
             options=OPTIONS,
             reporter=reporter,
-            pushed=Pushed(options=OPTIONS, reporter=reporter, remembered=remembered),
+            pushed=NoticeReader(options=OPTIONS, reporter=reporter, remembered=remembered),
             book=self.book,
-            collector=Collector(),
+            collector=OperationCollector(),
             drive=self.drive,
             put=self.put,
             remembered=remembered,
@@ -138,7 +138,7 @@ class Session:
         fitting = [each for each in self.memory if number == 0 or each.entry.id <= number]
         best = max(fitting, key=lambda each: each.entry.id, default=None)
         exact = number == 0 or self.switches & SHARED or (best is not None and best.entry.id == number)
-        return best if best is not None and exact else No.ABSENT
+        return best if best is not None and exact else NoResult.ABSENT
 
 
 def run(work) -> None:
@@ -154,26 +154,26 @@ def test_one(data: bytes) -> None:
     """Take one input through everything."""
     switches, stream = stream_of(data)
     telegrams = telegrams_of(stream)
-    dialogue = Dialogue()
+    dialogue = ControllerDialogue()
     dialogue.ask(Telegram(mid=Mid.START), frozenset({int(Mid.STARTED)}))
     memory, pushes = [], []
     for telegram, raw in telegrams:
         decoded = decode(telegram)
-        if dialogue.hear(telegram) is Message.PUSH:
-            pushes.append(Received(telegram, raw, STAMP))
+        if dialogue.hear(telegram) is DialogueMessage.PUSH:
+            pushes.append(ReceivedTelegram(telegram, raw, STAMP))
         if telegram.mid == Mid.OLD_RESULT and (entry := entry_of(decoded)) is not None:
             memory.append(
-                Record(
+                ResultRecord(
                     entry=entry,
                     live=False,
                     station=decoded.number("station_id"),
-                    telegram=Telling(Received(telegram, raw, STAMP), decoded),
+                    telegram=Telling(ReceivedTelegram(telegram, raw, STAMP), decoded),
                 )
             )
     capture(switches, memory, pushes)
 
 
-def capture(switches: int, memory: list[Record], pushes: list[Received]) -> None:
+def capture(switches: int, memory: list[ResultRecord], pushes: list[ReceivedTelegram]) -> None:
     """Capture what was pushed and what the memory holds, in one session or in two."""
     remembered: dict[str, str] = {}
     half = len(pushes) // 2 if switches & SECOND_SESSION else len(pushes)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.devices.open_protocol.link import Timing
+from linewitness.devices.open_protocol.session.link import LinkTiming
 from linewitness.devices.options import DeviceOptions
 
 BackFill = Literal["auto", "exact", "at_or_before", "none"]
@@ -163,9 +163,9 @@ class OpenProtocolOptions(DeviceOptions):
         return f"{self.id} ({self.host}:{self.port})"
 
     @property
-    def timing(self) -> Timing:
+    def timing(self) -> LinkTiming:
         """How long to wait for what."""
-        return Timing(
+        return LinkTiming(
             connect_s=self.connect_timeout_s,
             request_s=self.request_timeout_s,
             optional_s=self.request_timeout_s * OPTIONAL_SHARE,
