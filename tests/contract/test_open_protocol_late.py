@@ -14,7 +14,7 @@ from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 TIMEOUT_S = 0.1
-TIMING = LinkTiming(connect_s=1, request_s=TIMEOUT_S, optional_s=TIMEOUT_S, keepalive_s=60, dead_after_s=60)
+TIMING = LinkTiming(request_s=TIMEOUT_S, optional_s=TIMEOUT_S, keepalive_s=60, dead_after_s=60)
 STARTED = Telegram(mid=Mid.STARTED, data=b"010001" + b"020001" + b"03" + b"Station".ljust(25))
 TIME = Telegram(mid=Mid.TIME, data=b"2026-05-03:12:00:00")
 REFUSED = Telegram(mid=Mid.REFUSED, data=b"008002")

@@ -166,7 +166,6 @@ class OpenProtocolOptions(DeviceOptions):
     def timing(self) -> LinkTiming:
         """How long to wait for what."""
         return LinkTiming(
-            connect_s=self.connect_timeout_s,
             request_s=self.request_timeout_s,
             optional_s=self.request_timeout_s * OPTIONAL_SHARE,
             keepalive_s=self.keepalive_s,

@@ -53,7 +53,6 @@ STOP_TIMEOUT_S: Final = 1.0
 class LinkTiming:
     """How long to wait for what, in seconds."""
 
-    connect_s: float
     request_s: float
     optional_s: float
     keepalive_s: float
