@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.open_protocol.session.link import ControllerLink, LinkTiming
+from linewitness.devices.open_protocol.options import LinkTiming
+from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import Telegram

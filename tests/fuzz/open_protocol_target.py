@@ -11,7 +11,6 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import SharedClockState, Stamp, SystemClock
 from linewitness.devices.base import Result
 from linewitness.devices.open_protocol.content.notices import NoticeReader
-from linewitness.devices.open_protocol.content.operations import OperationCollector
 from linewitness.devices.open_protocol.content.telling import Telling
 from linewitness.devices.open_protocol.content.tightening import entry_of
 from linewitness.devices.open_protocol.ledger.state import HistoryMode
@@ -19,15 +18,21 @@ from linewitness.devices.open_protocol.ledger.storage import load
 from linewitness.devices.open_protocol.ledger.tracker import ResultRecord, ResultTracker
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import recovery
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.session.observations import Reporter
+from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.pushes import PushReader
 from linewitness.devices.open_protocol.session.recovery import NoResult
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.dialogue import ControllerDialogue, DialogueMessage
 from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
 from linewitness.devices.open_protocol.wire.mids import Mid
-from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, PartCollector, Telegram, parse
+from linewitness.devices.open_protocol.wire.telegram import (
+    MalformedTelegram,
+    PartCollector,
+    ReceivedTelegram,
+    Telegram,
+    parse,
+)
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.floor import Floor
 from linewitness.stations.station import Station

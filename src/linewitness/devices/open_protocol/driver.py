@@ -23,7 +23,6 @@ from linewitness.devices.open_protocol.session.handshake import (
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.session import LEARNED_KEY, OpenProtocolSession, SessionStart
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode
-from linewitness.devices.open_protocol.wire.link_level import LinkLevel
 from linewitness.devices.open_protocol.wire.refusals import ClosedByController
 
 
@@ -100,7 +99,7 @@ class OpenProtocolDriver:
                 f"{self._options.name} does not confirm on the link level (9997)",
                 hint="remove acknowledge: link from this device",
             )
-        link.level = LinkLevel()
+        link.number_telegrams()
 
     async def _settle(
         self,

@@ -1,14 +1,24 @@
 """What the YAML says of a tightening controller; id, driver and host are enough to begin."""
 
+from dataclasses import dataclass
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.devices.open_protocol.session.link import LinkTiming
 from linewitness.devices.options import DeviceOptions
 
 BackFill = Literal["auto", "exact", "at_or_before", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTiming:
+    """How long to wait for what, in seconds."""
+
+    request_s: float
+    optional_s: float
+    keepalive_s: float
+    dead_after_s: float
 
 
 class OpenProtocolOptions(DeviceOptions):

@@ -8,10 +8,10 @@ from typing import Final
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Observation, Scalar
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode
 from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 #: Parts of the tool data that tell one tool, or one state of it, from another; counters are left out.
 TOOL_KEYS: Final = (

@@ -10,9 +10,9 @@ from linewitness.devices.open_protocol.content.telling import digest
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 #: Sync ids have 16 bits and come again; with their time they are unique. So many are kept.
 RETAINED: Final = 500

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from linewitness.devices.open_protocol.content.operations import OperationResult
 from linewitness.devices.open_protocol.ledger.tracker import ResultRecord
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 
 @dataclass(frozen=True, slots=True)

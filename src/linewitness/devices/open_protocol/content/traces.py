@@ -6,8 +6,8 @@ from linewitness.devices.base import Observation, Result
 from linewitness.devices.open_protocol.content.telling import digest
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.session.observations import Reporter
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 from linewitness.devices.open_protocol.wire.variable import MalformedVariable, parse_trace
 
 KINDS = {1: "angle", 2: "torque", 3: "current", 4: "gradient", 5: "stroke", 6: "force"}

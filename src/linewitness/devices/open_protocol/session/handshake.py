@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
-from linewitness.devices.open_protocol.session.link import ControllerLink, ReceivedTelegram
+from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.layouts import layout_for
 from linewitness.devices.open_protocol.wire.mids import (
@@ -22,7 +22,7 @@ from linewitness.devices.open_protocol.wire.mids import (
     Refusal,
 )
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
-from linewitness.devices.open_protocol.wire.telegram import Telegram
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 
 #: Revisions of results in the order in which they are tried.
 RESULT_REVISIONS: Final = (7, 6, 5, 4, 3, 2, 1, 999)

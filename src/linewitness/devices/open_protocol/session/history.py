@@ -11,12 +11,13 @@ from linewitness.devices.open_protocol.content.telling import Telling
 from linewitness.devices.open_protocol.content.tightening import TighteningLimits, entry_of
 from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry
 from linewitness.devices.open_protocol.ledger.tracker import ResultRecord
-from linewitness.devices.open_protocol.session.link import ControllerLink, ReceivedTelegram
+from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.mids import STEP_DOWN, UNSUPPORTED, Mid, Refusal
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 HIGHEST_REVISION: Final = 11
 #: Where live results come in a revision that stored ones do not have.

@@ -23,8 +23,8 @@ from linewitness.devices.open_protocol.ledger.tracker import (
     ResultRecord,
 )
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 NOTHING: Mapping[str, str | None] = MappingProxyType({})
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.open_protocol.content.operations import OperationCollector
 from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
 from linewitness.devices.open_protocol.wire.mids import Mid, Refusal
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController

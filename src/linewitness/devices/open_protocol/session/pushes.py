@@ -5,7 +5,6 @@ from typing import Final
 
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.notices import NoticeReader
-from linewitness.devices.open_protocol.content.operations import OperationCollector
 from linewitness.devices.open_protocol.content.spindles import SpindleResults
 from linewitness.devices.open_protocol.content.telling import Telling, digest
 from linewitness.devices.open_protocol.content.tightening import entry_of
@@ -15,11 +14,12 @@ from linewitness.devices.open_protocol.ledger.rules import ResultComparison
 from linewitness.devices.open_protocol.ledger.tracker import ResultRecord, ResultTracker
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import recovery
-from linewitness.devices.open_protocol.session.link import ReceivedTelegram
 from linewitness.devices.open_protocol.session.observations import Reporter
+from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.recovery import Answer
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 from linewitness.devices.open_protocol.wire.variable import MalformedVariable
 
 #: Unreadable telegrams and traces whose repeat is recognised.

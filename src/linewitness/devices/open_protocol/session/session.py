@@ -12,7 +12,6 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.notices import NoticeReader, clock_notice
-from linewitness.devices.open_protocol.content.operations import OperationCollector
 from linewitness.devices.open_protocol.content.times import local_time, measure
 from linewitness.devices.open_protocol.content.tool_counter import ToolCounter
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
@@ -74,17 +73,15 @@ class OpenProtocolSession:
         )
         station = options.station if options.station is not None else settled.identity.station
         self._book = ResultTracker(ledger=settled.ledger, station=station, say=self._say)
-        collector = OperationCollector()
-        link.intercept = collector.belongs_to_asked
         self._operations = OperationHistory(
-            link=link, collector=collector, per_s=options.back_fill_per_s, room=self._out.room
+            link=link, collector=link.operations, per_s=options.back_fill_per_s, room=self._out.room
         )
         self._intake = PushReader(
             options=options,
             reporter=self._reporter,
             pushed=self._pushed,
             book=self._book,
-            collector=collector,
+            collector=link.operations,
             drive=self._drive,
             put=self._put,
             remembered=settled.remembered,

@@ -22,8 +22,8 @@ class SequenceCheck(Enum):
     """What a telegram's number says about it."""
 
     NEW = auto()
-    AGAIN = auto()
-    OUT_OF_STEP = auto()
+    REPEATED = auto()
+    OUT_OF_SEQUENCE = auto()
 
 
 def following(sequence: int) -> int:
@@ -49,8 +49,8 @@ class LinkLevel:
         self._next = following(self._next)
         return numbered
 
-    def hear(self, telegram: Telegram) -> SequenceCheck:
-        """Take a telegram's number: a repeated one is not to be processed again."""
+    def check(self, telegram: Telegram) -> SequenceCheck:
+        """Check a telegram's number: a repeated one is not to be processed again."""
         if not telegram.sequence:
             return SequenceCheck.NEW
         if telegram.sequence == self._expected:
@@ -58,9 +58,9 @@ class LinkLevel:
             self._last_ack = None
             return SequenceCheck.NEW
         return (
-            SequenceCheck.AGAIN
+            SequenceCheck.REPEATED
             if following(telegram.sequence) == self._expected
-            else SequenceCheck.OUT_OF_STEP
+            else SequenceCheck.OUT_OF_SEQUENCE
         )
 
     def again(self) -> Telegram | None:
@@ -78,6 +78,10 @@ class LinkLevel:
     def durable(self) -> Telegram | None:
         """Return the confirmation of the oldest push; None where it has no number."""
         return self._ack(self._waiting.popleft())
+
+    def release(self) -> Telegram | None:
+        """Return the confirmation of the newest push, which needs no commit after all."""
+        return self._ack(self._waiting.pop())
 
     def refusal(self, telegram: Telegram, code: int) -> Telegram:
         """Return the formal refusal (9998) of a telegram; its number is the one that was expected."""

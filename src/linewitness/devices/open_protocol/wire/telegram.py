@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from linewitness.base.clock import Stamp
+
 HEADER_LENGTH: Final = 20
 MAX_LENGTH: Final = 9999
 MAX_PARTS: Final = 9
@@ -58,6 +60,15 @@ class Telegram:
     def wire(self) -> bytes:
         """Return the bytes to send: with the end mark, unless the data end in binary samples."""
         return self.to_bytes() + (b"" if self.mid in BINARY_MIDS else END)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedTelegram:
+    """A telegram with its bytes and the moment at which it was complete."""
+
+    telegram: Telegram
+    raw: bytes
+    stamp: Stamp
 
 
 def parse(raw: bytes) -> Telegram:
