@@ -1,24 +1,26 @@
-"""What the fuzzer runs: framing, decoder, dialogue, intake, ledger and records, with all they promise.
+"""What the fuzzer runs: framing, decoder, dialogue, content, ledger and records, with all they promise.
 
 An input is a byte of switches and a stream. Where the first switch is set, the stream is cut at 0xFE and each
 piece gets a length of its own, so that mutations reach the data fields.
 """
 
 from collections import Counter
+from zoneinfo import ZoneInfo
 
 from nacl.signing import SigningKey
 
 from linewitness.base.clock import SharedClockState, Stamp, SystemClock
 from linewitness.devices.base import Result
+from linewitness.devices.open_protocol.content.facts import SessionFacts
+from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.notices import NoticeReader
-from linewitness.devices.open_protocol.content.telling import Telling
+from linewitness.devices.open_protocol.content.observations import LedgerObservations
 from linewitness.devices.open_protocol.content.tightening import entry_of
-from linewitness.devices.open_protocol.ledger.state import HistoryMode
+from linewitness.devices.open_protocol.ledger.rules import ResultComparison
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultRecord
 from linewitness.devices.open_protocol.ledger.storage import load
-from linewitness.devices.open_protocol.ledger.tracker import ResultRecord, ResultTracker
-from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
 from linewitness.devices.open_protocol.session import recovery
-from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.pushes import PushReader
 from linewitness.devices.open_protocol.session.recovery import NoResult
@@ -42,7 +44,9 @@ CUT = b"\xfe"
 REPAIRED, SHARED, ODD, SECOND_SESSION = 1, 2, 4, 8
 SOURCE = "ACT:1:1"
 QUESTIONS = 20_000
-OPTIONS = OpenProtocolOptions(id="wrench-10", host="127.0.0.1", timezone="Europe/Berlin")
+FACTS = SessionFacts(
+    device="wrench-10", session_id="01", zone=ZoneInfo("Europe/Berlin"), torque_unit="Nm", expected_tool=None
+)
 STAMP = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
 CLOCK = SystemClock()
 BUILDER = RecordBuilder(
@@ -96,23 +100,29 @@ class Session:
         self.said: list = []
         self.questions = 0
         mode = HistoryMode.AT_OR_BEFORE if switches & SHARED else HistoryMode.EXACT
-        reporter = Reporter(options=OPTIONS, session_id="01")
-        self.book = ResultTracker(
-            ledger=load(SOURCE, remembered, mode),
-            station=1,
-            say=lambda each: self.put(reporter.say(each, STAMP)),
-        )
-        self.intake = PushReader(
-            options=OPTIONS,
-            reporter=reporter,
-            pushed=NoticeReader(options=OPTIONS, reporter=reporter, remembered=remembered),
-            book=self.book,
-            collector=OperationCollector(),
-            drive=self.drive,
-            put=self.put,
-            remembered=remembered,
+        self.tracker = ResultTracker(ledger=load(SOURCE, remembered, mode), station=1)
+        self.observations = LedgerObservations(KnownLimits())
+        self.pushes = PushReader(
+            notices=NoticeReader(remembered), operations=OperationCollector(), remembered=remembered
         )
         self.station = Station(None, {}, floor=Floor(), state={})
+
+    async def take(self, push: ReceivedTelegram) -> None:
+        """Take in one push, as a session does."""
+        content = self.pushes.read(push, FACTS, self.tracker.ledger)
+        if not isinstance(content, ResultRecord):
+            for observation in content:
+                self.put(observation)
+            return
+        comparison = self.tracker.take(content)
+        self.put_events()
+        if comparison in {ResultComparison.CONFLICT, ResultComparison.SUSPECT}:
+            await self.drive(recovery.resolve(self.tracker, content))
+
+    def put_events(self) -> None:
+        """Hand out what happened to the ledger."""
+        for event in self.tracker.events():
+            self.put(self.observations.of(event, FACTS, STAMP))
 
     def put(self, observation) -> None:
         """Remember it, and write the records that it means."""
@@ -131,11 +141,12 @@ class Session:
         try:
             number = next(asking)
             while True:
+                self.put_events()
                 self.questions += 1
                 assert self.questions < QUESTIONS, "it asks without end"
                 number = asking.send(self.answer(number))
         except StopIteration:
-            return
+            self.put_events()
 
     def answer(self, number: int):
         if self.switches & ODD and self.memory:
@@ -172,7 +183,8 @@ def test_one(data: bytes) -> None:
                     entry=entry,
                     live=False,
                     station=decoded.number("station_id"),
-                    telegram=Telling(ReceivedTelegram(telegram, raw, STAMP), decoded),
+                    received=ReceivedTelegram(telegram, raw, STAMP),
+                    content=decoded,
                 )
             )
     capture(switches, memory, pushes)
@@ -185,14 +197,16 @@ def capture(switches: int, memory: list[ResultRecord], pushes: list[ReceivedTele
     results: Counter[tuple[int, str]] = Counter()
     for share in (pushes[:half], pushes[half:]):
         session = Session(switches, memory, remembered)
-        run(session.drive(recovery.establish(session.book, 0)))
+        run(session.drive(recovery.establish(session.tracker, 0)))
         for push in share:
             before = len(session.said)
-            run(session.intake.take(push))
+            run(session.take(push))
             confirmed = sum(each.confirmable for each in session.said[before:])
             assert confirmed == 1, f"{confirmed} confirmations for one push"
-        run(session.drive(recovery.back_fill(session.book, again=True)))
-        assert load(SOURCE, remembered, session.book.ledger.mode) == session.book.ledger, "not remembered"
+        run(session.drive(recovery.back_fill(session.tracker, again=True)))
+        assert load(SOURCE, remembered, session.tracker.ledger.mode) == session.tracker.ledger, (
+            "not remembered"
+        )
         results.update(
             (each.epoch, each.result_id) for each in session.said if isinstance(each, Result) and each.decoded
         )

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linewitness.base.clock import Stamp
 from linewitness.devices.open_protocol.ledger.rules import RETAINED, ResultComparison
-from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultCore, ResultEntry
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultCore, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.ledger.storage import load
 from linewitness.devices.open_protocol.ledger.tracker import (
     CaptureBegan,
@@ -17,13 +18,21 @@ from linewitness.devices.open_protocol.ledger.tracker import (
     MissingResults,
     NewResult,
     RepeatedResult,
-    ResultRecord,
     ResultTracker,
 )
 from linewitness.devices.open_protocol.session import recovery
+from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 
 SOURCE = "ACT:SIM1:1"
 SHARED = 7
+TELEGRAM = ReceivedTelegram(Telegram(mid=61), b"", Stamp(0, 0))
+
+
+def record_of(entry: ResultEntry, *, live: bool, station: int = 1) -> ResultRecord:
+    """A result as the ledger sees it: of its telegram only the entry counts."""
+    content = decode(TELEGRAM.telegram)
+    return ResultRecord(entry=entry, live=live, station=station, received=TELEGRAM, content=content)
 
 
 @dataclass
@@ -56,7 +65,7 @@ class Controller:
 
     def record(self, number: int, *, live: bool = False) -> ResultRecord:
         core, station = self.memory[number]
-        return ResultRecord(entry=ResultEntry(number, core), live=live, station=station)
+        return record_of(ResultEntry(number, core), live=live, station=station)
 
     def restart(self) -> None:
         self.memory.clear()
@@ -91,14 +100,13 @@ class Gateway:
 
     def crash(self) -> None:
         self.pending = []
-        self.book = ResultTracker(
-            ledger=load(SOURCE, self.committed, self.mode), station=1, say=self.pending.append
-        )
+        self.tracker = ResultTracker(ledger=load(SOURCE, self.committed, self.mode), station=1)
 
     def commit(self, count: int | None = None) -> None:
-        for saying in self.pending[:count]:
-            self.said.append(saying)
-            for key, text in saying.changes.items():
+        self.pending += self.tracker.events()
+        for event in self.pending[:count]:
+            self.said.append(event)
+            for key, text in event.changes.items():
                 if text is None:
                     self.committed.pop(key, None)
                 else:
@@ -118,15 +126,15 @@ class Gateway:
             pass
 
     def push(self, record: ResultRecord) -> None:
-        if self.book.take(record) in (ResultComparison.CONFLICT, ResultComparison.SUSPECT):
-            self.run(recovery.resolve(self.book, record))
-        if self.book.behind:
-            self.run(recovery.back_fill(self.book, again=False))
+        if self.tracker.take(record) in (ResultComparison.CONFLICT, ResultComparison.SUSPECT):
+            self.run(recovery.resolve(self.tracker, record))
+        if self.tracker.behind:
+            self.run(recovery.back_fill(self.tracker, again=False))
 
     def connect(self, between=None) -> None:
         self.linked = True
-        self.run(recovery.establish(self.book, self.start_after))
-        self.run(recovery.back_fill(self.book, again=True), between)
+        self.run(recovery.establish(self.tracker, self.start_after))
+        self.run(recovery.back_fill(self.tracker, again=True), between)
 
     def results(self) -> list[tuple[int, int]]:
         return [
@@ -188,11 +196,11 @@ def test_live_results_during_back_fill_are_taken_at_once_and_only_once() -> None
 
     def between() -> None:
         if next(live, None) is not None:
-            gateway.book.take(controller.make())
+            gateway.tracker.take(controller.make())
 
     gateway.connect(between)
-    if gateway.book.behind:
-        gateway.run(recovery.back_fill(gateway.book, again=False))
+    if gateway.tracker.behind:
+        gateway.run(recovery.back_fill(gateway.tracker, again=False))
     gateway.commit()
     assert sorted(gateway.results()) == [(0, number) for number in range(6, 36)]
 
@@ -232,7 +240,7 @@ def test_a_hole_becomes_a_gap_record_in_the_third_round() -> None:
     (gap,) = gateway.all(MissingResults)
     assert (gap.first, gap.last) == (13, 13)
     assert gateway.results() == [(0, number) for number in range(6, 17) if number != 13]
-    assert gateway.book.ledger.watermark == 16
+    assert gateway.tracker.ledger.watermark == 16
 
 
 def test_a_recorded_gap_is_filled_when_the_result_turns_up() -> None:
@@ -249,7 +257,7 @@ def test_a_recorded_gap_is_filled_when_the_result_turns_up() -> None:
     gateway.connect()
     gateway.commit()
     assert (0, 11) in gateway.results()
-    assert not gateway.book.ledger.spans
+    assert not gateway.tracker.ledger.spans
 
 
 def test_a_lower_newest_id_begins_an_epoch() -> None:
@@ -293,7 +301,7 @@ def test_a_lower_live_id_does_not_fill_a_hole_of_another_life() -> None:
     controller.make()
     del controller.memory[1]
     gateway.push(controller.make())
-    assert [(span.first, span.last) for span in gateway.book.ledger.spans] == [(1, 1)]
+    assert [(span.first, span.last) for span in gateway.tracker.ledger.spans] == [(1, 1)]
     controller.restart()
     gateway.push(controller.make())
     gateway.commit()
@@ -405,22 +413,20 @@ def test_a_restart_without_memory_is_found_by_time() -> None:
 
 def test_a_repeat_with_another_content_is_a_conflict_and_changes_nothing() -> None:
     controller, gateway = enrolled()
-    before = gateway.book.ledger
-    changed = ResultRecord(
-        entry=ResultEntry(8, controller.memory[8][0]._replace(torque="9999")), live=True, station=1
-    )
+    before = gateway.tracker.ledger
+    changed = record_of(ResultEntry(8, controller.memory[8][0]._replace(torque="9999")), live=True)
     gateway.push(changed)
     gateway.commit()
     (clash,) = gateway.all(ConflictingResult)
     assert clash.record is changed
-    assert gateway.book.ledger == before
+    assert gateway.tracker.ledger == before
     assert not gateway.all(EpochBegan)
 
 
 def test_what_could_not_be_read_is_no_evidence_of_a_restart() -> None:
     controller, gateway = enrolled()
     controller.make()
-    gateway.push(ResultRecord(entry=ResultEntry(11, ResultCore()), live=True, station=1))
+    gateway.push(record_of(ResultEntry(11, ResultCore()), live=True))
     gateway.commit()
     gateway.crash()
     gateway.connect()
@@ -440,7 +446,7 @@ def test_old_contents_are_forgotten_in_the_memory_too() -> None:
         gateway.push(controller.make())
     gateway.commit()
     assert len(gateway.committed) == RETAINED + 1
-    assert load(SOURCE, gateway.committed, HistoryMode.EXACT) == gateway.book.ledger
+    assert load(SOURCE, gateway.committed, HistoryMode.EXACT) == gateway.tracker.ledger
 
 
 ACTIONS = st.lists(
@@ -523,7 +529,7 @@ def test_what_was_not_fetched_yet_when_the_ids_began_anew_is_named() -> None:
     for _ in range(5):
         controller.make()
     live = controller.make()
-    gateway.book.take(replace(live, live=True))
+    gateway.tracker.take(replace(live, live=True))
     gateway.commit()
     controller.restart()
     controller.make()
@@ -540,17 +546,17 @@ def test_a_newest_id_that_went_down_is_another_life_even_where_its_content_is_kn
     controller.restart()
     for _ in range(3):
         controller.make()
-    gateway.run(recovery.establish(gateway.book, None))
+    gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert len(gateway.all(EpochBegan)) == 1
-    known = gateway.book.ledger.known
+    known = gateway.tracker.ledger.known
     polluted = {
         **known,
         3: controller.record(3).entry.core,
         20: known.get(20) or controller.record(1).entry.core,
     }
-    gateway.book.ledger = replace(gateway.book.ledger, known=polluted)
-    gateway.run(recovery.establish(gateway.book, None))
+    gateway.tracker.ledger = replace(gateway.tracker.ledger, known=polluted)
+    gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert len(gateway.all(EpochBegan)) == 2
 
@@ -559,7 +565,7 @@ def test_a_controller_that_counts_its_newest_later_than_it_pushes_it_began_nothi
     controller, gateway = enrolled()
     ask = controller.ask
     controller.ask = lambda number: ask(9 if number == 0 else number)
-    gateway.run(recovery.establish(gateway.book, None))
+    gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert not gateway.all(EpochBegan)
 
@@ -573,7 +579,7 @@ def test_a_hole_right_above_the_watermark_is_named_although_capture_began_with_a
     )
     for _ in range(3):
         controller.make()
-    gateway.book.take(replace(controller.make(), live=True))
+    gateway.tracker.take(replace(controller.make(), live=True))
     gateway.commit()
     controller.restart()
     controller.make()

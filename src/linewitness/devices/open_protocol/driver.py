@@ -57,7 +57,7 @@ class OpenProtocolDriver:
                 self._number_telegrams(link, started)
                 settled = await self._settle(link, started, remembered, learned)
                 session = OpenProtocolSession(
-                    options=self._options, link=link, clock=self._clock, settled=settled
+                    options=self._options, link=link, clock=self._clock, start=settled
                 )
                 background.start(session.listen_forever(), f"listen:{self.device}")
                 await session.prepare()

@@ -1,19 +1,14 @@
-"""Operation results (1201 and its 1202): for controllers that have no 0061, put together from their parts."""
+"""What an operation result says (1201 and its 1202), for controllers that have no 0061."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from linewitness.devices.base import Measured, Scalar, Verdict
-from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry
-from linewitness.devices.open_protocol.ledger.tracker import ResultRecord
+from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
-from linewitness.devices.open_protocol.wire.variable import (
-    OperationPart,
-    VariableField,
-)
+from linewitness.devices.open_protocol.wire.variable import OperationParts, VariableField
 
-TORQUE, ANGLE, IDENTIFIER, TOOL_SERIAL = 2001, 2011, 10, 1202
+TORQUE, ANGLE, IDENTIFIER, TOOL_SERIAL, RESULT_TYPE = 2001, 2011, 10, 1202, 1039
 #: field → parameter ids of value, high, low, status
 MEASURED: Final = (("torque", TORQUE, 2002, 2003, 1402), ("angle", ANGLE, 2012, 2013, 1403))
 FACTS: Final = (
@@ -25,7 +20,7 @@ FACTS: Final = (
     (1003, "pset_last_change"),
     (1037, "error_bits"),
     (1038, "error_bits_2"),
-    (1039, "operation_result_type"),
+    (RESULT_TYPE, "operation_result_type"),
     (1201, "tool_article"),
     (TOOL_SERIAL, "tool_serial"),
     (1300, "bolt_name"),
@@ -38,75 +33,50 @@ COUNTING: Final = frozenset({"1", "3", "5"})
 VERDICTS: Final[dict[str, Verdict]] = {"0": "low", "1": "ok", "2": "high"}
 
 
-@dataclass(slots=True)
-class OperationResult:
-    """One result: its overall part and its objects, by part number."""
+def record_of(operation: OperationParts, received: ReceivedTelegram, *, live: bool) -> ResultRecord:
+    """Return an operation as a result, `received` with its last telegram.
 
-    parts: dict[int, OperationPart] = field(default_factory=dict)
-    last: ReceivedTelegram | None = None
+    Times differ between the event and a fetched copy: they are no evidence.
+    """
+    status = "1" if operation.overall.ok else "0"
+    core = ResultCore("", operation.text(TORQUE) or "", operation.text(ANGLE) or "", status)
+    return ResultRecord(
+        entry=ResultEntry(operation.overall.result_id, core), live=live, received=received, content=operation
+    )
 
-    @property
-    def complete(self) -> bool:
-        """Whether all parts are here."""
-        overall = self.parts.get(1)
-        return overall is not None and len(self.parts) == overall.total
 
-    @property
-    def overall(self) -> OperationPart:
-        """The overall part (1201)."""
-        return self.parts[1]
-
-    def objects(self) -> list[OperationPart]:
-        """Return the parts that carry values: the objects, or the overall part where there are none."""
-        return [part for _, part in sorted(self.parts.items()) if part.object_id is not None] or [
-            self.overall
-        ]
-
-    def text(self, pid: int) -> str | None:
-        """Return a parameter from wherever it stands first; None where it is blank or missing."""
-        for part in (self.overall, *self.objects()):
-            found = part.parameters.get(pid)
+def measured(operation: OperationParts) -> Iterator[Measured]:
+    """Yield torque and angle of each object, named by the object where there are several."""
+    objects = operation.objects()
+    for part in objects:
+        prefix = f"object_{part.object_id}_" if len(objects) > 1 else ""
+        for name, value, high, low, status in MEASURED:
+            found = part.parameters.get(value)
             if found is not None and found.text:
-                return found.text
-        return None
+                yield Measured(
+                    field=prefix + name,
+                    value=found.text,
+                    unit=found.unit,
+                    low=_text(part.parameters.get(low)),
+                    high=_text(part.parameters.get(high)),
+                    status=VERDICTS.get(_text(part.parameters.get(status)) or ""),
+                )
 
-    def record(self, *, live: bool) -> ResultRecord:
-        """Return it as a record. Times differ between the event and a fetched copy: they are no evidence."""
-        status = "1" if self.overall.ok else "0"
-        core = ResultCore("", self.text(TORQUE) or "", self.text(ANGLE) or "", status)
-        return ResultRecord(entry=ResultEntry(self.overall.result_id, core), live=live, telegram=self)
 
-    def measured(self) -> Iterator[Measured]:
-        """Yield torque and angle of each object, named by the object where there are several."""
-        objects = self.objects()
-        for part in objects:
-            prefix = f"object_{part.object_id}_" if len(objects) > 1 else ""
-            for name, value, high, low, status in MEASURED:
-                found = part.parameters.get(value)
-                if found is not None and found.text:
-                    yield Measured(
-                        field=prefix + name,
-                        value=found.text,
-                        unit=found.unit,
-                        low=_text(part.parameters.get(low)),
-                        high=_text(part.parameters.get(high)),
-                        status=VERDICTS.get(_text(part.parameters.get(status)) or ""),
-                    )
+def facts(operation: OperationParts) -> Iterator[tuple[str, Scalar]]:
+    """Yield what stands beside the values."""
+    yield "tightening_id", operation.overall.result_id
+    for pid, name in FACTS:
+        text = operation.text(pid)
+        if text is not None:
+            yield name, text
+    yield "parts", operation.overall.total
 
-    def facts(self) -> Iterator[tuple[str, Scalar]]:
-        """Yield what stands beside the values."""
-        yield "tightening_id", self.overall.result_id
-        for pid, name in FACTS:
-            text = self.text(pid)
-            if text is not None:
-                yield name, text
-        yield "parts", self.overall.total
 
-    @property
-    def counts(self) -> bool:
-        """Whether it decides about a unit."""
-        kind = self.text(1039)
-        return kind is None or kind.lstrip("0") in COUNTING
+def counts(operation: OperationParts) -> bool:
+    """Whether it decides about a unit."""
+    kind = operation.text(RESULT_TYPE)
+    return kind is None or kind.lstrip("0") in COUNTING
 
 
 def _text(parameter: VariableField | None) -> str | None:

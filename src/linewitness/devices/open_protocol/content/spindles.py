@@ -6,11 +6,9 @@ from typing import Final
 
 from linewitness.devices.base import Measured, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content import tightening
-from linewitness.devices.open_protocol.content.telling import digest
+from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
-from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
@@ -23,38 +21,41 @@ PLAIN_STATUS: Final = 4
 class SpindleResults:
     """Makes results of 0101 and knows which were captured: their sync id, time and spindle."""
 
-    def __init__(
-        self, *, options: OpenProtocolOptions, reporter: Reporter, remembered: Mapping[str, str]
-    ) -> None:
+    def __init__(self, remembered: Mapping[str, str]) -> None:
         """Start from what was committed."""
-        self._options = options
-        self._reporter = reporter
         self._known = KnownNames(prefix="spindle/", retained=RETAINED, remembered=remembered)
 
-    def take(self, received: ReceivedTelegram, ledger: ResultLedger) -> list[Observation]:
+    def read(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
+    ) -> list[Observation]:
         """Return a result for each spindle that is not known; the last observation is the one to confirm."""
         decoded = decode(received.telegram)
         sync, time = decoded.number("sync_tightening_id"), decoded.text("timestamp")
         if not decoded.complete or sync is None:
-            return [self._unread(received, ledger, decoded.problem or "no sync id")]
-        results = list(self._results(received, decoded, f"{sync}-{time}", ledger))
+            return [self._unread(received, facts, ledger, decoded.problem or "no sync id")]
+        results = list(self._results(received, decoded, f"{sync}-{time}", facts, ledger))
         if not results:
-            return [self._reporter.seen(received)]
+            return [facts.seen(received)]
         return [*results[:-1], replace(results[-1], confirmable=True)]
 
-    def _unread(self, received: ReceivedTelegram, ledger: ResultLedger, problem: str) -> Observation:
-        name = digest(received.raw)
+    def _unread(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str
+    ) -> Observation:
+        name = received.digest
         if name in self._known:
-            return self._reporter.seen(received)
-        return self._reporter.undecodable(
-            received, ledger, problem, live=True, remember=self._known.add(name)
-        )
+            return facts.seen(received)
+        return facts.undecodable(received, ledger, problem, remember=self._known.add(name))
 
     def _results(
-        self, received: ReceivedTelegram, decoded: DecodedTelegram, sync: str, ledger: ResultLedger
+        self,
+        received: ReceivedTelegram,
+        decoded: DecodedTelegram,
+        sync: str,
+        facts: SessionFacts,
+        ledger: ResultLedger,
     ) -> Iterator[Result]:
-        moment = self._reporter.resolve(decoded.text("timestamp"), received.stamp, live=True)
-        base = self._reporter.seen(received, live=False)
+        moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=True)
+        base = facts.seen(received, live=False)
         for block in decoded.blocks["spindle_results"]:
             number = f"{sync}-{block['spindle'].content}"
             if number in self._known:
@@ -72,7 +73,7 @@ class SpindleResults:
                 result_id=number,
                 identifier=decoded.text("vin"),
                 ok=block["status"].content == 1,
-                measured=(self._torque(decoded, block), self._angle(decoded, block)),
+                measured=(_torque(decoded, block, facts.torque_unit), _angle(decoded, block)),
                 facts=(
                     ("spindle", block["spindle"].content),
                     ("channel", block["channel"].content),
@@ -84,27 +85,29 @@ class SpindleResults:
                 reason="tightening of several spindles together",
             )
 
-    def _torque(self, decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> Measured:
-        status = block["torque_status"].content
-        verdict: Verdict | None = None
-        if isinstance(status, int):
-            plain: Verdict = "ok" if status == 1 else "nok"
-            verdict = plain if decoded.revision >= PLAIN_STATUS else tightening.VERDICTS.get(status)
-        return Measured(
-            field="torque",
-            value=block["torque"].decimal,
-            unit="Nm" if decoded.revision >= PLAIN_STATUS else self._options.torque_unit,
-            low=decoded.decimal("torque_min_limit"),
-            high=decoded.decimal("torque_max_limit"),
-            status=verdict,
-        )
 
-    def _angle(self, decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> Measured:
-        return Measured(
-            field="angle",
-            value=block["angle"].decimal,
-            unit="deg",
-            low=decoded.decimal("angle_min"),
-            high=decoded.decimal("angle_max"),
-            status="ok" if block["angle_status"].content == 1 else "nok",
-        )
+def _torque(decoded: DecodedTelegram, block: Mapping[str, FieldValue], torque_unit: str) -> Measured:
+    status = block["torque_status"].content
+    verdict: Verdict | None = None
+    if isinstance(status, int):
+        plain: Verdict = "ok" if status == 1 else "nok"
+        verdict = plain if decoded.revision >= PLAIN_STATUS else tightening.VERDICTS.get(status)
+    return Measured(
+        field="torque",
+        value=block["torque"].decimal,
+        unit="Nm" if decoded.revision >= PLAIN_STATUS else torque_unit,
+        low=decoded.decimal("torque_min_limit"),
+        high=decoded.decimal("torque_max_limit"),
+        status=verdict,
+    )
+
+
+def _angle(decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> Measured:
+    return Measured(
+        field="angle",
+        value=block["angle"].decimal,
+        unit="deg",
+        low=decoded.decimal("angle_min"),
+        high=decoded.decimal("angle_max"),
+        status="ok" if block["angle_status"].content == 1 else "nok",
+    )

@@ -1,14 +1,15 @@
-"""What a tightening telegram (0061, 0065) says: values with limits and verdicts, facts, and its core."""
+"""What a tightening telegram (0061, 0065) says: values with limits and verdicts, facts, and its identity."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
 from linewitness.devices.base import Measured, Scalar, Verdict
+from linewitness.devices.open_protocol.content.limits import TighteningLimits
 from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry
-from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
+from linewitness.devices.open_protocol.wire.codec import Content, DecodedTelegram, FieldValue
 
 TORQUE_UNITS: Final = MappingProxyType(
     {1: "Nm", 2: "lbf·ft", 3: "lbf·in", 4: "kpm", 5: "kgf·cm", 6: "ozf·in", 7: "%", 8: "Ncm"}
@@ -78,100 +79,101 @@ DECIMAL_FACTS: Final = frozenset({"torque_final_target"})
 ANGLES: Final = frozenset({"angle", "rundown_angle", "overall_angle"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TighteningLimits:
-    """The limits of a parameter set, where they come from, and since when they hold (controller's time)."""
+Values = Mapping[str, FieldValue]
 
-    pset: int
-    low_torque: str | None
-    high_torque: str | None
-    low_angle: str | None
-    high_angle: str | None
-    since: str | None
-    origin: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TighteningContent:
+    """What a tightening telegram says; None where it says nothing.
+
+    `unit_configured`: the telegram does not name its torque unit. `contradictions` is what in it contradicts
+    itself; nothing is corrected. `counts`: it decides about a unit, as loosening and bookkeeping do not.
+    """
+
+    identifier: str | None
+    ok: bool | None
+    measured: tuple[Measured, ...]
+    facts: tuple[tuple[str, Scalar], ...]
+    counts: bool
+    unit_configured: bool
+    tool_serial: str | None
+    time: str | None
+    contradictions: tuple[str, ...]
 
 
 def entry_of(decoded: DecodedTelegram) -> ResultEntry | None:
     """Return what identifies this result, or None where its id cannot be read."""
-    number = decoded.number("tightening_id")
+    number = _number(decoded.values, "tightening_id")
     if number is None:
         return None
     # A damaged telegram is no evidence about what the controller stored: its core is left blank.
-    return ResultEntry(number, core_of(decoded) if decoded.complete else ResultCore())
+    return ResultEntry(number, _core(decoded.values) if decoded.complete else ResultCore())
 
 
-def core_of(decoded: DecodedTelegram) -> ResultCore:
-    """Return what the live result and its stored copy have in common."""
-    keys = ("timestamp", "torque", "angle", "tightening_status", "torque_status", "angle_status")
-    return ResultCore(*("" if (content := decoded.content(key)) is None else str(content) for key in keys))
+def read(decoded: DecodedTelegram, torque_unit: str, limits: TighteningLimits | None) -> TighteningContent:
+    """Return what the telegram says.
 
-
-def limits_of(decoded: DecodedTelegram) -> TighteningLimits | None:
-    """Return the limits that a live result carries, to enrich stored ones with; None where it has none."""
-    pset = decoded.number("pset_id")
-    if pset is None or decoded.number("torque_min_limit") is None:
-        return None
-    return TighteningLimits(
-        pset=pset,
-        low_torque=decoded.decimal("torque_min_limit"),
-        high_torque=decoded.decimal("torque_max_limit"),
-        low_angle=decoded.decimal("angle_min"),
-        high_angle=decoded.decimal("angle_max"),
-        since=decoded.text("pset_last_change"),
-        origin=f"result {decoded.number('tightening_id')}",
+    `torque_unit` holds where the telegram names none; `limits` fill in where it has none.
+    """
+    values = decoded.values
+    unit = _number(values, "torque_unit")
+    status = _number(values, "tightening_status")
+    kind = _number(values, "result_type")
+    return TighteningContent(
+        identifier=_text(values, "vin"),
+        ok=None if status is None else status == 1,
+        measured=tuple(_measured(values, TORQUE_UNITS.get(unit or 0, torque_unit), limits)),
+        facts=facts(decoded),
+        counts=kind is None or kind in COUNTING,
+        unit_configured=unit is None,
+        tool_serial=_text(values, "tool_serial_number"),
+        time=_text(values, "timestamp"),
+        contradictions=tuple(_contradictions(values)),
     )
 
 
-def measured(
-    decoded: DecodedTelegram, torque_unit: str, limits: TighteningLimits | None = None
-) -> tuple[Measured, ...]:
-    """Return the measured values in the order of importance; `limits` fill in where the telegram has none."""
-    unit = TORQUE_UNITS.get(decoded.number("torque_unit") or 0, torque_unit)
-    return tuple(_measured(decoded, unit, limits))
+def facts(decoded: DecodedTelegram) -> tuple[tuple[str, Scalar], ...]:
+    """Return what stands in the telegram beside the measured values; nothing where it is blank."""
+    return tuple(_facts(decoded.values, decoded.blocks.get("stage_results", ())))
 
 
-def facts(decoded: DecodedTelegram) -> Iterator[tuple[str, Scalar]]:
-    """Yield what stands in the telegram beside the measured values; nothing where it is blank."""
+def _core(values: Values) -> ResultCore:
+    """Return what the live result and its stored copy have in common."""
+    keys = ("timestamp", "torque", "angle", "tightening_status", "torque_status", "angle_status")
+    return ResultCore(*("" if (content := _content(values, key)) is None else str(content) for key in keys))
+
+
+def _facts(values: Values, stages: tuple[Values, ...]) -> Iterator[tuple[str, Scalar]]:
     for key, name in FACTS:
-        value = decoded.decimal(key) if key in DECIMAL_FACTS else decoded.content(key)
-        if value is not None:
-            yield name, value
-    batch = decoded.number("batch_status")
+        found = values.get(key)
+        content = None if found is None else found.decimal if key in DECIMAL_FACTS else found.content
+        if content is not None:
+            yield name, content
+    batch = _number(values, "batch_status")
     if batch is not None:
         yield "batch_status", BATCH_STATUS.get(batch, str(batch))
-    kind = decoded.number("result_type")
+    kind = _number(values, "result_type")
     if kind is not None:
         yield "result_type", RESULT_TYPES.get(kind, str(kind))
-    if (decoded.number("tightening_error_status_2") or 0) & LATENT:
+    if (_number(values, "tightening_error_status_2") or 0) & LATENT:
         yield "latent", True
-    for position, stage in enumerate(decoded.blocks.get("stage_results", ()), start=1):
+    for position, stage in enumerate(stages, start=1):
         yield f"stage_{position}_torque", stage["torque"].decimal
         yield f"stage_{position}_angle", stage["angle"].decimal
-    yield from _scale_facts(decoded)
+    over, under = _number(values, "angle_scale_numerator"), _number(values, "angle_scale_denominator")
+    if over and under:
+        yield "angle_scale", f"{over}/{under}"
 
 
-def counts(decoded: DecodedTelegram) -> bool:
-    """Whether this result decides about a unit: tightenings do, loosening and bookkeeping do not."""
-    kind = decoded.number("result_type")
-    return kind is None or kind in COUNTING
-
-
-def verdict(decoded: DecodedTelegram) -> bool | None:
-    """Return whether the controller says OK; None where it says nothing."""
-    status = decoded.number("tightening_status")
-    return None if status is None else status == 1
-
-
-def contradictions(decoded: DecodedTelegram) -> Iterator[str]:
-    """Yield what in the telegram contradicts itself; nothing is corrected."""
-    torque, low, high = (decoded.number(key) for key in ("torque", "torque_min_limit", "torque_max_limit"))
+def _contradictions(values: Values) -> Iterator[str]:
+    torque, low, high = (_number(values, key) for key in ("torque", "torque_min_limit", "torque_max_limit"))
     if torque is None or not low or not high:
         return
-    if verdict(decoded) and not low <= torque <= high:
+    if _number(values, "tightening_status") == 1 and not low <= torque <= high:
         yield "status OK, torque outside its limits"
 
 
-def _measured(decoded: DecodedTelegram, unit: str, limits: TighteningLimits | None) -> Iterator[Measured]:
+def _measured(values: Values, unit: str, limits: TighteningLimits | None) -> Iterator[Measured]:
     known = (
         {}
         if limits is None
@@ -181,25 +183,27 @@ def _measured(decoded: DecodedTelegram, unit: str, limits: TighteningLimits | No
         }
     )
     for key, name, low_key, high_key, status_key in MEASURED:
-        value = decoded.values.get(key)
+        value = values.get(key)
         if value is None or value.content is None:
             continue
-        low, high = _decimal(decoded, low_key), _decimal(decoded, high_key)
+        low, high = _decimal(values, low_key), _decimal(values, high_key)
         if low is None and high is None:
             low, high = known.get(key, (None, None))
+        status = _number(values, status_key)
         yield Measured(
             field=name,
-            value=_decimal(decoded, key),
+            value=_decimal(values, key),
             unit=unit if value.unit == "torque" else value.unit,
             low=low,
             high=high,
-            status=VERDICTS.get(number) if (number := decoded.number(status_key)) is not None else None,
+            status=None if status is None else VERDICTS.get(status),
         )
 
 
-def _decimal(decoded: DecodedTelegram, key: str) -> str | None:
-    text = decoded.decimal(key)
-    over, under = decoded.number("angle_scale_numerator"), decoded.number("angle_scale_denominator")
+def _decimal(values: Values, key: str) -> str | None:
+    found = values.get(key)
+    text = found.decimal if found is not None else None
+    over, under = _number(values, "angle_scale_numerator"), _number(values, "angle_scale_denominator")
     if (
         text is None
         or not over
@@ -211,7 +215,17 @@ def _decimal(decoded: DecodedTelegram, key: str) -> str | None:
     return str(Decimal(text) * over / under)
 
 
-def _scale_facts(decoded: DecodedTelegram) -> Iterator[tuple[str, Scalar]]:
-    over, under = decoded.number("angle_scale_numerator"), decoded.number("angle_scale_denominator")
-    if over and under:
-        yield "angle_scale", f"{over}/{under}"
+# A telegram has up to a hundred parameters: they are read here and not by a call into the codec each.
+def _content(values: Values, key: str) -> Content:
+    found = values.get(key)
+    return None if found is None else found.content
+
+
+def _number(values: Values, key: str) -> int | None:
+    content = _content(values, key)
+    return content if isinstance(content, int) else None
+
+
+def _text(values: Values, key: str) -> str | None:
+    content = _content(values, key)
+    return content if isinstance(content, str) else None

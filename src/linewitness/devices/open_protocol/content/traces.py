@@ -3,36 +3,35 @@
 import hashlib
 
 from linewitness.devices.base import Observation, Result
-from linewitness.devices.open_protocol.content.telling import digest
+from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
-from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 from linewitness.devices.open_protocol.wire.variable import MalformedVariable, parse_trace
 
 KINDS = {1: "angle", 2: "torque", 3: "current", 4: "gradient", 5: "stroke", 6: "force"}
 #: Parameters that turn a sample into a physical value.
-DIVIDE, MULTIPLY = 2213, 2214
+SCALES = (("divide", 2213), ("multiply", 2214))
 
 
 def trace_of(
-    received: ReceivedTelegram, reporter: Reporter, ledger: ResultLedger, known: KnownNames
+    received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, known: KnownNames
 ) -> Observation:
     """Return the record of a trace; it decides nothing about the unit. A repeat is only confirmed."""
-    content = digest(received.raw)
+    content = received.digest
     if content in known:
-        return reporter.seen(received)
+        return facts.seen(received)
     try:
         trace = parse_trace(received.telegram)
     except MalformedVariable as error:
-        return reporter.undecodable(received, ledger, str(error), live=True, remember=known.add(content))
+        return facts.undecodable(received, ledger, str(error), remember=known.add(content))
     kind = KINDS.get(trace.kind, str(trace.kind))
     name = f"{trace.result_id}-trace-{kind}"
     # Another trace of the same kind is kept too: one of them may be of another life of the ids.
     taken = f"{ledger.epoch}/{name}" in known
     remember = {**known.add(content), **({} if taken else known.add(f"{ledger.epoch}/{name}"))}
-    moment = reporter.resolve(trace.time, received.stamp, live=True)
-    base = reporter.seen(received)
+    moment = facts.resolve(trace.time, received.stamp, live=True)
+    base = facts.seen(received)
     scale = [(f"scale_{name}", trace.parameters[pid].text) for name, pid in SCALES if pid in trace.parameters]
     return Result(
         device=base.device,
@@ -57,6 +56,3 @@ def trace_of(
         counts=False,
         reason=f"trace of {kind}, kept beside the journal",
     )
-
-
-SCALES = (("divide", DIVIDE), ("multiply", MULTIPLY))

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultEntry
-from linewitness.devices.open_protocol.ledger.tracker import ResultRecord, ResultTracker
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultEntry, ResultRecord
+from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
 
 #: How many stored results are looked at to tell a full memory from one that began anew.
 SAMPLES: Final = 10
@@ -26,33 +26,35 @@ Answer = ResultRecord | NoResult
 Asking = Generator[int, Answer, None]
 
 
-def restarted(book: ResultTracker, newest: ResultRecord, highest: int) -> Generator[int, Answer, str]:
+def restarted(tracker: ResultTracker, newest: ResultRecord, highest: int) -> Generator[int, Answer, str]:
     """Return why the ids must have begun anew, or "". `highest` was known before the newest was asked for."""
-    evidence = _contradicts(book, newest)
+    evidence = _contradicts(tracker, newest)
     if evidence:
         return evidence
     lower = newest.entry.id < highest
     reset = f"the newest id is {newest.entry.id}, and {highest} was captured before" if lower else ""
     if evidence is not None:
-        return reset if lower and not (yield from _still_there(book, highest)) else ""
-    anchor = book.ledger.anchor
+        return reset if lower and not (yield from _still_there(tracker, highest)) else ""
+    anchor = tracker.ledger.anchor
     if anchor is None:
         return reset
     answer = yield anchor.id
     if isinstance(answer, ResultRecord) and answer.entry.id == anchor.id:
-        return _contradicts(book, answer) or ""
-    return reset or (yield from _restarted_by_samples(book, newest, anchor))
+        return _contradicts(tracker, answer) or ""
+    return reset or (yield from _restarted_by_samples(tracker, newest, anchor))
 
 
-def _still_there(book: ResultTracker, number: int) -> Generator[int, Answer, bool]:
+def _still_there(tracker: ResultTracker, number: int) -> Generator[int, Answer, bool]:
     """Ask for a result that a controller may have pushed before it counted it as its newest."""
     answer = yield number
-    return isinstance(answer, ResultRecord) and answer.entry.id == number and not _contradicts(book, answer)
+    return (
+        isinstance(answer, ResultRecord) and answer.entry.id == number and not _contradicts(tracker, answer)
+    )
 
 
-def _contradicts(book: ResultTracker, record: ResultRecord) -> str | None:
+def _contradicts(tracker: ResultTracker, record: ResultRecord) -> str | None:
     """Return why a stored result is not the one we know; "" where it is, None where we know none."""
-    known = book.ledger.known.get(record.entry.id)
+    known = tracker.ledger.known.get(record.entry.id)
     if known is None or known.blank or record.entry.core.blank:
         return None
     if known.matches(record.entry.core):
@@ -61,13 +63,13 @@ def _contradicts(book: ResultTracker, record: ResultRecord) -> str | None:
 
 
 def _restarted_by_samples(
-    book: ResultTracker, newest: ResultRecord, anchor: ResultEntry
+    tracker: ResultTracker, newest: ResultRecord, anchor: ResultEntry
 ) -> Generator[int, Answer, str]:
     """Tell a memory that has overwritten the anchor from one that began anew, by the newest results."""
     sample: Answer = newest
     times: list[bool | None] = []
     while isinstance(sample, ResultRecord) and len(times) < SAMPLES:
-        evidence = _contradicts(book, sample)
+        evidence = _contradicts(tracker, sample)
         if evidence is not None:
             return evidence
         times.append(_earlier(sample.entry, anchor))
@@ -81,14 +83,14 @@ def _restarted_by_samples(
         return f"stored results are older than id {anchor.id}, which is not stored any more"
     if None in times:
         return f"id {anchor.id} is not stored any more, and times do not tell why: a person should confirm"
-    if book.ledger.mode is HistoryMode.EXACT:
-        book.doubt(f"id {anchor.id} is not stored any more: what followed it may have been overwritten")
+    if tracker.ledger.mode is HistoryMode.EXACT:
+        tracker.doubt(f"id {anchor.id} is not stored any more: what followed it may have been overwritten")
     return ""
 
 
-def restarted_by_time(book: ResultTracker, record: ResultRecord) -> str:
+def restarted_by_time(tracker: ResultTracker, record: ResultRecord) -> str:
     """Return why the ids must have begun anew where the controller has no memory to ask, or ""."""
-    known, anchor = book.ledger.known.get(record.entry.id), book.ledger.anchor
+    known, anchor = tracker.ledger.known.get(record.entry.id), tracker.ledger.anchor
     if known is not None and known.time == record.entry.core.time:
         return ""
     if anchor is not None and _earlier(record.entry, anchor) is True:

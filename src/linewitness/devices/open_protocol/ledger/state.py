@@ -6,6 +6,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
+from linewitness.devices.open_protocol.wire.variable import OperationParts
+
 
 class HistoryMode(StrEnum):
     """How the controller answers a request for an old result."""
@@ -50,6 +54,21 @@ class ResultEntry:
 
     id: int
     core: ResultCore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRecord:
+    """A result as received: `live` where the controller pushed it and waits for its acknowledgement.
+
+    `station` is the station that the result itself names. `received` is its telegram (of an operation, the
+    last one), `content` what was read from it.
+    """
+
+    entry: ResultEntry
+    live: bool
+    station: int | None = None
+    received: ReceivedTelegram
+    content: DecodedTelegram | OperationParts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,5 @@
-"""The ledger of one session: what a result does to it, and what is to be said about that, in order.
+"""Track the results of one session: what each does to the ledger, and what came of it, in order."""
 
-A saying is handed out in the same breath as the ledger changes, so that what is remembered is
-committed in the order in which it came to be.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +11,7 @@ from linewitness.devices.open_protocol.ledger.state import (
     MissingRange,
     ResultEntry,
     ResultLedger,
+    ResultRecord,
 )
 from linewitness.devices.open_protocol.ledger.storage import Changes
 
@@ -23,21 +19,8 @@ NO_CHANGES: Final[Changes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultRecord:
-    """A result as received: `live` where the controller pushed it and waits for its acknowledgement.
-
-    `station` is the station that the result itself names; `telegram` is carried along unread.
-    """
-
-    entry: ResultEntry
-    live: bool
-    station: int | None = None
-    telegram: object = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEvent:
-    """Something to be said, with what must be remembered together with it."""
+    """What happened to the ledger: its state after that, and what must be remembered together with it."""
 
     ledger: ResultLedger
     changes: Changes = field(default_factory=lambda: NO_CHANGES)
@@ -91,20 +74,27 @@ class CaptureBegan(LedgerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerChanged(LedgerEvent):
-    """Nothing happened but in our own books."""
+    """Nothing that makes an event: only the ledger's own state."""
 
 
 class ResultTracker:
-    """A ledger that is written in, and that says aloud what was written."""
+    """The ledger of a session, and what happened to it since somebody asked.
 
-    def __init__(
-        self, *, ledger: ResultLedger, station: int | None, say: Callable[[LedgerEvent], None]
-    ) -> None:
+    Who calls it takes the `events` before it waits for anything, so that what is remembered is committed in
+    the order in which it came to be.
+    """
+
+    def __init__(self, *, ledger: ResultLedger, station: int | None) -> None:
         """Start from what was committed; `station` is our own where ids are shared with others."""
         self.ledger = ledger
         self.station = station
         self.behind = False
-        self._say = say
+        self._events: list[LedgerEvent] = []
+
+    def events(self) -> list[LedgerEvent]:
+        """Return what happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
 
     def owns(self, record: ResultRecord) -> bool:
         """Whether this result is of our own station."""
@@ -121,20 +111,20 @@ class ResultTracker:
         if verdict is ResultComparison.NEW and backwards and not certain:
             return ResultComparison.SUSPECT
         if verdict is ResultComparison.DUPLICATE:
-            self._say(RepeatedResult(ledger=self.ledger, record=record))
+            self._events.append(RepeatedResult(ledger=self.ledger, record=record))
         if verdict is ResultComparison.NEW:
             self._accept(record)
         return verdict
 
     def clash(self, record: ResultRecord, reason: str) -> None:
-        """Say that this id is taken by another result."""
-        self._say(ConflictingResult(ledger=self.ledger, record=record, reason=reason))
+        """Note that this id is taken by another result."""
+        self._events.append(ConflictingResult(ledger=self.ledger, record=record, reason=reason))
 
     def enrol(self, start_after: int | None, newest: ResultRecord | None, reason: str) -> None:
         """Begin capture."""
         step = rules.enrol(self.ledger, start_after, newest.entry if newest is not None else None)
         self.ledger = step.ledger
-        self._say(CaptureBegan(ledger=self.ledger, changes=step.changes, reason=reason))
+        self._events.append(CaptureBegan(ledger=self.ledger, changes=step.changes, reason=reason))
 
     def settle_start(self, lowest: int) -> None:
         """End an open start at the oldest id that the controller had."""
@@ -146,7 +136,7 @@ class ResultTracker:
         step = rules.new_epoch(before)
         for span in step.gaps:
             self._gap(before, span, f"not found in epoch {before.epoch} before the ids began anew")
-        self._say(
+        self._events.append(
             MissingResults(
                 ledger=before,
                 first=before.highest + 1,
@@ -157,15 +147,15 @@ class ResultTracker:
         )
         self.ledger = step.ledger
         self.behind = True
-        self._say(EpochBegan(ledger=self.ledger, changes=step.changes, reason=reason))
+        self._events.append(EpochBegan(ledger=self.ledger, changes=step.changes, reason=reason))
 
     def doubt(self, reason: str) -> None:
-        """Say once that what followed the newest known result may be lost, nobody knows how much."""
+        """Note once that what followed the newest known result may be lost, nobody knows how much."""
         if self.ledger.doubted:
             return
         step = rules.doubt(self.ledger)
         self.ledger = step.ledger
-        self._say(
+        self._events.append(
             MissingResults(
                 ledger=self.ledger,
                 changes=step.changes,
@@ -201,7 +191,7 @@ class ResultTracker:
             self.behind = True
         step = rules.accept(self.ledger, record.entry)
         self.ledger = step.ledger
-        self._say(NewResult(ledger=self.ledger, changes=step.changes, record=record))
+        self._events.append(NewResult(ledger=self.ledger, changes=step.changes, record=record))
 
     def _note(self, step: LedgerStep, reason: str) -> None:
         changed = step.ledger is not self.ledger and step.ledger != self.ledger
@@ -212,13 +202,13 @@ class ResultTracker:
             # Crash before the last gap is committed: the watermark has not moved, all are found again.
             self._gap(self.ledger, step.gaps[-1], reason, step.changes)
         elif changed:
-            self._say(LedgerChanged(ledger=self.ledger, changes=step.changes))
+            self._events.append(LedgerChanged(ledger=self.ledger, changes=step.changes))
 
     def _gap(
         self, ledger: ResultLedger, span: MissingRange, reason: str, changes: Changes = NO_CHANGES
     ) -> None:
         countable = ledger.mode is not HistoryMode.AT_OR_BEFORE
-        self._say(
+        self._events.append(
             MissingResults(
                 ledger=ledger,
                 changes=changes,

@@ -13,6 +13,8 @@ from linewitness.devices.open_protocol.wire.telegram import Telegram
 LOCK: Final = 0
 #: From this revision on 0042 and 0043 name a tool.
 NAMED_TOOL: Final = 2
+NAMED_TOOL_HINT: Final = "remove tool_number: this controller locks its only tool"
+LOWER: Final = STEP_DOWN | UNSUPPORTED
 
 
 class CommandRefused(DeviceRefused):
@@ -66,7 +68,3 @@ class ToolCommands:
         except RefusedByController as error:
             hint = NAMED_TOOL_HINT if telegram.revision == NAMED_TOOL and error.code in LOWER else error.hint
             raise CommandRefused(f"{self._name}: {error}", hint=hint) from error
-
-
-LOWER: Final = STEP_DOWN | UNSUPPORTED
-NAMED_TOOL_HINT: Final = "remove tool_number: this controller locks its only tool"

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+import structlog
+
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.layouts import layout_for
@@ -23,10 +26,18 @@ from linewitness.devices.open_protocol.wire.mids import (
 )
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
+from linewitness.devices.open_protocol.wire.variable import generic
+
+log = structlog.get_logger(__name__)
 
 #: Revisions of results in the order in which they are tried.
 RESULT_REVISIONS: Final = (7, 6, 5, 4, 3, 2, 1, 999)
+#: From this revision on 0001 has that field, and 0040 that one.
+OPTIONAL_KEEP_ALIVE: Final = 7
+TOOL_NUMBER: Final = 6
 LOWER: Final = STEP_DOWN | UNSUPPORTED
+#: New traces only, no time and index, of two types: angle and torque.
+TRACES_WANTED: Final = "0" + " " * 29 + "02" + "001" + "002"
 #: Stands for what a controller does not say in the name of a source.
 UNKNOWN: Final = "-"
 
@@ -117,9 +128,6 @@ async def start(link: ControllerLink, name: str, highest: int) -> DecodedTelegra
     raise DeviceRefused(f"{name} accepts no revision of the communication start up to {highest}")
 
 
-OPTIONAL_KEEP_ALIVE: Final = 7
-
-
 def identify(started: DecodedTelegram, tool: DecodedTelegram | None) -> ControllerIdentity:
     """Put together what 0002 and, where that has no serial number, 0041 say."""
     serial = started.text("controller_serial_number") or ""
@@ -169,9 +177,6 @@ async def tool_data(link: ControllerLink, highest: int) -> ReceivedTelegram | No
         except RefusedByController:
             continue
     return None
-
-
-TOOL_NUMBER: Final = 6
 
 
 async def subscribe(link: ControllerLink, mid: Mid, revision: int, *, optional: bool = False) -> None:
@@ -245,3 +250,25 @@ async def _no_results(
     return DeviceRefused(
         f"{what}: {error}", hint="check the station behind this port and the controller's licence"
     )
+
+
+async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions) -> None:
+    """Subscribe to what else is configured; what the controller does not offer is logged."""
+    wanted = (
+        (options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
+        (options.parameter_sets, Mid.PSET_SUBSCRIBE, (2, 1)),
+        (options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
+        (options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
+        (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
+        (options.multi_spindle, Mid.MULTI_SUBSCRIBE, (1,)),
+    )
+    for on, mid, revisions in wanted:
+        if on and await subscribe_stepping_down(link, mid, revisions) is None:
+            log.info("not offered by the controller", device=options.id, mid=int(mid))
+    if not options.traces:
+        return
+    question = generic(Mid.GENERIC_SUBSCRIBE, Mid.TRACE, 1, TRACES_WANTED)
+    try:
+        await link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE, optional=True)
+    except RefusedByController as error:
+        log.info("not offered by the controller", device=options.id, why=str(error))

@@ -2,17 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.open_protocol.content.telling import Telling
-from linewitness.devices.open_protocol.content.tightening import TighteningLimits, entry_of
-from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry
-from linewitness.devices.open_protocol.ledger.tracker import ResultRecord
+from linewitness.devices.open_protocol.content.limits import KnownLimits
+from linewitness.devices.open_protocol.content.tightening import entry_of
+from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.observations import Reporter
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.mids import STEP_DOWN, UNSUPPORTED, Mid, Refusal
@@ -29,14 +26,11 @@ PSET_REVISIONS: Final = (5, 2, 1)
 class ResultHistory:
     """The controller's memory, as far as it lets us look into it."""
 
-    def __init__(
-        self, *, link: ControllerLink, reporter: Reporter, per_s: float, room: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Ask at most `per_s` times a second, and only while there is `room` for what comes."""
+    def __init__(self, *, link: ControllerLink, limits: KnownLimits, per_s: float) -> None:
+        """Ask at most `per_s` times a second; what is found out about `limits` is kept there."""
         self._link = link
-        self._reporter = reporter
+        self._limits = limits
         self._interval_s = 1 / per_s
-        self._room = room
         self._next = 0.0
         self.revision = 1
         self._psets_asked: set[int] = set()
@@ -60,7 +54,6 @@ class ResultHistory:
         self.revision = of_results if of_results <= HIGHEST_REVISION else COMMON_REVISION
 
     async def _pace(self, number: int) -> None:
-        await self._room()
         if number != NEWEST:
             await asyncio.sleep(max(0.0, self._next - monotonic()))
             self._next = monotonic() + self._interval_s
@@ -79,15 +72,16 @@ class ResultHistory:
             if number == NEWEST:
                 return NoResult.UNREADABLE
             entry = ResultEntry(number, ResultCore())
-        await self._limits(decoded)
+        await self._ask_limits(decoded)
         return ResultRecord(
             entry=entry,
             live=False,
             station=decoded.number("station_id"),
-            telegram=Telling(received, decoded),
+            received=received,
+            content=decoded,
         )
 
-    async def _limits(self, decoded: DecodedTelegram) -> None:
+    async def _ask_limits(self, decoded: DecodedTelegram) -> None:
         """Fetch the parameter set once a session: stored results do not carry limits."""
         pset = decoded.number("pset_id")
         if not pset or pset in self._psets_asked:
@@ -97,24 +91,9 @@ class ResultHistory:
             with contextlib.suppress(RefusedByController):
                 telegram = encode(Mid.PSET_DATA_REQUEST, revision, {"pset_id": pset})
                 received = await self._link.ask(telegram, Mid.PSET_DATA, optional=True)
-                found = _limits(decode(received.telegram), pset)
-                known = self._reporter.limits.get(pset)
-                if known is None or known.since is None:
-                    self._reporter.limits[pset] = found
+                self._limits.learn_from_parameter_set(decode(received.telegram), pset)
                 return
 
     def forget_limits(self, pset: int) -> None:
         """Ask for a parameter set again: it was selected or changed."""
         self._psets_asked.discard(pset)
-
-
-def _limits(decoded: DecodedTelegram, pset: int) -> TighteningLimits:
-    return TighteningLimits(
-        pset=pset,
-        low_torque=decoded.decimal("torque_min"),
-        high_torque=decoded.decimal("torque_max"),
-        low_angle=decoded.decimal("angle_min"),
-        high_angle=decoded.decimal("angle_max"),
-        since=decoded.text("last_change"),
-        origin=f"parameter set {pset} (0013 revision {decoded.revision})",
-    )

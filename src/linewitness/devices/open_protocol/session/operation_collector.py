@@ -3,10 +3,9 @@
 import asyncio
 from typing import Final
 
-from linewitness.devices.open_protocol.content.operations import OperationResult
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
-from linewitness.devices.open_protocol.wire.variable import MalformedVariable, parse_part
+from linewitness.devices.open_protocol.wire.variable import MalformedVariable, OperationParts, parse_part
 
 #: Results whose parts have not all come; the oldest give way and are fetched as a whole.
 UNFINISHED: Final = 20
@@ -17,17 +16,16 @@ class OperationCollector:
 
     def __init__(self) -> None:
         """Start with nothing collected."""
-        self._pushed: dict[int, OperationResult] = {}
+        self._pushed: dict[int, OperationParts] = {}
         self._announced: dict[int, int] = {}
-        self._asked = OperationResult()
-        self._whole: asyncio.Future[OperationResult] | None = None
+        self._asked = OperationParts()
+        self._whole: asyncio.Future[OperationParts] | None = None
 
-    def push(self, received: ReceivedTelegram) -> OperationResult | None:
+    def push(self, received: ReceivedTelegram) -> OperationParts | None:
         """Add what was pushed and return the result that it completes. Raises `MalformedVariable`."""
         part = parse_part(received.telegram)
-        operation = self._pushed.setdefault(part.result_id, OperationResult())
+        operation = self._pushed.setdefault(part.result_id, OperationParts())
         operation.parts[part.number] = part
-        operation.last = received
         if operation.complete:
             return self._pushed.pop(part.result_id)
         while len(self._pushed) > UNFINISHED:
@@ -36,16 +34,15 @@ class OperationCollector:
 
     def begin(self) -> None:
         """Note that a result is being asked for; its objects may come before we look at its overall part."""
-        self._asked = OperationResult()
+        self._asked = OperationParts()
         self._whole = asyncio.get_running_loop().create_future()
 
-    async def asked_for(self, received: ReceivedTelegram, timeout_s: float) -> OperationResult:
+    async def asked_for(self, received: ReceivedTelegram, timeout_s: float) -> OperationParts:
         """Wait for the objects that belong to this answer. Raises TimeoutError, `MalformedVariable`."""
         part = parse_part(received.telegram)
         self._asked.parts = {1: part} | {
             number: each for number, each in self._asked.parts.items() if each.result_id == part.result_id
         }
-        self._asked.last = received
         self._settle()
         if self._whole is None:
             raise TimeoutError

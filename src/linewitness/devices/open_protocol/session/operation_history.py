@@ -1,13 +1,12 @@
 """Ask the controller for stored operation results (0006 → 1201), one at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.open_protocol.content.operations import record_of
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
 from linewitness.devices.open_protocol.wire.mids import Mid, Refusal
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
@@ -27,26 +26,17 @@ NEW_ONLY: Final = "0" + "0" * 29 + "1"
 class OperationHistory:
     """The controller's memory of operation results."""
 
-    def __init__(
-        self,
-        *,
-        link: ControllerLink,
-        collector: OperationCollector,
-        per_s: float,
-        room: Callable[[], Awaitable[None]],
-    ) -> None:
-        """Ask at most `per_s` times a second, and only while there is `room` for what comes."""
+    def __init__(self, *, link: ControllerLink, per_s: float) -> None:
+        """Ask at most `per_s` times a second."""
         self._link = link
-        self._collector = collector
+        self._collector = link.operations
         self._interval_s = 1 / per_s
-        self._room = room
         self._next = 0.0
         self._turn = asyncio.Lock()
         self.revision = REVISIONS[0]
 
     async def ask(self, number: int) -> Answer:
         """Return the stored result with this id (0: the newest), or why there is none."""
-        await self._room()
         if number != NEWEST:
             await asyncio.sleep(max(0.0, self._next - monotonic()))
             self._next = monotonic() + self._interval_s
@@ -87,7 +77,7 @@ class OperationHistory:
             accept=lambda each: _answers(each, number),
         )
         operation = await self._collector.asked_for(received, PARTS_TIMEOUT_S)
-        return operation.record(live=False)
+        return record_of(operation, received, live=False)
 
     def _none(self, error: RefusedByController) -> NoResult:
         if error.code in NOT_OFFERED:

@@ -1,22 +1,18 @@
-"""Take in what a controller pushes: results into the book, everything else straight into observations."""
+"""Read what a controller pushes: results for the ledger, everything else straight as observations."""
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from linewitness.devices.base import Observation
+from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.notices import NoticeReader
+from linewitness.devices.open_protocol.content.operations import record_of
 from linewitness.devices.open_protocol.content.spindles import SpindleResults
-from linewitness.devices.open_protocol.content.telling import Telling, digest
 from linewitness.devices.open_protocol.content.tightening import entry_of
 from linewitness.devices.open_protocol.content.traces import trace_of
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
-from linewitness.devices.open_protocol.ledger.rules import ResultComparison
-from linewitness.devices.open_protocol.ledger.tracker import ResultRecord, ResultTracker
-from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import recovery
-from linewitness.devices.open_protocol.session.observations import Reporter
+from linewitness.devices.open_protocol.ledger.state import ResultLedger, ResultRecord
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
-from linewitness.devices.open_protocol.session.recovery import Answer
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
@@ -26,81 +22,58 @@ from linewitness.devices.open_protocol.wire.variable import MalformedVariable
 RETAINED: Final = 400
 OPERATIONS: Final = frozenset({Mid.OPERATION_RESULT, Mid.OPERATION_OBJECT})
 
-Drive = Callable[[Generator[int, Answer, None]], Awaitable[None]]
-
 
 class PushReader:
-    """What is done with each push, in the order in which they come."""
+    """Tells what each push is. One confirmation answers each push, whatever it was."""
 
     def __init__(
-        self,
-        *,
-        options: OpenProtocolOptions,
-        reporter: Reporter,
-        pushed: NoticeReader,
-        book: ResultTracker,
-        collector: OperationCollector,
-        drive: Drive,
-        put: Callable[[Observation], None],
-        remembered: Mapping[str, str],
+        self, *, notices: NoticeReader, operations: OperationCollector, remembered: Mapping[str, str]
     ) -> None:
-        """`drive` runs a dialogue of questions, `put` hands an observation out."""
-        self._reporter = reporter
-        self._pushed = pushed
-        self._book = book
-        self._collector = collector
-        self._drive = drive
-        self._put = put
-        self._spindles = SpindleResults(options=options, reporter=reporter, remembered=remembered)
+        """Start from what was committed."""
+        self._notices = notices
+        self._operations = operations
+        self._spindles = SpindleResults(remembered)
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
         self._unreadable = KnownNames(prefix="unreadable/", retained=RETAINED, remembered=remembered)
 
-    async def take(self, received: ReceivedTelegram) -> None:
-        """Take in one push; each is handed out once, to be confirmed when it is durable."""
+    def read(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
+    ) -> ResultRecord | Sequence[Observation]:
+        """Return the result that the ledger must judge, or observations of which one is to be confirmed."""
         mid = received.telegram.mid
         if mid == Mid.RESULT:
-            await self._tightening(received)
-        elif mid in OPERATIONS:
-            await self._operation(received)
-        elif mid == Mid.MULTI_RESULT:
-            for observation in self._spindles.take(received, self._book.ledger):
-                self._put(observation)
-        elif mid == Mid.TRACE:
-            self._put(trace_of(received, self._reporter, self._book.ledger, self._traces))
-        else:
-            self._put(self._pushed.take(received))
+            return self._tightening(received, facts, ledger)
+        if mid in OPERATIONS:
+            return self._operation(received, facts, ledger)
+        if mid == Mid.MULTI_RESULT:
+            return self._spindles.read(received, facts, ledger)
+        if mid == Mid.TRACE:
+            return [trace_of(received, facts, ledger, self._traces)]
+        return [self._notices.read(received, facts)]
 
-    async def _tightening(self, received: ReceivedTelegram) -> None:
+    def _tightening(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
+    ) -> ResultRecord | Sequence[Observation]:
         decoded = decode(received.telegram)
         entry = entry_of(decoded)
         if entry is None:
             # Its id is not known, so the ledger will miss it and ask for the stored copy.
-            self._unread(received, decoded.problem or "no tightening id")
-            return
-        await self._record(ResultRecord(entry=entry, live=True, telegram=Telling(received, decoded)))
+            return self._unread(received, facts, ledger, decoded.problem or "no tightening id")
+        return ResultRecord(entry=entry, live=True, received=received, content=decoded)
 
-    async def _operation(self, received: ReceivedTelegram) -> None:
+    def _operation(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
+    ) -> ResultRecord | Sequence[Observation]:
         try:
-            operation = self._collector.push(received)
+            operation = self._operations.push(received)
         except MalformedVariable as error:
-            self._unread(received, str(error))
-            return
-        if operation is None:
-            self._put(self._reporter.seen(received))
-            return
-        await self._record(operation.record(live=True))
+            return self._unread(received, facts, ledger, str(error))
+        return [facts.seen(received)] if operation is None else record_of(operation, received, live=True)
 
-    async def _record(self, record: ResultRecord) -> None:
-        if self._book.take(record) in {ResultComparison.CONFLICT, ResultComparison.SUSPECT}:
-            await self._drive(recovery.resolve(self._book, record))
-
-    def _unread(self, received: ReceivedTelegram, problem: str) -> None:
-        name = digest(received.raw)
+    def _unread(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str
+    ) -> Sequence[Observation]:
+        name = received.digest
         if name in self._unreadable:
-            self._put(self._reporter.seen(received))
-            return
-        self._put(
-            self._reporter.undecodable(
-                received, self._book.ledger, problem, live=True, remember=self._unreadable.add(name)
-            )
-        )
+            return [facts.seen(received)]
+        return [facts.undecodable(received, ledger, problem, remember=self._unreadable.add(name))]

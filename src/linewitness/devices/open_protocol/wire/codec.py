@@ -19,19 +19,15 @@ NO_TIME = re.compile(r"0{4}-0{2}-0{2}:.*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldValue:
-    """One parameter as received: its bytes, and what they mean (None: blank, so absent)."""
+    """One parameter as received: its bytes, and what they mean (None: blank, so absent).
+
+    `decimal` is the physical value of a number ("25.12"), with exactly as many digits as the scale has.
+    """
 
     raw: bytes
     content: Content
-    scale: int = 1
+    decimal: str | None = None
     unit: str = ""
-
-    @property
-    def decimal(self) -> str | None:
-        """The physical value as a decimal string ("25.12"), exactly as many digits as the scale has."""
-        if not isinstance(self.content, int):
-            return None
-        return str(Decimal(self.content).scaleb(1 - len(str(self.scale))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +100,7 @@ def decode(telegram: Telegram, layout: Layout | None = None) -> DecodedTelegram:
             extra=telegram.data,
             undecodable_from=HEADER_LENGTH + 1,
         )
-    return _Reader(telegram, chosen).read()
+    return _LayoutReader(telegram, chosen).read()
 
 
 def encode(mid: int, revision: int, values: Values) -> Telegram:
@@ -124,7 +120,7 @@ def encode(mid: int, revision: int, values: Values) -> Telegram:
     return Telegram(mid=mid, revision=revision, data=data)
 
 
-class _Reader:
+class _LayoutReader:
     """Walks the data field once, parameter by parameter."""
 
     def __init__(self, telegram: Telegram, layout: Layout) -> None:
@@ -199,7 +195,7 @@ class _Reader:
         content = _read(each, raw)
         if content is None and each.enc in "NBD" and raw.strip(b" "):
             self._invalid.append(each.key)
-        return FieldValue(raw=raw, content=content, scale=each.scale, unit=each.unit)
+        return FieldValue(raw=raw, content=content, decimal=_decimal(content, each.scale), unit=each.unit)
 
 
 def _layout_of(telegram: Telegram) -> Layout | None:
@@ -227,6 +223,12 @@ def _read(each: Field, raw: bytes) -> Content:
     if each.enc == "T" and NO_TIME.fullmatch(text):
         return None
     return text or None
+
+
+def _decimal(content: Content, scale: int) -> str | None:
+    if not isinstance(content, int):
+        return None
+    return str(Decimal(content).scaleb(1 - len(str(scale))))
 
 
 def _write(each: Field, value: "Content | bytes | Sequence[Mapping[str, Content]]") -> bytes:

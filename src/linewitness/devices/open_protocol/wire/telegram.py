@@ -1,5 +1,6 @@
 """One telegram: the 20-byte header, the data field, and the joining of telegrams sent in parts."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -69,6 +70,11 @@ class ReceivedTelegram:
     telegram: Telegram
     raw: bytes
     stamp: Stamp
+
+    @property
+    def digest(self) -> str:
+        """A short name for the bytes: the beginning of their hash."""
+        return hashlib.sha256(self.raw).hexdigest()[:16]
 
 
 def parse(raw: bytes) -> Telegram:

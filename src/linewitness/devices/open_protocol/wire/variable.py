@@ -1,7 +1,7 @@
 """Telegrams with variable fields: operation results (1201, 1202) and traces (0900); how to ask for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -53,6 +53,38 @@ class OperationPart:
     parameters: Mapping[int, VariableField]
 
 
+@dataclass(slots=True)
+class OperationParts:
+    """An operation result as it comes: its overall part and its objects, by part number."""
+
+    parts: dict[int, OperationPart] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all parts are here."""
+        overall = self.parts.get(1)
+        return overall is not None and len(self.parts) == overall.total
+
+    @property
+    def overall(self) -> OperationPart:
+        """The overall part (1201)."""
+        return self.parts[1]
+
+    def objects(self) -> list[OperationPart]:
+        """Return the parts that carry values: the objects, or the overall part where there are none."""
+        return [part for _, part in sorted(self.parts.items()) if part.object_id is not None] or [
+            self.overall
+        ]
+
+    def text(self, pid: int) -> str | None:
+        """Return a parameter from wherever it stands first; None where it is blank or missing."""
+        for part in (self.overall, *self.objects()):
+            found = part.parameters.get(pid)
+            if found is not None and found.text:
+                return found.text
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """The head of a trace; the samples stay in the telegram, which is kept whole."""
@@ -67,7 +99,7 @@ class Trace:
 
 def parse_part(telegram: Telegram) -> OperationPart:
     """Read 1201 or 1202. Raises `MalformedVariable`."""
-    reader = _Reader(telegram.data)
+    reader = _VariableReader(telegram.data)
     total, number, result_id = reader.number(3), reader.number(3), reader.number(10)
     if telegram.mid == Mid.OPERATION_OBJECT:
         object_id = reader.number(4)
@@ -97,7 +129,7 @@ def parse_part(telegram: Telegram) -> OperationPart:
 
 def parse_trace(telegram: Telegram) -> Trace:
     """Read the head of 0900. Raises `MalformedVariable`."""
-    reader = _Reader(telegram.data)
+    reader = _VariableReader(telegram.data)
     result_id, time = reader.number(10), reader.text(19)
     if telegram.revision >= WITH_OBJECT_TYPE:
         reader.take(9)
@@ -130,7 +162,7 @@ def generic(mid: Mid, inner: Mid, revision: int, extra: str = "") -> Telegram:
     return Telegram(mid=mid, data=data.encode("ascii"))
 
 
-class _Reader:
+class _VariableReader:
     """Walks through a data field."""
 
     def __init__(self, data: bytes) -> None:
