@@ -12,17 +12,12 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import SharedClockState, Stamp, SystemClock
 from linewitness.devices.base import Result
 from linewitness.devices.open_protocol.content.facts import SessionFacts
-from linewitness.devices.open_protocol.content.limits import KnownLimits
-from linewitness.devices.open_protocol.content.notices import NoticeReader
-from linewitness.devices.open_protocol.content.observations import LedgerObservations
 from linewitness.devices.open_protocol.content.tightening import entry_of
-from linewitness.devices.open_protocol.ledger.rules import ResultComparison
 from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultRecord
 from linewitness.devices.open_protocol.ledger.storage import load
-from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
 from linewitness.devices.open_protocol.session import recovery
+from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
-from linewitness.devices.open_protocol.session.pushes import PushReader
 from linewitness.devices.open_protocol.session.recovery import NoResult
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.dialogue import ControllerDialogue, DialogueMessage
@@ -100,29 +95,26 @@ class Session:
         self.said: list = []
         self.questions = 0
         mode = HistoryMode.AT_OR_BEFORE if switches & SHARED else HistoryMode.EXACT
-        self.tracker = ResultTracker(ledger=load(SOURCE, remembered, mode), station=1)
-        self.observations = LedgerObservations(KnownLimits())
-        self.pushes = PushReader(
-            notices=NoticeReader(remembered), operations=OperationCollector(), remembered=remembered
+        self.capture = ControllerCapture(
+            ledger=load(SOURCE, remembered, mode),
+            station=1,
+            operations=OperationCollector(),
+            remembered=remembered,
         )
         self.station = Station(None, {}, floor=Floor(), state={})
 
     async def take(self, push: ReceivedTelegram) -> None:
         """Take in one push, as a session does."""
-        content = self.pushes.read(push, FACTS, self.tracker.ledger)
-        if not isinstance(content, ResultRecord):
-            for observation in content:
-                self.put(observation)
-            return
-        comparison = self.tracker.take(content)
-        self.put_events()
-        if comparison in {ResultComparison.CONFLICT, ResultComparison.SUSPECT}:
-            await self.drive(recovery.resolve(self.tracker, content))
+        captured = self.capture.take(push, FACTS, STAMP)
+        for observation in captured.observations:
+            self.put(observation)
+        if captured.questions is not None:
+            await self.drive(captured.questions)
 
     def put_events(self) -> None:
         """Hand out what happened to the ledger."""
-        for event in self.tracker.events():
-            self.put(self.observations.of(event, FACTS, STAMP))
+        for observation in self.capture.observations(FACTS, STAMP):
+            self.put(observation)
 
     def put(self, observation) -> None:
         """Remember it, and write the records that it means."""
@@ -197,16 +189,16 @@ def capture(switches: int, memory: list[ResultRecord], pushes: list[ReceivedTele
     results: Counter[tuple[int, str]] = Counter()
     for share in (pushes[:half], pushes[half:]):
         session = Session(switches, memory, remembered)
-        run(session.drive(recovery.establish(session.tracker, 0)))
+        run(session.drive(recovery.establish(session.capture.tracker, 0)))
         for push in share:
             before = len(session.said)
             run(session.take(push))
             confirmed = sum(each.confirmable for each in session.said[before:])
             assert confirmed == 1, f"{confirmed} confirmations for one push"
-        run(session.drive(recovery.back_fill(session.tracker, again=True)))
-        assert load(SOURCE, remembered, session.tracker.ledger.mode) == session.tracker.ledger, (
-            "not remembered"
-        )
+        run(session.drive(recovery.back_fill(session.capture.tracker, again=True)))
+        assert (
+            load(SOURCE, remembered, session.capture.tracker.ledger.mode) == session.capture.tracker.ledger
+        ), "not remembered"
         results.update(
             (each.epoch, each.result_id) for each in session.said if isinstance(each, Result) and each.decoded
         )

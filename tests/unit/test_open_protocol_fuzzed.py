@@ -33,6 +33,6 @@ def test_what_is_remembered_of_a_result_is_read_back_as_it_was(parts: list[str])
 
 
 def test_the_target_notices_a_push_that_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target.PushReader, "_unread", lambda *_: [])
+    monkeypatch.setattr(target.ControllerCapture, "_unread", lambda *_: [])
     with pytest.raises(AssertionError, match="0 confirmations"):
         target.test_one(b"\x00" + b"00280061001         nonsense")

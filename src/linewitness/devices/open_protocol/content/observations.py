@@ -53,13 +53,13 @@ class LedgerObservations:
 
     def _tightening(self, event: NewResult, decoded: DecodedTelegram, facts: SessionFacts) -> Result:
         record, ledger, received = event.record, event.ledger, event.record.received
-        moment = self._moment(decoded, record, ledger.epoch, facts)
         limits, limits_from = None, None
         if record.live:
             self._limits.learn_from_result(decoded)
         else:
             limits, limits_from = self._limits.of_stored(decoded)
         found = tightening.read(decoded, facts.torque_unit, limits)
+        moment = self._moment(found.time, record, ledger.epoch, facts)
         return Result(
             device=facts.device,
             session_id=facts.session_id,
@@ -93,14 +93,12 @@ class LedgerObservations:
         )
 
     def _moment(
-        self, decoded: DecodedTelegram, record: ResultRecord, epoch: int, facts: SessionFacts
+        self, time: str | None, record: ResultRecord, epoch: int, facts: SessionFacts
     ) -> ResolvedTime:
         number = record.entry.id
         last = self._last
         before = last[2] if last is not None and last[0] == epoch and last[1] < number else None
-        moment = facts.resolve(
-            decoded.text("timestamp"), record.received.stamp, live=record.live, not_before_ns=before
-        )
+        moment = facts.resolve(time, record.received.stamp, live=record.live, not_before_ns=before)
         self.clock_jumped = self.clock_jumped or moment.quality is TimeQuality.JUMP
         if last is None or before is not None or last[0] != epoch:
             self._last = (epoch, number, moment.when.occurred_ns)

@@ -19,7 +19,7 @@ from linewitness.devices.open_protocol.ledger.rules import ResultComparison
 from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultRecord
 from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
 
-__all__ = ["NEWEST", "Answer", "NoResult", "back_fill", "establish", "resolve"]
+__all__ = ["NEWEST", "Answer", "Asking", "NoResult", "back_fill", "establish", "resolve"]
 
 NEWEST: Final = 0
 #: So many ids in a row that are not there mean that the memory ends here.

@@ -12,24 +12,18 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
-from linewitness.devices.open_protocol.content.limits import KnownLimits
-from linewitness.devices.open_protocol.content.notices import NoticeReader
-from linewitness.devices.open_protocol.content.observations import LedgerObservations
-from linewitness.devices.open_protocol.content.tool_counter import ToolCounter
-from linewitness.devices.open_protocol.ledger.rules import ResultComparison
-from linewitness.devices.open_protocol.ledger.state import ResultLedger, ResultRecord
-from linewitness.devices.open_protocol.ledger.tracker import NewResult, ResultTracker
+from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import handshake, recovery
+from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.commands import ToolCommands
 from linewitness.devices.open_protocol.session.controller_clock import ControllerClock
 from linewitness.devices.open_protocol.session.handshake import ControllerIdentity, LearnedRevisions
 from linewitness.devices.open_protocol.session.history import ResultHistory
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.operation_history import OperationHistory
-from linewitness.devices.open_protocol.session.pushes import PushReader
 from linewitness.devices.open_protocol.session.queues import ObservationQueue
-from linewitness.devices.open_protocol.session.recovery import Answer
+from linewitness.devices.open_protocol.session.recovery import Asking
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
@@ -54,8 +48,8 @@ class SessionStart:
 class OpenProtocolSession:
     """A connection that has been started; `prepare` subscribes, and two loops do the work then.
 
-    A pushed result (0061) goes through `listen_forever`, `_take`, `_record` and `observations`; `confirm`
-    acknowledges it (0062) when it is durable.
+    A pushed result (0061) goes through `listen_forever`, `ControllerCapture.take` and `observations`; when it
+    is durable, `confirm` acknowledges it (0062).
     """
 
     def __init__(
@@ -75,15 +69,10 @@ class OpenProtocolSession:
             expected_tool=options.tool_serial,
         )
         station = options.station if options.station is not None else start.identity.station
-        self._tracker = ResultTracker(ledger=start.ledger, station=station)
-        limits = KnownLimits()
-        self._ledger_observations = LedgerObservations(limits)
-        self._notices = NoticeReader(start.remembered)
-        self._pushes = PushReader(
-            notices=self._notices, operations=link.operations, remembered=start.remembered
+        self._capture = ControllerCapture(
+            ledger=start.ledger, station=station, operations=link.operations, remembered=start.remembered
         )
-        self._tool_counter = ToolCounter(start.remembered)
-        self._history = ResultHistory(link=link, limits=limits, per_s=options.back_fill_per_s)
+        self._history = ResultHistory(link=link, limits=self._capture.limits, per_s=options.back_fill_per_s)
         self._operations = OperationHistory(link=link, per_s=options.back_fill_per_s)
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
         self._controller_clock = ControllerClock(
@@ -136,7 +125,7 @@ class OpenProtocolSession:
     async def _prepare_tightenings(self) -> None:
         options, learned = self._options, self._learned
         self._history.use_revision(options.result_revision or learned.result or handshake.RESULT_REVISIONS[0])
-        await self._drive(recovery.establish(self._tracker, options.start_after))
+        await self._drive(recovery.establish(self._capture.tracker, options.start_after))
         # Subscribed before the first back-fill asks for the newest result: nothing falls between.
         revision = await handshake.subscribe_results(
             self._link, options.name, options.result_revision, learned.result
@@ -146,7 +135,7 @@ class OpenProtocolSession:
 
     async def _prepare_operations(self) -> None:
         options = self._options
-        await self._drive(recovery.establish(self._tracker, options.start_after))
+        await self._drive(recovery.establish(self._capture.tracker, options.start_after))
         if not await self._operations.subscribe():
             raise DeviceRefused(
                 f"{options.name} offers no operation results (1201)",
@@ -158,7 +147,7 @@ class OpenProtocolSession:
         with self._failing():
             while (received := await self._link.pushes.get()) is not None:
                 await self._take(received)
-                if self._tracker.behind or self._ledger_observations.clock_jumped:
+                if self._capture.tracker.behind or self._capture.clock_jumped:
                     self._behind.set()
         self._end()
 
@@ -167,14 +156,14 @@ class OpenProtocolSession:
         with self._failing():
             self._put(self._controller_clock.notice(self._facts, {LEARNED_KEY: self._learned.dump()}))
             await self._correct_clock()
-            await self._drive(recovery.back_fill(self._tracker, again=True))
+            await self._drive(recovery.back_fill(self._capture.tracker, again=True))
             self._compare_counters()
             while True:
                 woken = await self._woken()
-                if self._ledger_observations.clock_jumped or not woken:
+                if self._capture.clock_jumped or not woken:
                     await self._follow_clock()
                 if woken:
-                    await self._drive(recovery.back_fill(self._tracker, again=False))
+                    await self._drive(recovery.back_fill(self._capture.tracker, again=False))
                 else:
                     await self._reconcile()
         self._end()
@@ -183,21 +172,13 @@ class OpenProtocolSession:
         """Take in one push; each is handed out once, to be confirmed when it is durable."""
         if received.telegram.mid == Mid.PSET_SELECTED:
             self._history.forget_limits(decode(received.telegram).number("pset_id") or 0)
-        content = self._pushes.read(received, self._facts, self._tracker.ledger)
-        if isinstance(content, ResultRecord):
-            await self._record(content)
-        else:
-            for observation in content:
-                self._put(observation)
+        captured = self._capture.take(received, self._facts, self._clock.stamp())
+        for observation in captured.observations:
+            self._put(observation)
+        if captured.questions is not None:
+            await self._drive(captured.questions)
 
-    async def _record(self, record: ResultRecord) -> None:
-        """Let the ledger judge a pushed result; what contradicts it is resolved by asking the controller."""
-        comparison = self._tracker.take(record)
-        self._put_events()
-        if comparison in {ResultComparison.CONFLICT, ResultComparison.SUSPECT}:
-            await self._drive(recovery.resolve(self._tracker, record))
-
-    async def _drive(self, asking: Generator[int, Answer, None]) -> None:
+    async def _drive(self, asking: Asking) -> None:
         """Ask the controller what `asking` wants to know, while there is room for what comes."""
         history = self._operations if self._options.results == "operations" else self._history
         try:
@@ -211,11 +192,7 @@ class OpenProtocolSession:
 
     def _put_events(self) -> None:
         """Hand out what happened to the ledger, before anything is waited for."""
-        for event in self._tracker.events():
-            observation = self._ledger_observations.of(event, self._facts, self._clock.stamp())
-            if isinstance(event, NewResult):
-                counted = self._tool_counter.count(live=event.record.live)
-                observation = replace(observation, remember={**observation.remember, **counted})
+        for observation in self._capture.observations(self._facts, self._clock.stamp()):
             self._put(observation)
 
     def _put(self, observation: Observation | None) -> None:
@@ -237,27 +214,27 @@ class OpenProtocolSession:
     async def _reconcile(self) -> None:
         """Compare with the newest stored result and, as independent evidence, with the tool's own counter."""
         await self._look_at_tool()
-        await self._drive(recovery.establish(self._tracker, None))
-        await self._drive(recovery.back_fill(self._tracker, again=True))
+        await self._drive(recovery.establish(self._capture.tracker, None))
+        await self._drive(recovery.back_fill(self._capture.tracker, again=True))
         self._compare_counters()
 
     async def _look_at_tool(self) -> None:
-        self._tool_counter.look()
+        self._capture.tool_counter.look()
         revision = self._learned.tool or self._options.tool_revision
         received = await handshake.tool_data(self._link, revision)
         if received is not None:
             tool = decode(received.telegram)
             revision = tool.revision
             self._facts = replace(self._facts, tool=tool)
-            self._put(self._notices.tool(tool, received.stamp, self._facts))
+            self._put(self._capture.notices.tool(tool, received.stamp, self._facts))
         self._learned = replace(self._learned, tool=revision)
 
     def _compare_counters(self) -> None:
-        self._put(self._tool_counter.compare(self._facts, self._clock.stamp()))
+        self._put(self._capture.tool_counter.compare(self._facts, self._clock.stamp()))
 
     async def _follow_clock(self) -> None:
         """Measure the controller's clock again, and put on record where it moved."""
-        self._ledger_observations.clock_jumped = False
+        self._capture.clock_followed()
         self._facts = await self._controller_clock.measure(self._facts)
         await self._correct_clock()
         if self._controller_clock.has_moved(self._facts):
