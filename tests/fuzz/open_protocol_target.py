@@ -167,7 +167,7 @@ def test_one(data: bytes) -> None:
     memory, pushes = [], []
     for telegram, raw in telegrams:
         decoded = decode(telegram)
-        if dialogue.hear(telegram) is DialogueMessage.PUSH:
+        if dialogue.receive(telegram) is DialogueMessage.PUSH:
             pushes.append(ReceivedTelegram(telegram, raw, STAMP))
         if telegram.mid == Mid.OLD_RESULT and (entry := entry_of(decoded)) is not None:
             memory.append(

@@ -99,7 +99,7 @@ def restarted_by_time(tracker: ResultTracker, record: ResultRecord) -> str:
 
 
 def _earlier(entry: ResultEntry, anchor: ResultEntry) -> bool | None:
-    """Say whether an entry's time is clearly before the anchor's; None where one cannot be read."""
+    """Return whether an entry's time is clearly before the anchor's; None where one cannot be read."""
     mine, theirs = _time(entry.core.time), _time(anchor.core.time)
     return None if mine is None or theirs is None else mine < theirs - FOLD
 

@@ -45,7 +45,7 @@ class LedgerStep:
 
 
 def judge(ledger: ResultLedger, entry: ResultEntry) -> ResultComparison:
-    """Say what this result is. SUSPECT: at or below the watermark, and its content is not kept."""
+    """Return what this result is. SUSPECT: at or below the watermark, and its content is not kept."""
     known = ledger.known.get(entry.id)
     if known is not None:
         return ResultComparison.DUPLICATE if known.matches(entry.core) else ResultComparison.CONFLICT
@@ -170,7 +170,7 @@ def _unresolved(ledger: ResultLedger) -> Iterator[tuple[int, int]]:
 
 
 def doubt(ledger: ResultLedger) -> LedgerStep:
-    """Note that it was said, once, that what followed the newest result may be lost."""
+    """Note that it is on record that what followed the newest result may be lost."""
     return _step(ledger, replace(ledger, doubted=True))
 
 

@@ -89,8 +89,8 @@ class ResultLedger:
     """The state of one source in its current epoch.
 
     `watermark` None: nothing is known of this source yet. `open_start`: capture began before the
-    lowest id that the controller has was known, so what lies below that is no gap. `doubted`: it was
-    said that what followed the newest result may be lost. `known` holds every result above the
+    lowest id that the controller has was known, so what lies below that is no gap. `doubted`: it is
+    on record that what followed the newest result may be lost. `known` holds every result above the
     watermark and the newest ones below it. `spans` are sorted and disjoint.
     """
 

@@ -47,7 +47,7 @@ class CapturedPush:
 
 
 class ControllerCapture:
-    """The state of one session: the ledger, what is known by name, and what was said last."""
+    """The state of one session: ledger, known names, and the last state of alarms, parameter set and tool."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class ControllerLink:
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[ReceivedTelegram] | None = None
         self._last_sent = self._last_received = monotonic()
-        self._parted = asyncio.Event()
+        self._stopped = asyncio.Event()
         self.pushes: BoundedQueue[ReceivedTelegram | None] = BoundedQueue(
             most=MAX_PUSHES, most_bytes=MAX_PUSHED_BYTES, bytes_of=lambda each: len(each.raw) if each else 0
         )
@@ -111,21 +111,21 @@ class ControllerLink:
         self._protocol.number_telegrams()
 
     async def stop(self) -> None:
-        """Say goodbye if the connection still stands, wait a moment for the answer, and close it."""
+        """Send the stop if the connection still stands, wait a moment for the answer, and close it."""
         if self.failure is None and not self._protocol.has_ended:
             self._protocol.stop()
             with contextlib.suppress(OSError, TimeoutError, DeviceError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self._send()
                     # Closed with something unread, the connection is reset, and a reset may overtake this.
-                    await self._parted.wait()
+                    await self._stopped.wait()
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._writer.wait_closed()
 
     def fail(self, error: DeviceError) -> None:
-        """End the connection for this reason; only the first one counts, and none during the goodbye."""
+        """End the connection for this reason; only the first one counts, and none after the stop was sent."""
         if self.failure is not None or self._protocol.is_stopping:
             return
         self.failure = error
@@ -159,7 +159,7 @@ class ControllerLink:
         except OSError as error:
             self.fail(self._broke(error))
         finally:
-            self._parted.set()
+            self._stopped.set()
 
     async def keep_alive_forever(self) -> None:
         """Send the sign of life when idle, and end the connection when nothing comes any more."""
@@ -203,7 +203,7 @@ class ControllerLink:
             case UnreadableBytes(raw, why):
                 log.warning("telegram without a meaning", device=self._name, raw=raw[:64], why=why)
             case StopAnswered():
-                self._parted.set()
+                self._stopped.set()
             case ProtocolFailed(failure):
                 self.fail(failure)
 
@@ -224,7 +224,7 @@ class ControllerLink:
             self.pushes.put(received)
 
     async def _send(self) -> None:
-        """Send what the protocol wants to say. Raises `DeviceUnavailable` where the connection broke."""
+        """Send what the protocol has to send. Raises `DeviceUnavailable` where the connection broke."""
         self._last_sent = monotonic()
         try:
             self._write()
@@ -248,7 +248,7 @@ class ControllerLink:
         )
 
     def _check(self) -> None:
-        # Who still wants to say something while we say goodbye is told that it is over.
+        # Who still wants to send something after the stop is told that the connection is closed.
         if self.failure is not None or self._protocol.is_stopping:
             raise self._failed()
 

@@ -34,7 +34,7 @@ class BoundedQueue(Generic[Item]):
 
     @property
     def is_full(self) -> bool:
-        """Say whether more waits than ever waits behind a controller that keeps to the protocol."""
+        """Whether more waits than ever waits behind a controller that keeps to the protocol."""
         return self._queue.qsize() >= self._most or self._bytes >= self._most_bytes
 
     def put(self, item: Item) -> None:

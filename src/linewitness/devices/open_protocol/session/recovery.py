@@ -35,7 +35,7 @@ class _EpochChanged(Exception):
 
 
 def establish(tracker: ResultTracker, start_after: int | None) -> Asking:
-    """Make sure that the ids still mean what they meant; on first contact, say where capture starts."""
+    """Make sure that the ids still mean what they meant; on first contact, note where capture starts."""
     if tracker.ledger.mode is HistoryMode.NONE:
         return
     highest = tracker.ledger.highest

@@ -1,4 +1,4 @@
-"""The dialogue with a controller as a table of states: who may say what when, without a socket."""
+"""The dialogue with a controller as a table of states: who may send what when, without a socket."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -24,7 +24,7 @@ class DialogueState(StrEnum):
 
 
 class DialogueMessage(StrEnum):
-    """What was said, by us or by the controller."""
+    """What was sent, by us or by the controller."""
 
     START = "start"
     STARTED = "started"
@@ -71,7 +71,7 @@ TRANSITIONS: Final = _table(
 
 
 class OutOfTurn(Exception):
-    """Something was said that the state of the dialogue does not allow."""
+    """Something was sent that the state of the dialogue does not allow."""
 
 
 def step(state: DialogueState, message: DialogueMessage) -> DialogueState:
@@ -110,17 +110,17 @@ class ControllerDialogue:
         self._answers = answers
         self._accept = accept
 
-    def said(self, message: DialogueMessage) -> None:
-        """Note anything else that we say, or that the connection is lost."""
+    def sent(self, message: DialogueMessage) -> None:
+        """Note anything else that we send, or that the connection is lost."""
         self.state = step(self.state, message)
 
     def stop(self) -> None:
         """Note that the communication stop goes out; only its answer counts from here on."""
-        self.said(DialogueMessage.STOP)
+        self.sent(DialogueMessage.STOP)
         self._names, self._answers = frozenset({int(Mid.STOP)}), frozenset({int(Mid.ACCEPTED)})
 
-    def hear(self, telegram: Telegram) -> DialogueMessage:
-        """Say what a received telegram is, and follow it. Replies are matched by MID, never by order."""
+    def receive(self, telegram: Telegram) -> DialogueMessage:
+        """Return what a received telegram is, and follow it. Replies are matched by MID, never by order."""
         message = self._classify(telegram)
         self.state = step(self.state, message)
         if message in {DialogueMessage.ANSWER, DialogueMessage.REFUSAL}:

@@ -37,7 +37,7 @@ TALKING: Final = frozenset({DialogueState.OPEN, DialogueState.ASKING})
 
 @dataclass(frozen=True, slots=True)
 class PushReceived:
-    """The controller said something by itself, and waits until that is acknowledged."""
+    """The controller sent something by itself, and waits until that is acknowledged."""
 
     received: ReceivedTelegram
 
@@ -105,7 +105,7 @@ class ControllerProtocol:
         self._parts = PartCollector()
         self._raw_parts: list[bytes] = []
         self._asked = Telegram(mid=Mid.START)
-        self._heard_anything = False
+        self._received_any = False
         self._level: LinkLevel | None = None
         self._out = bytearray()
 
@@ -165,7 +165,7 @@ class ControllerProtocol:
 
     def acknowledge(self, mid: int) -> None:
         """Confirm the oldest push, which is of this MID: it is durable."""
-        self._dialogue.said(DialogueMessage.ACK)
+        self._dialogue.sent(DialogueMessage.ACK)
         ack = self._level.durable() if self._level is not None else None
         if ack is None:
             own = ACK_OF.get(Mid(mid), Mid.ACCEPTED)
@@ -179,7 +179,7 @@ class ControllerProtocol:
 
     def keep_alive(self) -> None:
         """Send the sign of life."""
-        self._dialogue.said(DialogueMessage.ALIVE)
+        self._dialogue.sent(DialogueMessage.ALIVE)
         self._send(Telegram(mid=Mid.KEEP_ALIVE))
 
     def stop(self) -> None:
@@ -189,7 +189,7 @@ class ControllerProtocol:
 
     def lost(self) -> None:
         """Note that the connection is over."""
-        self._dialogue.said(DialogueMessage.LOST)
+        self._dialogue.sent(DialogueMessage.LOST)
 
     def number_telegrams(self) -> None:
         """Begin to number and confirm telegrams on the link level; to be called after the start."""
@@ -210,14 +210,14 @@ class ControllerProtocol:
         if whole is None:
             self._confirm(telegram)
             return
-        self._heard_anything = True
+        self._received_any = True
         received = ReceivedTelegram(whole, b"".join(self._raw_parts), stamp)
         self._raw_parts = []
         yield from self._follow(received, telegram)
 
     def _follow(self, received: ReceivedTelegram, last: Telegram) -> Iterator[ProtocolEvent]:
         """Yield what a whole telegram means; `last` is the part that completed it."""
-        message = self._dialogue.hear(received.telegram)
+        message = self._dialogue.receive(received.telegram)
         if self.is_stopping:
             if message in REPLIES:
                 yield StopAnswered()
@@ -241,8 +241,8 @@ class ControllerProtocol:
         if telegram.mid == Mid.LINK_ACK:
             return ()
         if telegram.mid == Mid.LINK_NACK:
-            said = f"{self._name} refused a telegram as such (9998): {telegram.data!r}"
-            return (ProtocolFailed(DeviceUnavailable(said)),)
+            reason = f"{self._name} refused a telegram as such (9998): {telegram.data!r}"
+            return (ProtocolFailed(DeviceUnavailable(reason)),)
         check = level.check(telegram)
         if check is SequenceCheck.NEW:
             return None
@@ -250,8 +250,8 @@ class ControllerProtocol:
             self._send_some(level.again())
             return ()
         self._send(level.refusal(telegram, WRONG_SEQUENCE))
-        said = f"{self._name} is out of step: MID {telegram.mid:04d}, {telegram.sequence}"
-        return (ProtocolFailed(DeviceUnavailable(said)),)
+        reason = f"{self._name} is out of step: MID {telegram.mid:04d}, {telegram.sequence}"
+        return (ProtocolFailed(DeviceUnavailable(reason)),)
 
     def _restart_after(self, error: MalformedTelegram) -> Iterator[ProtocolEvent]:
         if self._level is None:
@@ -281,7 +281,7 @@ class ControllerProtocol:
         self._out += numbered.wire()
 
     def _not_a_telegram(self, error: FramingError) -> DeviceError:
-        if not self._heard_anything:
+        if not self._received_any:
             return DeviceRefused(
                 f"what answers at {self._name} does not speak Open Protocol: it sent {error.rest[:16]!r}",
                 hint="set port to the controller's Open Protocol port (usually 4545)",
