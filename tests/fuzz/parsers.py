@@ -27,9 +27,9 @@ from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.devices.mt_sics import replies
 from linewitness.devices.opcua import bounded, values
-from linewitness.devices.open_protocol.codec import decode
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
+from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, parse
 from linewitness.devices.scanner.framing import LineSplitter
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format import note as notes

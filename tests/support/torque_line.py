@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from linewitness.base.clock import SystemClock
 from linewitness.devices.mt_sics import Driver as ScaleDriver
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.scanner import Driver as ScannerDriver
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry import TelemetryBuffer

@@ -1,14 +1,24 @@
 """What the YAML says of a tightening controller; id, driver and host are enough to begin."""
 
+from dataclasses import dataclass
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.devices.open_protocol.link import Timing
 from linewitness.devices.options import DeviceOptions
 
 BackFill = Literal["auto", "exact", "at_or_before", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTiming:
+    """How long to wait for what, in seconds."""
+
+    request_s: float
+    optional_s: float
+    keepalive_s: float
+    dead_after_s: float
 
 
 class OpenProtocolOptions(DeviceOptions):
@@ -163,10 +173,9 @@ class OpenProtocolOptions(DeviceOptions):
         return f"{self.id} ({self.host}:{self.port})"
 
     @property
-    def timing(self) -> Timing:
+    def timing(self) -> LinkTiming:
         """How long to wait for what."""
-        return Timing(
-            connect_s=self.connect_timeout_s,
+        return LinkTiming(
             request_s=self.request_timeout_s,
             optional_s=self.request_timeout_s * OPTIONAL_SHARE,
             keepalive_s=self.keepalive_s,
