@@ -12,7 +12,7 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.cli.store import app
 from linewitness.cli.store_file import load_store
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.package.archive import verify_package
+from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.store.database import Database, StoreError
 from linewitness.store.keys import Cosigner

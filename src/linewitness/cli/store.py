@@ -223,18 +223,18 @@ def export(
     ndjson: Ndjson = False,
 ) -> None:
     """Write evidence: a package with proofs, or records as they were received (default without --output)."""
-    from linewitness.cli.export import choice_of, write_package
+    from linewitness.cli.export import query_of, write_package
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
-    choice = choice_of(unit, batch, since, until)
+    query = query_of(unit, batch, since, until)
     if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
         with _database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            write_package(holdings, choice, output, policy)
+            write_package(holdings, query, output, policy)
         return
-    if batch or len(choice.units) > 1:
+    if batch or len(query.units) > 1:
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )
@@ -242,11 +242,11 @@ def export(
         found = read_records(
             database,
             origin=stream,
-            unit=choice.units[0] if choice.units else None,
+            unit=query.units[0] if query.units else None,
             first=first,
             last=last,
-            since=choice.since,
-            until=choice.until,
+            since=query.since,
+            until=query.until,
         )
         for record in found:
             write(record.data + b"\n")
