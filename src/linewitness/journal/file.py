@@ -218,8 +218,7 @@ class JournalFile:
             tile = (sequence_no // TILE_LEAVES, b"".join(self._tile))
             self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
             self._tile = []
-        parent = event.resource.parent
-        rows.append((sequence_no, parent[1] if parent and parent[0] == "unit" else None, data))
+        rows.append((sequence_no, event.resource.unit, data))
 
     def _add_rotation(self, rows: list[tuple[int, str | None, bytes]]) -> EventKey:
         new = EventKey(self._identity.stream, keys.new_key())

@@ -16,7 +16,7 @@ import structlog
 
 from linewitness.base.inspection import daily, damage_in
 from linewitness.evidence.format.merkle import leaf_hash, node_hash
-from linewitness.evidence.package.query import unit_of
+from linewitness.evidence.format.record import parse, unit_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL
 
@@ -95,7 +95,7 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
     for sequence_no, data in reader.records(first, first + TILE_LEAVES):
         if leaf_hash(data) != leaves[sequence_no - first]:
             return f"record {sequence_no} is not the one that was written"
-        told[sequence_no] = unit_of(data)
+        told[sequence_no] = unit_of(parse(data))
     for sequence_no, unit, found in reader.units(first, first + TILE_LEAVES):
         if unit != told.get(sequence_no, unit) or not found:
             return f"record {sequence_no} is not found by its unit"

@@ -21,7 +21,6 @@ from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, node_hash, root_at, root_of
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.store import tables
-from linewitness.store.acceptance import unit_in
 from linewitness.store.database import Database, enrolment_of
 from linewitness.store.tree import STEP, StoreTree
 
@@ -178,7 +177,7 @@ class _Stream:
         """Compare a record with the columns by which it is found."""
         try:
             members = orjson.loads(row.data)
-            said = (members["event_id"], members["kind"], unit_in(members), members["occurred_at"])
+            said = (members["event_id"], members["kind"], record.unit_of(members), members["occurred_at"])
         except (ValueError, TypeError, KeyError):
             return f"record {row.seq} of {self._origin} is not the one that was written"
         if said != (row.event_id, row.kind, row.unit, row.occurred_at):

@@ -118,7 +118,7 @@ class RecordQuery:
             marks = [json.dumps(batch, ensure_ascii=False).encode() for batch in self.batches]
             for number, data in holdings.records():
                 named = any(mark in data for mark in marks) and _names(data, batches)
-                if named and (unit := unit_of(data)):
+                if named and (unit := record.unit_of(record.parse(data))):
                     units[unit] = None
                 yield number, data if named else None
         for unit in units:
@@ -133,13 +133,6 @@ class RecordQuery:
         return (self.since is None or self.since <= occurred) and (
             self.until is None or occurred < self.until
         )
-
-
-def unit_of(data: bytes) -> str | None:
-    """Return the serialized unit of a record."""
-    resource = record.parse(data)["resource"]
-    about = resource.get("parent", resource)
-    return str(about["id"]) if about["type"] == "unit" else None
 
 
 def _names(data: bytes, batches: frozenset[str]) -> bool:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from linewitness.evidence.format.record import RecordFields
 from linewitness.evidence.verify.chain import Broken
-from linewitness.evidence.verify.skim import Skimmed
 from linewitness.evidence.verify.verdict import Remark
 
 STEPPED: Final = "clock.stepped"
@@ -61,14 +61,14 @@ class ClockRules:
         self.head = head
         self.remarks: list[Remark] = []
 
-    def pass_over(self, skimmed: Skimmed) -> None:
+    def follow(self, fields: RecordFields) -> None:
         """Check a record's stamp against the one before."""
-        index = skimmed.sequence_no
+        index = fields.sequence_no
         try:
-            ingested_us = _microseconds(skimmed.ingested_at)
+            ingested_us = _microseconds(fields.ingested_at)
         except ValueError:
-            raise Broken(index, f"{skimmed.ingested_at!r} is no date of the calendar") from None
-        now = ClockHead(skimmed.kind, skimmed.boot_id, skimmed.boottime_us, skimmed.step, ingested_us)
+            raise Broken(index, f"{fields.ingested_at!r} is no date of the calendar") from None
+        now = ClockHead(fields.kind, fields.boot_id, fields.boottime_us, fields.step, ingested_us)
         last, self.head = self.head, now
         if last is None:
             return

@@ -74,16 +74,16 @@ def check_chunk(
     first = verifier.size
     for data in records:
         try:
-            passed = verifier.pass_over(data)
-            clock.pass_over(passed)
+            fields = verifier.accept(data).fields
+            clock.follow(fields)
         except Broken as error:
             broken = error
             break
-        ids.append(passed.event_id)
-        if passed.sequence_no == 0:
-            record_0 = passed.record_hash
+        ids.append(fields.event_id)
+        if fields.sequence_no == 0:
+            record_0 = fields.record_hash
             taken_over.append((0, verifier.head.event_key))
-        elif passed.kind == ROTATED:
+        elif fields.kind == ROTATED:
             taken_over.append((verifier.size, verifier.head.event_key))
     count = len(ids)
     grove = Grove([leaf_hash(data) for data in records[:count]])

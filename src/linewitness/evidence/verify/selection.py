@@ -92,18 +92,18 @@ def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[i
         raise Broken(0, "the selection does not hold record 0, which announces the keys")
     verifier = ChainVerifier(stream=policy.origin)
     created = verifier.accept(first)
-    if created.record_hash != policy.record_0:
+    if created.fields.record_hash != policy.record_0:
         raise Broken(0, f"it is not the record 0 that the policy names, {policy.record_0}")
     head = verifier.head
     if head.log_key != str(policy.log_key):
         raise Broken(0, "its log key is not the one that the policy names")
     vkeys = (Vkey.parse(head.event_key),)
-    known = KeyHistory(head.stream, head.tenant, head.log_key, created.record_hash, (0,), vkeys)
-    last = PreviousRecord(0, created.record_hash)
+    known = KeyHistory(head.stream, head.tenant, head.log_key, created.fields.record_hash, (0,), vkeys)
+    last = PreviousRecord(0, created.fields.record_hash)
     yield 0, first, known
     for data in source:
         selected = SelectedRecords(known, last)
-        at = selected.accept(data).sequence_no
+        at = selected.accept(data).fields.sequence_no
         known = known.with_key(at + 1, _new_key(at, data, known))
         last = selected.last
         yield at, data, known

@@ -15,9 +15,9 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.format.record import fields_of
 from linewitness.evidence.policy.revocation import Revocation
-from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
-from linewitness.evidence.verify.skim import Skimmed, skim, skimmed_of
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +83,28 @@ class SelectedRecords:
         self._verifier = ChainVerifier(stream=known.stream, head=_head(known))
         self.last = last
 
-    def accept(self, data: bytes) -> Skimmed:
+    def accept(self, data: bytes) -> ParsedRecord:
         """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
         least = self.last.sequence_no + 1
-        place = self._read(data, least)
-        at = place.sequence_no
-        if at < least:
-            raise Broken(at, "the selection is not in the order of the stream")
-        if at == least and at and self.last.record_hash and place.prev_hash != self.last.record_hash:
-            raise Broken(at, "its prev_hash is not the hash of the record before")
-        if at == 0:
-            ChainVerifier(stream=self._known.stream, tenant=self._known.tenant).accept(data)
-        else:
-            self._verifier.stand(before=at, last_hash=place.prev_hash, event_key=self._known.key_at(at))
-            self._verifier.pass_over(data)
-        self._check_revoked(at)
-        self.last = PreviousRecord(at, place.record_hash)
-        return place
-
-    @staticmethod
-    def _read(data: bytes, least: int) -> Skimmed:
         try:
-            return skim(data) or skimmed_of(data, record.parse(data))
+            members = record.parse(data)
+            fields = fields_of(data, members)
         except EvidenceError as error:
             raise Broken(least, error.what) from None
+        at = fields.sequence_no
+        if at < least:
+            raise Broken(at, "the selection is not in the order of the stream")
+        if at == least and at and self.last.record_hash and fields.prev_hash != self.last.record_hash:
+            raise Broken(at, "its prev_hash is not the hash of the record before")
+        if at == 0:
+            verifier = ChainVerifier(stream=self._known.stream, tenant=self._known.tenant)
+        else:
+            verifier = self._verifier
+            verifier.stand(before=at, last_hash=fields.prev_hash, event_key=self._known.key_at(at))
+        verifier.follow(fields, members)
+        self._check_revoked(at)
+        self.last = PreviousRecord(at, fields.record_hash)
+        return ParsedRecord(data, members, fields)
 
     def _check_revoked(self, at: int) -> None:
         active = self._known.key_at(at)
@@ -136,7 +134,7 @@ def check_batch(
     wrong_roots = count = 0
     for data, proof in zip(records, proofs, strict=True):
         try:
-            at = selected.accept(data).sequence_no
+            at = selected.accept(data).fields.sequence_no
         except Broken as error:
             return CheckedBatch(count, selected.last, error, unproven, wrong_roots)
         count += 1

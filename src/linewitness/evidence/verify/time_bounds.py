@@ -14,7 +14,7 @@ from linewitness.base.clock import NS_PER_S, from_rfc3339, to_rfc3339
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import read_creation
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import sha256
+from linewitness.evidence.format.record import sha256, unit_of
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.statements import Statement, trusted_statements
 from linewitness.evidence.verify.verdict import Attestation, Remark
@@ -235,11 +235,10 @@ def _cited(members: Mapping[str, Any], signed: _Signed) -> TimeLimit | None:
 
 def _bounds(members: Mapping[str, Any], before: TimeLimit | None, after: TimeLimit | None) -> TimeBounds:
     bound_us = members["clock"].get("bound_us")
-    parent = members["resource"].get("parent")
     return TimeBounds(
         sequence_no=members["sequence_no"],
         kind=members["kind"],
-        unit=parent["id"] if parent and parent["type"] == "unit" else None,
+        unit=unit_of(members),
         occurred_ns=from_rfc3339(members["occurred_at"]),
         claimed_ns=from_rfc3339(members["ingested_at"]),
         bound_ns=None if bound_us is None else bound_us * 1000,
