@@ -101,7 +101,7 @@ async def test_one_unit_out_of_a_real_journal(tmp_path):
         rotations = [first - 1 for first, _ in reader.event_keys() if first]
         records = dict(reader.records())
         root = merkle.root_at(size, tree.subtree)
-        assert root == reader.head()[2]
+        assert root == reader.head().root
         log = reader.log_vkey
         record_0 = reader.record_0_hash
         unit = list(reader.of_unit("SN0007"))

@@ -1,4 +1,4 @@
-"""What a command is told to read: a line's YAML, a journal's folder, exported records, or a package."""
+"""What a command is told to read: a line's YAML, a journal's folder, exported records, a package, a store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,8 @@ from linewitness.base.errors import ConfigurationError
 if TYPE_CHECKING:
     from linewitness.evidence.verify.source import EvidenceSource
     from linewitness.journal.reader import JournalReader
+    from linewitness.store.database import Database
+    from linewitness.store.options import AuditStoreOptions
 
 
 @contextmanager
@@ -45,3 +47,24 @@ def _directory(source: Path) -> Path:
     if not source.exists():
         raise ConfigurationError(f"there is no {source}", hint="name the line's YAML or its journal's folder")
     return load(source).journal.directory
+
+
+def load_store(file: Path) -> "AuditStoreOptions":
+    """Return the settings of a store's YAML, its paths absolute; errors are those of `config.load_as`."""
+    from linewitness.config import load_as
+    from linewitness.store.options import AuditStoreOptions
+
+    return load_as(file, AuditStoreOptions).seen_from(file.absolute().parent)
+
+
+@contextmanager
+def store_database(file: Path) -> "Iterator[Database]":
+    """Open the database that a store's YAML names; StoreError if it is none."""
+    from linewitness.store.database import Database
+
+    database = Database(load_store(file).database_url)
+    try:
+        database.check()
+        yield database
+    finally:
+        database.close()

@@ -7,11 +7,12 @@ from sqlalchemy import Connection, insert, select, update
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Frontier, root_at
 from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.format.tiles import TILE_LEVEL
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.store import tables
 from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek
 from linewitness.store.database import Enrolment, StoreError, newest_receipt
-from linewitness.store.tree import STEP, StoreTree
+from linewitness.store.tree import StoreTree
 
 _CHUNK: Final = 500
 
@@ -152,7 +153,7 @@ class Stream:
         nodes: list[dict[str, Any]] = [
             {"stream_id": stream_id, "level": level, "idx": index, "hash": node}
             for level, index, node in accepted.nodes
-            if level % STEP == 0
+            if level % TILE_LEVEL == 0
         ]
         if nodes:
             connection.execute(insert(tables.nodes), nodes)
