@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
 
-from linewitness.base.clock import NS_PER_S, from_rfc3339, to_rfc3339
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import read_creation
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import sha256, unit_of
+from linewitness.evidence.format.times import NS_PER_S, text_of, unix_ns
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.statements import Statement, trusted_statements
 from linewitness.evidence.verify.verdict import Attestation, Remark
@@ -89,8 +89,8 @@ class TimeBounds:
             "sequence_no": self.sequence_no,
             "kind": self.kind,
             "unit": self.unit,
-            "occurred_at": to_rfc3339(self.occurred_ns),
-            "ingested_at": to_rfc3339(self.claimed_ns),
+            "occurred_at": text_of(self.occurred_ns),
+            "ingested_at": text_of(self.claimed_ns),
             "bound_us": None if self.bound_ns is None else self.bound_ns // 1000,
             "not_before": _limit(self.not_before),
             "not_after": _limit(self.not_after, end=True),
@@ -227,7 +227,7 @@ def _cited(members: Mapping[str, Any], signed: _Signed) -> TimeLimit | None:
         if attestation := signed.of_note.get(str(fields[field])):
             return _limit_of(attestation)
     try:
-        noted_ns = from_rfc3339(str(fields[TIME_FIELD]))
+        noted_ns = unix_ns(str(fields[TIME_FIELD]))
     except (KeyError, ValueError):
         return None
     return TimeLimit(noted_ns // NS_PER_S, f"{members['actor']['id']}, as the gateway noted", proven=False)
@@ -239,8 +239,8 @@ def _bounds(members: Mapping[str, Any], before: TimeLimit | None, after: TimeLim
         sequence_no=members["sequence_no"],
         kind=members["kind"],
         unit=unit_of(members),
-        occurred_ns=from_rfc3339(members["occurred_at"]),
-        claimed_ns=from_rfc3339(members["ingested_at"]),
+        occurred_ns=unix_ns(members["occurred_at"]),
+        claimed_ns=unix_ns(members["ingested_at"]),
         bound_ns=None if bound_us is None else bound_us * 1000,
         not_before=before,
         not_after=after,
@@ -271,7 +271,7 @@ def _limit(limit: TimeLimit | None, *, end: bool = False) -> dict[str, Any] | No
     if limit is None:
         return None
     return {
-        "time": to_rfc3339((limit.time_s + end) * NS_PER_S),
+        "time": text_of((limit.time_s + end) * NS_PER_S),
         "who": limit.who,
         "proven": limit.proven,
     }
