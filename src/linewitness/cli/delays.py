@@ -53,7 +53,7 @@ def _with_acceptance(
 ) -> Iterator[tuple[Mapping[str, Any], int | None]]:
     """Yield each record with the store's time of acceptance, or None where the store does not hold it."""
     from linewitness.base.clock import from_rfc3339
-    from linewitness.cli.store_file import load_store
+    from linewitness.cli.sources import load_store
     from linewitness.store.database import Database
     from linewitness.store.reports import read_records
 

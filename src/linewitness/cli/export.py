@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.cli.sources import JournalHoldings, journal
+from linewitness.cli.sources import journal
 
 if TYPE_CHECKING:
-    from linewitness.evidence.package.query import Choice, Holdings
+    from linewitness.evidence.package.query import Holdings, RecordQuery
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 Output = Annotated[
@@ -40,29 +40,27 @@ def export(
     policy: PolicyFile = None,
     ndjson: Ndjson = False,
 ) -> None:
-    """Export evidence: a package with proofs, or NDJSON.
+    """Write evidence: a package with proofs, or NDJSON (the default without --output, receipts beside it)."""
+    from linewitness.journal.holdings import JournalHoldings
 
-    Without --output, records go to standard output as NDJSON.
-    A file of a whole stream as NDJSON has its receipts beside it, in NAME.receipts.
-    """
-    choice = choice_of(unit, batch, since, until)
+    query = query_of(unit, batch, since, until)
     with journal(source) as reader:
         holdings = JournalHoldings(reader)
         if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
-            write_package(holdings, choice, output, policy)
+            write_package(holdings, query, output, policy)
             return
         notes = list(holdings.notes())
         newest = reader.newest_checkpoint()
-        write_ndjson(holdings, choice, output, [*notes, *([newest[1]] if newest else [])])
+        write_ndjson(holdings, query, output, [*notes, *([newest[1]] if newest else [])])
 
 
-def choice_of(
+def query_of(
     unit: list[str] | None, batch: list[str] | None, since: str | None, until: str | None
-) -> "Choice":
-    """Return the selection that the options describe; ConfigurationError if a time cannot be read."""
-    from linewitness.evidence.package.query import Choice
+) -> "RecordQuery":
+    """Return what the options ask for; ConfigurationError if a time is none."""
+    from linewitness.evidence.package.query import RecordQuery
 
-    return Choice(
+    return RecordQuery(
         units=tuple(unit or ()),
         batches=tuple(batch or ()),
         since=_time(since, "--from"),
@@ -70,20 +68,20 @@ def choice_of(
     )
 
 
-def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: Path | None) -> None:
+def write_package(holdings: "Holdings", query: "RecordQuery", output: Path, policy: Path | None) -> None:
     """Write an evidence package; never overwrite a file, and remove an incomplete one."""
+    from linewitness.anchors.signatures import verifies
     from linewitness.base.clock import SystemClock, to_rfc3339
-    from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
-    from linewitness.cli.stamps import signatures
-    from linewitness.evidence.package.request import Parcel
+    from linewitness.evidence.command.verify import read_policy
+    from linewitness.evidence.package.request import PackageRequest
 
-    parcel = Parcel(
+    request = PackageRequest(
         holdings=holdings,
-        choice=choice,
+        query=query,
         created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
-        policy=read(policy) if policy else None,
-        verifies=signatures(),
+        policy=read_policy(policy) if policy else None,
+        verifies=verifies,
         workers=os.cpu_count() or 1,
     )
     part = output.with_name(output.name + ".part")
@@ -91,25 +89,25 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
         raise ConfigurationError(f"there is a {output} already", hint="name a new file with --output")
     try:
         with new_file(part) as file:
-            count = parcel.write(file, stage=counting)
+            count = request.write(file, stage=counting)
         part.rename(output)
     finally:
         part.unlink(missing_ok=True)
     typer.echo(f"{count} records in {output}")
 
 
-def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, notes: list[str]) -> None:
+def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None, notes: list[str]) -> None:
     """Write records only; write the receipts of a whole stream to NAME.receipts."""
     from linewitness.cli.progress import counting
-    from linewitness.evidence.package.spool import Chosen
+    from linewitness.evidence.package.spool import RecordSpool
 
-    with Chosen() as chosen:
-        if choice.is_all:
+    with RecordSpool() as spool:
+        if query.is_all:
             records, total = holdings.records(), holdings.size
         else:
             with counting("records looked at", holdings.size) as tick:
-                choice.among(holdings, chosen, most=None, progress=tick)
-            records, total = iter(chosen), len(chosen)
+                query.collect(holdings, spool, most=None, progress=tick)
+            records, total = iter(spool), len(spool)
         if output is None:
             _print(records)
             return
@@ -119,7 +117,7 @@ def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, no
                 file.write(data + b"\n")
                 if count % _EVERY == 0:
                     tick(count)
-    if choice.is_all:
+    if query.is_all:
         output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
     typer.echo(f"{count} records in {output}")
 

@@ -60,7 +60,7 @@ def _store_settings(file: Path) -> dict[str, Any]:
             "the audit store needs SQLAlchemy",
             hint="install it into the same place: /opt/linewitness/bin/pip install 'linewitness[store]'",
         )
-    from linewitness.cli.store_file import load_store
+    from linewitness.cli.sources import load_store
 
     return load_store(file).model_dump(mode="json")
 

@@ -1,7 +1,6 @@
 """`linewitness policy`: write, sign and explain a policy, and revoke a key."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,9 +109,10 @@ def check(
     ] = None,
 ) -> None:
     """Explain whom a policy trusts. Refuses a policy that proves nothing."""
+    from linewitness.evidence.command.verify import read_policy
     from linewitness.evidence.policy.explain import explain
 
-    for sentence in explain(read(file, customer=customer, revocations=revocation or ())):
+    for sentence in explain(read_policy(file, customer=customer, revocations=revocation or ())):
         typer.echo(sentence)
 
 
@@ -139,24 +139,17 @@ def revoke(
     typer.echo(f"{revocation.key.name} ({revocation.key.key_id}) is revoked from record {first} on: {output}")
 
 
-def read(file: Path, *, customer: str | None = None, revocations: Sequence[Path] = ()) -> "Policy":
-    """Return the policy of a file with the revocations of others; errors are those of `read_trust`."""
-    from linewitness.evidence.format.note import Vkey
-    from linewitness.evidence.policy.trust import read_trust
-
-    texts = [_bytes(path, "revocation").decode("utf-8", "replace") for path in revocations]
-    key = Vkey.parse(customer) if customer else None
-    return read_trust(_bytes(file, "policy"), customer=key, revocations=texts)
-
-
 def _policy(file: Path) -> "Policy":
-    return read(file)
+    from linewitness.evidence.command.verify import read_policy
+
+    return read_policy(file)
 
 
 def _customer(file: Path) -> "Customer":
+    from linewitness.evidence.command.verify import read_bytes
     from linewitness.evidence.policy.customer import Customer
 
-    return Customer.parse(_bytes(file, "key").decode("utf-8", "replace"))
+    return Customer.parse(read_bytes(file, "key").decode("utf-8", "replace"))
 
 
 def _given(value: str | None, pattern: str, said: str, option: str) -> str:
@@ -205,13 +198,6 @@ def _certificate(path: Path) -> bytes:
     except ValueError:
         raise ConfigurationError(f"{path} does not hold a certificate", hint="PEM and DER are read") from None
     return found.public_bytes(Encoding.DER)
-
-
-def _bytes(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror}") from None
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:

@@ -10,10 +10,10 @@ import typer
 
 from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit
+from linewitness.cli.sources import load_store, store_database
 
 if TYPE_CHECKING:
     from linewitness.evidence.format.note import Vkey
-    from linewitness.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -33,7 +33,6 @@ def needs() -> None:
 def init(file: StoreFile) -> None:
     """Create the store's key and database. Run it once for each store."""
     from linewitness.base.durable import make_folder
-    from linewitness.cli.store_file import load_store
     from linewitness.store.database import Database
     from linewitness.store.keys import Cosigner, create_key
 
@@ -72,7 +71,6 @@ def run(
     from linewitness.base.clock import SystemClock
     from linewitness.base.secrets import keep_memory_private
     from linewitness.cli.logs import set_up
-    from linewitness.cli.store_file import load_store
     from linewitness.gateway.supervise import attended, loops_of_store
     from linewitness.store.service import run_until_signalled
     from linewitness.store.work import StoreWork
@@ -101,7 +99,7 @@ def enroll(
     from linewitness.base.clock import SystemClock
     from linewitness.store.database import enroll as enroll_stream
 
-    with _database(file) as database:
+    with store_database(file) as database:
         enrolment = enroll_stream(
             database,
             clock=SystemClock(),
@@ -126,9 +124,7 @@ def witness(
     import asyncio
 
     from linewitness.base.clock import SystemClock
-    from linewitness.base.errors import ConfigurationError
     from linewitness.base.secrets import Secret
-    from linewitness.cli.store_file import load_store
     from linewitness.store.database import find
     from linewitness.store.keys import Cosigner, create_key
     from linewitness.store.witness import Witness
@@ -143,7 +139,7 @@ def witness(
             hint="give the witness a name and a key of its own",
         )
     cosigner = Cosigner.load(name, Secret(file=key)) if key.exists() else create_key(name, key)
-    with _database(file) as database:
+    with store_database(file) as database:
 
         def log_key_of(origin: str) -> "Vkey | None":
             with database.reading() as connection:
@@ -163,7 +159,7 @@ def status(file: StoreFile) -> None:
     """Show the records, receipts and refusals of each stream."""
     from linewitness.store.reports import read_refusals, read_streams
 
-    with _database(file) as database:
+    with store_database(file) as database:
         streams, refusals = read_streams(database), read_refusals(database)
     for stream in streams:
         typer.echo(f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})")
@@ -184,14 +180,13 @@ def check(file: StoreFile) -> None:
     """
     import asyncio
 
-    from linewitness.cli.store_file import load_store
     from linewitness.store.inspection import inspect
     from linewitness.store.keys import Cosigner
     from linewitness.store.reports import read_streams
 
     options = load_store(file)
     store_key = Cosigner.load(options.name, options.key).vkey
-    with _database(file) as database:
+    with store_database(file) as database:
         damage = asyncio.run(inspect(database, store_key=store_key))
         streams = read_streams(database)
     for each in damage:
@@ -226,30 +221,30 @@ def export(
 
     Without --output, records go to standard output, one record a line.
     """
-    from linewitness.cli.export import choice_of, write_package
+    from linewitness.cli.export import query_of, write_package
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
-    choice = choice_of(unit, batch, since, until)
+    query = query_of(unit, batch, since, until)
     if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with _database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            write_package(holdings, choice, output, policy)
+        with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
+            write_package(holdings, query, output, policy)
         return
-    if batch or len(choice.units) > 1:
+    if batch or len(query.units) > 1:
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )
-    with _database(file) as database, _target(output) as write:
+    with store_database(file) as database, _target(output) as write:
         found = read_records(
             database,
             origin=stream,
-            unit=choice.units[0] if choice.units else None,
+            unit=query.units[0] if query.units else None,
             first=first,
             last=last,
-            since=choice.since,
-            until=choice.until,
+            since=query.since,
+            until=query.until,
         )
         for record in found:
             write(record.data + b"\n")
@@ -260,7 +255,7 @@ def receipts(file: StoreFile, stream: Annotated[str, typer.Argument(help="The st
     """Print a stream's receipts, oldest first."""
     from linewitness.store.reports import read_receipts
 
-    with _database(file) as database:
+    with store_database(file) as database:
         for note in read_receipts(database, stream):
             typer.echo(note)
 
@@ -270,7 +265,7 @@ def conflicts(file: StoreFile) -> None:
     """Show signed statements of gateways that contradict the store. Exit code 1 if there are any."""
     from linewitness.store.reports import read_conflicts
 
-    with _database(file) as database:
+    with store_database(file) as database:
         found = read_conflicts(database)
     for conflict in found:
         typer.echo(f"{conflict.seen_at} {conflict.origin}: {conflict.reason}")
@@ -278,20 +273,6 @@ def conflicts(file: StoreFile) -> None:
     if found:
         raise typer.Exit(ExitCode.BROKEN)
     typer.echo("no conflicts")
-
-
-@contextmanager
-def _database(file: Path) -> "Iterator[Database]":
-    from linewitness.cli.store_file import load_store
-    from linewitness.store.database import Database
-
-    options = load_store(file)
-    database = Database(options.database_url)
-    try:
-        database.check()
-        yield database
-    finally:
-        database.close()
 
 
 @contextmanager

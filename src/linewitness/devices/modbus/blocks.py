@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from linewitness.base.clock import NS_PER_MS, Stamp, to_rfc3339
-from linewitness.devices.base import NOTHING, Observation, Quality, Reading, Signals, When
+from linewitness.base.mappings import EMPTY
+from linewitness.devices.base import Observation, Quality, Reading, Signals, When
 from linewitness.devices.modbus.columns import TelemetryDecoder
 from linewitness.devices.modbus.decode import Decoded, bad, decoder, slice_of
 from linewitness.devices.modbus.plan import RegisterBlock
@@ -115,7 +116,7 @@ class BlockState:
         when = trip.changed(self.last_read) if self._evidence else None
         # The device may have filled its answer at any moment after the request was sent.
         self.last_read = trip.sent
-        contact = trip.contact() if self._evidence else NOTHING
+        contact = trip.contact() if self._evidence else EMPTY
         for evidence in self._evidence:
             raw = slice_of(evidence.point, first, data)
             if when is not None and (decoded := evidence.take(raw)) is not None:
@@ -155,7 +156,7 @@ class BlockState:
         when: When,
         *,
         raw: bytes | None = None,
-        remember: Mapping[str, str | None] = NOTHING,
+        remember: Mapping[str, str | None] = EMPTY,
     ) -> Reading:
         return Reading(
             device=self._origin.device,

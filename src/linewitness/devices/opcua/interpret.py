@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, Final
 
 from asyncua import ua
 
 from linewitness.base.clock import Stamp, to_rfc3339
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.monitor import Item
@@ -24,8 +24,6 @@ from linewitness.devices.opcua.values import (
     status_name,
 )
 
-NOTHING_WRONG: Final[Mapping[int, str]] = MappingProxyType({})
-NOTHING_TO_REMEMBER: Final[Mapping[str, str | None]] = MappingProxyType({})
 #: Sequence numbers run from 1 to this and begin again (OPC 10000-4, 7.26).
 LAST_SEQUENCE: Final = 4_294_967_295
 #: How many names a gap's reason lists before it only counts.
@@ -293,7 +291,7 @@ class Interpreter:
         received: Stamp,
         reason: str,
         count: int | None = None,
-        remember: Mapping[str, str | None] = NOTHING_TO_REMEMBER,
+        remember: Mapping[str, str | None] = EMPTY,
     ) -> Gap:
         """Return a gap between two moments of our own clock."""
         return Gap(

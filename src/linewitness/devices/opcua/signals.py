@@ -1,18 +1,17 @@
 """Collect telemetry in columns, at as little cost for each value as there can be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final
 
 from asyncua import ua
 
 from linewitness.base.clock import Stamp
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Signals, When
 from linewitness.devices.opcua.times import unix_ns
 from linewitness.devices.opcua.values import Value, overflowed, shortest_float32, status_name
 
-NOTHING_WRONG: Final[Mapping[int, str]] = MappingProxyType({})
 #: Types that are passed on as they are.
 AS_THEY_ARE: Final = (float, int, str, bool)
 INFINITE: Final = (float("inf"), float("-inf"))
@@ -70,5 +69,5 @@ class TelemetryBlock:
             points=tuple(self.points),
             values=tuple(self.values),
             times_ns=tuple(self.times),
-            statuses=self.statuses or NOTHING_WRONG,
+            statuses=self.statuses or EMPTY,
         )

@@ -1,6 +1,6 @@
-"""Check a part of a selection: records that need not follow each other, each with its own proof.
+"""Check a batch of a selection: records that need not follow each other, each with its own proof.
 
-A part is checked from what the selection's key records say and from the record before it, so that parts
+A batch is checked from what the selection's key records say and from the record before it, so that batches
 can be checked in any process, one beside the other.
 """
 
@@ -15,13 +15,13 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.format.record import fields_of
 from linewitness.evidence.policy.revocation import Revocation
-from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
-from linewitness.evidence.verify.skim import Skimmed, skim, skimmed_of
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KeyHistory:
     """What the key records say: which event key signs from which record on; and what is revoked."""
 
     stream: str
@@ -36,21 +36,23 @@ class Known:
         """Return the event key that must have signed a record."""
         return self.vkeys[bisect_right(self.firsts, sequence_no) - 1]
 
-    def with_key(self, first: int, vkey: Vkey) -> "Known":
+    def with_key(self, first: int, vkey: Vkey) -> "KeyHistory":
         """Return the same with a key that takes over at record `first`."""
         firsts, vkeys = (*self.firsts, first), (*self.vkeys, vkey)
-        return Known(self.stream, self.tenant, self.log_key, self.record_0, firsts, vkeys, self.revocations)
+        return KeyHistory(
+            self.stream, self.tenant, self.log_key, self.record_0, firsts, vkeys, self.revocations
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Attested:
+class SharedCheckpoint:
     """The one checkpoint that all proofs must be about, and its note, byte for byte."""
 
     note: str
     checkpoint: Checkpoint
 
 
-class Last(NamedTuple):
+class PreviousRecord(NamedTuple):
     """The selected record before: none at first."""
 
     sequence_no: int = -1
@@ -58,53 +60,51 @@ class Last(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SelectionPart:
+class CheckedBatch:
     """What checking gave. `broken` is a record that is wrong in itself, after which nothing was checked.
 
     `unproven` is the first record that is good in itself and whose proof is not; of the proofs that were
-    looked at, `astray` led to another root. The altered record need not be the one whose proof fails.
+    looked at, `wrong_roots` led to another root. The altered record need not be the one whose proof fails.
     """
 
     count: int
-    last: Last
+    last: PreviousRecord
     broken: Broken | None = None
     unproven: Broken | None = None
-    astray: int = 0
+    wrong_roots: int = 0
 
 
-class Selected:
+class SelectedRecords:
     """Accept selected records by the keys that are known, in rising order."""
 
-    def __init__(self, known: Known, last: Last = Last()) -> None:  # noqa: B008 (an immutable value)
+    def __init__(self, known: KeyHistory, last: PreviousRecord = PreviousRecord()) -> None:  # noqa: B008 (an immutable value)
         """Begin after `last`."""
         self._known = known
         self._verifier = ChainVerifier(stream=known.stream, head=_head(known))
         self.last = last
 
-    def accept(self, data: bytes) -> Skimmed:
+    def accept(self, data: bytes) -> ParsedRecord:
         """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
         least = self.last.sequence_no + 1
-        place = self._read(data, least)
-        at = place.sequence_no
-        if at < least:
-            raise Broken(at, "the selection is not in the order of the stream")
-        if at == least and at and self.last.record_hash and place.prev_hash != self.last.record_hash:
-            raise Broken(at, "its prev_hash is not the hash of the record before")
-        if at == 0:
-            ChainVerifier(stream=self._known.stream, tenant=self._known.tenant).accept(data)
-        else:
-            self._verifier.stand(before=at, last_hash=place.prev_hash, event_key=self._known.key_at(at))
-            self._verifier.pass_over(data)
-        self._check_revoked(at)
-        self.last = Last(at, place.record_hash)
-        return place
-
-    @staticmethod
-    def _read(data: bytes, least: int) -> Skimmed:
         try:
-            return skim(data) or skimmed_of(data, record.parse(data))
+            members = record.parse(data)
+            fields = fields_of(data, members)
         except EvidenceError as error:
             raise Broken(least, error.what) from None
+        at = fields.sequence_no
+        if at < least:
+            raise Broken(at, "the selection is not in the order of the stream")
+        if at == least and at and self.last.record_hash and fields.prev_hash != self.last.record_hash:
+            raise Broken(at, "its prev_hash is not the hash of the record before")
+        if at == 0:
+            verifier = ChainVerifier(stream=self._known.stream, tenant=self._known.tenant)
+        else:
+            verifier = self._verifier
+            verifier.stand(before=at, last_hash=fields.prev_hash, event_key=self._known.key_at(at))
+        verifier.follow(fields, members)
+        self._check_revoked(at)
+        self.last = PreviousRecord(at, fields.record_hash)
+        return ParsedRecord(data, members, fields)
 
     def _check_revoked(self, at: int) -> None:
         active = self._known.key_at(at)
@@ -117,36 +117,36 @@ class Selected:
                 )
 
 
-class Astray(Broken):
+class WrongRoot(Broken):
     """The record is good in itself, and its proof leads to another root than the attested one."""
 
 
-def check_part(
-    known: Known,
-    attested: Attested | None,
-    last: Last,
+def check_batch(
+    known: KeyHistory,
+    attested: SharedCheckpoint | None,
+    last: PreviousRecord,
     records: Sequence[bytes],
     proofs: Sequence[str | None],
-) -> SelectionPart:
+) -> CheckedBatch:
     """Check records and the texts of their proofs; without a checkpoint they lead nowhere."""
-    selected = Selected(known, last)
+    selected = SelectedRecords(known, last)
     unproven: Broken | None = None
-    astray = count = 0
+    wrong_roots = count = 0
     for data, proof in zip(records, proofs, strict=True):
         try:
-            at = selected.accept(data).sequence_no
+            at = selected.accept(data).fields.sequence_no
         except Broken as error:
-            return SelectionPart(count, selected.last, error, unproven, astray)
+            return CheckedBatch(count, selected.last, error, unproven, wrong_roots)
         count += 1
         try:
             prove(at, data, proof, attested)
         except Broken as error:
             unproven = unproven or error
-            astray += isinstance(error, Astray)
-    return SelectionPart(count, selected.last, None, unproven, astray)
+            wrong_roots += isinstance(error, WrongRoot)
+    return CheckedBatch(count, selected.last, None, unproven, wrong_roots)
 
 
-def prove(at: int, data: bytes, text: str | None, attested: Attested | None) -> None:
+def prove(at: int, data: bytes, text: str | None, attested: SharedCheckpoint | None) -> None:
     """Raise `Broken` unless a proof shows that the record is where it says, under the one checkpoint."""
     if text is None:
         raise Broken(at, "the selection holds no proof of it")
@@ -163,10 +163,10 @@ def prove(at: int, data: bytes, text: str | None, attested: Attested | None) -> 
     try:
         proof.check(data, attested.checkpoint)
     except BadProof as error:
-        raise Astray(at, error.what) from None
+        raise WrongRoot(at, error.what) from None
 
 
-def _head(known: Known) -> ChainHead:
+def _head(known: KeyHistory) -> ChainHead:
     """Return some state of the chain: which one, each record says itself."""
     return ChainHead(
         stream=known.stream,

@@ -1,26 +1,25 @@
-"""The times that `linewitness verify --times` prints beside each record."""
+"""The times that `verify --times` prints beside each record."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import Any, Final
 
 from linewitness.evidence.format.record import parse
-from linewitness.evidence.verify.time_bounds import Outside, bounds_of
-
-if TYPE_CHECKING:
-    from linewitness.evidence.policy.policy import Policy
-    from linewitness.evidence.verify.statements import Statement
-    from linewitness.evidence.verify.time_bounds import TimeStamp
-    from linewitness.evidence.verify.verdict import Remark
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.timestamps.der import BadDer
+from linewitness.evidence.timestamps.timestamp import Authorities
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.time_bounds import OutOfBounds, TimeStamp, bounds_of
+from linewitness.evidence.verify.verdict import Remark
 
 _UNKNOWN: Final = "nobody says"
 #: More than this goes to a file: a stream may have millions of records.
 _IN_MEMORY: Final = 1 << 20
 
 
-class Times:
+class TimesTable:
     """The time bounds of a stream's records, or of the records of one unit."""
 
     def __init__(self, unit: str | None) -> None:
@@ -32,17 +31,17 @@ class Times:
     def read(
         self,
         records: Iterable[bytes],
-        statements: "Sequence[Statement]",
-        policy: "Policy | None",
-        stamps: "Sequence[TimeStamp]" = (),
+        statements: Sequence[Statement],
+        policy: Policy | None,
+        stamps: Sequence[TimeStamp] = (),
     ) -> None:
-        """Read the exact bytes of a verified stream from record 0 on."""
-        outside = Outside()
+        """Take the exact bytes of a verified stream from record 0 on."""
+        outside = OutOfBounds()
         self._rows = rows = SpooledTemporaryFile[bytes](_IN_MEMORY)
         for one in bounds_of((parse(data) for data in records), statements, policy=policy, stamps=stamps):
             outside.take(one)
             if self._unit is None or one.unit == self._unit:
-                rows.write(orjson.dumps(one.to_json()) + b"\n")
+                rows.write(json.dumps(one.to_json()).encode() + b"\n")
         self.remarks = outside.remarks()
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -69,7 +68,24 @@ class Times:
         with self._rows as rows:
             rows.seek(0)
             for line in rows:
-                yield orjson.loads(line)
+                yield json.loads(line)
+
+
+def verified_stamps(
+    statements: Iterable[Statement], roots: Sequence[bytes], verifies: Verifies
+) -> list[TimeStamp]:
+    """Return the tokens that authorities with these roots (DER) signed."""
+    authorities = Authorities(tuple(roots), verifies)
+    found: list[TimeStamp] = []
+    for one in statements if roots else ():
+        if one.token is None:
+            continue
+        try:
+            stamp = authorities.open(one.token.data, one.text.encode())
+        except BadDer:
+            continue  # the verdict's remarks say why
+        found.append(TimeStamp(one.text, one.token.data, stamp.time_s, stamp.name))
+    return found
 
 
 def _within(bound_us: int | None) -> str:

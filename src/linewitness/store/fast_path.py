@@ -1,17 +1,20 @@
-"""Read what a chain is checked by straight off a record's bytes, where they are plainly well formed.
+"""Read a record's fields straight off its bytes, where they are plainly well formed: the store is quicker so.
 
 One regular expression spells out canonical form and members together, for records of every usual
 shape. It accepts nothing that `record.parse` refuses; what it does not accept is parsed instead, so that
-it decides how quickly a record is read and never what is said about it.
+it decides how quickly a record is read and never what is said about it. Verifiers do without it.
 """
 
+import json
 import re
 from binascii import a2b_base64
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.evidence.format.kinds import KINDS
+from linewitness.evidence.format.record import RecordFields, Resource
+from linewitness.evidence.verify.chain import KEY_RECORDS
 
 _ESCAPE: Final = r'\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))'
 _RUN: Final = r'[^"\\\x00-\x1f]*+'
@@ -71,10 +74,10 @@ _RECORD: Final = re.compile(
     + rf'\}},"event_id":"([0-7][0-9A-HJKMNP-TV-Z]{{25}})","ingested_at":"({_TIME})"'
     + rf',"integrity":\{{"key_id":"([0-9a-f]{{8}})","prev_hash":"({_HASH})"'
     + rf'(,"record_hash":"({_HASH})","signature":"ed25519:({_SIGNATURE})"),"stream":{_PLAIN},"v":1\}}'
-    + rf',"kind":"([a-z.]++)","occurred_at":"{_TIME}","reason":{_TEXT}'
-    + rf',"resource":\{{"id":{_TEXT},'
-    + _maybe("parent", rf'\{{"id":{_TEXT},"type":{_TEXT}\}}')
-    + rf'"type":{_TEXT}\}},"sequence_no":({_COUNT}),"tenant_id":{_PLAIN}\}}'
+    + rf',"kind":"([a-z.]++)","occurred_at":"({_TIME})","reason":{_TEXT}'
+    + rf',"resource":\{{"id":({_TEXT}),'
+    + _maybe("parent", rf'\{{"id":({_TEXT}),"type":({_TEXT})\}}')
+    + rf'"type":({_TEXT})\}},"sequence_no":({_COUNT}),"tenant_id":{_PLAIN}\}}'
 )
 
 #: The group that hash and signature do not cover: they themselves.
@@ -83,27 +86,19 @@ _CUT: Final = 8
 _BEFORE: Final = b"DSSEv1 %d %b " % (len(record.PAYLOAD_TYPE), record.PAYLOAD_TYPE.encode())
 
 
-class Skimmed(NamedTuple):
-    """What a chain's rules are about: `signature` is 64 bytes, `message` what it and the hash cover."""
+class FastRecord(NamedTuple):
+    """What a store wants of a record: the chain's fields, and those by which it is found."""
 
-    sequence_no: int
-    kind: str
-    tenant_id: str
-    event_id: str
-    ingested_at: str
-    boot_id: str
-    boottime_us: int
-    step: int
-    stream: str
-    key_id: str
-    prev_hash: str
-    record_hash: str
-    signature: bytes
-    message: bytes
+    fields: RecordFields
+    occurred_at: str
+    unit: str | None
 
 
-def skim(data: bytes) -> Skimmed | None:
-    """Return what the bytes say if they are a well-formed record of a usual shape; None says nothing."""
+def read_fast(data: bytes) -> FastRecord | None:
+    """Return what the bytes say if they are a well-formed record of a usual shape; None says nothing.
+
+    The records that announce keys are never of a usual shape.
+    """
     if len(data) > MAX_BYTES:
         return None
     try:
@@ -113,40 +108,26 @@ def skim(data: bytes) -> Skimmed | None:
     found = _RECORD.fullmatch(text)
     if found is None:
         return None
-    boot, uptime, step, event, ingested, key, before, own, proof, stream, kind, at, tenant = found.group(
-        1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14
-    )
-    if kind not in KINDS:
+    chain_part, found_by = found.groups()[:12], found.groups()[12:]
+    boot, uptime, step, event, ingested, key, before, cut, own, proof, stream, kind = chain_part
+    occurred, name, parent_name, parent_kind, resource_kind, at, tenant = found_by
+    if kind not in KINDS or kind in KEY_RECORDS:
         return None
     start, end = found.span(_CUT)
     if len(text) != len(data):
         # Places in the text are none in the bytes; but quotes that are not escaped stand in no text.
-        cut = text[start:end].encode()
-        start = data.index(cut)
-        end = start + len(cut)
+        cut_out = cut.encode()
+        start = data.index(cut_out)
+        end = start + len(cut_out)
     message = b"%b%d %b%b" % (_BEFORE, len(data) - end + start, data[:start], data[end:])
-    return Skimmed(
+    fields = RecordFields(
         int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
         stream, key, before, own, a2b_base64(proof), message,
     )  # fmt: skip
+    parent = None if parent_kind is None else (_plain(parent_kind), _plain(parent_name))
+    return FastRecord(fields, occurred, Resource(_plain(resource_kind), _plain(name), parent).unit)
 
 
-def skimmed_of(data: bytes, members: dict[str, Any]) -> Skimmed:
-    """Return the same from a parsed record; MalformedRecord if the two members are not side by side."""
-    integrity, clock = members["integrity"], members["clock"]
-    return Skimmed(
-        members["sequence_no"],
-        members["kind"],
-        members["tenant_id"],
-        members["event_id"],
-        members["ingested_at"],
-        clock["boot_id"],
-        clock["boottime_us"],
-        clock["step"],
-        integrity["stream"],
-        integrity["key_id"],
-        integrity["prev_hash"],
-        integrity["record_hash"],
-        record.signature_bytes(integrity["signature"]),
-        record.message_of(data, integrity),
-    )
+def _plain(literal: str) -> str:
+    """Return the text of a JSON string."""
+    return str(json.loads(literal)) if "\\" in literal else literal[1:-1]
