@@ -6,7 +6,7 @@ import pytest
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.opcua import Driver
+from linewitness.devices.opcua.driver import OpcUaDriver as Driver
 from linewitness.devices.opcua.times import moment_of
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.open_protocol import OpenProtocolDriver
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.device import Station, Tool
 from support.open_protocol_rig import Gateway, Journal, gateway, options_for, until

@@ -7,7 +7,8 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.outbox import (
     ENOUGH,
     MAX_OBSERVATIONS,

@@ -4,8 +4,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.open_protocol import OpenProtocolOptions
 from linewitness.devices.open_protocol.commands import CommandRefused
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.probe import probe
 from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
 from support.open_protocol_rig import Journal, gateway, options_for, until

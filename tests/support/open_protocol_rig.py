@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Gap, Notice, Observation, Result, Seen
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueSimulator
 
 PATIENCE_S = 20

@@ -5,10 +5,10 @@ from asyncua import ua
 
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Gap, Reading, Signals
-from linewitness.devices.opcua import Options
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import plan
+from linewitness.devices.opcua.options import OpcUaOptions as Options
 from linewitness.devices.opcua.server import Server
 from linewitness.devices.opcua.times import moment_of
 

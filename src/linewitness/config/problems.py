@@ -58,12 +58,18 @@ class ConfigurationErrors(ConfigurationError):
         return type(self), (self.file, self.problems)
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like this one, or None where none is."""
+    near = difflib.get_close_matches(word.lower(), sorted(set(known)), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'port'?` for the nearest known word, the list of a few, or nothing."""
     words = sorted(set(known))
-    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = nearest(word, words)
+    if near is not None:
+        return f"did you mean {near!r}?"
     listed = ", ".join(words)
     return f"known here: {listed}" if words and len(listed) <= 5 * _MAX_SHOWN else ""
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from linewitness.base.secrets import Secret
-from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, shown
+from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, nearest, shown
 from linewitness.config.settings import Setting, setting_at
 from linewitness.config.tree import Loc, Located, Node, follow
 
@@ -189,8 +189,8 @@ def _literal(value: object, words: list[str]) -> str:
 
 
 def _near(word: str, words: Iterable[str]) -> str:
-    near = did_you_mean(word, words)
-    return near if near.startswith("did") else ""
+    near = nearest(word, words)
+    return f"did you mean {near!r}?" if near else ""
 
 
 def _description(setting: Setting) -> str:

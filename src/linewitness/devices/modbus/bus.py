@@ -159,11 +159,11 @@ async def _until(moment: float) -> None:
 
 
 class Buses:
-    """The buses in use, by place: devices of one place find each other here."""
+    """The buses of one line, by place: its devices of one place find each other here."""
 
     def __init__(self) -> None:
         """Start with none."""
-        self._buses: dict[tuple[object, ...], Bus] = {}
+        self._buses: dict[tuple[str, str], Bus] = {}
 
     @asynccontextmanager
     async def use(self, options: ModbusOptions) -> AsyncIterator[Bus]:
@@ -171,7 +171,7 @@ class Buses:
 
         Raises DeviceUnavailable, or DeviceRefused where two devices describe one place differently.
         """
-        key = (asyncio.get_running_loop(), options.transport, options.place)
+        key = (options.transport, options.place)
         bus = self._buses.get(key)
         if bus is None:
             bus = self._buses[key] = Bus(options)

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
-from typing import Final
 
 from ulid import ULID
 
 from linewitness.base.clock import Clock, Stamp
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Memory, Observation
+from linewitness.devices.context import DriverContext
 from linewitness.devices.modbus.absence import Absence
 from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.bus import Buses, awaken, unavailable
@@ -25,14 +25,16 @@ from linewitness.devices.modbus.results import ResultPoller
 from linewitness.devices.modbus.rounds import Rounds
 from linewitness.devices.polling import PollGrid
 
-#: Devices that name the same place find each other here, so that they share its connection.
-_SHARED: Final = Buses()
+
+def build(options: ModbusOptions, context: DriverContext) -> "ModbusDriver":
+    """Return the driver of one device; devices of a line that name the same place share its connection."""
+    return ModbusDriver(options, clock=context.clock, buses=context.shared(Buses))
 
 
 class ModbusDriver:
     """How to reach one Modbus device."""
 
-    def __init__(self, options: ModbusOptions, *, clock: Clock, buses: Buses = _SHARED) -> None:
+    def __init__(self, options: ModbusOptions, *, clock: Clock, buses: Buses) -> None:
         """Plan the reads; nothing is opened yet."""
         self._options = options
         self._clock = clock

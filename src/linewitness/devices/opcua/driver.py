@@ -7,6 +7,7 @@ from ulid import ULID
 
 from linewitness.base.clock import Clock, Stamp
 from linewitness.devices.base import Memory
+from linewitness.devices.context import DriverContext
 from linewitness.devices.opcua.client import opened, spoken
 from linewitness.devices.opcua.monitor import plan
 from linewitness.devices.opcua.options import OpcUaOptions
@@ -51,3 +52,8 @@ class OpcUaDriver:
                 yield session
             finally:
                 self._contact = session.contact
+
+
+def build(options: OpcUaOptions, context: DriverContext) -> OpcUaDriver:
+    """Return the driver of one server."""
+    return OpcUaDriver(options, clock=context.clock)
