@@ -1,8 +1,8 @@
-"""A cable that a test can cut: a TCP proxy that relays, goes silent, forgets or hangs up."""
+"""A TCP proxy that a test controls: it relays, drops connections, or passes nothing on."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
@@ -11,13 +11,14 @@ class Proxy:
 
     While `silent`, connections stay open (and are accepted), and nothing passes in either direction: the
     far end's machine is gone, or a firewall forgot the connection. `filter`, if set, sees every block of
-    bytes on its way to the server and returns what is to pass.
+    bytes on its way to the server and returns what is to pass. `connections` counts those of its lifetime.
     """
 
     def __init__(self, target: int) -> None:
+        """Prepare to relay to `target`; `port` is known once it listens."""
         self.target = target
         self.port = 0
-        self.filter = None
+        self.filter: Callable[[bytes], bytes] | None = None
         self.connections = 0
         self._passing = asyncio.Event()
         self._passing.set()
@@ -25,6 +26,7 @@ class Proxy:
 
     @property
     def silent(self) -> bool:
+        """Whether nothing passes."""
         return not self._passing.is_set()
 
     @silent.setter
@@ -41,6 +43,7 @@ class Proxy:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay one connection until either side ends it."""
         self.connections += 1
         self._writers.add(writer)
         try:
@@ -59,13 +62,14 @@ class Proxy:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, outbound) -> None:
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, outbound: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
-                if outbound and self.filter is not None:
-                    data = self.filter(data)
+                passing = self.filter(data) if outbound and self.filter is not None else data
                 if not self.silent:
-                    writer.write(data)
+                    writer.write(passing)
                     await writer.drain()
         writer.transport.abort()
 
@@ -74,17 +78,15 @@ class Proxy:
 async def proxy(target: int) -> AsyncIterator[Proxy]:
     """Relay to `target` for the time of a block."""
     relay = Proxy(target)
-    handlers: set[asyncio.Task] = set()
+    handlers: set[asyncio.Task[None]] = set()
 
-    async def serve(reader, writer):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        handlers.add(task)
-        try:
+        if task is not None:
+            handlers.add(task)
+            task.add_done_callback(handlers.discard)
+        with contextlib.suppress(asyncio.CancelledError):  # the test is over
             await relay.serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # the test is over
-        finally:
-            handlers.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     relay.port = server.sockets[0].getsockname()[1]
