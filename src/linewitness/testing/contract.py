@@ -82,39 +82,39 @@ class DriverContract:
 
     def test_device_that_is_not_there_is_unavailable(self) -> None:
         """Nobody listens: that is worth retrying."""
-        self._run(self._not_there())
+        asyncio.run(self._not_there())
 
     def test_sessions_have_names_of_their_own(self) -> None:
         """The `session_id` of a connection is never used again, and the identity is text."""
-        self._run(self._names())
+        asyncio.run(self._names())
 
     def test_observations_say_where_and_when(self) -> None:
         """Each observation names its device, its session and the moment of its reception."""
-        self._run(self._where_and_when())
+        asyncio.run(self._where_and_when())
 
     def test_broken_connection_ends_the_session_and_the_next_one_works(self) -> None:
         """Lost and back: DeviceUnavailable, and the same driver connects again."""
-        self._run(self._lost_and_back())
+        asyncio.run(self._lost_and_back())
 
     def test_silent_device_is_noticed(self) -> None:
         """The connection stands and nothing comes any more: DeviceUnavailable within `patience_s`."""
-        self._run(self._silent())
+        asyncio.run(self._silent())
 
     def test_confirmation_waits_for_the_commit(self) -> None:
         """The device is told after `confirm` was called, and not before."""
-        self._run(self._confirmed())
+        asyncio.run(self._confirmed())
 
     def test_session_leaves_nothing_behind(self) -> None:
         """A session that ends closes its connection and its tasks."""
-        self._run(self._ended())
+        asyncio.run(self._ended())
 
     def test_cancelled_session_leaves_nothing_behind(self) -> None:
         """The gateway stops: so does the driver, whatever it waits for."""
-        self._run(self._cancelled())
+        asyncio.run(self._cancelled())
 
     def test_cancelled_connect_leaves_nothing_behind(self) -> None:
         """The same while the device does not answer yet."""
-        self._run(self._cancelled_connect())
+        asyncio.run(self._cancelled_connect())
 
     async def _not_there(self) -> None:
         with socket.socket() as free:
@@ -300,6 +300,3 @@ class DriverContract:
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise ContractBroken(f"it never {what}") from None
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run(work)
