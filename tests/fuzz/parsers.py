@@ -26,7 +26,7 @@ from linewitness.base.errors import EvidenceError
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.devices.mt_sics import replies
-from linewitness.devices.opcua import bounded, values
+from linewitness.devices.opcua import hardening, values
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
@@ -237,7 +237,7 @@ def stamp(data: bytes) -> None:
 
 def variant_of(data: bytes) -> ua.Variant | None:
     """Decode as the library does within our bounds; what it cannot decode ends the connection."""
-    assert bounded.MAX_MESSAGE_BYTES
+    hardening.harden()
     try:
         return variant_from_binary(Buffer(data))
     except (ua.UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):

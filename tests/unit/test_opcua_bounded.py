@@ -8,6 +8,7 @@ from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.ua.ua_binary import variant_from_binary, variant_to_binary
 
 from linewitness.devices.opcua.bounded import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_MESSAGE_BYTES, bound
+from linewitness.devices.opcua.hardening import harden
 from linewitness.devices.opcua.wire import Client
 
 
@@ -20,6 +21,11 @@ class Transport:
 
     def close(self):
         self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def _hardened():
+    harden()
 
 
 @pytest.fixture

@@ -286,10 +286,8 @@ class DriverContract:
 
     async def _nothing_left(self, before: set[asyncio.Task[Any]]) -> None:
         """Wait until the tasks of the connection are over: the driver's, the proxy's and the device's."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.patience_s):
-                while asyncio.all_tasks() - before:  # noqa: ASYNC110 (nothing tells it)
-                    await asyncio.sleep(0.01)
+        with contextlib.suppress(ContractBroken):
+            await self._until(lambda: not asyncio.all_tasks() - before, "ends")
         left = sorted(task.get_name() for task in asyncio.all_tasks() - before)
         must(not left, f"tasks or connections are left behind: {', '.join(left)}")
 

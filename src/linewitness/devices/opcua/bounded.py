@@ -1,14 +1,11 @@
-"""Hold the library to what we announced, and its decoder to what a few bytes can mean."""
+"""Hold a connection to the limits that we announced, whatever the server sends."""
 
-from math import prod
-from typing import Any, Final
+from typing import Final
 
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
-from asyncua.common.utils import Buffer
-from asyncua.ua import ua_binary
 
-from linewitness.devices.opcua.wire import Client, UaError
+from linewitness.devices.opcua.wire import Client
 
 MIB: Final = 1024 * 1024
 #: We announce 65,535 bytes a chunk; a server may exceed that, but not without bound.
@@ -76,57 +73,3 @@ def bound(client: Client) -> MessageLimits:
 
     transport._make_protocol = make_bounded  # type: ignore[assignment,method-assign]  # noqa: SLF001 (as above)
     return bounds
-
-
-_read: Final = Buffer.read
-_unpack_array: Final = ua_binary.unpack_uatype_array
-_reshape: Final = ua_binary._reshape  # noqa: SLF001 (the library's own limit is per value, not per message)
-
-
-def unpack_array(vtype: ua.VariantType, data: Any) -> list[Any] | None:
-    """Read an array; UaError for one of nothing, whose elements take no bytes and so have no end."""
-    if vtype is ua.VariantType.Null:
-        raise UaError("an array of nothing")
-    return _unpack_array(vtype, data)
-
-
-def reshape(flat: list[Any], dims: list[int]) -> list[Any]:
-    """Give an array its dimensions; UaError where they name other elements than there are.
-
-    The library would make up a million for each value, however few bytes it has. What is no array, has no
-    elements or no dimensions stays as it is.
-    """
-    if not dims or not flat or not isinstance(flat, list):
-        return flat
-    if min(dims) < 1 or prod(dims) != len(flat):
-        raise UaError(f"an array of {len(flat)} with the dimensions {dims}")
-    return _reshape(flat, dims)
-
-
-def read_forward(buffer: Buffer, size: int) -> bytes:
-    """Take bytes; UaError for a length below zero: the library would read again what it has read."""
-    if size < 0:
-        raise UaError(f"a length of {size}")
-    return _read(buffer, size)
-
-
-def read_text(data: Any) -> str | None:
-    r"""Read a string; what is no UTF-8 (PLCs send Latin-1) stands as `\xe9`: no record can hold the byte."""
-    raw = ua_binary.Primitives.Bytes.unpack(data)
-    return None if raw is None else raw.decode("utf-8", "backslashreplace")
-
-
-# The decoder offers no setting either: a few bytes must not become gigabytes, or be read for ever.
-# What it has built so far knows the old ways.
-ua_binary.unpack_uatype_array = unpack_array
-ua_binary._reshape = reshape  # noqa: SLF001 (as above)
-Buffer.read = read_forward  # type: ignore[method-assign,assignment]  # of all buffers: that is wanted
-ua_binary.Primitives.String.unpack = staticmethod(read_text)  # type: ignore[method-assign]  # as above
-for built in (
-    ua_binary._create_uatype_deserializer,  # noqa: SLF001 (as above)
-    ua_binary._create_uatype_array_deserializer,  # noqa: SLF001 (as above)
-    ua_binary._create_list_deserializer,  # noqa: SLF001 (as above)
-    ua_binary._create_type_deserializer,  # noqa: SLF001 (as above)
-    ua_binary._create_dataclass_deserializer,  # noqa: SLF001 (as above)
-):
-    built.cache_clear()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
@@ -14,7 +13,7 @@ from cryptography.x509 import Certificate
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
-from linewitness.devices.opcua.bounded import bound
+from linewitness.devices.opcua.bounded import MessageLimits, bound
 from linewitness.devices.opcua.certificates import (
     ClientIdentity,
     TrustList,
@@ -23,11 +22,9 @@ from linewitness.devices.opcua.certificates import (
     load_identity,
     parse_certificate,
 )
+from linewitness.devices.opcua.hardening import harden
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.wire import Client, StatusCodes, UaError, UaStatusCodeError
-
-# The library logs a traceback for each broken connection; what matters of it is raised by us, once.
-logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
 
 POLICIES: Final[dict[str, Any]] = {
     "none": security_policies.SecurityPolicyNone,
@@ -113,11 +110,17 @@ def _unsuitable(endpoint: str, error: UaError) -> DeviceRefused | DeviceUnavaila
     return DeviceUnavailable(f"{endpoint} sent what we do not understand: {text}")
 
 
+def _new_client(endpoint: str, timeout_s: float) -> tuple[Client, MessageLimits]:
+    """Return a client of the hardened library; every client is made here."""
+    harden()
+    client = Client(endpoint, timeout=timeout_s, watchdog_intervall=NEVER_S)
+    return client, bound(client)
+
+
 @contextlib.asynccontextmanager
 async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
     """Open a session; DeviceUnavailable, DeviceRefused or ConfigurationError where that fails."""
-    client = Client(options.endpoint, timeout=options.timeout_s, watchdog_intervall=NEVER_S)
-    bounds = bound(client)
+    client, bounds = _new_client(options.endpoint, options.timeout_s)
     client.name = "Linewitness"
     client.description = "Linewitness"
     client.product_uri = "urn:linewitness"
@@ -253,8 +256,7 @@ async def offered_certificate(
 
 async def offered_endpoints(endpoint: str, timeout_s: float) -> list[ua.EndpointDescription]:
     """Ask a server for its endpoints over an open channel; what the library raises is passed on."""
-    asking = Client(endpoint, timeout=timeout_s)
-    bound(asking)
+    asking, _ = _new_client(endpoint, timeout_s)
     async with asyncio.timeout(2 * timeout_s):
         return await asking.connect_and_get_server_endpoints()
 
