@@ -143,7 +143,7 @@ def test_a_wrong_point_is_refused_in_words(settings, words):
         (
             {"points": [{"id": "a", "record": "change", "address": 3, "type": "uint32"}],
              "forbidden": [{"first": 4, "last": 9}]},
-            "point a: addresses 3 to 4 are in the forbidden range 4 to 9",
+            "points.a: addresses 3 to 4 are in the forbidden range 4 to 9",
         ),
         ({"points": [{"id": "a", "record": "change", "address": 0, "type": "uint16"}] * 2}, "used twice"),
         (

@@ -138,9 +138,8 @@ def _without_repeats(
 
 
 def _same(crossed: ConfigurationProblem, found: ConfigurationProblem) -> bool:
-    name = crossed.what.split("'")[1] if "'" in crossed.what else ""
-    said = any(words in crossed.what for words in ("is used twice", "is not among the station's devices"))
-    return said and name in f"{found.path} {found.what}"
+    same = crossed.mistake is not None and crossed.mistake is found.mistake
+    return same and not set(crossed.subjects).isdisjoint(found.subjects)
 
 
 def _resolved(value: Any, base: Path) -> Any:

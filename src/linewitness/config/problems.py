@@ -3,11 +3,12 @@
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from linewitness.base.errors import ConfigurationError
+from linewitness.base.settings import Mistake
 
 #: Never repeat a value in a message when its setting, or the setting above it, is named like a secret.
 SECRET_NAME: Final = re.compile(
@@ -30,12 +31,17 @@ class SourcePosition:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigurationProblem:
-    """One thing that is wrong: where, at which setting (dotted path), what, and what to do."""
+    """One thing that is wrong: where, at which setting (dotted path), what, and what to do.
+
+    `mistake` and `subjects` say the same for programs, where two checks may find one thing.
+    """
 
     place: SourcePosition
     path: str
     what: str
     hint: str = ""
+    mistake: Mistake | None = field(default=None, compare=False)
+    subjects: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         setting = f"{self.path}: " if self.path else ""

@@ -35,11 +35,6 @@ class ModbusClock(Options):
     every_s: int = Field(default=300, ge=10, le=86_400, description="Seconds from one look to the next.")
 
     @property
-    def id(self) -> str:
-        """What it is called in messages."""
-        return "clock"
-
-    @property
     def width(self) -> int:
         """How many registers it takes."""
         return WIDTHS[self.form]
