@@ -118,11 +118,6 @@ class ModbusSession:
         """Where the device is; Modbus itself says no more."""
         return MappingProxyType({"place": self._options.place, "unit": str(self._options.device_id)})
 
-    @property
-    def missed_ticks(self) -> int:
-        """How many polls were skipped because the round before took too long."""
-        return self._grid.missed
-
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""
         await self._absence.load(memory)

@@ -6,16 +6,11 @@ from typing import Final, Literal
 
 Table = Literal["holding", "input", "coil", "discrete"]
 
-#: The function that reads each table.
-READ_FUNCTION: Final[Mapping[Table, int]] = MappingProxyType(
-    {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-)
 #: What people write in front of a five-digit reference: 40001 is the first holding register.
 REFERENCE: Final[Mapping[Table, int]] = MappingProxyType({"coil": 0, "discrete": 1, "input": 3, "holding": 4})
 
 MAX_REGISTERS: Final = 125
 MAX_BITS: Final = 2000
-MAX_WRITE_REGISTERS: Final = 123
 ADDRESSES: Final = 65_536
 FIVE_DIGIT_ADDRESSES: Final = 9_999
 

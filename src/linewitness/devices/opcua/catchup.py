@@ -12,8 +12,8 @@ from linewitness.devices.base import Observation
 from linewitness.devices.opcua.client import spoken
 from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.history import History, keepers
-from linewitness.devices.opcua.interpret import some
 from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.nodes import listed
 from linewitness.devices.opcua.signals import TelemetryBlock
 from linewitness.devices.opcua.times import from_verbatim, moment_of, unix_ns
 
@@ -51,7 +51,7 @@ class CatchUp:
                 first=contact,
                 last=now,
                 received=now,
-                reason=f"nobody listened, and the server keeps no history of {some(untold)}",
+                reason=f"nobody listened, and the server keeps no history of {listed(untold)}",
             )
 
     async def _history(

@@ -13,9 +13,9 @@ from linewitness.devices.opcua.catchup import CatchUp
 from linewitness.devices.opcua.certificates import days_left
 from linewitness.devices.opcua.client import own_certificate, server_certificate, spoken
 from linewitness.devices.opcua.conversation import Conversation
-from linewitness.devices.opcua.interpret import Interpreter, some
+from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.nodes import resolve
+from linewitness.devices.opcua.nodes import listed, resolve
 from linewitness.devices.opcua.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.recall import Recall
@@ -94,7 +94,7 @@ class OpcUaSession:
     def identity(self) -> Mapping[str, str]:
         """What the server said about itself, and which points it refused."""
         names = [self._name(self._items[handle]) for handle in sorted(self._source.refused)]
-        refused = {"refused": some(names)} if names else {}
+        refused = {"refused": listed(names)} if names else {}
         return {**self._server.identity, **self._certificates(), **refused}
 
     def _certificates(self) -> Mapping[str, str]:
