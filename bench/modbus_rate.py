@@ -16,10 +16,10 @@ import time
 
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.base import Reading, Signals
-from linewitness.devices.modbus.bus import Buses
 from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import WIDTH
+from linewitness.devices.modbus.wire.bus import Buses
 
 
 class Forgetful:

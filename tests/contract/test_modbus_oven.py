@@ -10,12 +10,12 @@ from ruamel.yaml import YAML
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.modbus import rounds
-from linewitness.devices.modbus.bus import Buses
 from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
+from linewitness.devices.modbus.polling import rounds
 from linewitness.devices.modbus.probe import Span, probe
+from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 

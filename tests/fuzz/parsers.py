@@ -26,7 +26,8 @@ from linewitness.base.errors import EvidenceError
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.devices.mt_sics import replies
-from linewitness.devices.opcua import hardening, values
+from linewitness.devices.opcua.connection import hardening
+from linewitness.devices.opcua.decoding import values
 from linewitness.devices.open_protocol.codec import decode
 from linewitness.devices.open_protocol.framing import Framer, FramingError
 from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse

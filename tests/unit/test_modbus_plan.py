@@ -8,9 +8,9 @@ from ruamel.yaml import YAML
 
 import linewitness.devices.modbus
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
-from linewitness.devices.modbus.plan import Limits, explain, limits_of, plan, split
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.protocol import reference
+from linewitness.devices.modbus.polling.plan import Limits, explain, limits_of, plan, split
+from linewitness.devices.modbus.wire.protocol import reference
 
 
 def point(name, address, **settings):

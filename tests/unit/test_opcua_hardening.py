@@ -1,6 +1,6 @@
 """asyncua still needs what we change in it: each test fails once the library has mended its part.
 
-When one does, take the change out of `devices/opcua/hardening.py` or `bounded.py`, and its test with it.
+When one does, take the change out of `hardening.py` or `bounded.py`, and its test out of this file.
 """
 
 import json
@@ -11,8 +11,8 @@ import pytest
 from asyncua.common.utils import Buffer
 from asyncua.ua import ua_binary
 
-from linewitness.devices.opcua import client, hardening
-from linewitness.devices.opcua.bounded import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES
+from linewitness.devices.opcua.connection import client, hardening
+from linewitness.devices.opcua.connection.bounded import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES
 
 #: The library alone, in a process of its own, with what a server may send.
 ALONE = """

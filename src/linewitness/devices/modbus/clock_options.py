@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from linewitness.base.settings import Options
 from linewitness.devices.modbus.points import OrderField
-from linewitness.devices.modbus.protocol import ADDRESSES
+from linewitness.devices.modbus.wire.protocol import ADDRESSES
 
 Form = Literal["unix", "unix-ms", "fields", "fields-bcd"]
 

@@ -7,7 +7,7 @@ from typing import Final, get_args
 from linewitness.base.errors import ConfigurationError
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.probe import Span, probe
-from linewitness.devices.modbus.protocol import Table
+from linewitness.devices.modbus.wire.protocol import Table
 from linewitness.devices.spec import ProbeAddress, ProbeRequest
 
 _TABLES: Final[dict[str, Table]] = {name: name for name in get_args(Table)}

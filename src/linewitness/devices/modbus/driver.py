@@ -11,18 +11,18 @@ from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Memory, Observation
 from linewitness.devices.context import DriverContext
 from linewitness.devices.modbus.absence import Absence
-from linewitness.devices.modbus.blocks import Origin
-from linewitness.devices.modbus.bus import Buses, awaken, unavailable
 from linewitness.devices.modbus.commands import Commands
 from linewitness.devices.modbus.device_clock import DeviceClock
-from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.plan import RegisterBlock, limits_of, plan
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.protocol import Table
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.blocks import Origin
+from linewitness.devices.modbus.polling.plan import RegisterBlock, limits_of, plan
+from linewitness.devices.modbus.polling.rounds import Rounds
 from linewitness.devices.modbus.results import ResultPoller
-from linewitness.devices.modbus.rounds import Rounds
+from linewitness.devices.modbus.wire.bus import Buses, awaken, unavailable
+from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.protocol import Table
+from linewitness.devices.modbus.wire.reader import Reader
 from linewitness.devices.polling import PollGrid
 
 

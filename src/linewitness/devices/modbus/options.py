@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from linewitness.base.settings import Mistake, Options, SettingsError
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
-from linewitness.devices.modbus.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
+from linewitness.devices.modbus.wire.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.options import DeviceOptions
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]

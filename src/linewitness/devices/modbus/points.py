@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from linewitness.base.settings import Options, SettingsError
-from linewitness.devices.modbus.protocol import ADDRESSES, Table, is_bits
+from linewitness.devices.modbus.wire.protocol import ADDRESSES, Table, is_bits
 from linewitness.devices.options import PointOptions
 
 ValueType = Literal[

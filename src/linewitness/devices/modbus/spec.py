@@ -14,5 +14,5 @@ MODBUS: Final = DriverSpec(
         scheme="modbus",
         options="linewitness.devices.modbus.diagnostics:options_at",
     ),
-    explain="linewitness.devices.modbus.plan:explain",
+    explain="linewitness.devices.modbus.polling.plan:explain",
 )

@@ -9,20 +9,20 @@ from asyncua import ua
 from linewitness.base.clock import Stamp, to_rfc3339
 from linewitness.devices.base import NOTHING, Gap, Observation, Reading, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
-from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.nodes import listed
-from linewitness.devices.opcua.notices import AlarmNotices, AuditTrail
-from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.signals import TelemetryBlock
-from linewitness.devices.opcua.structures import Layouts
-from linewitness.devices.opcua.times import ClockWitness, polled, unix_ns, verbatim
-from linewitness.devices.opcua.values import (
+from linewitness.devices.opcua.decoding.signals import TelemetryBlock
+from linewitness.devices.opcua.decoding.structures import Layouts
+from linewitness.devices.opcua.decoding.times import ClockWitness, polled, unix_ns, verbatim
+from linewitness.devices.opcua.decoding.values import (
     Value,
     overflowed,
     plain,
     quality,
     status_name,
 )
+from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.nodes import listed
+from linewitness.devices.opcua.notifications.notices import AlarmNotices, AuditTrail
+from linewitness.devices.opcua.options import OpcUaOptions
 
 #: Sequence numbers run from 1 to this and begin again (OPC 10000-4, 7.26).
 LAST_SEQUENCE: Final = 4_294_967_295

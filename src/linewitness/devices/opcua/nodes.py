@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from asyncua import ua
 from pydantic import AfterValidator
 
-from linewitness.devices.opcua.wire import UaError
+from linewitness.devices.opcua.connection.wire import UaError
 
 #: How many names a message lists before it only counts.
 NAMED: Final = 5

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
 
-from linewitness.devices.modbus.decode import (
+from linewitness.devices.modbus.points import NUMBERS, ModbusPoint, Order
+from linewitness.devices.modbus.polling.decode import (
     STRUCT_CODE,
     decoder,
     slice_of,
@@ -15,8 +16,7 @@ from linewitness.devices.modbus.decode import (
     swapped,
     swaps_bytes,
 )
-from linewitness.devices.modbus.points import NUMBERS, ModbusPoint, Order
-from linewitness.devices.modbus.protocol import is_bits
+from linewitness.devices.modbus.wire.protocol import is_bits
 
 Values = tuple[object, ...]
 _FAST = frozenset(STRUCT_CODE) - {"bcd16", "bcd32"}

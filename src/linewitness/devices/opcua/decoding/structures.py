@@ -13,9 +13,9 @@ from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.ua.ua_binary import Primitives, unpack_uatype
 
-from linewitness.devices.opcua.server import read
-from linewitness.devices.opcua.values import decimal_text
-from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, UaError, standard
+from linewitness.devices.opcua.connection.server import read
+from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, UaError, standard
+from linewitness.devices.opcua.decoding.values import decimal_text
 
 Reader = Callable[[Any], object]
 

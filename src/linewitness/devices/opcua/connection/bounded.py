@@ -5,7 +5,7 @@ from typing import Final
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
 
-from linewitness.devices.opcua.wire import Client
+from linewitness.devices.opcua.connection.wire import Client
 
 MIB: Final = 1024 * 1024
 #: We announce 65,535 bytes a chunk; a server may exceed that, but not without bound.

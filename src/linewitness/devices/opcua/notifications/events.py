@@ -5,8 +5,8 @@ from typing import Final
 
 from asyncua import ua
 
-from linewitness.devices.opcua.values import plain
-from linewitness.devices.opcua.wire import AttributeIds, ObjectIds, standard
+from linewitness.devices.opcua.connection.wire import AttributeIds, ObjectIds, standard
+from linewitness.devices.opcua.decoding.values import plain
 
 _IDS = ObjectIds
 #: Fields of alarms, by browse path below the type that declares them (OPC 10000-9).

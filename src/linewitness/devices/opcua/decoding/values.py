@@ -13,7 +13,7 @@ from uuid import UUID
 from asyncua import ua
 
 from linewitness.devices.base import Quality, Scalar
-from linewitness.devices.opcua.wire import StatusCodes
+from linewitness.devices.opcua.connection.wire import StatusCodes
 
 #: A record holds at most 65 535 bytes (docs/format.md, section 2): longer arrays are named by their hash.
 MAX_FIELDS: Final = 256

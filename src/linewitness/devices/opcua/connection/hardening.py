@@ -12,7 +12,7 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua import ua_binary
 
-from linewitness.devices.opcua.wire import UaError
+from linewitness.devices.opcua.connection.wire import UaError
 
 _read: Final = Buffer.read
 _unpack_array: Final = ua_binary.unpack_uatype_array

@@ -9,13 +9,13 @@ from asyncua import ua
 
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Observation
-from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.backfill.history import History, keepers
+from linewitness.devices.opcua.connection.client import spoken
 from linewitness.devices.opcua.conversation import Conversation
-from linewitness.devices.opcua.history import History, keepers
+from linewitness.devices.opcua.decoding.signals import TelemetryBlock
+from linewitness.devices.opcua.decoding.times import from_verbatim, moment_of, unix_ns
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import listed
-from linewitness.devices.opcua.signals import TelemetryBlock
-from linewitness.devices.opcua.times import from_verbatim, moment_of, unix_ns
 
 #: How long before the catching up began the subscription may have started to deliver.
 OVERLAP_NS: Final = 30 * NS_PER_S

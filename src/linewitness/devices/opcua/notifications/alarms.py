@@ -7,9 +7,9 @@ from typing import Final
 from asyncua import ua
 
 from linewitness.devices.base import Scalar
-from linewitness.devices.opcua.events import CONDITION
-from linewitness.devices.opcua.values import plain
-from linewitness.devices.opcua.wire import ObjectIds, standard
+from linewitness.devices.opcua.connection.wire import ObjectIds, standard
+from linewitness.devices.opcua.decoding.values import plain
+from linewitness.devices.opcua.notifications.events import CONDITION
 
 REFRESH_START: Final = standard(ObjectIds.RefreshStartEventType)
 REFRESH_END: Final = standard(ObjectIds.RefreshEndEventType)

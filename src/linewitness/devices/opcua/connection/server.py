@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from asyncua import ua
 
-from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, standard
+from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, standard
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from asyncua import ua
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Signals, When
-from linewitness.devices.opcua.times import unix_ns
-from linewitness.devices.opcua.values import Value, overflowed, shortest_float32, status_name
+from linewitness.devices.opcua.decoding.times import unix_ns
+from linewitness.devices.opcua.decoding.values import Value, overflowed, shortest_float32, status_name
 
 NOTHING_WRONG: Final[Mapping[int, str]] = MappingProxyType({})
 #: Types that are passed on as they are.

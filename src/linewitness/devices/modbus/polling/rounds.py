@@ -4,12 +4,17 @@ from collections.abc import Iterable
 
 from linewitness.base.clock import Clock, Stamp, monotonic
 from linewitness.devices.base import Observation
-from linewitness.devices.modbus.blocks import BlockState, EvidencePoint, Origin, Trip
-from linewitness.devices.modbus.link import ModbusError, NoAnswer
-from linewitness.devices.modbus.plan import RegisterBlock, split
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.protocol import DIVISIBLE, FROM_GATEWAY, ILLEGAL_FUNCTION, exception_words
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.blocks import BlockState, EvidencePoint, Origin, Trip
+from linewitness.devices.modbus.polling.plan import RegisterBlock, split
+from linewitness.devices.modbus.wire.link import ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.protocol import (
+    DIVISIBLE,
+    FROM_GATEWAY,
+    ILLEGAL_FUNCTION,
+    exception_words,
+)
+from linewitness.devices.modbus.wire.reader import Reader
 
 #: What does not exist is tried again so rarely, in seconds: somebody may load another program.
 MISSING_RETRY_S = 60.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from linewitness.devices.base import Measured, Quality, Scalar, Verdict
-from linewitness.devices.modbus.decode import Decoded, decoder, slice_of
 from linewitness.devices.modbus.points import NUMBERS, Order
+from linewitness.devices.modbus.polling.decode import Decoded, decoder, slice_of
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 
 

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Final
 
 from linewitness.devices.base import Quality, Scalar
-from linewitness.devices.modbus.numbers import bcd, plain, scaled, shortest_float32, shortest_float64
 from linewitness.devices.modbus.points import INTEGERS, Order, RegisterAddress, ValueType
-from linewitness.devices.modbus.protocol import is_bits
+from linewitness.devices.modbus.polling.numbers import bcd, plain, scaled, shortest_float32, shortest_float64
+from linewitness.devices.modbus.wire.protocol import is_bits
 
 #: What `struct` calls each number.
 STRUCT_CODE: Final[Mapping[ValueType, str]] = MappingProxyType(

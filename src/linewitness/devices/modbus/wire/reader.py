@@ -18,10 +18,10 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
-from linewitness.devices.modbus.bus import Bus
-from linewitness.devices.modbus.link import ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.protocol import PASSING, Table, is_bits
+from linewitness.devices.modbus.wire.bus import Bus
+from linewitness.devices.modbus.wire.link import ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.protocol import PASSING, Table, is_bits
 
 _REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = MappingProxyType(
     {

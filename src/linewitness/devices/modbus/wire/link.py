@@ -14,8 +14,8 @@ from pymodbus.pdu.pdu import ModbusPDU
 from pymodbus.transport import CommParams, CommType
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
-from linewitness.devices.modbus.frames import RAW_ANSWERS
 from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.wire.frames import RAW_ANSWERS
 
 #: The library writes to its own logger; nothing of it belongs on a user's terminal.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())

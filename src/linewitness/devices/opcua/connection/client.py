@@ -13,8 +13,8 @@ from cryptography.x509 import Certificate
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
-from linewitness.devices.opcua.bounded import MessageLimits, bound
-from linewitness.devices.opcua.certificates import (
+from linewitness.devices.opcua.connection.bounded import MessageLimits, bound
+from linewitness.devices.opcua.connection.certificates import (
     ClientIdentity,
     TrustList,
     describe,
@@ -22,9 +22,9 @@ from linewitness.devices.opcua.certificates import (
     load_identity,
     parse_certificate,
 )
-from linewitness.devices.opcua.hardening import harden
+from linewitness.devices.opcua.connection.hardening import harden
+from linewitness.devices.opcua.connection.wire import Client, StatusCodes, UaError, UaStatusCodeError
 from linewitness.devices.opcua.options import ServerOptions
-from linewitness.devices.opcua.wire import Client, StatusCodes, UaError, UaStatusCodeError
 
 POLICIES: Final[dict[str, Any]] = {
     "none": security_policies.SecurityPolicyNone,

@@ -6,9 +6,9 @@ from typing import Final
 
 from asyncua import ua
 
+from linewitness.devices.opcua.connection.server import Server, batches, read
+from linewitness.devices.opcua.connection.wire import AttributeIds, Client, StatusCodes, UaStatusCodeError
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.server import Server, batches, read
-from linewitness.devices.opcua.wire import AttributeIds, Client, StatusCodes, UaStatusCodeError
 
 #: Values asked for at a time and node.
 PAGE: Final = 1000

@@ -9,11 +9,11 @@ from asyncua import ua
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Notice
-from linewitness.devices.opcua.alarms import AlarmBook
-from linewitness.devices.opcua.events import CONDITION, alarm_fields, audit_fields
+from linewitness.devices.opcua.decoding.times import ClockWitness
+from linewitness.devices.opcua.decoding.values import plain
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.times import ClockWitness
-from linewitness.devices.opcua.values import plain
+from linewitness.devices.opcua.notifications.alarms import AlarmBook
+from linewitness.devices.opcua.notifications.events import CONDITION, alarm_fields, audit_fields
 
 #: Writes that are remembered for each node until the change that they made arrives.
 WRITES: Final = 50

@@ -10,9 +10,9 @@ from pymodbus.pdu.pdu import ModbusPDU
 
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
-from linewitness.devices.modbus.link import LinkBroken, ModbusError, ModbusLink, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.protocol import FROM_GATEWAY, exception_words
+from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, ModbusLink, NoAnswer
+from linewitness.devices.modbus.wire.protocol import FROM_GATEWAY, exception_words
 
 #: So many unanswered requests in a row, whoever sent them, and the connection itself is in doubt.
 SILENT_LIMIT: Final = 3

@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint, RegisterAddress
-from linewitness.devices.modbus.protocol import Table, is_bits, reference
 from linewitness.devices.modbus.result_options import ModbusResult
+from linewitness.devices.modbus.wire.protocol import Table, is_bits, reference
 
 P = TypeVar("P", bound=RegisterAddress)
 

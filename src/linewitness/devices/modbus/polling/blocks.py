@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from linewitness.base.clock import NS_PER_MS, Stamp, to_rfc3339
 from linewitness.devices.base import NOTHING, Observation, Quality, Reading, Signals, When
-from linewitness.devices.modbus.columns import TelemetryDecoder
-from linewitness.devices.modbus.decode import Decoded, bad, decoder, slice_of
-from linewitness.devices.modbus.plan import RegisterBlock
 from linewitness.devices.modbus.points import ModbusPoint, Order
+from linewitness.devices.modbus.polling.columns import TelemetryDecoder
+from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, slice_of
+from linewitness.devices.modbus.polling.plan import RegisterBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
