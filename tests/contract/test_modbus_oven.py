@@ -10,10 +10,12 @@ from ruamel.yaml import YAML
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions, rounds
-from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
+from linewitness.devices.modbus.polling import rounds
 from linewitness.devices.modbus.probe import Span, probe
+from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 
@@ -284,10 +286,10 @@ async def test_the_oven_runs_as_a_process_with_faults():
         options = ModbusOptions(
             id="oven", host="127.0.0.1", port=port, timeout_s=0.3, retries=0, points=[SET_POINT, DOOR]
         )
-        async with ModbusDriver(options, clock=SystemClock()).connect(NoMemory()) as session:
+        async with ModbusDriver(options, clock=SystemClock(), buses=Buses()).connect(NoMemory()) as session:
             first = await first_readings(session.observations(), 2)
         assert (first["set-point"].value, first["door"].quality) == ("180.0", Quality.BAD)
-        dead = ModbusDriver(options.model_copy(update={"device_id": 2}), clock=SystemClock())
+        dead = ModbusDriver(options.model_copy(update={"device_id": 2}), clock=SystemClock(), buses=Buses())
         with pytest.raises(DeviceUnavailable):
             async with dead.connect(NoMemory()):
                 pass

@@ -3,7 +3,7 @@
 import pytest
 
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.opcua.bounded import MAX_MESSAGE_BYTES
+from linewitness.devices.opcua.connection.bounded import MAX_MESSAGE_BYTES
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import Memory, listening, options, point, reading
 

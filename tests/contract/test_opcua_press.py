@@ -6,8 +6,8 @@ import pytest
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.opcua import Driver
-from linewitness.devices.opcua.times import moment_of
+from linewitness.devices.opcua.decoding.times import moment_of
+from linewitness.devices.opcua.driver import OpcUaDriver as Driver
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, Memory, listening, listening_again, of_type, options, point, reading
 from support.waiting import until

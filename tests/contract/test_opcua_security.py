@@ -5,7 +5,11 @@ import asyncio
 import pytest
 
 from linewitness.base.errors import DeviceRefused
-from linewitness.devices.opcua.certificates import load_certificate, make_client_certificate, thumbprint
+from linewitness.devices.opcua.connection.certificates import (
+    load_certificate,
+    make_client_certificate,
+    thumbprint,
+)
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, client_files, listening, options, point, reading
 
@@ -27,7 +31,7 @@ async def test_values_come_through_each_policy(tmp_path, policy, mode):
 
 
 async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkeypatch):
-    monkeypatch.setattr("linewitness.devices.opcua.client.CHANNEL_LIFETIME_MS", 2000)
+    monkeypatch.setattr("linewitness.devices.opcua.connection.client.CHANNEL_LIFETIME_MS", 2000)
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
         security = {
             "policy": "basic256sha256",

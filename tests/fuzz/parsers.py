@@ -17,6 +17,9 @@ from types import SimpleNamespace
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.ua.ua_binary import variant_from_binary
+from linewitness.devices.open_protocol.codec import decode
+from linewitness.devices.open_protocol.framing import Framer, FramingError
+from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
 from nacl.signing import SigningKey
 from seeds import VECTORS
 
@@ -26,10 +29,8 @@ from linewitness.base.errors import EvidenceError
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.devices.mt_sics import replies
-from linewitness.devices.opcua import bounded, values
-from linewitness.devices.open_protocol.wire.codec import decode
-from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
-from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, parse
+from linewitness.devices.opcua.connection import hardening
+from linewitness.devices.opcua.decoding import values
 from linewitness.devices.scanner.framing import LineSplitter
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format import note as notes
@@ -237,7 +238,7 @@ def stamp(data: bytes) -> None:
 
 def variant_of(data: bytes) -> ua.Variant | None:
     """Decode as the library does within our bounds; what it cannot decode ends the connection."""
-    assert bounded.MAX_MESSAGE_BYTES
+    hardening.harden()
     try:
         return variant_from_binary(Buffer(data))
     except (ua.UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):

@@ -8,8 +8,9 @@ from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.devices.base import Observation
-from linewitness.devices.opcua import Driver, Options
-from linewitness.devices.opcua.certificates import make_client_certificate
+from linewitness.devices.opcua.connection.certificates import make_client_certificate
+from linewitness.devices.opcua.driver import OpcUaDriver as Driver
+from linewitness.devices.opcua.options import OpcUaOptions as Options
 from linewitness_simulators.press.server import RunningPress
 
 CLOCK = SystemClock()

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from linewitness.base.clock import SystemClock, monotonic
-from linewitness.devices.table import driver_class, options_class
+from linewitness.devices.context import DriverContext
+from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.status.health import Health
@@ -93,8 +94,14 @@ async def plc_line(folder, *devices):
     try:
         async with running(folder, CLOCK) as journal, asyncio.TaskGroup() as group:
             buffering = group.create_task(telemetry.run())
+            context = DriverContext(clock=CLOCK)
             fleet = Fleet(
-                group, build=build, journal=journal, telemetry=telemetry, clock=CLOCK, health=Health()
+                group,
+                build=lambda options: known(options.driver).build(options, context),
+                journal=journal,
+                telemetry=telemetry,
+                clock=CLOCK,
+                health=Health(),
             )
             await fleet.apply([options_of(device) for device in devices], [])
             try:
@@ -109,12 +116,7 @@ async def plc_line(folder, *devices):
 
 def options_of(device):
     """Return the options of a device as the YAML gives it."""
-    return options_class(device["driver"]).model_validate(device)
-
-
-def build(options):
-    """Build the driver of a device."""
-    return driver_class(options.driver)(options, clock=CLOCK)
+    return known(device["driver"]).options_class().model_validate(device)
 
 
 def _time(text):

@@ -5,10 +5,10 @@ from collections import Counter
 from contextlib import asynccontextmanager
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.mt_sics import Driver as ScaleDriver
+from linewitness.devices.mt_sics.driver import MtSicsDriver
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.scanner import Driver as ScannerDriver
+from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions
@@ -17,7 +17,7 @@ from support.journals import create, members_of, running, verdict_of
 from support.waiting import until
 
 PATIENCE_S = 20
-DRIVERS = {"open_protocol": OpenProtocolDriver, "scanner": ScannerDriver, "mt_sics": ScaleDriver}
+DRIVERS = {"open_protocol": OpenProtocolDriver, "scanner": ScannerDriver, "mt_sics": MtSicsDriver}
 
 
 def wrench(simulator, name="wrench-10", **more):

@@ -9,8 +9,8 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.journal import pressure
+from linewitness.testing import proxy
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.proxy import proxy
 from support.torque_gateway import Gateway
 from support.torque_line import account, fields_of, line, ready, records_of, wrench
 from support.waiting import until

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from linewitness.devices.scanner import Options as ScannerOptions
+from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.stations.options import UnitOptions
 from linewitness_simulators.scanner.server import ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner

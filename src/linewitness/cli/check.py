@@ -49,8 +49,16 @@ def schema(
 ) -> None:
     """Print the JSON Schema of the YAML, for completion and validation in editors."""
     from linewitness.config.reference import json_schema_text, replace_generated, tables_text
+    from linewitness.devices.spec import DriverSpec
+    from linewitness.devices.table import usable
 
-    text = tables_text() if tables else json_schema_text()
+    specs: list[DriverSpec] = []
+    for each in usable():
+        if isinstance(each, DriverSpec):
+            specs.append(each)
+        else:
+            typer.echo(f"warning: {each}", err=True)
+    text = tables_text(specs) if tables else json_schema_text(specs)
     if output is None:
         typer.echo(text, nl=False)
     elif tables and output.exists():

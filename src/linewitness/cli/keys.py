@@ -85,7 +85,7 @@ def opcua(
     import socket
 
     from linewitness.base.clock import SystemClock
-    from linewitness.devices.opcua.certificates import describe, make_client_certificate
+    from linewitness.devices.opcua.connection.certificates import describe, make_client_certificate
 
     name = host or socket.gethostname()
     made = make_client_certificate(

@@ -15,7 +15,10 @@ from linewitness.base.clock import Clock, SharedClockState, SystemClock
 from linewitness.base.errors import ConfigurationError
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
-from linewitness.devices.table import driver_class
+from linewitness.devices.base import Driver
+from linewitness.devices.context import DriverContext
+from linewitness.devices.options import DeviceOptions
+from linewitness.devices.table import known
 from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.caretaker import Caretaker
 from linewitness.gateway.checkpoints import CheckpointSigner
@@ -115,6 +118,7 @@ class _Line:
         self._reload = reload
         self._clock = clock
         self._clock_state = clock_state
+        self._context = DriverContext(clock=clock)
         self._health = Health()
         self._board = ClockBoard(device_limit_ms=config.clock.device_warn_ms)
         self._topics = Topics(config.line.tenant, config.line.gateway)
@@ -203,12 +207,15 @@ class _Line:
     def _fleet(self, group: asyncio.TaskGroup) -> Fleet:
         return Fleet(
             group,
-            build=lambda options: driver_class(options.driver)(options, clock=self._clock),
+            build=self._driver,
             journal=self._journal,
             telemetry=self._telemetry,
             clock=self._clock,
             health=self._health,
         )
+
+    def _driver(self, options: DeviceOptions) -> Driver:
+        return known(options.driver).build(options, self._context)
 
     async def _use_reserve(self, stop: asyncio.Event) -> None:
         """Let a full journal take its last records, so that it can be stopped."""
