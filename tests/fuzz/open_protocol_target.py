@@ -29,7 +29,7 @@ from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCo
 from linewitness.devices.open_protocol.telling import Telling
 from linewitness.devices.open_protocol.tightening import entry_of
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
-from linewitness.stations.floor import Floor
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 
 CUT = b"\xfe"
@@ -107,7 +107,7 @@ class Session:
             put=self.put,
             remembered=remembered,
         )
-        self.station = Station(None, {}, floor=Floor(), state={})
+        self.station = Station(None, {}, shared=SharedState(), state={})
 
     def put(self, observation) -> None:
         """Remember it, and write the records that it means."""

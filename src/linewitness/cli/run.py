@@ -76,7 +76,7 @@ def demo(
         typer.Option("--embedded-broker", help="Use the broker in Python even where mosquitto is installed."),
     ] = False,
 ) -> None:
-    """Show the whole way in under two minutes: devices, outage, crash, custody, and a forgery found."""
+    """Show all of it in under two minutes: devices, outage, crash, receipts, and a forgery found."""
     from importlib.util import find_spec
 
     from linewitness.base.errors import ConfigurationError

@@ -16,7 +16,7 @@ class InstallRoot:
 
     @property
     def real(self) -> bool:
-        """Say whether this is the machine's own tree."""
+        """Return whether this is the machine's own tree."""
         return self._root == Path("/")
 
     def at(self, path: str | Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
 from linewitness.evidence.format import keys, record
+from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.journal import database, recover
@@ -232,11 +233,9 @@ class JournalFile:
             sequence_no=self._frontier.size,
             prev_hash=self._record_hash,
         )
-        event = Event(
-            kind="key.rotated",
-            occurred_ns=stamp.realtime_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+        event = gateway_event(
+            "key.rotated",
+            stamp.realtime_ns,
             resource=Resource("key", "event_key"),
             changes=keys.rotation_changes(self._key.vkey, new.vkey, proof),
             reason="the event key is replaced at every start and when its time is over",
@@ -254,11 +253,9 @@ class JournalFile:
 def _stream_created(
     identity: StreamIdentity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
 ) -> Event:
-    return Event(
-        kind="stream.created",
-        occurred_ns=stamp.realtime_ns,
-        occurred_from="gateway",
-        actor=Actor("system", "linewitness"),
+    return gateway_event(
+        "stream.created",
+        stamp.realtime_ns,
         resource=Resource("stream", identity.stream),
         changes=(*keys.creation_changes(stream_keys), *heads),
         reason="a new stream was started by an explicit act",
@@ -266,10 +263,9 @@ def _stream_created(
 
 
 def _continued(identity: StreamIdentity, stamp: Stamp, continues: Continuation) -> Event:
-    return Event(
-        kind="stream.continuity",
-        occurred_ns=stamp.realtime_ns,
-        occurred_from="gateway",
+    return gateway_event(
+        "stream.continuity",
+        stamp.realtime_ns,
         actor=Actor("user", getpass.getuser()),
         resource=Resource("stream", identity.stream),
         changes=continues.changes,

@@ -35,7 +35,7 @@ def ended(directory: Path, generation: str) -> Path:
 
 
 def is_unfinished(directory: Path) -> bool:
-    """Say whether a crash left a handover half done."""
+    """Return whether a crash left a handover half done."""
     return (directory / _NEXT).exists() or _begun(directory) is not None
 
 

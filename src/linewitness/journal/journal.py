@@ -58,7 +58,7 @@ class Journal:
         self.head: JournalHead = file.head
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: StreamIdentity = file.identity
-        #: The audit store holds another history of this stream: nothing is sealed, sent or pruned any more.
+        #: The audit store holds another history of this stream: nothing is signed, sent or pruned any more.
         self.frozen: bool = reader.frozen
 
     def submit(

@@ -18,7 +18,6 @@ from linewitness.uplink.wire import Wire
 #: How many received messages a broker may have sent that were not taken yet (MQTT 5 only).
 RECEIVE_MAXIMUM: Final = 64
 
-_SESSION_S: Final = 86_400
 _PACKETS_PER_TURN: Final = 50
 _VERSIONS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
@@ -72,11 +71,11 @@ class PeerListener(Protocol):
 class _Client(paho.Client):
     """A paho client that is given its socket: its own connect() would block the event loop."""
 
-    def __init__(self, wire: Wire, options: MqttOptions, protocol: str, *, clean_start: bool) -> None:
+    def __init__(self, wire: Wire, options: MqttOptions, protocol: str) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id or "",
-            clean_session=None if protocol == "5" else clean_start,
+            clean_session=None if protocol == "5" else True,
             protocol=_VERSIONS[protocol],
             reconnect_on_failure=False,
             manual_ack=True,
@@ -91,16 +90,13 @@ class _Client(paho.Client):
 class Peer:
     """The broker at the other end of one wire."""
 
-    def __init__(
-        self, options: MqttOptions, protocol: str, wire: Wire, listener: PeerListener, *, clean_start: bool
-    ) -> None:
+    def __init__(self, options: MqttOptions, protocol: str, wire: Wire, listener: PeerListener) -> None:
         """Prepare; nothing is sent before `start`."""
         self._options = options
         self._wire = wire
         self._listener = listener
-        self._clean_start = clean_start
         self._v5 = protocol == "5"
-        self._client = _Client(wire, options, protocol, clean_start=clean_start)
+        self._client = _Client(wire, options, protocol)
         self._descriptor = wire.fileno()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -127,8 +123,8 @@ class Peer:
                 options.host,
                 options.port,
                 options.keepalive_s,
-                clean_start=self._clean_start,
-                properties=_connect_properties(clean_start=self._clean_start),
+                clean_start=True,
+                properties=_connect_properties(),
             )
         else:
             client.connect(options.host, options.port, options.keepalive_s)
@@ -251,8 +247,8 @@ class Peer:
         self._listener.on_message(message.mid, message.qos, received)
 
 
-def _connect_properties(*, clean_start: bool) -> Properties:
+def _connect_properties() -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
-    properties.SessionExpiryInterval = 0 if clean_start else _SESSION_S
+    properties.SessionExpiryInterval = 0
     return properties

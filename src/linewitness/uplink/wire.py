@@ -26,7 +26,7 @@ _CERTIFICATE_ALERTS: Final = (
     "ACCESS_DENIED",
     "HANDSHAKE_FAILURE",
 )
-#: What is said by a peer that does not speak TLS, or not ours.
+#: What a peer answers that does not speak TLS, or not this version.
 _PROTOCOL_ALERTS: Final = ("WRONG_VERSION_NUMBER", "PROTOCOL_VERSION", "RECORD_LAYER_FAILURE")
 _TLS_PORT: Final = "is it the broker's TLS port, and is it up?"
 
@@ -108,7 +108,7 @@ async def open_wire(options: MqttOptions) -> Wire:
 
 
 def tls_error(options: MqttOptions, error: ssl.SSLError) -> UplinkRefused | UplinkUnavailable:
-    """Return what a TLS error means to a person; refusals are those that retrying cannot mend."""
+    """Return a TLS error in words; refusals are those that retrying does not help."""
     where = f"{options.host}:{options.port}"
     reason = (error.reason or "").upper()
     if isinstance(error, ssl.SSLCertVerificationError):
