@@ -283,3 +283,22 @@ async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
                 if len(numbers) == 5000:
                     break
     assert numbers == list(range(5000))
+
+
+async def test_a_connector_counts_attempts_connections_and_answers():
+    def answer(kind, body):
+        if kind == CONNECT:
+            return WELCOME_5
+        return b"\x40\x02" + publish_id(body) if kind == PUBLISH else b""
+
+    async with scripted(answer, protocol="5") as (_, options):
+        connector = MqttConnector(options)
+        async with connector.connect() as connection:
+            connected = connector.steps
+            await connection.publish("a", b"x")
+            await connection.publish("a", b"y")
+            assert (connected, connector.steps) == (2, 4)
+    with pytest.raises(UplinkUnavailable):
+        async with connector.connect():
+            pass
+    assert connector.steps == 5

@@ -1,10 +1,12 @@
-"""Open exception groups, and take the failure of a future that nobody waits for."""
+"""Open exception groups, and retrieve the failure of a future that nothing waits for."""
 
 import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 from linewitness.base.errors import LinewitnessError
+
+Retried = type[LinewitnessError] | tuple[type[LinewitnessError], ...]
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -16,7 +18,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def deciding(group: BaseExceptionGroup[BaseException], *, retried: type[LinewitnessError]) -> BaseException:
+def deciding(group: BaseExceptionGroup[BaseException], *, retried: Retried) -> BaseException:
     """Return the error that decides what happens next: the first that is not `retried`, else the first.
 
     Where anything in the group is no LinewitnessError (a bug, a cancellation), the group itself decides.

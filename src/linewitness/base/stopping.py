@@ -1,4 +1,4 @@
-"""Let a process end when it is asked to."""
+"""Stop on a signal, also in the middle of an attempt that is repeated."""
 
 import asyncio
 import contextlib

@@ -77,7 +77,7 @@ class Looks:
             raise Stuck(
                 f"no progress: {', '.join(stuck)}",
                 hint="the process ends and systemd starts it again; please report this with the lines above, "
-                "and look at the disk (dmesg)",
+                "and check the disk (dmesg)",
             )
 
 

@@ -201,7 +201,15 @@ def _parts_of(
             expiries=lambda: certificates.expiries,
         ),
         page=config.status,
-        uplink=_uplink(config, connector, journal, signer, telemetry, health, clock),
+        uplink=_uplink(
+            config,
+            connector,
+            journal=journal,
+            signer=signer,
+            telemetry=telemetry,
+            health=health,
+            clock=clock,
+        ),
     )
 
 
@@ -212,9 +220,10 @@ def _connector(config: Config) -> MqttConnector | None:
     return MqttConnector(config.uplink, will=Will(topics.status, b'{"state":"offline"}', retain=True))
 
 
-def _uplink(  # noqa: PLR0917
+def _uplink(
     config: Config,
     connector: MqttConnector | None,
+    *,
     journal: Journal,
     signer: CheckpointSigner,
     telemetry: TelemetryBuffer,

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 #: A broker that refused the connection is tried again after this long.
 REFUSED_S: Final = 30.0
+_RETRIED: Final = (UplinkUnavailable, UplinkRefused)
 
 
 class Forwarder:
@@ -75,7 +76,7 @@ class Forwarder:
         while True:
             wait_s = REFUSED_S
             try:
-                await attempted(self._session(backoff), retried=(UplinkUnavailable, UplinkRefused))
+                await attempted(self._session(backoff), retried=_RETRIED)
             except UplinkUnavailable as error:
                 wait_s = backoff.next_s()
                 self._disconnected("away", error)
@@ -94,7 +95,7 @@ class Forwarder:
             try:
                 await self._serve(link)
             except BaseExceptionGroup as group:
-                raise deciding(group, retried=UplinkUnavailable) from group
+                raise deciding(group, retried=_RETRIED) from group
 
     async def _serve(self, link: BrokerLink) -> None:
         async with asyncio.TaskGroup() as group:

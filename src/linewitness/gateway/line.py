@@ -20,10 +20,12 @@ LAST_RECEIPT_S: Final = 3.0
 LAST_ANCHORS_S: Final = 10.0
 
 Configure = Callable[[Fleet], Awaitable[None]]
-Reload = Callable[[Fleet], Coroutine[Any, Any, None]]
+ReloadTask = Callable[[Fleet], Coroutine[Any, Any, None]]
 
 
-async def run_parts(parts: LineParts, stop: asyncio.Event, *, configure: Configure, reload: Reload) -> None:
+async def run_parts(
+    parts: LineParts, stop: asyncio.Event, *, configure: Configure, reload: ReloadTask
+) -> None:
     """Run the line until `stop` is set; the journal is the first to start and the last to stop.
 
     `configure` gives the devices their settings at the start, `reload` runs as a task and changes them.

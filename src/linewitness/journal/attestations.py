@@ -1,4 +1,4 @@
-"""What lies in the journal beside the records: receipts, attestations, and how far it was pruned."""
+"""What the journal stores besides records: receipts, attestations, and how far it was pruned."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -15,7 +15,7 @@ from linewitness.journal import database, recover
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity, step_event
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.shrink import delete_some
-from linewitness.journal.submission import NO_STATE, Continuation, Submission, keep_beside
+from linewitness.journal.submission import NO_STATE, Continuation, Submission, store_beside
 from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, JournalTree
 
 
@@ -160,7 +160,7 @@ class JournalFile:
                         self._add(event, rows)
                     if submission.rotate:
                         new_key = self._add_rotation(rows)
-                    keep_beside(self._connection, submission, size=self._frontier.size)
+                    store_beside(self._connection, submission, size=self._frontier.size)
                 self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
                 head = self.head
                 self._connection.execute(

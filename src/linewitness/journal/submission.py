@@ -1,4 +1,4 @@
-"""What is to become durable together: events, and what is kept in the journal beside their records."""
+"""What becomes durable together: events, and what the journal stores besides their records."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Continuation:
     state: Mapping[str, str]
 
 
-def keep_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
+def store_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
     """Write all but the events of a submission within the transaction; `size` is the stream's by then."""
     for key, value in submission.state.items():
         if value is None:

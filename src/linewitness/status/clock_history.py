@@ -1,4 +1,4 @@
-"""What a journal tells of its clocks: offsets and bounds over time, steps, and the clocks of devices."""
+"""The clocks in a journal's records: offsets and bounds over time, steps, and the clocks of devices."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Say why an event is on record long after it happened: what the journal itself tells about that time."""
+"""Find why an event was recorded long after it happened, from what the journal holds of that time."""
 
 from collections import deque
 from collections.abc import Mapping

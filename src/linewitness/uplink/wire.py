@@ -175,7 +175,7 @@ def _open(options: MqttOptions) -> socket.socket:
 def _tls_context(options: MqttOptions) -> ssl.SSLContext:
     """Return a context that verifies the broker and offers our certificate."""
     tls = options.tls
-    context = ssl.create_default_context() if tls.ca is None else _only(tls.ca)
+    context = ssl.create_default_context() if tls.ca is None else _trusting(tls.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate is not None and tls.key is not None:
         try:
@@ -188,7 +188,7 @@ def _tls_context(options: MqttOptions) -> ssl.SSLContext:
     return context
 
 
-def _only(ca: Path) -> ssl.SSLContext:
+def _trusting(ca: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
