@@ -71,7 +71,7 @@ def create_stream(config: Config, *, clock: Clock | None = None) -> None:
 async def run_line(
     config: Config, stop: asyncio.Event, *, reload: Reload | None = None, clock: Clock | None = None
 ) -> None:
-    """Run one line until `stop` is set; an ExceptionGroup says what ended it otherwise."""
+    """Run one line until `stop` is set; an ExceptionGroup holds what ended it otherwise."""
     clock, clock_state = clock or SystemClock(), SharedClockState()
     async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
         _check_identity(journal.identity, identity_of(config))

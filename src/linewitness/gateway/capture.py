@@ -117,12 +117,12 @@ class Capture:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
             self._reading = True
-            beside = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
+            others = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
             if gates is not None:
-                beside.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
+                others.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
             await asyncio.wait([carrying])
             self._reading = False
-            for task in beside:
+            for task in others:
                 task.cancel()
         return carrying.result()
 
@@ -159,7 +159,7 @@ class Capture:
             self._health.at_work(self._device, True)
             confirmable = await self._make_durable(group)
             if confirmable and broken is None and isinstance(session, ConfirmingSession):
-                # Crash here: durable and unconfirmed. The device says it again and the driver knows it.
+                # Crash here: durable and unconfirmed. The device sends it again and the driver recognises it.
                 broken = await _confirm(session, confirmable)
             self._health.at_work(self._device, False)
             if end is not None:
@@ -170,7 +170,7 @@ class Capture:
             if isinstance(observation, Signals):
                 await self._signals(observation)
         await self._journal.pressure.gate()
-        # No await from here to the submission: what a station was told must not be lost to a cancellation.
+        # No await from here to the submission: what a station has taken must not be lost to a cancellation.
         outcome = StationOutcome()
         raw: dict[str, bytes] = {}
         for observation in group:

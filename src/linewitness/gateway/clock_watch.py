@@ -116,7 +116,7 @@ async def _refresh(
     while True:
         stamp = steady_stamp(clock)
         verdict = judge.at(stamp)
-        # State first: the records of a step then say already what the step did to the bound.
+        # State first: the records of a step then carry the bound after the step.
         state.set(verdict.state, stamp)
         board.show(verdict)
         stepped = steps.observe(stamp) is not None

@@ -35,7 +35,7 @@ class StoreContradiction(LinewitnessError):
     exit_code = ExitCode.JOURNAL
 
     def __init__(self, what: str, *, hint: str, answer: "StoreAnswer | None" = None) -> None:
-        """Keep the proof beside the words."""
+        """Keep the proof with the message."""
         super().__init__(what, hint=hint)
         self.answer = answer
 
@@ -191,7 +191,7 @@ class ReceiptJudge:
             events.append(self._received(answer, now))
             receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
         if events:
-            # A conflict that an earlier run was told of, without proof, is not the state of things now.
+            # A conflict that was reported to an earlier run, without proof, is not the state of things now.
             state = {CONFLICT: None} if first else {}
             await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt, state=state))
         async with self._grown:

@@ -55,7 +55,7 @@ class SendWindow:
         self._sent.append(cursor)
 
     def answered(self, *, held_before: int, retained: bool) -> None:
-        """Take an answer of the store after which it holds what the judge says.
+        """Take an answer of the store that the judge has verified.
 
         The store repeats its newest receipt where it started anew or found a hole: it lacks something.
         An older one means that it was restored from a backup.

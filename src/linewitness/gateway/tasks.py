@@ -70,7 +70,7 @@ def watchdog(parts: LineParts) -> Tasks:
 
 
 def tasks_of(parts: LineParts) -> Tasks:
-    """Return everything that runs beside the devices' captures."""
+    """Return everything that runs besides the devices' captures."""
     journal, health, clock = parts.journal, parts.health, parts.clock
     tasks: dict[str, Coroutine[Any, Any, None]] = {
         "telemetry": parts.telemetry.run(),

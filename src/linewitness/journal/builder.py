@@ -62,7 +62,7 @@ class RecordBuilder:
         self._place = {"line_id": identity.line, "plant_id": identity.plant}
 
     def stamp(self) -> tuple[Stamp, ClockStep | None]:
-        """Read the clock for the next record, and say whether it jumped since the last one."""
+        """Read the clock for the next record, and return whether it jumped since the last one."""
         stamp = self._clock.stamp()
         return stamp, self._steps.observe(stamp)
 

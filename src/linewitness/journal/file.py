@@ -168,13 +168,13 @@ class JournalFile:
                     "size = excluded.size, record_hash = excluded.record_hash, root = excluded.root",
                     (head.size, head.record_hash, head.root),
                 )
-                # Crash here: nothing of the batch is in the journal, nobody was told otherwise.
+                # Crash here: nothing of the batch is in the journal, nothing was confirmed.
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.rollback()
                 raise
-        # Crash here: the records are durable, unconfirmed and unsent; a device says them again, and
+        # Crash here: the records are durable, unconfirmed and unsent; a device sends them again, and
         # the driver's memory, committed with them, knows them.
         if new_key is not None:
             with database.translated(self._path):
@@ -187,7 +187,7 @@ class JournalFile:
         return self.head if step is None else self.append([Submission(events=(step_event(step),))])
 
     def prune(self, boundary: int, *, most: int) -> bool:
-        """Delete some of what lies below `boundary`; say whether nothing is left there. See `prune`."""
+        """Delete some of what lies below `boundary`; return whether nothing is left there. See `prune`."""
         with database.translated(self._path):
             return delete_some(self._connection, boundary, most=most)
 

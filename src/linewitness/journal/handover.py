@@ -63,7 +63,7 @@ def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> Non
 
 
 def finish(directory: Path) -> bool:
-    """Do what is left of a handover; say whether there was one."""
+    """Do what is left of a handover; return whether there was one."""
     if not is_unfinished(directory):
         return False
     with _told():

@@ -88,13 +88,13 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
     first = index * TILE_LEAVES
     tree = reader.tree()
     leaves = tree.leaves(first, first + TILE_LEAVES)
-    told = {}
+    units = {}
     for sequence_no, data in reader.records(first, first + TILE_LEAVES):
         if leaf_hash(data) != leaves[sequence_no - first]:
             return f"record {sequence_no} is not the one that was written"
-        told[sequence_no] = unit_of(data)
+        units[sequence_no] = unit_of(data)
     for sequence_no, unit, found in reader.units(first, first + TILE_LEAVES):
-        if unit != told.get(sequence_no, unit) or not found:
+        if unit != units.get(sequence_no, unit) or not found:
             return f"record {sequence_no} is not found by its unit"
     while len(leaves) > 1:
         leaves = [node_hash(leaves[at], leaves[at + 1]) for at in range(0, len(leaves), 2)]

@@ -89,7 +89,7 @@ class Journal:
         await self._write(self._file.look, ())
 
     async def prune(self, boundary: int, *, most: int) -> bool:
-        """Delete some of what lies below `boundary`, between two commits; say whether nothing is left."""
+        """Delete some of what lies below `boundary`, between two commits; return whether nothing is left."""
         return await asyncio.get_running_loop().run_in_executor(
             self._writer, functools.partial(self._file.prune, boundary, most=most)
         )
@@ -193,7 +193,7 @@ def _fail(future: "asyncio.Future[JournalHead]", error: BaseException) -> None:
         future.cancel()
         return
     future.set_exception(error)
-    future.exception()  # whoever waited is told; a submitter that was cancelled need not be
+    future.exception()  # whoever waits gets it; a submitter that was cancelled need not be
 
 
 async def _uninterrupted(commit: "asyncio.Future[JournalHead]") -> JournalHead:

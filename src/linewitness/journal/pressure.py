@@ -98,7 +98,7 @@ def level_of(room: Room, before: Level) -> Level:
 class Pressure:
     """Measure the room that is left, and hold devices back when there is none.
 
-    Only what devices say has to wait. The gateway's own few records (receipts, the clock, this pressure)
+    Only observations of devices have to wait. The gateway's own records (receipts, the clock, this pressure)
     go on into what `min_free` and the disk still have; without receipts nothing could ever be pruned.
     """
 
@@ -125,7 +125,7 @@ class Pressure:
         self._open.set()
 
     async def gate(self) -> None:
-        """Return when there is room for what a device says."""
+        """Return when there is room for observations."""
         await self._open.wait()
 
     async def room(self, read: Query) -> None:
@@ -139,15 +139,15 @@ class Pressure:
     ) -> NoReturn:
         """Measure for ever, and put each change of the level on record.
 
-        `spare` is told whether signals must make do with the room that they have.
+        `spare` is called with whether signals must make do with the room that they have.
         """
-        said = Level.NORMAL
+        reported = Level.NORMAL
         while True:
             await self.measure(read)
-            if self.level != said:
-                before, said = said, self.level
-                spare(said >= Level.CRITICAL)
-                self._say(before)
+            if self.level != reported:
+                before, reported = reported, self.level
+                spare(reported >= Level.CRITICAL)
+                self._log_level(before)
                 # Not awaited: were the disk's last room gone too, measuring must go on.
                 submit([self._event(before, clock)]).add_done_callback(retrieve)
             await asyncio.sleep(CHECK_PERIOD_S)
@@ -166,7 +166,7 @@ class Pressure:
         else:
             self._open.clear()
 
-    def _say(self, before: Level) -> None:
+    def _log_level(self, before: Level) -> None:
         room = self.room_left
         facts = {
             "pressure": self.level.label,

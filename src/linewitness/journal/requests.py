@@ -39,7 +39,7 @@ class Requests:
         return self._path(name).exists() or self._taken(name).exists()
 
     def take(self, name: str) -> bool:
-        """Take a request up before it is fulfilled, and say whether there is one.
+        """Take a request up before it is fulfilled, and return whether there is one.
 
         What is asked from now on is a request of its own. Crash before `done`: it is taken up again.
         """

@@ -16,7 +16,7 @@ class Submission:
     """What is to become durable together, or not at all.
 
     `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
-    to the bytes; `receipt` and `checkpoint` (size, note) are kept beside the records; `rotate` makes
+    to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records; `rotate` makes
     a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
     """
 

@@ -183,18 +183,18 @@ class TelemetryBuffer:
 async def report_losses(buffer: TelemetryBuffer, submit: Submit, *, clock: Clock) -> NoReturn:
     """Put on record, at most once a minute for each device, how many signals were lost."""
     reported: dict[str, int] = {}
-    told = False
+    uncounted_reported = False
     while True:
-        await asyncio.sleep(REPORT_S if reported or told else FIRST_REPORT_S)
+        await asyncio.sleep(REPORT_S if reported or uncounted_reported else FIRST_REPORT_S)
         lost = {
             device: count - reported.get(device, 0)
             for device, count in buffer.dropped.items()
             if count > reported.get(device, 0)
         }
         gaps = [_loss(device, count, clock) for device, count in sorted(lost.items())]
-        if buffer.lost_uncounted and not told:
+        if buffer.lost_uncounted and not uncounted_reported:
             gaps.append(_loss(None, None, clock))
-            told = True
+            uncounted_reported = True
         if not gaps:
             continue
         if lost:

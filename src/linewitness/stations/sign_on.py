@@ -38,7 +38,7 @@ class SignOn:
         self._change(observation, None if operator == self.operator else operator, outcome)
 
     def follow_tag(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
-        """Take what a point says: who is signed on now, or nobody."""
+        """Take the value of a point: who is signed on now, or nobody."""
         if (operator or None) != self.operator:
             self._change(observation, operator or None, outcome)
 

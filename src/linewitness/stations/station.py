@@ -1,4 +1,4 @@
-"""Turn what the devices of one station say into events."""
+"""Turn the observations of one station's devices into events."""
 
 from collections.abc import Callable, Mapping
 

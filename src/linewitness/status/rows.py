@@ -68,7 +68,7 @@ class EventRow:
     kind: str
     resource: str
     where: str
-    says: str
+    text: str
     good: bool
 
 
@@ -85,12 +85,12 @@ def event_row(sequence_no: int, members: dict[str, Any]) -> EventRow:
         members["kind"],
         resource,
         " · ".join(where),
-        _says(members["kind"], changes) or members["reason"],
+        _text(members["kind"], changes) or members["reason"],
         not any(change.get("status") in _NOT_GOOD for change in changes),
     )
 
 
-def _says(kind: str, changes: list[dict[str, Any]]) -> str:
+def _text(kind: str, changes: list[dict[str, Any]]) -> str:
     """Return the values of a change or a result in a few words, or nothing."""
     if kind == "parameter.changed" and changes:
         change = changes[0]

@@ -54,8 +54,8 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        told = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
-        return "; ".join(filter(None, told))
+        parts = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
+        return "; ".join(filter(None, parts))
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the database found; the empty string means no damage."""

@@ -140,7 +140,7 @@ class MqttConnection:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Send one message with QoS 1 and return the broker's reason code, 0 or 0x10 (nobody listens).
 
-        UplinkRefused says the broker's reason in words; UplinkUnavailable means that the message may or
+        UplinkRefused carries the broker's reason in words; UplinkUnavailable means that the message may or
         may not have arrived. The broker's acknowledgement is transport, not a receipt.
         """
         limit = self.maximum_packet_bytes
@@ -159,7 +159,7 @@ class MqttConnection:
         return await self._answer(mid, f"the message on {topic}")
 
     async def subscribe(self, topic: str) -> None:
-        """Ask for a topic (wildcards allowed) with QoS 1; UplinkRefused if the broker says no."""
+        """Ask for a topic (wildcards allowed) with QoS 1; UplinkRefused if the broker refuses."""
         self._raise_if_ended()
         await self._answer(self._peer.subscribe(topic), f"the subscription to {topic}")
 
@@ -184,7 +184,7 @@ class MqttConnection:
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._ended.wait()
         except TimeoutError:
-            pass  # the broker does not read: closing the socket says the same
+            pass  # the broker does not read: closing the socket has the same effect
         finally:
             self.on_end("the connection was closed", "")
 
@@ -234,7 +234,7 @@ class MqttConnection:
             async with asyncio.timeout(self._options.connect_timeout_s):
                 welcome = await self._welcome
         except TimeoutError:
-            raise UplinkUnavailable(f"{self._options.url} did not say welcome in time") from None
+            raise UplinkUnavailable(f"{self._options.url} did not answer CONNECT in time") from None
         if welcome.reason >= reasons.FAILURE:
             raise _refusal(self._options, welcome.reason)
         window = WINDOW if self.protocol == "5" else WINDOW_311
@@ -249,9 +249,9 @@ class MqttConnection:
             async with asyncio.timeout(self._options.answer_timeout_s):
                 reason = await answer
         except TimeoutError:
-            said = f"the broker did not answer {what} in {self._options.answer_timeout_s:g} s"
-            self.on_end(said, "")
-            raise UplinkUnavailable(said) from None
+            what_failed = f"the broker did not answer {what} in {self._options.answer_timeout_s:g} s"
+            self.on_end(what_failed, "")
+            raise UplinkUnavailable(what_failed) from None
         self._on_answer()
         if reason >= reasons.FAILURE:
             raise UplinkRefused(

@@ -24,7 +24,7 @@ _VERSIONS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersio
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker says in our name if the connection ends without a goodbye."""
+    """The message that the broker publishes for us if the connection ends without a DISCONNECT."""
 
     topic: str
     payload: bytes
@@ -50,7 +50,7 @@ class MqttMessage:
 
 
 class PeerListener(Protocol):
-    """Who is told what the broker said; every call comes from the event loop's own thread."""
+    """Who takes the broker's packets; every call comes from the event loop's own thread."""
 
     def on_welcome(self, welcome: Welcome) -> None:
         """Hear that the broker accepted or refused the connection."""
@@ -226,8 +226,8 @@ class Peer:
     ) -> None:
         code = reason.value
         if flags.is_disconnect_packet_from_server:
-            said = f"the broker ended the connection: {reasons.words(code)}"
-            self._listener.on_end(said, reasons.hint(code))
+            what = f"the broker ended the connection: {reasons.words(code)}"
+            self._listener.on_end(what, reasons.hint(code))
         else:
             why = self._wire.error or str(reason).lower()
             self._listener.on_end(f"the connection to the broker broke: {why}", "")

@@ -126,8 +126,8 @@ def tls_error(options: MqttOptions, error: ssl.SSLError) -> UplinkRefused | Upli
             f"{where} does not speak TLS 1.2 or newer: {reason.lower().replace('_', ' ')}",
             hint="is it the broker's TLS port? mqtt:// is for the one without TLS",
         )
-    said = reason.lower().replace("_", " ") or str(error)
-    return UplinkUnavailable(f"the TLS connection to {where} broke: {said}", hint=_TLS_PORT)
+    alert = reason.lower().replace("_", " ") or str(error)
+    return UplinkUnavailable(f"the TLS connection to {where} broke: {alert}", hint=_TLS_PORT)
 
 
 class _Opening:
