@@ -32,8 +32,8 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.store.keys import Cosigner
-from linewitness.uplink import mqtt
 from linewitness.uplink.forwarding import ForwardOptions
+from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.topics import Topics
 
@@ -67,15 +67,15 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
     options = JournalOptions(directory=folder / "journal")
     telemetry = TelemetryBuffer(folder / "journal", max_bytes=1_000_000)
     async with open_journal(options, clock=clock, clock_state=state) as journal:
-        sealer = CheckpointSigner(journal, Keyring(folder / "journal").load(LOG_KEY))
-        custodian = ReceiptJudge(journal, sealer, store_vkey=store_vkey, clock=clock)
+        signer = CheckpointSigner(journal, Keyring(folder / "journal").load(LOG_KEY))
+        judge = ReceiptJudge(journal, signer, store_vkey=store_vkey, clock=clock)
         uplink = MqttOptions(url=f"mqtt://127.0.0.1:{port}")
         forwarder = Forwarder(
-            lambda: mqtt.connect(uplink),
+            MqttConnector(uplink).connect,
             journal=journal,
             telemetry=telemetry,
-            sealer=sealer,
-            custodian=custodian,
+            signer=signer,
+            judge=judge,
             topics=Topics("bench", "gw"),
             options=ForwardOptions(),
             clock=clock,
@@ -84,7 +84,7 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(journal.run())
             sender = group.create_task(forwarder.run())
-            await custodian.reached(1)
+            await judge.reached(1)
             began = time.perf_counter()
             waiting: list[asyncio.Future[object]] = []
             for number in range(count):
@@ -94,7 +94,7 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
                     waiting = waiting[WINDOW // 2 :]
             await asyncio.wait(waiting)
             journalled = time.perf_counter() - began
-            await custodian.reached(count + 1)
+            await judge.reached(count + 1)
             receipted = time.perf_counter() - began
             sender.cancel()
             await journal.drain()

@@ -30,7 +30,7 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.floor import Floor
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from linewitness.status.health import Health
 
@@ -104,7 +104,7 @@ async def driven(port: int, points: int, *, record: str, folder: Path) -> AsyncI
     ):
         capture = Capture(
             OpcUaDriver(options, clock=clock),
-            Station(None, {}, floor=Floor(), state={}),
+            Station(None, {}, shared=SharedState(), state={}),
             journal=journal,
             telemetry=counted,
             clock=clock,

@@ -61,7 +61,7 @@ async def work(folder: Path, told: ToldResults, *, seed: int) -> None:
                 seeded = random.Random(chance.random())
                 group.create_task(_device(journal, told, slot, following[device], seeded), name=device)
             group.create_task(_rotations(journal, told, chance.random()), name="rotations")
-            group.create_task(_custody(journal, folder, told, chance.random()), name="custody")
+            group.create_task(_receipts(journal, folder, told, chance.random()), name="receipts")
             pruner = Pruner(journal, options=options(folder), clock=_CLOCK, step=STEP)
             group.create_task(pruner.run(), name="pruner")
 
@@ -87,15 +87,15 @@ async def _rotations(journal: Journal, told: ToldResults, seed: float) -> None:
         told[results.ROTATED] += 1
 
 
-async def _custody(journal: Journal, folder: Path, told: ToldResults, seed: float) -> None:
-    sealer = CheckpointSigner(journal, Keyring(folder / JOURNAL).load(LOG_KEY))
-    custodian = ReceiptJudge(journal, sealer, store_vkey=COSIGNER.vkey, clock=_CLOCK)
-    await custodian.recall()
+async def _receipts(journal: Journal, folder: Path, told: ToldResults, seed: float) -> None:
+    signer = CheckpointSigner(journal, Keyring(folder / JOURNAL).load(LOG_KEY))
+    judge = ReceiptJudge(journal, signer, store_vkey=COSIGNER.vkey, clock=_CLOCK)
+    await judge.recall()
     answer = folder / RECEIPT
     await asyncio.sleep(random.Random(seed).uniform(0, _BEFORE_RECEIPT_S))
-    await sealer.seal(journal.head.size)
+    await signer.sign(journal.head.size)
     if answer.exists():
-        told[results.RECEIPT] = await custodian.judge(answer.read_bytes())
+        told[results.RECEIPT] = await judge.judge(answer.read_bytes())
 
 
 def _following(reader: JournalReader) -> dict[str, int]:
@@ -134,10 +134,10 @@ async def append(folder: Path, told: ToldResults) -> None:
 async def receipt(folder: Path, told: ToldResults) -> None:
     """Put custody on record, as the store's receipt says."""
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
-    sealer = CheckpointSigner(journal.as_journal, Keyring(folder / JOURNAL).load(LOG_KEY))
-    custodian = ReceiptJudge(journal.as_journal, sealer, store_vkey=COSIGNER.vkey, clock=_CLOCK)
-    await custodian.recall()
-    told[results.RECEIPT] = await custodian.judge((folder / RECEIPT).read_bytes())
+    signer = CheckpointSigner(journal.as_journal, Keyring(folder / JOURNAL).load(LOG_KEY))
+    judge = ReceiptJudge(journal.as_journal, signer, store_vkey=COSIGNER.vkey, clock=_CLOCK)
+    await judge.recall()
+    told[results.RECEIPT] = await judge.judge((folder / RECEIPT).read_bytes())
     journal.close()
 
 

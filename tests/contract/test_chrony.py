@@ -12,10 +12,10 @@ from typing import cast
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.gateway.clock_watch import measure, sources_of
 from linewitness.timesources.chrony import ChronySource
 from linewitness.timesources.ntp import NtpSource
 from linewitness.timesources.options import ClockOptions
+from linewitness.timesources.polling import measure, sources_of
 from linewitness.timesources.sample import Sample, SourceSilent
 from linewitness_simulators.ntp import NtpSimulation, serve
 from linewitness_simulators.ntp.device import NtpDevice

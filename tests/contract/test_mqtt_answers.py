@@ -7,7 +7,7 @@ import pytest
 
 from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.uplink import mqtt
-from linewitness.uplink.mqtt import connect
+from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE = 1, 3, 4, 8
@@ -68,7 +68,7 @@ def level(body):
 
 async def fails(options, error, match):
     with pytest.raises(error, match=match) as raised:
-        async with connect(options):
+        async with MqttConnector(options).connect():
             pass
     return raised.value
 
@@ -81,8 +81,9 @@ async def test_auto_falls_back_and_remembers(refusal):
         return b""
 
     async with scripted(answer) as (script, options):
+        connector = MqttConnector(options)
         for _ in range(2):
-            async with connect(options) as connection:
+            async with connector.connect() as connection:
                 assert connection.protocol == "3.1.1"
         levels = [level(body) for kind, body in script.packets if kind == CONNECT]
     assert levels == [5, 4, 4]
@@ -92,7 +93,7 @@ async def test_broker_that_hangs_up_at_version_5_is_asked_again_in_version_311()
     def answer(kind, body):
         return None if kind == CONNECT and level(body) == 5 else WELCOME_311
 
-    async with scripted(answer) as (_, options), connect(options) as connection:
+    async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
         assert connection.protocol == "3.1.1"
 
 
@@ -119,7 +120,7 @@ async def test_refused_connection_is_told_in_words(code, error, words):
 
 async def test_silent_broker_does_not_hold_us_up():
     async with scripted(lambda *_: b"", connect_timeout_s=0.2) as (_, options):
-        await fails(options, UplinkUnavailable, "welcome in time")
+        await fails(options, UplinkUnavailable, "CONNECT in time")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ async def test_silent_broker_does_not_hold_us_up():
 )
 async def test_rubbish_is_unavailable(rubbish):
     async with scripted(lambda *_: rubbish, protocol="5", connect_timeout_s=1) as (_, options):
-        await fails(options, UplinkUnavailable, "broke|welcome")
+        await fails(options, UplinkUnavailable, "broke|CONNECT")
 
 
 async def test_refused_message_is_told_in_words_and_the_next_one_goes_on():
@@ -138,7 +139,7 @@ async def test_refused_message_is_told_in_words_and_the_next_one_goes_on():
             return b"\x40\x04" + publish_id(body) + bytes([next(codes), 0])
         return WELCOME_5 if kind == CONNECT else b""
 
-    async with scripted(answer) as (_, options), connect(options) as connection:
+    async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
         with pytest.raises(UplinkRefused, match=r"the quota is exceeded \(0x97\)"):
             await connection.publish("a", b"")
         assert await connection.publish("a", b"") == 0x10
@@ -151,7 +152,7 @@ async def test_refused_subscription_is_told_in_words():
             return b"\x90\x04" + body[:2] + b"\x00\x87"
         return WELCOME_5 if kind == CONNECT else b""
 
-    async with scripted(answer) as (_, options), connect(options) as connection:
+    async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
         with pytest.raises(UplinkRefused, match="subscription to a: not authorized"):
             await connection.subscribe("a")
 
@@ -172,7 +173,7 @@ async def test_no_more_in_flight_than_the_broker_takes():
 
     async with (
         scripted(answer) as (script, options),
-        connect(options) as connection,
+        MqttConnector(options).connect() as connection,
         asyncio.timeout(5),
         asyncio.TaskGroup() as group,
     ):
@@ -192,7 +193,10 @@ async def test_abandoned_publish_keeps_its_place_until_it_is_answered():
             held.append(publish_id(body))
         return b""
 
-    async with scripted(answer, answer_timeout_s=5) as (_, options), connect(options) as connection:
+    async with (
+        scripted(answer, answer_timeout_s=5) as (_, options),
+        MqttConnector(options).connect() as connection,
+    ):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await connection.publish("a", b"")
@@ -208,7 +212,7 @@ async def test_message_beyond_the_brokers_limit_is_not_sent():
             return b"\x20\x08\x00\x00\x05\x27\x00\x00\x04\x00"  # Maximum Packet Size 1024
         return b"\x40\x02" + publish_id(body) if kind == PUBLISH else b""
 
-    async with scripted(answer) as (_, options), connect(options) as connection:
+    async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
         with pytest.raises(UplinkRefused, match="1024"):
             await connection.publish("a", b"x" * 1020)
         await connection.publish("a", b"x" * 1000)
@@ -217,7 +221,7 @@ async def test_message_beyond_the_brokers_limit_is_not_sent():
 async def test_message_that_is_never_acknowledged_ends_the_connection():
     async with (
         scripted(lambda kind, _: WELCOME_5 if kind == CONNECT else b"", answer_timeout_s=0.2) as (_, options),
-        connect(options) as connection,
+        MqttConnector(options).connect() as connection,
     ):
         with pytest.raises(UplinkUnavailable, match="did not answer"):
             await connection.publish("a", b"")
@@ -229,7 +233,7 @@ async def test_broker_that_throws_us_out_says_why():
     def answer(kind, _):
         return b"\xe0\x02\x8e\x00" if kind == SUBSCRIBE else WELCOME_5
 
-    async with scripted(answer) as (_, options), connect(options) as connection:
+    async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
         with pytest.raises(UplinkUnavailable, match="took over the session") as raised:
             await connection.subscribe("a")
         assert "client_id" in raised.value.hint
@@ -244,7 +248,7 @@ async def test_message_is_acknowledged_when_it_is_taken():
             return b"\x40\x02" + publish_id(body)
         return WELCOME_5 if kind == CONNECT else b""
 
-    async with scripted(answer) as (script, options), connect(options) as connection:
+    async with scripted(answer) as (script, options), MqttConnector(options).connect() as connection:
         await connection.subscribe("a")
         messages = connection.messages()
         await anext(messages)
@@ -265,7 +269,10 @@ async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
             return b"\x90\x03" + body[:2] + b"\x01" + flood
         return WELCOME_311 if kind == CONNECT else b""
 
-    async with scripted(answer, protocol="3.1.1") as (_, options), connect(options) as connection:
+    async with (
+        scripted(answer, protocol="3.1.1") as (_, options),
+        MqttConnector(options).connect() as connection,
+    ):
         numbers = []
         await connection.subscribe("a")
         async with asyncio.timeout(10):
@@ -276,3 +283,22 @@ async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
                 if len(numbers) == 5000:
                     break
     assert numbers == list(range(5000))
+
+
+async def test_a_connector_counts_attempts_connections_and_answers():
+    def answer(kind, body):
+        if kind == CONNECT:
+            return WELCOME_5
+        return b"\x40\x02" + publish_id(body) if kind == PUBLISH else b""
+
+    async with scripted(answer, protocol="5") as (_, options):
+        connector = MqttConnector(options)
+        async with connector.connect() as connection:
+            connected = connector.steps
+            await connection.publish("a", b"x")
+            await connection.publish("a", b"y")
+            assert (connected, connector.steps) == (2, 4)
+    with pytest.raises(UplinkUnavailable):
+        async with connector.connect():
+            pass
+    assert connector.steps == 5

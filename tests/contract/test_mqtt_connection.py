@@ -8,7 +8,7 @@ import time
 import pytest
 
 from linewitness.base.errors import UplinkRefused, UplinkUnavailable
-from linewitness.uplink.mqtt import Will, connect
+from linewitness.uplink.mqtt import MqttConnector, Will
 from linewitness.uplink.options import MqttOptions
 from support.brokers import mosquitto
 
@@ -32,7 +32,7 @@ async def broker(tmp_path):
 @pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
 async def test_message_arrives_as_it_was_sent(broker, protocol):
     options = MqttOptions(url=broker.url, protocol=protocol)
-    async with connect(options) as connection:
+    async with MqttConnector(options).connect() as connection:
         assert connection.protocol == ("3.1.1" if protocol == "3.1.1" else "5")
         await connection.subscribe("a/+")
         payload = bytes(range(256)) * 1000
@@ -42,14 +42,14 @@ async def test_message_arrives_as_it_was_sent(broker, protocol):
 
 
 async def test_nobody_listening_is_fine(broker):
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         assert await connection.publish("a/b", b"x") == 0x10
 
 
 async def test_retained_message_waits_for_the_subscriber(broker):
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.publish("a/receipt", b"kept", retain=True)
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe("a/receipt")
         (message,) = await take(connection, 1)
     assert message.retained
@@ -57,7 +57,7 @@ async def test_retained_message_waits_for_the_subscriber(broker):
 
 
 async def test_more_messages_than_the_window_all_arrive_in_order(broker):
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe("n")
         async with asyncio.TaskGroup() as group:
             for number in range(300):
@@ -70,7 +70,7 @@ async def test_refused_publish_is_told_in_words(tmp_path):
     acl = "topic readwrite allowed/#\n"
     async with (
         mosquitto(tmp_path / "broker", acl=acl) as broker,
-        connect(MqttOptions(url=broker.url)) as connection,
+        MqttConnector(MqttOptions(url=broker.url)).connect() as connection,
     ):
         await connection.publish("allowed/x", b"")
         with pytest.raises(UplinkRefused, match=r"not authorized \(0x87\)") as refusal:
@@ -85,11 +85,11 @@ async def test_wrong_password_is_refused_with_a_hint(tmp_path):
     async with mosquitto(tmp_path / "broker", passwords={"gw": "right"}) as broker:
         options = MqttOptions(url=broker.url, username="gw", password={"file": secret})
         with pytest.raises(UplinkRefused) as refusal:
-            async with connect(options):
+            async with MqttConnector(options).connect():
                 pass
         assert refusal.value.hint
         secret.write_text("right\n")
-        async with connect(options) as connection:
+        async with MqttConnector(options).connect() as connection:
             await connection.publish("a", b"")
 
 
@@ -97,19 +97,19 @@ async def test_nobody_there_is_unavailable(broker):
     options = MqttOptions(url=broker.url)
     broker.stop()
     with pytest.raises(UplinkUnavailable, match="refused"):
-        async with connect(options):
+        async with MqttConnector(options).connect():
             pass
 
 
 async def test_unknown_host_is_unavailable():
     with pytest.raises(UplinkUnavailable):
-        async with connect(MqttOptions(url="mqtt://no-such-host.invalid")):
+        async with MqttConnector(MqttOptions(url="mqtt://no-such-host.invalid")).connect():
             pass
 
 
 async def test_end_of_the_broker_fails_all_who_wait(broker):
     options = MqttOptions(url=broker.url, keepalive_s=1)
-    async with connect(options) as connection, asyncio.TaskGroup() as group:
+    async with MqttConnector(options).connect() as connection, asyncio.TaskGroup() as group:
 
         async def publish():
             with pytest.raises(UplinkUnavailable):
@@ -132,7 +132,7 @@ async def test_end_of_the_broker_fails_all_who_wait(broker):
 
 async def test_silent_broker_is_noticed(broker):
     options = MqttOptions(url=broker.url, keepalive_s=1)
-    async with connect(options) as connection:
+    async with MqttConnector(options).connect() as connection:
         started = time.perf_counter()
         with broker.frozen(), pytest.raises(UplinkUnavailable):
             await take(connection, 1)
@@ -140,7 +140,7 @@ async def test_silent_broker_is_noticed(broker):
 
 
 async def test_idle_connection_stays(broker):
-    async with connect(MqttOptions(url=broker.url, keepalive_s=1)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url, keepalive_s=1)).connect() as connection:
         await asyncio.sleep(2.5)
         await connection.publish("a", b"")
 
@@ -149,12 +149,12 @@ async def test_will_is_sent_only_without_a_goodbye(broker):
     for protocol in ("5", "3.1.1"):
         topic = f"{protocol}/status"
         options = MqttOptions(url=broker.url, protocol=protocol)
-        async with connect(options) as watcher:
+        async with MqttConnector(options).connect() as watcher:
             await watcher.subscribe(topic)
-            async with connect(options, will=Will(topic, b"never said")) as connection:
+            async with MqttConnector(options, will=Will(topic, b"never said")).connect() as connection:
                 await connection.publish(topic, b"leaving")
             with pytest.raises(KeyError):
-                async with connect(options, will=Will(topic, b"offline")):
+                async with MqttConnector(options, will=Will(topic, b"offline")).connect():
                     raise KeyError
             messages = await take(watcher, 2)
         assert [message.payload for message in messages] == [b"leaving", b"offline"]
@@ -178,6 +178,6 @@ async def test_connecting_does_not_hold_up_the_loop(monkeypatch, broker):
 
     async with asyncio.TaskGroup() as group:
         ticking = group.create_task(tick())
-        async with connect(MqttOptions(url=broker.url)):
+        async with MqttConnector(MqttOptions(url=broker.url)).connect():
             ticking.cancel()
     assert ticks > 20

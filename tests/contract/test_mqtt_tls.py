@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from linewitness.base.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
-from linewitness.uplink.mqtt import connect
+from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import Authority, mosquitto
 
@@ -56,7 +56,7 @@ def as_client(broker, authority, identity, **tls):
 
 async def fails(options, error, match):
     with pytest.raises(error, match=match) as raised:
-        async with connect(options):
+        async with MqttConnector(options).connect():
             pass
     return raised.value
 
@@ -65,7 +65,7 @@ async def test_each_gateway_keeps_to_its_own_topics(broker, authority):
     store = as_client(broker, authority, authority.issue("audit-store"))
     gateway = as_client(broker, authority, authority.issue("acme/ber-01"))
     mine, others = "linewitness/v1/acme/ber-01", "linewitness/v1/acme/ber-02"
-    async with connect(store) as receiver, connect(gateway) as sender:
+    async with MqttConnector(store).connect() as receiver, MqttConnector(gateway).connect() as sender:
         await receiver.subscribe("linewitness/v1/+/+/records")
         await sender.subscribe(f"{mine}/receipt")
         await sender.subscribe(f"{others}/receipt")
@@ -87,7 +87,11 @@ async def test_large_and_many_messages_pass_in_both_directions(broker, authority
     gateway = as_client(broker, authority, authority.issue("acme/ber-01"))
     records = "linewitness/v1/acme/ber-01/records"
     payloads = [bytes([number % 251]) * (number * 997 % 70_000) for number in range(200)]
-    async with connect(store) as receiver, connect(gateway) as sender, asyncio.TaskGroup() as group:
+    async with (
+        MqttConnector(store).connect() as receiver,
+        MqttConnector(gateway).connect() as sender,
+        asyncio.TaskGroup() as group,
+    ):
         await receiver.subscribe(records)
         for payload in payloads:
             group.create_task(sender.publish(records, payload))
@@ -127,7 +131,9 @@ async def test_broker_of_another_name_is_refused(broker, authority):
     await fails(
         as_client(broker, authority, client, server_name="other.test"), UplinkRefused, "[Hh]ostname mismatch"
     )
-    async with connect(as_client(broker, authority, client, server_name="broker.test")) as connection:
+    async with MqttConnector(
+        as_client(broker, authority, client, server_name="broker.test")
+    ).connect() as connection:
         await connection.publish("linewitness/v1/acme/ber-01/status", b"")
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from linewitness.base.clock import ClockState, SharedClockState, SystemClock
-from linewitness.gateway.clock_watch import ClockBoard, measure, sources_of, watch
+from linewitness.gateway.clock_watch import ClockBoard, watch_clock
 from linewitness.timesources.ntp import NtpSource
 from linewitness.timesources.options import ClockOptions
+from linewitness.timesources.polling import measure, sources_of
 from linewitness.timesources.sample import Leap, Sample, SourceDeclined, SourceSilent
 from linewitness_simulators.ntp import NtpSimulation, RunningNtp, serve
 from linewitness_simulators.ntp.device import NtpDevice
@@ -158,7 +159,9 @@ async def test_the_watch_keeps_the_shared_state_current() -> None:
     async with three(loss=1.0) as sims:
         chosen = options(sims, stamp_s=0.05)
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(watch(chosen, clock=clock, state=state, board=board, submit=submit))
+            watching = tasks.create_task(
+                watch_clock(chosen, clock=clock, state=state, board=board, submit=submit)
+            )
             await locked.wait()
             watching.cancel()
     assert state.get().sync == "locked"

@@ -16,9 +16,8 @@ from ruamel.yaml import YAML
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
-from linewitness.devices.open_protocol.driver import OpenProtocolDriver
-from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.stations.floor import Floor
+from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.open_protocol_rig import Journal
 
@@ -97,7 +96,7 @@ async def observed(case: Path, enough: int) -> list | str:
 
 def events_of(observation) -> list[dict]:
     """Return what a station without rules makes of it, less what differs from run to run."""
-    outcome = Station(None, {}, floor=Floor(), state={}).interpret(observation)
+    outcome = Station(None, {}, shared=SharedState(), state={}).interpret(observation)
     return [
         {
             "kind": event.kind,

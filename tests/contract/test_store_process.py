@@ -16,7 +16,7 @@ from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
-from linewitness.uplink.mqtt import connect
+from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import mosquitto
 from support.fake_gateway import FakeGateway
@@ -89,7 +89,7 @@ async def test_missing_broker_is_waited_for_and_said_once(file, broker):
     try:
         async with asyncio.timeout(DEADLINE_S):
             first = await process.stderr.readline()
-            while b"broker.lost" not in first:
+            while b"broker connection lost" not in first:
                 first = await process.stderr.readline()
         broker.start()
         assert await broker.ready()
@@ -100,8 +100,8 @@ async def test_missing_broker_is_waited_for_and_said_once(file, broker):
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    assert b"broker.lost" not in rest
-    assert rest.count(b"broker.back") == 1
+    assert b"broker connection lost" not in rest
+    assert rest.count(b"broker connected again") == 1
 
 
 async def test_missing_key_ends_it_with_exit_code_2(file, tmp_path):
@@ -131,7 +131,7 @@ async def test_killed_again_and_again_it_loses_and_repeats_nothing(file, broker,
     held = Held(gateway, vkey)
     seeded = random.Random(7)
     kills = 0
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe(gateway.topics.receipt)
         async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
             listening = group.create_task(held.listen(connection))

@@ -14,7 +14,7 @@ from linewitness.store.database import Database, StoreError, enroll
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.service import run
-from linewitness.uplink.mqtt import connect
+from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import mosquitto
 from support.fake_gateway import FakeGateway
@@ -95,14 +95,14 @@ async def test_records_and_checkpoint_become_a_retained_receipt(broker, store, g
     options, database = store
     options = options.model_copy(update={"mqtt": MqttOptions(url=broker.url, protocol=protocol)})
     vkey = Cosigner.load(options.name, options.key).vkey
-    async with serving(options), connect(MqttOptions(url=broker.url)) as connection:
+    async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe(gateway.topics.receipt)
         for at in range(0, gateway.size, 10):
             await connection.publish(gateway.topics.records, gateway.batch(at, at + 10))
         await connection.publish(gateway.topics.checkpoint, gateway.checkpoint(), retain=True)
         live = await receipt_for(connection, gateway, vkey, gateway.size)
     assert [record.data for record in reports.read_records(database)] == gateway.records
-    async with connect(MqttOptions(url=broker.url)) as later:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as later:
         await later.subscribe(gateway.topics.receipt)
         retained = await receipt_for(later, gateway, vkey, gateway.size)
     assert retained.retained
@@ -112,7 +112,7 @@ async def test_records_and_checkpoint_become_a_retained_receipt(broker, store, g
 async def test_gateway_that_sent_while_the_store_was_away_is_told_to_send_again(broker, store, gateway):
     options, _ = store
     vkey = Cosigner.load(options.name, options.key).vkey
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe(gateway.topics.receipt)
         async with serving(options):
             await connection.publish(gateway.topics.records, gateway.batch(0, 20))
@@ -131,7 +131,7 @@ async def test_broker_outage_is_survived_and_receipts_come_back(tmp_path, broker
     options, _ = store
     vkey = Cosigner.load(options.name, options.key).vkey
     async with serving(options) as ready:
-        async with connect(MqttOptions(url=broker.url)) as connection:
+        async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
             await connection.subscribe(gateway.topics.receipt)
             await connection.publish(gateway.topics.records, gateway.batch())
             await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())
@@ -143,7 +143,7 @@ async def test_broker_outage_is_survived_and_receipts_come_back(tmp_path, broker
             broker.start()
             assert await broker.ready()
             await ready.wait()
-        async with connect(MqttOptions(url=broker.url)) as connection:
+        async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
             # This broker keeps nothing over a restart: the store itself says again what it holds.
             await connection.subscribe(gateway.topics.receipt)
             await receipt_for(connection, gateway, vkey, gateway.size)
@@ -153,7 +153,7 @@ async def test_conflict_is_answered_with_the_newest_receipt(broker, store, gatew
     options, database = store
     other = gateway.fork(30)
     other.grow(1)
-    async with serving(options), connect(MqttOptions(url=broker.url)) as connection:
+    async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.publish(gateway.topics.records, gateway.batch())
         await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())
         await connection.publish(gateway.topics.records, other.batch(30))
@@ -169,7 +169,7 @@ async def test_unknown_gateway_is_not_answered(broker, store, gateway):
     options, database = store
     stranger = FakeGateway(gateway="stranger", origin="stranger.example/1")
     vkey = Cosigner.load(options.name, options.key).vkey
-    async with serving(options), connect(MqttOptions(url=broker.url)) as connection:
+    async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe("linewitness/v1/+/+/receipt")
         await connection.publish(stranger.topics.records, stranger.batch())
         await connection.publish(stranger.topics.checkpoint, stranger.checkpoint())
@@ -186,7 +186,7 @@ async def test_served_tenants_may_be_chosen(broker, store, gateway):
     other = FakeGateway(tenant="other", origin="other.example/1")
     enroll_gateway(database, other)
     vkey = Cosigner.load(options.name, options.key).vkey
-    async with serving(options), connect(MqttOptions(url=broker.url)) as connection:
+    async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe(gateway.topics.receipt)
         await connection.publish(other.topics.records, other.batch())
         await connection.publish(gateway.topics.records, gateway.batch())
@@ -213,7 +213,7 @@ async def test_broker_that_refuses_receipts_ends_the_store(tmp_path):
         enroll_gateway(database, gateway)
 
         async def serve():
-            async with serving(options), connect(MqttOptions(url=broker.url)) as connection:
+            async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
                 await connection.publish(gateway.topics.records, gateway.batch())
                 await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())
                 await asyncio.sleep(DEADLINE_S)

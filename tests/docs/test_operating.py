@@ -3,10 +3,12 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 from linewitness.base.errors import ExitCode
 from linewitness.status import metric_names
 from linewitness.status.metric_names import Metric
+from linewitness.status.problems import ProblemCode
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -41,6 +43,12 @@ def test_every_metric_is_described():
     names = {value.name for value in vars(metric_names).values() if isinstance(value, Metric)}
     missing = [name for name in names if not re.search(rf"`{name}(_total|_info)?`", PAGE)]
     assert not missing
+
+
+def test_every_code_of_a_problem_is_described():
+    codes = get_args(ProblemCode)
+    assert len(codes) > 5
+    assert not [code for code in codes if f"| `{code}` |" not in PAGE]
 
 
 def test_every_exit_code_is_explained():

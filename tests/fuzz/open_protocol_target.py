@@ -31,7 +31,7 @@ from linewitness.devices.open_protocol.wire.telegram import (
     parse,
 )
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
-from linewitness.stations.floor import Floor
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 
 CUT = b"\xfe"
@@ -101,7 +101,7 @@ class Session:
             operations=OperationCollector(),
             remembered=remembered,
         )
-        self.station = Station(None, {}, floor=Floor(), state={})
+        self.station = Station(None, {}, shared=SharedState(), state={})
 
     async def take(self, push: ReceivedTelegram) -> None:
         """Take in one push, as a session does."""

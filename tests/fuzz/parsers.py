@@ -135,7 +135,7 @@ def signed(text: str, name: str, key: SigningKey) -> str:
 
 def receipt(data: bytes) -> None:
     """Read an answer of the store: as it came, and with both signatures made good."""
-    custodian = ReceiptJudge(
+    judge = ReceiptJudge(
         SimpleNamespace(log_vkey=LOG_VKEY), SimpleNamespace(), store_vkey=STORE_VKEY, clock=SystemClock()
     )
     head, _, text = data.decode("utf-8", "replace").rpartition("\n\n")
@@ -144,7 +144,7 @@ def receipt(data: bytes) -> None:
     )
     for payload in (data, f"{both}".encode(), f"{head}\n\n{both}".encode()):
         with contextlib.suppress(EvidenceError, StoreContradiction):
-            custodian.read(payload)
+            judge.read(payload)
 
 
 def policy(data: bytes) -> None:

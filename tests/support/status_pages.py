@@ -6,7 +6,8 @@ from linewitness.gateway.clock_watch import ClockBoard
 from linewitness.journal.telemetry import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.status.page import application
-from linewitness.status.snapshot import DeviceFacts, LineFacts, Overview
+from linewitness.status.rows import DeviceFacts, LineFacts
+from linewitness.status.snapshot import Overview
 from support.journals import create, running
 
 FACTS = LineFacts(

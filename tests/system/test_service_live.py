@@ -206,7 +206,7 @@ def test_the_store_runs_as_a_service(machine):
     machine.must("linewitness", "store", "init", "/etc/linewitness-store/store.yaml")
     machine.must("systemctl", "enable", "--now", unit)
     machine.until_shown(unit, SubState="running", NRestarts="0")
-    machine.wait_until(lambda: "broker.lost" in machine.log(unit), "the broker's loss", unit)
+    machine.wait_until(lambda: "broker connection lost" in machine.log(unit), "the broker's loss", unit)
     assert "broker away" in machine.show(unit, "StatusText")["StatusText"]
     assert int(status_of(machine, main_pid(machine, unit))["CapEff"], 16) == 0
     machine.must("systemctl", "stop", unit)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from linewitness.base.errors import ExitCode
-from linewitness.uplink.mqtt import connect
+from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import Authority, mosquitto
 from support.fake_gateway import FakeGateway
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(60)
 #: Short limits, then what a test does to a part.
 SHORT = """
 import sys, time
-import linewitness.gateway.supervise as s
+import linewitness.base.watchdog as s
 s.LOOK_S, s.COMMIT_S, s.GRACE_S = 0.2, 1.0, 1.0
 import linewitness.store.database as d
 d._BUSY_S = 1
@@ -81,7 +81,7 @@ async def under_systemd(file, *, code=""):
 
 
 async def send_one_batch(broker, gateway):
-    async with connect(MqttOptions(url=broker.url)) as connection:
+    async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.publish(gateway.topics.records, gateway.batch(0, gateway.size))
         await connection.publish(gateway.topics.checkpoint, gateway.checkpoint(gateway.size))
 

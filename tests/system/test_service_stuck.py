@@ -18,7 +18,7 @@ from support.waiting import until
 #: Short limits, and then what a test does to a part.
 SHORT = """
 import sys, time, threading
-import linewitness.gateway.supervise as s
+import linewitness.base.watchdog as s
 s.LOOK_S, s.COMMIT_S, s.GRACE_S, s.LAG_S = 0.2, 1.0, 1.0, 1.0
 from linewitness.cli import main
 from linewitness.journal.file import JournalFile
@@ -37,9 +37,9 @@ def stuck(self, batch):
 JournalFile.append = stuck
 """
 STUCK_EVENT_LOOP = """
-async def beat(self):
+async def heartbeat(self):
     time.sleep(3600)
-Lifecycle.beat = beat
+Lifecycle.heartbeat = heartbeat
 """
 
 
@@ -87,7 +87,7 @@ async def test_systemd_is_told_when_it_is_ready_alive_and_stopping(line, tmp_pat
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [(STUCK_WRITER, "no progress: journal"), (STUCK_EVENT_LOOP, "the event loop does not turn")],
+    [(STUCK_WRITER, "no progress: journal"), (STUCK_EVENT_LOOP, "the event loop does not run")],
 )
 async def test_a_stuck_loop_ends_the_process_with_70(line, tmp_path, what, words):
     code = SHORT % (what + "\ns.Lifeline.__init__.__kwdefaults__['limit_s'] = 1.0\n")

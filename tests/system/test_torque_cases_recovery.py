@@ -9,7 +9,8 @@ from support.waiting import until
 
 async def test_case_04_all_of_an_outage_comes_in_order_and_a_live_result_is_not_held_up(tmp_path):
     """With 500 results and a real gateway process: test_torque_backlog."""
-    async with serve() as simulator, line(tmp_path, [wrench(simulator)]) as running:
+    slow = {"back_fill_per_s": 15}  # four seconds of fetching: room for a commit on a machine that is busy
+    async with serve() as simulator, line(tmp_path, [wrench(simulator, **slow)]) as running:
         await ready(simulator)
         simulator.tighten("SN1")
         await until(lambda: running.ids() == [1])
@@ -20,10 +21,10 @@ async def test_case_04_all_of_an_outage_comes_in_order_and_a_live_result_is_not_
         await until(lambda: len(running.ids()) > 3)
         live = simulator.tighten("SN99")
         await until(lambda: len(running.ids()) == 62)
-    after = simulator.ledger.entries[[entry.number for entry in simulator.ledger.entries].index(live) :]
-    later = [entry.what for entry in after if entry.mid in (61, 64)]
-    assert later[:3].count("acked") == 1, "it waited for the others"
-    assert "asked" in later[3:], "there was nothing left to wait for"
+    entries = [(entry.what, entry.number) for entry in simulator.ledger.entries if entry.mid in (61, 64)]
+    confirmed = entries.index(("acked", live))
+    asked = [number for what, number in entries[confirmed:] if what == "asked"]
+    assert len(asked) > 20, "it waited for the others"
     stored = [each for each in records_of(tmp_path / "journal") if fields_of(each).get("backfilled")]
     filled = [id_of(each)[2] for each in stored]
     assert filled == sorted(filled)

@@ -4,6 +4,7 @@ import pytest
 
 from linewitness.stations.options import GateOptions, OperatorOptions
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
+from support import torque_line
 from support.torque_line import account, fields_of, line, station, wrench
 from support.waiting import until
 
@@ -21,7 +22,15 @@ def locked(simulator):
 
 
 async def ready(running, simulator):
-    await until(lambda: simulator.subscribed() and commands(simulator), "subscribed and the gate in place")
+    """Wait until results count as live and the controller has answered the gate's first order.
+
+    A result that is made before is fetched from the controller's memory: it names no unit at the station.
+    """
+    await torque_line.ready(simulator)
+    await until(
+        lambda: any("confirmed" in fields_of(each) for each in running.records("gate.opened")),
+        "the gate's first order answered",
+    )
 
 
 async def test_a_result_out_of_tolerance_locks_the_tool_after_the_order_is_on_record(tmp_path):
@@ -74,7 +83,7 @@ async def test_a_controller_that_takes_no_commands_is_on_record_and_results_stil
     async with serve() as simulator:
         simulator.faults.commands_disabled = True
         async with line(tmp_path, [wrench(simulator)], [gated()]) as running:
-            await until(simulator.subscribed)
+            await ready(running, simulator)
             simulator.tighten("SN1", ok=False)
             await until(
                 lambda: any(
@@ -106,7 +115,7 @@ async def test_one_of_several_tools_can_be_locked(tmp_path, number, code):
         serve(options) as simulator,
         line(tmp_path, [wrench(simulator, tool_number=number)], [gated()]) as running,
     ):
-        await until(simulator.subscribed)
+        await ready(running, simulator)
         simulator.tighten("SN1", ok=False)
         confirmed = code is None
         await until(

@@ -10,7 +10,7 @@ from linewitness.anchors.options import AnchorOptions, DirectoryOptions
 from linewitness.base.clock import NS_PER_S
 from linewitness.config import load
 from linewitness.evidence.format.checkpoint import open_checkpoint
-from linewitness.gateway.anchoring import Anchoring, places_of
+from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
@@ -56,7 +56,7 @@ def anchoring(journal, directory, clock, places, **settings):
     return Anchoring(
         journal,
         CheckpointSigner(journal, Keyring(directory).load(LOG_KEY)),
-        places=places,
+        targets=places,
         options=AnchorOptions(**settings),
         requests=Requests(directory),
         clock=clock,
@@ -82,9 +82,9 @@ def subject(note="the note\n", size=7):
 async def test_a_checkpoint_becomes_a_read_only_file_of_its_own(directory, worm, clock):
     options = AnchorOptions(directories=(DirectoryOptions(id="worm", path=worm),))
     async with running(directory, clock) as journal:
-        await anchoring(journal, directory, clock, places_of(options, clock=clock)).write()
+        await anchoring(journal, directory, clock, targets_of(options, clock=clock)).write()
         await journal.submit([result_event(1, clock)])
-        await anchoring(journal, directory, clock, places_of(options, clock=clock)).write()
+        await anchoring(journal, directory, clock, targets_of(options, clock=clock)).write()
     folder = worm / ORIGIN.replace("/", "_")
     files = sorted(folder.iterdir())
     assert [path.name for path in files] == ["000000000001.checkpoint", "000000000003.checkpoint"]
@@ -165,7 +165,7 @@ async def test_a_person_asks_for_an_anchor_and_sees_what_every_place_holds(tmp_p
     assert "no gateway runs" in call("anchor", file).exception.what
     options = load(file).anchors
     async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
-        places = places_of(options, clock=clock)
+        places = targets_of(options, clock=clock)
         task = group.create_task(anchoring(journal, directory, clock, places).run())
         result = await asyncio.to_thread(call, "anchor", file)
         task.cancel()

@@ -11,7 +11,7 @@ from linewitness.devices.base import Signals, When
 from linewitness.gateway import capture as capture_module
 from linewitness.gateway.capture import Capture
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.floor import Floor
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
@@ -28,7 +28,7 @@ class Rig:
         self.telemetry = telemetry
         self.driver = ScriptedDriver()
         self.health = Health()
-        station = Station(None, {}, floor=Floor(), state={})
+        station = Station(None, {}, shared=SharedState(), state={})
         self.capture = Capture(
             self.driver,
             station,

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from linewitness.base.certificates import CertificateWatch, expiries, named_in
+from linewitness.base.certificates import CertificateMonitor, expiries, named_in
 from support.clocks import START_NS, ManualClock
 from support.waiting import until
 
@@ -77,11 +77,11 @@ def test_secrets_are_not_opened(files):
 
 
 async def test_what_ends_soon_is_logged(files):
-    watch = CertificateWatch(lambda: named_in(settings(files)), clock=ManualClock())
+    monitor = CertificateMonitor(lambda: named_in(settings(files)), clock=ManualClock())
     with structlog.testing.capture_logs() as said:
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(watch.run())
+            task = group.create_task(monitor.run())
             await until(lambda: len(said) == 2)
             task.cancel()
     assert [entry["event"] for entry in said] == ["certificate has ended", "certificate ends soon"]
-    assert len(watch.expiries) == 2
+    assert len(monitor.expiries) == 2

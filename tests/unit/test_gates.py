@@ -10,7 +10,6 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.options import DeviceOptions
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.floor import Floor
 from linewitness.stations.options import (
     GateOptions,
     OperatorOptions,
@@ -18,6 +17,7 @@ from linewitness.stations.options import (
     StationOptions,
     UnitOptions,
 )
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.devices import Health, ScriptedDriver, ScriptedSession
 from support.journals import create, members_of, running, verdict_of
@@ -37,7 +37,7 @@ def station_options(**gate):
 
 
 def a_station(stored=None, **gate):
-    return Station(station_options(**gate), {}, floor=Floor(), state=stored or {})
+    return Station(station_options(**gate), {}, shared=SharedState(), state=stored or {})
 
 
 def say(station, *observations, stored=None):

@@ -131,20 +131,48 @@ async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkey
     assert said[0]["log_level"] == "error"
 
 
-async def test_a_gateway_that_stops_does_not_wait_for_an_inspection(directory, monkeypatch):
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
+
+
+async def stopped_during(directory, monkeypatch, query):
+    """Stop an inspection whose query has begun in its thread; return the event of the closed journal."""
     monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
-    begun = threading.Event()
+    begun, closed, close = threading.Event(), threading.Event(), JournalReader.close
 
-    def endless(reader):
+    def run(reader):
         begun.set()
-        query = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
-        reader._connection.execute(query).fetchone()
+        query(reader._connection)
 
-    monkeypatch.setattr(JournalReader, "read_through", endless)
+    def close_and_say(reader):
+        close(reader)
+        closed.set()
+
+    monkeypatch.setattr(JournalReader, "read_through", run)
+    monkeypatch.setattr(JournalReader, "close", close_and_say)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         task = group.create_task(inspect_daily(directory, tell=str))
         await until(begun.is_set)
         task.cancel()
+    return closed
+
+
+async def test_a_gateway_that_stops_interrupts_an_inspection(directory, monkeypatch):
+    closed = await stopped_during(directory, monkeypatch, lambda sqlite: sqlite.execute(ENDLESS).fetchone())
+    await until(closed.is_set)
+
+
+async def test_a_query_that_starts_after_the_interruption_is_interrupted_too(directory, monkeypatch):
+    stopped = threading.Event()
+
+    def late(sqlite):
+        assert stopped.wait(10)
+        sqlite.execute(ENDLESS).fetchone()
+
+    closed = await stopped_during(directory, monkeypatch, late)
+    # The loop was not held up by the thread, which waits still.
+    assert not closed.is_set()
+    stopped.set()
+    await until(closed.is_set)
 
 
 @pytest.mark.parametrize("what", ["header", "disk"])

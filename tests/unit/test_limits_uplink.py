@@ -24,7 +24,7 @@ async def test_a_huge_message_ends_the_connection():
         said = ""
         async with asyncio.timeout(30):
             try:
-                async with mqtt.connect(options) as connection:
+                async with mqtt.MqttConnector(options).connect() as connection:
                     async for _ in connection.messages():
                         pass
             except LinewitnessError as error:
@@ -43,6 +43,6 @@ async def test_a_peer_that_is_no_broker_is_bounded():
             options = MqttOptions(url=f"mqtt://127.0.0.1:{running.port}", connect_timeout_s=2)
             async with asyncio.timeout(30):
                 with contextlib.suppress(LinewitnessError):
-                    async with mqtt.connect(options):
+                    async with mqtt.MqttConnector(options).connect():
                         pass
             assert running.grown < ALLOWED

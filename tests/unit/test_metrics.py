@@ -20,6 +20,7 @@ NAMES = {
     "linewitness_journal_hours_left",
     "linewitness_journal_left_bytes",
     "linewitness_journal_level",
+    "linewitness_problem",
     "linewitness_problems",
     "linewitness_records",
     "linewitness_records_pending",
@@ -72,6 +73,8 @@ async def test_values_are_those_of_the_line(line):
     assert found["linewitness_journal_level",] == 1
     assert found["linewitness_uplink_up",] == 1
     assert found["linewitness_problems", "warning"] == 2
+    assert found["linewitness_problem", "device-lost", "warning", "press-4"] == 1
+    assert found["linewitness_problem", "journal-fills", "warning", "journal"] == 1
     assert found["process_open_fds",] > 0
 
 

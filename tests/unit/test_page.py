@@ -49,7 +49,7 @@ async def test_page_shows_devices_units_journal_and_last_events(line, clock):
     assert status == 200
     assert headers["content-type"].startswith("text/html")
     for said in (
-        "All is well",
+        "No problems",
         "wrench-10",
         "Four bolts",
         "SN0042",
@@ -84,15 +84,16 @@ async def test_an_operators_id_is_nobodys_business_here(line):
 
 async def test_a_lost_device_is_a_remark_and_a_refusal_needs_a_person(line):
     line.health.device("press-4", "lost", "no route to host")
-    assert "At work, with remarks" in (await line.get("/"))[2]
+    assert "Running, with warnings" in (await line.get("/"))[2]
     assert (await line.get("/healthz"))[0] == 200
     line.health.device("press-4", "refused", "another certificate")
     _, _, text = await line.get("/")
-    assert "A person is needed" in text
-    assert "press-4 refuses us: another certificate" in text
+    assert "Operator action required" in text
+    assert "press-4 refuses the connection: another certificate" in text
     status, _, body = await line.get("/healthz")
     assert status == 503
-    assert json.loads(body)["problems"][0]["alarm"] is True
+    (problem,) = json.loads(body)["problems"]
+    assert (problem["code"], problem["subject"], problem["alarm"]) == ("device-refused", "press-4", True)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ async def test_a_journal_that_fills_up_is_said(line, level, alarm):
     line.journal.pressure.room_left = Room(900, 100, 1000, 12.5)
     _, _, text = await line.get("/")
     assert "12 h left at this rate" in text
-    assert ("A person is needed" in text) is alarm
+    assert ("Operator action required" in text) is alarm
     assert (await line.get("/healthz"))[0] == (503 if alarm else 200)
 
 

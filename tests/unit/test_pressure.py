@@ -11,7 +11,7 @@ from linewitness.journal import pressure as module
 from linewitness.journal.pressure import Level, Pressure, Room, level_of
 from linewitness.journal.reader import Figures
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.floor import Floor
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, options, running, verdict_of
@@ -162,7 +162,7 @@ async def test_capture_confirms_nothing_in_a_full_journal_and_all_of_it_afterwar
         buffer = TelemetryBuffer(directory, max_bytes=MIB)
         capture = Capture(
             driver,
-            Station(None, {}, floor=Floor(), state={}),
+            Station(None, {}, shared=SharedState(), state={}),
             journal=journal,
             telemetry=buffer,
             clock=clock,

@@ -28,8 +28,8 @@ def directory(tmp_path, clock):
 @asynccontextmanager
 async def rotating(directory, clock, period_s=HOUR_S):
     async with running(directory, clock) as journal:
-        sealer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
-        rotation = KeyRotation(journal, sealer, requests=Requests(directory), clock=clock, period_s=period_s)
+        signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
+        rotation = KeyRotation(journal, signer, requests=Requests(directory), clock=clock, period_s=period_s)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(rotation.run())
             yield journal

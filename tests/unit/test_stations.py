@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from linewitness.devices.base import Quality
-from linewitness.stations.floor import Floor
 from linewitness.stations.options import OperatorOptions, Requirement, StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.observations import code, gap, notice, reading, seen, tightening
 
@@ -24,16 +24,16 @@ RULES = {
 class Bench:
     """A station with its durable state, which can be restarted like a crashed gateway."""
 
-    def __init__(self, floor=None, **settings):
+    def __init__(self, shared=None, **settings):
         devices = ("scan-10", "badge-10", "press-10", "wrench-10")
         self.options = StationOptions(id=settings.pop("id", "st-10"), devices=devices, **settings)
-        self.floor = floor
+        self.shared = shared
         self.stored = {}
         self.restart()
 
     def restart(self):
-        floor = self.floor or Floor.load(self.stored)
-        self.station = Station(self.options, RULES, floor=floor, state=self.stored)
+        shared = self.shared or SharedState.load(self.stored)
+        self.station = Station(self.options, RULES, shared=shared, state=self.stored)
 
     def say(self, *observations):
         events = []
@@ -223,9 +223,9 @@ def test_an_operators_badge_signs_on_and_off_and_results_are_his():
 
 
 def test_one_badge_at_two_stations_is_recorded_as_such():
-    floor = Floor()
-    first = Bench(floor, id="st-10", operator=OperatorOptions(scanner="badge-10"))
-    second = Bench(floor, id="st-20", operator=OperatorOptions(scanner="badge-10"))
+    shared = SharedState()
+    first = Bench(shared, id="st-10", operator=OperatorOptions(scanner="badge-10"))
+    second = Bench(shared, id="st-20", operator=OperatorOptions(scanner="badge-10"))
     first.say(code("B17", device="badge-10"))
     [event] = second.say(code("B17", device="badge-10"))
     assert changes(event)["also_signed_on_at"].after == "st-10"

@@ -48,18 +48,17 @@ async def ends_although_the_link_breaks(work, link):
         assert monotonic() - began < 1
 
 
-async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends(monkeypatch):
+async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends():
     link = Breaking()
 
     @asynccontextmanager
-    async def connect(options):
+    async def connect():
         yield link
 
-    monkeypatch.setattr(service, "connect", connect)
     store = service._Service.__new__(service._Service)
     store._connected = store._disconnected = lambda *_: None
     store._work = SimpleNamespace(attempts=0, connected=False)
-    store._mqtt = None
+    store._connector = SimpleNamespace(connect=connect)
     store._topics = list
     store._backoff = SimpleNamespace(next_s=lambda: 60.0)
     store._ledger = SimpleNamespace(newest=list)
@@ -71,6 +70,24 @@ async def _nothing(*_):
     return []
 
 
+async def _forever(*_):
+    await asyncio.Event().wait()
+
+
+def forwarder_over(connect):
+    """Return a forwarder that connects so, and whose tasks but the listening one do nothing."""
+    forwarder = Forwarder.__new__(Forwarder)
+    forwarder._connect = connect
+    forwarder._logged = ""
+    forwarder._judge = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
+    forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
+    forwarder._topics = SimpleNamespace(receipt="receipt")
+    forwarder._announce = _nothing
+    forwarder._records = SimpleNamespace(run=_forever)
+    forwarder._follow_journal = forwarder._send_telemetry = _forever
+    return forwarder
+
+
 async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends():
     link = Breaking()
 
@@ -78,17 +95,7 @@ async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends():
     async def dial():
         yield link
 
-    async def forever(*_):
-        await asyncio.Event().wait()
-
-    forwarder = Forwarder.__new__(Forwarder)
-    forwarder._dial = dial
-    forwarder._said = ""
-    forwarder._custodian = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
-    forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
-    forwarder._topics = SimpleNamespace(receipt="receipt")
-    forwarder._announce = _nothing
-    forwarder._watch_growth = forwarder._send = forwarder._send_telemetry = forever
+    forwarder = forwarder_over(dial)
     await ends_although_the_link_breaks(forwarder.run(), link)
 
 
@@ -138,17 +145,7 @@ async def test_a_link_that_breaks_is_found_again_and_again():
         link.broken.set()
         yield link
 
-    async def forever(*_):
-        await asyncio.Event().wait()
-
-    forwarder = Forwarder.__new__(Forwarder)
-    forwarder._dial = dial
-    forwarder._said = ""
-    forwarder._custodian = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
-    forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
-    forwarder._topics = SimpleNamespace(receipt="receipt")
-    forwarder._announce = _nothing
-    forwarder._watch_growth = forwarder._send = forwarder._send_telemetry = forever
+    forwarder = forwarder_over(dial)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(forwarder.run())
         await until(lambda: len(dialled) >= 3)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import threading
 
 import pytest
 import structlog
@@ -10,6 +11,7 @@ from nacl.signing import SigningKey
 
 from linewitness.base import inspection as daily_inspection
 from linewitness.base.clock import SystemClock
+from linewitness.store import inspection
 from linewitness.store.database import Database, enroll
 from linewitness.store.inspection import inspect, inspect_daily
 from linewitness.store.keys import Cosigner
@@ -191,3 +193,29 @@ async def test_damage_that_was_mended_is_no_longer_said():
     work.damaged("a page")
     work.damaged("")
     assert work.sentence == "broker connected, 0 messages judged"
+
+
+async def test_a_store_that_stops_interrupts_a_query_that_starts_after_it(file, monkeypatch):
+    begun, stopped, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def late(connection):
+        begun.set()
+        assert stopped.wait(10)
+        try:
+            connection.exec_driver_sql(
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
+            ).scalar_one()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(inspection, "_read_through", late)
+    database = Database(f"sqlite:///{file}")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(inspect(database, store_key=KEY))
+        await until(begun.is_set)
+        task.cancel()
+    # The loop was not held up by the thread, which waits still.
+    assert not ended.is_set()
+    stopped.set()
+    await until(ended.is_set)
+    database.close()

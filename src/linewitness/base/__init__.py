@@ -1,1 +1,1 @@
-"""What every program here stands on: clocks, errors, settings, secrets, durable files."""
+"""What every program uses: clocks, errors, settings, secrets, durable files, the watchdog."""

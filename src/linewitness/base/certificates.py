@@ -1,4 +1,4 @@
-"""When certificates end: said long before, because a plant cannot be surprised by a date."""
+"""When certificates end: logged from 30 days before."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ class Expiry:
 
 
 def named_in(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Path]]:
-    """Yield (setting, file) of every certificate that a configuration names; secrets are not looked at."""
+    """Yield (setting, file) of every certificate that a configuration names; secrets are not read."""
     for name, value in settings.items():
         place = f"{path}.{name}" if path else name
         if name in _SETTINGS and isinstance(value, str | Path):
@@ -52,7 +52,7 @@ def named_in(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str,
 
 
 def expiries(named: Iterable[tuple[str, Path]]) -> list[Expiry]:
-    """Return the ends, soonest first; what cannot be read is said where it is used, not here."""
+    """Return the ends, soonest first; what cannot be read is reported where it is used, not here."""
     found = []
     for setting, file in named:
         try:
@@ -77,8 +77,8 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
     return [x509.load_der_x509_certificate(data)]
 
 
-class CertificateWatch:
-    """Look at the certificates once a day, and say each day which of them end soon."""
+class CertificateMonitor:
+    """Check the certificates once a day, and log each day which of them end soon."""
 
     def __init__(self, named: Callable[[], Iterable[tuple[str, Path]]], *, clock: Clock) -> None:
         """Take what names the files now; nothing is read yet."""
@@ -87,14 +87,14 @@ class CertificateWatch:
         self.expiries: tuple[Expiry, ...] = ()
 
     def sentence(self, now_ns: int) -> str:
-        """Say which certificate ends first, if it does soon; the empty string otherwise."""
+        """Return which certificate ends first, if it does soon; the empty string otherwise."""
         if not self.expiries or (days := self.expiries[0].days_left(now_ns)) >= WARN_DAYS:
             return ""
         first = self.expiries[0]
         return f"{first.setting} ends in {days} days" if days >= 0 else f"{first.setting} has ended"
 
     async def run(self) -> NoReturn:
-        """Watch until cancelled."""
+        """Check until cancelled."""
         while True:
             self.expiries = tuple(await asyncio.to_thread(expiries, list(self._named())))
             now_ns = self._clock.stamp().realtime_ns

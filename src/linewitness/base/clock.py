@@ -107,7 +107,7 @@ class StepDetector:
 
 
 class SharedClockState:
-    """The newest `ClockState`: written by the watch, read by the journal's writer thread."""
+    """The newest `ClockState`: written by the clock watch, read by the journal's writer thread."""
 
     def __init__(self) -> None:
         """Begin as unsynced: nothing has been measured."""

@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
 
 
 class LinewitnessError(Exception):
-    """Something that a person can act on: `what` says what happened, `hint` what to do next."""
+    """An error that an operator can act on: `what` says what happened, `hint` what to do next."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
@@ -48,7 +48,7 @@ class DeviceUnavailable(DeviceError):
 
 
 class DeviceRefused(DeviceError):
-    """The device said no (identity, certificate, revision): a person must act, retrying will not help."""
+    """The device refused (identity, certificate, revision): operator action required, not a retry."""
 
 
 class UplinkUnavailable(LinewitnessError):
@@ -58,7 +58,7 @@ class UplinkUnavailable(LinewitnessError):
 
 
 class UplinkRefused(LinewitnessError):
-    """The broker refused the connection, the credentials or a publish: a person must act."""
+    """The broker refused the connection, the credentials or a publish: operator action required."""
 
     exit_code = ExitCode.REFUSED
 

@@ -1,4 +1,4 @@
-"""Wait before trying again: longer each time, never in step with others, capped; written once."""
+"""Back off before the next attempt: longer each time up to a limit, with jitter."""
 
 import random
 from typing import Final

@@ -1,4 +1,4 @@
-"""Let a process end when it is asked to."""
+"""Stop on a signal, also in the middle of an attempt that is repeated."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,9 @@ def on_signal(signals: Iterable[signal.Signals] = STOP) -> asyncio.Event:
     return asked
 
 
-async def attempted(work: Coroutine[Any, Any, T], *, retried: type[Exception]) -> T:
+async def attempted(
+    work: Coroutine[Any, Any, T], *, retried: type[Exception] | tuple[type[Exception], ...]
+) -> T:
     """Do one attempt of a loop that tries again after `retried`, in a task of its own.
 
     Where an attempt fails at the very moment at which the loop is asked to end, a TaskGroup inside lets

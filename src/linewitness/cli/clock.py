@@ -33,7 +33,7 @@ def clock(
 
     from linewitness.base.clock import SystemClock
     from linewitness.config import load
-    from linewitness.gateway.clock_watch import measure, sources_of
+    from linewitness.timesources.polling import measure, sources_of
 
     config = load(file)
     system = SystemClock()

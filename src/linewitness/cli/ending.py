@@ -2,16 +2,16 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
 
 from linewitness.base.errors import ExitCode, LinewitnessError
+from linewitness.base.failures import causes
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """Print the error to standard error and return its exit code."""
-    causes = list(_causes(error))
-    known = [cause for cause in causes if isinstance(cause, LinewitnessError)]
-    unknown = [cause for cause in causes if not isinstance(cause, LinewitnessError)]
+    found = list(causes(error))
+    known = [cause for cause in found if isinstance(cause, LinewitnessError)]
+    unknown = [cause for cause in found if not isinstance(cause, LinewitnessError)]
     if unknown or not known:
         traceback.print_exception(error)
         sys.stderr.write("linewitness: this is a bug; please report the lines above\n")
@@ -19,11 +19,3 @@ def exit_code_of(error: BaseException) -> ExitCode:
     for cause in dict.fromkeys(str(cause) for cause in known):
         sys.stderr.write(f"linewitness: {cause}\n")
     return max(cause.exit_code for cause in known)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _causes(inner)
-    else:
-        yield error

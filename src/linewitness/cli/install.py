@@ -41,7 +41,7 @@ def install(
             settings=config.model_dump(mode="json"),
             command=command,
         )
-    for line in place.said:
+    for line in place.changes:
         typer.echo(line)
     if place.real:
         _systemctl("daemon-reload")
@@ -80,7 +80,7 @@ def uninstall(
     stays = units.uninstall_line(place, line)
     if place.real:
         _systemctl("daemon-reload")
-    for text in place.said:
+    for text in place.changes:
         typer.echo(text)
     for path in stays:
         typer.echo(f"stays    {path}")

@@ -70,8 +70,8 @@ def run(
 
     from linewitness.base.clock import SystemClock
     from linewitness.base.secrets import keep_memory_private
+    from linewitness.base.watchdog import supervised
     from linewitness.cli.logs import set_up
-    from linewitness.gateway.supervise import attended, loops_of_store
     from linewitness.store.service import run_until_signalled
     from linewitness.store.work import StoreWork
 
@@ -80,7 +80,7 @@ def run(
     set_up(log_level, log_format)
 
     async def serve() -> None:
-        async with attended(lambda: loops_of_store(work), status=lambda: work.sentence):
+        async with supervised(work.loops, status=lambda: work.sentence):
             await run_until_signalled(options, clock=SystemClock(), work=work)
 
     asyncio.run(serve())

@@ -1,8 +1,9 @@
 """One YAML a line: read it, check it whole, and freeze it into a `Config`."""
 
 from linewitness.config.loader import load, load_as
-from linewitness.config.models import Config, LineOptions, LogOptions, StatusOptions, StoreOptions
+from linewitness.config.models import Config, LineOptions, LogOptions, StoreOptions
 from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition
+from linewitness.status.options import StatusOptions
 
 __all__ = [
     "Config",

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from ipaddress import ip_address
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
@@ -13,13 +12,12 @@ from linewitness.base.settings import Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
 from linewitness.stations.options import StationOptions
+from linewitness.status.options import StatusOptions
 from linewitness.timesources.options import ClockOptions
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.options import MqttOptions
 
 _ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9][A-Za-z0-9._~-]*)+/[1-9][0-9]*")
-_LISTEN: Final = re.compile(r"(?P<host>[^\s:\[\]]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
-_MAX_PORT: Final = 65535
 
 
 class LineOptions(Options):
@@ -52,37 +50,6 @@ class StoreOptions(Options):
     """The audit store whose receipts are believed."""
 
     vkey: CosignatureKey = Field(description="The store's public key, as `linewitness store` prints it.")
-
-
-class StatusOptions(Options):
-    """The read-only status page and the metrics."""
-
-    enabled: bool = Field(default=True, description="Whether the page is served.")
-    listen: str = Field(
-        default="127.0.0.1:8460", description="Address and port of the page, on this machine only."
-    )
-
-    @field_validator("listen")
-    @classmethod
-    def _is_address(cls, text: str) -> str:
-        match = _LISTEN.fullmatch(text)
-        if not match or not 0 <= int(match["port"]) <= _MAX_PORT:
-            raise ValueError("an address looks like 127.0.0.1:8460 or [::1]:8460")
-        if not _is_loopback(match["host"].strip("[]")):
-            raise ValueError(
-                "the page has no login: only this machine may reach it, so use 127.0.0.1 or [::1]"
-            )
-        return text
-
-    @property
-    def host(self) -> str:
-        """The address without its port."""
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        """The TCP port; 0 means any free one."""
-        return int(self.listen.rpartition(":")[2])
 
 
 class LogOptions(Options):
@@ -131,10 +98,3 @@ class Config(Options):
         settings = self.model_dump(mode="json")
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,1 +1,1 @@
-"""The whole way, shown once: simulated devices, real processes, an outage, a crash and a forgery."""
+"""The demo: simulated devices, real processes, an outage, a crash and a forgery."""

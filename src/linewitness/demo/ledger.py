@@ -24,7 +24,7 @@ class Comparison:
 
     @property
     def clean(self) -> bool:
-        """Say whether every tightening is there once, with its unit."""
+        """Return whether every tightening is there once, with its unit."""
         return not (self.lost or self.duplicated or self.misbound)
 
 

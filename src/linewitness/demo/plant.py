@@ -80,7 +80,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Say whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
     @property
@@ -170,7 +170,7 @@ class Plant:
         return Cosigner.load(STORE_NAME, Secret(file=self.folder / "store.key"))
 
     async def receipted(self, size: int, *, timeout_s: float = 60.0) -> None:
-        """Wait until the store has custody of at least `size` records."""
+        """Wait until a receipt covers at least `size` records."""
         deadline = monotonic() + timeout_s
         with self.journal() as journal:
             while journal.figures().receipted < size:

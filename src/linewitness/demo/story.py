@@ -1,4 +1,4 @@
-"""Tell the story of the demo, and find out whether all of it is true."""
+"""Run the demo step by step, and check its result."""
 
 import asyncio
 import shutil
@@ -46,7 +46,7 @@ class Facts:
 
 
 class Story:
-    """The demo's acts, one method each."""
+    """The demo's steps, one method each."""
 
     def __init__(self, plant: Plant, console: Console) -> None:
         """Take the plant and where to tell of it."""

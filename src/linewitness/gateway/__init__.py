@@ -1,1 +1,1 @@
-"""The tasks of one running line: devices into the journal, records to the store, and upkeep."""
+"""One running line: devices into the journal, records to the store, and maintenance."""

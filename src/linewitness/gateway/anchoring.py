@@ -1,4 +1,4 @@
-"""Put checkpoints where nobody here can change them: every hour, at shutdown, and when asked."""
+"""Write checkpoints to places outside the gateway: every hour, at shutdown, and on request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,8 +13,9 @@ from linewitness.anchors.s3 import BucketTarget
 from linewitness.anchors.witness import WitnessTarget
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.evidence.format import record
+from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import consistency_proof
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.record import Change, Resource
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.journal.attestations import FAILING, StoredAttestation
 from linewitness.journal.journal import Journal
@@ -24,7 +25,7 @@ from linewitness.journal.submission import Submission
 log = structlog.get_logger()
 
 
-def places_of(options: AnchorOptions, *, clock: Clock) -> list[AnchorTarget]:
+def targets_of(options: AnchorOptions, *, clock: Clock) -> list[AnchorTarget]:
     """Return every place that the YAML names."""
     return [
         *(DirectoryTarget(one) for one in options.directories),
@@ -40,24 +41,24 @@ class Anchoring:
     def __init__(
         self,
         journal: Journal,
-        sealer: CheckpointSigner,
+        signer: CheckpointSigner,
         *,
-        places: Sequence[AnchorTarget],
+        targets: Sequence[AnchorTarget],
         options: AnchorOptions,
         requests: Requests,
         clock: Clock,
     ) -> None:
-        """Take the stream, who signs its checkpoints, and the places."""
+        """Take the stream, the signer of its checkpoints, and the places."""
         self._journal = journal
-        self._sealer = sealer
-        self._places = places
+        self._signer = signer
+        self._targets = targets
         self._options = options
         self._requests = requests
         self._clock = clock
 
     async def run(self) -> None:
         """Work until cancelled; the first anchor is written at once, and time counts while asleep."""
-        if not self._places:
+        if not self._targets:
             return
         period_ns = int(self._options.every_h * 3600 * NS_PER_S)
         due_ns = self._clock.stamp().boottime_ns
@@ -73,15 +74,15 @@ class Anchoring:
 
     async def write(self) -> None:
         """Anchor the stream as it is now; nothing is anchored of a frozen one."""
-        if self._journal.frozen or not self._places:
+        if self._journal.frozen or not self._targets:
             return
         size = self._journal.head.size
         subject = Subject(
-            self._journal.identity.stream, size, await self._sealer.at(size), self._proof_to(size)
+            self._journal.identity.stream, size, await self._signer.at(size), self._proof_to(size)
         )
         async with asyncio.TaskGroup() as group:
-            for place in self._places:
-                group.create_task(self._write_to(place, subject), name=f"anchor:{place.name}")
+            for target in self._targets:
+                group.create_task(self._write_to(target, subject), name=f"anchor:{target.name}")
 
     def _proof_to(self, size: int) -> Callable[[int], Awaitable[list[bytes]]]:
         async def proof_from(old: int) -> list[bytes]:
@@ -91,19 +92,19 @@ class Anchoring:
 
         return proof_from
 
-    async def _write_to(self, place: AnchorTarget, subject: Subject) -> None:
+    async def _write_to(self, target: AnchorTarget, subject: Subject) -> None:
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                written = await place.write(subject)
+                written = await target.write(subject)
         except TimeoutError:
             late = AnchorFailed(f"no answer within {self._options.timeout_s:g} s", hint="is it reachable?")
-            await self._failed(place, subject, late)
+            await self._failed(target, subject, late)
         except AnchorFailed as error:
-            await self._failed(place, subject, error)
+            await self._failed(target, subject, error)
         else:
-            await self._succeeded(place, subject, written)
+            await self._succeeded(target, subject, written)
 
-    async def _succeeded(self, place: AnchorTarget, subject: Subject, written: Written) -> None:
+    async def _succeeded(self, target: AnchorTarget, subject: Subject, written: Written) -> None:
         # Crash before this is durable: the anchor is there and not on record; the next start writes another.
         now = self._clock.stamp().realtime_ns
         changes: tuple[Change, ...] = (
@@ -113,16 +114,24 @@ class Anchoring:
         )
         if written.proof is not None:
             changes += (Change("proof", None, record.sha256(written.proof)),)
-        kept = StoredAttestation(subject.size, place.name, written.note, written.proof, to_rfc3339(now))
-        event = self._event(place, now, changes, "a checkpoint was put out of our reach")
-        await self._journal.submit_all(
-            Submission(events=(event,), attestation=kept, state={FAILING + place.name: None})
+        attestation = StoredAttestation(
+            subject.size, target.name, written.note, written.proof, to_rfc3339(now)
         )
-        log.info("anchor written", place=place.name, size=subject.size, where=written.where)
+        event = gateway_event(
+            "anchor.written",
+            now,
+            resource=Resource("anchor", target.name),
+            changes=changes,
+            reason="a checkpoint was put out of our reach",
+        )
+        await self._journal.submit_all(
+            Submission(events=(event,), attestation=attestation, state={FAILING + target.name: None})
+        )
+        log.info("anchor written", place=target.name, size=subject.size, where=written.where)
 
-    async def _failed(self, place: AnchorTarget, subject: Subject, error: AnchorFailed) -> None:
-        """Say once that a place fails, until it works again."""
-        key = FAILING + place.name
+    async def _failed(self, target: AnchorTarget, subject: Subject, error: AnchorFailed) -> None:
+        """Record and log that a place fails; once, until it works again."""
+        key = FAILING + target.name
         if await self._journal.read(lambda reader: reader.state_value(key)) is not None:
             return
         now = self._clock.stamp().realtime_ns
@@ -131,17 +140,12 @@ class Anchoring:
             Change("outcome", None, "failed"),
             Change("why", None, error.what),
         )
-        event = self._event(place, now, changes, "a checkpoint could not be put out of our reach")
-        await self._journal.submit_all(Submission(events=(event,), state={key: to_rfc3339(now)}))
-        log.warning("anchor failed", place=place.name, why=error.what, hint=error.hint)
-
-    def _event(self, place: AnchorTarget, now: int, changes: tuple[Change, ...], reason: str) -> Event:
-        return Event(
-            kind="anchor.written",
-            occurred_ns=now,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
-            resource=Resource("anchor", place.name),
+        event = gateway_event(
+            "anchor.written",
+            now,
+            resource=Resource("anchor", target.name),
             changes=changes,
-            reason=reason,
+            reason="a checkpoint could not be put out of our reach",
         )
+        await self._journal.submit_all(Submission(events=(event,), state={key: to_rfc3339(now)}))
+        log.warning("anchor failed", place=target.name, why=error.what, hint=error.hint)

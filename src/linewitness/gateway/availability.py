@@ -1,4 +1,4 @@
-"""Say once when a device goes and once when it is back, on record and in the log."""
+"""Put on record and log when a device is lost and when it is back, once each."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,23 +9,24 @@ import structlog
 from linewitness.base.clock import NS_PER_MS, Clock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Session
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.gateway_event import gateway_event
+from linewitness.evidence.format.record import Change, Resource
 from linewitness.journal.journal import Journal
 
 log = structlog.get_logger()
 
 
 class DeviceStatusSink(Protocol):
-    """Who wants to know how a device is doing."""
+    """Where the state of devices is shown."""
 
     def device(self, name: str, state: str, why: str) -> None:
-        """Take note: `state` is up, lost or refused."""
+        """Record the state: up, lost or refused."""
 
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
 
     def at_work(self, name: str, busy: bool) -> None:
-        """Take note that observations are being carried, or that the device has the word again."""
+        """Record whether observations of the device are being made durable or confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,12 @@ class LastSeen:
 
 
 class Availability:
-    """Whether one device is there: `device.back` and `device.lost`, right across restarts."""
+    """The availability of one device: `device.back` and `device.lost`, across restarts."""
 
     def __init__(
         self, device: str, station_id: str | None, *, journal: Journal, clock: Clock, health: DeviceStatusSink
     ) -> None:
-        """Take the device and its place; `recall` reads what was said last."""
+        """Take the device and its station; `recall` reads the last recorded state."""
         self._device = device
         self._station_id = station_id
         self._journal = journal
@@ -61,7 +62,7 @@ class Availability:
         self._seen: LastSeen | None = None
 
     async def back(self, session: Session) -> None:
-        """Say that the device is connected, and how long it was away."""
+        """Record that the device is connected, and how long it was not."""
         now = self._clock.stamp().realtime_ns
         before = self._seen
         self._seen = LastSeen("up", now, "")
@@ -72,12 +73,12 @@ class Availability:
             changes.append(Change("away_ms", None, away_ms))
         changes += [Change(f"identity.{name}", None, value) for name, value in session.identity.items()]
         reason = "connected for the first time" if before is None else "the device answers"
-        await self._note("device.back", now, changes, reason, session.session_id)
+        await self._record("device.back", now, changes, reason, session.session_id)
         self._health.device(self._device, "up", "")
         log.info("device connected", device=self._device, away_ms=away_ms)
 
     async def lost(self, error: DeviceError, state: str) -> None:
-        """Say once that the device is away, and again only when it begins or ceases to refuse us."""
+        """Record that the device is lost; again only when it begins or ceases to refuse the connection."""
         self._health.device(self._device, state, str(error))
         before = self._seen
         if before is not None and before.state == state:
@@ -86,10 +87,10 @@ class Availability:
         away = before is not None and before.state != "up"
         self._seen = LastSeen(state, before.since_ns if before and away else now, str(error))
         changes = [Change("state", before.state if before else None, state), Change("why", None, error.what)]
-        await self._note("device.lost", now, changes, str(error), None)
+        await self._record("device.lost", now, changes, str(error), None)
         log.warning("device lost", device=self._device, state=state, why=error.what, hint=error.hint)
 
-    async def _note(
+    async def _record(
         self, kind: str, now: int, changes: list[Change], reason: str, session: str | None
     ) -> None:
         context = {"device_id": self._device}
@@ -97,11 +98,9 @@ class Availability:
             context["station_id"] = self._station_id
         if session is not None:
             context["session_id"] = session
-        event = Event(
-            kind=kind,
-            occurred_ns=now,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+        event = gateway_event(
+            kind,
+            now,
             resource=Resource("device", self._device),
             reason=reason,
             changes=tuple(changes),
@@ -112,7 +111,7 @@ class Availability:
         await self._journal.submit([event], state={f"capture/{self._device}": state})
 
     async def recall(self) -> None:
-        """Begin with what was last put on record."""
+        """Begin with the last recorded state."""
         stored = await self._journal.read(lambda reader: reader.state_value(f"capture/{self._device}"))
         if stored is not None:
             self._seen = LastSeen.load(stored)

@@ -1,4 +1,4 @@
-"""Carry observations from one device into the journal, for as long as it takes."""
+"""Carry observations from one device into the journal, until it is stopped."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ from linewitness.stations.station import Station
 QUEUE: Final = 1000
 #: Observations that go into one submission.
 GROUP: Final = 256
-#: A device that refused is asked again after this long: a person may have mended it meanwhile.
+#: A device that refused is tried again after this long: it may have been repaired meanwhile.
 PARKED_S: Final = 60.0
 
 
@@ -53,7 +53,7 @@ class Capture:
         health: DeviceStatusSink,
         station_id: str | None = None,
         backoff: Backoff | None = None,
-        desk: GateOrders | None = None,
+        orders: GateOrders | None = None,
         ask: Callable[[Ask], None] | None = None,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
@@ -64,12 +64,14 @@ class Capture:
         self._telemetry = telemetry
         self._health = health
         self._backoff = backoff or Backoff()
-        self._desk = desk or GateOrders()
+        self._orders = orders or GateOrders()
         self._ask = ask or (lambda _ask: None)
-        self._gates = GateControl(self._device, self._desk, journal=journal, clock=clock)
+        self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock)
         self._stop_asked = asyncio.Event()
         self._reading = False
-        self._attendance = Availability(self._device, station_id, journal=journal, clock=clock, health=health)
+        self._availability = Availability(
+            self._device, station_id, journal=journal, clock=clock, health=health
+        )
 
     @property
     def device(self) -> str:
@@ -82,25 +84,25 @@ class Capture:
         return self._reading
 
     async def run(self) -> None:
-        """Work until stopped; JournalError ends it, the device's own troubles do not."""
+        """Work until stopped; JournalError ends it, errors of the device do not."""
         memory = JournalMemory(self._journal, self._device)
-        await self._attendance.recall()
+        await self._availability.recall()
         while not self._stop_asked.is_set():
             try:
                 await attempted(self._session(memory), retried=DeviceError)
             except _StoppedByUs:
                 return
             except DeviceUnavailable as error:
-                await self._attendance.lost(error, "lost")
+                await self._availability.lost(error, "lost")
                 await asyncio.sleep(self._backoff.next_s())
             except DeviceRefused as error:
-                await self._attendance.lost(error, "refused")
+                await self._availability.lost(error, "refused")
                 await asyncio.sleep(PARKED_S)
 
     async def _session(self, memory: JournalMemory) -> Never:
-        """Connect, and carry what the device says until that ends; raises what ended it."""
+        """Connect, and carry observations until the session ends; raises what ended it."""
         async with self._driver.connect(memory) as session:
-            await self._attendance.back(session)
+            await self._availability.back(session)
             self._backoff.succeeded()
             raise await self._carry(session)
 
@@ -115,12 +117,12 @@ class Capture:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
             self._reading = True
-            beside = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
+            others = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
             if gates is not None:
-                beside.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
+                others.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
             await asyncio.wait([carrying])
             self._reading = False
-            for task in beside:
+            for task in others:
                 task.cancel()
         return carrying.result()
 
@@ -157,7 +159,7 @@ class Capture:
             self._health.at_work(self._device, True)
             confirmable = await self._make_durable(group)
             if confirmable and broken is None and isinstance(session, ConfirmingSession):
-                # Crash here: durable and unconfirmed. The device says it again and the driver knows it.
+                # Crash here: durable and unconfirmed. The device sends it again and the driver recognises it.
                 broken = await _confirm(session, confirmable)
             self._health.at_work(self._device, False)
             if end is not None:
@@ -168,7 +170,7 @@ class Capture:
             if isinstance(observation, Signals):
                 await self._signals(observation)
         await self._journal.pressure.gate()
-        # No await from here to the submission: what a station was told must not be lost to a cancellation.
+        # No await from here to the submission: what a station has taken must not be lost to a cancellation.
         outcome = StationOutcome()
         raw: dict[str, bytes] = {}
         for observation in group:
@@ -185,7 +187,7 @@ class Capture:
             await self._journal.submit(outcome.events, state=outcome.state, raw=raw)
         if outcome.order is not None:
             # Crash here: the order is on record and not written; it is written again after the next start.
-            self._desk.release(outcome.order)
+            self._orders.release(outcome.order)
         for ask in outcome.asks:
             self._ask(ask)
         self._health.observed(self._device, len(group))

@@ -1,4 +1,4 @@
-"""Sign what the stream has become: checkpoints of its size and Merkle root."""
+"""Sign checkpoints of the stream: its size and Merkle root."""
 
 import asyncio
 from typing import Final
@@ -16,7 +16,7 @@ PERIOD_S: Final = 60.0
 
 
 class CheckpointSigner:
-    """The holder of the log key, which signs checkpoints and nothing else."""
+    """Sign checkpoints with the log key, which signs nothing else."""
 
     def __init__(self, journal: Journal, log_key: SigningKey) -> None:
         """Take the stream's journal and its log key."""
@@ -31,11 +31,11 @@ class CheckpointSigner:
         note = str(Checkpoint(self._journal.identity.stream, size, root).sign(self._log_key))
         if size > self._newest:
             self._newest = size
-            # Kept for those who look at the journal alone; nobody has to wait for it.
+            # Stored for verification of the journal alone; nothing waits for it.
             self._journal.submit_all(Submission(checkpoint=(size, note)))
         return note
 
-    async def seal(self, size: int) -> None:
+    async def sign(self, size: int) -> None:
         """Sign the first `size` records, unless the stream is frozen: the log key signs no second history."""
         if not self._journal.frozen:
             await self.at(size)
@@ -49,8 +49,8 @@ class CheckpointSigner:
         return await self._journal.read(from_tree)
 
     async def run(self) -> None:
-        """Seal once a minute whatever is new, also where no uplink asks for it."""
+        """Sign once a minute if the stream has grown, also where no uplink needs it."""
         while True:
             await self._journal.wait_beyond(self._newest)
-            await self.seal(self._journal.head.size)
+            await self.sign(self._journal.head.size)
             await asyncio.sleep(PERIOD_S)

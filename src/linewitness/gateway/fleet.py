@@ -1,4 +1,4 @@
-"""Keep one capture running for each device of the line, and change the line while the others go on."""
+"""Run one capture for each device of the line, and change some of them while the others go on."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry import TelemetryBuffer
-from linewitness.stations.floor import Floor
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule
+from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 
 #: What a capture that is stopped may take to put on record what it has read.
@@ -35,7 +35,7 @@ class _Running:
     """A device's capture: its settings, where it stands, and its task."""
 
     options: DeviceOptions
-    place: str | None
+    station_id: str | None
     driver: Driver
     capture: Capture
     task: asyncio.Task[None]
@@ -61,24 +61,24 @@ class Fleet:
         self._telemetry = telemetry
         self._clock = clock
         self._health = health
-        self._floor: Floor | None = None
-        self._desk = GateOrders()
+        self._shared: SharedState | None = None
+        self._orders = GateOrders()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
 
     async def apply(self, devices: Sequence[DeviceOptions], stations: Sequence[StationOptions]) -> None:
         """Bring the line to these settings: devices that did not change keep their connections."""
         wanted = {options.id: options for options in devices}
-        place = {device: station.id for station in stations for device in station.devices}
+        station_of = {device: station.id for station in stations for device in station.devices}
         await self._stop(
             running
             for name, running in self._running.items()
-            if wanted.get(name) != running.options or place.get(name) != running.place
+            if wanted.get(name) != running.options or station_of.get(name) != running.station_id
         )
         await self._arrange(stations, {options.id: _rule(options) for options in devices})
         for options in devices:
             if options.id not in self._running:
-                self._start(options, place.get(options.id))
+                self._start(options, station_of.get(options.id))
 
     async def stop(self) -> None:
         """End all captures; what they had read is durable."""
@@ -105,8 +105,8 @@ class Fleet:
         # What captures submitted before they were stopped must be readable before a station begins with it.
         await self._journal.submit([])
         state = await self._journal.read(lambda reader: reader.state())
-        if self._floor is None:
-            self._floor = Floor.load(state)
+        if self._shared is None:
+            self._shared = SharedState.load(state)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         for name in self._stations.keys() - settings.keys():
@@ -115,8 +115,8 @@ class Fleet:
             if name in self._stations:
                 self._stations[name].take_over(options, rules)
             else:
-                self._stations[name] = Station(options, rules, floor=self._floor, state=state)
-        self._desk.begin(self._stations.values())
+                self._stations[name] = Station(options, rules, shared=self._shared, state=state)
+        self._orders.begin(self._stations.values())
 
     def _ask(self, ask: Ask) -> None:
         """Ask a device for a measurement; what does not come is missing when the unit leaves."""
@@ -129,22 +129,22 @@ class Fleet:
         except DeviceError as error:
             log.warning("device did not measure", device=ask.device, unit=ask.unit, why=str(error))
 
-    def _start(self, options: DeviceOptions, place: str | None) -> None:
+    def _start(self, options: DeviceOptions, station_id: str | None) -> None:
         self._health.device(options.id, "waiting", "")
         driver = self._build(options)
         capture = Capture(
             driver,
-            self._stations[place],
+            self._stations[station_id],
             journal=self._journal,
             telemetry=self._telemetry,
             clock=self._clock,
             health=self._health,
-            station_id=place,
-            desk=self._desk,
+            station_id=station_id,
+            orders=self._orders,
             ask=self._ask,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
-        self._running[options.id] = _Running(options, place, driver, capture, task)
+        self._running[options.id] = _Running(options, station_id, driver, capture, task)
 
 
 def _rule(options: DeviceOptions) -> DeviceRule:

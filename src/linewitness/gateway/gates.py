@@ -9,7 +9,8 @@ import structlog
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import CommandingSession
-from linewitness.evidence.format.record import Actor, Change, Event
+from linewitness.evidence.format.gateway_event import gateway_event
+from linewitness.evidence.format.record import Change
 from linewitness.journal.journal import Journal
 from linewitness.stations.gates import Order, gate_resource
 from linewitness.stations.station import Station
@@ -41,7 +42,7 @@ class GateOrders:
         self._orders[order.station] = order
         self._wake()
 
-    def orders(self, device: str) -> list[Order]:
+    def of(self, device: str) -> list[Order]:
         """Return the orders for the gates of one device."""
         return [order for order in self._orders.values() if order.gate.device == device]
 
@@ -64,37 +65,37 @@ class GateOrders:
 class GateControl:
     """The gates of one device."""
 
-    def __init__(self, device: str, desk: GateOrders, *, journal: Journal, clock: Clock) -> None:
-        """Take the device's id, and where its orders come from."""
+    def __init__(self, device: str, orders: GateOrders, *, journal: Journal, clock: Clock) -> None:
+        """Take the device's id, and the orders of all stations."""
         self._device = device
-        self._desk = desk
+        self._orders = orders
         self._journal = journal
         self._clock = clock
         self._beat = 0
 
     @property
     def has_gates(self) -> bool:
-        """Say whether any station has a gate at this device."""
-        return bool(self._desk.orders(self._device))
+        """Return whether any station has a gate at this device."""
+        return bool(self._orders.of(self._device))
 
     async def serve(self, session: CommandingSession) -> None:
         """Keep the gates as ordered while the session lasts; returns when the link breaks."""
         written: dict[str, Order] = {}
         try:
             while True:
-                version = self._desk.version
-                for order in self._desk.orders(self._device):
+                version = self._orders.version
+                for order in self._orders.of(self._device):
                     if written.get(order.station) is not order:
                         await self._write(session, order, again=order.station not in written)
                         written[order.station] = order
-                    await self._show_life(session, order)
-                await self._desk.moved(version)
+                    await self._count_life(session, order)
+                await self._orders.moved(version)
         except DeviceUnavailable:
             return
 
     async def leave(self, session: CommandingSession) -> None:
-        """Put every gate into its safe position, because the gateway stops looking after it."""
-        for order in self._desk.orders(self._device):
+        """Put every gate into its safe position, because the gateway stops controlling it."""
+        for order in self._orders.of(self._device):
             safe = Order(order.station, order.gate, order.gate.safe, "the gateway leaves its safe position")
             try:
                 await self._write(session, safe, again=True)
@@ -104,12 +105,12 @@ class GateControl:
     async def _write(self, session: CommandingSession, order: Order, *, again: bool) -> None:
         gate = order.gate
         if again:
-            await self._note(order, f"{order.reason}: written on a new connection", ())
+            await self._record(order, f"{order.reason}: written on a new connection", ())
         value = order.value if gate.point else order.position
         try:
             back = await session.command(gate.point, value)
         except DeviceRefused as error:
-            await self._note(order, str(error), (Change("confirmed", None, after=False, status="nok"),))
+            await self._record(order, str(error), (Change("confirmed", None, after=False, status="nok"),))
             log.warning("gate cannot be moved", device=self._device, point=gate.point, why=error.what)
             return
         good = back == value
@@ -117,11 +118,17 @@ class GateControl:
             Change("read_back", None, back),
             Change("confirmed", None, good, status="ok" if good else "nok"),
         )
-        await self._note(order, order.reason, changes)
+        await self._record(order, order.reason, changes)
         if not good:
-            log.warning("gate does not obey", device=self._device, point=gate.point, wanted=value, found=back)
+            log.warning(
+                "gate did not move as ordered",
+                device=self._device,
+                point=gate.point,
+                ordered=value,
+                read_back=back,
+            )
 
-    async def _show_life(self, session: CommandingSession, order: Order) -> None:
+    async def _count_life(self, session: CommandingSession, order: Order) -> None:
         if order.gate.alive is None:
             return
         self._beat = (self._beat + 1) % ALIVE_MODULO
@@ -130,12 +137,10 @@ class GateControl:
         except DeviceRefused as error:
             log.warning("the life counter of a gate cannot be written", device=self._device, why=error.what)
 
-    async def _note(self, order: Order, reason: str, changes: tuple[Change, ...]) -> None:
-        event = Event(
-            kind=f"gate.{order.position}",
-            occurred_ns=self._clock.stamp().realtime_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+    async def _record(self, order: Order, reason: str, changes: tuple[Change, ...]) -> None:
+        event = gateway_event(
+            f"gate.{order.position}",
+            self._clock.stamp().realtime_ns,
             resource=gate_resource(order, None),
             reason=reason,
             changes=(Change("position", None, order.position), *changes),

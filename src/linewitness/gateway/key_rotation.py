@@ -1,4 +1,4 @@
-"""Replace the event key when its time is over, or when a person asks for it."""
+"""Replace the event key when its time is over, or on request."""
 
 import asyncio
 
@@ -17,11 +17,11 @@ class KeyRotation:
     """Rotate after `period_s` since the last rotation; at the start `Lifecycle` has done it."""
 
     def __init__(
-        self, journal: Journal, sealer: CheckpointSigner, *, requests: Requests, clock: Clock, period_s: float
+        self, journal: Journal, signer: CheckpointSigner, *, requests: Requests, clock: Clock, period_s: float
     ) -> None:
-        """Take the journal, and who seals what the old key has signed."""
+        """Take the journal, and the signer of checkpoints."""
         self._journal = journal
-        self._sealer = sealer
+        self._signer = signer
         self._requests = requests
         self._clock = clock
         self._period_ns = int(period_s * NS_PER_S)
@@ -41,7 +41,7 @@ class KeyRotation:
             await asyncio.sleep(min(LOOK_S, left_ns / NS_PER_S))
 
     async def rotate(self) -> None:
-        """Let a new event key take over, erase the old one, and seal what it has signed."""
+        """Let a new event key take over, erase the old one, and sign a checkpoint over its records."""
         head = await self._journal.submit_all(Submission(rotate=True))
-        await self._sealer.seal(head.size)
+        await self._signer.sign(head.size)
         log.info("event key rotated", size=head.size)

@@ -1,4 +1,4 @@
-"""Say when the gateway started, that it is alive while nothing happens, and when it stopped."""
+"""Put on record when the gateway started, that it runs while nothing happens, and when it stopped."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ from typing import Final
 import orjson
 
 from linewitness.base.clock import Clock
-from linewitness.evidence.format.record import Actor, Change, Event, Resource, Scalar
+from linewitness.evidence.format.gateway_event import gateway_event
+from linewitness.evidence.format.record import Change, Event, Resource, Scalar
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
 
-#: An idle stream says that it is alive this often (docs/format.md, section 9).
+#: An idle stream gets a heartbeat this often (docs/format.md, section 9).
 HEARTBEAT_S: Final = 60.0
 
 
@@ -24,7 +25,7 @@ class Lifecycle:
     """The gateway's own records about itself."""
 
     def __init__(self, journal: Journal, *, clock: Clock, gateway: str, config_digest: str) -> None:
-        """Take the journal and who we are."""
+        """Take the journal, the gateway's name, and the digest of its configuration."""
         self._journal = journal
         self._clock = clock
         self._gateway = gateway
@@ -67,7 +68,7 @@ class Lifecycle:
         """Put a clean stop on record."""
         await self._journal.submit([self._event("gateway.stopped", reason)])
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Write a heartbeat after each idle minute, until cancelled."""
         while True:
             size = self._journal.head.size
@@ -80,11 +81,9 @@ class Lifecycle:
                 )
 
     def _event(self, kind: str, reason: str, changes: tuple[Change, ...] = ()) -> Event:
-        return Event(
-            kind=kind,
-            occurred_ns=self._clock.stamp().realtime_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+        return gateway_event(
+            kind,
+            self._clock.stamp().realtime_ns,
             resource=Resource("gateway", self._gateway),
             reason=reason,
             changes=changes,

@@ -1,4 +1,4 @@
-"""Judge what the audit store says: custody, or a contradiction that a person must look at."""
+"""Judge the answers of the audit store: receipts, or a contradiction (operator action required)."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from linewitness.base.clock import Clock, to_rfc3339
 from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.evidence.format import record
 from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.checkpoints import CheckpointSigner
@@ -28,20 +29,20 @@ MAX_ANSWER: Final = 65_536
 class StoreContradiction(LinewitnessError):
     """The store holds another history of this stream than the journal: nothing more is sent or deleted.
 
-    `answer` is the proof, signed by log key and store; without one it is only what somebody reports.
+    `answer` is the proof, signed by log key and store; without one the contradiction is only reported.
     """
 
     exit_code = ExitCode.JOURNAL
 
     def __init__(self, what: str, *, hint: str, answer: "StoreAnswer | None" = None) -> None:
-        """Keep the proof beside the words."""
+        """Keep the proof with the message."""
         super().__init__(what, hint=hint)
         self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """What the store said: the size that it holds, its root, when it said so, and the note's exact text."""
+    """An answer of the store: the size that it holds, its root, when it was signed, the note's exact text."""
 
     size: int
     root: bytes
@@ -51,29 +52,29 @@ class StoreAnswer:
 
 
 class ReceiptJudge:
-    """Verify receipts against the journal's own tree, and put custody on record."""
+    """Verify receipts against the journal's own tree, and put them on record."""
 
-    def __init__(self, journal: Journal, sealer: CheckpointSigner, *, store_vkey: Vkey, clock: Clock) -> None:
-        """Take the journal, and the one store whose word counts."""
+    def __init__(self, journal: Journal, signer: CheckpointSigner, *, store_vkey: Vkey, clock: Clock) -> None:
+        """Take the journal, and the public key of the one store whose receipts count."""
         self._journal = journal
-        self._sealer = sealer
+        self._signer = signer
         self._store_vkey = store_vkey
         self._clock = clock
         self._verified = False
         self._grown = asyncio.Condition()
         self.receipted = 0
-        #: What the store last said that it holds: less than it gave receipts for where it was restored.
+        #: Records that the store's last answer covers: fewer than its receipts where it was restored.
         self.held = 0
         #: What the store contradicts this stream with, from this run or an earlier one.
         self.contradiction: StoreContradiction | None = None
 
     @property
     def verified(self) -> bool:
-        """Say whether the store's word was compared with this journal since the start."""
+        """Return whether an answer of the store was compared with this journal since the start."""
         return self._verified
 
     async def reached(self, size: int) -> None:
-        """Wait until the store has custody of `size` records."""
+        """Wait until a receipt covers `size` records."""
         async with self._grown:
             await self._grown.wait_for(lambda: self.receipted >= size)
 
@@ -87,11 +88,15 @@ class ReceiptJudge:
             self.contradiction = StoreContradiction(what, hint=CONTINUE)
 
     async def judge(self, payload: bytes) -> int:
-        """Take the store's answer and return the size that it has custody of.
+        """Take the store's answer and return the size that its receipts cover.
 
+        An empty answer means that the store found a hole and has no receipt to name: it begins anew.
         Raises BadNote for an answer that is not the store's own, and StoreContradiction where the store's
         history is not ours.
         """
+        if not payload:
+            self.held = 0
+            return self.receipted
         try:
             answer = self.read(payload)
             await self._compare(answer)
@@ -103,7 +108,7 @@ class ReceiptJudge:
             raise
         if self.contradiction is None:
             self.held = answer.size
-            await self._note_custody(answer)
+            await self._take_receipt(answer)
         return self.receipted
 
     async def _compare(self, answer: StoreAnswer) -> None:
@@ -115,7 +120,7 @@ class ReceiptJudge:
                 hint=CONTINUE,
                 answer=answer,
             )
-        if answer.size and await self._sealer.root(answer.size) != answer.root:
+        if answer.size and await self._signer.root(answer.size) != answer.root:
             raise StoreContradiction(
                 f"the store holds other records than the journal among the first {answer.size}: this journal "
                 "was restored from an older copy and went on, or another gateway writes this stream too, or "
@@ -173,7 +178,7 @@ class ReceiptJudge:
             raise BadNote(f"an answer without the signature of {self._store_vkey.name} is no receipt")
         return StoreAnswer(checkpoint.size, checkpoint.root, time_s, text, conflict)
 
-    async def _note_custody(self, answer: StoreAnswer) -> None:
+    async def _take_receipt(self, answer: StoreAnswer) -> None:
         now = self._clock.stamp().realtime_ns
         events = []
         first = not self._verified
@@ -183,10 +188,10 @@ class ReceiptJudge:
         receipt = None
         if answer.size > self.receipted:
             self.receipted = answer.size
-            events.append(self._custody(answer, now))
+            events.append(self._received(answer, now))
             receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
         if events:
-            # A conflict that an earlier run was told of, without proof, is not the state of things now.
+            # A conflict that was reported to an earlier run, without proof, is not the state of things now.
             state = {CONFLICT: None} if first else {}
             await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt, state=state))
         async with self._grown:
@@ -204,7 +209,7 @@ class ReceiptJudge:
             "the store's newest receipt fits this journal",
         )
 
-    def _custody(self, answer: StoreAnswer, now: int) -> Event:
+    def _received(self, answer: StoreAnswer, now: int) -> Event:
         return self._event(
             "custody.received",
             now,
@@ -218,10 +223,9 @@ class ReceiptJudge:
         )
 
     def _event(self, kind: str, now: int, changes: tuple[Change, ...], reason: str) -> Event:
-        return Event(
-            kind=kind,
-            occurred_ns=now,
-            occurred_from="gateway",
+        return gateway_event(
+            kind,
+            now,
             actor=Actor("service", self._store_vkey.name),
             resource=Resource("stream", self._journal.identity.stream),
             changes=changes,

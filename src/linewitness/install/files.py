@@ -12,11 +12,11 @@ class InstallRoot:
     def __init__(self, root: Path) -> None:
         """Take the folder that stands for `/`."""
         self._root = root
-        self.said: list[str] = []
+        self.changes: list[str] = []
 
     @property
     def real(self) -> bool:
-        """Say whether this is the machine's own tree."""
+        """Return whether this is the machine's own tree."""
         return self._root == Path("/")
 
     def at(self, path: str | Path) -> Path:
@@ -31,7 +31,7 @@ class InstallRoot:
         with _explained(folder):
             folder.mkdir(parents=True)
             folder.chmod(mode)
-        self._say("made", path)
+        self._report("made", path)
 
     def write(self, path: str, text: str, *, ours: bool) -> None:
         """Write a file; one that is there with another content is replaced only if it is `ours`."""
@@ -43,13 +43,13 @@ class InstallRoot:
             raise ConfigurationError(
                 f"{file} is there already and differs", hint="nothing was overwritten: compare the two files"
             )
-        beside = file.with_name(file.name + ".new")
+        new = file.with_name(file.name + ".new")
         with _explained(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(text, encoding="utf-8")
-            beside.chmod(0o644)
-            beside.replace(file)
-        self._say("wrote" if before is None else "renewed", path)
+            new.write_text(text, encoding="utf-8")
+            new.chmod(0o644)
+            new.replace(file)
+        self._report("wrote" if before is None else "renewed", path)
 
     def remove(self, path: str) -> None:
         """Remove one file that we wrote, and its folder if that is empty then."""
@@ -60,10 +60,10 @@ class InstallRoot:
             file.unlink()
             if file.parent.name.endswith(".d") and not any(file.parent.iterdir()):
                 file.parent.rmdir()
-        self._say("removed", path)
+        self._report("removed", path)
 
-    def _say(self, what: str, path: str) -> None:
-        self.said.append(f"{what:<8} {self.at(path)}")
+    def _report(self, what: str, path: str) -> None:
+        self.changes.append(f"{what:<8} {self.at(path)}")
 
 
 class _explained:  # noqa: N801 (reads as a word)

@@ -16,6 +16,7 @@ from linewitness.base.clock import (
     to_rfc3339,
 )
 from linewitness.evidence.format import canonical, record
+from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
 from linewitness.evidence.format.keys import event_vkey
 from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, Scalar
@@ -61,7 +62,7 @@ class RecordBuilder:
         self._place = {"line_id": identity.line, "plant_id": identity.plant}
 
     def stamp(self) -> tuple[Stamp, ClockStep | None]:
-        """Read the clock for the next record, and say whether it jumped since the last one."""
+        """Read the clock for the next record, and return whether it jumped since the last one."""
         stamp = self._clock.stamp()
         return stamp, self._steps.observe(stamp)
 
@@ -124,11 +125,10 @@ class RecordBuilder:
 
 def step_event(step: ClockStep) -> Event:
     """Return the event that puts a jump of the clock on record, before the next record is written."""
-    return Event(
-        kind="clock.stepped",
-        occurred_ns=step.found_ns,
-        occurred_from="gateway",
-        actor=Actor("system", "clock"),
+    return gateway_event(
+        "clock.stepped",
+        step.found_ns,
+        actor=CLOCK,
         resource=Resource("clock", "realtime"),
         changes=(
             Change("time", to_rfc3339(step.expected_ns), to_rfc3339(step.found_ns)),

@@ -120,7 +120,7 @@ class Lock:
 
 
 def is_being_written(directory: Path) -> bool:
-    """Say whether a process holds the right to write this journal, without asking for it."""
+    """Return whether a process holds the right to write this journal, without asking for it."""
     try:
         handle = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -136,7 +136,7 @@ def is_being_written(directory: Path) -> bool:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the system into ours, with what a person can do about them."""
+    """Turn errors of SQLite and of the system into ours, with what an operator can do about them."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from linewitness.base.clock import Clock, SharedClockState, Stamp
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
+from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL
@@ -16,7 +17,7 @@ from linewitness.journal.attestations import JournalHead
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity, step_event
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.shrink import delete_some
-from linewitness.journal.submission import Continuation, Submission, keep_beside
+from linewitness.journal.submission import Continuation, Submission, store_beside
 from linewitness.journal.tree import JournalTree
 
 
@@ -152,7 +153,7 @@ class JournalFile:
                         self._add(event, rows)
                     if submission.rotate:
                         new_key = self._add_rotation(rows)
-                    keep_beside(self._connection, submission, size=self._frontier.size)
+                    store_beside(self._connection, submission, size=self._frontier.size)
                 self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
                 head = self.head
                 self._connection.execute(
@@ -160,13 +161,13 @@ class JournalFile:
                     "size = excluded.size, record_hash = excluded.record_hash, root = excluded.root",
                     (head.size, head.record_hash, head.root),
                 )
-                # Crash here: nothing of the batch is in the journal, nobody was told otherwise.
+                # Crash here: nothing of the batch is in the journal, nothing was confirmed.
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.rollback()
                 raise
-        # Crash here: the records are durable, unconfirmed and unsent; a device says them again, and
+        # Crash here: the records are durable, unconfirmed and unsent; a device sends them again, and
         # the driver's memory, committed with them, knows them.
         if new_key is not None:
             with database.translated(self._path):
@@ -179,7 +180,7 @@ class JournalFile:
         return self.head if step is None else self.append([Submission(events=(step_event(step),))])
 
     def prune(self, boundary: int, *, most: int) -> bool:
-        """Delete some of what lies below `boundary`; say whether nothing is left there. See `prune`."""
+        """Delete some of what lies below `boundary`; return whether nothing is left there. See `prune`."""
         with database.translated(self._path):
             return delete_some(self._connection, boundary, most=most)
 
@@ -224,11 +225,9 @@ class JournalFile:
             sequence_no=self._frontier.size,
             prev_hash=self._record_hash,
         )
-        event = Event(
-            kind="key.rotated",
-            occurred_ns=stamp.realtime_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+        event = gateway_event(
+            "key.rotated",
+            stamp.realtime_ns,
             resource=Resource("key", "event_key"),
             changes=keys.rotation_changes(self._key.vkey, new.vkey, proof),
             reason="the event key is replaced at every start and when its time is over",
@@ -246,11 +245,9 @@ class JournalFile:
 def _stream_created(
     identity: StreamIdentity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
 ) -> Event:
-    return Event(
-        kind="stream.created",
-        occurred_ns=stamp.realtime_ns,
-        occurred_from="gateway",
-        actor=Actor("system", "linewitness"),
+    return gateway_event(
+        "stream.created",
+        stamp.realtime_ns,
         resource=Resource("stream", identity.stream),
         changes=(*keys.creation_changes(stream_keys), *heads),
         reason="a new stream was started by an explicit act",
@@ -258,10 +255,9 @@ def _stream_created(
 
 
 def _continued(identity: StreamIdentity, stamp: Stamp, continues: Continuation) -> Event:
-    return Event(
-        kind="stream.continuity",
-        occurred_ns=stamp.realtime_ns,
-        occurred_from="gateway",
+    return gateway_event(
+        "stream.continuity",
+        stamp.realtime_ns,
         actor=Actor("user", getpass.getuser()),
         resource=Resource("stream", identity.stream),
         changes=continues.changes,

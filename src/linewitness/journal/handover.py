@@ -35,7 +35,7 @@ def ended(directory: Path, generation: str) -> Path:
 
 
 def is_unfinished(directory: Path) -> bool:
-    """Say whether a crash left a handover half done."""
+    """Return whether a crash left a handover half done."""
     return (directory / _NEXT).exists() or _begun(directory) is not None
 
 
@@ -63,7 +63,7 @@ def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> Non
 
 
 def finish(directory: Path) -> bool:
-    """Do what is left of a handover; say whether there was one."""
+    """Do what is left of a handover; return whether there was one."""
     if not is_unfinished(directory):
         return False
     with _told():

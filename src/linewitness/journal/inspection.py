@@ -4,17 +4,15 @@ Opening checks the newest records only, so that a start takes no longer when the
 forgets does so further back as well; what it forgot is still with the audit store then, if somebody looks.
 """
 
-import asyncio
 import functools
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NoReturn
 
 import structlog
 
-from linewitness.base.inspection import daily, damage_in
+from linewitness.base.inspection import InspectionThread, daily, damage_in
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.record import parse, unit_of
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
@@ -36,29 +34,28 @@ Read = Callable[[Look], Awaitable[str]]
 
 
 async def inspect_daily(directory: Path, *, tell: Callable[[str], object]) -> NoReturn:
-    """Inspect for ever; `tell` is given what is damaged after each round, or the empty string.
+    """Inspect for ever; `tell` gets what is damaged after each round, or the empty string.
 
     It has a connection and a thread of its own: a slow disk holds up neither commits nor sending.
     """
 
-    def said(damage: list[str]) -> None:
+    def report(damage: list[str]) -> None:
         tell(damage[0] if damage else "")
         if damage:
             log.error("damage found in the journal", first=damage[0], places=len(damage), hint=_HINT)
 
-    await daily(functools.partial(_inspect_beside, directory), tell=said)
+    await daily(functools.partial(_inspect_in_thread, directory), tell=report)
 
 
-async def _inspect_beside(directory: Path) -> list[str]:
-    with JournalReader(directory) as reader, ThreadPoolExecutor(1, "inspection") as thread:
+async def _inspect_in_thread(directory: Path) -> list[str]:
+    reader = JournalReader(directory)
+    with InspectionThread(close=reader.close) as thread:
+        reader.guard_with(thread)
 
         async def read(look: Look) -> str:
-            return await asyncio.get_running_loop().run_in_executor(thread, reader.ask, look)
+            return await thread.run(functools.partial(reader.ask, look))
 
-        try:
-            return await inspect(read)
-        finally:
-            reader.interrupt()  # a gateway that stops does not wait for it
+        return await inspect(read)
 
 
 async def inspect(read: Read) -> list[str]:
@@ -91,13 +88,13 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
     first = index * TILE_LEAVES
     tree = reader.tree()
     leaves = tree.leaves(first, first + TILE_LEAVES)
-    told = {}
+    units = {}
     for sequence_no, data in reader.records(first, first + TILE_LEAVES):
         if leaf_hash(data) != leaves[sequence_no - first]:
             return f"record {sequence_no} is not the one that was written"
-        told[sequence_no] = unit_of(parse(data))
+        units[sequence_no] = unit_of(parse(data))
     for sequence_no, unit, found in reader.units(first, first + TILE_LEAVES):
-        if unit != told.get(sequence_no, unit) or not found:
+        if unit != units.get(sequence_no, unit) or not found:
             return f"record {sequence_no} is not found by its unit"
     if folded(leaves) != tree.subtree(TILE_LEVEL, index):
         return f"the tree over records {first} to {first + TILE_LEAVES - 1} is not the one that was written"

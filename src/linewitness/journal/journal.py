@@ -59,7 +59,7 @@ class Journal:
         self.head: JournalHead = file.head
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: StreamIdentity = file.identity
-        #: The audit store holds another history of this stream: nothing is sealed, sent or pruned any more.
+        #: The audit store holds another history of this stream: nothing is signed, sent or pruned any more.
         self.frozen: bool = reader.frozen
 
     def submit(
@@ -90,7 +90,7 @@ class Journal:
         await self._write(self._file.look, ())
 
     async def prune(self, boundary: int, *, most: int) -> bool:
-        """Delete some of what lies below `boundary`, between two commits; say whether nothing is left."""
+        """Delete some of what lies below `boundary`, between two commits; return whether nothing is left."""
         return await asyncio.get_running_loop().run_in_executor(
             self._writer, functools.partial(self._file.prune, boundary, most=most)
         )
@@ -194,7 +194,7 @@ def _fail(future: "asyncio.Future[JournalHead]", error: BaseException) -> None:
         future.cancel()
         return
     future.set_exception(error)
-    future.exception()  # whoever waited is told; a submitter that was cancelled need not be
+    future.exception()  # whoever waits gets it; a submitter that was cancelled need not be
 
 
 async def _uninterrupted(commit: "asyncio.Future[JournalHead]") -> JournalHead:

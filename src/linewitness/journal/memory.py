@@ -1,4 +1,4 @@
-"""What drivers asked to have remembered, read back from the journal."""
+"""The stored state of drivers, read back from the journal."""
 
 from collections.abc import Mapping
 

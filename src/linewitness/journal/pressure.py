@@ -11,7 +11,9 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from linewitness.base.clock import Clock, monotonic
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.base.failures import retrieve
+from linewitness.evidence.format.gateway_event import gateway_event
+from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import Figures, JournalReader
 
@@ -32,7 +34,7 @@ Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
 
 
 class Level(IntEnum):
-    """How full the journal is; each level but the first is said, logged and put on record when it begins."""
+    """How full the journal is; each change of the level is logged and put on record."""
 
     NORMAL = 0
     HIGH = 1
@@ -73,7 +75,7 @@ class Room:
 
     @property
     def full(self) -> bool:
-        """Say whether devices have to keep what they have."""
+        """Return whether devices have to keep what they have."""
         return self.left <= 0
 
     @property
@@ -96,7 +98,7 @@ def level_of(room: Room, before: Level) -> Level:
 class Pressure:
     """Measure the room that is left, and hold devices back when there is none.
 
-    Only what devices say has to wait. The gateway's own few records (receipts, the clock, this pressure)
+    Only observations of devices have to wait. The gateway's own records (receipts, the clock, this pressure)
     go on into what `min_free` and the disk still have; without receipts nothing could ever be pruned.
     """
 
@@ -114,7 +116,7 @@ class Pressure:
 
     @property
     def full(self) -> bool:
-        """Say whether devices are being held back."""
+        """Return whether devices are being held back."""
         return not self._open.is_set()
 
     def lift(self) -> None:
@@ -123,11 +125,11 @@ class Pressure:
         self._open.set()
 
     async def gate(self) -> None:
-        """Return when there is room for what a device says."""
+        """Return when there is room for observations."""
         await self._open.wait()
 
     async def room(self, read: Query) -> None:
-        """Take note of another commit, and measure if that is due: the writer calls it before each."""
+        """Count another commit, and measure if that is due: the writer calls it before each."""
         self.rounds += 1
         if monotonic() - self._checked >= CHECK_PERIOD_S:
             await self.measure(read)
@@ -137,17 +139,17 @@ class Pressure:
     ) -> NoReturn:
         """Measure for ever, and put each change of the level on record.
 
-        `spare` is told whether signals must make do with the room that they have.
+        `spare` is called with whether signals must make do with the room that they have.
         """
-        said = Level.NORMAL
+        reported = Level.NORMAL
         while True:
             await self.measure(read)
-            if self.level != said:
-                before, said = said, self.level
-                spare(said >= Level.CRITICAL)
-                self._say(before)
+            if self.level != reported:
+                before, reported = reported, self.level
+                spare(reported >= Level.CRITICAL)
+                self._log_level(before)
                 # Not awaited: were the disk's last room gone too, measuring must go on.
-                submit([self._event(before, clock)]).add_done_callback(_retrieved)
+                submit([self._event(before, clock)]).add_done_callback(retrieve)
             await asyncio.sleep(CHECK_PERIOD_S)
 
     async def measure(self, read: Query) -> None:
@@ -164,7 +166,7 @@ class Pressure:
         else:
             self._open.clear()
 
-    def _say(self, before: Level) -> None:
+    def _log_level(self, before: Level) -> None:
         room = self.room_left
         facts = {
             "pressure": self.level.label,
@@ -190,11 +192,9 @@ class Pressure:
         ]
         if room.hours_left is not None:
             changes.append(Change("hours_left", None, int(room.hours_left), "h"))
-        return Event(
-            kind="journal.pressure",
-            occurred_ns=clock.stamp().realtime_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+        return gateway_event(
+            "journal.pressure",
+            clock.stamp().realtime_ns,
             resource=Resource("journal", "journal"),
             reason=_SENTENCES[self.level]
             + (" (it was fuller)" if Level.NORMAL < self.level < before else ""),
@@ -215,9 +215,3 @@ class Pressure:
         if grown <= 0 or elapsed < SETTLED_S:
             return None
         return max(left, 0) / (grown / elapsed) / 3600
-
-
-def _retrieved(future: "asyncio.Future[Any]") -> None:
-    """Take note of a failed submission, which ends the process elsewhere."""
-    if not future.cancelled():
-        future.exception()

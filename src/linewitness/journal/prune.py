@@ -7,7 +7,8 @@ from typing import Final
 import structlog
 
 from linewitness.base.clock import NS_PER_S, Clock, from_rfc3339
-from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
+from linewitness.evidence.format.gateway_event import gateway_event
+from linewitness.evidence.format.record import Change, Event, Resource, parse
 from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal.attestations import PRUNED
 from linewitness.journal.journal import Journal
@@ -77,11 +78,9 @@ class Pruner:
 
     def _event(self, plan: Plan) -> Event:
         held = "the audit store holds them" + (f", {plan.attester} attests them" if plan.attester else "")
-        return Event(
-            kind="journal.pruned",
-            occurred_ns=self._clock.stamp().realtime_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "linewitness"),
+        return gateway_event(
+            "journal.pruned",
+            self._clock.stamp().realtime_ns,
             resource=Resource("stream", self._journal.identity.stream),
             changes=(
                 Change("first", None, plan.first),

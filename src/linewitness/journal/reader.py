@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from linewitness.base.errors import JournalDamaged
+from linewitness.base.inspection import InspectionThread
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import parse
 from linewitness.journal import database, recover
@@ -18,8 +19,6 @@ T = TypeVar("T")
 
 #: Records that one query of an iteration returns, so that memory stays bounded.
 PAGE: Final = 1000
-#: What SQLite adds to a record's bytes in a large batch: overhead of rows, pages and the unit index.
-ROW_OVERHEAD: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,9 @@ class JournalReader:
         with database.translated(self._path):
             return query(self)
 
-    def interrupt(self) -> None:
-        """End a query that runs in another thread, with an error there."""
-        self._connection.interrupt()
+    def guard_with(self, thread: InspectionThread) -> None:
+        """Let the thread of an inspection interrupt the queries."""
+        thread.guard(self._connection)
 
     def close(self) -> None:
         """Close the connection."""
@@ -71,7 +70,7 @@ class JournalReader:
 
     @property
     def has_writer(self) -> bool:
-        """Say whether a gateway is running on this journal."""
+        """Return whether a gateway is running on this journal."""
         return database.is_being_written(self._path.parent)
 
     @property
@@ -92,7 +91,7 @@ class JournalReader:
 
     @property
     def frozen(self) -> bool:
-        """Say whether the stream was frozen because the store contradicts it."""
+        """Return whether the stream was frozen because the store contradicts it."""
         return bool(self._one("SELECT state FROM stream")[0] == "frozen")
 
     def head(self) -> JournalHead:

@@ -1,4 +1,4 @@
-"""What a person asks of the running gateway: files in the journal's folder, taken up within a second.
+"""Requests of an operator to the running gateway: files in the journal's folder, taken up within a second.
 
 Only who may write into the journal's folder can ask, and nothing can be asked that a restart would not
 do as well; so there is no socket, and no question of who may use it.
@@ -35,11 +35,11 @@ class Requests:
             ) from None
 
     def waiting(self, name: str) -> bool:
-        """Say whether something was asked for that is not done."""
+        """Return whether something was asked for that is not done."""
         return self._path(name).exists() or self._taken(name).exists()
 
     def take(self, name: str) -> bool:
-        """Take a request up before it is fulfilled, and say whether there is one.
+        """Take a request up before it is fulfilled, and return whether there is one.
 
         What is asked from now on is a request of its own. Crash before `done`: it is taken up again.
         """

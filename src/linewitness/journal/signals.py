@@ -1,4 +1,4 @@
-"""The file in which signals wait for the historian: damage in it is found out, and never repaired."""
+"""The file in which signals wait for the historian: damage in it is detected, never repaired."""
 
 import sqlite3
 from collections.abc import Sequence

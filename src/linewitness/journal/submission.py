@@ -1,4 +1,4 @@
-"""What is to become durable together: events, and what is kept in the journal beside their records."""
+"""What becomes durable together: events, and what the journal stores besides their records."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ class Submission:
     """What is to become durable together, or not at all.
 
     `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
-    to the bytes; `receipt` and `checkpoint` (size, note) are kept beside the records; `rotate` makes
+    to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records; `rotate` makes
     a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
     """
 
@@ -38,7 +38,7 @@ class Continuation:
     state: Mapping[str, str]
 
 
-def keep_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
+def store_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
     """Write all but the events of a submission within the transaction; `size` is the stream's by then."""
     for key, value in submission.state.items():
         if value is None:

@@ -10,7 +10,8 @@ import structlog
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import JournalDamaged, JournalError
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.gateway_event import gateway_event
+from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.journal.signals import Put, SignalBlock, SignalFile, set_aside
 
 FILE_NAME: Final = "telemetry.sqlite"
@@ -171,7 +172,7 @@ class TelemetryBuffer:
     def _begin_anew(self, error: JournalDamaged) -> SignalFile:
         """Keep a damaged file aside, and let a new one take over: a signal never stops evidence."""
         aside = set_aside(self._path)
-        log.warning("telemetry buffer damaged: begun anew", why=error.what, kept=str(aside))
+        log.warning("telemetry buffer damaged: replaced by a new one", why=error.what, kept=str(aside))
         return SignalFile(self._path)
 
     def _drop(self, device: str, samples: int) -> None:
@@ -182,18 +183,18 @@ class TelemetryBuffer:
 async def report_losses(buffer: TelemetryBuffer, submit: Submit, *, clock: Clock) -> NoReturn:
     """Put on record, at most once a minute for each device, how many signals were lost."""
     reported: dict[str, int] = {}
-    told = False
+    uncounted_reported = False
     while True:
-        await asyncio.sleep(REPORT_S if reported or told else FIRST_REPORT_S)
+        await asyncio.sleep(REPORT_S if reported or uncounted_reported else FIRST_REPORT_S)
         lost = {
             device: count - reported.get(device, 0)
             for device, count in buffer.dropped.items()
             if count > reported.get(device, 0)
         }
         gaps = [_loss(device, count, clock) for device, count in sorted(lost.items())]
-        if buffer.lost_uncounted and not told:
+        if buffer.lost_uncounted and not uncounted_reported:
             gaps.append(_loss(None, None, clock))
-            told = True
+            uncounted_reported = True
         if not gaps:
             continue
         if lost:
@@ -205,11 +206,9 @@ async def report_losses(buffer: TelemetryBuffer, submit: Submit, *, clock: Clock
 
 def _loss(device: str | None, count: int | None, clock: Clock) -> Event:
     """Return the gap of one device, or of a buffer of which nobody knows what was in it."""
-    return Event(
-        kind="source.gap",
-        occurred_ns=clock.stamp().realtime_ns,
-        occurred_from="gateway",
-        actor=Actor("system", "linewitness"),
+    return gateway_event(
+        "source.gap",
+        clock.stamp().realtime_ns,
         resource=Resource("telemetry", device or "buffer"),
         reason=_LOST if device else _LOST_UNCOUNTED,
         changes=(Change("count", None, count),) if count is not None else (),

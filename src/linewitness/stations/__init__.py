@@ -1,1 +1,1 @@
-"""What observations mean at a place on the line: pure, without a network, a disk or a clock."""
+"""Turn observations into events of a station: pure, without a network, a disk or a clock."""

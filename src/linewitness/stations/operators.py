@@ -17,7 +17,7 @@ class Badges:
         return sorted(place for place, who in self.at.items() if who == operator and place != station)
 
     def actor(self, station: str | None, device: str) -> Actor:
-        """Return who is answerable for what a device says: the operator signed on, or the device."""
+        """Return the actor for a device's observation: the operator signed on, or the device."""
         operator = self.at.get(station) if station is not None else None
         if operator is None:
             return Actor("device", device)

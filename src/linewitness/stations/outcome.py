@@ -47,7 +47,7 @@ def event_of(
     context: Mapping[str, str],
     changes: tuple[Change, ...] = (),
 ) -> Event:
-    """Return an event that happened when the observation says."""
+    """Return an event with the time of the observation."""
     when = observation.when
     if observation.backfilled:
         changes = (*changes, Change("backfilled", None, after=True))

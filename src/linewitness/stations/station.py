@@ -1,19 +1,19 @@
-"""Turn what the devices of one station say into events."""
+"""Turn the observations of one station's devices into events."""
 
 from collections.abc import Callable, Mapping
 
 from linewitness.devices.base import Code, Gap, Notice, Observation, Quality, Reading, Result, Seen
 from linewitness.evidence.format.record import Actor, Change, Resource
 from linewitness.stations import changes, results
-from linewitness.stations.floor import Floor
-from linewitness.stations.gate_watch import GateWatch
+from linewitness.stations.context import StationContext
+from linewitness.stations.gate_decision import GateDecision
 from linewitness.stations.gates import Order
-from linewitness.stations.holding import UnitHolder
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import StationOutcome
-from linewitness.stations.place import StationContext
 from linewitness.stations.rules import ANY_DEVICE, ANY_POINT, DeviceRule, PointRule
-from linewitness.stations.signing_on import SignOn
+from linewitness.stations.shared_state import SharedState
+from linewitness.stations.sign_on import SignOn
+from linewitness.stations.unit_holder import UnitHolder
 
 
 class Station:
@@ -28,16 +28,16 @@ class Station:
         options: StationOptions | None,
         devices: Mapping[str, DeviceRule],
         *,
-        floor: Floor,
+        shared: SharedState,
         state: Mapping[str, str],
     ) -> None:
         """Take the rules, what the line shares, and the state as last committed (see `Outcome.state`)."""
         self._devices = devices
-        self._last = floor.last
-        self._place = StationContext(options, floor.badges)
-        self._units = UnitHolder(self._place, state)
-        self._sign_on = SignOn(self._place, state)
-        self._gate = GateWatch(self._place, state)
+        self._last = shared.last
+        self._context = StationContext(options, shared.badges)
+        self._units = UnitHolder(self._context, state)
+        self._sign_on = SignOn(self._context, state)
+        self._gate = GateDecision(self._context, state)
         self._interpreters: dict[type[Observation], Callable[..., None]] = {
             Reading: self._reading,
             Result: self._result,
@@ -49,7 +49,7 @@ class Station:
 
     def take_over(self, options: StationOptions | None, devices: Mapping[str, DeviceRule]) -> None:
         """Go on with other settings: the unit, the operator and all last values stay."""
-        self._place.take_over(options)
+        self._context.take_over(options)
         self._devices = devices
 
     def leave(self) -> None:
@@ -84,10 +84,10 @@ class Station:
             self._last[key] = last
             outcome.state[key] = last.dump()
             outcome.events.append(
-                self._place.event(
+                self._context.event(
                     reading,
                     kind="parameter.changed",
-                    actor=self._place.actor(reading.device, reading.operator),
+                    actor=self._context.actor(reading.device, reading.operator),
                     resource=Resource("parameter", f"{reading.device}/{reading.point}"),
                     reason="first value seen" if first else "the device reports another value",
                     changes=changed,
@@ -97,7 +97,7 @@ class Station:
 
     def _tag(self, reading: Reading, outcome: StationOutcome) -> None:
         """Take a point that names the unit or the operator for what it is."""
-        options = self._place.options
+        options = self._context.options
         if options is None or reading.quality is not Quality.GOOD or isinstance(reading.value, Mapping):
             return
         name = f"{reading.device}/{reading.point}"
@@ -109,10 +109,10 @@ class Station:
 
     def _result(self, result: Result, outcome: StationOutcome) -> None:
         self._units.follow(result, outcome)
-        binding = results.bind(result, self._units.held, self._place.options)
+        binding = results.bind(result, self._units.held, self._context.options)
         rule = self._devices.get(result.device, ANY_DEVICE)
         outcome.events.append(
-            self._place.event(
+            self._context.event(
                 result,
                 kind=result.kind,
                 resource=results.resource(result, binding),
@@ -137,7 +137,7 @@ class Station:
 
     def _scanned(self, code: Code, reason: str, outcome: StationOutcome) -> None:
         outcome.events.append(
-            self._place.event(
+            self._context.event(
                 code, kind="identifier.scanned", resource=Resource("identifier", code.text), reason=reason
             )
         )
@@ -147,7 +147,7 @@ class Station:
         if gap.count is not None:
             fields.append(Change("count", None, gap.count))
         outcome.events.append(
-            self._place.event(
+            self._context.event(
                 gap,
                 kind="source.gap",
                 actor=Actor("system", "linewitness"),
@@ -159,10 +159,10 @@ class Station:
 
     def _notice(self, notice: Notice, outcome: StationOutcome) -> None:
         outcome.events.append(
-            self._place.event(
+            self._context.event(
                 notice,
                 kind=notice.kind,
-                actor=self._place.actor(notice.device, notice.operator),
+                actor=self._context.actor(notice.device, notice.operator),
                 resource=Resource(notice.resource_type, notice.resource_id),
                 reason=notice.reason,
                 changes=tuple(Change(*change) for change in notice.changes),

@@ -66,7 +66,7 @@ def program_of(result: Result) -> str | None:
 
 
 def is_serial(text: str, options: UnitOptions) -> bool:
-    """Say whether a code can be a serial number here."""
+    """Return whether a code can be a serial number here."""
     return bool(text) and (options.pattern is None or re.fullmatch(options.pattern, text) is not None)
 
 

@@ -1,1 +1,1 @@
-"""What the gateway says about itself while it runs."""
+"""The state of a line for operators: status page, metrics, health check, reports from the journal."""

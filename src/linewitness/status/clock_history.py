@@ -1,4 +1,4 @@
-"""What a journal tells of its clocks: offsets and bounds over time, steps, and the clocks of devices."""
+"""The clocks in a journal's records: offsets and bounds over time, steps, and the clocks of devices."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -78,7 +78,7 @@ def _time(data: bytes) -> int:
 
 
 def history_of(records: Iterable[bytes], *, shown: int = 10) -> ClockHistory:
-    """Return what consecutive records say of the clocks."""
+    """Return the clocks in consecutive records."""
     points: list[Point] = []
     steps: list[SeenStep] = []
     devices: dict[str, DeviceClockView] = {}
@@ -86,14 +86,14 @@ def history_of(records: Iterable[bytes], *, shown: int = 10) -> ClockHistory:
         if b'"kind":"clock.' not in data and b'"device_offset_ms":' not in data:
             continue
         members = parse(data)
-        said = {change["field"]: change["after"] for change in members["changes"]}
+        fields = {change["field"]: change["after"] for change in members["changes"]}
         if members["kind"] == "clock.stepped":
             steps.append(_step(members))
         elif members["kind"] == "clock.status" and members["resource"]["type"] == "clock":
-            points.append(_point(members, said, points[-1] if points else None))
+            points.append(_point(members, fields, points[-1] if points else None))
         offset_ms = members["clock"].get("device_offset_ms")
-        if members["resource"]["type"] == "device" and isinstance(said.get("offset_ms"), int):
-            offset_ms = said["offset_ms"]
+        if members["resource"]["type"] == "device" and isinstance(fields.get("offset_ms"), int):
+            offset_ms = fields["offset_ms"]
         device = members["context"].get("device_id")
         if device is not None and offset_ms is not None:
             worst_ms = max((devices[device].worst_ms if device in devices else 0, offset_ms), key=abs)
@@ -106,15 +106,15 @@ def history_of(records: Iterable[bytes], *, shown: int = 10) -> ClockHistory:
     )
 
 
-def _point(members: Mapping[str, Any], said: Mapping[str, Any], last: Point | None) -> Point:
+def _point(members: Mapping[str, Any], fields: Mapping[str, Any], last: Point | None) -> Point:
     """Return the state that a record tells; what did not change since the last one it leaves out."""
     clock = members["clock"]
-    offset_us = said.get("offset_us", last.offset_us if last else None)
+    offset_us = fields.get("offset_us", last.offset_us if last else None)
     return Point(
         from_rfc3339(members["ingested_at"]),
-        said.get("sync", clock["sync"]),
+        fields.get("sync", clock["sync"]),
         offset_us if isinstance(offset_us, int) else None,
-        said.get("bound_us", clock.get("bound_us")),
+        fields.get("bound_us", clock.get("bound_us")),
     )
 
 

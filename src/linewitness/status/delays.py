@@ -176,8 +176,8 @@ class _Measuring:
     def _take_receipt(self, members: Mapping[str, Any]) -> None:
         if members["kind"] != "custody.received":
             return
-        said = {change["field"]: change["after"] for change in members["changes"]}
-        size, signed_at = said.get("size"), said.get("cosigned_at")
+        fields = {change["field"]: change["after"] for change in members["changes"]}
+        size, signed_at = fields.get("size"), fields.get("cosigned_at")
         if not isinstance(size, int) or not isinstance(signed_at, str):
             return
         while self._waiting and self._waiting[0][0] < size:

@@ -1,14 +1,14 @@
-"""How every part is doing right now: written by the parts, read by whoever asks."""
+"""The state of every part now: written by the parts, read by status page, metrics and watchdog."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class DeviceHealth:
-    """One device: `state` is waiting, up, lost or refused; `why` says what a person should know.
+    """One device: `state` is waiting, up, lost or refused; `why` is the reason in words.
 
-    `reports` counts how often a state was said: a device that is away says so at each attempt. `at_work`
-    is true while observations of it are made durable or confirmed, the `rounds`-th time.
+    `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
+    observations of the device are made durable or confirmed, the `rounds`-th time.
     """
 
     state: str = "waiting"
@@ -31,11 +31,11 @@ class Health:
     damage: str = ""
 
     def damaged(self, what: str) -> None:
-        """Take note of what an inspection of the journal found, or that it found nothing."""
+        """Record what an inspection of the journal found; the empty string means no damage."""
         self.damage = what
 
     def device(self, name: str, state: str, why: str) -> None:
-        """Take note of a device's state."""
+        """Record a device's state."""
         health = self.devices.setdefault(name, DeviceHealth())
         health.state, health.why = state, why
         health.reports += 1
@@ -45,17 +45,17 @@ class Health:
         self.devices.setdefault(name, DeviceHealth()).observed += count
 
     def at_work(self, name: str, busy: bool) -> None:
-        """Take note that a group of observations is being carried, or was carried to its end."""
+        """Record that a group of observations is being made durable or confirmed, or is done."""
         health = self.devices.setdefault(name, DeviceHealth())
         health.at_work = busy
         health.rounds += busy
 
     def uplink(self, state: str, why: str) -> None:
-        """Take note of the uplink's state."""
+        """Record the uplink's state."""
         self.uplink_state, self.uplink_why = state, why
 
     def receipt(self, size: int) -> None:
-        """Take note of the size that the store has custody of."""
+        """Record the number of records that a receipt covers."""
         self.receipted = size
 
     @property

@@ -1,4 +1,4 @@
-"""Say why an event is on record long after it happened: what the journal itself tells about that time."""
+"""Find why an event was recorded long after it happened, from what the journal holds of that time."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ class Causes:
 
 
 def _by_clock(clock: Mapping[str, Any], delay_ms: int) -> Cause:
-    """Say whether what is known of the clocks is enough to explain a delay."""
+    """Return whether what is known of the clocks is enough to explain a delay."""
     if abs(delay_ms) <= clock.get("occurred_unc_ms", 0):
         return Cause.UNCERTAIN
     if clock["occurred_from"] not in ("device", "server"):

@@ -39,6 +39,13 @@ class _Figures(Collector):
         alarms = sum(problem.alarm for problem in self._snapshot.problems)
         warnings = len(self._snapshot.problems) - alarms
         yield _gauge(names.PROBLEMS, ((("alarm",), alarms), (("warning",), warnings)))
+        yield _gauge(
+            names.PROBLEM,
+            (
+                ((problem.code, problem.subject, "alarm" if problem.alarm else "warning"), 1)
+                for problem in self._snapshot.problems
+            ),
+        )
 
     def _info(self) -> InfoMetricFamily:
         line = self._snapshot.line

@@ -20,7 +20,7 @@ from linewitness.status.snapshot import Overview
 log = structlog.get_logger()
 
 REFRESH_S: Final = 5
-#: Looking must never cost the line anything: few connections, small requests, no long ones.
+#: Requests must never slow down the line: few connections, small requests, no long ones.
 MAX_CONNECTIONS: Final = 32
 MAX_REQUEST_BYTES: Final = 16_384
 _HEADERS: Final = {
@@ -52,11 +52,14 @@ def application(overview: Overview) -> ASGIApp:
 
     async def health(_request: Request) -> Response:
         snapshot = await overview.snapshot()
-        said = {
+        body = {
             "healthy": snapshot.healthy,
-            "problems": [{"alarm": each.alarm, "what": each.what} for each in snapshot.problems],
+            "problems": [
+                {"code": each.code, "subject": each.subject, "alarm": each.alarm, "what": each.what}
+                for each in snapshot.problems
+            ],
         }
-        return JSONResponse(said, status_code=200 if snapshot.healthy else 503, headers=_HEADERS)
+        return JSONResponse(body, status_code=200 if snapshot.healthy else 503, headers=_HEADERS)
 
     routes = [Route("/", page), Route("/metrics", measured), Route("/healthz", health)]
     return _ForThisMachine(Starlette(routes=routes))
@@ -101,7 +104,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(overview: Overview, *, host: str, port: int) -> None:
-    """Serve until cancelled. An address that is taken is said, and costs the page, not the line."""
+    """Serve until cancelled. An address that is in use is logged; the line runs without the page."""
     try:
         listening = _listen(host, port)
     except OSError as error:

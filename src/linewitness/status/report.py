@@ -1,4 +1,4 @@
-"""How a line stands, read from its journal alone, whether or not a gateway is running on it."""
+"""The state of a line, read from its journal alone, whether or not a gateway runs on it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -39,11 +39,11 @@ def when(rfc3339: str, now_ns: int) -> str:
     return time if date == to_rfc3339(now_ns)[:10] else f"{date} {time}"
 
 
-def custody(pending: int, uplink: str) -> str:
-    """Say whether the store has what it should: each receipt is a record too, which the next one covers."""
+def forwarded(pending: int, uplink: str) -> str:
+    """Return how much the store lacks: each receipt is a record too, which the next receipt covers."""
     if uplink == "none":
-        return "Kept here only"
-    return "Up to date" if pending <= _UNDERWAY else f"{number(pending)} records to go"
+        return "No audit store configured"
+    return "Up to date" if pending <= _UNDERWAY else f"{number(pending)} records pending"
 
 
 def driver(name: str) -> str:
@@ -115,7 +115,7 @@ def plot(offsets_us: Sequence[int | None]) -> Plot | None:
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "when": when,
-    "custody": custody,
+    "forwarded": forwarded,
     "driver": driver,
     "duration": duration,
     "hours": hours,

@@ -4,18 +4,16 @@ A store that starts reads the heads of its streams only. What a disk forgets fur
 first who asks for that unit, years later, when no gateway has it any more and no backup is that old.
 """
 
-import asyncio
 import functools
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
 import structlog
 from sqlalchemy import Connection, Row, select, text
 
-from linewitness.base.inspection import daily, damage_in
+from linewitness.base.inspection import InspectionThread, daily, damage_in
 from linewitness.evidence.format import record
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, node_hash, root_at, root_of
@@ -51,53 +49,57 @@ _HIDDEN: Final = text("""
     LIMIT 1
 """)
 
+T = TypeVar("T")
+
 _log = structlog.get_logger(__name__)
 
 
 async def inspect_daily(database: Database, *, store_key: Vkey, tell: Callable[[str], object]) -> NoReturn:
-    """Inspect for ever; `tell` is given what is damaged after each round, or the empty string.
+    """Inspect for ever; `tell` gets what is damaged after each round, or the empty string.
 
     It reads in a thread of its own, and in short transactions: judging goes on beside it.
     """
 
-    def said(damage: list[str]) -> None:
+    def report(damage: list[str]) -> None:
         tell(damage[0] if damage else "")
         if damage:
             _log.error("damage found in the store", first=damage[0], places=len(damage), hint=_HINT)
 
-    await daily(functools.partial(inspect, database, store_key=store_key, pause_s=PAUSE_S), tell=said)
+    await daily(functools.partial(inspect, database, store_key=store_key, pause_s=PAUSE_S), tell=report)
 
 
 async def inspect(database: Database, *, store_key: Vkey, pause_s: float = 0.0) -> list[str]:
     """Look at everything once, and return what is damaged, a sentence each."""
-    with ThreadPoolExecutor(1, "inspection") as thread:
+    with InspectionThread() as thread:
         return await damage_in(_looks(database, store_key, thread), pause_s=pause_s)
 
 
 async def _looks(
-    database: Database, store_key: Vkey, thread: ThreadPoolExecutor
+    database: Database, store_key: Vkey, thread: InspectionThread
 ) -> AsyncIterator[Callable[[], Awaitable[str]]]:
-    loop = asyncio.get_running_loop()
+    def in_thread(look: Callable[[Connection], T]) -> Callable[[], Awaitable[T]]:
+        return lambda: thread.run(functools.partial(_in_snapshot, database, look, thread))
 
-    def beside(look: Callable[[Connection], str]) -> Callable[[], Awaitable[str]]:
-        return lambda: loop.run_in_executor(thread, _in_snapshot, database, look)
-
-    yield beside(_read_through)
-    yield beside(_look_at_conflicts)
-    for row in await loop.run_in_executor(thread, _enrolled, database):
+    yield in_thread(_read_through)
+    yield in_thread(_look_at_conflicts)
+    for row in await in_thread(_enrolled)():
         stream = _Stream(row, store_key)
         for first in range(0, row.size, TILE_LEAVES):
-            yield beside(functools.partial(stream.look_at_records, first))
+            yield in_thread(functools.partial(stream.look_at_records, first))
 
 
-def _in_snapshot(database: Database, look: Callable[[Connection], str]) -> str:
+def _in_snapshot(database: Database, look: Callable[[Connection], T], thread: InspectionThread) -> T:
     with database.reading() as connection:
-        return look(connection)
+        sqlite: Any = connection.connection.driver_connection
+        thread.guard(sqlite)
+        try:
+            return look(connection)
+        finally:
+            sqlite.set_progress_handler(None, 0)  # the connection goes back to the pool
 
 
-def _enrolled(database: Database) -> list[Row[Any]]:
-    with database.reading() as connection:
-        return list(connection.execute(select(tables.streams).order_by(tables.streams.c.id)))
+def _enrolled(connection: Connection) -> list[Row[Any]]:
+    return list(connection.execute(select(tables.streams).order_by(tables.streams.c.id)))
 
 
 def _read_through(connection: Connection) -> str:

@@ -9,9 +9,10 @@ from typing import Final, Never, ParamSpec, TypeVar
 
 import structlog
 
-from linewitness.base.certificates import CertificateWatch, named_in
+from linewitness.base.certificates import CertificateMonitor, named_in
 from linewitness.base.clock import Clock, monotonic
-from linewitness.base.errors import LinewitnessError, UplinkUnavailable
+from linewitness.base.errors import UplinkUnavailable
+from linewitness.base.failures import deciding
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.database import Database
@@ -20,7 +21,7 @@ from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import LedgerAnswer, StoreLedger
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.work import StoreWork
-from linewitness.uplink.mqtt import MqttConnection, MqttMessage, connect
+from linewitness.uplink.mqtt import MqttConnection, MqttConnector, MqttMessage
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 
 #: What goes into one transaction, if that much has come.
@@ -40,16 +41,16 @@ async def run(
     ready: asyncio.Event | None = None,
     work: StoreWork | None = None,
 ) -> Never:
-    """Serve until cancelled; `ready` is set whenever the store hears its gateways, `work` says what it is at.
+    """Serve until cancelled; `ready` is set while the store is subscribed, `work` shows the progress.
 
-    Raises ConfigurationError, UplinkRefused or StoreError: each needs a person.
+    Raises ConfigurationError, UplinkRefused or StoreError: operator action required.
     """
     database = Database(options.database_url)
     try:
         database.check()
         cosigner = Cosigner.load(options.name, options.key)
         ledger = StoreLedger(database=database, cosigner=cosigner, clock=clock)
-        _log.info("store.started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
+        _log.info("store started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
         with ThreadPoolExecutor(1, "store") as thread:
             service = _Service(options, ledger, thread, ready or asyncio.Event(), work or StoreWork())
             await service.run()
@@ -58,13 +59,13 @@ async def run(
 
 
 async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work: StoreWork) -> None:
-    """Serve until SIGTERM or SIGINT; say `ready` on the output when the gateways are heard first."""
+    """Serve until SIGTERM or SIGINT; print `ready` once the store is subscribed for the first time."""
     ready, stop = asyncio.Event(), on_signal()
-    certificates = CertificateWatch(lambda: named_in(options.model_dump(mode="json")), clock=clock)
+    certificates = CertificateMonitor(lambda: named_in(options.model_dump(mode="json")), clock=clock)
     work.remark = lambda: certificates.sentence(clock.stamp().realtime_ns)
     parts = {
         "store": run(options, clock=clock, ready=ready, work=work),
-        "store:ready": _say_ready(ready, options.mqtt.url),
+        "store:ready": _print_ready(ready, options.mqtt.url),
         "store:certificates": certificates.run(),
         "store:inspection": _inspect(options, work),
     }
@@ -75,10 +76,7 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
             for task in running:
                 task.cancel()
     except BaseExceptionGroup as group:
-        error = _deciding(group)
-        if error is None:
-            raise
-        raise error from group
+        raise deciding(group, retried=UplinkUnavailable) from group
 
 
 async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
@@ -90,7 +88,7 @@ async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
         database.close()
 
 
-async def _say_ready(ready: asyncio.Event, url: str) -> None:
+async def _print_ready(ready: asyncio.Event, url: str) -> None:
     await ready.wait()
     sys.stdout.write(f"ready {url}\n")
     sys.stdout.flush()
@@ -108,11 +106,11 @@ class _Service:
         work: StoreWork,
     ) -> None:
         self._options = options
-        self._mqtt = options.mqtt
-        if self._mqtt.client_id is None:
-            self._mqtt = self._mqtt.model_copy(
-                update={"client_id": f"linewitness-store-{options.name}"[:128]}
-            )
+        mqtt = options.mqtt
+        if mqtt.client_id is None:
+            mqtt = mqtt.model_copy(update={"client_id": f"linewitness-store-{options.name}"[:128]})
+        self._connector = MqttConnector(mqtt)
+        self._url = mqtt.url
         self._ledger = ledger
         self._thread = thread
         self._ready = ready
@@ -121,7 +119,7 @@ class _Service:
         self._lost_at: float | None = None
 
     async def run(self) -> Never:
-        """Connect and serve, again and again; the broker's absence is said once, and so is its return."""
+        """Connect and serve, again and again; the loss of the broker is logged once, and so is its return."""
         while True:
             self._work.attempts += 1
             try:
@@ -132,17 +130,14 @@ class _Service:
 
     async def _session(self) -> None:
         try:
-            async with connect(self._mqtt) as connection:
+            async with self._connector.connect() as connection:
                 for topic in self._topics():
                     await connection.subscribe(topic)
                 self._connected()
                 await self._publish(connection, await self._in_thread(self._ledger.newest))
                 await self._serve(connection)
         except BaseExceptionGroup as group:
-            error = _deciding(group)
-            if error is None:
-                raise
-            raise error from group
+            raise deciding(group, retried=UplinkUnavailable) from group
 
     async def _serve(self, connection: MqttConnection) -> None:
         queue: asyncio.Queue[MqttMessage] = asyncio.Queue(BATCH_MESSAGES)
@@ -189,7 +184,9 @@ class _Service:
         self._work.connected = True
         self._backoff.succeeded()
         if self._lost_at is not None:
-            _log.info("broker.back", broker=self._mqtt.url, seconds=round(monotonic() - self._lost_at, 1))
+            _log.info(
+                "broker connected again", broker=self._url, seconds=round(monotonic() - self._lost_at, 1)
+            )
             self._lost_at = None
 
     def _disconnected(self, error: UplinkUnavailable) -> None:
@@ -197,7 +194,7 @@ class _Service:
         self._work.connected = False
         if self._lost_at is None:
             self._lost_at = monotonic()
-            _log.warning("broker.lost", broker=self._mqtt.url, reason=str(error))
+            _log.warning("broker connection lost", broker=self._url, reason=str(error))
 
     def _topics(self) -> list[str]:
         if not self._options.tenants:
@@ -207,18 +204,3 @@ class _Service:
             for tenant in self._options.tenants
             for channel in ("records", "checkpoint")
         ]
-
-
-def _deciding(group: BaseExceptionGroup[BaseException]) -> LinewitnessError | None:
-    """Return the error that decides what happens: one that needs a person, else the broker's absence.
-
-    None if there is anything in the group that is no error of ours: a bug.
-    """
-    ours, others = group.split(LinewitnessError)
-    if ours is None or others is not None:
-        return None
-    grave, _ = ours.split(lambda error: not isinstance(error, UplinkUnavailable))
-    found: BaseException = grave or ours
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found if isinstance(found, LinewitnessError) else None

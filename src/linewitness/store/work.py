@@ -1,8 +1,10 @@
-"""What the store's loops are at, so that it can be seen from outside whether they go on."""
+"""The progress of the store's loops, as the watchdog reads it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from linewitness.base.watchdog import CARRY_S, COMMIT_S, CONNECT_S, Loop
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class StoreWork:
     messages: int = 0
     #: What the last inspection found damaged in the database, or nothing.
     damage: str = ""
-    #: What else a person should read, such as a certificate that ends soon.
+    #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
 
     @property
@@ -52,9 +54,16 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        told = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
-        return "; ".join(filter(None, told))
+        parts = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
+        return "; ".join(filter(None, parts))
 
     def damaged(self, what: str) -> None:
-        """Take note of what an inspection of the database found, or that it found nothing."""
+        """Record what an inspection of the database found; the empty string means no damage."""
         self.damage = what
+
+    def loops(self) -> Iterator[Loop]:
+        """Yield the loops of the store: each step of them ends by itself long before its limit."""
+        yield Loop("receive", CARRY_S, lambda: self.receiving.progress)
+        yield Loop("judge and commit", COMMIT_S, lambda: self.judging.progress)
+        yield Loop("answer", CARRY_S, lambda: self.answering.progress)
+        yield Loop("connect", CONNECT_S, lambda: self.connecting)

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from linewitness.base.clock import Clock
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
+from linewitness.evidence.format.record import Change, Event, Resource
 
 #: New records are looked through this often.
 LOOK_S: Final = 60.0
@@ -53,11 +54,10 @@ class DeviceClocks:
         word = "ahead of" if offset_ms > 0 else "behind"
         reason = f"the device's clock is {abs(offset_ms) / 1000:.3f} s {word} the gateway's"
         reason += f", more than {self._limit_ms} ms" if beyond else ", within the limit again"
-        return Event(
-            kind="clock.status",
-            occurred_ns=now_ns,
-            occurred_from="gateway",
-            actor=Actor("system", "clock"),
+        return gateway_event(
+            "clock.status",
+            now_ns,
+            actor=CLOCK,
             resource=Resource("device", device),
             changes=(
                 Change("offset_ms", before, offset_ms),

@@ -74,11 +74,11 @@ class Judge:
         self._troubles.pop(sample.source, None)
 
     def not_heard(self, source: str, why: str) -> None:
-        """Take note that a source gave no usable answer."""
+        """Record that a source gave no usable answer."""
         self._troubles[source] = why
 
     def is_fresh(self, source: str, stamp: Stamp) -> bool:
-        """Say whether a source's newest answer is young enough to be locked to."""
+        """Return whether a source's newest answer is young enough to be locked to."""
         newest = self._filters[source].newest if source in self._filters else None
         limit_ns = self._options.holdover_s * NS_PER_S
         return newest is not None and stamp.boottime_ns - newest.boottime_ns <= limit_ns

@@ -58,7 +58,7 @@ def question() -> tuple[bytes, bytes]:
 
 
 def answers(mark: bytes, packet: bytes) -> bool:
-    """Say whether a packet answers the question with this mark."""
+    """Return whether a packet answers the question with this mark."""
     return len(packet) >= PACKET_BYTES and packet[24:32] == mark
 
 

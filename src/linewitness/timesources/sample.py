@@ -61,7 +61,7 @@ class Sample:
         return Interval(low_ns=low, high_ns=high)
 
     def _is_before_leap(self, boottime_ns: int, half_ns: int) -> bool:
-        """Say whether an announced leap second may lie between the sample and this boot time."""
+        """Return whether an announced leap second may lie between the sample and this boot time."""
         if self.leap is Leap.NONE:
             return False
         midnight_ns = (self.utc_ns // DAY_NS + 1) * DAY_NS

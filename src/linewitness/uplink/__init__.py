@@ -1,1 +1,1 @@
-"""One MQTT connection to the broker: topics, limits, and why one was refused."""
+"""The connection to the MQTT broker: options, TLS, one session, and the names of the topics."""

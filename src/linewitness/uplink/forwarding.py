@@ -21,3 +21,7 @@ class ForwardOptions(Options):
     max_rate: ByteSize | None = Field(
         default=None, ge=1024, description="Bytes per second on a thin network; no limit by default."
     )
+
+    def pause_s(self, sent_bytes: int) -> float:
+        """Return the pause after so many bytes that keeps the rate, in seconds; 0 without a limit."""
+        return sent_bytes / int(self.max_rate) if self.max_rate is not None else 0.0

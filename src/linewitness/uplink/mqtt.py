@@ -1,4 +1,4 @@
-"""One connection to the broker: publish and know the answer, subscribe, receive, and hear of the end.
+"""One connection to the broker: publish and wait for its answer, subscribe, receive, and learn of the end.
 
 One paho client object serves one connection and is then thrown away: its own reconnecting could send a
 message twice, and what is to be sent again is the journal's decision.
@@ -6,7 +6,7 @@ message twice, and what is to be sent again is the journal's decision.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ssl import SSLError
 from typing import Final
@@ -17,7 +17,7 @@ from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.peer import MqttMessage, Peer, Welcome, Will
 from linewitness.uplink.wire import Wire, open_wire, tls_error
 
-__all__ = ["MqttConnection", "MqttMessage", "Will", "connect"]
+__all__ = ["MqttConnection", "MqttConnector", "MqttMessage", "Will"]
 
 #: What we hold of received messages before we stop reading from the socket.
 INBOX_MESSAGES: Final = 1000
@@ -31,9 +31,6 @@ _GOODBYE_S: Final = 1.0
 #: A PUBLISH besides its topic and payload: type, length, length of the topic, number, properties.
 _HEADER_BYTES: Final = 10
 
-#: Brokers (by url) that said they do not speak MQTT 5.
-_only_311: set[str] = set()
-
 
 class _UnknownVersion(UplinkRefused):
     """The broker does not speak the version of MQTT that we tried."""
@@ -43,48 +40,75 @@ class _NoWelcome(UplinkUnavailable):
     """The broker hung up before its welcome."""
 
 
-@asynccontextmanager
-async def connect(
-    options: MqttOptions, *, will: Will | None = None, clean_start: bool = True
-) -> AsyncIterator["MqttConnection"]:
-    """Connect to the broker for the time of a block.
+class MqttConnector:
+    """Open connections to one broker; it remembers which version of MQTT the broker speaks.
 
-    The will is sent unless the block ends normally. Raises UplinkUnavailable (worth retrying) or
-    UplinkRefused (a person must act); once connected, the methods of the connection raise them.
+    `steps` counts attempts, connections and answers of the broker: it changes as long as work goes on.
     """
-    connection = await _open(options, will, clean_start=clean_start)
-    orderly = False
-    try:
-        yield connection
-        orderly = True
-    finally:
-        await connection.close(orderly=orderly)
 
+    def __init__(self, options: MqttOptions, *, will: Will | None = None) -> None:
+        """Take the broker; it publishes the will unless a connection ends in order. Nothing is opened yet."""
+        self._options = options
+        self._will = will
+        self._speaks_5 = True
+        self.steps = 0
 
-async def _open(options: MqttOptions, will: Will | None, *, clean_start: bool) -> "MqttConnection":
-    if options.protocol != "auto":
-        return await MqttConnection.open(options, options.protocol, will, clean_start=clean_start)
-    if options.url not in _only_311:
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["MqttConnection"]:
+        """Connect to the broker for the time of a block.
+
+        Raises UplinkUnavailable (worth retrying) or UplinkRefused (operator action required); once
+        connected, the methods of the connection raise them.
+        """
+        self.count()
+        connection = await self._open()
+        self.count()
+        orderly = False
         try:
-            return await MqttConnection.open(options, "5", will, clean_start=clean_start)
-        except _UnknownVersion:
-            _only_311.add(options.url)
-        except _NoWelcome:
-            pass  # some brokers hang up at an unknown version: try the old one, but do not remember it
-    return await MqttConnection.open(options, "3.1.1", will, clean_start=clean_start)
+            yield connection
+            orderly = True
+        finally:
+            await connection.close(orderly=orderly)
+
+    def count(self) -> None:
+        """Count one step."""
+        self.steps += 1
+
+    async def _open(self) -> "MqttConnection":
+        if self._options.protocol != "auto":
+            return await self._open_with(self._options.protocol)
+        if self._speaks_5:
+            try:
+                return await self._open_with("5")
+            except _UnknownVersion:
+                self._speaks_5 = False
+            except _NoWelcome:
+                pass  # some brokers hang up at an unknown version: try the old one, but do not remember it
+        return await self._open_with("3.1.1")
+
+    async def _open_with(self, protocol: str) -> "MqttConnection":
+        return await MqttConnection.open(self._options, protocol, self._will, on_answer=self.count)
 
 
 class MqttConnection:
     """A connection that is up, or was: after its end, everything raises UplinkUnavailable."""
 
-    def __init__(self, options: MqttOptions, protocol: str, wire: Wire, *, clean_start: bool) -> None:
-        """Use `connect` instead."""
+    def __init__(
+        self,
+        options: MqttOptions,
+        protocol: str,
+        wire: Wire,
+        *,
+        on_answer: Callable[[], object],
+    ) -> None:
+        """Use `MqttConnector` instead; `on_answer` is called at each answer of the broker."""
         self.protocol: Final = protocol
         self.maximum_packet_bytes: int | None = None
         self._options = options
+        self._on_answer = on_answer
         self._wire = wire
         self._loop = asyncio.get_running_loop()
-        self._peer = Peer(options, protocol, wire, self, clean_start=clean_start)
+        self._peer = Peer(options, protocol, wire, self)
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[int]] = {}
         self._window = asyncio.Semaphore(WINDOW_311)
@@ -96,10 +120,16 @@ class MqttConnection:
 
     @classmethod
     async def open(
-        cls, options: MqttOptions, protocol: str, will: Will | None, *, clean_start: bool
+        cls,
+        options: MqttOptions,
+        protocol: str,
+        will: Will | None,
+        *,
+        on_answer: Callable[[], object],
     ) -> "MqttConnection":
         """Connect with one version of MQTT and wait for the broker's welcome."""
-        connection = cls(options, protocol, await open_wire(options), clean_start=clean_start)
+        wire = await open_wire(options)
+        connection = cls(options, protocol, wire, on_answer=on_answer)
         try:
             await connection._be_welcome(will)
         except BaseException:
@@ -110,8 +140,8 @@ class MqttConnection:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Send one message with QoS 1 and return the broker's reason code, 0 or 0x10 (nobody listens).
 
-        UplinkRefused says the broker's reason in words; UplinkUnavailable means that the message may or
-        may not have arrived. The broker's acknowledgement is transport, not custody.
+        UplinkRefused carries the broker's reason in words; UplinkUnavailable means that the message may or
+        may not have arrived. The broker's acknowledgement is transport, not a receipt.
         """
         limit = self.maximum_packet_bytes
         if limit is not None and len(payload) + len(topic.encode()) + _HEADER_BYTES > limit:
@@ -129,7 +159,7 @@ class MqttConnection:
         return await self._answer(mid, f"the message on {topic}")
 
     async def subscribe(self, topic: str) -> None:
-        """Ask for a topic (wildcards allowed) with QoS 1; UplinkRefused if the broker says no."""
+        """Ask for a topic (wildcards allowed) with QoS 1; UplinkRefused if the broker refuses."""
         self._raise_if_ended()
         await self._answer(self._peer.subscribe(topic), f"the subscription to {topic}")
 
@@ -154,7 +184,7 @@ class MqttConnection:
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._ended.wait()
         except TimeoutError:
-            pass  # the broker does not read: closing the socket says the same
+            pass  # the broker does not read: closing the socket has the same effect
         finally:
             self.on_end("the connection was closed", "")
 
@@ -204,7 +234,7 @@ class MqttConnection:
             async with asyncio.timeout(self._options.connect_timeout_s):
                 welcome = await self._welcome
         except TimeoutError:
-            raise UplinkUnavailable(f"{self._options.url} did not say welcome in time") from None
+            raise UplinkUnavailable(f"{self._options.url} did not answer CONNECT in time") from None
         if welcome.reason >= reasons.FAILURE:
             raise _refusal(self._options, welcome.reason)
         window = WINDOW if self.protocol == "5" else WINDOW_311
@@ -219,9 +249,10 @@ class MqttConnection:
             async with asyncio.timeout(self._options.answer_timeout_s):
                 reason = await answer
         except TimeoutError:
-            said = f"the broker did not answer {what} in {self._options.answer_timeout_s:g} s"
-            self.on_end(said, "")
-            raise UplinkUnavailable(said) from None
+            what_failed = f"the broker did not answer {what} in {self._options.answer_timeout_s:g} s"
+            self.on_end(what_failed, "")
+            raise UplinkUnavailable(what_failed) from None
+        self._on_answer()
         if reason >= reasons.FAILURE:
             raise UplinkRefused(
                 f"the broker refused {what}: {reasons.words(reason)}", hint=reasons.hint(reason)

@@ -18,14 +18,13 @@ from linewitness.uplink.wire import Wire
 #: How many received messages a broker may have sent that were not taken yet (MQTT 5 only).
 RECEIVE_MAXIMUM: Final = 64
 
-_SESSION_S: Final = 86_400
 _PACKETS_PER_TURN: Final = 50
 _VERSIONS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker says in our name if the connection ends without a goodbye."""
+    """The message that the broker publishes for us if the connection ends without a DISCONNECT."""
 
     topic: str
     payload: bytes
@@ -51,7 +50,7 @@ class MqttMessage:
 
 
 class PeerListener(Protocol):
-    """Who is told what the broker said; every call comes from the event loop's own thread."""
+    """Who takes the broker's packets; every call comes from the event loop's own thread."""
 
     def on_welcome(self, welcome: Welcome) -> None:
         """Hear that the broker accepted or refused the connection."""
@@ -72,11 +71,11 @@ class PeerListener(Protocol):
 class _Client(paho.Client):
     """A paho client that is given its socket: its own connect() would block the event loop."""
 
-    def __init__(self, wire: Wire, options: MqttOptions, protocol: str, *, clean_start: bool) -> None:
+    def __init__(self, wire: Wire, options: MqttOptions, protocol: str) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id or "",
-            clean_session=None if protocol == "5" else clean_start,
+            clean_session=None if protocol == "5" else True,
             protocol=_VERSIONS[protocol],
             reconnect_on_failure=False,
             manual_ack=True,
@@ -91,16 +90,13 @@ class _Client(paho.Client):
 class Peer:
     """The broker at the other end of one wire."""
 
-    def __init__(
-        self, options: MqttOptions, protocol: str, wire: Wire, listener: PeerListener, *, clean_start: bool
-    ) -> None:
+    def __init__(self, options: MqttOptions, protocol: str, wire: Wire, listener: PeerListener) -> None:
         """Prepare; nothing is sent before `start`."""
         self._options = options
         self._wire = wire
         self._listener = listener
-        self._clean_start = clean_start
         self._v5 = protocol == "5"
-        self._client = _Client(wire, options, protocol, clean_start=clean_start)
+        self._client = _Client(wire, options, protocol)
         self._descriptor = wire.fileno()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -127,8 +123,8 @@ class Peer:
                 options.host,
                 options.port,
                 options.keepalive_s,
-                clean_start=self._clean_start,
-                properties=_connect_properties(clean_start=self._clean_start),
+                clean_start=True,
+                properties=_connect_properties(),
             )
         else:
             client.connect(options.host, options.port, options.keepalive_s)
@@ -230,8 +226,8 @@ class Peer:
     ) -> None:
         code = reason.value
         if flags.is_disconnect_packet_from_server:
-            said = f"the broker ended the connection: {reasons.words(code)}"
-            self._listener.on_end(said, reasons.hint(code))
+            what = f"the broker ended the connection: {reasons.words(code)}"
+            self._listener.on_end(what, reasons.hint(code))
         else:
             why = self._wire.error or str(reason).lower()
             self._listener.on_end(f"the connection to the broker broke: {why}", "")
@@ -251,8 +247,8 @@ class Peer:
         self._listener.on_message(message.mid, message.qos, received)
 
 
-def _connect_properties(*, clean_start: bool) -> Properties:
+def _connect_properties() -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
-    properties.SessionExpiryInterval = 0 if clean_start else _SESSION_S
+    properties.SessionExpiryInterval = 0
     return properties

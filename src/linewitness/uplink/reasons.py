@@ -1,11 +1,11 @@
-"""What a broker's reason codes mean to a person (MQTT 5, section 2.4)."""
+"""A broker's reason codes in words (MQTT 5, section 2.4)."""
 
 from typing import Final
 
 FAILURE: Final = 0x80
+#: The message was accepted and went to nobody: no store is subscribed (MQTT 5 only).
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 UNSUPPORTED_VERSION: Final = 0x84
-SESSION_TAKEN_OVER: Final = 0x8E
 
 #: Refusals of a connection that pass by themselves: unavailable, busy, shutting down, quota, rate.
 TRANSIENT: Final = frozenset({0x88, 0x89, 0x8B, 0x97, 0x9F})

@@ -26,7 +26,7 @@ _CERTIFICATE_ALERTS: Final = (
     "ACCESS_DENIED",
     "HANDSHAKE_FAILURE",
 )
-#: What is said by a peer that does not speak TLS, or not ours.
+#: What a peer answers that does not speak TLS, or not this version.
 _PROTOCOL_ALERTS: Final = ("WRONG_VERSION_NUMBER", "PROTOCOL_VERSION", "RECORD_LAYER_FAILURE")
 _TLS_PORT: Final = "is it the broker's TLS port, and is it up?"
 
@@ -108,7 +108,7 @@ async def open_wire(options: MqttOptions) -> Wire:
 
 
 def tls_error(options: MqttOptions, error: ssl.SSLError) -> UplinkRefused | UplinkUnavailable:
-    """Return what a TLS error means to a person; refusals are those that retrying cannot mend."""
+    """Return a TLS error in words; refusals are those that retrying does not help."""
     where = f"{options.host}:{options.port}"
     reason = (error.reason or "").upper()
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -126,8 +126,8 @@ def tls_error(options: MqttOptions, error: ssl.SSLError) -> UplinkRefused | Upli
             f"{where} does not speak TLS 1.2 or newer: {reason.lower().replace('_', ' ')}",
             hint="is it the broker's TLS port? mqtt:// is for the one without TLS",
         )
-    said = reason.lower().replace("_", " ") or str(error)
-    return UplinkUnavailable(f"the TLS connection to {where} broke: {said}", hint=_TLS_PORT)
+    alert = reason.lower().replace("_", " ") or str(error)
+    return UplinkUnavailable(f"the TLS connection to {where} broke: {alert}", hint=_TLS_PORT)
 
 
 class _Opening:
@@ -175,7 +175,7 @@ def _open(options: MqttOptions) -> socket.socket:
 def _tls_context(options: MqttOptions) -> ssl.SSLContext:
     """Return a context that verifies the broker and offers our certificate."""
     tls = options.tls
-    context = ssl.create_default_context() if tls.ca is None else _only(tls.ca)
+    context = ssl.create_default_context() if tls.ca is None else _trusting(tls.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate is not None and tls.key is not None:
         try:
@@ -188,7 +188,7 @@ def _tls_context(options: MqttOptions) -> ssl.SSLContext:
     return context
 
 
-def _only(ca: Path) -> ssl.SSLContext:
+def _trusting(ca: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:

@@ -7,8 +7,8 @@ from linewitness.stations.changes import PREFIX, LastValue
 from linewitness.stations.operators import Badges
 
 
-class Floor:
-    """The line as a whole, so that a device may move to another station, and one badge at two is seen."""
+class SharedState:
+    """State of the whole line: devices may change their station, and one badge at two stations is found."""
 
     def __init__(self) -> None:
         """Begin with nothing known."""
@@ -18,6 +18,6 @@ class Floor:
     @classmethod
     def load(cls, state: Mapping[str, str]) -> Self:
         """Begin with the state as last committed."""
-        floor = cls()
-        floor.last = {key: LastValue.load(text) for key, text in state.items() if key.startswith(PREFIX)}
-        return floor
+        shared = cls()
+        shared.last = {key: LastValue.load(text) for key, text in state.items() if key.startswith(PREFIX)}
+        return shared

@@ -5,29 +5,29 @@ from collections.abc import Mapping
 
 from linewitness.devices.base import Code, Observation
 from linewitness.evidence.format.record import Change
+from linewitness.stations.context import StationContext
 from linewitness.stations.gates import GateState, Order, gate_resource, wanted
 from linewitness.stations.outcome import StationOutcome
-from linewitness.stations.place import StationContext
 from linewitness.stations.units import HeldUnit
 
 
-class GateWatch:
+class GateDecision:
     """The gate of one station, if it has one."""
 
-    def __init__(self, place: StationContext, state: Mapping[str, str]) -> None:
+    def __init__(self, context: StationContext, state: Mapping[str, str]) -> None:
         """Begin where the gate was at the last commit."""
-        self._place = place
-        self._key = place.key("gate")
+        self._context = context
+        self._key = context.key("gate")
         stored = state.get(self._key)
         self._state = GateState.load(stored) if stored else GateState()
 
     def order(self, held: HeldUnit | None) -> Order | None:
         """Return what the gate should be now, None where there is none."""
-        options = self._place.options
+        options = self._context.options
         if options is None or options.gate is None:
             return None
         position, reason = wanted(options.gate, self._state, held, options.requires)
-        return Order(str(self._place.id), options.gate, position, reason)
+        return Order(str(self._context.id), options.gate, position, reason)
 
     def move(self, observation: Observation, held: HeldUnit | None, outcome: StationOutcome) -> None:
         """Put a new position on record; it is written to the device after the commit."""
@@ -38,7 +38,7 @@ class GateWatch:
         outcome.state[self._key] = self._state.dump()
         outcome.order = order
         outcome.events.append(
-            self._place.event(
+            self._context.event(
                 observation,
                 kind=f"gate.{order.position}",
                 resource=gate_resource(order, held.serial if held else None),
@@ -48,7 +48,7 @@ class GateWatch:
         )
 
     def is_pass(self, text: str) -> bool:
-        """Say whether a code asks to let the unit pass."""
+        """Return whether a code asks to let the unit pass."""
         return self._reason(text) is not None
 
     def let_pass(
@@ -62,6 +62,6 @@ class GateWatch:
         return f"the operator lets {held.serial} pass: {self._reason(code.text)}"
 
     def _reason(self, text: str) -> str | None:
-        gate = self._place.options.gate if self._place.options else None
+        gate = self._context.options.gate if self._context.options else None
         match = re.fullmatch(gate.pass_code, text) if gate and gate.pass_code else None
         return match["reason"] if match else None

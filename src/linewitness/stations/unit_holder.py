@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from linewitness.devices.base import Observation, Result
 from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.stations import units
+from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import Ask, StationOutcome
-from linewitness.stations.place import StationContext
 from linewitness.stations.units import HeldUnit
 
 
 class UnitHolder:
     """The unit at one station."""
 
-    def __init__(self, place: StationContext, state: Mapping[str, str]) -> None:
+    def __init__(self, context: StationContext, state: Mapping[str, str]) -> None:
         """Begin with the unit that was there at the last commit."""
-        self._place = place
-        self._key = place.key("unit")
+        self._context = context
+        self._key = context.key("unit")
         held = state.get(self._key)
         self.held = HeldUnit.load(held) if held else None
 
@@ -26,21 +26,21 @@ class UnitHolder:
         return self.held.serial if self.held else None
 
     def is_named_by(self, device: str) -> bool:
-        """Say whether a device's codes are serial numbers: the scanner's, or a tool's without one."""
-        options = self._place.options
+        """Return whether a device's codes are serial numbers: the scanner's, or a tool's without one."""
+        options = self._context.options
         if options is None:
             return False
         return device == options.unit.scanner or (self.follows_results and device in options.devices)
 
     @property
     def follows_results(self) -> bool:
-        """Say whether the tools' own identifiers tell which unit is there: where nothing else does."""
-        unit = self._place.options.unit if self._place.options else None
+        """Return whether the tools' own identifiers tell which unit is there: where nothing else does."""
+        unit = self._context.options.unit if self._context.options else None
         return unit is not None and not unit.scanner and not unit.point and unit.from_result
 
     def is_serial(self, text: str) -> bool:
-        """Say whether a text can be a serial number here."""
-        return self._place.options is not None and units.is_serial(text, self._place.options.unit)
+        """Return whether a text can be a serial number here."""
+        return self._context.options is not None and units.is_serial(text, self._context.options.unit)
 
     def follow(self, result: Result, outcome: StationOutcome) -> None:
         """Take the unit that a live result names for the station's, where results tell it."""
@@ -49,7 +49,7 @@ class UnitHolder:
 
     def enter(self, observation: Observation, serial: str, by: str, outcome: StationOutcome) -> None:
         """Let a unit enter, and the one before it leave; an empty serial number only lets it leave."""
-        if self._place.options is None or serial == (self.serial or ""):
+        if self._context.options is None or serial == (self.serial or ""):
             return
         if self.held is not None:
             outcome.events.append(self._left(observation, self.held))
@@ -57,7 +57,7 @@ class UnitHolder:
         outcome.state[self._key] = self.held.dump() if self.held else None
         if self.held is not None:
             outcome.events.append(self._entered(observation, self.held))
-            outcome.asks += [Ask(device, serial) for device in self._place.options.ask]
+            outcome.asks += [Ask(device, serial) for device in self._context.options.ask]
 
     def count(self, result: Result, unit: str | None, outcome: StationOutcome) -> None:
         """Count a result of the unit at the station, if it decides anything; an unreadable one is not ok."""
@@ -67,7 +67,7 @@ class UnitHolder:
             outcome.state[self._key] = self.held.dump()
 
     def _entered(self, observation: Observation, held: HeldUnit) -> Event:
-        return self._place.event(
+        return self._context.event(
             observation,
             kind="unit.entered",
             resource=self._resource(held),
@@ -76,8 +76,8 @@ class UnitHolder:
         )
 
     def _left(self, observation: Observation, held: HeldUnit) -> Event:
-        requirements = self._place.options.requires if self._place.options else ()
-        return self._place.event(
+        requirements = self._context.options.requires if self._context.options else ()
+        return self._context.event(
             observation,
             kind="unit.left",
             resource=self._resource(held),
@@ -86,4 +86,4 @@ class UnitHolder:
         )
 
     def _resource(self, held: HeldUnit) -> Resource:
-        return Resource("station", str(self._place.id), ("unit", held.serial))
+        return Resource("station", str(self._context.id), ("unit", held.serial))

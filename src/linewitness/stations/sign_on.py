@@ -5,30 +5,30 @@ from collections.abc import Mapping
 
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Change, Event, Resource
+from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome
-from linewitness.stations.place import StationContext
 
 
 class SignOn:
     """The operator at one station; the badges are the whole line's."""
 
-    def __init__(self, place: StationContext, state: Mapping[str, str]) -> None:
+    def __init__(self, context: StationContext, state: Mapping[str, str]) -> None:
         """Begin with who was signed on at the last commit."""
-        self._place = place
-        self._station = str(place.id)
-        self._key = place.key("operator")
+        self._context = context
+        self._station = str(context.id)
+        self._key = context.key("operator")
         operator = state.get(self._key)
         if operator:
-            place.badges.at[self._station] = operator
+            context.badges.at[self._station] = operator
 
     @property
     def operator(self) -> str | None:
         """Who is signed on here."""
-        return self._place.badges.at.get(self._station)
+        return self._context.badges.at.get(self._station)
 
     def is_badge(self, device: str, text: str) -> bool:
-        """Say whether a code that a device read is an operator's badge here."""
-        options = self._place.options.operator if self._place.options else None
+        """Return whether a code that a device read is an operator's badge here."""
+        options = self._context.options.operator if self._context.options else None
         if options is None or device != options.scanner:
             return False
         return options.pattern is None or re.fullmatch(options.pattern, text) is not None
@@ -38,13 +38,13 @@ class SignOn:
         self._change(observation, None if operator == self.operator else operator, outcome)
 
     def follow_tag(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
-        """Take what a point says: who is signed on now, or nobody."""
+        """Take the value of a point: who is signed on now, or nobody."""
         if (operator or None) != self.operator:
             self._change(observation, operator or None, outcome)
 
     def leave(self) -> None:
         """Forget who is signed on, because the station is taken down."""
-        self._place.badges.at.pop(self._station, None)
+        self._context.badges.at.pop(self._station, None)
 
     def _change(self, observation: Observation, operator: str | None, outcome: StationOutcome) -> None:
         if self.operator is not None:
@@ -52,13 +52,13 @@ class SignOn:
             self.leave()
         if operator is not None:
             outcome.events.append(self._event(observation, "operator.signed_on", operator))
-            self._place.badges.at[self._station] = operator
+            self._context.badges.at[self._station] = operator
         outcome.state[self._key] = self.operator
 
     def _event(self, observation: Observation, kind: str, operator: str) -> Event:
-        badges = self._place.badges
+        badges = self._context.badges
         shared = badges.others(operator, self._station) if kind == "operator.signed_on" else []
-        return self._place.event(
+        return self._context.event(
             observation,
             kind=kind,
             actor=badges.person(operator),

@@ -1,4 +1,4 @@
-"""One place on the line: its settings, who is answerable there, and how its events begin."""
+"""What the parts of a station share: its settings, its operator, and how its events begin."""
 
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
@@ -28,7 +28,7 @@ class StationContext:
         return f"station/{self.id}/{name}"
 
     def actor(self, device: str, operator: str | None = None) -> Actor:
-        """Return who is answerable: whom the device names, who is signed on here, or the device itself."""
+        """Return the actor: whom the device names, who is signed on here, or the device itself."""
         if operator:
             return self.badges.person(operator, auth_method="device")
         return self.badges.actor(self.id, device)
@@ -43,7 +43,7 @@ class StationContext:
         actor: Actor | None = None,
         changes: tuple[Change, ...] = (),
     ) -> Event:
-        """Return an event at this place; by default the device or the operator signed on did it."""
+        """Return an event at this station; by default the device or the operator signed on is the actor."""
         return event_of(
             observation,
             kind=kind,

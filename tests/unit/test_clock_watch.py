@@ -11,8 +11,9 @@ import pytest
 
 from linewitness.base.clock import NS_PER_S, SharedClockState, Stamp, monotonic
 from linewitness.evidence.format.record import Event
-from linewitness.gateway.clock_watch import HISTORY, ClockBoard, measure, watch
+from linewitness.gateway.clock_watch import HISTORY, ClockBoard, watch_clock
 from linewitness.timesources.options import ClockOptions
+from linewitness.timesources.polling import measure
 from linewitness.timesources.sample import Leap, Sample, SourceDeclined, SourceSilent
 
 START_NS = 1_795_000_000 * NS_PER_S
@@ -86,7 +87,7 @@ class Scene:
         return future
 
     async def run(self) -> None:
-        await watch(
+        await watch_clock(
             self.options,
             clock=self.clock,
             state=self.state,

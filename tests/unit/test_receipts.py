@@ -1,4 +1,4 @@
-"""What the store says: custody, a proven contradiction that freezes the stream, or a mere report."""
+"""Answers of the store: a receipt, a proven contradiction that freezes the stream, or a mere report."""
 
 from contextlib import asynccontextmanager
 
@@ -25,13 +25,13 @@ def directory(tmp_path, clock):
 
 
 @asynccontextmanager
-async def custody(directory, clock, records=3):
+async def judging(directory, clock, records=3):
     async with running(directory, clock) as journal:
-        sealer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
-        custodian = ReceiptJudge(journal, sealer, store_vkey=cosigner_vkey(NAME, STORE), clock=clock)
+        signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
+        judge = ReceiptJudge(journal, signer, store_vkey=cosigner_vkey(NAME, STORE), clock=clock)
         await journal.submit([result_event(number, clock) for number in range(records)])
-        await custodian.recall()
-        yield custodian, journal
+        await judge.recall()
+        yield judge, journal
 
 
 def answer(directory, size, root, *, key=STORE):
@@ -51,8 +51,8 @@ def conflict(directory):
 
 
 async def test_a_fitting_answer_is_custody_and_continuity(directory, clock):
-    async with custody(directory, clock) as (custodian, journal):
-        assert await custodian.judge(answer(directory, 4, journal.head.root)) == 4
+    async with judging(directory, clock) as (judge, journal):
+        assert await judge.judge(answer(directory, 4, journal.head.root)) == 4
     assert kinds(directory)[-2:] == ["stream.continuity", "custody.received"]
     assert conflict(directory) == (False, None)
 
@@ -60,10 +60,10 @@ async def test_a_fitting_answer_is_custody_and_continuity(directory, clock):
 @pytest.mark.parametrize(("size", "words"), [(9, "the journal only"), (4, "other records")])
 async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(directory, clock, size, words):
     sent = answer(directory, size, b"\1" * 32)
-    async with custody(directory, clock) as (custodian, journal):
+    async with judging(directory, clock) as (judge, journal):
         for _ in range(2):
             with pytest.raises(StoreContradiction, match=words):
-                await custodian.judge(sent)
+                await judge.judge(sent)
         assert journal.frozen
         await journal.submit([result_event(9, clock)])  # capture goes on
     frozen, found = conflict(directory)
@@ -74,38 +74,38 @@ async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(director
 
 
 async def test_a_frozen_stream_stays_contradicted_after_a_restart_and_takes_no_custody(directory, clock):
-    async with custody(directory, clock) as (custodian, _):
+    async with judging(directory, clock) as (judge, _):
         with pytest.raises(StoreContradiction):
-            await custodian.judge(answer(directory, 9, b"\1" * 32))
-    async with custody(directory, clock, records=1) as (custodian, journal):
-        assert custodian.contradiction is not None
-        assert "init --continue" in custodian.contradiction.hint
-        await custodian.judge(answer(directory, journal.head.size, journal.head.root))
+            await judge.judge(answer(directory, 9, b"\1" * 32))
+    async with judging(directory, clock, records=1) as (judge, journal):
+        assert judge.contradiction is not None
+        assert "init --continue" in judge.contradiction.hint
+        await judge.judge(answer(directory, journal.head.size, journal.head.root))
     assert "custody.received" not in kinds(directory)
 
 
 async def test_a_report_without_proof_stops_nothing_for_good(directory, clock):
-    async with custody(directory, clock) as (custodian, _):
+    async with judging(directory, clock) as (judge, _):
         with pytest.raises(StoreContradiction, match="at record 3"):
-            await custodian.judge(b"conflict at record 3: another record is held")
+            await judge.judge(b"conflict at record 3: another record is held")
     frozen, found = conflict(directory)
     assert (frozen, found.proven) == (False, False)
-    async with custody(directory, clock, records=1) as (custodian, journal):
-        await custodian.judge(answer(directory, 5, journal.head.root))
+    async with judging(directory, clock, records=1) as (judge, journal):
+        await judge.judge(answer(directory, 5, journal.head.root))
     assert conflict(directory) == (False, None)
 
 
 async def test_a_proof_after_a_report_still_freezes(directory, clock):
-    async with custody(directory, clock) as (custodian, _):
+    async with judging(directory, clock) as (judge, _):
         with pytest.raises(StoreContradiction):
-            await custodian.judge(b"conflict at record 3: another record is held")
+            await judge.judge(b"conflict at record 3: another record is held")
         with pytest.raises(StoreContradiction):
-            await custodian.judge(answer(directory, 9, b"\1" * 32))
+            await judge.judge(answer(directory, 9, b"\1" * 32))
     assert conflict(directory)[0]
 
 
 async def test_an_answer_of_another_key_is_nobodys_word(directory, clock):
-    async with custody(directory, clock) as (custodian, _):
+    async with judging(directory, clock) as (judge, _):
         with pytest.raises(BadNote):
-            await custodian.judge(answer(directory, 9, b"\1" * 32, key=new_key()))
+            await judge.judge(answer(directory, 9, b"\1" * 32, key=new_key()))
     assert conflict(directory) == (False, None)

@@ -1,0 +1,37 @@
+"""What forwarding needs of a connection to the broker, and where it shows its state."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from linewitness.uplink.mqtt import MqttMessage
+
+
+class BrokerLink(Protocol):
+    """A connection to the broker, as far as forwarding needs one."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Send one message and wait for the broker's acknowledgement."""
+
+    async def subscribe(self, topic: str) -> None:
+        """Subscribe to a topic."""
+
+    def messages(self) -> AsyncIterator[MqttMessage]:
+        """Yield what arrives until the connection ends."""
+
+
+class Connect(Protocol):
+    """Open a connection to the broker."""
+
+    def __call__(self) -> AbstractAsyncContextManager[BrokerLink]:
+        """Connect for the time of a block."""
+
+
+class UplinkStatusSink(Protocol):
+    """Where the state of the uplink is shown."""
+
+    def uplink(self, state: str, why: str) -> None:
+        """Record the state: up, away, refused or conflict."""
+
+    def receipt(self, size: int) -> None:
+        """Record the number of records that a receipt covers."""

@@ -1,0 +1,157 @@
+"""The problems of a line: what they are about, whether they are an alarm, and what to do."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from linewitness.base.certificates import WARN_DAYS, Expiry
+from linewitness.journal.pressure import Level
+from linewitness.status.health import Health
+from linewitness.status.rows import DeviceRow
+from linewitness.timesources.judge import ClockVerdict
+
+ProblemCode = Literal[
+    "device-refused",
+    "device-lost",
+    "journal-damaged",
+    "journal-full",
+    "journal-fills",
+    "store-conflict",
+    "uplink-refused",
+    "uplink-away",
+    "clock-unsure",
+    "certificate-expiry",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LineProblem:
+    """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
+
+    `subject` is the device, the setting of the certificate, `journal`, `uplink` or `clock`.
+    """
+
+    code: ProblemCode
+    subject: str
+    alarm: bool
+    what: str
+    hint: str
+
+
+def problems_of(
+    health: Health,
+    *,
+    level: Level,
+    devices: Iterable[DeviceRow],
+    verdict: ClockVerdict | None,
+    expiries: Sequence[Expiry],
+    now_ns: int,
+) -> tuple[LineProblem, ...]:
+    """Return all problems of a line at one moment."""
+    return (
+        *_of_journal(health, level),
+        *_of_uplink(health),
+        *(problem for device in devices for problem in _of_device(device)),
+        *_of_clock(verdict),
+        *_of_certificates(expiries, now_ns),
+    )
+
+
+def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
+    state, name, why = device.health.state, device.facts.id, device.health.why
+    if state == "refused":
+        yield LineProblem(
+            "device-refused",
+            name,
+            alarm=True,
+            what=f"{name} refuses the connection: {why}",
+            hint="operator action required: see the reason; the connection is tried again each minute",
+        )
+    elif state == "lost":
+        yield LineProblem(
+            "device-lost",
+            name,
+            alarm=False,
+            what=f"{name} is not connected: {why}",
+            hint="the connection is tried again every few seconds",
+        )
+
+
+def _of_journal(health: Health, level: Level) -> Iterator[LineProblem]:
+    if health.damage:
+        yield LineProblem(
+            "journal-damaged",
+            "journal",
+            alarm=True,
+            what=f"the journal is damaged: {health.damage}",
+            hint="operator action required: export what is good, check the disk; capture continues",
+        )
+    if level is Level.FULL:
+        yield LineProblem(
+            "journal-full",
+            "journal",
+            alarm=True,
+            what="the journal is full: devices are no longer confirmed, they keep their results",
+            hint="bring the audit store back, free the disk, or raise journal.max_size",
+        )
+    elif level > Level.NORMAL:
+        yield LineProblem(
+            "journal-fills",
+            "journal",
+            alarm=level is Level.CRITICAL,
+            what="the journal fills up",
+            hint="bring the audit store back, or give the journal more disk",
+        )
+
+
+def _of_uplink(health: Health) -> Iterator[LineProblem]:
+    why = health.uplink_why
+    if health.uplink_state == "conflict":
+        yield LineProblem(
+            "store-conflict",
+            "uplink",
+            alarm=True,
+            what=f"the audit store contradicts this journal: {why}",
+            hint="operator action required: see docs/testimony.md, a frozen stream",
+        )
+    elif health.uplink_state == "refused":
+        yield LineProblem(
+            "uplink-refused",
+            "uplink",
+            alarm=True,
+            what=f"the broker refuses the connection: {why}",
+            hint="operator action required: see the reason; records wait in the journal",
+        )
+    elif health.uplink_state == "away":
+        yield LineProblem(
+            "uplink-away",
+            "uplink",
+            alarm=False,
+            what=f"the broker is not connected: {why}",
+            hint="records wait in the journal",
+        )
+
+
+def _of_clock(verdict: ClockVerdict | None) -> Iterator[LineProblem]:
+    if verdict is not None and (verdict.warning or verdict.state.sync == "unsynced"):
+        yield LineProblem(
+            "clock-unsure",
+            "clock",
+            alarm=False,
+            what=f"the clock: {verdict.reason}",
+            hint="records carry the state of the clock; see docs/time.md",
+        )
+
+
+def _of_certificates(expiries: Iterable[Expiry], now_ns: int) -> Iterator[LineProblem]:
+    for expiry in expiries:
+        days = expiry.days_left(now_ns)
+        if days < WARN_DAYS:
+            when = f"ends in {days} days" if days >= 0 else f"ended {-days} days ago"
+            yield LineProblem(
+                "certificate-expiry",
+                expiry.setting,
+                alarm=days < 0,
+                what=f"the certificate {expiry.setting} {when}",
+                hint=f"replace {expiry.file}",
+            )
