@@ -1,4 +1,4 @@
-"""What the fuzzer runs: framing, decoder, dialogue, content, ledger and records, with all they promise.
+"""What the fuzzer runs: protocol, decoder, content, ledger and records, with all they promise.
 
 An input is a byte of switches and a stream. Where the first switch is set, the stream is cut at 0xFE and each
 piece gets a length of its own, so that mutations reach the data fields.
@@ -20,16 +20,14 @@ from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.recovery import NoResult
 from linewitness.devices.open_protocol.wire.codec import decode
-from linewitness.devices.open_protocol.wire.dialogue import ControllerDialogue, DialogueMessage
-from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
 from linewitness.devices.open_protocol.wire.mids import Mid
-from linewitness.devices.open_protocol.wire.telegram import (
-    MalformedTelegram,
-    PartCollector,
-    ReceivedTelegram,
-    Telegram,
-    parse,
+from linewitness.devices.open_protocol.wire.protocol import (
+    ControllerProtocol,
+    ProtocolFailed,
+    PushReceived,
+    UnexpectedTelegram,
 )
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
@@ -61,29 +59,26 @@ def stream_of(data: bytes) -> tuple[int, bytes]:
     return switches, b"".join(f"{len(piece) + 4:04d}".encode() + piece + b"\x00" for piece in pieces)
 
 
-def telegrams_of(stream: bytes) -> list[tuple[Telegram, bytes]]:
-    """Frame the stream in one go and in pieces: both must give the same."""
-    whole = framed([stream])
-    assert whole == framed([stream[at : at + 7] for at in range(0, len(stream), 7)]), "it depends on the cuts"
-    parts, found = PartCollector(), []
-    for raw in whole:
-        try:
-            joined = parts.add(parse(raw))
-        except MalformedTelegram:
-            continue
-        if joined is not None:
-            found.append((joined, raw))
-    return found
+def telegrams_of(stream: bytes) -> list[PushReceived | UnexpectedTelegram]:
+    """Receive the stream in one go and in pieces: both must give the same telegrams."""
+    whole = received([stream])
+    assert whole == received([stream[at : at + 7] for at in range(0, len(stream), 7)]), (
+        "it depends on the cuts"
+    )
+    return whole
 
 
-def framed(pieces: list[bytes]) -> list[bytes]:
-    """Return the telegrams up to where the stream is none any more."""
-    framer, found = Framer(), []
-    try:
-        for piece in pieces:
-            found += framer.feed(piece)
-    except FramingError:
-        return found
+def received(pieces: list[bytes]) -> list[PushReceived | UnexpectedTelegram]:
+    """Return what comes after the start, up to where the stream is no telegram any more."""
+    protocol = ControllerProtocol("wrench-10")
+    protocol.ask(Telegram(mid=Mid.START), frozenset({int(Mid.STARTED)}))
+    found = []
+    for piece in pieces:
+        for event in protocol.receive(piece, STAMP):
+            if isinstance(event, ProtocolFailed):
+                return found
+            if isinstance(event, PushReceived | UnexpectedTelegram):
+                found.append(event)
     return found
 
 
@@ -161,23 +156,16 @@ def run(work) -> None:
 def test_one(data: bytes) -> None:
     """Take one input through everything."""
     switches, stream = stream_of(data)
-    telegrams = telegrams_of(stream)
-    dialogue = ControllerDialogue()
-    dialogue.ask(Telegram(mid=Mid.START), frozenset({int(Mid.STARTED)}))
     memory, pushes = [], []
-    for telegram, raw in telegrams:
-        decoded = decode(telegram)
-        if dialogue.receive(telegram) is DialogueMessage.PUSH:
-            pushes.append(ReceivedTelegram(telegram, raw, STAMP))
-        if telegram.mid == Mid.OLD_RESULT and (entry := entry_of(decoded)) is not None:
+    for event in telegrams_of(stream):
+        telegram = event.received
+        if isinstance(event, PushReceived):
+            pushes.append(telegram)
+        decoded = decode(telegram.telegram)
+        if telegram.telegram.mid == Mid.OLD_RESULT and (entry := entry_of(decoded)) is not None:
+            station = decoded.number("station_id")
             memory.append(
-                ResultRecord(
-                    entry=entry,
-                    live=False,
-                    station=decoded.number("station_id"),
-                    received=ReceivedTelegram(telegram, raw, STAMP),
-                    content=decoded,
-                )
+                ResultRecord(entry=entry, live=False, station=station, received=telegram, content=decoded)
             )
     capture(switches, memory, pushes)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from linewitness.journal.reader import JournalReader
 from linewitness_simulators.torque import Station, TorqueOptions, serve
 from support.torque_line import account, fields_of, id_of, line, made_by, ready, records_of, wrench
 from support.waiting import until
@@ -41,12 +42,20 @@ async def test_case_07_an_id_that_is_not_found_becomes_a_gap_and_the_rest_is_com
                 await ready(simulator)
                 wanted = 2 * connect
                 await until(lambda wanted=wanted: _asked(simulator, 3) >= wanted, "asked again")
+                await until(lambda connect=connect: _rounds(running) == connect, "counted as a round")
                 await until(lambda: len(running.ids()) == 5)
                 if connect < 3:
                     assert not running.records("source.gap"), "given up too early"
         (gap,) = records_of(tmp_path / "journal", "source.gap")
         assert fields_of(gap) == {"first": "3", "last": "3", "count": 1}
     account(tmp_path, simulator, missing=[3])
+
+
+def _rounds(running):
+    """Return how many rounds of asking in vain are committed."""
+    with JournalReader(running.directory) as reader:
+        spans = [text for key, text in reader.state().items() if "/span/" in key]
+    return int(spans[0].split()[0]) if spans else 0
 
 
 def _asked(simulator, number):
