@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -84,9 +85,8 @@ def test_packages_are_judged_alike(auditor, package, says, more):
 
 def test_exported_records_are_judged_alike(auditor, tmp_path):
     records = tmp_path / "records.ndjson"
-    exported = run(
-        sys.executable, "-m", "linewitness", "export", PLANT / "journal", "--ndjson", "-o", records
-    )
+    journal = shutil.copytree(PLANT / "journal", tmp_path / "journal")
+    exported = run(sys.executable, "-m", "linewitness", "export", journal, "--ndjson", "-o", records)
     assert exported.returncode == 0, exported.stderr
     assert "COMPLETE to 147" in both(auditor, records, *POLICY).stdout
     assert "no policy was given" in both(auditor, records).stdout

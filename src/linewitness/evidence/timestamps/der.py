@@ -1,4 +1,4 @@
-"""Read DER (ITU-T X.690), in which certificates and time-stamp tokens are written, strictly.
+"""Read and write DER (ITU-T X.690), in which certificates and time-stamp tokens are written, strictly.
 
 Nothing here calls itself, so depth and size of what is read are those that a caller asks for. The order of a
 SET's members is not looked at: some authorities do not sort their certificates, and nothing depends on it.
@@ -124,6 +124,23 @@ class Fields:
         """Require that nothing is left."""
         if self._at != len(self._members):
             raise BadDer(f"{self._what} has a member too many")
+
+
+def encoded(tag: int, *contents: bytes) -> bytes:
+    """Return one element with these contents, one after the other; ValueError beyond 16 MiB."""
+    content = b"".join(contents)
+    length = len(content)
+    if length < _LONG_LENGTH:
+        return bytes((tag, length)) + content
+    digits = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    if len(digits) > _MAX_LENGTH_BYTES:
+        raise ValueError(f"{length} bytes are more than DER is written for here")
+    return bytes((tag, _LONG_LENGTH + len(digits))) + digits + content
+
+
+def encoded_number(value: int) -> bytes:
+    """Return an INTEGER of 0 or more, in its shortest form."""
+    return encoded(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def number(element: Element, what: str) -> int:
