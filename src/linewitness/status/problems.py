@@ -112,7 +112,7 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             "uplink",
             alarm=True,
             what=f"the audit store contradicts this journal: {why}",
-            hint="operator action required: see docs/testimony.md, a frozen stream",
+            hint="operator action required: see docs/keys-and-anchors.md, a frozen stream",
         )
     elif health.uplink_state == "refused":
         yield LineProblem(
