@@ -13,9 +13,11 @@ from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.package.archive import BadPackage, PackageContents, write_package
-from linewitness.evidence.package.open import verify_package
+from linewitness.evidence.package.open import open_evidence
 from linewitness.evidence.policy.policy import Attester, BadPolicy, Policy
 from linewitness.evidence.policy.trust import read_trust
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.verdict import Verdict
 from support.chain_builder import Stream
 
 STORE = SigningKey(b"s" * 32)
@@ -94,6 +96,12 @@ def judge_with_python(path: Path, policy: bytes, revocations: Sequence[str] = ()
     """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
     try:
         trust = read_trust(policy, revocations=revocations)
-        return verify_package(path, policy=trust, verifies=verifies).to_json()
+        return verify_package(path, policy=trust, signatures=verifies).to_json()
     except (BadPackage, BadPolicy) as error:
         return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}
+
+
+def verify_package(path: Path, *, policy: Policy, signatures: Verifies | None = None) -> Verdict:
+    """Return the verdict that `linewitness verify` prints."""
+    with open_evidence(path) as source:
+        return source.verify(policy=policy, verifies=signatures)

@@ -17,11 +17,10 @@ from linewitness.evidence.package.archive import (
     PackageContents,
     write_package,
 )
-from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.revocation import Revocation
 from support import packages
 from support.chain_builder import ORIGIN, grown
-from support.packages import policy_for, receipt, selection, subtree_of, whole
+from support.packages import policy_for, receipt, selection, subtree_of, verify_package, whole
 
 
 @pytest.fixture(scope="module")

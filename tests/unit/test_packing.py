@@ -8,7 +8,6 @@ from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.package import build, query, request
 from linewitness.evidence.package.build import CannotPack, PackageLabel, pack_selection, pack_stream
-from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.package.query import RecordQuery
 from linewitness.evidence.package.request import PackageRequest
 from linewitness.evidence.package.spool import RecordSpool
@@ -20,7 +19,7 @@ from support.browser_verifier import judge_with_page
 from support.chain_builder import grown
 from support.clocks import ManualClock
 from support.journals import IDENTITY, create, result_event, running
-from support.packages import policy_for, receipt, subtree_of
+from support.packages import policy_for, receipt, subtree_of, verify_package
 
 LABEL = PackageLabel(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
 

@@ -12,9 +12,9 @@ from linewitness.cli import app
 from linewitness.cli.sources import load_store
 from linewitness.config import load
 from linewitness.evidence.command.verify import read_policy
-from linewitness.evidence.package.open import verify_package
 from linewitness.journal.database import is_being_written
 from linewitness.journal.reader import JournalReader
+from support.packages import verify_package
 
 PLANT = Path(__file__).parents[1] / "fixtures/plants/v1"
 COMMANDS = (PLANT / "commands.txt").read_text().splitlines()

@@ -13,12 +13,12 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.cli.sources import load_store
 from linewitness.cli.store import app
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.store.database import Database, StoreError
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
+from support.packages import verify_package
 
 YAML = """\
 database: sqlite:///data/store.db

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.policy import Policy
 from support.browser_verifier import judge_all_with_page, judge_with_page
-from support.packages import judge_with_python
+from support.packages import judge_with_python, verify_package
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()

@@ -46,12 +46,19 @@ def export(
     query = query_of(unit, batch, since, until)
     with journal(source) as reader:
         holdings = JournalHoldings(reader)
-        if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
+        if output is not None and is_package(output, ndjson=ndjson):
             write_package(holdings, query, output, policy)
             return
         notes = list(holdings.notes())
         newest = reader.newest_checkpoint()
         write_ndjson(holdings, query, output, [*notes, *([newest[1]] if newest else [])])
+
+
+def is_package(output: Path, *, ndjson: bool) -> bool:
+    """Return whether a package is to be written, and not records alone."""
+    from linewitness.evidence.package.open import NDJSON
+
+    return not ndjson and output.suffix not in NDJSON
 
 
 def query_of(
@@ -99,6 +106,7 @@ def write_package(holdings: "Holdings", query: "RecordQuery", output: Path, poli
 def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None, notes: list[str]) -> None:
     """Write records only; write the receipts of a whole stream to NAME.receipts."""
     from linewitness.cli.progress import counting
+    from linewitness.evidence.package.open import NOTE_END, RECEIPTS
     from linewitness.evidence.package.spool import RecordSpool
 
     with RecordSpool() as spool:
@@ -118,7 +126,7 @@ def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None
                 if count % _EVERY == 0:
                     tick(count)
     if query.is_all:
-        output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
+        output.with_suffix(RECEIPTS).write_text(NOTE_END.join(notes), encoding="utf-8")
     typer.echo(f"{count} records in {output}")
 
 

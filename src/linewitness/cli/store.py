@@ -221,12 +221,12 @@ def export(
 
     Without --output, records go to standard output, one record a line.
     """
-    from linewitness.cli.export import query_of, write_package
+    from linewitness.cli.export import is_package, query_of, write_package
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
     query = query_of(unit, batch, since, until)
-    if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
+    if output is not None and is_package(output, ndjson=ndjson):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
         with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:

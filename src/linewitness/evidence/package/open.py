@@ -44,23 +44,6 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
             yield stream_source(package.records, package.statements())
 
 
-def verify_package(
-    path: Path,
-    *,
-    policy: Policy,
-    verifies: Verifies | None = None,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> Verdict:
-    """Return the verdict on a package or on exported records; BadPackage if it cannot be read at all.
-
-    The policy comes from the auditor and never from the package. Without `verifies`, which verifies the
-    signatures of time-stamping authorities, their tokens are not checked.
-    """
-    with open_evidence(path) as source:
-        return source.verify(policy=policy, verifies=verifies, workers=workers, progress=progress)
-
-
 def _selection_source(package: Package) -> EvidenceSource:
     def judge(
         *,

@@ -120,7 +120,7 @@ class PackageRequest:
                 verdict = self._verdict(self.policy, notes, stamps, progress)
         # They are read once for the report and once for the package.
         with stage("records packed", 2 * size) as progress:
-            counted = _Counted(progress)
+            counted = _ReadingCounter(progress)
             return pack_stream(
                 target,
                 origin=self.holdings.origin,
@@ -162,7 +162,7 @@ def _named(note: Note) -> str:
     return f"receipt over {Checkpoint.parse(note.text).size} records"
 
 
-class _Counted:
+class _ReadingCounter:
     """Count records over several readings."""
 
     def __init__(self, progress: Progress) -> None:

@@ -8,7 +8,6 @@ from linewitness.evidence.verify.chain import Broken
 from linewitness.evidence.verify.verdict import Remark
 
 STEPPED: Final = "clock.stepped"
-STOPPED: Final = "gateway.stopped"
 #: The first records that a starting gateway writes; while it was not running it saw no clock.
 STARTING: Final = frozenset(("stream.created", "key.rotated", "gateway.started", "stream.continuity"))
 #: The gateway records steps of 50 ms; a verifier sees only some of the stamps, so it leaves a margin.
