@@ -9,7 +9,7 @@ from datetime import datetime
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.table import driver_class, options_class
 from linewitness.gateway.fleet import Fleet
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from support.journals import create, members_of, running, verdict_of
 

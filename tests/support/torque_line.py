@@ -9,7 +9,7 @@ from linewitness.devices.mt_sics import Driver as ScaleDriver
 from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
 from linewitness.devices.scanner import Driver as ScannerDriver
 from linewitness.gateway.fleet import Fleet
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions
 from support.devices import Health
 from support.journals import create, members_of, running, verdict_of
