@@ -1,21 +1,21 @@
-# Everything here sets itself up: .venv from constraints.txt, Debian packages for the tests.
+# Each target installs what it needs: .venv at the versions of constraints.txt, Debian packages for the tests.
 PYTHON := .venv/bin/python
-# Most tests wait for processes and sockets: more of them at once than there are cores.
+# Most tests wait for processes and sockets, so more of them run in parallel than there are cores.
 TESTS := $(PYTHON) -m pytest --numprocesses 4 --dist worksteal -m "not slow"
-# How long `make soak` lasts.
+# Duration of `make soak`.
 MINUTES := 60
 
 .PHONY: help demo test check fault soak bench install clean audit
 
 help:
-	@echo "make demo    see the whole way once, in under two minutes"
-	@echo "make test    all tests but the long ones"
-	@echo "make check   format, lint, types, import contracts, tests"
-	@echo "make fault   the long fault suite: kills, outages, full disks"
-	@echo "make soak    one line, all drivers, random faults, for MINUTES=60; the account is in soak-run"
-	@echo "make install LINE=line-02.yaml    as root: put a line on this machine, under /opt/linewitness"
-	@echo "make bench   measure: append, end to end, drivers"
-	@echo "make audit   look all pinned versions up in the database of known weaknesses; needs the internet"
+	@echo "make demo    run the demonstration, in under two minutes"
+	@echo "make test    run all tests except the long ones"
+	@echo "make check   run format check, lint, type check, import contracts and tests"
+	@echo "make fault   run the long fault suite: kills, outages, full disks"
+	@echo "make soak    run one line with all drivers and random faults, for MINUTES=60; the results are in soak-run"
+	@echo "make install LINE=line-02.yaml    as root: install the program in /opt/linewitness, and a line as a service"
+	@echo "make bench   measure append, end to end, and drivers"
+	@echo "make audit   check all pinned versions against the database of known vulnerabilities; needs the internet"
 
 demo: venv
 	.venv/bin/linewitness demo
@@ -47,7 +47,7 @@ install:
 	/opt/linewitness/bin/pip install --quiet --constraint constraints.txt '.[status]'
 	/opt/linewitness/bin/linewitness install $(LINE)
 
-# Strict: without that, what could not be looked up counts as free of weaknesses.
+# Without --strict, a version that could not be looked up counts as free of vulnerabilities.
 audit:
 	python3 -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet pip-audit

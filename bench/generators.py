@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import ClassVar, Self
 
 from linewitness.base.clock import SystemClock, monotonic
-from linewitness.devices.opcua.times import moment_of
+from linewitness.devices.opcua.decoding.times import moment_of
 from linewitness_simulators.press.flood import Flood
 from linewitness_simulators.press.library import make_server, ua
 

@@ -16,8 +16,10 @@ import time
 
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.base import Reading, Signals
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import WIDTH
+from linewitness.devices.modbus.wire.bus import Buses
 
 
 class Forgetful:
@@ -73,7 +75,7 @@ async def measure(port: int, arguments: argparse.Namespace) -> None:
         id="bench", host="127.0.0.1", port=port, period_ms=arguments.period_ms, points=points(arguments)
     )
     values = readings = 0
-    async with ModbusDriver(options, clock=SystemClock()).connect(Forgetful()) as session:
+    async with ModbusDriver(options, clock=SystemClock(), buses=Buses()).connect(Forgetful()) as session:
         begun, cpu = monotonic(), time.process_time()
         async for observation in session.observations():
             if isinstance(observation, Signals):

@@ -21,9 +21,9 @@ from pathlib import Path
 from generators import Generator
 
 from linewitness.base.clock import SharedClockState, SystemClock, monotonic
+from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.driver import OpcUaDriver
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.wire import Client
 from linewitness.gateway.capture import Capture
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile

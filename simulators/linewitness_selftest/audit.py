@@ -117,7 +117,8 @@ def _compare(reader: JournalReader, count: Count, told: ToldResults, found: Find
 def _hand_over(folder: Path, reader: JournalReader, store: AuditStore, found: Findings) -> None:
     """Let the store have all that is there, twice, and verify journal and receipt."""
     store.enroll(reader)
-    size, _, root = reader.head()
+    head = reader.head()
+    size, root = head.size, head.root
     log_key = Keyring(folder / JOURNAL).load(LOG_KEY)
     checkpoint = str(Checkpoint(reader.identity.stream, size, root).sign(log_key))
     kept = list(_kept(reader, reader.pruned))

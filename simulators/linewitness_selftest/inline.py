@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from linewitness.base.clock import Clock, SharedClockState
-from linewitness.journal.file import JournalFile, JournalHead
+from linewitness.journal.attestations import JournalHead
+from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 

@@ -1,3 +1,3 @@
-"""An edge gateway that can testify."""
+"""Record what a production line did, and verify the record offline."""
 
 __version__ = "0.1.0"

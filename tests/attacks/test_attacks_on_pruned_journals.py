@@ -16,7 +16,7 @@ from linewitness.base.clock import NS_PER_S
 from linewitness.evidence.format import keys, merkle, record
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import cosign
-from linewitness.evidence.package.build import Label, pack_selection
+from linewitness.evidence.package.build import PackageLabel, pack_selection
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.journal.attestations import PRUNED, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -126,7 +126,7 @@ class Victim:
                 key_records=list(reader.key_records()),
                 receipt=dict(reader.receipts())[RECEIPTS[-1]],
                 subtree=reader.tree().subtree,
-                label=Label(title=unit, created_at=AT),
+                label=PackageLabel(title=unit, created_at=AT),
             )
         return path
 

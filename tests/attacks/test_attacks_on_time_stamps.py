@@ -12,7 +12,7 @@ import pytest
 
 from linewitness.evidence.format.merkle import consistency_proof, leaf_hash, root_of
 from linewitness.evidence.format.proof import TlogProof, format_consistency
-from linewitness.evidence.package.archive import Contents, write_package
+from linewitness.evidence.package.archive import PackageContents, write_package
 from support.browser_verifier import PAGE, judge_with_page
 from support.chromium import Page, page
 from support.packages import judge_with_python
@@ -72,7 +72,7 @@ def weigh(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
         path = tmp_path / "evidence.zip"
         given = {"origin": "any", "created_at": "2026-03-02T00:00:00.000Z", "records": RECORDS} | contents
         with path.open("wb") as file:
-            write_package(file, Contents(**given))
+            write_package(file, PackageContents(**given))
         return judge(path, policy)
 
     return of

@@ -6,7 +6,7 @@ from nacl.signing import SigningKey
 
 from linewitness.evidence.format.record import parse
 from linewitness.evidence.verify.statements import Statement
-from linewitness.evidence.verify.time_bounds import Outside, bounds_of
+from linewitness.evidence.verify.time_bounds import OutOfBounds, bounds_of
 from support.chain_builder import Stream
 from support.packages import TIME_S, policy_for, receipt, selection
 
@@ -59,7 +59,7 @@ def test_a_clock_that_was_wrong_from_the_start_shows_only_beside_other_clocks(ju
     statements = (("receipts/1.receipt", receipt(fast)),)
     verdict = judge(fast.records, statements=statements, policy=policy_for(fast).canonical)
     assert (verdict["status"], list(verdict["remarks"])) == ("COMPLETE", [])
-    outside = Outside()
+    outside = OutOfBounds()
     said = [Statement(name, text) for name, text in statements]
     for bounds in bounds_of((parse(data) for data in fast.records), said, policy=policy_for(fast)):
         outside.take(bounds)

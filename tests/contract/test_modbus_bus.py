@@ -15,9 +15,11 @@ from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadCoilsResponse
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Reading
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions, bus
-from linewitness.devices.modbus.bus import Buses
-from linewitness.devices.modbus.link import ModbusLink
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.wire import bus
+from linewitness.devices.modbus.wire.bus import Buses
+from linewitness.devices.modbus.wire.link import ModbusLink
 from linewitness_simulators.oven.server import OvenServerOptions, serve, serve_serial
 
 POINTS = [

@@ -9,8 +9,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from linewitness.base.clock import NS_PER_S, SystemClock
 from linewitness.devices.base import Notice, Reading
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions
-from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.wire.bus import Buses
 
 
 class NoMemory:

@@ -12,8 +12,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from linewitness.base.clock import SystemClock
 from linewitness.devices.base import Reading, Signals
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions
-from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 from support.npm import installed
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions
-from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.wire.bus import Buses
 
 
 class NoMemory:

@@ -10,10 +10,12 @@ from ruamel.yaml import YAML
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions, rounds
-from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
+from linewitness.devices.modbus.polling import rounds
 from linewitness.devices.modbus.probe import Span, probe
+from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 
@@ -50,7 +52,7 @@ def driver_for(oven, *points, buses=None, **settings):
     return ModbusDriver(options_for(oven, *points, **settings), clock=SystemClock(), buses=buses or Buses())
 
 
-async def until(observations, wanted):
+async def first_that(observations, wanted):
     """Return the first observation that is wanted."""
     async with asyncio.timeout(10):
         async for observation in observations:
@@ -85,7 +87,7 @@ async def test_evidence_is_said_first_and_then_only_when_it_changes():
         assert first["set-point"].value == "180.0"
         assert first["door"].value is False
         oven.oven.inputs.set_points[0] = 1855
-        changed = await until(observations, lambda _: True)
+        changed = await first_that(observations, lambda _: True)
         assert (changed.point, changed.value, changed.quality) == ("set-point", "185.5", Quality.GOOD)
         assert changed.when.occurred_from == "poll"
         assert 10 <= changed.when.unc_ms <= 200
@@ -94,7 +96,7 @@ async def test_evidence_is_said_first_and_then_only_when_it_changes():
 
 async def test_telemetry_comes_as_one_block_each_tick():
     async with oven_and_observations(*ZONES) as (oven, _, observations):
-        blocks = [await until(observations, lambda each: isinstance(each, Signals)) for _ in range(3)]
+        blocks = [await first_that(observations, lambda each: isinstance(each, Signals)) for _ in range(3)]
         assert all(block.points == tuple(f"zone-{zone}" for zone in range(4)) for block in blocks)
         assert all(len(block.values) == 4 for block in blocks)
         assert oven.requests[1, "input", 0, 4] >= 3
@@ -113,7 +115,7 @@ async def test_a_missing_register_is_said_once_with_its_place_and_the_rest_goes_
         )
         asked = oven.requests[1, "holding", 7, 1]
         oven.oven.inputs.set_points[0] = 1700
-        changed = await until(observations, lambda _: True)
+        changed = await first_that(observations, lambda _: True)
         assert (changed.point, changed.value) == ("set-point", "170.0")
         assert oven.requests[1, "holding", 7, 1] == asked
 
@@ -122,11 +124,11 @@ async def test_an_exception_is_bad_quality_until_it_is_over():
     async with oven_and_observations(SET_POINT) as (oven, _, observations):
         await first_readings(observations, 1)
         oven.faults.exceptions[1] = 4
-        failed = await until(observations, lambda _: True)
+        failed = await first_that(observations, lambda _: True)
         assert (failed.quality, failed.value) == (Quality.BAD, None)
         assert "Modbus exception 4" in failed.status
         del oven.faults.exceptions[1]
-        back = await until(observations, lambda _: True)
+        back = await first_that(observations, lambda _: True)
         assert (back.quality, back.value) == (Quality.GOOD, "180.0")
 
 
@@ -134,10 +136,10 @@ async def test_a_block_without_answer_does_not_take_the_device_down():
     async with oven_and_observations(SET_POINT, DOOR, retries=0, timeout_s=0.1) as (oven, _, observations):
         await first_readings(observations, 2)
         oven.faults.silent.append(("coil", 0, 9))
-        failed = await until(observations, lambda _: True)
+        failed = await first_that(observations, lambda _: True)
         assert (failed.point, failed.quality) == ("door", Quality.BAD)
         oven.oven.inputs.set_points[0] = 1700
-        changed = await until(observations, lambda _: True)
+        changed = await first_that(observations, lambda _: True)
         assert (changed.point, changed.value) == ("set-point", "170.0")
 
 
@@ -146,7 +148,7 @@ async def test_wrong_transaction_ids_are_never_taken_for_an_answer():
         await first_readings(observations, 1)
         oven.faults.wrong_transactions = 1
         oven.oven.inputs.set_points[0] = 1700
-        changed = await until(observations, lambda _: True)
+        changed = await first_that(observations, lambda _: True)
         assert (changed.value, oven.faults.wrong_transactions) == ("170.0", 0)
 
 
@@ -156,7 +158,7 @@ async def test_a_dropped_connection_ends_the_session_at_once():
         begun = monotonic()
         oven.drop()
         with pytest.raises(DeviceUnavailable, match="broke"):
-            await until(observations, lambda _: False)
+            await first_that(observations, lambda _: False)
         assert monotonic() - begun < 2
 
 
@@ -177,7 +179,7 @@ async def test_a_connection_that_drops_during_an_answer_does_not_wait_for_the_ti
 
 async def until_unavailable(observations):
     try:
-        await until(observations, lambda _: False)
+        await first_that(observations, lambda _: False)
     except DeviceUnavailable as error:
         return str(error)
     raise AssertionError("the device never went")
@@ -191,7 +193,7 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back():
             await first_readings(observations, 1)
             oven.faults.dead_units.add(1)
             with pytest.raises(DeviceUnavailable, match=r"unit 1 at 127\.0\.0\.1:.* does not answer"):
-                await until(observations, lambda _: False)
+                await first_that(observations, lambda _: False)
         with pytest.raises(DeviceUnavailable, match="does not answer"):
             async with driver.connect(NoMemory()):
                 pass
@@ -199,10 +201,10 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back():
         oven.oven.inputs.set_points[0] = 1700
         async with driver.connect(NoMemory()) as session:
             observations = session.observations()
-            gap = await until(observations, lambda _: True)
+            gap = await first_that(observations, lambda _: True)
             assert isinstance(gap, Gap)
             assert gap.first < gap.last
-            changed = await until(observations, lambda _: True)
+            changed = await first_that(observations, lambda _: True)
             assert changed.value == "170.0"
             # Nobody knows when it changed while nobody looked: half of the outage at least.
             assert changed.when.unc_ms >= 50
@@ -224,7 +226,7 @@ async def test_a_restart_of_the_device_is_survived_by_connecting_again():
             await first_readings(observations, 1)
             await oven.stop()
             with pytest.raises(DeviceUnavailable):
-                await until(observations, lambda _: False)
+                await first_that(observations, lambda _: False)
         await oven.start()
         async with driver.connect(NoMemory()) as session:
             assert (await first_readings(session.observations(), 1))["set-point"].value == "180.0"
@@ -233,12 +235,12 @@ async def test_a_restart_of_the_device_is_survived_by_connecting_again():
 async def test_slow_answers_skip_ticks_and_never_bunch():
     async with oven_and_observations(*ZONES, timeout_s=1) as (oven, session, observations):
         oven.faults.delay_s = 0.05
-        await until(observations, lambda _: session.missed_ticks >= 4)
+        await first_that(observations, lambda _: session.missed_ticks >= 4)
         oven.faults.delay_s = 0.0
         served = oven.served
         begun = monotonic()
         for _ in range(5):
-            await until(observations, lambda _: True)
+            await first_that(observations, lambda _: True)
         assert monotonic() - begun >= 0.06
         assert oven.served - served <= 7
 
@@ -284,10 +286,10 @@ async def test_the_oven_runs_as_a_process_with_faults():
         options = ModbusOptions(
             id="oven", host="127.0.0.1", port=port, timeout_s=0.3, retries=0, points=[SET_POINT, DOOR]
         )
-        async with ModbusDriver(options, clock=SystemClock()).connect(NoMemory()) as session:
+        async with ModbusDriver(options, clock=SystemClock(), buses=Buses()).connect(NoMemory()) as session:
             first = await first_readings(session.observations(), 2)
         assert (first["set-point"].value, first["door"].quality) == ("180.0", Quality.BAD)
-        dead = ModbusDriver(options.model_copy(update={"device_id": 2}), clock=SystemClock())
+        dead = ModbusDriver(options.model_copy(update={"device_id": 2}), clock=SystemClock(), buses=Buses())
         with pytest.raises(DeviceUnavailable):
             async with dead.connect(NoMemory()):
                 pass
@@ -302,7 +304,7 @@ async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_n
     date = {"id": "device-date", "record": "change", "address": 10, "type": "string", "length": 20}
     async with oven_and_observations(date) as (oven, _, observations):
         oven.oven.inputs.batch = "2000-01-01 00:00:00"
-        read = await until(observations, lambda each: each.value.startswith("2000"))
+        read = await first_that(observations, lambda each: each.value.startswith("2000"))
     assert begun <= read.when.occurred_ns <= SystemClock().stamp().realtime_ns
     assert read.when.device_time is None
 
@@ -319,10 +321,10 @@ async def test_complaint_12_a_round_is_one_request_for_all_registers_that_lie_to
         for address in range(12)
     ]
     async with oven_and_observations(*points) as (oven, session, observations):
-        await until(observations, lambda _: True)
+        await first_that(observations, lambda _: True)
         before = oven.served
         for _ in range(10):
-            block = await until(observations, lambda _: True)
+            block = await first_that(observations, lambda _: True)
             assert len(block.points) == 12
         assert oven.served - before <= 10 + session.missed_ticks
         assert oven.requests[1, "input", 0, 12] >= 11
@@ -334,9 +336,9 @@ async def test_a_missing_register_that_appears_is_found_again(monkeypatch):
         oven.faults.illegal.append(("holding", 1, 1))
         async with driver_for(oven, SET_POINT).connect(NoMemory()) as session:
             observations = session.observations()
-            assert (await until(observations, lambda _: True)).quality is Quality.BAD
+            assert (await first_that(observations, lambda _: True)).quality is Quality.BAD
             oven.faults.illegal.clear()
-            assert (await until(observations, lambda _: True)).value == "180.0"
+            assert (await first_that(observations, lambda _: True)).value == "180.0"
 
 
 async def test_a_block_that_is_split_later_does_not_say_its_good_points_again():
@@ -344,8 +346,8 @@ async def test_a_block_that_is_split_later_does_not_say_its_good_points_again():
     async with oven_and_observations(program, SET_POINT) as (oven, _, observations):
         await first_readings(observations, 2)
         oven.faults.illegal.append(("holding", 0, 0))
-        failed = await until(observations, lambda _: True)
+        failed = await first_that(observations, lambda _: True)
         assert (failed.point, failed.quality) == ("program", Quality.BAD)
         oven.oven.inputs.set_points[0] = 1700
-        changed = await until(observations, lambda _: True)
+        changed = await first_that(observations, lambda _: True)
         assert (changed.point, changed.value) == ("set-point", "170.0")

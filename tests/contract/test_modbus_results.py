@@ -8,8 +8,9 @@ import pytest
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Gap, Notice, Result, Seen
-from linewitness.devices.modbus import ModbusDriver, ModbusOptions
-from linewitness.devices.modbus.bus import Buses
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 
 FIELDS = [

@@ -12,8 +12,9 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
-from linewitness.devices import mt_sics
 from linewitness.devices.base import Measured, Observation, Result
+from linewitness.devices.mt_sics.driver import MtSicsDriver
+from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness_simulators.scale import RunningScale, ScaleSimulation, serve
 from linewitness_simulators.scale.device import ScaleDevice
 
@@ -26,7 +27,7 @@ class NoMemory:
         return {}
 
 
-def driver(port: int, **settings: Any) -> mt_sics.Driver:
+def driver(port: int, **settings: Any) -> MtSicsDriver:
     given = {
         "id": "scale-1",
         "driver": "mt_sics",
@@ -37,13 +38,13 @@ def driver(port: int, **settings: Any) -> mt_sics.Driver:
         "reply_timeout_s": 0.5,
         **settings,
     }
-    return mt_sics.Driver(mt_sics.Options.model_validate(given), clock=SystemClock())
+    return MtSicsDriver(MtSicsOptions.model_validate(given), clock=SystemClock())
 
 
 class Weighing:
     """A driver that is connected with a simulated scale."""
 
-    def __init__(self, sim: RunningScale, device: mt_sics.Driver, observations: AsyncIterator[Observation]):
+    def __init__(self, sim: RunningScale, device: MtSicsDriver, observations: AsyncIterator[Observation]):
         self.sim, self.device, self.observations = sim, device, observations
 
     async def next(self) -> Result:

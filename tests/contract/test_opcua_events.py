@@ -16,14 +16,14 @@ def told(notice):
 
 async def test_alarm_is_raised_acknowledged_by_somebody_and_cleared():
     async with serve(STILL) as press, listening(options(press, ALARMS, point("Holding"))) as ear:
-        await ear.until(reading("holding"))
+        await ear.first(reading("holding"))
         await press.alarm("Overheated", active=True, message="oil at 78 C")
-        raised = await ear.until(of_type(Notice))
+        raised = await ear.first(of_type(Notice))
         assert told(raised) == ("alarm.raised", "Press/Overheated", ("active", False, True), None)
         assert raised.reason == "oil at 78 C"
         assert raised.when.occurred_from == "device"
         await press.alarm("Overheated", active=True, acked=True, user="anna.b", comment="cooler on")
-        acked = await ear.until(of_type(Notice))
+        acked = await ear.first(of_type(Notice))
         assert told(acked) == (
             "parameter.changed",
             "Press/Overheated",
@@ -32,7 +32,7 @@ async def test_alarm_is_raised_acknowledged_by_somebody_and_cleared():
         )
         assert acked.reason == "cooler on"
         await press.alarm("Overheated", active=False, acked=True)
-        cleared = await ear.until(of_type(Notice))
+        cleared = await ear.first(of_type(Notice))
         assert told(cleared)[:3] == ("alarm.cleared", "Press/Overheated", ("active", True, False))
         assert cleared.remember == {"alarm.alarms.Press/Overheated": None}
 
@@ -42,11 +42,11 @@ async def test_alarm_that_stands_is_told_once_over_reconnects():
         await press.alarm("Overheated", active=True)
         settings, memory = options(press, ALARMS, point("Holding")), Memory()
         async with listening(settings, memory) as ear:
-            assert (await ear.until(of_type(Notice))).kind == "alarm.raised"
+            assert (await ear.first(of_type(Notice))).kind == "alarm.raised"
         async with listening(settings, memory) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
             await press.alarm("DoorOpen", active=True)
-            found = await ear.until(of_type(Notice))
+            found = await ear.first(of_type(Notice))
             assert (found.kind, found.resource_id) == ("alarm.raised", "Press/DoorOpen")
 
 
@@ -55,10 +55,10 @@ async def test_alarm_that_cleared_while_nobody_listened_is_told():
         await press.alarm("Overheated", active=True)
         settings, memory = options(press, ALARMS), Memory()
         async with listening(settings, memory) as ear:
-            await ear.until(of_type(Notice))
+            await ear.first(of_type(Notice))
         await press.alarm("Overheated", active=False, acked=True)
         async with listening(settings, memory) as ear:
-            found = await ear.until(of_type(Notice))
+            found = await ear.first(of_type(Notice))
             assert told(found)[:2] == ("alarm.cleared", "Press/Overheated")
 
 
@@ -80,7 +80,7 @@ async def test_audit_event_says_who_changed_a_value(tmp_path):
         # The report comes after the change, often one delivery later.
         press.audit_delay_s = 0.25
         async with listening(settings) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
             writer = asyncua.Client(press.url)
             writer.set_user("anna")
             writer.set_password("secret")
@@ -88,7 +88,7 @@ async def test_audit_event_says_who_changed_a_value(tmp_path):
                 node = writer.get_node("ns=2;s=Press.Holding")
                 for number in (131.5, 132.5, 133.5, 134.5):
                     await node.write_value(number)
-                    found = await ear.until(reading("holding", str(number)))
+                    found = await ear.first(reading("holding", str(number)))
                     assert found.operator == "anna"
             await press.set("Holding", 90.0)
-            assert (await ear.until(reading("holding", "90"))).operator is None
+            assert (await ear.first(reading("holding", "90"))).operator is None

@@ -11,8 +11,8 @@ import pytest
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Gap, Notice, Reading, Result, Signals
-from linewitness.devices.opcua import Driver
 from linewitness.devices.opcua.browse import browse
+from linewitness.devices.opcua.driver import OpcUaDriver as Driver
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness.devices.opcua.probe import offers, probe
 from support.npm import installed
@@ -102,7 +102,7 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
         async with listening(settings) as ear:
             first = {}
             while len(first) < 5:
-                found = await ear.until(of_type(Reading))
+                found = await ear.first(of_type(Reading))
                 first[found.point] = found.value
             assert first == {
                 "holding": "125",
@@ -120,10 +120,10 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
                 "serial": "SN-1",
             }
             await server.set("Holding", 131.7)
-            changed = await ear.until(reading("holding", "131.7"))
+            changed = await ear.first(reading("holding", "131.7"))
             assert changed.when.occurred_from == "device"
             await server.ask(recipe="bush", high=3.3)
-            await ear.until(
+            await ear.first(
                 lambda one: (
                     isinstance(one, Reading) and one.point == "recipe" and one.value["Force.High"] == "3.3"
                 )
@@ -131,7 +131,7 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
             assert ear.session.identity["product"]
             told = {name for one in ear.heard if isinstance(one, Signals) for name in one.points}
             while len(told) < 20:
-                told |= set((await ear.until(of_type(Signals))).points)
+                told |= set((await ear.first(of_type(Signals))).points)
 
 
 async def test_bad_status_and_wrong_node(packages, tmp_path):
@@ -139,10 +139,10 @@ async def test_bad_status_and_wrong_node(packages, tmp_path):
         foreign(packages, tmp_path) as server,
         listening(options(server.url, point("Nowhere"), point("Holding"))) as ear,
     ):
-        assert "BadNodeIdUnknown" in (await ear.until(of_type(Gap))).reason
-        await ear.until(reading("holding", "125"))
+        assert "BadNodeIdUnknown" in (await ear.first(of_type(Gap))).reason
+        await ear.first(reading("holding", "125"))
         await server.set("Holding", 1, status="BadSensorFailure")
-        bad = await ear.until(lambda one: getattr(one, "status", "Good") != "Good")
+        bad = await ear.first(lambda one: getattr(one, "status", "Good") != "Good")
         assert (bad.status, bad.quality.value) == ("BadSensorFailure", "bad")
 
 
@@ -160,7 +160,7 @@ async def test_each_policy_with_user_and_pinned_certificate(packages, tmp_path, 
             user={"name": "anna", "password": {"file": tmp_path / "password"}},
         )
         async with listening(settings) as ear:
-            await ear.until(reading("holding", "125"))
+            await ear.first(reading("holding", "125"))
         (tmp_path / "password").write_text("wrong\n")
         with pytest.raises(DeviceRefused, match="password"):
             async with listening(settings):
@@ -181,13 +181,13 @@ async def test_outage_is_filled_from_history(packages, tmp_path):
     async with foreign(packages, tmp_path) as server:
         settings, memory = options(server.url, point("Holding")), Memory()
         async with listening(settings, memory) as ear:
-            await ear.until(reading("holding", "125"))
+            await ear.first(reading("holding", "125"))
         for number in (101, 102, 103):
             await server.set("Holding", number)
         async with listening(settings, memory) as ear:
-            await ear.until(reading("holding", "103"))
+            await ear.first(reading("holding", "103"))
             await server.set("Holding", 104)
-            await ear.until(reading("holding", "104"))
+            await ear.first(reading("holding", "104"))
             assert [(one.value, one.backfilled) for one in ear.heard if isinstance(one, Reading)] == [
                 ("101", True),
                 ("102", True),
@@ -207,7 +207,7 @@ async def test_result_and_handshake(packages, tmp_path):
         async with listening(settings) as ear:
             await ear.next()
             await server.set("Count", 1)
-            found = await ear.until(of_type(Result))
+            found = await ear.first(of_type(Result))
             assert (found.identifier, found.measured[0].value) == ("SN-1", "12.3")
             await ear.session.confirm(found)
             assert await server.ask(get="Ack") == 1
@@ -217,12 +217,12 @@ async def test_alarm_is_raised_and_cleared(packages, tmp_path):
     async with foreign(packages, tmp_path) as server:
         alarms = {"id": "alarms", "node": "i=2253", "record": "alarm"}
         async with listening(options(server.url, alarms, point("Temperature"))) as ear:
-            await ear.until(reading("temperature"))
+            await ear.first(reading("temperature"))
             await server.set("Temperature", 75)
-            raised = await ear.until(of_type(Notice))
+            raised = await ear.first(of_type(Notice))
             assert raised.kind == "alarm.raised"
             await server.set("Temperature", 20)
-            cleared = await ear.until(lambda one: getattr(one, "kind", "") == "alarm.cleared")
+            cleared = await ear.first(lambda one: getattr(one, "kind", "") == "alarm.cleared")
             assert cleared.resource_id == raised.resource_id
 
 
@@ -231,18 +231,18 @@ async def test_all_points_live_again_after_a_restart_and_no_session_is_left(pack
         driver, memory = Driver(options(server.url, point("Holding"), point("Serial")), clock=CLOCK), Memory()
         for _ in range(3):
             async with listening_again(driver, memory) as ear:
-                await ear.until(reading("holding"))
+                await ear.first(reading("holding"))
                 assert await server.ask(sessions=True) == 1
         port = int(server.url.rpartition(":")[2])
         async with listening_again(driver, memory) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
             server._process.kill()
             with pytest.raises(DeviceUnavailable):
                 await ear.end()
     async with foreign(packages, tmp_path, port=port) as server, listening_again(driver, memory) as ear:
-        await ear.until(reading("serial", "SN-1"))
+        await ear.first(reading("serial", "SN-1"))
         await server.set("Holding", 140)
-        await ear.until(reading("holding", "140"))
+        await ear.first(reading("holding", "140"))
 
 
 async def test_browse_probe_and_offers(packages, tmp_path):

@@ -39,7 +39,7 @@ async def test_what_browse_prints_is_accepted_as_points_and_delivers():
         settings = options(press, points[0])
         settings = OpcUaOptions.model_validate(settings.model_dump() | {"points": points})
         async with listening(settings) as ear:
-            await ear.until(of_type(Reading))
+            await ear.first(of_type(Reading))
             assert not ear.session.refused
 
 

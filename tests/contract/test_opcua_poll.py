@@ -13,7 +13,7 @@ POLL = {"mode": "poll", "poll_ms": 50}
 
 async def test_change_is_found_once_and_dated_within_the_period():
     async with serve(STILL) as press, listening(options(press, point("Holding"), **POLL)) as ear:
-        first = await ear.until(reading("holding", "125"))
+        first = await ear.first(reading("holding", "125"))
         assert (first.when.occurred_from, first.when.unc_ms) == ("poll", None)
         # A second poll, so that there is one to reckon from.
         await ear.until_quiet(0.2)
@@ -32,14 +32,14 @@ async def test_telemetry_is_read_at_each_tick():
         serve(STILL) as press,
         listening(options(press, point("Force", record="telemetry"), **POLL)) as ear,
     ):
-        blocks = [await ear.until(of_type(Signals)) for _ in range(4)]
+        blocks = [await ear.first(of_type(Signals)) for _ in range(4)]
         assert all(block.points == ("force",) for block in blocks)
 
 
 async def test_wrong_node_does_not_stop_the_others():
     settings = [point("Nowhere"), point("Holding"), {"id": "alarms", "node": "i=2253", "record": "alarm"}]
     async with serve(STILL) as press, listening(options(press, *settings, **POLL)) as ear:
-        await ear.until(reading("holding", "125"))
+        await ear.first(reading("holding", "125"))
         gaps = [one for one in ear.heard if isinstance(one, Gap)]
         assert [gap.source for gap in gaps] == ["nowhere", "alarms"]
 
@@ -50,7 +50,7 @@ async def test_result_is_read_when_the_counter_moved():
     async with serve(STILL) as press, listening(options(press, cycle, **POLL)) as ear:
         await ear.next()
         await press.finish(1)
-        result = await ear.until(of_type(Result))
+        result = await ear.first(of_type(Result))
         assert result.measured[0].value == str(press.part(1).peak_kn)
 
 

@@ -6,20 +6,11 @@ import pytest
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.opcua import Driver
-from linewitness.devices.opcua.times import moment_of
+from linewitness.devices.opcua.decoding.times import moment_of
+from linewitness.devices.opcua.driver import OpcUaDriver as Driver
 from linewitness_simulators.press.server import PressSimulation, serve
-from support.opcua_rig import (
-    CLOCK,
-    Memory,
-    eventually,
-    listening,
-    listening_again,
-    of_type,
-    options,
-    point,
-    reading,
-)
+from support.opcua_rig import CLOCK, Memory, listening, listening_again, of_type, options, point, reading
+from support.waiting import until
 
 STILL = PressSimulation(tick_s=0)
 
@@ -31,7 +22,7 @@ async def test_change_is_a_reading_with_decimal_text_and_the_device_time():
         assert (first.value, first.quality, first.status) == ("125", Quality.GOOD, "Good")
         moment = moment_of(CLOCK.stamp().realtime_ns).replace(microsecond=123456)
         await press.set("Holding", 131.7, source=moment)
-        changed = await ear.until(reading("holding", "131.7"))
+        changed = await ear.first(reading("holding", "131.7"))
         assert changed.when.occurred_from == "device"
         assert changed.when.device_time == f"{moment:%Y-%m-%dT%H:%M:%S}.123456Z"
         assert changed.remember["seen.holding"] == changed.when.device_time
@@ -55,19 +46,19 @@ async def test_array_is_told_by_field_and_float32_in_its_shortest_form():
     ):
         await press.set("Limits", [41.5, 60.25])
         limits = reading("limits")
-        found = await ear.until(lambda one: limits(one) and one.value["[0]"] == "41.5")
+        found = await ear.first(lambda one: limits(one) and one.value["[0]"] == "41.5")
         assert found.value == {"[0]": "41.5", "[1]": "60.25"}
         await press.set("Temperature", 12.3)
-        await ear.until(reading("temperature", "12.3"))
+        await ear.first(reading("temperature", "12.3"))
 
 
 async def test_bad_and_uncertain_values_are_marked_as_such():
     async with serve(STILL) as press, listening(options(press, point("Holding"))) as ear:
         await press.set("Holding", 1.0, status=0x808A0000)
-        bad = await ear.until(lambda one: one.quality is Quality.BAD)
+        bad = await ear.first(lambda one: one.quality is Quality.BAD)
         assert bad.status == "BadNotConnected"
         await press.set("Holding", 2.0, status=0x40900000)
-        uncertain = await ear.until(lambda one: one.quality is Quality.UNCERTAIN)
+        uncertain = await ear.first(lambda one: one.quality is Quality.UNCERTAIN)
         assert uncertain.status == "UncertainLastUsableValue"
 
 
@@ -75,12 +66,12 @@ async def test_telemetry_comes_in_blocks_and_names_bad_positions():
     async with serve(STILL) as press:
         settings = options(press, *(point(name, record="telemetry") for name in ("Force", "Temperature")))
         async with listening(settings) as ear:
-            await ear.until(of_type(Signals))
+            await ear.first(of_type(Signals))
             await press.set("Force", 3.5, status=0x80000000)
             await press.set("Temperature", 12.3)
             blocks = []
             while sum(len(block.points) for block in blocks) < 2:
-                blocks.append(await ear.until(of_type(Signals)))
+                blocks.append(await ear.first(of_type(Signals)))
             told = {
                 name: (block.values[place], block.statuses.get(place))
                 for block in blocks
@@ -95,10 +86,10 @@ async def test_operator_of_the_moment_stands_in_each_change():
         await press.set("Operator", "anna.b")
         settings = options(press, point("Holding"), operator="ns=2;s=Press.Operator")
         async with listening(settings) as ear:
-            assert (await ear.until(reading("holding"))).operator == "anna.b"
+            assert (await ear.first(reading("holding"))).operator == "anna.b"
             await press.set("Operator", "jonas.k")
             await press.set("Holding", 99.0)
-            assert (await ear.until(reading("holding", "99"))).operator == "jonas.k"
+            assert (await ear.first(reading("holding", "99"))).operator == "jonas.k"
 
 
 async def test_complaint_10_one_wrong_node_is_named_and_the_others_live():
@@ -119,9 +110,9 @@ async def test_complaint_10_one_wrong_node_is_named_and_the_others_live():
                 ear.session.refused["devices.press-4.points[0].node"]
                 == "ns=2;s=Press.Nowhere: BadNodeIdUnknown"
             )
-            await ear.until(reading("holding", "125"))
+            await ear.first(reading("holding", "125"))
         async with listening(settings, memory) as ear:
-            first = await ear.until(reading("holding"))
+            first = await ear.first(reading("holding"))
             assert first is ear.heard[-1]
             assert not [one for one in ear.heard if isinstance(one, Gap) and one.source == "nowhere"]
 
@@ -132,10 +123,10 @@ async def test_point_that_appears_later_is_asked_for_again_and_its_next_refusal_
         memory = Memory()
         settings = options(press, point("Program"), point("Holding"))
         async with listening(settings, memory) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
             assert "refused.program" in memory.kept
             await press.reveal("Program")
-            await ear.until(reading("program", "1"))
+            await ear.first(reading("program", "1"))
             assert "refused.program" not in memory.kept
             assert not ear.session.refused
 
@@ -145,18 +136,18 @@ async def test_complaint_8_all_points_live_again_after_a_restart_of_the_server()
         driver = Driver(options(press, point("Holding"), point("Program")), clock=CLOCK)
         memory = Memory()
         async with listening_again(driver, memory) as ear:
-            await ear.until(reading("program"))
+            await ear.first(reading("program"))
             await press.restart()
             with pytest.raises(DeviceUnavailable):
                 await ear.end()
         async with listening_again(driver, memory) as ear:
-            gap = await ear.until(of_type(Gap))
+            gap = await ear.first(of_type(Gap))
             assert gap.first < gap.last
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
             await press.set("Holding", 140.0)
             await press.set("Program", 7)
-            await ear.until(reading("holding", "140"))
-            await ear.until(reading("program", "7"))
+            await ear.first(reading("holding", "140"))
+            await ear.first(reading("program", "7"))
 
 
 async def test_complaint_9_silent_subscription_is_noticed():
@@ -185,7 +176,7 @@ async def test_complaint_19_no_session_is_left_behind():
             async with listening_again(driver, Memory()) as ear:
                 await ear.next()
                 assert press.sessions == 1
-        await eventually(lambda: press.sessions == 0)
+        await until(lambda: press.sessions == 0)
 
 
 async def test_overflow_of_the_servers_queue_is_a_gap():
@@ -209,15 +200,15 @@ async def test_complaint_14_a_clock_in_the_year_2000_poisons_nothing():
         serve(PressSimulation(tick_s=0, clock_offset_s=far)) as press,
         listening(options(press, point("Holding"), point("Force", record="telemetry"))) as ear,
     ):
-        await ear.until(reading("holding", "125"))
+        await ear.first(reading("holding", "125"))
         now_ns = CLOCK.stamp().realtime_ns
         await press.set("Holding", 126.0)
-        changed = await ear.until(reading("holding", "126"))
+        changed = await ear.first(reading("holding", "126"))
         assert changed.when.device_time.startswith(("1999-12-31", "2000-01-01"))
         assert abs(changed.when.occurred_ns - now_ns) < 5e9
         assert abs(changed.when.device_offset_ms - far * 1000) < 5000
         await press.set("Force", 1.0)
-        block = await ear.until(of_type(Signals))
+        block = await ear.first(of_type(Signals))
         assert all(abs(time - now_ns) < 20e9 for time in block.times_ns)
 
 

@@ -5,7 +5,8 @@ import pytest
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Gap, Result, Seen
 from linewitness_simulators.press.server import PressSimulation, serve
-from support.opcua_rig import Memory, eventually, listening, options, point
+from support.opcua_rig import Memory, listening, options, point
+from support.waiting import until
 
 STILL = PressSimulation(tick_s=0)
 FIELDS = [
@@ -40,7 +41,7 @@ async def test_result_holds_the_values_of_its_own_cycle():
         assert isinstance(await ear.next(), Seen)
         await press.set("Serial", "SN-1")
         await made(press, 1)
-        result = await ear.until(of(Result))
+        result = await ear.first(of(Result))
         part = press.part(1)
         assert (result.source, result.result_id, result.identifier, result.ok) == (
             "pressing",
@@ -61,7 +62,7 @@ async def test_handshake_is_written_only_after_the_commit():
     async with serve(STILL) as press, listening(options(press, counter(handshake=HANDSHAKE))) as ear:
         await ear.next()
         await made(press, 7)
-        result = await ear.until(of(Result))
+        result = await ear.first(of(Result))
         assert result.confirmable
         assert press.value("Acknowledged") == 0
         await ear.session.confirm(result)
@@ -74,9 +75,9 @@ async def test_handshake_that_a_crash_prevented_is_made_up_for_without_a_second_
         async with listening(settings, memory) as ear:
             await ear.next()
             await made(press, 7)
-            await ear.until(of(Result))
+            await ear.first(of(Result))
         async with listening(settings, memory) as ear:
-            seen = await ear.until(of(Result, Seen))
+            seen = await ear.first(of(Result, Seen))
             assert isinstance(seen, Seen)
             assert seen.confirmable
             await ear.session.confirm(seen)
@@ -89,12 +90,12 @@ async def test_result_made_while_nobody_listened_is_read_and_those_before_it_are
         async with listening(settings, memory) as ear:
             await ear.next()
             await made(press, 3)
-            await ear.until(of(Result))
+            await ear.first(of(Result))
         for cycle in (4, 5, 6):
             await made(press, cycle)
         async with listening(settings, memory) as ear:
-            gap = await ear.until(lambda one: isinstance(one, Gap) and one.source == "pressing")
-            result = await ear.until(of(Result))
+            gap = await ear.first(lambda one: isinstance(one, Gap) and one.source == "pressing")
+            result = await ear.first(of(Result))
             assert (gap.first, gap.last, gap.count) == ("4", "5", 2)
             assert (result.result_id, result.epoch) == ("6", 0)
 
@@ -103,11 +104,11 @@ async def test_restarted_counter_begins_a_new_epoch():
     async with serve(STILL) as press, listening(options(press, counter())) as ear:
         await ear.next()
         await made(press, 9)
-        first = await ear.until(of(Result))
+        first = await ear.first(of(Result))
         await press.set("CycleCount", 0)
-        await ear.until(of(Seen))
+        await ear.first(of(Seen))
         await made(press, 1)
-        second = await ear.until(of(Result))
+        second = await ear.first(of(Result))
         assert [(one.epoch, one.result_id) for one in (first, second)] == [(0, "9"), (1, "1")]
 
 
@@ -118,7 +119,7 @@ async def test_values_overwritten_before_they_were_read_are_a_gap_and_never_a_wr
             await made(press, cycle)
         heard = []
         while not (heard and isinstance(heard[-1], Result) and heard[-1].result_id == "3"):
-            heard.append(await ear.until(of(Result, Gap)))
+            heard.append(await ear.first(of(Result, Gap)))
         numbers = [one.result_id if isinstance(one, Result) else one.first for one in heard]
         assert numbers == ["1", "2", "3"]
         for one in heard:
@@ -141,7 +142,7 @@ async def test_bit_triggers_on_its_rising_edge_and_is_cleared_by_the_handshake()
         for cycle in (1, 2):
             await made(press, cycle)
             await press.set("PartDone", True)
-            result = await ear.until(of(Result))
+            result = await ear.first(of(Result))
             assert result.measured[0].value == str(press.part(cycle).peak_kn)
             await ear.session.confirm(result)
             assert press.value("PartDone") is False
@@ -152,10 +153,10 @@ async def test_bad_field_is_told_as_such():
     async with serve(STILL) as press, listening(options(press, counter())) as ear:
         await ear.next()
         await press.finish(1)
-        await ear.until(of(Result))
+        await ear.first(of(Result))
         await press.set("PeakForce", 3.0, status=0x808A0000)
         await press.set("CycleCount", 2)
-        result = await ear.until(of(Result))
+        result = await ear.first(of(Result))
         assert result.measured[0].value is None
         assert ("peak.status", "BadNotConnected") in result.facts
 
@@ -165,7 +166,7 @@ async def test_handshake_that_may_not_be_written_is_refused_with_its_place():
     async with serve(STILL) as press, listening(options(press, counter(handshake=handshake))) as ear:
         await ear.next()
         await press.finish(1)
-        result = await ear.until(of(Result))
+        result = await ear.first(of(Result))
         with pytest.raises(DeviceRefused, match=r"points\[0\].*BadUserAccessDenied"):
             await ear.session.confirm(result)
         # What cannot be acknowledged must not be read on as if all were well.
@@ -180,9 +181,9 @@ async def test_running_press_gives_each_part_once():
     ):
         results = []
         while len(results) < 5:
-            found = await ear.until(of(Result, Gap))
+            found = await ear.first(of(Result, Gap))
             if isinstance(found, Result):
                 results.append(int(found.result_id))
                 await ear.session.confirm(found)
         assert results == sorted(set(results))
-        await eventually(lambda: press.value("Acknowledged") == results[-1])
+        await until(lambda: press.value("Acknowledged") == results[-1])

@@ -5,7 +5,11 @@ import asyncio
 import pytest
 
 from linewitness.base.errors import DeviceRefused
-from linewitness.devices.opcua.certificates import load_certificate, make_client_certificate, thumbprint
+from linewitness.devices.opcua.connection.certificates import (
+    load_certificate,
+    make_client_certificate,
+    thumbprint,
+)
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, client_files, listening, options, point, reading
 
@@ -21,13 +25,13 @@ async def test_values_come_through_each_policy(tmp_path, policy, mode):
             "server_certificate": tmp_path / "press" / "server.der",
         }
         async with listening(options(press, point("Holding"), security=security)) as ear:
-            await ear.until(reading("holding", "125"))
+            await ear.first(reading("holding", "125"))
             assert ear.session.identity["certificate.days_left"] == "1824"
             assert ear.session.identity["our_certificate.days_left"] == "1824"
 
 
 async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkeypatch):
-    monkeypatch.setattr("linewitness.devices.opcua.client.CHANNEL_LIFETIME_MS", 2000)
+    monkeypatch.setattr("linewitness.devices.opcua.connection.client.CHANNEL_LIFETIME_MS", 2000)
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
         security = {
             "policy": "basic256sha256",
@@ -77,7 +81,7 @@ async def test_unknown_server_is_kept_for_a_look_and_accepted_once_trusted(tmp_p
         assert load_certificate(kept) == shown
         kept.rename(trusted / kept.name)
         async with listening(settings) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
 
 
 async def test_server_that_does_not_trust_us_says_what_to_do(tmp_path):
@@ -98,7 +102,7 @@ async def test_server_that_does_not_trust_us_says_what_to_do(tmp_path):
                 pass
         (tmp_path / "let-in" / "us.der").write_bytes(files["certificate"].read_bytes())
         async with listening(settings) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
 
 
 async def test_policy_that_the_server_lacks_is_refused_without_falling_back(tmp_path):
@@ -127,7 +131,7 @@ async def test_user_and_password_are_checked_by_the_server(tmp_path):
         user = {"name": "anna", "password": {"file": password}}
         settings = options(press, point("Holding"), security=security, user=user)
         async with listening(settings) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
         password.write_text("wrong\n")
         with pytest.raises(DeviceRefused, match="password"):
             async with listening(settings):
@@ -152,7 +156,7 @@ async def test_user_may_be_a_certificate(tmp_path):
         }
         user = {"certificate": tmp_path / "anna.der", "key": {"file": tmp_path / "anna.key"}}
         async with listening(options(press, point("Holding"), security=security, user=user)) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
         user = {"certificate": tmp_path / "eve.der", "key": {"file": tmp_path / "eve.key"}}
         with pytest.raises(DeviceRefused):
             async with listening(options(press, point("Holding"), security=security, user=user)):

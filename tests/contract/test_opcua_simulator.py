@@ -38,7 +38,7 @@ async def test_command_says_ready_serves_and_ends_on_sigterm():
         assert word == "ready"
         async with listening(options(url, point("Force"), point("Running"))) as ear:
             assert (await ear.next()).source == "running"
-            await ear.until(lambda one: one.value != "0")
+            await ear.first(lambda one: one.value != "0")
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
             assert await process.wait() == 0
@@ -61,7 +61,7 @@ async def test_overflow_from_the_command_line_is_a_gap():
         started("--overflow-every", "0.5") as (_, line),
         listening(options(line.split()[1], point("Force"))) as ear,
     ):
-        assert (await ear.until(of_type(Gap))).source == "force"
+        assert (await ear.first(of_type(Gap))).source == "force"
 
 
 def test_same_seed_same_parts_and_another_seed_others():
@@ -94,17 +94,17 @@ async def test_set_point_survives_a_restart():
         await press.set("Holding", 133.0)
         await press.restart()
         async with listening(options(press, point("Holding"))) as ear:
-            await ear.until(reading("holding", "133"))
+            await ear.first(reading("holding", "133"))
 
 
 async def test_slow_wire_delays_and_the_driver_bears_it():
     async with serve(PressSimulation(tick_s=0)) as press:
         press.wire.delay_s = 0.05
         async with listening(options(press, point("Holding"))) as ear:
-            await ear.until(reading("holding"))
+            await ear.first(reading("holding"))
             began = CLOCK.stamp().boottime_ns
             await press.set("Holding", 126.0)
-            await ear.until(reading("holding", "126"))
+            await ear.first(reading("holding", "126"))
             assert CLOCK.stamp().boottime_ns - began > 50_000_000
 
 
@@ -115,7 +115,7 @@ async def test_thousand_signals_at_each_tick_arrive_complete():
         async with listening(options(press, *points, silence_s=10, timeout_s=10)) as ear:
             count = 0
             while count < 10_000:
-                found = await ear.until(of_type(Signals | Gap))
+                found = await ear.first(of_type(Signals | Gap))
                 assert isinstance(found, Signals)
                 count += len(found.points)
 
@@ -125,13 +125,13 @@ async def test_driver_that_is_not_asked_for_more_drops_with_a_gap_and_goes_on():
         serve(PressSimulation(tick_s=0)) as press,
         listening(options(press, point("Program", queue_size=5000), buffer=1000)) as ear,
     ):
-        await ear.until(reading("program"))
+        await ear.first(reading("program"))
         for number in range(4):
             for step in range(400):
                 await press.set("Program", number * 400 + step + 2)
             await asyncio.sleep(0.3)  # nobody asks for observations, while deliveries go on
         await press.set("Program", 9999)
-        await ear.until(reading("program", "9999"))
+        await ear.first(reading("program", "9999"))
         lost = [one.count for one in ear.heard if isinstance(one, Gap)]
         kept = len(ear.heard) - len(lost) - len(["the first", "the last"])
         assert lost

@@ -3,9 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from linewitness.devices.open_protocol import OpenProtocolOptions
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueOptions, serve, without
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 def moves(journal):

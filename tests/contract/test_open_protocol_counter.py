@@ -1,10 +1,8 @@
-"""The tool's own counter as independent evidence, across sessions, and identifiers that are taken back."""
+"""The tool's own counter as independent evidence, across sessions."""
 
-import pytest
-
-from linewitness.devices.open_protocol.commands import CommandRefused
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 async def captured(journal: Journal, number: int) -> None:
@@ -57,19 +55,3 @@ async def test_another_tool_begins_another_count() -> None:
     async with serve(other) as simulator, gateway(simulator, journal):
         await until(lambda: "B7654321" in journal.state["tool-base"])
     assert not journal.notices("source.conflict")
-
-
-async def test_identifiers_are_sent_and_taken_back() -> None:
-    async with serve() as simulator, gateway(simulator, Journal()) as running:
-        await until(lambda: running.session and simulator.subscribed())
-        commands = running.session.commands
-        await commands.send_identifier("SN1")
-        assert simulator.controller.state.identifiers[0] == "SN1"
-        await commands.bypass_identifier()
-        await commands.reset_latest_identifier()
-        await commands.reset_identifiers()
-        assert simulator.controller.state.identifiers[0] == ""
-        with pytest.raises(CommandRefused, match="give long serial numbers a short alias"):
-            await commands.send_identifier("X" * 26)
-    sent = [entry.mid for entry in simulator.ledger.entries if entry.what == "command"]
-    assert sent == [50, 155, 156, 157]

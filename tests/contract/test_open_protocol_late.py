@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.open_protocol.link import Link, Timing
-from linewitness.devices.open_protocol.mids import Mid
-from linewitness.devices.open_protocol.refusals import RefusedByController
-from linewitness.devices.open_protocol.telegram import Telegram
+from linewitness.devices.open_protocol.options import LinkTiming
+from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.refusals import RefusedByController
+from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 TIMEOUT_S = 0.1
-TIMING = Timing(connect_s=1, request_s=TIMEOUT_S, optional_s=TIMEOUT_S, keepalive_s=60, dead_after_s=60)
+TIMING = LinkTiming(request_s=TIMEOUT_S, optional_s=TIMEOUT_S, keepalive_s=60, dead_after_s=60)
 STARTED = Telegram(mid=Mid.STARTED, data=b"010001" + b"020001" + b"03" + b"Station".ljust(25))
 TIME = Telegram(mid=Mid.TIME, data=b"2026-05-03:12:00:00")
 REFUSED = Telegram(mid=Mid.REFUSED, data=b"008002")
@@ -24,7 +25,7 @@ REFUSED = Telegram(mid=Mid.REFUSED, data=b"008002")
 async def started():
     """A link whose start was answered, and the controller's end of its connection."""
     ours, theirs = socket.socketpair()
-    link = Link(
+    link = ControllerLink(
         streams=await asyncio.open_connection(sock=ours), name="wrench-10", timing=TIMING, clock=SystemClock()
     )
     async with asyncio.TaskGroup() as tasks:

@@ -7,15 +7,17 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
-from linewitness.devices.open_protocol.outbox import (
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.session.queues import (
     ENOUGH,
     MAX_OBSERVATIONS,
     MAX_PUSHES,
-    Outbox,
-    Waiting,
+    BoundedQueue,
+    ObservationQueue,
 )
-from support.open_protocol_rig import Journal, until
+from support.open_protocol_rig import Journal
+from support.waiting import until
 
 
 def telegram(mid, data="", revision=1):
@@ -158,7 +160,7 @@ async def test_a_controller_that_waits_is_never_left_for_that():
 
 
 async def test_a_queue_counts_what_it_holds():
-    queue = Waiting(most=3, most_bytes=100, bytes_of=len)
+    queue = BoundedQueue(most=3, most_bytes=100, bytes_of=len)
     for length in (10, 20):
         queue.put(b"x" * length)
     assert not queue.is_full
@@ -177,7 +179,7 @@ async def test_a_queue_counts_what_it_holds():
 
 
 async def test_stored_results_wait_long_before_it_is_full():
-    box = Outbox()
+    box = ObservationQueue()
     end = DeviceUnavailable("over")
     for _ in range(ENOUGH):
         box.put(end)

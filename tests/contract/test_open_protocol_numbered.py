@@ -2,9 +2,10 @@
 
 import pytest
 
-from linewitness.devices.open_protocol import OpenProtocolOptions
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 def entries(simulator, what: str, mid: int) -> int:

@@ -4,11 +4,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.open_protocol import OpenProtocolOptions
-from linewitness.devices.open_protocol.commands import CommandRefused
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.probe import probe
+from linewitness.devices.open_protocol.session.commands import CommandRefused
 from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, options_for, until
+from support.open_protocol_rig import Journal, gateway, options_for
+from support.waiting import until
 
 
 async def test_a_probe_tells_who_it_is_and_what_to_write_into_the_yaml() -> None:
@@ -44,21 +45,11 @@ async def test_a_probe_of_a_small_controller_says_what_is_missing() -> None:
 async def test_a_tool_is_locked_and_released() -> None:
     async with serve() as simulator, gateway(simulator, Journal()) as running:
         await until(lambda: running.session)
-        await running.session.commands.disable_tool()
+        await running.session.command(None, "closed")
         with pytest.raises(ToolDisabledError):
             simulator.tighten("SN")
-        await running.session.commands.enable_tool()
+        await running.session.command(None, "opened")
         simulator.tighten("SN")
-
-
-async def test_an_identifier_comes_back_with_the_result() -> None:
-    journal = Journal()
-    async with serve() as simulator, gateway(simulator, journal, identifiers="single") as running:
-        await until(lambda: running.session and simulator.subscribed())
-        await running.session.commands.send_identifier("UNIT-42")
-        simulator.tighten()
-        await until(lambda: journal.ids == [1])
-    assert journal.results[0].identifier == "UNIT-42"
 
 
 async def test_a_command_that_is_refused_says_why_and_leaves_the_session_alone() -> None:
@@ -67,9 +58,7 @@ async def test_a_command_that_is_refused_says_why_and_leaves_the_session_alone()
         await until(lambda: running.session and simulator.subscribed())
         simulator.faults.commands_disabled = True
         with pytest.raises(CommandRefused, match="disabled"):
-            await running.session.commands.disable_tool()
-        with pytest.raises(CommandRefused, match="alias"):
-            await running.session.commands.send_identifier("X" * 26)
+            await running.session.command(None, "closed")
         simulator.tighten("SN")
         await until(lambda: journal.ids == [1])
         assert running.connected == 1

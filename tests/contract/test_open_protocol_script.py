@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from linewitness.base.clock import SystemClock
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
 from linewitness.devices.open_protocol.codec import encode
 from linewitness.devices.open_protocol.framing import Framer
 from linewitness.devices.open_protocol.mids import Mid
 from linewitness.devices.open_protocol.telegram import Telegram, parse
-from support.open_protocol_rig import Gateway, Journal, until
+
+from linewitness.base.clock import SystemClock
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from support.open_protocol_rig import Gateway, Journal
+from support.waiting import until
 
 Reply = Callable[[Telegram], list[Telegram]]
 

@@ -6,7 +6,8 @@ import pytest
 
 from linewitness.devices.base import Result
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.open_protocol_rig import Journal, gateway, until
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
 
 
 def tightenings(journal: Journal) -> list[Result]:
@@ -102,7 +103,7 @@ async def test_a_job_is_recorded() -> None:
     journal = Journal()
     async with serve() as simulator, gateway(simulator, journal, jobs=True) as running:
         await until(lambda: running.session and simulator.subscribed(34))
-        await running.session.commands.select_parameter_set(8)
+        simulator.controller.select_parameter_set(8)
         await until(
             lambda: [n for n in journal.notices("parameter.changed") if ("parameter_set", 7, 8) in n.changes]
         )

@@ -13,6 +13,7 @@ from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.netns import cable
 from support.plc_line import plc_line, wall
+from support.waiting import until
 
 WITHIN_S = 15
 NAMES = ("Force", "Position", "Temperature")
@@ -76,15 +77,15 @@ async def test_complaint_8_pulled_cable_all_points_live_again_and_the_outage_is_
             wire.simulator(simulator_of(kind), 5020),
             plc_line(tmp_path / "journal", device_of(kind, wire.theirs, 5020)) as line,
         ):
-            await line.all_move(LIVING[kind], within_s=WITHIN_S)
+            await line.all_move(LIVING[kind])
             wire.pull()
             pulled = wall()
-            await line.until(lambda: line.records("device.lost"), within_s=30)
+            await until(lambda: line.records("device.lost"), timeout_s=30)
             assert "refused" not in line.records("device.lost")[0]["reason"]
             await asyncio.sleep(5)
             wire.plug()
             plugged = wall()
-            took_s = await line.all_move(LIVING[kind], within_s=WITHIN_S)
+            took_s = await line.all_move(LIVING[kind])
         assert_on_record(line, pulled, plugged, slack_s=1)
     print(f"\n{kind}: cable pulled for {plugged - pulled:.1f} s, all points live after {took_s:.1f} s")
 
@@ -97,13 +98,13 @@ async def test_complaint_8_killed_device_all_points_live_again_and_the_outage_is
             wire.simulator(simulator_of(kind), 5020) as process,
             plc_line(tmp_path / "journal", device_of(kind, wire.theirs, 5020)) as line,
         ):
-            await line.all_move(LIVING[kind], within_s=WITHIN_S)
+            await line.all_move(LIVING[kind])
             process.kill()
             killed = wall()
-            await line.until(lambda: line.records("device.lost"), within_s=30)
+            await until(lambda: line.records("device.lost"), timeout_s=30)
             async with wire.simulator(simulator_of(kind), 5020):
                 started = wall()
-                took_s = await line.all_move(LIVING[kind], within_s=WITHIN_S)
+                took_s = await line.all_move(LIVING[kind])
         assert_on_record(line, killed, started, slack_s=1)
     print(f"\n{kind}: away for {started - killed:.1f} s, all points live after {took_s:.1f} s")
 
@@ -113,14 +114,14 @@ async def test_complaint_8_restarted_oven_lives_again_with_its_lost_interval_on_
         settings = {"id": "set-point", "address": 1, "type": "int16", "record": "change"}
         yaml = oven("127.0.0.1", device.port) | {"points": [settings]}
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await line.until(lambda: line.value("set-point") == "1800")
+            await until(lambda: line.value("set-point") == "1800")
             await device.stop()
             stopped = wall()
-            await line.until(lambda: line.records("device.lost"))
+            await until(lambda: line.records("device.lost"))
             device.oven.inputs.set_points[0] = 1700
             await device.start()
             started = wall()
-            await line.until(lambda: line.value("set-point") == "1700", within_s=WITHIN_S)
+            await until(lambda: line.value("set-point") == "1700", timeout_s=WITHIN_S)
         assert line.changes("set-point") == [(None, "1800"), ("1800", "1700")]
         assert_on_record(line, stopped, started, slack_s=0.5)
 
@@ -130,11 +131,11 @@ async def test_complaint_9_silent_subscription_all_points_live_again_and_the_sil
         async with plc_line(
             tmp_path / "journal", press(device.url, *NAMES, silence_s=1, timeout_s=1)
         ) as line:
-            await line.all_move(LIVING["opcua"], within_s=WITHIN_S)
+            await line.all_move(LIVING["opcua"])
             silenced = wall()
             device.silence()
             size = line.size()
-            await line.until(lambda: len(line.records("device.back")) == 2, within_s=WITHIN_S)
+            await until(lambda: len(line.records("device.back")) == 2, timeout_s=WITHIN_S)
             assert line.size() > size
             assert "silent" in line.records("device.lost")[0]["reason"]
             again = wall()
@@ -146,10 +147,10 @@ async def test_complaint_9_silent_subscription_all_points_live_again_and_the_sil
 async def test_full_queue_of_the_server_is_a_gap_between_two_changes(tmp_path):
     async with serve_press(PressSimulation(tick_s=0)) as device:
         async with plc_line(tmp_path / "journal", press(device.url, "Holding", "Program")) as line:
-            await line.until(lambda: line.value("holding") and line.value("program"))
+            await until(lambda: line.value("holding") and line.value("program"))
             await device.overflow("Holding", 77.0)
             await device.set("Program", 9)
-            await line.until(lambda: line.value("holding") == "77" and line.value("program") == "9")
+            await until(lambda: line.value("holding") == "77" and line.value("program") == "9")
         ((source, first, last),) = line.gaps()
         assert (source, first < last) == ("holding", True)
         kinds = [record["kind"] for record in line.records("source.gap", "parameter.changed")]
@@ -162,7 +163,7 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
     async with serve_press(PressSimulation(tick_s=0.05, extra=len(points))) as device:
         yaml = press(device.url, *points, "Program", buffer=1000)
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await line.until(lambda: line.value("program") and line.value("signal99"))
+            await until(lambda: line.value("program") and line.value("signal99"))
             stalled, gate = asyncio.Event(), line.journal.pressure.gate
 
             async def waiting():
@@ -170,13 +171,13 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
 
             line.journal.pressure.gate = waiting
             begun, ticks = wall(), device.ticks
-            await line.until(lambda: device.ticks >= ticks + 60, within_s=60)
+            await until(lambda: device.ticks >= ticks + 60, timeout_s=60)
             line.journal.pressure.gate = gate
             stalled.set()
             ended = wall()
-            await line.until(lambda: line.records("source.gap"), within_s=WITHIN_S)
+            await until(lambda: line.records("source.gap"), timeout_s=WITHIN_S)
             await device.set("Program", 9)
-            await line.until(lambda: line.value("program") == "9", within_s=WITHIN_S)
+            await until(lambda: line.value("program") == "9", timeout_s=WITHIN_S)
         gap, *_later = line.records("source.gap")  # a slow machine may fill the buffer once more
         fields = {change["field"]: change["after"] for change in gap["changes"]}
         assert int(fields["count"]) >= 1000
@@ -190,14 +191,14 @@ async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(t
     async with serve_oven(OvenServerOptions(cycle_s=1e9)) as device:
         yaml = oven("127.0.0.1", device.port, results=[cycles()])
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await line.until(lambda: line.value("humidity"))
+            await until(lambda: line.value("humidity"))
             device.oven.complete_cycles(3)
-            await line.until(lambda: len(line.records("measurement.result")) == 3)
+            await until(lambda: len(line.records("measurement.result")) == 3)
             await device.stop()
-            await line.until(lambda: line.records("device.lost"))
+            await until(lambda: line.records("device.lost"))
             device.oven.complete_cycles(20)
             await device.start()
-            await line.until(lambda: len(line.records("measurement.result")) == 11, within_s=WITHIN_S)
+            await until(lambda: len(line.records("measurement.result")) == 11, timeout_s=WITHIN_S)
         numbers = [
             int(record["resource"]["id"].rpartition("/")[2]) for record in line.records("measurement.result")
         ]
@@ -221,7 +222,7 @@ async def test_complaint_11_what_happened_while_the_gateway_was_down_is_a_gap_ev
             "modbus": oven("127.0.0.1", quiet_oven.port) | {"points": [set_point]},
         }[kind]
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await line.until(lambda: line.value("holding"))
+            await until(lambda: line.value("holding"))
             changed, size = wall(), line.size()
             await asyncio.sleep(2)
             assert line.size() == size, "being heard is remembered, and no event"
@@ -230,7 +231,7 @@ async def test_complaint_11_what_happened_while_the_gateway_was_down_is_a_gap_ev
         await asyncio.sleep(0.5)
         begun = wall()
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await line.until(line.gaps)
+            await until(line.gaps)
         ((_, first, last),) = line.gaps()
         assert changed + 0.5 < first <= ended
         assert last >= begun

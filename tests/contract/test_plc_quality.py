@@ -7,6 +7,7 @@ from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.plc_line import plc_line
+from support.waiting import until
 
 BAD_NOT_CONNECTED = 0x808A0000
 UNCERTAIN_LAST_USABLE = 0x40900000
@@ -53,7 +54,7 @@ async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path
     async with serve_press(PressSimulation(tick_s=0)) as device:
         yaml = press(device.url, mode=mode, poll_ms=50)
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await line.until(lambda: line.value("holding"))
+            await until(lambda: line.value("holding"))
             steps = [
                 (999.0, BAD_NOT_CONNECTED, "BadNotConnected"),
                 (130.0, 0, "Good"),
@@ -62,7 +63,7 @@ async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path
             ]
             for value, status, word in steps:
                 await device.set("Holding", value, status=status)
-                await line.until(lambda word=word: told(line, "holding")[-1][2] == word)
+                await until(lambda word=word: told(line, "holding")[-1][2] == word)
         assert told(line, "holding") == [
             ("holding", None, "125", "ok"),
             ("holding.quality", "Good", "BadNotConnected", None),
@@ -78,9 +79,9 @@ async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path
 async def test_bad_opcua_telemetry_reaches_the_historian_with_its_status(tmp_path):
     async with serve_press(PressSimulation(tick_s=0)) as device:
         async with plc_line(tmp_path / "journal", press(device.url)) as line:
-            await line.until(lambda: any("force" in message["points"] for message in line.signals()))
+            await until(lambda: any("force" in message["points"] for message in line.signals()))
             await device.set("Force", 3.5, status=BAD_NOT_CONNECTED)
-            await line.until(lambda: any(message.get("status") for message in line.signals()))
+            await until(lambda: any(message.get("status") for message in line.signals()))
         (marked,) = [message for message in line.signals() if message.get("status")]
         assert marked["status"] == {str(marked["points"].index("force")): "BadNotConnected"}
 
@@ -92,15 +93,15 @@ async def test_bad_modbus_value_is_no_value_and_the_next_good_one_follows_the_la
             {"id": "program", "address": 0, "type": "bcd16", "record": "change"},
         ]
         async with plc_line(tmp_path / "journal", oven(device.port, *points)) as line:
-            await line.until(lambda: line.value("set-point") and line.value("program"))
+            await until(lambda: line.value("set-point") and line.value("program"))
             device.oven.inputs.program = 0x1A  # no decimal digit
-            await line.until(lambda: told(line, "program")[-1][0] == "program.quality")
+            await until(lambda: told(line, "program")[-1][0] == "program.quality")
             device.oven.inputs.program = 0x12
-            await line.until(lambda: told(line, "program")[-1][2] == "Good")
+            await until(lambda: told(line, "program")[-1][2] == "Good")
             device.faults.exceptions[1] = 4
-            await line.until(lambda: told(line, "set-point")[-1][0] == "set-point.quality")
+            await until(lambda: told(line, "set-point")[-1][0] == "set-point.quality")
             device.faults.exceptions.clear()
-            await line.until(lambda: told(line, "set-point")[-1][2] == "Good")
+            await until(lambda: told(line, "set-point")[-1][2] == "Good")
         field, before, words, _ = told(line, "program")[1]
         assert (field, before) == ("program.quality", "Good")
         assert "0x001A is not binary-coded decimal" in words
@@ -118,9 +119,9 @@ async def test_label_that_is_not_configured_is_uncertain_and_never_good(tmp_path
     async with serve_oven(OvenServerOptions()) as device:
         point = {"id": "program", "address": 0, "type": "uint16", "labels": {1: "slow"}, "record": "change"}
         async with plc_line(tmp_path / "journal", oven(device.port, point)) as line:
-            await line.until(lambda: line.value("program"))
+            await until(lambda: line.value("program"))
             device.oven.inputs.program = 7
-            await line.until(lambda: len(told(line, "program")) == 3)
+            await until(lambda: len(told(line, "program")) == 3)
         assert told(line, "program")[:2] == [
             ("program", None, "slow", None),
             ("program", "slow", "7", None),

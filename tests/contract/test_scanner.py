@@ -15,8 +15,9 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices import scanner
 from linewitness.devices.base import Code, Notice, Observation, Seen, Session
+from linewitness.devices.scanner.driver import ScannerDriver
+from linewitness.devices.scanner.options import ScannerOptions
 from linewitness_simulators.scanner import RunningScanner, ScannerSimulation, serve
 from linewitness_simulators.scanner.device import ScannerDevice
 
@@ -29,7 +30,7 @@ class NoMemory:
         return {}
 
 
-def driver(port: int, **settings: Any) -> scanner.Driver:
+def driver(port: int, **settings: Any) -> ScannerDriver:
     given = {
         "id": "reader-1",
         "driver": "scanner",
@@ -38,7 +39,7 @@ def driver(port: int, **settings: Any) -> scanner.Driver:
         "settle_ms": 0,
         **settings,
     }
-    return scanner.Driver(scanner.Options.model_validate(given), clock=SystemClock())
+    return ScannerDriver(ScannerOptions.model_validate(given), clock=SystemClock())
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +56,7 @@ async def reading(
 
 
 @contextlib.asynccontextmanager
-async def observing(device: scanner.Driver) -> AsyncIterator[AsyncIterator[Observation]]:
+async def observing(device: ScannerDriver) -> AsyncIterator[AsyncIterator[Observation]]:
     async with (
         device.connect(NoMemory()) as session,
         contextlib.aclosing(session.observations()) as observations,
@@ -260,7 +261,7 @@ async def test_a_stranger_is_not_let_in() -> None:
             writer.close()
 
 
-async def first_text(device: scanner.Driver) -> str:
+async def first_text(device: ScannerDriver) -> str:
     async with observing(device) as observations:
         code = await anext(observations)
         assert isinstance(code, Code)

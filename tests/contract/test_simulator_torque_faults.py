@@ -16,7 +16,7 @@ from support.torque_client import client_of, code, condition, running
 async def result_bytes(simulator, client, revision=1):
     """Return the next result, as bytes."""
     simulator.tighten("SN1", torque=2512, angle=47)
-    telegram = await client.until(61)
+    telegram = await client.receive_mid(61)
     client.send(62)
     return telegram
 

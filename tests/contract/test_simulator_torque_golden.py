@@ -169,7 +169,7 @@ async def test_events_have_the_length_of_their_revision(mid):
             client.send(mid, revision=revision, no_ack=b"1")
             assert (await client.receive())[4:8] == b"0005"
             cause()
-            seen[revision] = len(await client.until(mid + 1))
+            seen[revision] = len(await client.receive_mid(mid + 1))
             client.send({14: 17, 34: 37, 51: 54, 60: 63, 70: 73, 151: 154}[mid])
-            assert (await client.until(5))[20:]
+            assert (await client.receive_mid(5))[20:]
         assert seen == LENGTHS[mid + 1]

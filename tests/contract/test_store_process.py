@@ -11,7 +11,7 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ExitCode
-from linewitness.cli.store_file import load_store
+from linewitness.cli.sources import load_store
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
 from linewitness.store.database import Database, enroll

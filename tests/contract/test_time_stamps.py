@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.cli.stamps import verified_stamps
+from linewitness.anchors.signatures import verifies
+from linewitness.evidence.command.times import verified_stamps
 from linewitness.evidence.format.record import Change, parse, sha256
 from linewitness.evidence.verify.statements import Statement, Token
 from linewitness.evidence.verify.time_bounds import TimeBounds, TimeStamp, bounds_of
@@ -81,13 +82,13 @@ def test_only_a_token_over_the_note_of_an_authority_that_the_policy_names_counts
     note = grown(7).checkpoint()
     token = token_over(note, authority)
     good = kept(note, token)
-    (stamp,) = verified_stamps([good, kept(note, None)], roots(authority, "other", "root"))
+    (stamp,) = verified_stamps([good, kept(note, None)], roots(authority, "other", "root"), verifies)
     assert (stamp.note, stamp.token, stamp.who) == (note, token, "tsa.example")
     assert abs(stamp.time_s - time.time()) < 60  # noqa: TID251 (openssl reads the system's clock, too)
-    assert verified_stamps([good], roots(authority, "other")) == []
-    assert verified_stamps([good], []) == []
-    assert verified_stamps([kept(note + " ", token)], roots(authority, "root")) == []
-    assert verified_stamps([kept(note, b"a witness's proof")], roots(authority, "root")) == []
+    assert verified_stamps([good], roots(authority, "other"), verifies) == []
+    assert verified_stamps([good], [], verifies) == []
+    assert verified_stamps([kept(note + " ", token)], roots(authority, "root"), verifies) == []
+    assert verified_stamps([kept(note, b"a witness's proof")], roots(authority, "root"), verifies) == []
 
 
 def bounds(stream: Stream, stamp: TimeStamp) -> list[TimeBounds]:
@@ -102,7 +103,7 @@ def test_a_token_bounds_what_it_covers_and_what_cites_it(authority: Path) -> Non
     stream.add("anchor.written", (Change("checkpoint", None, sha256(note.encode())),))
     stream.add("anchor.written", (Change("proof", None, sha256(token)),))
     stream.add()
-    (stamp,) = verified_stamps([kept(note, token)], roots(authority, "root"))
+    (stamp,) = verified_stamps([kept(note, token)], roots(authority, "root"), verifies)
     found = bounds(stream, stamp)
     assert [one.not_after.time_s if one.not_after else None for one in found] == [stamp.time_s] * 7 + [
         None
@@ -113,5 +114,5 @@ def test_a_token_bounds_what_it_covers_and_what_cites_it(authority: Path) -> Non
 def test_a_token_over_another_streams_checkpoint_proves_nothing(authority: Path) -> None:
     stream, other = grown(7), grown(7, origin="acme.example/ber-01/line-03/1", seed=7)
     note = other.checkpoint()
-    (stamp,) = verified_stamps([kept(note, token_over(note, authority))], roots(authority, "root"))
+    (stamp,) = verified_stamps([kept(note, token_over(note, authority))], roots(authority, "root"), verifies)
     assert all(one.not_after is None for one in bounds(stream, stamp))

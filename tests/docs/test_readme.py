@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.devices.table import DRIVERS
+from linewitness.devices.table import BUNDLED
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -68,6 +68,6 @@ def test_every_package_of_the_architecture_table_exists():
 
 
 def test_every_driver_has_its_page_and_its_sample():
-    for driver in DRIVERS:
-        assert (ROOT / "docs" / "drivers" / f"{driver}.md").exists()
-        assert (ROOT / "src" / "linewitness" / "devices" / driver / "sample.yaml").exists()
+    for spec in BUNDLED:
+        assert (ROOT / "docs" / "drivers" / f"{spec.name}.md").exists()
+        assert (ROOT / "src" / "linewitness" / "devices" / spec.name / "sample.yaml").exists()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.plants import Load, at_work, held_tightenings, log_lines, new_plant, settle, until
+from support.plants import Load, at_work, held_tightenings, log_lines, new_plant, settle
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -4,18 +4,8 @@ import pytest
 
 from support.brokers import mosquitto
 from support.outcomes import kept
-from support.plants import (
-    Load,
-    at_work,
-    change,
-    log_lines,
-    new_plant,
-    running_plant,
-    said,
-    settle,
-    stopped,
-    until,
-)
+from support.plants import Load, at_work, change, log_lines, new_plant, running_plant, said, settle, stopped
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(100)
 

@@ -15,18 +15,9 @@ from support.faked_time import SettableTime, clean
 from support.far import far_plant
 from support.lossy import lossy_cable
 from support.outcomes import kept
-from support.plants import (
-    Load,
-    at_work,
-    change,
-    ended,
-    held,
-    held_tightenings,
-    journal_verdict,
-    settle,
-    until,
-)
+from support.plants import Load, at_work, change, ended, held, held_tightenings, journal_verdict, settle
 from support.plc_line import wall
+from support.waiting import until
 
 HOUR_S = 3600
 #: Further back than forward: at the end the clock is behind what is on record already.

@@ -8,7 +8,8 @@ import signal
 import pytest
 
 from support.outcomes import kept
-from support.plants import Load, running_plant, settle, until
+from support.plants import Load, running_plant, settle
+from support.waiting import until
 
 FEW, MANY = 5, 40
 

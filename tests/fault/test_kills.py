@@ -12,8 +12,9 @@ from linewitness.base.clock import monotonic
 from linewitness_selftest.outcome import FaultOutcome
 from support.forked import forked_gateway
 from support.full_line import Fleeting, FullLoad, fleeting, full_plant
-from support.plants import Account, at_work, held, held_tightenings, journal_verdict, settle, until
+from support.plants import Account, at_work, held, held_tightenings, journal_verdict, settle
 from support.plants import account as ledgers_of
+from support.waiting import until
 
 SEED = 27
 FEW = 6

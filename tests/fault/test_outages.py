@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from linewitness.base.clock import monotonic
+from linewitness.testing import proxy
 from support.outcomes import kept
-from support.plants import Load, at_work, change, held, new_plant, running_plant, said, settle, until
-from support.proxy import proxy
+from support.plants import Load, at_work, change, held, new_plant, running_plant, said, settle
+from support.waiting import until
 
 
 async def broker_away(folder, seconds):

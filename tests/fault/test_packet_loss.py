@@ -5,7 +5,8 @@ import pytest
 from support.far import far_plant
 from support.lossy import lossy_cable
 from support.outcomes import kept
-from support.plants import Load, held, held_tightenings, said, settle, until
+from support.plants import Load, held, held_tightenings, said, settle
+from support.waiting import until
 
 SHARE = 0.3
 SEED = 11

@@ -25,9 +25,9 @@ from support.plants import (
     said,
     settle,
     stopped,
-    until,
 )
 from support.plc_line import wall
+from support.waiting import until
 
 SPEED = 40
 HOUR_S = 3600

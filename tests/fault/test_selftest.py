@@ -15,7 +15,7 @@ from linewitness_selftest.calls.syscalls import failing_calls
 from linewitness_selftest.damage import damages
 from linewitness_selftest.disk import full_disks, read_only, two_gateways
 from linewitness_selftest.kills import random_kills
-from support.plants import until
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(100)
 

@@ -19,8 +19,8 @@ from support.plants import (
     running_plant,
     said,
     settle,
-    until,
 )
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(150)
 

@@ -1,33 +1,35 @@
-"""What the fuzzer runs: framing, decoder, dialogue, intake, ledger and records, with all they promise.
+"""What the fuzzer runs: framing, decoder, dialogue, content, ledger and records, with all they promise.
 
 An input is a byte of switches and a stream. Where the first switch is set, the stream is cut at 0xFE and each
 piece gets a length of its own, so that mutations reach the data fields.
 """
 
 from collections import Counter
+from zoneinfo import ZoneInfo
 
 from nacl.signing import SigningKey
 
 from linewitness.base.clock import SharedClockState, Stamp, SystemClock
 from linewitness.devices.base import Result
-from linewitness.devices.open_protocol import recovery
-from linewitness.devices.open_protocol.book import Book, Record
-from linewitness.devices.open_protocol.codec import decode
-from linewitness.devices.open_protocol.dialogue import Dialogue, Message
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.intake import Intake
-from linewitness.devices.open_protocol.ledger_store import load
-from linewitness.devices.open_protocol.link import Received
-from linewitness.devices.open_protocol.mids import Mid
-from linewitness.devices.open_protocol.operations import Collector
-from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.pushed import Pushed
-from linewitness.devices.open_protocol.recovery import No
-from linewitness.devices.open_protocol.reporting import Reporter
-from linewitness.devices.open_protocol.source import Mode
-from linewitness.devices.open_protocol.telegram import MalformedTelegram, PartCollector, Telegram, parse
-from linewitness.devices.open_protocol.telling import Telling
-from linewitness.devices.open_protocol.tightening import entry_of
+from linewitness.devices.open_protocol.content.facts import SessionFacts
+from linewitness.devices.open_protocol.content.tightening import entry_of
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultRecord
+from linewitness.devices.open_protocol.ledger.storage import load
+from linewitness.devices.open_protocol.session import recovery
+from linewitness.devices.open_protocol.session.capture import ControllerCapture
+from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
+from linewitness.devices.open_protocol.session.recovery import NoResult
+from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.dialogue import ControllerDialogue, DialogueMessage
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import (
+    MalformedTelegram,
+    PartCollector,
+    ReceivedTelegram,
+    Telegram,
+    parse,
+)
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
@@ -37,7 +39,9 @@ CUT = b"\xfe"
 REPAIRED, SHARED, ODD, SECOND_SESSION = 1, 2, 4, 8
 SOURCE = "ACT:1:1"
 QUESTIONS = 20_000
-OPTIONS = OpenProtocolOptions(id="wrench-10", host="127.0.0.1", timezone="Europe/Berlin")
+FACTS = SessionFacts(
+    device="wrench-10", session_id="01", zone=ZoneInfo("Europe/Berlin"), torque_unit="Nm", expected_tool=None
+)
 STAMP = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
 CLOCK = SystemClock()
 BUILDER = RecordBuilder(
@@ -86,28 +90,31 @@ def framed(pieces: list[bytes]) -> list[bytes]:
 class Session:
     """One session of the driver without its socket, and the station and the records behind it."""
 
-    def __init__(self, switches: int, memory: list[Record], remembered: dict[str, str]) -> None:
+    def __init__(self, switches: int, memory: list[ResultRecord], remembered: dict[str, str]) -> None:
         self.switches, self.memory, self.remembered = switches, memory, remembered
         self.said: list = []
         self.questions = 0
-        mode = Mode.AT_OR_BEFORE if switches & SHARED else Mode.EXACT
-        reporter = Reporter(options=OPTIONS, session_id="01")
-        self.book = Book(
+        mode = HistoryMode.AT_OR_BEFORE if switches & SHARED else HistoryMode.EXACT
+        self.capture = ControllerCapture(
             ledger=load(SOURCE, remembered, mode),
             station=1,
-            say=lambda each: self.put(reporter.say(each, STAMP)),
-        )
-        self.intake = Intake(
-            options=OPTIONS,
-            reporter=reporter,
-            pushed=Pushed(options=OPTIONS, reporter=reporter, remembered=remembered),
-            book=self.book,
-            collector=Collector(),
-            drive=self.drive,
-            put=self.put,
+            operations=OperationCollector(),
             remembered=remembered,
         )
         self.station = Station(None, {}, shared=SharedState(), state={})
+
+    async def take(self, push: ReceivedTelegram) -> None:
+        """Take in one push, as a session does."""
+        captured = self.capture.take(push, FACTS, STAMP)
+        for observation in captured.observations:
+            self.put(observation)
+        if captured.questions is not None:
+            await self.drive(captured.questions)
+
+    def put_events(self) -> None:
+        """Hand out what happened to the ledger."""
+        for observation in self.capture.observations(FACTS, STAMP):
+            self.put(observation)
 
     def put(self, observation) -> None:
         """Remember it, and write the records that it means."""
@@ -126,11 +133,12 @@ class Session:
         try:
             number = next(asking)
             while True:
+                self.put_events()
                 self.questions += 1
                 assert self.questions < QUESTIONS, "it asks without end"
                 number = asking.send(self.answer(number))
         except StopIteration:
-            return
+            self.put_events()
 
     def answer(self, number: int):
         if self.switches & ODD and self.memory:
@@ -138,7 +146,7 @@ class Session:
         fitting = [each for each in self.memory if number == 0 or each.entry.id <= number]
         best = max(fitting, key=lambda each: each.entry.id, default=None)
         exact = number == 0 or self.switches & SHARED or (best is not None and best.entry.id == number)
-        return best if best is not None and exact else No.ABSENT
+        return best if best is not None and exact else NoResult.ABSENT
 
 
 def run(work) -> None:
@@ -154,40 +162,43 @@ def test_one(data: bytes) -> None:
     """Take one input through everything."""
     switches, stream = stream_of(data)
     telegrams = telegrams_of(stream)
-    dialogue = Dialogue()
+    dialogue = ControllerDialogue()
     dialogue.ask(Telegram(mid=Mid.START), frozenset({int(Mid.STARTED)}))
     memory, pushes = [], []
     for telegram, raw in telegrams:
         decoded = decode(telegram)
-        if dialogue.hear(telegram) is Message.PUSH:
-            pushes.append(Received(telegram, raw, STAMP))
+        if dialogue.receive(telegram) is DialogueMessage.PUSH:
+            pushes.append(ReceivedTelegram(telegram, raw, STAMP))
         if telegram.mid == Mid.OLD_RESULT and (entry := entry_of(decoded)) is not None:
             memory.append(
-                Record(
+                ResultRecord(
                     entry=entry,
                     live=False,
                     station=decoded.number("station_id"),
-                    telegram=Telling(Received(telegram, raw, STAMP), decoded),
+                    received=ReceivedTelegram(telegram, raw, STAMP),
+                    content=decoded,
                 )
             )
     capture(switches, memory, pushes)
 
 
-def capture(switches: int, memory: list[Record], pushes: list[Received]) -> None:
+def capture(switches: int, memory: list[ResultRecord], pushes: list[ReceivedTelegram]) -> None:
     """Capture what was pushed and what the memory holds, in one session or in two."""
     remembered: dict[str, str] = {}
     half = len(pushes) // 2 if switches & SECOND_SESSION else len(pushes)
     results: Counter[tuple[int, str]] = Counter()
     for share in (pushes[:half], pushes[half:]):
         session = Session(switches, memory, remembered)
-        run(session.drive(recovery.establish(session.book, 0)))
+        run(session.drive(recovery.establish(session.capture.tracker, 0)))
         for push in share:
             before = len(session.said)
-            run(session.intake.take(push))
+            run(session.take(push))
             confirmed = sum(each.confirmable for each in session.said[before:])
             assert confirmed == 1, f"{confirmed} confirmations for one push"
-        run(session.drive(recovery.back_fill(session.book, again=True)))
-        assert load(SOURCE, remembered, session.book.ledger.mode) == session.book.ledger, "not remembered"
+        run(session.drive(recovery.back_fill(session.capture.tracker, again=True)))
+        assert (
+            load(SOURCE, remembered, session.capture.tracker.ledger.mode) == session.capture.tracker.ledger
+        ), "not remembered"
         results.update(
             (each.epoch, each.result_id) for each in session.said if isinstance(each, Result) and each.decoded
         )

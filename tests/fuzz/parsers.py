@@ -17,6 +17,9 @@ from types import SimpleNamespace
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.ua.ua_binary import variant_from_binary
+from linewitness.devices.open_protocol.codec import decode
+from linewitness.devices.open_protocol.framing import Framer, FramingError
+from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
 from nacl.signing import SigningKey
 from seeds import VECTORS
 
@@ -26,10 +29,8 @@ from linewitness.base.errors import EvidenceError
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
 from linewitness.devices.mt_sics import replies
-from linewitness.devices.opcua import bounded, values
-from linewitness.devices.open_protocol.codec import decode
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
+from linewitness.devices.opcua.connection import hardening
+from linewitness.devices.opcua.decoding import values
 from linewitness.devices.scanner.framing import LineSplitter
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format import note as notes
@@ -43,11 +44,10 @@ from linewitness.evidence.policy.revocation import open_revocation
 from linewitness.evidence.policy.trust import read_trust
 from linewitness.evidence.timestamps.der import BadDer
 from linewitness.evidence.timestamps.timestamp import Authorities
-from linewitness.evidence.verify.skim import skim as skimmed
-from linewitness.evidence.verify.skim import skimmed_of
 from linewitness.evidence.verify.stream import verify
 from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
 from linewitness.store import acceptance
+from linewitness.store.fast_path import read_fast
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
 from linewitness.timesources import chrony, ntp
@@ -177,11 +177,12 @@ def proof(data: bytes) -> None:
         parsed.check(b"", Checkpoint.parse(Note.parse(parsed.checkpoint).text))
 
 
-def skim(data: bytes) -> None:
+def fast_path(data: bytes) -> None:
     """The quick reader says of a record what the thorough one says, and takes nothing that it refuses."""
-    quick = skimmed(data)
+    quick = read_fast(data)
     if quick is not None:
-        assert quick == skimmed_of(data, record.parse(data))
+        members = record.parse(data)
+        assert quick == (record.fields_of(data, members), members["occurred_at"], record.unit_of(members))
 
 
 @cache
@@ -237,7 +238,7 @@ def stamp(data: bytes) -> None:
 
 def variant_of(data: bytes) -> ua.Variant | None:
     """Decode as the library does within our bounds; what it cannot decode ends the connection."""
-    assert bounded.MAX_MESSAGE_BYTES
+    hardening.harden()
     try:
         return variant_from_binary(Buffer(data))
     except (ua.UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
@@ -271,7 +272,7 @@ PARSERS = {
         policy,
         revocation,
         proof,
-        skim,
+        fast_path,
         witness,
         batch,
         time_answer,

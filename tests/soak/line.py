@@ -16,6 +16,7 @@ from pathlib import Path
 
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Devices, Plant, free_port
+from linewitness.testing import Proxy
 from linewitness_simulators.ntp.server import NtpSimulation, RunningNtp
 from linewitness_simulators.ntp.server import serve as serve_ntp
 from linewitness_simulators.oven import server as oven
@@ -27,7 +28,6 @@ from linewitness_simulators.scanner import server as scanner
 from linewitness_simulators.torque import server as torque
 from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.options import TorqueOptions
-from support.proxy import Proxy
 
 HERE = Path(__file__).parent
 MOSQUITTO = Path("/usr/sbin/mosquitto")

@@ -61,10 +61,3 @@ class Health:
 
     def at_work(self, name, busy):
         pass
-
-
-async def until(condition, *, timeout_s=10.0):
-    """Wait until a condition holds."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 (a test looks from outside; nothing tells it)
-            await asyncio.sleep(0.005)

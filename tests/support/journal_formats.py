@@ -43,12 +43,12 @@ def main() -> None:
         directory = Path(folder) / "journal"
         asyncio.run(fill(directory))
         with JournalReader(directory) as reader:
-            size, record_hash, root = reader.head()
+            head = reader.head()
             expected = {
-                "size": size,
+                "size": head.size,
                 "record_0": reader.record_0_hash,
-                "record_hash": record_hash,
-                "root": root.hex(),
+                "record_hash": head.record_hash,
+                "root": head.root.hex(),
                 "log_vkey": str(reader.log_vkey),
             }
         target.mkdir(parents=True)

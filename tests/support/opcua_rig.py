@@ -8,8 +8,9 @@ from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.devices.base import Observation
-from linewitness.devices.opcua import Driver, Options
-from linewitness.devices.opcua.certificates import make_client_certificate
+from linewitness.devices.opcua.connection.certificates import make_client_certificate
+from linewitness.devices.opcua.driver import OpcUaDriver as Driver
+from linewitness.devices.opcua.options import OpcUaOptions as Options
 from linewitness_simulators.press.server import RunningPress
 
 CLOCK = SystemClock()
@@ -56,7 +57,7 @@ class Listening:
         self.heard.append(observation)
         return observation
 
-    async def until(self, wanted: Callable[[Any], bool]) -> Any:
+    async def first(self, wanted: Callable[[Any], bool]) -> Any:
         """Return the first observation from here on that is wanted."""
         async with asyncio.timeout(WAIT_S):
             while not wanted(observation := await self.next()):
@@ -139,10 +140,3 @@ def client_files(folder: Path) -> dict[str, Any]:
         clock=CLOCK,
     )
     return {"certificate": certificate, "key": {"file": key}}
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return once the condition is true."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - the press tells nobody when it changes
-            await asyncio.sleep(0.01)

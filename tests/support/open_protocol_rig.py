@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Gap, Notice, Observation, Result, Seen
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueSimulator
 
 PATIENCE_S = 20
@@ -118,13 +119,3 @@ async def gateway(simulator: TorqueSimulator, journal: Journal, **more) -> Async
             yield running
         finally:
             task.cancel()
-
-
-async def until(condition: Callable[[], object], what: str = "") -> None:
-    """Wait for a condition."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():  # noqa: ASYNC110 - what is waited for has no event
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what or condition}") from None

@@ -12,7 +12,8 @@ from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.package.archive import BadPackage, Contents, verify_package, write_package
+from linewitness.evidence.package.archive import BadPackage, PackageContents, write_package
+from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.policy import Attester, BadPolicy, Policy
 from linewitness.evidence.policy.trust import read_trust
 from support.chain_builder import Stream
@@ -62,7 +63,7 @@ def whole(stream: Stream, path: Path, **other: Any) -> Path:
         "records": stream.records,
         "statements": (("receipts/1.receipt", receipt(stream)),),
     }
-    return _write(path, Contents(**(given | other)))
+    return _write(path, PackageContents(**(given | other)))
 
 
 def selection(stream: Stream, path: Path, picked: Iterable[int], **other: Any) -> Path:
@@ -79,10 +80,10 @@ def selection(stream: Stream, path: Path, picked: Iterable[int], **other: Any) -
         "key_records": [stream.records[at] for at in key_places],
         "proofs": [(at, str(TlogProof.make(at, attested, tree))) for at in sorted({*chosen, *key_places})],
     }
-    return _write(path, Contents(**(given | other)))
+    return _write(path, PackageContents(**(given | other)))
 
 
-def _write(path: Path, contents: Contents) -> Path:
+def _write(path: Path, contents: PackageContents) -> Path:
     buffer = io.BytesIO()
     write_package(buffer, contents)
     path.write_bytes(buffer.getvalue())

@@ -23,19 +23,9 @@ from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 from linewitness.store.database import Database
 from linewitness.store.reports import read_receipts, read_records
+from support.waiting import until
 
 WAIT_S = 40.0
-
-
-async def until(condition, what="a condition", *, timeout_s=WAIT_S):
-    """Wait until a condition holds, and say which one did not."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not condition():  # noqa: ASYNC110 (the condition is about other processes)
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        told = what() if callable(what) else what
-        raise AssertionError(f"waited {timeout_s:.0f} s for {told}") from None
 
 
 @asynccontextmanager

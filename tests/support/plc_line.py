@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from linewitness.base.clock import SystemClock, monotonic
-from linewitness.devices.table import driver_class, options_class
+from linewitness.devices.context import DriverContext
+from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
@@ -66,7 +67,7 @@ class PlcLine:
         finally:
             connection.close()
 
-    async def all_move(self, points, *, within_s):
+    async def all_move(self, points, *, within_s=15):
         """Wait until each point has a change on record that is newer than now; return the seconds it took."""
         begun = monotonic()
         first = self.size()
@@ -83,12 +84,6 @@ class PlcLine:
                 }
         return monotonic() - begun
 
-    async def until(self, condition, *, within_s=15):
-        """Wait until a condition about the records holds."""
-        async with asyncio.timeout(within_s):
-            while not condition():  # noqa: ASYNC110 - the condition is about what is on disk
-                await asyncio.sleep(0.05)
-
 
 @asynccontextmanager
 async def plc_line(folder, *devices):
@@ -99,8 +94,14 @@ async def plc_line(folder, *devices):
     try:
         async with running(folder, CLOCK) as journal, asyncio.TaskGroup() as group:
             buffering = group.create_task(telemetry.run())
+            context = DriverContext(clock=CLOCK)
             fleet = Fleet(
-                group, build=build, journal=journal, telemetry=telemetry, clock=CLOCK, health=Health()
+                group,
+                build=lambda options: known(options.driver).build(options, context),
+                journal=journal,
+                telemetry=telemetry,
+                clock=CLOCK,
+                health=Health(),
             )
             await fleet.apply([options_of(device) for device in devices], [])
             try:
@@ -115,12 +116,7 @@ async def plc_line(folder, *devices):
 
 def options_of(device):
     """Return the options of a device as the YAML gives it."""
-    return options_class(device["driver"]).model_validate(device)
-
-
-def build(options):
-    """Build the driver of a device."""
-    return driver_class(options.driver)(options, clock=CLOCK)
+    return known(device["driver"]).options_class().model_validate(device)
 
 
 def _time(text):

@@ -150,7 +150,7 @@ class Box:
         """Return what a unit and systemd itself wrote about it."""
         return self.must("journalctl", "--no-pager", "--output=cat", f"--unit={unit}")
 
-    def until(self, condition, what: str, unit: str) -> None:
+    def wait_until(self, condition, what: str, unit: str) -> None:
         """Wait until a condition holds."""
         for _ in range(WAIT_S * 10):
             if condition():
@@ -160,7 +160,7 @@ class Box:
 
     def until_shown(self, unit: str, **wanted: str) -> None:
         """Wait until systemd shows these properties of a unit."""
-        self.until(lambda: self.show(unit, *wanted) == wanted, f"{wanted}", unit)
+        self.wait_until(lambda: self.show(unit, *wanted) == wanted, f"{wanted}", unit)
 
 
 @contextmanager

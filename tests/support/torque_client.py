@@ -64,12 +64,12 @@ class Client:
 
     async def result(self, *, confirm=True):
         """Wait for 0061 and return its id (revision 1)."""
-        telegram = await self.until(61)
+        telegram = await self.receive_mid(61)
         if confirm:
             self.send(62)
         return int(telegram[221:231])
 
-    async def until(self, mid):
+    async def receive_mid(self, mid):
         while int((telegram := await self.receive())[4:8]) != mid:
             pass
         return telegram

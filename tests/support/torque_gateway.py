@@ -1,7 +1,5 @@
 """A gateway in a process of its own that captures one torque controller, and keeps its evidence to itself."""
 
-import asyncio
-
 from linewitness.demo.plant import Process
 from support.torque_line import fields_of, id_of, records_of
 
@@ -54,13 +52,3 @@ class Gateway:
 
     def said(self):
         return self.process.log.read_text()
-
-
-async def until(condition, what="", *, timeout_s=40):
-    """Wait for a condition about another process."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not condition():  # noqa: ASYNC110 (the condition is about other processes)
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what() if callable(what) else what}") from None

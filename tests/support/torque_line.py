@@ -5,17 +5,19 @@ from collections import Counter
 from contextlib import asynccontextmanager
 
 from linewitness.base.clock import SystemClock
-from linewitness.devices.mt_sics import Driver as ScaleDriver
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
-from linewitness.devices.scanner import Driver as ScannerDriver
+from linewitness.devices.mt_sics.driver import MtSicsDriver
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions
 from support.devices import Health
 from support.journals import create, members_of, running, verdict_of
+from support.waiting import until
 
 PATIENCE_S = 20
-DRIVERS = {"open_protocol": OpenProtocolDriver, "scanner": ScannerDriver, "mt_sics": ScaleDriver}
+DRIVERS = {"open_protocol": OpenProtocolDriver, "scanner": ScannerDriver, "mt_sics": MtSicsDriver}
 
 
 def wrench(simulator, name="wrench-10", **more):
@@ -110,16 +112,6 @@ async def line(tmp_path, devices, stations=None, **journal_settings):
                 watch.cancel()
     finally:
         telemetry.close()
-
-
-async def until(condition, what=""):
-    """Wait for a condition, and say which one never came true."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():  # noqa: ASYNC110 (a test looks from outside; nothing tells it)
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what() if callable(what) else what}") from None
 
 
 def account(tmp_path, *simulators, missing=()):

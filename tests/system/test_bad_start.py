@@ -9,7 +9,8 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import free_port
-from support.plants import at_work, new_plant, run, stopped, until
+from support.plants import at_work, new_plant, run, stopped
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

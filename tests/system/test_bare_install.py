@@ -10,7 +10,8 @@ import pytest
 
 from linewitness.base.clock import monotonic
 from linewitness.demo.plant import free_port
-from support.plants import run, until
+from support.plants import run
+from support.waiting import until
 
 # What the extras bring, and what comes with it; a gateway must not ask for any of it.
 EXTRAS = (

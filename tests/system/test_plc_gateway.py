@@ -13,7 +13,8 @@ from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.journals import members_of, verdict_of
-from support.plants import run, until
+from support.plants import run
+from support.waiting import until
 
 VKEY = "store.demo.example+af2add38+BMkzGYD25lzCqldM5FG44mXDTFMW14TNvrzAd3lV0hRW"
 LINE = """\

@@ -7,6 +7,7 @@ import pytest
 
 from linewitness.demo.plant import Process, open_plant
 from linewitness.evidence.verify.stream import verify
+from support.waiting import until
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ async def plant(tmp_path):
     async with open_plant(tmp_path / "plant") as plant:
         await plant.enroll()
         await plant.gateway.start()
-        await until(plant, lambda kinds: kinds.count("device.back") == 4)
+        await until(lambda: kinds(plant).count("device.back") == 4)
         yield plant
 
 
@@ -23,10 +24,8 @@ def records(plant):
         return [json.loads(data) for _, data in journal.records()]
 
 
-async def until(plant, condition, timeout_s=20.0):
-    async with asyncio.timeout(timeout_s):
-        while not condition([record["kind"] for record in records(plant)]):  # noqa: ASYNC110 (another process)
-            await asyncio.sleep(0.05)
+def kinds(plant):
+    return [record["kind"] for record in records(plant)]
 
 
 def rewrite(plant, before, after):
@@ -38,15 +37,15 @@ def rewrite(plant, before, after):
 async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant):
     rewrite(plant, "period_ms: 100", "period_ms: 200")
     await plant.command("reload", "reload", str(plant.line_file))
-    await until(plant, lambda kinds: kinds.count("config.applied") == 2)
-    await until(plant, lambda kinds: kinds.count("device.back") == 5)
+    await until(lambda: kinds(plant).count("config.applied") == 2)
+    await until(lambda: kinds(plant).count("device.back") == 5)
     applied = [record for record in records(plant) if record["kind"] == "config.applied"][1]
     [change] = [change for change in applied["changes"] if change["field"] != "config"]
     assert change == {"field": "devices.oven-10.period_ms", "before": 100, "after": 200}
     again = [record["resource"]["id"] for record in records(plant) if record["kind"] == "device.back"][4:]
     assert again == ["oven-10"]
     await plant.devices.scanner.scan("SN0001")
-    await until(plant, lambda kinds: "unit.entered" in kinds or "identifier.scanned" in kinds)
+    await until(lambda: {"unit.entered", "identifier.scanned"} & {*kinds(plant)})
     assert await plant.gateway.stop() == 0
     with plant.journal() as journal:
         assert verify(data for _, data in journal.records()).status == "INTACT"

@@ -21,8 +21,8 @@ from support.plants import (
     said,
     settle,
     stopped,
-    until,
 )
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(90)
 

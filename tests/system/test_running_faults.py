@@ -10,7 +10,7 @@ import pytest
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import Process
-from linewitness.devices.opcua.certificates import make_client_certificate
+from linewitness.devices.opcua.connection.certificates import make_client_certificate
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.brokers import mosquitto
@@ -28,8 +28,8 @@ from support.plants import (
     said,
     settle,
     stopped,
-    until,
 )
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from support.lines import write_line
-from support.plants import run, until
+from support.plants import run
+from support.waiting import until
 
 UNIT = Path(__file__).parents[2] / "systemd" / "linewitness@.service"
 SECRET = "correct-horse-battery"

@@ -88,9 +88,9 @@ def verify(machine, folder, said="INTACT"):
 def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine):
     unit = installed(machine, "line-02")
     machine.until_shown(unit, ActiveState="active", SubState="running")
-    machine.until(lambda: "uplink lost" in machine.log(unit), "work", unit)
+    machine.wait_until(lambda: "uplink lost" in machine.log(unit), "work", unit)
     shown = lambda: machine.show(unit, "StatusText")["StatusText"]  # noqa: E731 (read again and again)
-    machine.until(lambda: "0 of 1 devices up" in shown(), "the status", unit)
+    machine.wait_until(lambda: "0 of 1 devices up" in shown(), "the status", unit)
 
     process = status_of(machine, main_pid(machine, unit))
     assert int(process["Uid"].split()[0]) > 60_000, "nobody's user"
@@ -109,7 +109,7 @@ def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine):
 
     machine.must("sed", "-i", "s/scanner-1/scanner-2/", "/etc/linewitness/line-02.yaml")
     machine.must("systemctl", "reload", unit)
-    machine.until(lambda: "the new YAML was taken over" in machine.log(unit), "the new YAML", unit)
+    machine.wait_until(lambda: "the new YAML was taken over" in machine.log(unit), "the new YAML", unit)
 
     machine.must("systemctl", "stop", unit)
     assert machine.show(unit, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
@@ -128,10 +128,10 @@ def test_a_gateway_that_hangs_is_killed_and_started_again(machine):
     unit = installed(machine, "line-03")
     machine.until_shown(unit, SubState="running", NRestarts="0")
     machine.must("kill", "-STOP", main_pid(machine, unit))
-    machine.until(lambda: "Watchdog timeout" in machine.log(unit), "the watchdog", unit)
-    machine.until(lambda: machine.show(unit, "NRestarts")["NRestarts"] == "1", "a restart", unit)
+    machine.wait_until(lambda: "Watchdog timeout" in machine.log(unit), "the watchdog", unit)
+    machine.wait_until(lambda: machine.show(unit, "NRestarts")["NRestarts"] == "1", "a restart", unit)
     machine.until_shown(unit, SubState="running", Result="success")
-    machine.until(lambda: machine.log(unit).count("gateway started") == 2, "the start", unit)
+    machine.wait_until(lambda: machine.log(unit).count("gateway started") == 2, "the start", unit)
     assert "dumped" not in machine.log(unit).replace("core-dump", ""), "no memory with keys is left behind"
     machine.must("systemctl", "stop", unit)
     verify(machine, folder_of("line-03"))
@@ -206,7 +206,7 @@ def test_the_store_runs_as_a_service(machine):
     machine.must("linewitness", "store", "init", "/etc/linewitness-store/store.yaml")
     machine.must("systemctl", "enable", "--now", unit)
     machine.until_shown(unit, SubState="running", NRestarts="0")
-    machine.until(lambda: "broker connection lost" in machine.log(unit), "the broker's loss", unit)
+    machine.wait_until(lambda: "broker connection lost" in machine.log(unit), "the broker's loss", unit)
     assert "broker away" in machine.show(unit, "StatusText")["StatusText"]
     assert int(status_of(machine, main_pid(machine, unit))["CapEff"], 16) == 0
     machine.must("systemctl", "stop", unit)

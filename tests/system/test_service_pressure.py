@@ -6,18 +6,8 @@ import subprocess
 
 import pytest
 
-from support.plants import (
-    Load,
-    account,
-    at_work,
-    change,
-    held,
-    log_lines,
-    new_plant,
-    said,
-    settle,
-    until,
-)
+from support.plants import Load, account, at_work, change, held, log_lines, new_plant, said, settle
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from support.plants import Load, log_lines, run, running_plant, said, settle, until
+from support.plants import Load, log_lines, run, running_plant, said, settle
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(90)
 

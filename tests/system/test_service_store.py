@@ -16,7 +16,8 @@ from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import Authority, mosquitto
 from support.fake_gateway import FakeGateway
-from support.plants import run, until
+from support.plants import run
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

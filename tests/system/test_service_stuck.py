@@ -12,7 +12,8 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from support.lines import write_line
-from support.plants import run, until
+from support.plants import run
+from support.waiting import until
 
 #: Short limits, and then what a test does to a part.
 SHORT = """

@@ -4,8 +4,9 @@ import pytest
 
 from linewitness.base.clock import monotonic
 from linewitness_simulators.torque import serve
-from support.torque_gateway import Gateway, until
+from support.torque_gateway import Gateway
 from support.torque_line import account, fields_of, id_of
+from support.waiting import until
 
 MADE = 500
 ALL_S, LIVE_S = 60, 1

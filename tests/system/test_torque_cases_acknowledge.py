@@ -2,18 +2,8 @@
 
 from linewitness_simulators.torque import Station, TorqueOptions, serve
 from linewitness_simulators.torque.replies import HANDLERS
-from support.torque_line import (
-    account,
-    fields_of,
-    id_of,
-    line,
-    ready,
-    records_of,
-    station,
-    unit_of,
-    until,
-    wrench,
-)
+from support.torque_line import account, fields_of, id_of, line, ready, records_of, station, unit_of, wrench
+from support.waiting import until
 
 
 def sent(simulator):

@@ -9,11 +9,11 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.journal import pressure
+from linewitness.testing import proxy
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.proxy import proxy
-from support.torque_gateway import Gateway, until
+from support.torque_gateway import Gateway
 from support.torque_line import account, fields_of, line, ready, records_of, wrench
-from support.torque_line import until as soon
+from support.waiting import until
 
 RESULT_ACK = re.compile(rb"00200062[0-9 ]{12}\x00")
 
@@ -116,17 +116,17 @@ async def test_case_15_a_full_disk_confirms_nothing_and_loses_nothing_when_space
     ):
         await ready(simulator)
         simulator.tighten("SN1")
-        await soon(lambda: simulator.acked == [1])
+        await until(lambda: simulator.acked == [1])
         disk.free = 0
-        await soon(lambda: running.journal.pressure.full)
+        await until(lambda: running.journal.pressure.full)
         simulator.tighten("SN1")
-        await soon(lambda: any("was not confirmed" in each.text for each in simulator.ledger.entries))
+        await until(lambda: any("was not confirmed" in each.text for each in simulator.ledger.entries))
         assert simulator.acked == [1]
         disk.free = 10**12
-        await soon(lambda: sorted(running.ids()) == [1, 2])
-        await soon(simulator.subscribed)
+        await until(lambda: sorted(running.ids()) == [1, 2])
+        await until(simulator.subscribed)
         simulator.tighten("SN1")
-        await soon(lambda: 3 in simulator.acked)
+        await until(lambda: 3 in simulator.acked)
     account(tmp_path, simulator)
 
 

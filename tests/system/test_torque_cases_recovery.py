@@ -4,7 +4,8 @@ import pytest
 
 from linewitness.journal.reader import JournalReader
 from linewitness_simulators.torque import Station, TorqueOptions, serve
-from support.torque_line import account, fields_of, id_of, line, made_by, ready, records_of, until, wrench
+from support.torque_line import account, fields_of, id_of, line, made_by, ready, records_of, wrench
+from support.waiting import until
 
 
 async def test_case_04_all_of_an_outage_comes_in_order_and_a_live_result_is_not_held_up(tmp_path):

@@ -4,12 +4,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from linewitness.devices.scanner import Options as ScannerOptions
+from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.stations.options import UnitOptions
 from linewitness_simulators.scanner.server import ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.torque_line import account, fields_of, line, ready, records_of, station, unit_of, until, wrench
+from support.torque_line import account, fields_of, line, ready, records_of, station, unit_of, wrench
+from support.waiting import until
 
 
 @asynccontextmanager

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.torque_line import account, fields_of, id_of, line, ready, records_of, until, wrench
+from support.torque_line import account, fields_of, id_of, line, ready, records_of, wrench
+from support.waiting import until
 
 
 async def test_case_17_the_repeated_hour_changes_neither_order_nor_number(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 from linewitness.stations.options import GateOptions, OperatorOptions
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
 from support import torque_line
-from support.torque_line import account, fields_of, line, station, until, wrench
+from support.torque_line import account, fields_of, line, station, wrench
+from support.waiting import until
 
 
 def gated(**more):

@@ -8,7 +8,8 @@ import pytest
 
 from linewitness_simulators.torque import TorqueOptions, serve
 from support.journals import verdict_of
-from support.torque_line import fields_of, id_of, line, ready, records_of, unit_of, until, wrench
+from support.torque_line import fields_of, id_of, line, ready, records_of, unit_of, wrench
+from support.waiting import until
 
 STEPS = 12
 

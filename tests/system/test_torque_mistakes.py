@@ -13,9 +13,9 @@ from linewitness_simulators.oven import server as oven
 from linewitness_simulators.press import server as press
 from linewitness_simulators.torque import TorqueOptions, serve, without
 from support.journals import verdict_of
-from support.torque_gateway import Gateway, until
+from support.torque_gateway import Gateway
 from support.torque_line import line, wrench
-from support.torque_line import until as soon
+from support.waiting import until
 
 
 @asynccontextmanager
@@ -103,8 +103,8 @@ async def test_a_mistake_is_said_once_with_what_to_change(tmp_path, name):
     place, settings, advice = MISTAKES[name]
     quick = {"request_timeout_s": 1, **settings}
     async with place() as port, line(tmp_path, [wrench(SimpleNamespace(port=port), **quick)]) as running:
-        await soon(lambda: running.records("device.lost"), "said")
-        await soon(lambda: running.health.why["wrench-10"])
+        await until(lambda: running.records("device.lost"), "said")
+        await until(lambda: running.health.why["wrench-10"])
         assert advice in running.health.why["wrench-10"]
         await asyncio.sleep(0.5)
         (lost,) = running.records("device.lost")

@@ -21,8 +21,9 @@ from linewitness_simulators.scale.server import ScaleSimulation
 from linewitness_simulators.scale.server import serve as serve_scale
 from linewitness_simulators.scanner.server import ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
-from support.devices import Health, until
+from support.devices import Health
 from support.journals import create, running, verdict_of
+from support.waiting import until
 
 STATION = StationOptions(
     id="packing",

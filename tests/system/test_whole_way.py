@@ -4,18 +4,8 @@ import asyncio
 
 import pytest
 
-from support.plants import (
-    Load,
-    account,
-    at_work,
-    held,
-    journal_verdict,
-    run,
-    running_plant,
-    settle,
-    stopped,
-    until,
-)
+from support.plants import Load, account, at_work, held, journal_verdict, run, running_plant, settle, stopped
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,7 +13,7 @@ from linewitness.evidence.format.note import Note, cosign
 from linewitness.evidence.format.record import Change, parse, sha256
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.statements import Statement
-from linewitness.evidence.verify.time_bounds import Outside, TimeBounds, bounds_of
+from linewitness.evidence.verify.time_bounds import OutOfBounds, TimeBounds, bounds_of
 from support.chain_builder import START_MS, Stream
 from support.packages import WITNESS, policy_for, receipt
 
@@ -140,7 +140,7 @@ def test_a_receipt_that_goes_back_in_time_does_not_weaken_what_was_proven() -> N
 
 
 def outside(bounds: list[TimeBounds]) -> list[tuple[int | None, str]]:
-    found = Outside()
+    found = OutOfBounds()
     for one in bounds:
         found.take(one)
     return [(remark.index, remark.text) for remark in found.remarks()]

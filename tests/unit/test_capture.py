@@ -13,9 +13,10 @@ from linewitness.gateway.capture import Capture
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
-from support.devices import Health, ScriptedDriver, until
+from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
 from support.observations import reading, seen, tightening
+from support.waiting import until
 
 
 class Rig:

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from linewitness.base.certificates import CertificateMonitor, expiries, named_in
 from support.clocks import START_NS, ManualClock
-from support.devices import until
+from support.waiting import until
 
 NOW = dt.datetime.fromtimestamp(START_NS / 1e9, dt.UTC)
 

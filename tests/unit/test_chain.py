@@ -41,13 +41,13 @@ def test_verification_goes_on_from_a_saved_head(at):
     assert whole.head == verify(stream.records).head
 
 
-def test_an_accepted_record_has_its_place_hash_and_leaf():
+def test_an_accepted_record_has_its_place_hash_and_bytes():
     stream = grown(2)
     verifier = verify(stream.records[:1])
     accepted = verifier.accept(stream.records[1])
-    assert (accepted.sequence_no, accepted.record_hash) == (1, stream.hashes[1])
+    assert (accepted.fields.sequence_no, accepted.fields.record_hash) == (1, stream.hashes[1])
     assert accepted.data == stream.records[1]
-    assert accepted.event_id == ulid(1)
+    assert accepted.fields.event_id == ulid(1)
 
 
 def test_a_refused_record_leaves_the_verifier_where_it_was():
@@ -191,3 +191,22 @@ def test_a_head_belongs_to_its_stream():
         ChainVerifier(stream="other/1", head=verify(stream.records).head)
     with pytest.raises(ValueError, match="before record 0"):
         _ = ChainVerifier(stream=ORIGIN).head
+
+
+def test_fields_that_were_read_already_are_followed_like_bytes():
+    stream = grown(6, rotate_every=3)
+    verifier = ChainVerifier(stream=ORIGIN)
+    for data in stream.records:
+        members = record.parse(data)
+        verifier.follow(record.fields_of(data, members), members)
+    assert verifier.head == verify(stream.records).head
+
+
+def test_a_record_that_announces_keys_is_not_followed_without_its_members():
+    stream = grown(6, rotate_every=3)
+    for at in (0, 3):
+        verifier = verify(stream.records[:at])
+        data = stream.records[at]
+        fields = record.fields_of(data, record.parse(data))
+        with pytest.raises(ValueError, match="with its members only"):
+            verifier.follow(fields)

@@ -140,7 +140,7 @@ def test_the_command_asks_the_sources_and_reads_the_journal(tmp_path: Path) -> N
     assert shown.exit_code == 0
     assert "unsynced: no source has answered yet\n" in shown.output
     assert "  127.0.0.1:9: it cannot be reached: Connection refused\n" in shown.output
-    assert "none told its time" in shown.output
+    assert "no device reported its time" in shown.output
     said = json.loads(call("clock", file, "--json").output)
     assert said["now"]["sources"][0]["standing"] == "unheard"
     assert said["history"]["stepped"] == 0

@@ -18,7 +18,7 @@ from linewitness.config.reference import (
     tables_text,
 )
 from linewitness.devices.options import DeviceOptions
-from linewitness.devices.table import DRIVERS, driver_class, options_class
+from linewitness.devices.table import BUNDLED
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "config").glob("*-line.yaml"))
@@ -80,19 +80,11 @@ def test_the_schema_refuses_what_we_refuse(case, validator):
     assert list(validator.iter_errors(by_other_hands(CASES / case / "config.yaml")))
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-def test_each_driver_of_the_table_is_there(name):
-    options = options_class(name)
-    assert issubclass(options, DeviceOptions)
-    assert options.model_fields["driver"].annotation.__args__ == (name,)
-    assert callable(driver_class(name).connect)
-
-
-@pytest.mark.parametrize("name", DRIVERS)
-def test_each_driver_of_the_table_has_its_headings(name):
+@pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: spec.name)
+def test_each_driver_of_the_table_has_its_headings(spec):
     page = tables_text()
-    assert f"### devices: {name}\n" in page
-    for setting in set(options_class(name).model_fields) - set(DeviceOptions.model_fields):
+    assert f"### devices: {spec.name}\n" in page
+    for setting in set(spec.options_class().model_fields) - set(DeviceOptions.model_fields):
         assert f"| `{setting}` |" in page
 
 

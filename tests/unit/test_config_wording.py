@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from linewitness.base.settings import Options
+from linewitness.base.settings import Mistake, Options, SettingsError
 from linewitness.config.reading import read_bytes
 from linewitness.config.settings import setting_at
 from linewitness.config.tree import plain
@@ -91,3 +91,49 @@ def test_a_mistake_without_words_of_its_own_uses_pydantics():
 def test_a_setting_is_found_through_lists_and_unions():
     assert setting_at(Drawing, ("parts", 3, "square", "side")).field.description == "Length of a side, in mm."
     assert set(setting_at(Drawing, ("parts", 3)).known) == {"shape", "side", "radius"}
+
+
+class Piece(Options):
+    id: str
+    width: int = 1
+    holes: tuple["Piece", ...] = ()
+
+
+class Puzzle(Options):
+    pieces: tuple[Piece, ...] = ()
+    frame: int = 1
+
+    @model_validator(mode="after")
+    def _fits(self):
+        for piece in self.pieces:
+            for hole in piece.holes:
+                if hole.width > piece.width:
+                    at = ("pieces", piece.id, "holes", hole.id)
+                    raise SettingsError("is wider than its piece", at=at)
+            if piece.width > self.frame:
+                twice = Mistake.USED_TWICE
+                raise SettingsError("the frame is too small", at=("frame",), mistake=twice, subjects=("a",))
+        return self
+
+
+def puzzled(text):
+    root = read_bytes(text.encode(), Path("p.yaml"))
+    with pytest.raises(ValidationError) as caught:
+        Puzzle.model_validate(plain(root))
+    [problem] = problems_of(caught.value, root, Puzzle)
+    return problem
+
+
+def test_a_contradiction_is_shown_at_the_entry_that_the_model_names():
+    problem = puzzled("pieces:\n  - id: a\n    width: 2\n    holes:\n      - {id: b, width: 3}\n")
+    assert str(problem) == "5:9: pieces.a.holes.b: is wider than its piece"
+
+
+def test_a_contradiction_is_shown_at_the_setting_that_the_model_names():
+    problem = puzzled("pieces: [{id: a, width: 2}]\nframe: 1\n")
+    assert str(problem) == "2:8: the frame is too small"
+    assert (problem.mistake, problem.subjects) == (Mistake.USED_TWICE, ("a",))
+
+
+def test_what_a_model_names_and_the_file_does_not_have_is_shown_at_the_model():
+    assert str(puzzled("pieces: [{id: a, width: 2}]\n")) == "1:1: the frame is too small"

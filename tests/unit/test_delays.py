@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.cli.store_file import load_store
+from linewitness.cli.sources import load_store
 from linewitness.evidence.format.record import Change, parse
 from linewitness.status.delays import Delays, measure_delays
 from linewitness.store.database import Database, enroll

@@ -19,9 +19,10 @@ from linewitness.stations.options import (
 )
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
-from support.devices import Health, ScriptedDriver, ScriptedSession, until
+from support.devices import Health, ScriptedDriver, ScriptedSession
 from support.journals import create, members_of, running, verdict_of
 from support.observations import code, tightening
+from support.waiting import until
 
 
 def station_options(**gate):

@@ -67,7 +67,7 @@ def after(record):
 def test_a_frozen_stream_goes_on_in_the_next_generation(directory, clock):
     freeze(directory, clock)
     with JournalReader(directory) as reader:
-        size, record_hash, root = reader.head()
+        head = reader.head()
     before = contents(directory)
     begun = begin_next(options(directory), NEXT, clock=clock)
     assert begun.ended == IDENTITY.stream
@@ -78,9 +78,9 @@ def test_a_frozen_stream_goes_on_in_the_next_generation(directory, clock):
     }
     created, continuity = members_of(directory)
     for record in (created, continuity):
-        assert after(record)["size"] == size == 4
-        assert after(record)["record_hash"] == record_hash
-        assert after(record)["root"] == "sha256:" + root.hex()
+        assert after(record)["size"] == head.size == 4
+        assert after(record)["record_hash"] == head.record_hash
+        assert after(record)["root"] == "sha256:" + head.root.hex()
         assert (after(record)["store_size"], after(record)["store_root"]) == (12, ROOT)
     assert after(created)["continues"] == IDENTITY.stream
     assert continuity["kind"] == "stream.continuity"

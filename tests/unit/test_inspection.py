@@ -14,8 +14,8 @@ from linewitness.journal.inspection import inspect, inspect_daily
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.status.health import Health
-from support.devices import until
 from support.journals import create, reopen, result_event, running
+from support.waiting import until
 
 #: The first byte of such a page in SQLite's file format.
 LEAF_OF_AN_INDEX = 0x0A

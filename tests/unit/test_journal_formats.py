@@ -29,8 +29,8 @@ def test_the_format_of_this_release_is_kept():
 def test_it_reads_as_it_was_written(kept):
     directory, expected = kept
     with JournalReader(directory) as reader:
-        size, record_hash, root = reader.head()
-        assert (size, record_hash, root.hex()) == (
+        head = reader.head()
+        assert (head.size, head.record_hash, head.root.hex()) == (
             expected["size"],
             expected["record_hash"],
             expected["root"],

@@ -8,7 +8,8 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
-from linewitness.devices.table import driver_class, options_class
+from linewitness.devices.context import DriverContext
+from linewitness.devices.table import known
 from support.floods import ALLOWED, NoMemory, flooding
 
 
@@ -74,7 +75,11 @@ ENOUGH = 5000
 
 def driver(name, port):
     given = {"id": "d-1", "driver": name, "host": "127.0.0.1", "port": port, **DRIVERS[name]}
-    return driver_class(name)(options_class(name).model_validate(given), clock=SystemClock())
+    return build(known(name).options_class().model_validate(given))
+
+
+def build(options):
+    return known(options.driver).build(options, DriverContext(clock=SystemClock()))
 
 
 async def use(device, flood, *, consume):
@@ -114,17 +119,21 @@ async def test_controller_that_waits_for_no_confirmation_is_bounded(consume):
 
 
 async def test_opc_ua_server_that_announces_gigabytes_is_bounded():
-    options = options_class("opcua").model_validate(
-        {
-            "id": "press-4",
-            "driver": "opcua",
-            "endpoint": "opc.tcp://127.0.0.1:1",
-            "points": [{"id": "a", "node": "ns=2;s=A", "record": "change"}],
-        }
+    options = (
+        known("opcua")
+        .options_class()
+        .model_validate(
+            {
+                "id": "press-4",
+                "driver": "opcua",
+                "endpoint": "opc.tcp://127.0.0.1:1",
+                "points": [{"id": "a", "node": "ns=2;s=A", "record": "change"}],
+            }
+        )
     )
     for head in (b"ACKF\xff\xff\xff\x7f", b"MSGC\xff\xff\xff\x7f", b"ERRF\xff\xff\xff\x7f"):
         with flooding(head + b"\0" * 65_528, greet=lambda connection: connection.recv(4096)) as running:
             here = options.model_copy(update={"endpoint": f"opc.tcp://127.0.0.1:{running.port}"})
             async with asyncio.timeout(60):
-                await use(driver_class("opcua")(here, clock=SystemClock()), running, consume=True)
+                await use(build(here), running, consume=True)
             assert running.grown < ALLOWED, f"{running.grown / 2**20:.0f} MiB of {running.sent / 2**20:.0f}"

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from linewitness.base.clock import NS_PER_S, Stamp, from_datetime, monotonic
 from linewitness.devices.base import Notice
-from linewitness.devices.modbus import ModbusOptions
-from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.device_clock import DeviceClock, read_clock
-from linewitness.devices.modbus.link import ModbusError
+from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.polling.blocks import Origin
+from linewitness.devices.modbus.wire.link import ModbusError
 
 MOMENT = datetime(2026, 7, 1, 10, 30, 15, tzinfo=UTC)
 MOMENT_NS = from_datetime(MOMENT)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewitness.devices.base import Quality
-from linewitness.devices.modbus.columns import TelemetryDecoder
-from linewitness.devices.modbus.decode import decoder, slice_of
-from linewitness.devices.modbus.numbers import shortest_float32
 from linewitness.devices.modbus.points import ModbusPoint, RegisterAddress
+from linewitness.devices.modbus.polling.columns import TelemetryDecoder
+from linewitness.devices.modbus.polling.decode import decoder, slice_of
+from linewitness.devices.modbus.polling.numbers import shortest_float32
 
 FLOATS_32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

@@ -8,9 +8,9 @@ from ruamel.yaml import YAML
 
 import linewitness.devices.modbus
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
-from linewitness.devices.modbus.plan import Limits, explain, limits_of, plan, split
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.protocol import reference
+from linewitness.devices.modbus.polling.plan import Limits, explain, limits_of, plan, split
+from linewitness.devices.modbus.wire.protocol import reference
 
 
 def point(name, address, **settings):
@@ -143,7 +143,7 @@ def test_a_wrong_point_is_refused_in_words(settings, words):
         (
             {"points": [{"id": "a", "record": "change", "address": 3, "type": "uint32"}],
              "forbidden": [{"first": 4, "last": 9}]},
-            "point a: addresses 3 to 4 are in the forbidden range 4 to 9",
+            "points.a: addresses 3 to 4 are in the forbidden range 4 to 9",
         ),
         ({"points": [{"id": "a", "record": "change", "address": 0, "type": "uint16"}] * 2}, "used twice"),
         (

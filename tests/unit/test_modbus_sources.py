@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from linewitness.devices.modbus.plan import Limits
+from linewitness.devices.modbus.polling.plan import Limits
 from linewitness.devices.modbus.result_options import ModbusResult
 from linewitness.devices.modbus.sources import number_from, registers_of, source_of
 

@@ -14,6 +14,7 @@ from linewitness.base.clock import Stamp
 from linewitness.devices import mt_sics
 from linewitness.devices.mt_sics.dialogue import judge
 from linewitness.devices.mt_sics.link import ScaleLine
+from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness.devices.mt_sics.replies import ScaleReply, Weight, parse, quoted, weight
 from linewitness.devices.options import DeviceOptions
 
@@ -102,7 +103,7 @@ def test_only_a_stable_weight_is_a_weight(text: str, reason: str, beyond: str) -
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        mt_sics.Options.model_validate(
+        MtSicsOptions.model_validate(
             {"id": "scale-1", "driver": "mt_sics", "host": "h", "port": 4305, **settings}
         )
 
@@ -110,12 +111,10 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> N
 def test_the_sample_is_accepted() -> None:
     sample = Path(mt_sics.__file__).parent / "sample.yaml"
     (device,) = YAML(typ="safe").load(sample)["devices"]
-    assert mt_sics.Options.model_validate(device).serial == "0123456789"
+    assert MtSicsOptions.model_validate(device).serial == "0123456789"
 
 
-@pytest.mark.parametrize(
-    "setting", sorted(set(mt_sics.Options.model_fields) - set(DeviceOptions.model_fields))
-)
+@pytest.mark.parametrize("setting", sorted(set(MtSicsOptions.model_fields) - set(DeviceOptions.model_fields)))
 def test_every_setting_stands_on_the_page(setting: str) -> None:
     page = Path(__file__).parents[2] / "docs/drivers/mt_sics.md"
     assert f"`{setting}`" in page.read_text().partition("## Settings")[2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linewitness.devices.opcua.alarms import REFRESH_END, REFRESH_START, AlarmBook
+from linewitness.devices.opcua.notifications.alarms import REFRESH_END, REFRESH_START, AlarmBook
 
 
 def event(active, acked=False, **more):

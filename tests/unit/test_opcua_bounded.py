@@ -7,8 +7,9 @@ from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.ua.ua_binary import variant_from_binary, variant_to_binary
 
-from linewitness.devices.opcua.bounded import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_MESSAGE_BYTES, bound
-from linewitness.devices.opcua.wire import Client
+from linewitness.devices.opcua.connection.bounded import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_MESSAGE_BYTES, bound
+from linewitness.devices.opcua.connection.hardening import harden
+from linewitness.devices.opcua.connection.wire import Client
 
 
 class Transport:
@@ -20,6 +21,11 @@ class Transport:
 
     def close(self):
         self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def _hardened():
+    harden()
 
 
 @pytest.fixture

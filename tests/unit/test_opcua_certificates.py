@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from linewitness.base.clock import NS_PER_S, Stamp, SystemClock
 from linewitness.base.errors import ConfigurationError, DeviceRefused
 from linewitness.base.secrets import Secret
-from linewitness.devices.opcua.certificates import (
+from linewitness.devices.opcua.connection.certificates import (
     TrustList,
     application_uri,
     days_left,

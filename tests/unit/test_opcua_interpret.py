@@ -5,12 +5,12 @@ from asyncua import ua
 
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Gap, Reading, Signals
-from linewitness.devices.opcua import Options
 from linewitness.devices.opcua.backlog import Delivery, Dropped
+from linewitness.devices.opcua.connection.server import Server
+from linewitness.devices.opcua.decoding.times import moment_of
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import plan
-from linewitness.devices.opcua.server import Server
-from linewitness.devices.opcua.times import moment_of
+from linewitness.devices.opcua.options import OpcUaOptions as Options
 
 NOW = 1_800_000_000 * NS_PER_S
 HERE = Stamp(NOW, 0)

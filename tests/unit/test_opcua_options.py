@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 import linewitness.devices.opcua
-from linewitness.devices.opcua import Options
 from linewitness.devices.opcua.nodes import portable, resolve
+from linewitness.devices.opcua.options import OpcUaOptions as Options
 
 POINT = {"id": "force", "node": "ns=2;s=Press.Force", "record": "change"}
 LEAST = {"id": "press-4", "driver": "opcua", "endpoint": "opc.tcp://10.0.0.5:4840", "points": [POINT]}

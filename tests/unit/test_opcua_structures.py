@@ -6,8 +6,8 @@ import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import Primitives
 
-from linewitness.devices.opcua.structures import Layouts
-from linewitness.devices.opcua.values import plain
+from linewitness.devices.opcua.decoding.structures import Layouts
+from linewitness.devices.opcua.decoding.values import plain
 
 INT32, STRING, FLOAT, DURATION = (ua.NodeId(number, 0) for number in (6, 12, 10, 290))
 NODE, RECIPE, WINDOW, ENCODED, MODE = (

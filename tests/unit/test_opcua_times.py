@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from asyncua import ua
 
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp
-from linewitness.devices.opcua.times import (
+from linewitness.devices.opcua.decoding.times import (
     ClockWitness,
     Offset,
     ServerClock,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.devices.base import Quality
-from linewitness.devices.opcua.values import decimal_text, overflowed, plain, quality, status_name
+from linewitness.devices.opcua.decoding.values import decimal_text, overflowed, plain, quality, status_name
 
 V = ua.VariantType
 

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewitness.devices.open_protocol.codec import decode, encode
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.layouts import Field, Layout, layout_for, layouts, revisions
-from linewitness.devices.open_protocol.mids import describe
-from linewitness.devices.open_protocol.telegram import (
+from linewitness.devices.open_protocol.wire.codec import decode, encode
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.layouts import Field, Layout, layout_for, layouts, revisions
+from linewitness.devices.open_protocol.wire.mids import describe
+from linewitness.devices.open_protocol.wire.telegram import (
     MalformedTelegram,
     PartCollector,
     Telegram,
     parse,
     split,
 )
-from linewitness.devices.open_protocol.variable import MalformedVariable, parse_part, parse_trace
+from linewitness.devices.open_protocol.wire.variable import MalformedVariable, parse_part, parse_trace
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "vectors/open_protocol/golden.json").read_text())
 ALL = [layout for (_, _, at), layout in layouts().items() if at is None]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewitness.devices.open_protocol.source import Core
+from linewitness.devices.open_protocol.ledger.state import ResultCore
 
 sys.path.append(str(Path(__file__).parents[1] / "fuzz"))
 import open_protocol_target as target
@@ -28,11 +28,11 @@ def test_noise_keeps_all_promises(data: bytes) -> None:
 
 @given(st.lists(st.text(alphabet="|%7C25 0"), min_size=6, max_size=6))
 def test_what_is_remembered_of_a_result_is_read_back_as_it_was(parts: list[str]) -> None:
-    core = Core(*parts)
-    assert Core.parse(str(core)) == core
+    core = ResultCore(*parts)
+    assert ResultCore.parse(str(core)) == core
 
 
 def test_the_target_notices_a_push_that_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target.Intake, "_unread", lambda *_: None)
+    monkeypatch.setattr(target.ControllerCapture, "_unread", lambda *_: [])
     with pytest.raises(AssertionError, match="0 confirmations"):
         target.test_one(b"\x00" + b"00280061001         nonsense")

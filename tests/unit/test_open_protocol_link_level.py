@@ -4,9 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewitness.devices.open_protocol.link_level import WRONG_SEQUENCE, Heard, LinkLevel, following
-from linewitness.devices.open_protocol.mids import Mid
-from linewitness.devices.open_protocol.telegram import Telegram
+from linewitness.devices.open_protocol.wire.link_level import (
+    WRONG_SEQUENCE,
+    LinkLevel,
+    SequenceCheck,
+    following,
+)
+from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 
 def numbered(sequence: int, mid: int = Mid.RESULT) -> Telegram:
@@ -28,37 +33,46 @@ def test_confirmations_keep_their_own_number(mid: Mid) -> None:
 
 def test_a_confirmation_carries_the_next_number_and_the_message() -> None:
     level = LinkLevel()
-    assert level.hear(numbered(1, Mid.TIME)) is Heard.NEW
+    assert level.check(numbered(1, Mid.TIME)) is SequenceCheck.NEW
     ack = level.taken(numbered(1, Mid.TIME))
     assert (ack.mid, ack.sequence, ack.data) == (Mid.LINK_ACK, 2, b"0081")
 
 
 def test_a_push_is_confirmed_only_when_it_is_durable_and_its_repeat_is_ignored_until_then() -> None:
     level = LinkLevel()
-    level.hear(numbered(1))
+    level.check(numbered(1))
     level.wait(numbered(1))
-    assert level.hear(numbered(1)) is Heard.AGAIN
+    assert level.check(numbered(1)) is SequenceCheck.REPEATED
     assert level.again() is None
     ack = level.durable()
     assert (ack.sequence, ack.data) == (2, b"0061")
-    assert level.hear(numbered(1)) is Heard.AGAIN
+    assert level.check(numbered(1)) is SequenceCheck.REPEATED
     assert level.again() == ack
 
 
 def test_an_answer_may_overtake_a_push_that_waits() -> None:
     level = LinkLevel()
-    level.hear(numbered(1))
+    level.check(numbered(1))
     level.wait(numbered(1))
-    level.hear(numbered(2, Mid.TIME))
+    level.check(numbered(2, Mid.TIME))
     answered = level.taken(numbered(2, Mid.TIME))
     assert level.durable().sequence == 2
-    assert level.hear(numbered(2, Mid.TIME)) is Heard.AGAIN
+    assert level.check(numbered(2, Mid.TIME)) is SequenceCheck.REPEATED
     assert level.again() == answered
+
+
+def test_a_push_that_belongs_to_an_answer_is_confirmed_at_once_and_the_older_one_waits() -> None:
+    level = LinkLevel()
+    for number in (1, 2):
+        level.check(numbered(number, Mid.OPERATION_OBJECT))
+        level.wait(numbered(number, Mid.OPERATION_OBJECT))
+    assert level.release().sequence == 3
+    assert level.durable().sequence == 2
 
 
 def test_what_has_no_number_is_not_confirmed_here() -> None:
     level = LinkLevel()
-    assert level.hear(Telegram(mid=Mid.RESULT)) is Heard.NEW
+    assert level.check(Telegram(mid=Mid.RESULT)) is SequenceCheck.NEW
     level.wait(Telegram(mid=Mid.RESULT))
     assert level.durable() is None
 
@@ -67,10 +81,10 @@ def test_what_has_no_number_is_not_confirmed_here() -> None:
 def test_only_the_expected_number_is_new_and_only_the_last_one_is_a_repeat(steps: int, sequence: int) -> None:
     level = LinkLevel()
     for number in range(1, steps + 1):
-        assert level.hear(numbered(number)) is Heard.NEW
+        assert level.check(numbered(number)) is SequenceCheck.NEW
     expected = following(steps)
-    wanted = Heard.AGAIN if following(sequence) == expected else Heard.OUT_OF_STEP
-    assert level.hear(numbered(sequence)) is (Heard.NEW if sequence == expected else wanted)
-    if wanted is Heard.OUT_OF_STEP and sequence != expected:
+    wanted = SequenceCheck.REPEATED if following(sequence) == expected else SequenceCheck.OUT_OF_SEQUENCE
+    assert level.check(numbered(sequence)) is (SequenceCheck.NEW if sequence == expected else wanted)
+    if wanted is SequenceCheck.OUT_OF_SEQUENCE and sequence != expected:
         refusal = level.refusal(numbered(sequence), WRONG_SEQUENCE)
         assert (refusal.sequence, refusal.data) == (expected, b"00610003")

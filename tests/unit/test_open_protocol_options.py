@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 import linewitness.devices.open_protocol as package
-from linewitness.devices.open_protocol import OpenProtocolOptions
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 
 FOLDER = Path(package.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs/drivers/open_protocol.md"

@@ -7,23 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewitness.devices.open_protocol import recovery
-from linewitness.devices.open_protocol.book import (
-    Book,
-    Clash,
-    Enrolled,
+from linewitness.base.clock import Stamp
+from linewitness.devices.open_protocol.ledger.rules import RETAINED, ResultComparison
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultCore, ResultEntry, ResultRecord
+from linewitness.devices.open_protocol.ledger.storage import load
+from linewitness.devices.open_protocol.ledger.tracker import (
+    CaptureBegan,
+    ConflictingResult,
     EpochBegan,
-    Fresh,
-    Missing,
-    Record,
-    Repeat,
+    MissingResults,
+    NewResult,
+    RepeatedResult,
+    ResultTracker,
 )
-from linewitness.devices.open_protocol.ledger import RETAINED, Verdict
-from linewitness.devices.open_protocol.ledger_store import load
-from linewitness.devices.open_protocol.source import Core, Entry, Mode
+from linewitness.devices.open_protocol.session import recovery
+from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 
 SOURCE = "ACT:SIM1:1"
 SHARED = 7
+TELEGRAM = ReceivedTelegram(Telegram(mid=61), b"", Stamp(0, 0))
+
+
+def record_of(entry: ResultEntry, *, live: bool, station: int = 1) -> ResultRecord:
+    """A result as the ledger sees it: of its telegram only the entry counts."""
+    content = decode(TELEGRAM.telegram)
+    return ResultRecord(entry=entry, live=live, station=station, received=TELEGRAM, content=content)
 
 
 @dataclass
@@ -33,16 +42,16 @@ class Controller:
     capacity: int = 10_000
     shared: bool = False
     answers: bool = True
-    memory: dict[int, tuple[Core, int]] = field(default_factory=dict)
+    memory: dict[int, tuple[ResultCore, int]] = field(default_factory=dict)
     counter: int = 0
     minutes: int = 0
     made: list[tuple[int, int]] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
 
-    def make(self, *, foreign: bool = False) -> Record:
+    def make(self, *, foreign: bool = False) -> ResultRecord:
         self.counter += 1
         self.minutes += 1
-        core = Core(self.time(), str(1000 + self.minutes % 977), str(self.minutes % 90), "1", "1", "1")
+        core = ResultCore(self.time(), str(1000 + self.minutes % 977), str(self.minutes % 90), "1", "1", "1")
         self.memory[self.counter] = (core, SHARED if foreign else 1)
         while len(self.memory) > self.capacity:
             del self.memory[min(self.memory)]
@@ -54,9 +63,9 @@ class Controller:
         days, rest = divmod(self.minutes, 1440)
         return f"2026-03-{1 + days:02d}:{rest // 60:02d}:{rest % 60:02d}:00"
 
-    def record(self, number: int, *, live: bool = False) -> Record:
+    def record(self, number: int, *, live: bool = False) -> ResultRecord:
         core, station = self.memory[number]
-        return Record(entry=Entry(number, core), live=live, station=station)
+        return record_of(ResultEntry(number, core), live=live, station=station)
 
     def restart(self) -> None:
         self.memory.clear()
@@ -65,13 +74,13 @@ class Controller:
     def ask(self, number: int) -> recovery.Answer:
         self.asked.append(number)
         if not self.answers:
-            return recovery.No.UNSUPPORTED
+            return recovery.NoResult.UNSUPPORTED
         if number == 0:
-            return self.record(max(self.memory)) if self.memory else recovery.No.ABSENT
+            return self.record(max(self.memory)) if self.memory else recovery.NoResult.ABSENT
         if self.shared:
             below = [each for each in self.memory if each <= number]
-            return self.record(max(below)) if below else recovery.No.ABSENT
-        return self.record(number) if number in self.memory else recovery.No.ABSENT
+            return self.record(max(below)) if below else recovery.NoResult.ABSENT
+        return self.record(number) if number in self.memory else recovery.NoResult.ABSENT
 
 
 @dataclass
@@ -79,7 +88,7 @@ class Gateway:
     """A session on a model controller, with a memory that keeps what was committed."""
 
     controller: Controller
-    mode: Mode = Mode.EXACT
+    mode: HistoryMode = HistoryMode.EXACT
     start_after: int | None = None
     committed: dict[str, str] = field(default_factory=dict)
     said: list[object] = field(default_factory=list)
@@ -91,12 +100,13 @@ class Gateway:
 
     def crash(self) -> None:
         self.pending = []
-        self.book = Book(ledger=load(SOURCE, self.committed, self.mode), station=1, say=self.pending.append)
+        self.tracker = ResultTracker(ledger=load(SOURCE, self.committed, self.mode), station=1)
 
     def commit(self, count: int | None = None) -> None:
-        for saying in self.pending[:count]:
-            self.said.append(saying)
-            for key, text in saying.changes.items():
+        self.pending += self.tracker.events()
+        for event in self.pending[:count]:
+            self.said.append(event)
+            for key, text in event.changes.items():
                 if text is None:
                     self.committed.pop(key, None)
                 else:
@@ -115,19 +125,21 @@ class Gateway:
         except StopIteration:
             pass
 
-    def push(self, record: Record) -> None:
-        if self.book.take(record) in (Verdict.CONFLICT, Verdict.SUSPECT):
-            self.run(recovery.resolve(self.book, record))
-        if self.book.behind:
-            self.run(recovery.back_fill(self.book, again=False))
+    def push(self, record: ResultRecord) -> None:
+        if self.tracker.take(record) in (ResultComparison.CONFLICT, ResultComparison.SUSPECT):
+            self.run(recovery.resolve(self.tracker, record))
+        if self.tracker.behind:
+            self.run(recovery.back_fill(self.tracker, again=False))
 
     def connect(self, between=None) -> None:
         self.linked = True
-        self.run(recovery.establish(self.book, self.start_after))
-        self.run(recovery.back_fill(self.book, again=True), between)
+        self.run(recovery.establish(self.tracker, self.start_after))
+        self.run(recovery.back_fill(self.tracker, again=True), between)
 
     def results(self) -> list[tuple[int, int]]:
-        return [(each.ledger.epoch, each.record.entry.id) for each in self.said if isinstance(each, Fresh)]
+        return [
+            (each.ledger.epoch, each.record.entry.id) for each in self.said if isinstance(each, NewResult)
+        ]
 
     def all(self, kind: type) -> list:
         return [each for each in self.said if isinstance(each, kind)]
@@ -148,7 +160,7 @@ def enrolled(count: int = 10, **options) -> tuple[Controller, Gateway]:
 
 def test_capture_starts_after_the_newest_result_and_says_so() -> None:
     _, gateway = enrolled(5)
-    (start,) = gateway.all(Enrolled)
+    (start,) = gateway.all(CaptureBegan)
     assert "after id 5" in start.reason
     assert gateway.results() == []
 
@@ -161,7 +173,7 @@ def test_capture_may_start_with_what_is_stored() -> None:
     gateway.connect()
     gateway.commit()
     assert gateway.results() == [(0, 3), (0, 4), (0, 5)]
-    assert not gateway.all(Missing)
+    assert not gateway.all(MissingResults)
 
 
 def test_five_hundred_results_made_meanwhile_come_in_the_order_of_ids() -> None:
@@ -184,11 +196,11 @@ def test_live_results_during_back_fill_are_taken_at_once_and_only_once() -> None
 
     def between() -> None:
         if next(live, None) is not None:
-            gateway.book.take(controller.make())
+            gateway.tracker.take(controller.make())
 
     gateway.connect(between)
-    if gateway.book.behind:
-        gateway.run(recovery.back_fill(gateway.book, again=False))
+    if gateway.tracker.behind:
+        gateway.run(recovery.back_fill(gateway.tracker, again=False))
     gateway.commit()
     assert sorted(gateway.results()) == [(0, number) for number in range(6, 36)]
 
@@ -201,7 +213,7 @@ def test_a_resent_result_is_a_repeat_after_a_crash_too() -> None:
     gateway.crash()
     gateway.push(again)
     gateway.commit()
-    assert len(gateway.all(Repeat)) == 2
+    assert len(gateway.all(RepeatedResult)) == 2
     assert gateway.results() == [(0, number) for number in range(6, 11)]
 
 
@@ -224,11 +236,11 @@ def test_a_hole_becomes_a_gap_record_in_the_third_round() -> None:
         gateway.crash()
         gateway.connect()
         gateway.commit()
-        assert len(gateway.all(Missing)) == expected
-    (gap,) = gateway.all(Missing)
+        assert len(gateway.all(MissingResults)) == expected
+    (gap,) = gateway.all(MissingResults)
     assert (gap.first, gap.last) == (13, 13)
     assert gateway.results() == [(0, number) for number in range(6, 17) if number != 13]
-    assert gateway.book.ledger.watermark == 16
+    assert gateway.tracker.ledger.watermark == 16
 
 
 def test_a_recorded_gap_is_filled_when_the_result_turns_up() -> None:
@@ -239,13 +251,13 @@ def test_a_recorded_gap_is_filled_when_the_result_turns_up() -> None:
     for _ in range(3):
         gateway.connect()
     gateway.commit()
-    assert len(gateway.all(Missing)) == 1
+    assert len(gateway.all(MissingResults)) == 1
     controller.memory[11] = (hidden.entry.core, 1)
     gateway.crash()
     gateway.connect()
     gateway.commit()
     assert (0, 11) in gateway.results()
-    assert not gateway.book.ledger.spans
+    assert not gateway.tracker.ledger.spans
 
 
 def test_a_lower_newest_id_begins_an_epoch() -> None:
@@ -258,7 +270,7 @@ def test_a_lower_newest_id_begins_an_epoch() -> None:
     gateway.commit()
     assert gateway.results()[5:] == [(1, 1), (1, 2), (1, 3), (1, 4)]
     assert len(gateway.all(EpochBegan)) == 1
-    (open_end,) = gateway.all(Missing)
+    (open_end,) = gateway.all(MissingResults)
     assert (open_end.first, open_end.last) == (11, None)
 
 
@@ -280,7 +292,7 @@ def test_a_restart_during_the_session_is_found_with_the_first_result() -> None:
     gateway.push(controller.make())
     gateway.commit()
     assert gateway.results()[5:] == [(1, 1), (1, 2)]
-    assert not gateway.all(Clash)
+    assert not gateway.all(ConflictingResult)
 
 
 def test_a_lower_live_id_does_not_fill_a_hole_of_another_life() -> None:
@@ -289,7 +301,7 @@ def test_a_lower_live_id_does_not_fill_a_hole_of_another_life() -> None:
     controller.make()
     del controller.memory[1]
     gateway.push(controller.make())
-    assert [(span.first, span.last) for span in gateway.book.ledger.spans] == [(1, 1)]
+    assert [(span.first, span.last) for span in gateway.tracker.ledger.spans] == [(1, 1)]
     controller.restart()
     gateway.push(controller.make())
     gateway.commit()
@@ -304,7 +316,7 @@ def test_a_memory_that_overwrote_the_watermark_leaves_a_named_gap() -> None:
         gateway.crash()
         gateway.connect()
         gateway.commit()
-    doubt, gap = gateway.all(Missing)
+    doubt, gap = gateway.all(MissingResults)
     assert (doubt.first, doubt.last) == (11, None)
     assert (gap.first, gap.last) == (11, 160)
     assert not gateway.all(EpochBegan)
@@ -336,7 +348,7 @@ def test_a_shared_memory_is_recognised_and_only_own_results_are_taken() -> None:
     gateway.connect()
     gateway.commit()
     own = [number for number, _ in controller.made]
-    assert not gateway.all(Enrolled)
+    assert not gateway.all(CaptureBegan)
     assert gateway.results() == [(0, number) for number in own if number > 6]
 
 
@@ -362,13 +374,13 @@ def test_a_shared_memory_that_overwrote_the_watermark_leaves_an_uncounted_gap() 
     controller = Controller(shared=True, capacity=10)
     for _ in range(4):
         controller.make()
-    gateway = Gateway(controller, mode=Mode.AT_OR_BEFORE)
+    gateway = Gateway(controller, mode=HistoryMode.AT_OR_BEFORE)
     gateway.connect()
     for _ in range(30):
         controller.make()
     gateway.connect()
     gateway.commit()
-    (gap,) = gateway.all(Missing)
+    (gap,) = gateway.all(MissingResults)
     assert (gap.first, gap.last, gap.countable) == (5, 24, False)
 
 
@@ -382,7 +394,7 @@ def test_a_controller_without_memory_gives_gaps_at_once() -> None:
     gateway.push(controller.make())
     gateway.commit()
     assert gateway.results() == [(0, 1), (0, 4)]
-    (gap,) = gateway.all(Missing)
+    (gap,) = gateway.all(MissingResults)
     assert (gap.first, gap.last) == (2, 3)
 
 
@@ -401,31 +413,31 @@ def test_a_restart_without_memory_is_found_by_time() -> None:
 
 def test_a_repeat_with_another_content_is_a_conflict_and_changes_nothing() -> None:
     controller, gateway = enrolled()
-    before = gateway.book.ledger
-    changed = Record(entry=Entry(8, controller.memory[8][0]._replace(torque="9999")), live=True, station=1)
+    before = gateway.tracker.ledger
+    changed = record_of(ResultEntry(8, controller.memory[8][0]._replace(torque="9999")), live=True)
     gateway.push(changed)
     gateway.commit()
-    (clash,) = gateway.all(Clash)
+    (clash,) = gateway.all(ConflictingResult)
     assert clash.record is changed
-    assert gateway.book.ledger == before
+    assert gateway.tracker.ledger == before
     assert not gateway.all(EpochBegan)
 
 
 def test_what_could_not_be_read_is_no_evidence_of_a_restart() -> None:
     controller, gateway = enrolled()
     controller.make()
-    gateway.push(Record(entry=Entry(11, Core()), live=True, station=1))
+    gateway.push(record_of(ResultEntry(11, ResultCore()), live=True))
     gateway.commit()
     gateway.crash()
     gateway.connect()
     gateway.commit()
     assert not gateway.all(EpochBegan)
-    assert not gateway.all(Clash)
+    assert not gateway.all(ConflictingResult)
 
 
 def test_blank_fields_of_the_stored_copy_do_not_contradict() -> None:
-    assert Core("t", "1", "", "1").matches(Core("t", "1", "5", "1"))
-    assert not Core("t", "1", "", "1").matches(Core("t", "2", "5", "1"))
+    assert ResultCore("t", "1", "", "1").matches(ResultCore("t", "1", "5", "1"))
+    assert not ResultCore("t", "1", "", "1").matches(ResultCore("t", "2", "5", "1"))
 
 
 def test_old_contents_are_forgotten_in_the_memory_too() -> None:
@@ -434,7 +446,7 @@ def test_old_contents_are_forgotten_in_the_memory_too() -> None:
         gateway.push(controller.make())
     gateway.commit()
     assert len(gateway.committed) == RETAINED + 1
-    assert load(SOURCE, gateway.committed, Mode.EXACT) == gateway.book.ledger
+    assert load(SOURCE, gateway.committed, HistoryMode.EXACT) == gateway.tracker.ledger
 
 
 ACTIONS = st.lists(
@@ -493,10 +505,10 @@ def act(action: str, controller: Controller, gateway: Gateway, keep: int) -> Non
 def check_complete(controller: Controller, gateway: Gateway, start: int) -> None:
     found = gateway.results()
     assert len(found) == len(set(found)), "twice"
-    times = [each.record.entry.core.time for each in gateway.said if isinstance(each, Fresh)]
+    times = [each.record.entry.core.time for each in gateway.said if isinstance(each, NewResult)]
     assert len(times) == len(set(times)), "twice under different ids"
     stored = {core.time for core, station in controller.memory.values() if station == 1}
-    named = [(each.first, each.last) for each in gateway.all(Missing)]
+    named = [(each.first, each.last) for each in gateway.all(MissingResults)]
     for number, time in controller.made[start:]:
         if time in times:
             continue
@@ -517,14 +529,14 @@ def test_what_was_not_fetched_yet_when_the_ids_began_anew_is_named() -> None:
     for _ in range(5):
         controller.make()
     live = controller.make()
-    gateway.book.take(replace(live, live=True))
+    gateway.tracker.take(replace(live, live=True))
     gateway.commit()
     controller.restart()
     controller.make()
     gateway.crash()
     gateway.connect()
     gateway.commit()
-    named = [(gap.first, gap.last) for gap in gateway.all(Missing)]
+    named = [(gap.first, gap.last) for gap in gateway.all(MissingResults)]
     assert named == [(11, 15), (17, None)]
 
 
@@ -534,17 +546,17 @@ def test_a_newest_id_that_went_down_is_another_life_even_where_its_content_is_kn
     controller.restart()
     for _ in range(3):
         controller.make()
-    gateway.run(recovery.establish(gateway.book, None))
+    gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert len(gateway.all(EpochBegan)) == 1
-    known = gateway.book.ledger.known
+    known = gateway.tracker.ledger.known
     polluted = {
         **known,
         3: controller.record(3).entry.core,
         20: known.get(20) or controller.record(1).entry.core,
     }
-    gateway.book.ledger = replace(gateway.book.ledger, known=polluted)
-    gateway.run(recovery.establish(gateway.book, None))
+    gateway.tracker.ledger = replace(gateway.tracker.ledger, known=polluted)
+    gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert len(gateway.all(EpochBegan)) == 2
 
@@ -553,7 +565,7 @@ def test_a_controller_that_counts_its_newest_later_than_it_pushes_it_began_nothi
     controller, gateway = enrolled()
     ask = controller.ask
     controller.ask = lambda number: ask(9 if number == 0 else number)
-    gateway.run(recovery.establish(gateway.book, None))
+    gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert not gateway.all(EpochBegan)
 
@@ -567,11 +579,11 @@ def test_a_hole_right_above_the_watermark_is_named_although_capture_began_with_a
     )
     for _ in range(3):
         controller.make()
-    gateway.book.take(replace(controller.make(), live=True))
+    gateway.tracker.take(replace(controller.make(), live=True))
     gateway.commit()
     controller.restart()
     controller.make()
     gateway.crash()
     gateway.connect()
     gateway.commit()
-    assert [(gap.first, gap.last) for gap in gateway.all(Missing)] == [(2, 4), (6, None)]
+    assert [(gap.first, gap.last) for gap in gateway.all(MissingResults)] == [(2, 4), (6, None)]

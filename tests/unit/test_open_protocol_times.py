@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.base.clock import NS_PER_S, Stamp, from_datetime
-from linewitness.devices.open_protocol.times import ClockOffset, TimeQuality, measure, parse_time, resolve
+from linewitness.devices.open_protocol.content.times import (
+    ClockOffset,
+    TimeQuality,
+    measure,
+    parse_time,
+    resolve,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR_NS = 3600 * NS_PER_S

@@ -11,7 +11,13 @@ from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.proof import TlogProof, format_consistency, parse_consistency
 from linewitness.evidence.package import archive as package_module
-from linewitness.evidence.package.archive import BadPackage, Contents, Package, verify_package, write_package
+from linewitness.evidence.package.archive import (
+    BadPackage,
+    Package,
+    PackageContents,
+    write_package,
+)
+from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.revocation import Revocation
 from support import packages
 from support.chain_builder import ORIGIN, grown
@@ -234,7 +240,7 @@ def test_a_receipt_that_is_not_text_counts_for_nothing(stream, tmp_path):
 
 
 def test_only_files_of_a_package_are_written(stream, tmp_path):
-    contents = Contents(origin=ORIGIN, created_at="", records=[], statements=[("../x", "y")])
+    contents = PackageContents(origin=ORIGIN, created_at="", records=[], statements=[("../x", "y")])
     with (tmp_path / "a.zip").open("wb") as file, pytest.raises(ValueError, match="cannot be a file"):
         write_package(file, contents)
 

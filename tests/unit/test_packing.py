@@ -7,11 +7,11 @@ import pytest
 from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.package import build, query, request
-from linewitness.evidence.package.archive import verify_package
-from linewitness.evidence.package.build import CannotPack, Label, pack_selection, pack_stream
-from linewitness.evidence.package.query import Choice
-from linewitness.evidence.package.request import Parcel
-from linewitness.evidence.package.spool import Chosen
+from linewitness.evidence.package.build import CannotPack, PackageLabel, pack_selection, pack_stream
+from linewitness.evidence.package.open import verify_package
+from linewitness.evidence.package.query import RecordQuery
+from linewitness.evidence.package.request import PackageRequest
+from linewitness.evidence.package.spool import RecordSpool
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.evidence.verify import selection
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -22,7 +22,7 @@ from support.clocks import ManualClock
 from support.journals import IDENTITY, create, result_event, running
 from support.packages import policy_for, receipt, subtree_of
 
-LABEL = Label(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
+LABEL = PackageLabel(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ async def test_one_unit_out_of_a_real_journal(tmp_path):
         rotations = [first - 1 for first, _ in reader.event_keys() if first]
         records = dict(reader.records())
         root = merkle.root_at(size, tree.subtree)
-        assert root == reader.head()[2]
+        assert root == reader.head().root
         log = reader.log_vkey
         record_0 = reader.record_0_hash
         unit = list(reader.of_unit("SN0007"))
@@ -158,17 +158,17 @@ class Line:
 
 
 def test_too_many_records_are_refused_with_what_to_do(stream):
-    with Chosen() as chosen, pytest.raises(CannotPack, match="more than 20 records") as refused:
-        Choice(since="2026").among(Line(stream), chosen, most=20)
+    with RecordSpool() as chosen, pytest.raises(CannotPack, match="more than 20 records") as refused:
+        RecordQuery(since="2026").collect(Line(stream), chosen, most=20)
     assert "one package each" in refused.value.hint
-    with Chosen() as chosen:
-        Choice(since="2026").among(Line(stream), chosen, most=None)
+    with RecordSpool() as chosen:
+        RecordQuery(since="2026").collect(Line(stream), chosen, most=None)
         assert len(chosen) == 60
 
 
 def test_chosen_records_come_in_their_order_and_once(stream):
     places = [7, 3, 11, 3, 0]
-    with Chosen() as chosen:
+    with RecordSpool() as chosen:
         for at in places:
             chosen.add(at, stream.records[at])
         assert list(chosen) == [(at, stream.records[at]) for at in (0, 3, 7, 11)]
@@ -179,7 +179,7 @@ def test_chosen_records_come_in_their_order_and_once(stream):
 def test_progress_is_told_at_each_step_of_the_work(stream, tmp_path, monkeypatch):
     for module in (query, build, request):
         monkeypatch.setattr(module, "_EVERY", 10)
-    monkeypatch.setattr(selection, "PART", 16)
+    monkeypatch.setattr(selection, "BATCH", 16)
     steps: dict[str, tuple[int | None, list[int]]] = {}
 
     @contextmanager
@@ -188,20 +188,20 @@ def test_progress_is_told_at_each_step_of_the_work(stream, tmp_path, monkeypatch
         yield steps[what][1].append
 
     def write(asked):
-        job = Parcel(
-            holdings=Line(stream), choice=asked, created_at=LABEL.created_at, policy=policy_for(stream)
+        job = PackageRequest(
+            holdings=Line(stream), query=asked, created_at=LABEL.created_at, policy=policy_for(stream)
         )
         with (tmp_path / "x.zip").open("wb") as file:
             return job.write(file, stage=stage)
 
-    assert write(Choice(until=json.loads(stream.records[45])["occurred_at"])) == 45
+    assert write(RecordQuery(until=json.loads(stream.records[45])["occurred_at"])) == 45
     assert steps == {
         "records looked at": (60, [10, 20, 30, 40, 50, 60]),
         "records verified": (45, [16, 32, 45]),
         "proofs packed": (45, [10, 20, 30, 40]),
     }
     steps.clear()
-    assert write(Choice()) == 60
+    assert write(RecordQuery()) == 60
     assert steps["records packed"] == (120, [*range(10, 121, 10)])
     assert steps["records verified"][1][-1] == 60
 
@@ -212,7 +212,7 @@ def test_receipts_over_more_than_is_packed_stay_out(stream, tmp_path):
     line.size = 40
     line.records = lambda: enumerate(stream.records[:40])
     line.notes = lambda: [receipt(stream, 30), receipt(stream, 50)]
-    job = Parcel(holdings=line, choice=Choice(), created_at=LABEL.created_at)
+    job = PackageRequest(holdings=line, query=RecordQuery(), created_at=LABEL.created_at)
     with (tmp_path / "x.zip").open("wb") as file:
         job.write(file)
     verdict = verify_package(tmp_path / "x.zip", policy=policy_for(stream))

@@ -13,9 +13,10 @@ from linewitness.journal.reader import Figures
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
-from support.devices import Health, ScriptedDriver, until
+from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, options, running, verdict_of
 from support.observations import tightening
+from support.waiting import until
 
 MIB = 1024**2
 WHOLE = 100 * MIB

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import canonical, record
 from linewitness.evidence.format.canonical import NotCanonical
+from linewitness.evidence.format.record import Resource
 from linewitness.evidence.format.schema import MalformedRecord
 from support.chain_builder import Stream, grown
 
@@ -160,3 +161,20 @@ def test_a_record_has_one_form(old, new):
     assert old in data
     with pytest.raises(NotCanonical):
         record.parse(data.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("resource", "unit"),
+    [
+        (Resource("tightening", "7", ("unit", "SN-1")), "SN-1"),
+        (Resource("unit", "SN-2"), "SN-2"),
+        (Resource("unit", "SN-3", ("pallet", "4")), None),
+        (Resource("device", "press-4"), None),
+    ],
+)
+def test_a_record_is_about_its_resources_parent_or_the_resource(resource, unit):
+    members = {"type": resource.type, "id": resource.id}
+    if resource.parent:
+        members["parent"] = {"type": resource.parent[0], "id": resource.parent[1]}
+    assert resource.unit == unit
+    assert record.unit_of({"resource": members}) == unit

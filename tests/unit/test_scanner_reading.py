@@ -120,7 +120,7 @@ def test_wrong_settings_are_refused_with_advice(setting: str, value: Any, messag
 def test_the_sample_is_accepted() -> None:
     sample = Path(scanner.__file__).parent / "sample.yaml"
     (device,) = YAML(typ="safe").load(sample)["devices"]
-    assert scanner.Options.model_validate(device).terminator == "\r\n"
+    assert ScannerOptions.model_validate(device).terminator == "\r\n"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def is_key(data: bytes) -> bool:
 @pytest.fixture
 def stream(monkeypatch) -> Stream:
     """A stream that makes many parts, which are made small for it."""
-    monkeypatch.setattr(selection, "PART", 16)
+    monkeypatch.setattr(selection, "BATCH", 16)
     return grown(400, rotate_every=90)
 
 

@@ -11,7 +11,7 @@ from linewitness.cli import app
 from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.proof import TlogProof, format_consistency
-from linewitness.evidence.package.archive import Contents, write_package
+from linewitness.evidence.package.archive import PackageContents, write_package
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
@@ -34,7 +34,7 @@ def judged(folder: Path, token: str, checkpoint: str, consistency: str | None) -
     statements = [("anchors/tsa.checkpoint", (VECTORS / checkpoint).read_text())]
     if consistency is not None:
         statements.append(("anchors/tsa.consistency", consistency))
-    contents = Contents(
+    contents = PackageContents(
         origin="acme.example/ber-01/line-02/1",
         created_at="2026-03-02T00:00:00.000Z",
         records=[RECORDS[2], RECORDS[5]],

@@ -11,7 +11,7 @@ from linewitness.base.errors import JournalError, UplinkUnavailable
 from linewitness.base.stopping import attempted
 from linewitness.gateway.forward import Forwarder
 from linewitness.store import service
-from support.devices import until
+from support.waiting import until
 
 
 class Breaking:

@@ -3,7 +3,7 @@ import pytest
 from linewitness.evidence.format import keys
 from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.verify.chain import ChainVerifier
-from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by, unit_in
+from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by
 from support.fake_gateway import FakeGateway
 
 
@@ -92,6 +92,6 @@ def test_unit_is_the_parent_or_the_resource_itself(gateway):
     gateway.append(unit="SN-1")
     gateway.append("unit.entered", resource={"type": "unit", "id": "SN-2"})
     *_, child, unit = acceptance.accept(gateway.records).records
-    assert unit_in(child.members) == "SN-1"
-    assert unit_in(unit.members) == "SN-2"
-    assert unit_in(acceptance.accept([gateway.append()]).records[0].members) is None
+    assert child.unit == "SN-1"
+    assert unit.unit == "SN-2"
+    assert acceptance.accept([gateway.append()]).records[0].unit is None

@@ -3,16 +3,17 @@
 import contextlib
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError
+from linewitness.cli.sources import load_store
 from linewitness.cli.store import app
-from linewitness.cli.store_file import load_store
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.package.archive import verify_package
+from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.store.database import Database, StoreError
 from linewitness.store.keys import Cosigner
@@ -185,6 +186,30 @@ def test_wrong_yaml_is_told_with_its_place(file):
     assert "store.yaml:6:" in str(raised.value)
     assert "store.yaml:2:" in str(raised.value)
     assert "mqtt://host:1883" in str(raised.value)
+
+
+def test_paths_are_seen_from_the_yamls_folder(file, tmp_path):
+    file.write_text(
+        YAML.replace("url: mqtt://127.0.0.1", "url: mqtts://broker")
+        + "  username: u\n  password: {file: pw}\n"
+        + "  tls: {ca: /etc/ca.pem, certificate: tls/store.pem, key: {credential: tls-key}}\n"
+    )
+    options = load_store(file)
+    assert options.database_file == tmp_path / "data" / "store.db"
+    assert options.key.file == tmp_path / "store.key"
+    assert options.mqtt.password.file == tmp_path / "pw"
+    assert options.mqtt.tls.ca == Path("/etc/ca.pem")
+    assert options.mqtt.tls.certificate == tmp_path / "tls" / "store.pem"
+    assert options.mqtt.tls.key.credential == "tls-key"
+
+
+def test_a_private_key_pasted_into_the_yaml_is_refused_and_not_repeated(file):
+    pasted = "-----BEGIN PRIVATE KEY-----"
+    file.write_text(YAML.replace("file: store.key", f"file: '{pasted} MC4CAQAwBQYDK2VwBCIEIF'"))
+    with pytest.raises(ConfigurationError) as raised:
+        load_store(file)
+    assert "store.yaml:4:9: key.file: a private key does not belong into this file" in str(raised.value)
+    assert "MC4C" not in str(raised.value)
 
 
 def test_missing_extra_is_told(file, monkeypatch):

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from linewitness.cli.sources import load_store
 from linewitness.cli.store import app
-from linewitness.cli.store_file import load_store
 from linewitness.store.options import AuditStoreOptions
 from linewitness.uplink.options import MqttOptions, TlsOptions
 

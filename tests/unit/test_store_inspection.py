@@ -17,8 +17,8 @@ from linewitness.store.inspection import inspect, inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.work import StoreWork
-from support.devices import until
 from support.fake_gateway import FakeGateway
+from support.waiting import until
 
 COSIGNER = Cosigner("store.example", SigningKey(bytes(range(32))))
 KEY = COSIGNER.vkey

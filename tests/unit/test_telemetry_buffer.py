@@ -7,7 +7,7 @@ import pytest
 
 from linewitness.journal.telemetry import buffer as module
 from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
-from support.devices import until
+from support.waiting import until
 
 
 @pytest.fixture

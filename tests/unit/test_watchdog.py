@@ -8,7 +8,7 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.base.watchdog import Lifeline, Looks, Loop, Stuck, look_period_s, supervise
-from support.devices import until
+from support.waiting import until
 
 
 class Counter:

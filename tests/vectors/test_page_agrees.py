@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.evidence.package.archive import verify_package
+from linewitness.evidence.package.open import verify_package
 from linewitness.evidence.policy.policy import Policy
 from support.browser_verifier import judge_all_with_page, judge_with_page
 from support.packages import judge_with_python

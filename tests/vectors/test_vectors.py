@@ -91,7 +91,7 @@ def test_sealing_gives_the_same_bytes_as_openssl_did():
 
 def test_the_chain_with_its_rotation_is_accepted():
     verifier = ChainVerifier(stream=ORIGIN)
-    assert [verifier.accept(data).record_hash for data in RECORDS] == HASHES
+    assert [verifier.accept(data).fields.record_hash for data in RECORDS] == HASHES
     assert verifier.head.event_key == str(VKEYS["event2"])
     assert verifier.head.log_key == (VECTORS / "chain/log.vkey").read_text().strip()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from linewitness_selftest.power.arguments import bytes_of, number_of, path_of, text_of
 from linewitness_selftest.power.steps import (
     SITE,
     DiskStep,
@@ -20,7 +21,6 @@ from linewitness_selftest.power.steps import (
 )
 
 _LINE: Final = re.compile(r"(?:(\d+) +)?(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)")
-_DESCRIPTOR: Final = re.compile(r"(\d+|AT_FDCWD)(?:<([^>]*)>)?")
 _STANDARD_OUTPUT: Final = 1
 #: Flags under which writing is durable, or happens past the cache: not used by us, and not modelled.
 _OTHER_WRITING: Final = ("O_SYNC", "O_DSYNC", "O_DIRECT|", "O_TMPFILE")
@@ -136,11 +136,11 @@ class _Reading:
         self._open[result] = _Open(inode, place, appends="O_APPEND" in flags)
 
     def _closed(self, _call: str, arguments: list[str], _result: int) -> Iterable[DiskStep]:
-        self._open.pop(_number(arguments[0]), None)
+        self._open.pop(number_of(arguments[0]), None)
         return ()
 
     def _duplicated(self, _call: str, arguments: list[str], result: int) -> Iterable[DiskStep]:
-        file = self._open.get(_number(arguments[0]))
+        file = self._open.get(number_of(arguments[0]))
         self._open.pop(result, None)
         if file is not None:
             self._open[result] = file
@@ -150,21 +150,21 @@ class _Reading:
         return self._duplicated(call, arguments, result) if arguments[1].startswith("F_DUPFD") else ()
 
     def _sought(self, _call: str, arguments: list[str], result: int) -> Iterable[DiskStep]:
-        file = self._open.get(_number(arguments[0]))
+        file = self._open.get(number_of(arguments[0]))
         if file is not None:
             file.offset = result
         return ()
 
     def _written(self, call: str, arguments: list[str], result: int) -> Iterator[DiskStep]:
-        number = _number(arguments[0])
+        number = number_of(arguments[0])
         file = self._open.get(number)
         if file is None:
             if number == _STANDARD_OUTPUT:
-                yield from self._hear(_bytes(arguments[1])[:result])
-            elif self._below(_described(arguments[0])) is not None:
-                raise ValueError(f"a write to a file that nobody opened: {_described(arguments[0])}")
+                yield from self._hear(bytes_of(arguments[1])[:result])
+            elif self._below(path_of(arguments[0])) is not None:
+                raise ValueError(f"a write to a file that nobody opened: {path_of(arguments[0])}")
             return
-        data = _bytes(arguments[1])[:result]
+        data = bytes_of(arguments[1])[:result]
         if len(data) != result:
             raise ValueError(f"data of a write to {file.place} are missing")
         offset = int(arguments[3]) if call == "pwrite64" else file.offset
@@ -180,13 +180,13 @@ class _Reading:
             yield Said(call="said", line=line.decode())
 
     def _cut(self, call: str, arguments: list[str], _result: int) -> Iterator[DiskStep]:
-        file = self._open.get(_number(arguments[0]))
+        file = self._open.get(number_of(arguments[0]))
         if file is not None:
             size = self._sizes[file.inode] = int(arguments[1], 0)
             yield Resize(call=call, place=file.place, inode=file.inode, size=size)
 
     def _synced(self, call: str, arguments: list[str], _result: int) -> Iterator[DiskStep]:
-        file = self._open.get(_number(arguments[0]))
+        file = self._open.get(number_of(arguments[0]))
         if file is not None:
             yield Sync(call=call, place=file.place, inode=file.inode)
 
@@ -240,7 +240,7 @@ class _Reading:
             yield self._new(call, path, is_folder=True)
 
     def _mapped(self, call: str, arguments: list[str], _result: int) -> Iterator[DiskStep]:
-        file = self._open.get(_number(arguments[4])) if arguments[4] != "-1" else None
+        file = self._open.get(number_of(arguments[4])) if arguments[4] != "-1" else None
         if file is None or "PROT_WRITE" not in arguments[2] or "MAP_SHARED" not in arguments[3]:
             return
         if not file.place.endswith(_INDEX):
@@ -261,8 +261,8 @@ class _Reading:
         """Return the path that a call names, first or after the folder that it is relative to."""
         first = arguments[0]
         if first.startswith('"'):
-            return self._below(_text(first))
-        return self._below(str(PurePosixPath(_described(first)) / _text(arguments[1])))
+            return self._below(text_of(first))
+        return self._below(str(PurePosixPath(path_of(first)) / text_of(arguments[1])))
 
     def _below(self, text: str) -> PurePosixPath | None:
         path = PurePosixPath(text)
@@ -282,30 +282,3 @@ class _Reading:
 
     def _place(self, path: PurePosixPath) -> str:
         return str(path.relative_to(self._site))
-
-
-def _descriptor(argument: str) -> tuple[str, str]:
-    found = _DESCRIPTOR.match(argument)
-    if found is None:
-        raise ValueError(f"no descriptor: {argument[:80]}")
-    return found[1], found[2] or ""
-
-
-def _number(argument: str) -> int:
-    number, _ = _descriptor(argument)
-    return int(number) if number.isdecimal() else -1
-
-
-def _described(argument: str) -> str:
-    """Return the path that strace gives for a descriptor."""
-    return bytes.fromhex(_descriptor(argument)[1].replace("\\x", "")).decode(errors="surrogateescape")
-
-
-def _bytes(argument: str) -> bytes:
-    if argument.endswith("..."):
-        raise ValueError("data were cut off")
-    return bytes.fromhex(argument.strip('"').replace("\\x", ""))
-
-
-def _text(argument: str) -> str:
-    return _bytes(argument).decode(errors="surrogateescape")

@@ -212,7 +212,7 @@ def _judge_ended(site: Path, directory: Path, ended: Truth, finding: Finding) ->
         if path.parent == directory:
             continue
         with JournalReader(path.parent) as reader:
-            if (reader.size(), reader.head()[1]) == (ended.size, ended.record_hash):
+            if (reader.size(), reader.head().record_hash) == (ended.size, ended.record_hash):
                 return
     finding.lost += ended.size
     finding.wrong.append("the generation that has ended is not kept aside")

@@ -20,6 +20,7 @@ from linewitness.base.secrets import Secret
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import cosign
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal import database
 from linewitness.journal.attestations import PRUNED, StoredReceipt
 from linewitness.journal.file import JournalFile
@@ -28,7 +29,6 @@ from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.journal.tree import TILE_LEAVES
 from linewitness_selftest.power.truth import (
     LAST,
     PASSING,

@@ -1,4 +1,4 @@
-"""`linewitness simulate ntp`: an NTP server for trying things out, honest or not."""
+"""`linewitness simulate ntp`: an NTP server with configurable errors."""
 
 import asyncio
 from typing import Annotated
@@ -13,15 +13,17 @@ from linewitness_simulators.ntp.server import NtpSimulation, serve
 def command(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes any free one.")] = 11123,
-    offset: Annotated[float, typer.Option(help="Seconds by which the server is wrong.")] = 0.0,
-    delay: Annotated[float, typer.Option(help="Seconds that a packet takes in each direction.")] = 0.0,
-    stratum: Annotated[int, typer.Option(help="Distance from the reference clock; 16: none.")] = 2,
-    leap: Annotated[int, typer.Option(help="1 or 2: a leap second is announced; 3: unsynchronised.")] = 0,
-    kiss: Annotated[str | None, typer.Option(help="Answer with this kiss of death, such as RATE.")] = None,
-    loss: Annotated[float, typer.Option(help="How many questions get lost, 0 to 1.")] = 0.0,
+    port: Annotated[int, typer.Option(help="UDP port; 0: any free port.")] = 11123,
+    offset: Annotated[float, typer.Option(help="Error of the server in seconds.")] = 0.0,
+    delay: Annotated[float, typer.Option(help="Delay of a packet in each direction, in seconds.")] = 0.0,
+    stratum: Annotated[int, typer.Option(help="Stratum; 16: no reference clock.")] = 2,
+    leap: Annotated[
+        int, typer.Option(help="Leap indicator; 1 or 2: leap second announced; 3: unsynchronised.")
+    ] = 0,
+    kiss: Annotated[str | None, typer.Option(help="Answer with this kiss code, for example RATE.")] = None,
+    loss: Annotated[float, typer.Option(help="Share of requests that are lost, 0 to 1.")] = 0.0,
 ) -> None:
-    """Simulate an NTP server; the machine's own clock counts as true time."""
+    """Simulate an NTP server, with the machine's clock as true time."""
     device = NtpDevice(
         offset_s=offset,
         delay_in_s=delay,

@@ -13,28 +13,33 @@ from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens, 
 def command(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 5020,
+    port: Annotated[int, typer.Option(help="TCP port; 0: any free port.")] = 5020,
     units: Annotated[str, typer.Option(help="Unit identifiers, separated by commas.")] = "1",
-    seed: Annotated[int, typer.Option(help="Makes the noise and the results reproducible.")] = 1,
-    cycle_s: Annotated[float, typer.Option(help="Seconds from one result to the next.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise and the results.")] = 1,
+    cycle_s: Annotated[float, typer.Option(help="Seconds between results.")] = 10.0,
     handshake: Annotated[
-        bool, typer.Option(help="Publish a result only when the last was taken over.")
+        bool, typer.Option(help="Publish a result only after the last was acknowledged.")
     ] = False,
-    rtu: Annotated[bool, typer.Option(help="RTU frames over TCP, as serial servers speak it.")] = False,
-    delay_ms: Annotated[int, typer.Option(help="Answer so much later.")] = 0,
+    rtu: Annotated[bool, typer.Option(help="RTU frames over TCP, like a serial converter.")] = False,
+    delay_ms: Annotated[int, typer.Option(help="Delay of each answer in milliseconds.")] = 0,
     dead_units: Annotated[str, typer.Option(help="Units that never answer, separated by commas.")] = "",
     illegal: Annotated[
         list[str] | None,
-        typer.Option(help="Registers that do not exist: `holding:100-120`; may be repeated."),
+        typer.Option(help="Registers that do not exist, for example `holding:100-120`; repeatable."),
     ] = None,
     exception: Annotated[
-        list[str] | None, typer.Option(help="Answer all requests to a unit with an exception: `1:4`.")
+        list[str] | None,
+        typer.Option(help="Answer all requests to a unit with an exception, for example `1:4`."),
     ] = None,
-    wrong_transactions: Annotated[int, typer.Option(help="So many answers with a wrong transaction id.")] = 0,
-    corrupt: Annotated[int, typer.Option(help="With --rtu: so many answers with a wrong checksum.")] = 0,
-    drop_every_s: Annotated[float, typer.Option(help="Break all connections so often; 0 is never.")] = 0.0,
+    wrong_transactions: Annotated[
+        int, typer.Option(help="Number of answers with a wrong transaction id.")
+    ] = 0,
+    corrupt: Annotated[int, typer.Option(help="With --rtu: number of answers with a wrong checksum.")] = 0,
+    drop_every_s: Annotated[
+        float, typer.Option(help="Seconds between breaks of all connections; 0: never.")
+    ] = 0.0,
 ) -> None:
-    """Simulate a curing oven that speaks Modbus, until it is interrupted."""
+    """Simulate a curing oven with Modbus."""
     options = OvenServerOptions(
         host=host, port=port, units=_numbers(units), seed=seed, cycle_s=cycle_s, handshake=handshake, rtu=rtu
     )

@@ -1,4 +1,4 @@
-"""`linewitness simulate press`: a press with an OPC UA server for trying things out."""
+"""`linewitness simulate press`: a press with an OPC UA server and configurable faults."""
 
 import asyncio
 import logging
@@ -15,31 +15,35 @@ from linewitness_simulators.press.server import PressSimulation, RunningPress, s
 def command(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes any free one.")] = 4840,
-    seed: Annotated[int, typer.Option(help="Same seed, same parts.")] = 1,
-    cycle: Annotated[float, typer.Option(help="Seconds from part to part.")] = 4.0,
-    tick: Annotated[float, typer.Option(help="Seconds between two looks at the sensors.")] = 0.1,
-    signals: Annotated[int, typer.Option(help="Further signals that change with every look.")] = 0,
-    missing: Annotated[list[str] | None, typer.Option(help="A variable that the server lacks.")] = None,
-    history: Annotated[bool, typer.Option(help="Keep history of set points and counter.")] = False,
+    port: Annotated[int, typer.Option(help="TCP port; 0: any free port.")] = 4840,
+    seed: Annotated[int, typer.Option(help="Seed of the parts.")] = 1,
+    cycle: Annotated[float, typer.Option(help="Seconds between parts.")] = 4.0,
+    tick: Annotated[float, typer.Option(help="Seconds between updates of the sensors.")] = 0.1,
+    signals: Annotated[int, typer.Option(help="Number of further signals that change with each update.")] = 0,
+    missing: Annotated[
+        list[str] | None, typer.Option(help="A variable that does not exist on the server; repeatable.")
+    ] = None,
+    history: Annotated[bool, typer.Option(help="Keep the history of set points and counter.")] = False,
     audit: Annotated[bool, typer.Option(help="Report writes as audit events.")] = False,
     certificates: Annotated[
-        Path | None, typer.Option(help="Folder of the server's certificate; makes it secure.")
+        Path | None, typer.Option(help="Folder of the server's certificate; enables security.")
     ] = None,
     trusted_clients: Annotated[
-        Path | None, typer.Option(help="Folder of client certificates that are let in.")
+        Path | None, typer.Option(help="Folder of trusted client certificates.")
     ] = None,
-    clock_offset: Annotated[float, typer.Option(help="Seconds that its clock is ahead.")] = 0.0,
-    delay: Annotated[float, typer.Option(help="Seconds that each answer takes longer.")] = 0.0,
-    restart_every: Annotated[float, typer.Option(help="Restart the server so often; 0 is never.")] = 0.0,
+    clock_offset: Annotated[float, typer.Option(help="Offset of its clock in seconds.")] = 0.0,
+    delay: Annotated[float, typer.Option(help="Delay of each answer in seconds.")] = 0.0,
+    restart_every: Annotated[
+        float, typer.Option(help="Seconds between restarts of the server; 0: never.")
+    ] = 0.0,
     silent_every: Annotated[
-        float, typer.Option(help="Let all subscriptions die without a word so often; 0 is never.")
+        float, typer.Option(help="Seconds between silent ends of all subscriptions; 0: never.")
     ] = 0.0,
     overflow_every: Annotated[
-        float, typer.Option(help="Say so often that a queue overflowed; 0 is never.")
+        float, typer.Option(help="Seconds between reported queue overflows; 0: never.")
     ] = 0.0,
 ) -> None:
-    """Simulate a hydraulic press that makes a part every few seconds."""
+    """Simulate a hydraulic press with an OPC UA server."""
     options = PressSimulation(
         host=host,
         port=port,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from linewitness.base.clock import Clock
-from linewitness.devices.opcua.certificates import make_certificate, parse_certificate, write_key
+from linewitness.devices.opcua.connection.certificates import make_certificate, parse_certificate, write_key
 from linewitness_simulators.press.library import ua
 
 

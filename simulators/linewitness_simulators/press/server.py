@@ -12,7 +12,7 @@ from asyncua.common.callback import CallbackType
 from asyncua.server.history import HistoryDict
 
 from linewitness.base.clock import NS_PER_S, Clock, SystemClock
-from linewitness.devices.opcua.times import moment_of
+from linewitness.devices.opcua.decoding.times import moment_of
 from linewitness_simulators.press.alarms import AlarmBell, Auditor
 from linewitness_simulators.press.device import Part, Press
 from linewitness_simulators.press.flood import Flood

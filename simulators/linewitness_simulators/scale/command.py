@@ -1,4 +1,4 @@
-"""`linewitness simulate scale`: a scale for trying things out."""
+"""`linewitness simulate scale`: a scale with MT-SICS."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ from linewitness_simulators.scale.server import RunningScale, ScaleSimulation, s
 def command(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes any free one.")] = 4305,
+    port: Annotated[int, typer.Option(help="TCP port; 0: any free port.")] = 4305,
     serial: Annotated[str, typer.Option(help="Serial number of the scale.")] = "0123456789",
-    period: Annotated[float, typer.Option(help="Seconds from load to load.")] = 5.0,
-    target: Annotated[float, typer.Option(help="What the loads weigh, in g, more or less.")] = 250.0,
-    settle: Annotated[float, typer.Option(help="Seconds until a load is stable.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Same seed, same loads.")] = 1,
+    period: Annotated[float, typer.Option(help="Seconds between loads.")] = 5.0,
+    target: Annotated[float, typer.Option(help="Mean weight of the loads in g.")] = 250.0,
+    settle: Annotated[float, typer.Option(help="Seconds until a weight is stable.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the loads.")] = 1,
 ) -> None:
-    """Simulate a scale on which a new load is put every few seconds."""
+    """Simulate a scale with a new load every few seconds."""
     device = ScaleDevice(serial=serial, settle_s=settle, seed=seed)
     asyncio.run(_run(ScaleSimulation(host=host, port=port, device=device), period, target, seed))
 

@@ -1,4 +1,4 @@
-"""Run a torque controller simulator as a process of its own."""
+"""`linewitness simulate torque`: a torque controller with Open Protocol and configurable faults."""
 
 import asyncio
 import json
@@ -20,41 +20,46 @@ from linewitness_simulators.torque.server import serve
 
 def command(  # noqa: PLR0917  (typer reads the options from the signature)
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 4545,
+    port: Annotated[int, typer.Option(help="TCP port; 0: any free port.")] = 4545,
     cycle_s: Annotated[
-        float | None, typer.Option("--cycle", help="Tighten by itself, once in so many seconds.")
+        float | None, typer.Option("--cycle", help="Seconds between automatic tightenings; default: none.")
     ] = None,
-    per_unit: Annotated[int, typer.Option(help="Good tightenings that each simulated unit gets.")] = 4,
+    per_unit: Annotated[int, typer.Option(help="Number of ok tightenings for each unit.")] = 4,
     nok_share: Annotated[float, typer.Option(help="Share of results that are not ok, 0 to 1.")] = 0.0,
     state: Annotated[
-        Path | None, typer.Option(help="File that keeps the memory over a crash; made if it does not exist.")
+        Path | None, typer.Option(help="File that keeps the memory; created if it does not exist.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same results.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the results.")] = 1,
     station: Annotated[int, typer.Option(help="Number of the virtual station.")] = 1,
     name: Annotated[str, typer.Option(help="Name of the controller.")] = "ST-07",
     serial: Annotated[str, typer.Option(help="Serial number of the controller.")] = "SIM0000001",
     tool: Annotated[str, typer.Option(help="Serial number of the tool.")] = "A1234567",
     first_id: Annotated[int, typer.Option(help="Id of the first result of an empty memory.")] = 1,
     zone: Annotated[str, typer.Option(help="Time zone of the controller's clock.")] = "UTC",
-    max_revision: Annotated[int | None, typer.Option(help="Highest revision of every message.")] = None,
+    max_revision: Annotated[
+        int | None, typer.Option(help="Highest supported revision of every message.")
+    ] = None,
     history: Annotated[History, typer.Option(help="How 0064 finds old results.")] = "exact",
-    spindles: Annotated[int, typer.Option(help="Spindles that tighten together.")] = 1,
+    spindles: Annotated[int, typer.Option(help="Number of spindles that tighten together.")] = 1,
     ack_timeout_s: Annotated[
-        float, typer.Option("--ack-timeout", help="Seconds until a push is sent again.")
+        float, typer.Option("--ack-timeout", help="Seconds until an unconfirmed push is sent again.")
     ] = 10.0,
     keep_alive_s: Annotated[
-        float, typer.Option("--keep-alive", help="Seconds of silence; 0: no limit.")
+        float,
+        typer.Option("--keep-alive", help="Seconds of silence after which a session ends; 0: no limit."),
     ] = 15.0,
     control_port: Annotated[
         int | None,
-        typer.Option(help='Loopback port that takes one JSON object a line, such as {"do": "tighten"}.'),
+        typer.Option(
+            help='Loopback port for commands, one JSON object a line, for example {"do": "tighten"}.'
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Misbehave: NAME, or NAME=VALUE with a JSON value; may be repeated."),
+        typer.Option(help="Inject a fault: NAME, or NAME=VALUE with a JSON value; repeatable."),
     ] = None,
 ) -> None:
-    """Simulate a torque controller that speaks Open Protocol, until interrupted."""
+    """Simulate a torque controller with Open Protocol."""
     options = TorqueOptions(
         host=host,
         port=port,

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
-from linewitness.devices.open_protocol.codec import Content
-from linewitness.devices.open_protocol.codec import encode as encode_fields
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.layouts import ID_WIDTH, Field, layout_for, revisions
-from linewitness.devices.open_protocol.telegram import (
+from linewitness.devices.open_protocol.wire.codec import Content
+from linewitness.devices.open_protocol.wire.codec import encode as encode_fields
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.layouts import ID_WIDTH, Field, layout_for, revisions
+from linewitness.devices.open_protocol.wire.telegram import (
     BINARY_MIDS,
     END,
     HEADER_LENGTH,

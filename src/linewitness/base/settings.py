@@ -1,5 +1,6 @@
-"""What all settings share: frozen models without unknown keys, names, and paths."""
+"""What all settings share: frozen models without unknown keys, names, paths, and how they contradict."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,36 @@ class Options(BaseModel):
     """Settings that never change while they are in use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+class Mistake(StrEnum):
+    """What is found both by a model and by the checks of the whole file, so that it is reported once."""
+
+    USED_TWICE = "used-twice"
+    NOT_AT_STATION = "not-at-station"
+
+
+class SettingsError(ValueError):
+    """Settings that are right one by one contradict each other.
+
+    `at` leads from the model that says so to the setting to show, such as `("points", "force")`; entries of
+    a list are named by their id. `subjects` are the names that the `mistake` is about.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        at: tuple[str, ...] = (),
+        mistake: Mistake | None = None,
+        subjects: tuple[str, ...] = (),
+    ) -> None:
+        """Keep what is wrong apart from where."""
+        super().__init__(f"{'.'.join(at)}: {what}" if at else what)
+        self.what = what
+        self.at = at
+        self.mistake = mistake
+        self.subjects = subjects
 
 
 def resolve(path: Path, base: Path) -> Path:

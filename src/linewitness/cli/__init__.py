@@ -1,6 +1,7 @@
-"""The `linewitness` command: one file a group of commands, and no logic of its own."""
+"""The `linewitness` command: one module for each group of commands, without logic of its own."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -25,12 +26,32 @@ from linewitness.cli import (
 
 app = typer.Typer(
     name="linewitness",
-    help="An edge gateway that can testify.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"linewitness {version('linewitness')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Record what a production line did, and verify the record offline."""
+
+
 app.command()(begin.init)
 app.command(name="run")(run.run)
 app.command()(run.reload)
@@ -48,14 +69,14 @@ app.command()(run.demo)
 app.command()(selftest.selftest)
 app.command()(install.install)
 app.command()(install.uninstall)
-app.add_typer(policy.app, name="policy", help="Whose word counts for an auditor.")
-app.add_typer(keys.app, name="keys", help="What signs a stream.")
-app.add_typer(store.app, name="store", help="The reference audit store.")
+app.add_typer(policy.app, name="policy", help="Write, sign and check policies.")
+app.add_typer(keys.app, name="keys", help="Show and rotate the keys of a stream; make an OPC UA certificate.")
+app.add_typer(store.app, name="store", help="Operate the reference audit store.")
 app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")
 
 
 def main() -> None:
-    """Run the command line; errors end with one line on standard error and a documented exit code."""
+    """Run the command line; report an error in one line on standard error and exit with a documented code."""
     from linewitness.cli.ending import exit_code_of
 
     try:

@@ -1,4 +1,4 @@
-"""`linewitness anchor`: put the newest checkpoint out of our reach now, at a batch's end for example."""
+"""`linewitness anchor`: anchor the newest checkpoint now, for example at the end of a batch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +9,9 @@ import typer
 def anchor(
     file: Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)],
     *,
-    wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for the running gateway.")] = 60.0,
+    wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the running gateway.")] = 60.0,
 ) -> None:
-    """Ask the running gateway to anchor the stream now, and say what every place holds then."""
+    """Anchor the stream now, through the running gateway, and print what each anchor holds."""
     import time
 
     from linewitness.base.clock import NS_PER_S, SystemClock
@@ -25,7 +25,7 @@ def anchor(
     config = load(file)
     directory = config.journal.directory
     if not config.anchors.named:
-        raise ConfigurationError("the YAML names no anchors", hint="add a place to the section `anchors`")
+        raise ConfigurationError("the YAML names no anchors", hint="add an anchor to the section `anchors`")
     try:
         with Lock(directory):
             raise ConfigurationError(
@@ -38,7 +38,9 @@ def anchor(
     deadline_ns = clock.stamp().boottime_ns + int(wait_s * NS_PER_S)
     while requests.waiting(ANCHOR):
         if clock.stamp().boottime_ns > deadline_ns:
-            raise JournalError("the gateway has not anchored yet", hint="the request stays; see its log")
+            raise JournalError(
+                "the gateway has not anchored yet", hint="the request is kept; see the gateway's log"
+            )
         time.sleep(0.1)
     with JournalReader(directory) as reader:
         for line in report(reader, None).anchors:

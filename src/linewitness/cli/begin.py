@@ -1,4 +1,4 @@
-"""`linewitness init`: begin a line's stream, or the next generation of one that cannot go on."""
+"""`linewitness init`: create a line's stream, or the next generation of a stream that cannot continue."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,14 +18,14 @@ def init(
         bool,
         typer.Option(
             "--continue",
-            help="Begin the next generation of a frozen or damaged stream; the old journal is kept.",
+            help="Begin the next generation of a frozen or damaged stream and keep the old journal.",
         ),
     ] = False,
     reason: Annotated[
-        str, typer.Option(help="With --continue: why a stream ends that could go on, such as a stolen key.")
+        str, typer.Option(help="With --continue: why a usable stream ends, for example a stolen key.")
     ] = "",
 ) -> None:
-    """Begin a line's stream: make its keys and write record 0. Done once, by a person."""
+    """Create a line's stream: generate its keys and write record 0. Run it once for each stream."""
     from linewitness.base.clock import SystemClock
     from linewitness.base.errors import JournalError
     from linewitness.config import load
@@ -43,7 +43,7 @@ def init(
         typer.echo(f"because     {begun.why}")
     elif handover.is_unfinished(config.journal.directory):
         raise JournalError(
-            "the next generation was begun here, and a crash cut it short",
+            "the creation of the next generation was interrupted",
             hint="finish it with `linewitness init --continue`",
         )
     else:
@@ -62,8 +62,8 @@ def _show(config: "Config") -> None:
     typer.echo(f"log key     {log_vkey}")
     typer.echo(f"record 0    {record_hash}")
     typer.echo("")
-    typer.echo("Keep these lines where neither this machine nor the audit store can change them; an auditor")
-    typer.echo("will ask for them. Then make the gateway known to the audit store:")
+    typer.echo("Keep these lines where neither this machine nor the audit store can change them:")
+    typer.echo("auditors need them. Then enrol the gateway at the audit store:")
     typer.echo("")
     typer.echo(
         f"  linewitness store enroll STORE.yaml --tenant {line.tenant} --gateway {line.gateway} \\\n"

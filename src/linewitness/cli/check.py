@@ -1,4 +1,4 @@
-"""`linewitness check` and `linewitness schema`: look at a YAML before the line depends on it."""
+"""`linewitness check` and `linewitness schema`: validate a YAML, and print its JSON Schema."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ def check(
     *,
     explain: Annotated[bool, typer.Option("--explain", help="Show what is read from each device.")] = False,
     files: Annotated[
-        bool, typer.Option("--files", help="Treat a secret or certificate that is not there as an error.")
+        bool, typer.Option("--files", help="Treat a missing secret or certificate as an error.")
     ] = False,
 ) -> None:
-    """Say whether a line's YAML is right, or everything that is wrong with it, with line and column."""
+    """Validate a line's YAML and print every error with line and column."""
     from linewitness.config import ConfigurationErrors, load
     from linewitness.config.explain import explain_device, summary
     from linewitness.config.files import missing_files
@@ -40,17 +40,25 @@ def check(
 def schema(
     *,
     tables: Annotated[
-        bool, typer.Option("--tables", help="Print the tables of settings (Markdown) instead.")
+        bool, typer.Option("--tables", help="Print the tables of settings (Markdown) instead of the schema.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Write to this file; of a Markdown file, only the generated part is replaced."),
+        typer.Option(help="Write to this file; with --tables, replace only the generated part of it."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of the YAML, with which editors complete and check it."""
+    """Print the JSON Schema of the YAML, for completion and validation in editors."""
     from linewitness.config.reference import json_schema_text, replace_generated, tables_text
+    from linewitness.devices.spec import DriverSpec
+    from linewitness.devices.table import usable
 
-    text = tables_text() if tables else json_schema_text()
+    specs: list[DriverSpec] = []
+    for each in usable():
+        if isinstance(each, DriverSpec):
+            specs.append(each)
+        else:
+            typer.echo(f"warning: {each}", err=True)
+    text = tables_text(specs) if tables else json_schema_text(specs)
     if output is None:
         typer.echo(text, nl=False)
     elif tables and output.exists():

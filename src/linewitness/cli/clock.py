@@ -1,4 +1,4 @@
-"""`linewitness clock`: who was asked for the time, what that says of this clock, and how it went lately."""
+"""`linewitness clock`: query the time sources, and show the state and history of the clocks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,10 +22,10 @@ _UNKNOWN = "-"
 def clock(
     file: LineFile,
     *,
-    hours: Annotated[float, typer.Option(min=0.1, help="How far back to look in the journal.")] = 24,
+    hours: Annotated[float, typer.Option(min=0.1, help="Hours of history to read from the journal.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Ask the time sources once, and show what the journal tells of the clocks. Changes nothing."""
+    """Query the time sources once and show the clock history of the journal. Reads only."""
     import asyncio
     from dataclasses import asdict
 
@@ -78,11 +78,11 @@ def _show_now(console: "Console", verdict: "ClockVerdict") -> None:
     bound = "unknown" if state.bound_us is None else "at most " + in_units(state.bound_us).removeprefix("+")
     line(f"now        {to_rfc3339(verdict.stamp.realtime_ns)}")
     line(f"state      {state.sync}: {verdict.reason.partition(': ')[0]}")
-    line(f"wrong by   {bound}{', which is a warning' if verdict.warning else ''}")
+    line(f"wrong by   {bound}{' (warning)' if verdict.warning else ''}")
     if verdict.offset_us is not None:
         line(f"offset     {in_units(verdict.offset_us)} (UTC is ahead of this clock)")
     if verdict.leap != "none":
-        line(f"leap       the servers announce one at the end of the day: {verdict.leap}")
+        line(f"leap       the servers announce a leap second at the end of the day: {verdict.leap}")
     console.print(_sources_table(verdict.sources))
     for one in verdict.sources:
         if one.trouble:
@@ -108,7 +108,7 @@ def _sources_table(sources: "tuple[SourceView, ...]") -> "Table":
 
 
 def _show_history(console: "Console", history: "ClockHistory", hours: float, limit_ms: int) -> None:
-    console.print(f"\nthe last {hours:g} hours in the journal: {len(history.points)} times told")
+    console.print(f"\nthe last {hours:g} hours in the journal: {len(history.points)} entries")
     for line in _history_lines(history, limit_ms):
         console.print(line, soft_wrap=True)
 
@@ -126,7 +126,7 @@ def _history_lines(history: "ClockHistory", limit_ms: int) -> "Iterator[str]":
     for step in history.steps:
         jump = in_units(step.step_ms * 1000)
         yield f"  record {step.sequence_no}: {step.before} became {step.after} ({jump})"
-    yield f"\ndevices    {'their clocks against this one' if history.devices else 'none told its time'}"
+    yield "\ndevices    " + ("offset of their clocks" if history.devices else "no device reported its time")
     for one in history.devices:
         now, worst = in_units(one.offset_ms * 1000), in_units(one.worst_ms * 1000)
         mark = f"  BEYOND {limit_ms} ms" if abs(one.offset_ms) > limit_ms else ""

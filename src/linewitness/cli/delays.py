@@ -1,4 +1,4 @@
-"""`linewitness delays`: how soon events were on record and in custody, what was late, and why."""
+"""`linewitness delays`: measure the delay from event to journal and to receipt, and explain late events."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,14 +22,12 @@ def delays(
     *,
     store: Annotated[
         Path | None,
-        typer.Option(help="The audit store's YAML: take `accepted_at` of each record from there."),
+        typer.Option(help="The audit store's YAML: use its `accepted_at` of each record."),
     ] = None,
-    late_s: Annotated[
-        int, typer.Option(min=1, help="Later than this, in seconds, an event is called late.")
-    ] = 60,
+    late_s: Annotated[int, typer.Option(min=1, help="Seconds after which an event counts as late.")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Say how soon events were on record and in custody, which were late and why. Reads only."""
+    """Measure how soon events were recorded and receipted, and explain late ones. Reads only."""
     import orjson
 
     from linewitness.cli.sources import evidence
@@ -53,9 +51,9 @@ def delays(
 def _with_acceptance(
     parsed: Iterator[Mapping[str, Any]], store: Path
 ) -> Iterator[tuple[Mapping[str, Any], int | None]]:
-    """Yield each record with the store's own time of acceptance, where it has it."""
+    """Yield each record with the store's time of acceptance, or None where the store does not hold it."""
     from linewitness.base.clock import from_rfc3339
-    from linewitness.cli.store_file import load_store
+    from linewitness.cli.sources import load_store
     from linewitness.store.database import Database
     from linewitness.store.reports import read_records
 
@@ -75,22 +73,22 @@ def _with_acceptance(
 
 
 def lines_of(found: "Delays") -> Iterator[str]:
-    """Yield the report for people."""
+    """Yield the lines of the text report."""
     how = "the store's accepted_at" if found.custody == "accepted_at" else "the receipt that first covered it"
-    yield f"{found.records:,} records; custody is known by {how}"
+    yield f"{found.records:,} records; receipts are dated by {how}"
     yield ""
     yield _ROW.format("from event to journal", "events", "half", "95 %", "99 %", "worst", "").rstrip()
     for one in found.devices:
         if one.to_journal is not None:
             yield _row(one.device, one.to_journal, f"{one.late} late" if one.late else "")
     yield ""
-    yield _ROW.format("from journal to custody", "records", "half", "95 %", "99 %", "worst", "").rstrip()
+    yield _ROW.format("from journal to receipt", "records", "half", "95 %", "99 %", "worst", "").rstrip()
     if found.to_custody is not None:
         yield _row("all records", found.to_custody, "")
     for one in found.devices:
         if one.to_custody is not None:
             yield _row(one.device, one.to_custody, "")
-    yield f"not in custody yet: {found.not_in_custody:,}"
+    yield f"not receipted yet: {found.not_in_custody:,}"
     yield from _late_lines(found)
     yield from _cluster_lines(found)
 

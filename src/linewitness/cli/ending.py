@@ -1,4 +1,4 @@
-"""How a command ends: which exit code, and what it says."""
+"""End a command: its exit code and its message on standard error."""
 
 import sys
 import traceback
@@ -8,7 +8,7 @@ from linewitness.base.failures import causes
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Say what went wrong on standard error and return the exit code that stands for it."""
+    """Print the error to standard error and return its exit code."""
     found = list(causes(error))
     known = [cause for cause in found if isinstance(cause, LinewitnessError)]
     unknown = [cause for cause in found if not isinstance(cause, LinewitnessError)]

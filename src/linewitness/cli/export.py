@@ -1,4 +1,4 @@
-"""`linewitness export`: an evidence package for an outsider, or plain records."""
+"""`linewitness export`: write an evidence package, or plain records."""
 
 import os
 import sys
@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.cli.sources import JournalHoldings, journal
+from linewitness.cli.sources import journal
 
 if TYPE_CHECKING:
-    from linewitness.evidence.package.query import Choice, Holdings
+    from linewitness.evidence.package.query import Holdings, RecordQuery
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="File to write: a package (.zip), or records (.ndjson).")
+    Path | None, typer.Option("--output", "-o", help="File to write: a package (.zip) or records (.ndjson).")
 ]
-Unit = Annotated[list[str] | None, typer.Option(help="Records of this serialized unit; may be repeated.")]
-Batch = Annotated[list[str] | None, typer.Option(help="Units of this batch; may be repeated.")]
-Since = Annotated[str | None, typer.Option("--from", help="Occurred at this time (UTC, RFC 3339) or later.")]
-Until = Annotated[str | None, typer.Option("--to", help="Occurred before this time (UTC, RFC 3339).")]
-Ndjson = Annotated[bool, typer.Option("--ndjson", help="Records alone, exact bytes, one a line.")]
-PolicyFile = Annotated[
-    Path | None, typer.Option(help="Say in the report what a verifier finds under this policy.")
-]
+Unit = Annotated[list[str] | None, typer.Option(help="Select records of this serialized unit; repeatable.")]
+Batch = Annotated[list[str] | None, typer.Option(help="Select the units of this batch; repeatable.")]
+Since = Annotated[str | None, typer.Option("--from", help="Select events from this time on (UTC, RFC 3339).")]
+Until = Annotated[str | None, typer.Option("--to", help="Select events before this time (UTC, RFC 3339).")]
+Ndjson = Annotated[bool, typer.Option("--ndjson", help="Write records only: exact bytes, one record a line.")]
+PolicyFile = Annotated[Path | None, typer.Option(help="Put the verdict under this policy into the report.")]
 
 _EVERY = 1000
 
@@ -43,24 +41,26 @@ def export(
     ndjson: Ndjson = False,
 ) -> None:
     """Write evidence: a package with proofs, or NDJSON (the default without --output, receipts beside it)."""
-    choice = choice_of(unit, batch, since, until)
+    from linewitness.journal.holdings import JournalHoldings
+
+    query = query_of(unit, batch, since, until)
     with journal(source) as reader:
         holdings = JournalHoldings(reader)
         if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
-            write_package(holdings, choice, output, policy)
+            write_package(holdings, query, output, policy)
             return
         notes = list(holdings.notes())
         newest = reader.newest_checkpoint()
-        write_ndjson(holdings, choice, output, [*notes, *([newest[1]] if newest else [])])
+        write_ndjson(holdings, query, output, [*notes, *([newest[1]] if newest else [])])
 
 
-def choice_of(
+def query_of(
     unit: list[str] | None, batch: list[str] | None, since: str | None, until: str | None
-) -> "Choice":
+) -> "RecordQuery":
     """Return what the options ask for; ConfigurationError if a time is none."""
-    from linewitness.evidence.package.query import Choice
+    from linewitness.evidence.package.query import RecordQuery
 
-    return Choice(
+    return RecordQuery(
         units=tuple(unit or ()),
         batches=tuple(batch or ()),
         since=_time(since, "--from"),
@@ -68,20 +68,20 @@ def choice_of(
     )
 
 
-def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: Path | None) -> None:
-    """Write an evidence package; a file that is there is not overwritten, a broken one is not left."""
+def write_package(holdings: "Holdings", query: "RecordQuery", output: Path, policy: Path | None) -> None:
+    """Write an evidence package; never overwrite a file, and remove an incomplete one."""
+    from linewitness.anchors.signatures import verifies
     from linewitness.base.clock import SystemClock, to_rfc3339
-    from linewitness.cli.policy import read
     from linewitness.cli.progress import counting
-    from linewitness.cli.stamps import signatures
-    from linewitness.evidence.package.request import Parcel
+    from linewitness.evidence.command.verify import read_policy
+    from linewitness.evidence.package.request import PackageRequest
 
-    parcel = Parcel(
+    request = PackageRequest(
         holdings=holdings,
-        choice=choice,
+        query=query,
         created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
-        policy=read(policy) if policy else None,
-        verifies=signatures(),
+        policy=read_policy(policy) if policy else None,
+        verifies=verifies,
         workers=os.cpu_count() or 1,
     )
     part = output.with_name(output.name + ".part")
@@ -89,25 +89,25 @@ def write_package(holdings: "Holdings", choice: "Choice", output: Path, policy: 
         raise ConfigurationError(f"there is a {output} already", hint="name a new file with --output")
     try:
         with new_file(part) as file:
-            count = parcel.write(file, stage=counting)
+            count = request.write(file, stage=counting)
         part.rename(output)
     finally:
         part.unlink(missing_ok=True)
     typer.echo(f"{count} records in {output}")
 
 
-def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, notes: list[str]) -> None:
-    """Write records alone; of a whole stream the receipts lie beside them, in NAME.receipts."""
+def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None, notes: list[str]) -> None:
+    """Write records only; write the receipts of a whole stream to NAME.receipts."""
     from linewitness.cli.progress import counting
-    from linewitness.evidence.package.spool import Chosen
+    from linewitness.evidence.package.spool import RecordSpool
 
-    with Chosen() as chosen:
-        if choice.is_all:
+    with RecordSpool() as spool:
+        if query.is_all:
             records, total = holdings.records(), holdings.size
         else:
             with counting("records looked at", holdings.size) as tick:
-                choice.among(holdings, chosen, most=None, progress=tick)
-            records, total = iter(chosen), len(chosen)
+                query.collect(holdings, spool, most=None, progress=tick)
+            records, total = iter(spool), len(spool)
         if output is None:
             _print(records)
             return
@@ -117,7 +117,7 @@ def write_ndjson(holdings: "Holdings", choice: "Choice", output: Path | None, no
                 file.write(data + b"\n")
                 if count % _EVERY == 0:
                     tick(count)
-    if choice.is_all:
+    if query.is_all:
         output.with_suffix(".receipts").write_text("\x1e".join(notes), encoding="utf-8")
     typer.echo(f"{count} records in {output}")
 
@@ -128,13 +128,13 @@ def _print(records: Iterator[tuple[int, bytes]]) -> None:
             sys.stdout.buffer.write(data + b"\n")
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough; at exit nothing may be written to the closed pipe either.
+        # The reader closed the pipe; at exit Python must not write to it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing; ConfigurationError if that cannot be."""
+    """Open a file for writing; ConfigurationError if it cannot be opened."""
     try:
         file = path.open("wb")
     except OSError as error:

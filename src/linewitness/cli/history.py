@@ -1,12 +1,10 @@
-"""`linewitness status` and `verify`: what a journal holds, and whether evidence is whole."""
+"""`linewitness status` and `verify`: the state of a journal, and the verification of evidence."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.sources import evidence, journal
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
@@ -17,7 +15,7 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Say how a line stands: records, receipts, room left, devices. Reads the journal only."""
+    """Show the state of a line: records, receipts, free space, devices. Reads only the journal."""
     import orjson
 
     from linewitness.status.report import report
@@ -39,55 +37,44 @@ def verify(
     ],
     *,
     policy: Annotated[
-        Path | None, typer.Option(help="The customer's policy; without it nothing is called complete.")
+        Path | None, typer.Option(help="The customer's policy; without it the verdict is never COMPLETE.")
     ] = None,
     customer: Annotated[
-        str | None, typer.Option(help="The customer's vkey, which must have signed the policy.")
+        str | None, typer.Option(help="The customer's vkey; the policy must be signed with it.")
     ] = None,
     revocation: Annotated[
-        list[Path] | None, typer.Option(help="A revocation that the customer signed; may be repeated.")
+        list[Path] | None, typer.Option(help="A revocation signed by the customer; repeatable.")
     ] = None,
     times: Annotated[
         bool,
-        typer.Option("--times", help="Print between which times of other parties each record was written."),
+        typer.Option("--times", help="Print for each record the time bounds that other parties prove."),
     ] = False,
     unit: Annotated[
-        str | None, typer.Option(help="With --times: only the records of one serialized unit.")
+        str | None, typer.Option(help="With --times: show only the records of this serialized unit.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Verify a stream from its exact bytes. Exit code 1 means BROKEN."""
-    import orjson
+    """Verify a package, exported records or a journal. Exit code 1 means BROKEN."""
+    import os
 
-    from linewitness.cli.policy import read
+    from linewitness.anchors.signatures import verifies
     from linewitness.cli.progress import counting
-    from linewitness.cli.stamps import verified_stamps
-    from linewitness.cli.times import Times
+    from linewitness.evidence.command.verify import VerifyRequest
 
-    if policy is None and (customer or revocation):
-        raise ConfigurationError("--customer and --revocation need a policy", hint="give --policy as well")
-    trusted = read(policy, customer=customer, revocations=revocation or ()) if policy else None
-    told = Times(unit)
-    with evidence(source) as found:
-        with counting("records verified", found.total) as tick:
-            verdict = found.judge(trusted, tick)
-        if times and verdict.status != "BROKEN":
-            stamps = verified_stamps(found.statements, trusted.tsa_roots if trusted else ())
-            told.read(found.records(), found.statements, trusted, stamps)
-            verdict = replace(verdict, remarks=(*verdict.remarks, *told.remarks))
-    if as_json:
-        members = verdict.to_json() | ({"times": told.to_json()} if times else {})
-        typer.echo(orjson.dumps(members, option=orjson.OPT_INDENT_2).decode())
-    else:
-        typer.echo(f"{verdict.origin}: {verdict.text}")
-        for remark in verdict.remarks:
-            where = "" if remark.index is None else f"record {remark.index}: "
-            typer.echo(f"  note: {where}{remark.text}")
-        if trusted is None:
-            typer.echo("  note: no policy was given, so nobody's word but the gateway's was asked for")
-        for line in told.lines():
-            typer.echo(line)
-    raise typer.Exit(ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK)
+    request = VerifyRequest(
+        policy=policy,
+        customer=customer,
+        revocations=tuple(revocation or ()),
+        times=times,
+        unit=unit,
+        as_json=as_json,
+        verifies=verifies,
+        workers=os.cpu_count() or 1,
+    )
+    lines, code = request.run(evidence(source), stage=counting)
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(code)
 
 
 def _limit(source: Path) -> int | None:

@@ -1,22 +1,24 @@
-"""`linewitness install` and `uninstall`: a line as a service of this machine, and off it again."""
+"""`linewitness install` and `uninstall`: add a line to this machine as a service, or remove it."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-Root = Annotated[Path, typer.Option(help="Folder that stands for /, to look at the result first.")]
+Root = Annotated[Path, typer.Option(help="Write below this folder instead of /, to inspect it first.")]
 
 
 def install(
     file: Annotated[
-        Path | None, typer.Argument(help="The line's YAML; without it, an example is installed.")
+        Path | None, typer.Argument(help="The line's YAML; without it, install an example.")
     ] = None,
     *,
-    store: Annotated[bool, typer.Option("--store", help="The YAML is an audit store's.")] = False,
+    store: Annotated[
+        bool, typer.Option("--store", help="Install an audit store: the YAML is the store's.")
+    ] = False,
     root: Root = Path("/"),
 ) -> None:
-    """Put a line on this machine: unit, folders, YAML and credentials. Nothing is started."""
+    """Install a line as a service: unit, folders, YAML and credentials. Does not start it."""
     from linewitness.config import load
     from linewitness.install import units
     from linewitness.install.files import InstallRoot
@@ -43,7 +45,7 @@ def install(
         typer.echo(line)
     if place.real:
         _systemctl("daemon-reload")
-    typer.echo("\nWhat is left to do:\n")
+    typer.echo("\nRemaining steps:\n")
     for line in left:
         typer.echo(f"  {line}")
 
@@ -58,17 +60,17 @@ def _store_settings(file: Path) -> dict[str, Any]:
             "the audit store needs SQLAlchemy",
             hint="install it into the same place: /opt/linewitness/bin/pip install 'linewitness[store]'",
         )
-    from linewitness.cli.store_file import load_store
+    from linewitness.cli.sources import load_store
 
     return load_store(file).model_dump(mode="json")
 
 
 def uninstall(
-    line: Annotated[str, typer.Argument(help="The line's name, such as line-02.", show_default=False)],
+    line: Annotated[str, typer.Argument(help="The line's name, for example line-02.", show_default=False)],
     *,
     root: Root = Path("/"),
 ) -> None:
-    """Take a line's service off this machine. Evidence, keys and the YAML stay."""
+    """Remove a line's service. Keeps the journal, the keys, the secrets and the YAML."""
     from linewitness.install import units
     from linewitness.install.files import InstallRoot
 
@@ -90,6 +92,6 @@ def _systemctl(*arguments: str) -> None:
 
     program = shutil.which("systemctl")
     if program is None or not Path("/run/systemd/system").is_dir():
-        typer.echo("systemd is not running here: its units were written, and nothing was told to it")
+        typer.echo("systemd is not running: the units were written, and systemd was not notified")
         return
     subprocess.run([program, *arguments], check=False)  # noqa: S603 (our own words only)

@@ -1,4 +1,4 @@
-"""`linewitness keys`: what signs a stream, a fresh event key on demand, and certificates for OPC UA."""
+"""`linewitness keys`: show and rotate the keys of a stream; make an OPC UA certificate."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ def show(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show the stream's public keys: the log key, and each event key with its range of records."""
+    """Show a stream's public keys: the log key, and each event key with its records."""
     import orjson
 
     from linewitness.config import load
@@ -45,7 +45,7 @@ def show(
 
 @app.command(name="export-vkey")
 def export_vkey(file: LineFile) -> None:
-    """Print the log key's public form alone, for enrolling and for a policy."""
+    """Print the log key's vkey, for enrolment and for policies."""
     from linewitness.config import load
     from linewitness.journal.reader import JournalReader
 
@@ -57,9 +57,9 @@ def export_vkey(file: LineFile) -> None:
 def rotate(
     file: LineFile,
     *,
-    wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for a running gateway.")] = 15.0,
+    wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for a running gateway.")] = 15.0,
 ) -> None:
-    """Let a fresh event key sign from now on, and erase the old one; with or without a running gateway."""
+    """Replace the event key now and erase the old one, with or without a running gateway."""
     from linewitness.config import load
 
     config = load(file)
@@ -71,19 +71,21 @@ def rotate(
 @app.command()
 def opcua(
     *,
-    certificate: Annotated[Path, typer.Option(help="File for the certificate (DER); it must not exist.")],
-    key: Annotated[Path, typer.Option(help="File for its private key (PEM); it must not exist.")],
-    uri: Annotated[str | None, typer.Option(help="Application URI; default: made from the host.")] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Name of this machine; default: as it calls itself.")
+    certificate: Annotated[Path, typer.Option(help="New file for the certificate (DER).")],
+    key: Annotated[Path, typer.Option(help="New file for the private key (PEM).")],
+    uri: Annotated[
+        str | None, typer.Option(help="Application URI; default: derived from the host name.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, help="How long it is valid.")] = 1825,
+    host: Annotated[
+        str | None, typer.Option(help="Host name of this machine; default: the system's.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, help="Validity in days.")] = 1825,
 ) -> None:
-    """Make the certificate with which the gateway shows itself to OPC UA servers."""
+    """Make the gateway's client certificate for OPC UA servers."""
     import socket
 
     from linewitness.base.clock import SystemClock
-    from linewitness.devices.opcua.certificates import describe, make_client_certificate
+    from linewitness.devices.opcua.connection.certificates import describe, make_client_certificate
 
     name = host or socket.gethostname()
     made = make_client_certificate(
@@ -108,7 +110,7 @@ def _active(config: "Config") -> "Vkey":
 
 
 def _rotated_here(config: "Config") -> "tuple[int, Vkey] | None":
-    """Rotate where no gateway runs; None where one does."""
+    """Rotate the key if no gateway runs; return None if one does."""
     from linewitness.base.clock import SharedClockState, SystemClock
     from linewitness.journal import database
     from linewitness.journal.file import JournalFile
@@ -134,7 +136,7 @@ def _rotated_here(config: "Config") -> "tuple[int, Vkey] | None":
 
 
 def _rotated_there(config: "Config", before: "Vkey", wait_s: float) -> "tuple[int, Vkey]":
-    """Ask the running gateway, and wait until it has done it."""
+    """Ask the running gateway to rotate the key, and wait until it has."""
     import time
 
     from linewitness.base.clock import NS_PER_S, SystemClock
@@ -151,7 +153,7 @@ def _rotated_there(config: "Config", before: "Vkey", wait_s: float) -> "tuple[in
             if clock.stamp().boottime_ns > deadline_ns:
                 raise JournalError(
                     "the running gateway has not rotated its key yet",
-                    hint="the request stays: it is taken up as soon as the journal has room again",
+                    hint="the request is kept: it is executed as soon as the journal has space again",
                 )
             time.sleep(0.1)
         return reader.event_keys()[-1]

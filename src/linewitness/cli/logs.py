@@ -1,4 +1,4 @@
-"""Set up what the process says about itself: lines for people on a terminal, JSON for machines."""
+"""Set up logging: readable lines on a terminal, JSON otherwise."""
 
 import logging
 import sys
@@ -25,7 +25,7 @@ def set_up(level: str, form: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    # The libraries below us log every hiccup of a device; what matters of it is ours to say, once.
+    # The libraries log each transient error of a device; the product logs what matters, once.
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     for library in ("asyncua", "pymodbus"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -1,15 +1,17 @@
-"""`linewitness probe` and `browse`: look into a device, and print YAML to paste."""
+"""`linewitness probe` and `browse`: inspect a device, and print YAML for its configuration."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from linewitness.base.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from linewitness.devices.spec import DriverSpec, ProbeRequest
+
 _TARGET = re.compile(r"(?P<scheme>[a-z.+-]+)://(?P<host>\[[^\]]+\]|[^/:]+)(:(?P<port>\d+))?(?P<rest>/.*)?")
-_SPAN = re.compile(r"(?P<table>holding|input|coil|discrete):(?P<first>\d+)-(?P<last>\d+)")
 
 Target = Annotated[
     str,
@@ -18,161 +20,112 @@ Target = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[str | None, typer.Argument(help="With a YAML: the device's id in it.", show_default=False)]
+Device = Annotated[str | None, typer.Argument(help="With a YAML: the id of the device.", show_default=False)]
 
 
 def probe(
     target: Target,
     device: Device = None,
     *,
-    node: Annotated[list[str] | None, typer.Option(help="OPC UA: read this node too; repeatable.")] = None,
+    node: Annotated[list[str] | None, typer.Option(help="OPC UA: also read this node; repeatable.")] = None,
     scan: Annotated[
-        list[str] | None, typer.Option(help="Modbus: look for registers, such as holding:0-99; repeatable.")
+        list[str] | None,
+        typer.Option(help="Modbus: scan these registers, for example holding:0-99; repeatable."),
     ] = None,
     unit: Annotated[int, typer.Option(min=0, max=255, help="Modbus: the unit identifier.")] = 1,
     trust: Annotated[
-        Path | None, typer.Option(help="OPC UA: after asking, put the server's certificate into this folder.")
+        Path | None,
+        typer.Option(help="OPC UA: save the server's certificate in this folder, after a confirmation."),
     ] = None,
 ) -> None:
-    """Ask a device once who it is, what it offers, what its points read, and what time it has."""
+    """Query a device once: identity, capabilities, current values and clock."""
     import asyncio
 
-    driver, options = _options(target, device, unit=unit)
-    if driver == "opcua":
-        asyncio.run(_probe_opcua(options, node or [], trust))
-    elif driver == "modbus":
-        asyncio.run(_probe_modbus(options, scan or []))
-    elif driver == "open_protocol":
-        asyncio.run(_probe_open_protocol(options))
-    else:
-        raise ConfigurationError(
-            f"there is no probe for {driver}", hint="`linewitness check` says what its settings mean"
-        )
+    from linewitness.base.clock import SystemClock
+    from linewitness.devices.spec import ProbeRequest
+
+    spec, options = _device(target, device, unit=unit)
+    request = ProbeRequest(
+        clock=SystemClock(), confirm=_confirm, nodes=node or (), scan=scan or (), trust=trust
+    )
+    asyncio.run(_probe(spec, options, request))
 
 
 def browse(
     target: Target,
     device: Device = None,
     *,
-    start: Annotated[str, typer.Option(help="Node to begin at.")] = "i=85",
-    depth: Annotated[int, typer.Option(min=1, max=50, help="How deep to go.")] = 12,
-    matching: Annotated[str, typer.Option("--filter", help="Regular expression on the path.")] = "",
+    start: Annotated[str, typer.Option(help="Node to start at.")] = "i=85",
+    depth: Annotated[int, typer.Option(min=1, max=50, help="Maximum depth.")] = 12,
+    matching: Annotated[
+        str, typer.Option("--filter", help="Regular expression that a path must match.")
+    ] = "",
 ) -> None:
-    """Walk an OPC UA server and print its variables as points to paste, with types and units."""
+    """List the variables of an OPC UA server as YAML points, with types and units."""
     import asyncio
 
     from linewitness.base.clock import SystemClock
     from linewitness.cli.progress import counting
-    from linewitness.devices.opcua.browse import browse as walk
-    from linewitness.devices.opcua.browse import to_yaml
+    from linewitness.devices.spec import BrowseRequest
+    from linewitness.devices.table import BUNDLED
 
-    driver, options = _options(target, device, unit=1)
-    if driver != "opcua":
-        raise ConfigurationError("only OPC UA servers can be browsed", hint="use `linewitness probe --scan`")
-    with counting("nodes visited") as tick:
-        found = asyncio.run(
-            walk(
-                options,
-                clock=SystemClock(),
-                start=start,
-                depth=depth,
-                pattern=matching,
-                progress=lambda visited, _waiting: tick(visited),
-            )
+    spec, options = _device(target, device, unit=1)
+    if not spec.browse:
+        able = ", ".join(each.title for each in BUNDLED if each.browse)
+        raise ConfigurationError(
+            f"{spec.title} cannot be browsed, only {able}", hint="use `linewitness probe --scan`"
         )
-    typer.echo(to_yaml(found), nl=False)
+    with counting("nodes visited") as tick:
+        request = BrowseRequest(
+            clock=SystemClock(), progress=tick, start=start, depth=depth, pattern=matching
+        )
+        found = asyncio.run(spec.load(spec.browse)(options, request))
+    typer.echo(found, nl=False)
 
 
-def _options(target: str, device: str | None, *, unit: int) -> tuple[str, Any]:
-    """Return the driver's name and its options, from a YAML or from an address alone."""
+async def _probe(spec: "DriverSpec", options: Any, request: "ProbeRequest") -> None:
+    if spec.probe is None:
+        raise ConfigurationError(
+            f"there is no probe for {spec.name}", hint="`linewitness check` says what its settings mean"
+        )
+    async for line in spec.load(spec.probe.output)(options, request):
+        typer.echo(line)
+
+
+def _confirm(question: str) -> None:
+    typer.confirm(question, abort=True)
+
+
+def _device(target: str, device: str | None, *, unit: int) -> "tuple[DriverSpec, Any]":
+    """Return the driver and its options, from a YAML or from an address alone."""
     from linewitness.config import load
+    from linewitness.devices.spec import ProbeAddress
+    from linewitness.devices.table import known
 
     match = _TARGET.fullmatch(target)
     if match is None:
         config = load(Path(target))
         for options in config.devices:
             if options.id == device:
-                return options.driver, options
-        known = ", ".join(options.id for options in config.devices)
-        raise ConfigurationError(f"{target} has no device {device}", hint=f"it has {known}")
+                return known(options.driver), options
+        listed = ", ".join(options.id for options in config.devices)
+        raise ConfigurationError(f"{target} has no device {device}", hint=f"it has {listed}")
+    spec = _driver_of(match["scheme"])
     host, port = match["host"].strip("[]"), match["port"]
-    place: dict[str, Any] = {"id": "probed", "host": host} | ({"port": int(port)} if port else {})
-    if match["scheme"] == "opc.tcp":
-        from linewitness.devices.opcua.options import ServerOptions
-
-        return "opcua", ServerOptions(endpoint=target)
-    if match["scheme"] == "modbus":
-        return "modbus", _class("modbus")(driver="modbus", device_id=unit, **place)
-    if match["scheme"] == "open-protocol":
-        return "open_protocol", _class("open_protocol")(driver="open_protocol", **place)
-    raise ConfigurationError(
-        f"{match['scheme']}:// is not a kind of device that can be probed",
-        hint="use opc.tcp://, modbus:// or open-protocol://",
-    )
+    address = ProbeAddress(url=target, host=host, port=int(port) if port else None, unit=unit)
+    return spec, spec.probe_options(address)
 
 
-def _class(driver: str) -> Any:
-    from linewitness.devices.table import options_class
+def _driver_of(scheme: str) -> "DriverSpec":
+    from linewitness.devices.spec import DriverUnusable
+    from linewitness.devices.table import usable
 
-    return options_class(driver)
-
-
-async def _probe_opcua(options: Any, nodes: list[str], trust: Path | None) -> None:
-    from linewitness.base.clock import SystemClock
-    from linewitness.devices.opcua.probe import offers, probe
-
-    offered = await offers(options.endpoint)
-    typer.echo(f"{options.endpoint} offers")
-    for one in offered:
-        typer.echo(f"  {one.policy or 'None'} {one.mode}, users {', '.join(one.users)}")
-    certificates = {one.shown: one.certificate for one in offered if one.certificate is not None}
-    for shown, certificate in certificates.items():
-        typer.echo(f"server certificate (not proven yet)\n  {shown}")
-        if trust is not None:
-            _ask_to_trust(certificate, trust)
-    nodes = [*(point.node for point in getattr(options, "points", ())), *nodes]
-    report = await probe(options, nodes, clock=SystemClock())
-    for name, value in report.identity.items():
-        typer.echo(f"{name}: {value}")
-    typer.echo(f"namespaces: {', '.join(report.namespaces)}")
-    if report.clock_offset_ms is not None:
-        typer.echo(f"clock: {report.clock_offset_ms:+d} ms against ours, ±{report.clock_unc_ms} ms")
-    for reading in report.readings:
-        typer.echo(f"{reading.node} = {reading.value} ({reading.type}) {reading.quality} {reading.status}")
-        times = f"source {reading.source_time}, server {reading.server_time}, gateway {reading.gateway_time}"
-        typer.echo(f"  {times}")
-
-
-def _ask_to_trust(certificate: Any, folder: Path) -> None:
-    from linewitness.devices.opcua.probe import trust
-
-    typer.confirm("Have you compared the fingerprint with the one that the server shows itself?", abort=True)
-    typer.echo(f"trusted: {trust(certificate, folder)}")
-
-
-async def _probe_modbus(options: Any, scan: list[str]) -> None:
-    from linewitness.base.clock import SystemClock
-    from linewitness.devices.modbus.probe import Span, probe
-
-    spans = []
-    for text in scan:
-        match = _SPAN.fullmatch(text)
-        if match is None:
-            raise ConfigurationError(f"{text!r} is not a range of registers", hint="write holding:0-99")
-        table: Any = match["table"]
-        spans.append(Span(table=table, first=int(match["first"]), last=int(match["last"])))
-    found = await probe(options, clock=SystemClock(), scan=spans)
-    typer.echo(found.report())
-    if spans:
-        typer.echo(found.yaml(), nl=False)
-
-
-async def _probe_open_protocol(options: Any) -> None:
-    from linewitness.base.clock import SystemClock
-    from linewitness.devices.open_protocol.probe import probe
-
-    report = await probe(options, clock=SystemClock())
-    for line in report.lines():
-        typer.echo(line)
-    typer.echo("")
-    typer.echo(report.yaml, nl=False)
+    drivers = [spec for spec in usable() if not isinstance(spec, DriverUnusable)]
+    schemes = {spec.probe.scheme: spec for spec in drivers if spec.probe is not None}
+    if scheme not in schemes:
+        listed = [f"{each}://" for each in schemes]
+        raise ConfigurationError(
+            f"{scheme}:// is not a kind of device that can be probed",
+            hint=f"use {', '.join(listed[:-1])} or {listed[-1]}",
+        )
+    return schemes[scheme]

@@ -1,7 +1,6 @@
-"""`linewitness policy`: write down whose word counts, sign it, explain it, and revoke a key."""
+"""`linewitness policy`: write, sign and explain a policy, and revoke a key."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,17 +19,17 @@ PolicyFile = Annotated[Path, typer.Argument(help="The policy, plain or signed.",
 KeyFile = Annotated[Path, typer.Option("--key", help="File of the customer's private key.")]
 NewFile = Annotated[Path, typer.Option("--output", "-o", help="New file to write.")]
 TrustedKey = Annotated[
-    str | None, typer.Option("--customer", help="The customer's vkey, which must have signed the policy.")
+    str | None, typer.Option("--customer", help="The customer's vkey; the policy must be signed with it.")
 ]
-Attesters = Annotated[list[str] | None, typer.Option(help="PARTY=VKEY; may be given more than once.")]
+Attesters = Annotated[list[str] | None, typer.Option(help="PARTY=VKEY; repeatable.")]
 
 
 @app.command()
 def key(
-    name: Annotated[str, typer.Argument(help="Name of the key, such as customer.example/quality.")],
+    name: Annotated[str, typer.Argument(help="Name of the key, for example customer.example/quality.")],
     file: Annotated[Path, typer.Argument(help="New file for the private key.")],
 ) -> None:
-    """Make the customer's key, which signs policies and revocations. Keep it away from the plant."""
+    """Make the customer's key. It signs policies and revocations; keep it away from the plant."""
     from linewitness.evidence.policy.customer import Customer
 
     customer = Customer.new(name)
@@ -42,7 +41,7 @@ def key(
 def new(
     *,
     gateway_party: Annotated[
-        str, typer.Option(help="Who holds the gateway's keys: a company, a department.")
+        str, typer.Option(help="Party that holds the gateway's keys: a company or a department.")
     ],
     output: NewFile,
     init: Annotated[
@@ -54,16 +53,16 @@ def new(
     record_0: Annotated[str | None, typer.Option(help="Hash of record 0; default: from --init.")] = None,
     store: Attesters = None,
     witness: Attesters = None,
-    quorum: Annotated[int, typer.Option(help="How many different parties must have cosigned.")] = 1,
+    quorum: Annotated[int, typer.Option(help="Number of different parties that must have cosigned.")] = 1,
     customer: Annotated[
-        str | None, typer.Option(help="The vkey that signs policies and revocations.")
+        str | None, typer.Option(help="The customer's vkey, which signs policies and revocations.")
     ] = None,
     tsa_root: Annotated[
         list[Path] | None,
-        typer.Option(help="Root certificate (PEM or DER) of a time-stamp authority.", exists=True),
+        typer.Option(help="Root certificate (PEM or DER) of a time-stamping authority.", exists=True),
     ] = None,
 ) -> None:
-    """Write a policy, say what it means, and refuse one that proves nothing."""
+    """Write a policy and explain it. Refuses a policy that proves nothing."""
     from linewitness.evidence.format.note import Vkey
     from linewitness.evidence.policy.explain import explain
     from linewitness.evidence.policy.policy import Policy
@@ -87,7 +86,7 @@ def new(
 
 @app.command()
 def sign(file: PolicyFile, *, key: KeyFile, output: NewFile) -> None:
-    """Sign a policy with the customer's key, so that it can travel without being changed."""
+    """Sign a policy with the customer's key, so that changes are detected."""
     signer = _customer(key)
     policy = _policy(file)
     if policy.customer_key is not None and policy.customer_key != signer.vkey:
@@ -105,12 +104,15 @@ def check(
     file: PolicyFile,
     *,
     customer: TrustedKey = None,
-    revocation: Annotated[list[Path] | None, typer.Option(help="A revocation that came later.")] = None,
+    revocation: Annotated[
+        list[Path] | None, typer.Option(help="A revocation signed by the customer; repeatable.")
+    ] = None,
 ) -> None:
-    """Say in words whom a policy trusts; refuse one that proves nothing."""
+    """Explain whom a policy trusts. Refuses a policy that proves nothing."""
+    from linewitness.evidence.command.verify import read_policy
     from linewitness.evidence.policy.explain import explain
 
-    for sentence in explain(read(file, customer=customer, revocations=revocation or ())):
+    for sentence in explain(read_policy(file, customer=customer, revocations=revocation or ())):
         typer.echo(sentence)
 
 
@@ -118,43 +120,36 @@ def check(
 def revoke(
     file: PolicyFile,
     *,
-    vkey: Annotated[str, typer.Option(help="The key that counts no more.")],
-    first: Annotated[int, typer.Option(min=0, help="From this record on; records before it stay good.")],
-    reason: Annotated[str, typer.Option(help="Why, in one line.")],
+    vkey: Annotated[str, typer.Option(help="The key to revoke.")],
+    first: Annotated[int, typer.Option(min=0, help="First record for which the key is no longer valid.")],
+    reason: Annotated[str, typer.Option(help="Reason, in one line.")],
     key: KeyFile,
     output: NewFile,
 ) -> None:
-    """Sign that a key counts no more from some record on; give the file to `verify --revocation`."""
+    """Revoke a key from a record on. `verify --revocation` reads the file that this writes."""
     from linewitness.evidence.format.note import Vkey
     from linewitness.evidence.policy.revocation import Revocation, open_revocation
 
     signer, policy = _customer(key), _policy(file)
     revocation = Revocation(policy.origin, Vkey.parse(vkey), first, reason)
     text = str(revocation.sign(signer.key, name=signer.name))
-    # What is written is what will be read: a reason of two lines fails here, not at the auditor's.
+    # Read the text back: a reason of two lines fails here, and not when an auditor verifies.
     open_revocation(text, customer=policy.customer_key or signer.vkey, origin=policy.origin)
     _write(output, text)
     typer.echo(f"{revocation.key.name} ({revocation.key.key_id}) is revoked from record {first} on: {output}")
 
 
-def read(file: Path, *, customer: str | None = None, revocations: Sequence[Path] = ()) -> "Policy":
-    """Return the policy in a file, with the revocations in others; errors are those of `read_trust`."""
-    from linewitness.evidence.format.note import Vkey
-    from linewitness.evidence.policy.trust import read_trust
-
-    texts = [_bytes(path, "revocation").decode("utf-8", "replace") for path in revocations]
-    key = Vkey.parse(customer) if customer else None
-    return read_trust(_bytes(file, "policy"), customer=key, revocations=texts)
-
-
 def _policy(file: Path) -> "Policy":
-    return read(file)
+    from linewitness.evidence.command.verify import read_policy
+
+    return read_policy(file)
 
 
 def _customer(file: Path) -> "Customer":
+    from linewitness.evidence.command.verify import read_bytes
     from linewitness.evidence.policy.customer import Customer
 
-    return Customer.parse(_bytes(file, "key").decode("utf-8", "replace"))
+    return Customer.parse(read_bytes(file, "key").decode("utf-8", "replace"))
 
 
 def _given(value: str | None, pattern: str, said: str, option: str) -> str:
@@ -203,13 +198,6 @@ def _certificate(path: Path) -> bytes:
     except ValueError:
         raise ConfigurationError(f"{path} does not hold a certificate", hint="PEM and DER are read") from None
     return found.public_bytes(Encoding.DER)
-
-
-def _bytes(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror}") from None
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:

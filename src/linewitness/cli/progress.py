@@ -1,4 +1,4 @@
-"""Show long work on a terminal, and stay plain in a pipe."""
+"""Show the progress of long work on a terminal, and nothing in a pipe."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def counting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Yield a function to be told how many are done; shows a bar on a terminal, nothing elsewhere."""
+    """Yield a function that takes the number of items done; show a bar on a terminal only."""
     if not sys.stderr.isatty():
         yield lambda _done: None
         return

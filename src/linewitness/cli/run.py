@@ -1,11 +1,11 @@
-"""`linewitness run`, `reload` and `demo`: run a line, change it, see it all once."""
+"""`linewitness run`, `reload` and `demo`: run a line, reload its YAML, run the demonstration."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-#: By then a line has connected to its devices and loaded what it needs.
+#: Seconds after which a line has connected to its devices and loaded its modules.
 SETTLED_S = 30.0
 COLLECT_S = 60.0
 
@@ -13,7 +13,7 @@ LineFile = Annotated[Path, typer.Argument(help="The line's YAML.", show_default=
 
 
 def run(file: LineFile) -> None:
-    """Run a line until SIGTERM or SIGINT; SIGHUP makes it take over the YAML as it is then."""
+    """Run a line until SIGTERM or SIGINT. SIGHUP reloads the YAML."""
     import asyncio
     import signal
 
@@ -36,9 +36,9 @@ def run(file: LineFile) -> None:
 
 
 def _keep_what_is_there() -> None:
-    """Take what the start has made out of the search for cycles, and search for later ones once a minute.
+    """Exempt the objects of the start from garbage collection, and collect the others once a minute.
 
-    Otherwise they may become as many as a quarter of all there is, and memory grows for hours.
+    Otherwise garbage may become a quarter of all objects, and memory grows for hours.
     """
     import gc
 
@@ -56,7 +56,7 @@ def _collect() -> None:
 
 
 def reload(file: LineFile) -> None:
-    """Ask the running gateway to take over its YAML as it is now; a wrong one is refused here already."""
+    """Reload the YAML of the running gateway. An invalid YAML is refused before the gateway is asked."""
     from linewitness.base.errors import ConfigurationError
     from linewitness.config import load
     from linewitness.journal.database import is_being_written
@@ -66,17 +66,20 @@ def reload(file: LineFile) -> None:
     if not is_being_written(directory):
         raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
     Requests(directory).place(RELOAD)
-    typer.echo("asked the gateway; its log and the record `config.applied` say what came of it")
+    typer.echo("reload requested: the gateway's log and the record `config.applied` show the result")
 
 
 def demo(
     *,
     embedded: Annotated[
         bool,
-        typer.Option("--embedded-broker", help="Use the broker in Python even where mosquitto is installed."),
+        typer.Option("--embedded-broker", help="Use the broker in Python even if mosquitto is installed."),
     ] = False,
 ) -> None:
-    """Show all of it in under two minutes: devices, outage, crash, receipts, and a forgery found."""
+    """Run the demonstration: devices, an outage, a crash, receipts and a detected forgery.
+
+    Takes less than two minutes. Exit code 0: each of its checks passed.
+    """
     from importlib.util import find_spec
 
     from linewitness.base.errors import ConfigurationError

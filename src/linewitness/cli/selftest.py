@@ -1,4 +1,4 @@
-"""`linewitness selftest`: find out on the own box and disk whether what is told to be safe is safe."""
+"""`linewitness selftest`: test on this machine and disk that no confirmed record is lost."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,19 +14,20 @@ _INTERRUPTED: Final = 130
 def selftest(
     *,
     directory: Annotated[
-        Path, typer.Option(help="A folder on the disk in question; what is made in it is taken away again.")
+        Path, typer.Option(help="A folder on the disk to test; the test removes what it creates.")
     ] = Path(),
     kills: Annotated[
-        int | None, typer.Option(min=1, help="How often a process is killed; 200, or 1000 with --full.")
+        int | None, typer.Option(min=1, help="Number of kills; default: 200, or 1000 with --full.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Less than a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Test a sample in less than a minute.")] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Every system call of every operation, 1000 kills: minutes.")
+        bool,
+        typer.Option("--full", help="Test each system call of each operation, with 1000 kills: minutes."),
     ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Make the same choices as an earlier run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Repeat the choices of an earlier run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
-    """Kill, fail and fill journals on this disk, and count what is lost. Exit code 4: something was."""
+    """Test this disk: inject faults into journals and count losses. Exit code 4 means a loss."""
     import asyncio
     import secrets
 
@@ -42,7 +43,7 @@ def selftest(
     from linewitness_selftest.suite import SelftestReport, check_place, run_all
 
     check_place(directory)
-    set_up("critical", "auto")  # what the store and the pruner say of themselves stands in the table
+    set_up("critical", "auto")  # the table reports what the store and the pruner would log
     chosen = secrets.randbelow(10**6) if seed is None else seed
 
     async def until_signalled(progress: Progressing) -> SelftestReport:

@@ -1,4 +1,4 @@
-"""`linewitness simulate`: start any of the bundled simulated devices."""
+"""`linewitness simulate`: start a bundled simulated device."""
 
 from importlib import import_module
 from typing import Any, Final
@@ -6,12 +6,12 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-#: What can be simulated; each is a folder of the package `linewitness_simulators`, imported on demand.
+#: Devices that can be simulated: folders of the package `linewitness_simulators`, imported on demand.
 SIMULATORS: Final = ("ntp", "oven", "press", "scale", "scanner", "torque")
 
 
 class _OnDemand(TyperGroup):
-    """A group whose commands are imported when they are asked for, so that `--help` stays quick."""
+    """A group that imports a command when it is used, so that `--help` stays fast."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature of the library)
         """Return the names of all simulators."""
@@ -32,4 +32,4 @@ app = typer.Typer(cls=_OnDemand, no_args_is_help=True, add_completion=False)
 
 @app.callback()
 def simulate() -> None:
-    """Start a simulated device on a real socket; it runs until SIGTERM or SIGINT."""
+    """Start a simulated device on a real socket. It runs until SIGTERM or SIGINT."""

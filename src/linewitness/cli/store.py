@@ -1,4 +1,4 @@
-"""`linewitness store`: the reference audit store, from its key to the records that it holds."""
+"""`linewitness store`: set up, run, inspect and export the reference audit store."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ import typer
 
 from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit
+from linewitness.cli.sources import load_store, store_database
 
 if TYPE_CHECKING:
     from linewitness.evidence.format.note import Vkey
-    from linewitness.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,9 +31,8 @@ def needs() -> None:
 
 @app.command()
 def init(file: StoreFile) -> None:
-    """Make the store's key and its database. Done once, by a person."""
+    """Create the store's key and database. Run it once for each store."""
     from linewitness.base.durable import make_folder
-    from linewitness.cli.store_file import load_store
     from linewitness.store.database import Database
     from linewitness.store.keys import Cosigner, create_key
 
@@ -63,8 +62,8 @@ def init(file: StoreFile) -> None:
 def run(
     file: StoreFile,
     *,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    log_format: Annotated[str, typer.Option(help="auto, console or json.")] = "auto",
+    log_level: Annotated[str, typer.Option(help="Log level: debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="Log format: auto, console or json.")] = "auto",
 ) -> None:
     """Receive, verify and receipt records until SIGTERM or SIGINT."""
     import asyncio
@@ -73,7 +72,6 @@ def run(
     from linewitness.base.secrets import keep_memory_private
     from linewitness.base.watchdog import supervised
     from linewitness.cli.logs import set_up
-    from linewitness.cli.store_file import load_store
     from linewitness.store.service import run_until_signalled
     from linewitness.store.work import StoreWork
 
@@ -93,15 +91,15 @@ def enroll(
     file: StoreFile,
     *,
     tenant: Annotated[str, typer.Option(help="The line's tenant.")],
-    gateway: Annotated[str, typer.Option(help="The gateway's name in the topics.")],
+    gateway: Annotated[str, typer.Option(help="The gateway's name in the MQTT topics.")],
     log_vkey: Annotated[str, typer.Option(help="The stream's log key, as `linewitness init` printed it.")],
     record0: Annotated[str, typer.Option(help="The hash of record 0, as `linewitness init` printed it.")],
 ) -> None:
-    """Allow a gateway to write a stream; a new generation of a line is enrolled anew."""
+    """Allow a gateway to write a stream. Each generation of a line is enrolled separately."""
     from linewitness.base.clock import SystemClock
     from linewitness.store.database import enroll as enroll_stream
 
-    with _database(file) as database:
+    with store_database(file) as database:
         enrolment = enroll_stream(
             database,
             clock=SystemClock(),
@@ -117,18 +115,16 @@ def enroll(
 def witness(
     file: StoreFile,
     *,
-    name: Annotated[str, typer.Option(help="Name of the witness's key; another than the store's.")],
-    key: Annotated[Path, typer.Option(help="File of the witness's key; it is made if it is not there.")],
-    state: Annotated[Path, typer.Option(help="File in which the newest checkpoints are remembered.")],
+    name: Annotated[str, typer.Option(help="Name of the witness's key; different from the store's.")],
+    key: Annotated[Path, typer.Option(help="File of the witness's key; created if it does not exist.")],
+    state: Annotated[Path, typer.Option(help="File that stores the newest checkpoint of each stream.")],
     listen: Annotated[str, typer.Option(help="Address and port for HTTP.")] = "127.0.0.1:8461",
 ) -> None:
-    """Be a C2SP witness for the enrolled streams: cosign checkpoints that grow out of those seen before."""
+    """Run a C2SP witness for the enrolled streams: cosign checkpoints that extend earlier ones."""
     import asyncio
 
     from linewitness.base.clock import SystemClock
-    from linewitness.base.errors import ConfigurationError
     from linewitness.base.secrets import Secret
-    from linewitness.cli.store_file import load_store
     from linewitness.store.database import find
     from linewitness.store.keys import Cosigner, create_key
     from linewitness.store.witness import Witness
@@ -143,7 +139,7 @@ def witness(
             hint="give the witness a name and a key of its own",
         )
     cosigner = Cosigner.load(name, Secret(file=key)) if key.exists() else create_key(name, key)
-    with _database(file) as database:
+    with store_database(file) as database:
 
         def log_key_of(origin: str) -> "Vkey | None":
             with database.reading() as connection:
@@ -160,10 +156,10 @@ def witness(
 
 @app.command()
 def status(file: StoreFile) -> None:
-    """Say for each stream how much is held and receipted, and what was refused."""
+    """Show the records, receipts and refusals of each stream."""
     from linewitness.store.reports import read_refusals, read_streams
 
-    with _database(file) as database:
+    with store_database(file) as database:
         streams, refusals = read_streams(database), read_refusals(database)
     for stream in streams:
         typer.echo(f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})")
@@ -178,20 +174,19 @@ def status(file: StoreFile) -> None:
 
 @app.command()
 def check(file: StoreFile) -> None:
-    """Compare all that is held with its tree and its receipts; exit code 1 if anything is damaged.
+    """Check the database: compare all records with trees and receipts. Exit code 1 means damage.
 
-    The running store does this by itself once a day; a person does it with a backup that was restored.
+    The running store makes the same check once a day. Run this command on a restored backup.
     """
     import asyncio
 
-    from linewitness.cli.store_file import load_store
     from linewitness.store.inspection import inspect
     from linewitness.store.keys import Cosigner
     from linewitness.store.reports import read_streams
 
     options = load_store(file)
     store_key = Cosigner.load(options.name, options.key).vkey
-    with _database(file) as database:
+    with store_database(file) as database:
         damage = asyncio.run(inspect(database, store_key=store_key))
         streams = read_streams(database)
     for each in damage:
@@ -205,48 +200,51 @@ def check(file: StoreFile) -> None:
 def export(
     file: StoreFile,
     *,
-    stream: Annotated[str | None, typer.Option(help="Only this stream, named by its origin.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Export only the stream with this origin.")] = None,
     unit: Unit = None,
     batch: Batch = None,
-    first: Annotated[int, typer.Option(min=0, help="From this sequence_no on.")] = 0,
-    last: Annotated[int | None, typer.Option(min=0, help="Up to this sequence_no, inclusive.")] = None,
+    first: Annotated[int, typer.Option(min=0, help="First sequence_no.")] = 0,
+    last: Annotated[int | None, typer.Option(min=0, help="Last sequence_no, inclusive.")] = None,
     since: Annotated[
-        str | None, typer.Option("--from", "--since", help="Occurred at this time (UTC, RFC 3339) or later.")
+        str | None, typer.Option("--from", "--since", help="Select events from this time on (UTC, RFC 3339).")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", "--until", help="Occurred before this time (UTC, RFC 3339).")
+        str | None, typer.Option("--to", "--until", help="Select events before this time (UTC, RFC 3339).")
     ] = None,
     policy: PolicyFile = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip), or records (.ndjson).")
+        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip) or records (.ndjson).")
     ] = None,
     ndjson: Ndjson = False,
 ) -> None:
-    """Write evidence: a package with proofs, or records as they were received (default without --output)."""
-    from linewitness.cli.export import choice_of, write_package
+    """Export evidence: a package with proofs, or records as they were received.
+
+    Without --output, records go to standard output, one record a line.
+    """
+    from linewitness.cli.export import query_of, write_package
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
-    choice = choice_of(unit, batch, since, until)
+    query = query_of(unit, batch, since, until)
     if output is not None and not (ndjson or output.suffix in (".ndjson", ".jsonl")):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with _database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            write_package(holdings, choice, output, policy)
+        with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
+            write_package(holdings, query, output, policy)
         return
-    if batch or len(choice.units) > 1:
+    if batch or len(query.units) > 1:
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )
-    with _database(file) as database, _target(output) as write:
+    with store_database(file) as database, _target(output) as write:
         found = read_records(
             database,
             origin=stream,
-            unit=choice.units[0] if choice.units else None,
+            unit=query.units[0] if query.units else None,
             first=first,
             last=last,
-            since=choice.since,
-            until=choice.until,
+            since=query.since,
+            until=query.until,
         )
         for record in found:
             write(record.data + b"\n")
@@ -257,17 +255,17 @@ def receipts(file: StoreFile, stream: Annotated[str, typer.Argument(help="The st
     """Print a stream's receipts, oldest first."""
     from linewitness.store.reports import read_receipts
 
-    with _database(file) as database:
+    with store_database(file) as database:
         for note in read_receipts(database, stream):
             typer.echo(note)
 
 
 @app.command()
 def conflicts(file: StoreFile) -> None:
-    """Show signed statements of gateways that contradict what is held; exit code 1 if there are any."""
+    """Show signed statements of gateways that contradict the store. Exit code 1 if there are any."""
     from linewitness.store.reports import read_conflicts
 
-    with _database(file) as database:
+    with store_database(file) as database:
         found = read_conflicts(database)
     for conflict in found:
         typer.echo(f"{conflict.seen_at} {conflict.origin}: {conflict.reason}")
@@ -275,20 +273,6 @@ def conflicts(file: StoreFile) -> None:
     if found:
         raise typer.Exit(ExitCode.BROKEN)
     typer.echo("no conflicts")
-
-
-@contextmanager
-def _database(file: Path) -> "Iterator[Database]":
-    from linewitness.cli.store_file import load_store
-    from linewitness.store.database import Database
-
-    options = load_store(file)
-    database = Database(options.database_url)
-    try:
-        database.check()
-        yield database
-    finally:
-        database.close()
 
 
 @contextmanager

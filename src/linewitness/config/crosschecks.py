@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from linewitness.base.settings import Mistake
 from linewitness.config.problems import ConfigurationProblem, SourcePosition, did_you_mean
 from linewitness.config.tree import Loc, Node, follow
 
@@ -66,7 +67,8 @@ def _twice(entries: Iterable[tuple[Node, str, str]]) -> Iterator[ConfigurationPr
         place = (entry.child("id") or entry).place
         if name in seen:
             hint = f"it is the id of the one in line {seen[name].line} too"
-            yield ConfigurationProblem(place, f"{path}.id", f"{name!r} is used twice", hint)
+            what = f"{name!r} is used twice"
+            yield ConfigurationProblem(place, f"{path}.id", what, hint, Mistake.USED_TWICE, (name,))
         seen.setdefault(name, place)
 
 
@@ -150,7 +152,8 @@ def _strangers(root: Node) -> Iterator[ConfigurationProblem]:
             device = name.partition("/")[0] if isinstance(name, str) else ""
             if not found.missing and device and device not in own:
                 what = f"{device!r} is not among the station's devices"
-                yield ConfigurationProblem(found.node.place, found.path, what, did_you_mean(device, own))
+                hint, mistake = did_you_mean(device, own), Mistake.NOT_AT_STATION
+                yield ConfigurationProblem(found.node.place, found.path, what, hint, mistake, (device,))
 
 
 def _patterns(root: Node) -> Iterator[ConfigurationProblem]:

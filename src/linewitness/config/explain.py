@@ -1,14 +1,10 @@
 """What a configuration comes to, in words: for `check` and `check --explain`."""
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Final
+from collections.abc import Sequence
 
 from linewitness.config.models import Config
 from linewitness.devices.options import DeviceOptions
-
-#: Drivers that plan their reads, and the module whose `explain(options)` says how.
-_EXPLAINED: Final[Mapping[str, str]] = {"modbus": "linewitness.devices.modbus.plan"}
+from linewitness.devices.table import known
 
 
 def summary(config: Config) -> str:
@@ -26,8 +22,9 @@ def points_of(device: DeviceOptions) -> Sequence[object]:
 
 def explain_device(device: DeviceOptions) -> str:
     """Return how a device will be read: the driver's own plan where it has one."""
-    if device.driver in _EXPLAINED:
-        explained: str = import_module(_EXPLAINED[device.driver]).explain(device)
+    spec = known(device.driver)
+    if spec.explain:
+        explained: str = spec.load(spec.explain)(device)
         return explained
     count = len(points_of(device))
     return f"{device.id}: {device.driver}" + (f", {count} point{'' if count == 1 else 's'}" if count else "")

@@ -10,12 +10,13 @@ from pydantic import BaseModel, ValidationError
 from linewitness.base.settings import resolve
 from linewitness.config.crosschecks import cross_check, secrets_in_the_open
 from linewitness.config.models import Config
-from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, did_you_mean
+from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, nearest
 from linewitness.config.reading import read_file
 from linewitness.config.tree import Node, follow, plain
 from linewitness.config.wording import problems_of
 from linewitness.devices.options import DeviceOptions
-from linewitness.devices.table import DRIVERS, options_class
+from linewitness.devices.spec import DriverUnusable
+from linewitness.devices.table import find, names
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -78,7 +79,6 @@ def _devices(root: Node, devices: Node, problems: list[ConfigurationProblem]) ->
 def _device(root: Node, node: Node, index: int, problems: list[ConfigurationProblem]) -> DeviceOptions | None:
     found = follow(root, ("devices", index))
     driver = node.child("driver")
-    known = ", ".join(DRIVERS)
     if not isinstance(node.value, dict):
         problems.append(
             ConfigurationProblem(
@@ -88,23 +88,38 @@ def _device(root: Node, node: Node, index: int, problems: list[ConfigurationProb
         return None
     if driver is None:
         problems.append(
-            ConfigurationProblem(node.place, f"{found.path}.driver", "is missing", f"one of {known}")
+            ConfigurationProblem(node.place, f"{found.path}.driver", "is missing", f"one of {_listed()}")
         )
         return None
-    if not isinstance(driver.value, str) or driver.value not in DRIVERS:
-        name = str(driver.value)
-        hint = did_you_mean(name, DRIVERS)
-        hint = f"{hint} drivers: {known}" if hint.startswith("did") else f"drivers: {known}"
-        problems.append(
-            ConfigurationProblem(driver.place, f"{found.path}.driver", f"there is no driver {name!r}", hint)
-        )
+    options = _options_class(driver, f"{found.path}.driver", problems)
+    if options is None:
         return None
-    options = options_class(driver.value)
     try:
         return options.model_validate(plain(node))
     except ValidationError as error:
         problems += problems_of(error, root, options, ("devices", index))
     return None
+
+
+def _options_class(
+    driver: Node, path: str, problems: list[ConfigurationProblem]
+) -> type[DeviceOptions] | None:
+    name = str(driver.value)
+    try:
+        spec = find(name)
+        if spec is not None:
+            return spec.options_class()
+    except DriverUnusable as error:
+        problems.append(ConfigurationProblem(driver.place, path, error.what, error.hint))
+        return None
+    near, listed = nearest(name, names()), f"drivers: {_listed()}"
+    hint = f"did you mean {near!r}? {listed}" if near else listed
+    problems.append(ConfigurationProblem(driver.place, path, f"there is no driver {name!r}", hint))
+    return None
+
+
+def _listed() -> str:
+    return ", ".join(names())
 
 
 def _without_repeats(
@@ -123,9 +138,8 @@ def _without_repeats(
 
 
 def _same(crossed: ConfigurationProblem, found: ConfigurationProblem) -> bool:
-    name = crossed.what.split("'")[1] if "'" in crossed.what else ""
-    said = any(words in crossed.what for words in ("is used twice", "is not among the station's devices"))
-    return said and name in f"{found.path} {found.what}"
+    same = crossed.mistake is not None and crossed.mistake is found.mistake
+    return same and not set(crossed.subjects).isdisjoint(found.subjects)
 
 
 def _resolved(value: Any, base: Path) -> Any:

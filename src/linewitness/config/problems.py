@@ -3,11 +3,12 @@
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from linewitness.base.errors import ConfigurationError
+from linewitness.base.settings import Mistake
 
 #: Never repeat a value in a message when its setting, or the setting above it, is named like a secret.
 SECRET_NAME: Final = re.compile(
@@ -30,12 +31,17 @@ class SourcePosition:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigurationProblem:
-    """One thing that is wrong: where, at which setting (dotted path), what, and what to do."""
+    """One thing that is wrong: where, at which setting (dotted path), what, and what to do.
+
+    `mistake` and `subjects` say the same for programs, where two checks may find one thing.
+    """
 
     place: SourcePosition
     path: str
     what: str
     hint: str = ""
+    mistake: Mistake | None = field(default=None, compare=False)
+    subjects: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         setting = f"{self.path}: " if self.path else ""
@@ -58,12 +64,18 @@ class ConfigurationErrors(ConfigurationError):
         return type(self), (self.file, self.problems)
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like this one, or None where none is."""
+    near = difflib.get_close_matches(word.lower(), sorted(set(known)), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'port'?` for the nearest known word, the list of a few, or nothing."""
     words = sorted(set(known))
-    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = nearest(word, words)
+    if near is not None:
+        return f"did you mean {near!r}?"
     listed = ", ".join(words)
     return f"known here: {listed}" if words and len(listed) <= 5 * _MAX_SHOWN else ""
 

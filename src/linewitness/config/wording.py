@@ -1,15 +1,16 @@
 """Put pydantic's findings into the product's words, with the place of each in the YAML."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from linewitness.base.secrets import Secret
-from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, shown
-from linewitness.config.settings import Setting, setting_at
+from linewitness.base.settings import SettingsError
+from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, nearest, shown
+from linewitness.config.settings import Setting, choices, setting_at
 from linewitness.config.tree import Loc, Located, Node, follow
 
 _IN_THE_OPEN: Final = "a secret does not belong into this file"
@@ -103,10 +104,10 @@ def _unknown(details: ErrorDetails, found: Located, setting: Setting) -> Configu
     )
 
 
-def _wrong_tag(details: ErrorDetails, found: Located, _: Setting) -> ConfigurationProblem:
+def _wrong_tag(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
     context = details["ctx"]
     name, tag = context["discriminator"].strip("'"), str(context["tag"])
-    words = re.findall(r"'([^']*)'", context["expected_tags"])
+    words = [str(value) for model in setting.models for value in choices(model.model_fields[name].annotation)]
     place = found.node.child(name) or found.node
     what = f"{tag!r} is not one of {', '.join(words)}"
     return ConfigurationProblem(place.place, _under(found.path, name), what, _near(tag, words))
@@ -125,29 +126,19 @@ def _not_a_group(details: ErrorDetails, found: Located, setting: Setting) -> Con
 
 
 def _own_words(details: ErrorDetails, found: Located, _: Setting) -> ConfigurationProblem:
-    """Use the model's own sentence; where it begins with a setting's name, show that setting's place."""
-    what = str(details.get("ctx", {}).get("error", details["msg"]))
-    node, path = found.node, found.path
-    if (named := re.match(r"(point|result) ([a-z0-9_.-]+): ", what)) and (
-        entry := _entry(node, path, named[2])
-    ):
-        (node, path), what = entry, what[named.end() :]
-    first = re.match(r"[a-z_]+", what)
-    child = node.child(first[0]) if first else None
-    return ConfigurationProblem((child or node).place, path, what, "")
-
-
-def _entry(node: Node, path: str, name: str) -> tuple[Node, str] | None:
-    """Find the last point, result or field of that name below a device, and its path."""
-    for group in ("points", "results", "fields"):
-        listed = node.child(group)
-        for entry in reversed(listed.items() if listed is not None else []):
-            inner = f"{path}.{group}.{entry.text('id')}"
-            if entry.text("id") == name:
-                return entry, inner
-            if deeper := _entry(entry, inner, name):
-                return deeper
-    return None
+    """Use the model's own sentence; where it names a setting, show that setting's place."""
+    error = details.get("ctx", {}).get("error", details["msg"])
+    if not isinstance(error, SettingsError):
+        return ConfigurationProblem(found.node.place, found.path, str(error), "")
+    node, path, inner = found.node, found.path, found.path
+    for name in error.at:
+        inner = _under(inner, name)
+        child = node.child(name)
+        if child is not None:
+            node = child
+        elif entries := [entry for entry in node.items() if entry.text("id") == name]:
+            node, path = entries[-1], inner
+    return ConfigurationProblem(node.place, path, error.what, "", error.mistake, error.subjects)
 
 
 def _wrong_value(details: ErrorDetails, found: Located, setting: Setting) -> ConfigurationProblem:
@@ -160,7 +151,7 @@ def _wrong_value(details: ErrorDetails, found: Located, setting: Setting) -> Con
     else:
         words = {**details.get("ctx", {}), "value": "what stands here" if hidden else shown(value)}
         what = sentence.format(**words)
-        if kind == "literal_error" and " or " not in words["expected"]:
+        if kind == "literal_error" and len(_choices(setting)) == 1:
             what = what.replace(" one of", "", 1)
     return ConfigurationProblem(found.node.place, found.path, what, _hint(details, setting, hidden=hidden))
 
@@ -169,11 +160,15 @@ def _hint(details: ErrorDetails, setting: Setting, *, hidden: bool) -> str:
     kind, value = details["type"], details["input"]
     special: dict[str, Callable[[], str]] = {
         "string_type": lambda: "" if hidden else _quoted(value),
-        "literal_error": lambda: _literal(value, re.findall(r"'([^']*)'", details["ctx"]["expected"])),
+        "literal_error": lambda: _literal(value, _choices(setting)),
         "string_pattern_mismatch": lambda: _pattern(details["ctx"]["pattern"], setting),
     }
     hint = special[kind]() if kind in special else _HINTS.get(kind, "")
     return hint or _description(setting)
+
+
+def _choices(setting: Setting) -> list[str]:
+    return [] if setting.field is None else [str(each) for each in choices(setting.field.annotation)]
 
 
 def _pattern(pattern: str, setting: Setting) -> str:
@@ -189,8 +184,8 @@ def _literal(value: object, words: list[str]) -> str:
 
 
 def _near(word: str, words: Iterable[str]) -> str:
-    near = did_you_mean(word, words)
-    return near if near.startswith("did") else ""
+    near = nearest(word, words)
+    return f"did you mean {near!r}?" if near else ""
 
 
 def _description(setting: Setting) -> str:
@@ -210,13 +205,10 @@ def _merged(problems: list[ConfigurationProblem]) -> list[ConfigurationProblem]:
     groups: dict[tuple[Any, ...], list[ConfigurationProblem]] = {}
     for problem in problems:
         groups.setdefault((problem.place, problem.path), []).append(problem)
-    merged = []
-    for group in groups.values():
-        sentences = list(dict.fromkeys(problem.what for problem in group))
-        merged.append(
-            ConfigurationProblem(group[0].place, group[0].path, " / ".join(sentences), group[0].hint)
-        )
-    return merged
+    return [
+        replace(group[0], what=" / ".join(dict.fromkeys(problem.what for problem in group)))
+        for group in groups.values()
+    ]
 
 
 _KINDS: Final[Mapping[str, Callable[[ErrorDetails, Located, Setting], ConfigurationProblem]]] = {

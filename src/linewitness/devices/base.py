@@ -4,16 +4,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
 from linewitness.base.clock import Stamp
+from linewitness.base.mappings import EMPTY
 
 Scalar = str | int | bool | None
 OccurredFrom = Literal["device", "server", "poll", "gateway"]
 Verdict = Literal["ok", "low", "high", "nok"]
-
-NOTHING: Mapping[str, str | None] = MappingProxyType({})
 
 
 class Quality(StrEnum):
@@ -54,7 +52,7 @@ class Observation:
     received: Stamp
     when: When
     raw: bytes | None = None
-    remember: Mapping[str, str | None] = field(default_factory=lambda: NOTHING)
+    remember: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
     confirmable: bool = False
     backfilled: bool = False
 
@@ -85,7 +83,7 @@ class Signals(Observation):
     points: tuple[str, ...]
     values: tuple[object, ...]
     times_ns: tuple[int, ...] | None = None
-    statuses: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    statuses: Mapping[int, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Identifier, Options
+from linewitness.base.settings import Identifier, Options, SettingsError
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
 
@@ -25,7 +25,7 @@ class PointOptions(Options):
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+            raise SettingsError(f"low ({self.low}) is above high ({self.high})", at=("low",))
         return self
 
 

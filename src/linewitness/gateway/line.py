@@ -8,7 +8,8 @@ from typing import Any, Final
 import structlog
 
 from linewitness.base.watchdog import tell_systemd
-from linewitness.devices.table import driver_class
+from linewitness.devices.context import DriverContext
+from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.tasks import LineParts, Uplink, running, tasks_of, watchdog
 
@@ -52,9 +53,10 @@ async def _use_reserve(parts: LineParts, stop: asyncio.Event) -> None:
 async def _devices(parts: LineParts, configure: Configure) -> AsyncIterator[Fleet]:
     """Run the captures of all devices for the time of a block."""
     async with asyncio.TaskGroup() as captures:
+        context = DriverContext(clock=parts.clock)
         fleet = Fleet(
             captures,
-            build=lambda options: driver_class(options.driver)(options, clock=parts.clock),
+            build=lambda options: known(options.driver).build(options, context),
             journal=parts.journal,
             telemetry=parts.telemetry,
             clock=parts.clock,

@@ -1,4 +1,4 @@
-"""What the journal stores besides records: receipts, attestations, and how far it was pruned."""
+"""What lies in the journal beside the records: its head, receipts, attestations, how far it was pruned."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +9,15 @@ PRUNED: Final = "journal/pruned"
 FAILING: Final = "anchor/"
 #: Before the name of a time-stamping authority, in the source of an attestation.
 TIME_STAMP: Final = "time stamp "
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHead:
+    """Where the stream stands after a commit."""
+
+    size: int
+    record_hash: str
+    root: bytes
 
 
 @dataclass(frozen=True, slots=True)

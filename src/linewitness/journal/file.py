@@ -3,29 +3,22 @@
 import getpass
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
+from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL
 from linewitness.journal import database, recover
+from linewitness.journal.attestations import JournalHead
 from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity, step_event
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.shrink import delete_some
-from linewitness.journal.submission import NO_STATE, Continuation, Submission, store_beside
-from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL, JournalTree
-
-
-@dataclass(frozen=True, slots=True)
-class JournalHead:
-    """Where the stream stands after a commit."""
-
-    size: int
-    record_hash: str
-    root: bytes
+from linewitness.journal.submission import Continuation, Submission, store_beside
+from linewitness.journal.tree import JournalTree
 
 
 class JournalFile:
@@ -98,7 +91,7 @@ class JournalFile:
         events = [_stream_created(identity, stamp, stream_keys, heads)]
         if continues:
             events.append(_continued(identity, stamp, continues))
-        journal.append([Submission(events=tuple(events), state=continues.state if continues else NO_STATE)])
+        journal.append([Submission(events=tuple(events), state=continues.state if continues else EMPTY)])
         return journal
 
     @classmethod
@@ -219,8 +212,7 @@ class JournalFile:
             tile = (sequence_no // TILE_LEAVES, b"".join(self._tile))
             self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
             self._tile = []
-        parent = event.resource.parent
-        rows.append((sequence_no, parent[1] if parent and parent[0] == "unit" else None, data))
+        rows.append((sequence_no, event.resource.unit, data))
 
     def _add_rotation(self, rows: list[tuple[int, str | None, bytes]]) -> EventKey:
         new = EventKey(self._identity.stream, keys.new_key())

@@ -13,10 +13,10 @@ from typing import Final, NoReturn
 import structlog
 
 from linewitness.base.inspection import InspectionThread, daily, damage_in
-from linewitness.evidence.format.merkle import leaf_hash, node_hash
-from linewitness.evidence.package.query import unit_of
+from linewitness.evidence.format.merkle import leaf_hash
+from linewitness.evidence.format.record import parse, unit_of
+from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.tree import TILE_LEAVES, TILE_LEVEL
 
 log = structlog.get_logger()
 
@@ -92,13 +92,11 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
     for sequence_no, data in reader.records(first, first + TILE_LEAVES):
         if leaf_hash(data) != leaves[sequence_no - first]:
             return f"record {sequence_no} is not the one that was written"
-        units[sequence_no] = unit_of(data)
+        units[sequence_no] = unit_of(parse(data))
     for sequence_no, unit, found in reader.units(first, first + TILE_LEAVES):
         if unit != units.get(sequence_no, unit) or not found:
             return f"record {sequence_no} is not found by its unit"
-    while len(leaves) > 1:
-        leaves = [node_hash(leaves[at], leaves[at + 1]) for at in range(0, len(leaves), 2)]
-    if leaves[0] != tree.subtree(TILE_LEVEL, index):
+    if folded(leaves) != tree.subtree(TILE_LEVEL, index):
         return f"the tree over records {first} to {first + TILE_LEAVES - 1} is not the one that was written"
     return ""
 

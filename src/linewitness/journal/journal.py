@@ -14,8 +14,9 @@ from linewitness.base.errors import JournalError
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import Event
 from linewitness.journal import database
+from linewitness.journal.attestations import JournalHead
 from linewitness.journal.builder import StreamIdentity
-from linewitness.journal.file import JournalFile, JournalHead
+from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure

@@ -9,12 +9,12 @@ import structlog
 from linewitness.base.clock import NS_PER_S, Clock, from_rfc3339
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource, parse
+from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal.attestations import PRUNED
 from linewitness.journal.journal import Journal
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.journal.tree import TILE_LEAVES
 
 log = structlog.get_logger()
 

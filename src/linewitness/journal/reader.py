@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from linewitness.base.errors import JournalDamaged
 from linewitness.base.inspection import InspectionThread
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import parse
 from linewitness.journal import database, recover
-from linewitness.journal.attestations import PRUNED, StoredAttestation
+from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.tree import JournalTree
 
@@ -93,15 +94,17 @@ class JournalReader:
         """Return whether the stream was frozen because the store contradicts it."""
         return bool(self._one("SELECT state FROM stream")[0] == "frozen")
 
-    def head(self) -> tuple[int, str, bytes]:
-        """Return size, last record_hash and root, as the last commit left them."""
-        size, record_hash, root = self._one("SELECT size, record_hash, root FROM head")
-        return int(size), str(record_hash), bytes(root)
+    def head(self) -> JournalHead:
+        """Return where the stream stands, as the last commit left it; JournalDamaged before record 0."""
+        found = recover.read_head(self._connection)
+        if found is None:
+            raise JournalDamaged("the journal has no records, not even record 0")
+        return found
 
     def size(self) -> int:
         """Return the number of records of the stream, pruned ones included."""
-        row = self._connection.execute("SELECT size FROM head").fetchone()
-        return int(row[0]) if row else 0
+        found = recover.read_head(self._connection)
+        return found.size if found else 0
 
     def figures(self) -> Figures:
         """Return the journal's figures in one snapshot."""

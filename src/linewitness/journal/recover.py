@@ -7,9 +7,10 @@ from linewitness.base.errors import EvidenceError, JournalDamaged
 from linewitness.evidence.format import record
 from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.note import Vkey
-from linewitness.journal.attestations import PRUNED
+from linewitness.evidence.format.tiles import TILE_LEAVES
+from linewitness.journal.attestations import PRUNED, JournalHead
 from linewitness.journal.builder import StreamIdentity
-from linewitness.journal.tree import TILE_LEAVES, JournalTree
+from linewitness.journal.tree import JournalTree
 
 _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewitness init --continue`"
 
@@ -35,17 +36,23 @@ def read_identity(connection: sqlite3.Connection) -> StreamIdentity:
     return StreamIdentity(stream=row[0], tenant=row[1], plant=row[2], line=row[3])
 
 
+def read_head(connection: sqlite3.Connection) -> JournalHead | None:
+    """Return where the stream stands, as the last commit left it; None before record 0."""
+    row = connection.execute("SELECT size, record_hash, root FROM head").fetchone()
+    return JournalHead(*row) if row else None
+
+
 def check_tail(connection: sqlite3.Connection) -> Tail:
     """Check the records since the last full tile against head, tree and keys, and return where they end."""
     identity = read_identity(connection)
-    head = connection.execute("SELECT size, record_hash, root FROM head").fetchone()
+    head = read_head(connection)
     last = connection.execute("SELECT MAX(seq) FROM record").fetchone()[0]
     if head is None or last is None:
         raise JournalDamaged(
             "the journal has no records, not even record 0",
             hint=f"if `linewitness init` was interrupted here, remove it and run it again; else {_HINT}",
         )
-    size, record_hash, root = head
+    size, record_hash, root = head.size, head.record_hash, head.root
     if last + 1 != size:
         raise JournalDamaged(f"the journal ends at record {last}, its head says {size - 1}", hint=_HINT)
     tree = JournalTree(connection)

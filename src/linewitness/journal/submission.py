@@ -3,12 +3,10 @@
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
+from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format.record import Change, Event
 from linewitness.journal.attestations import StoredAttestation, StoredReceipt
-
-NO_STATE: Mapping[str, str | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +19,8 @@ class Submission:
     """
 
     events: tuple[Event, ...] = ()
-    state: Mapping[str, str | None] = field(default_factory=lambda: NO_STATE)
-    raw: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    state: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
+    raw: Mapping[str, bytes] = field(default_factory=lambda: EMPTY)
     receipt: StoredReceipt | None = None
     checkpoint: tuple[int, str] | None = None
     rotate: bool = False

@@ -1,14 +1,10 @@
 """Read the journal's Merkle tree from its tiles, nodes and newest records."""
 
 import sqlite3
-from typing import Final
 
 from linewitness.base.errors import JournalDamaged
-from linewitness.evidence.format.merkle import leaf_hash, node_hash
-
-TILE_LEVEL: Final = 8
-TILE_LEAVES: Final = 1 << TILE_LEVEL
-HASH_BYTES: Final = 32
+from linewitness.evidence.format.merkle import leaf_hash
+from linewitness.evidence.format.tiles import TILE_LEAVES, split, subtree_of
 
 
 class JournalTree:
@@ -17,17 +13,10 @@ class JournalTree:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Read through `connection`; the caller sees to it that reads happen in one snapshot."""
         self._connection = connection
+        #: Read any complete subtree.
+        self.subtree = subtree_of(self._hashes)
         self._tile_at = -1
         self._tile: list[bytes] = []
-
-    def subtree(self, level: int, index: int) -> bytes:
-        """Return the hash of the complete subtree of 2^level leaves at `index`."""
-        base = level - level % TILE_LEVEL
-        span = level - base
-        nodes = self._nodes(base, index << span, (index + 1) << span)
-        while len(nodes) > 1:
-            nodes = [node_hash(nodes[at], nodes[at + 1]) for at in range(0, len(nodes), 2)]
-        return nodes[0]
 
     def leaves(self, first: int, last: int) -> list[bytes]:
         """Return the leaf hashes [first, last), which lie in one tile."""
@@ -41,7 +30,7 @@ class JournalTree:
         self._require(len(rows), last - first, f"records {first} to {last - 1}")
         return [leaf_hash(row[0]) for row in rows]
 
-    def _nodes(self, level: int, first: int, last: int) -> list[bytes]:
+    def _hashes(self, level: int, first: int, last: int) -> list[bytes]:
         if level == 0:
             return self.leaves(first, last)
         rows = self._connection.execute(
@@ -56,8 +45,7 @@ class JournalTree:
             row = self._connection.execute("SELECT leaves FROM tile WHERE idx = ?", (index,)).fetchone()
             if row is None:
                 return None
-            blob: bytes = row[0]
-            self._tile = [blob[at : at + HASH_BYTES] for at in range(0, len(blob), HASH_BYTES)]
+            self._tile = split(row[0])
             self._tile_at = index
         return self._tile
 

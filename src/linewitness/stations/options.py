@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Identifier, Options
+from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
 
 
 class UnitOptions(Options):
@@ -88,13 +88,19 @@ class GateOptions(Options):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.point is None and "missing" in self.hold:
-            raise ValueError("hold: a locked tool cannot make the results that are missing; use [not_ok]")
+            raise SettingsError(
+                "hold: a locked tool cannot make the results that are missing; use [not_ok]", at=("hold",)
+            )
         if self.point is None and self.alive is not None:
-            raise ValueError("alive: a locked tool has no life counter; it belongs to a gate with a point")
+            raise SettingsError(
+                "alive: a locked tool has no life counter; it belongs to a gate with a point", at=("alive",)
+            )
         if self.closed == self.opened:
-            raise ValueError("closed and opened must be different values")
+            raise SettingsError("closed and opened must be different values", at=("closed",))
         if self.pass_code is not None and "reason" not in re.compile(self.pass_code).groupindex:
-            raise ValueError("pass_code: it needs a group named reason, such as PASS-(?P<reason>.+)")
+            raise SettingsError(
+                "pass_code: it needs a group named reason, such as PASS-(?P<reason>.+)", at=("pass_code",)
+            )
         return self
 
 
@@ -121,5 +127,9 @@ class StationOptions(Options):
         named += [point.partition("/")[0] for point in (self.unit.point, self.operator.point) if point]
         strangers = sorted({name for name in named if name and name not in self.devices})
         if strangers:
-            raise ValueError(f"{', '.join(strangers)} is not among the station's devices")
+            raise SettingsError(
+                f"{', '.join(strangers)} is not among the station's devices",
+                mistake=Mistake.NOT_AT_STATION,
+                subjects=tuple(strangers),
+            )
         return self

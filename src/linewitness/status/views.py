@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from linewitness.base.clock import to_rfc3339
+from linewitness.devices.table import title_of
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -15,13 +16,6 @@ _S_US: Final = 1_000_000
 
 #: Records that are always on their way where a line works.
 _UNDERWAY: Final = 50
-_DRIVERS: Final = {
-    "opcua": "OPC UA",
-    "modbus": "Modbus",
-    "open_protocol": "Open Protocol",
-    "scanner": "Scanner",
-    "mt_sics": "Scale (MT-SICS)",
-}
 
 PLOT_WIDTH: Final = 600
 PLOT_HEIGHT: Final = 80
@@ -54,7 +48,7 @@ def forwarded(pending: int, uplink: str) -> str:
 
 def driver(name: str) -> str:
     """Return a driver's name as the field writes it."""
-    return _DRIVERS.get(name, name)
+    return title_of(name)
 
 
 def duration(seconds: int | None) -> str:

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
-from linewitness.evidence.format.merkle import Frontier
+from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
-
-_UNIT: Final = "unit"
+from linewitness.store.fast_path import read_fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,22 @@ class Pinned:
     record0_hash: str
 
 
+class AcceptedRecord(NamedTuple):
+    """A record that follows: its exact bytes, and what it is found by."""
+
+    sequence_no: int
+    event_id: str
+    kind: str
+    unit: str | None
+    occurred_at: str
+    data: bytes
+
+
 @dataclass(slots=True)
 class Accepted:
     """The records that follow, and what changes with them; `stopped` says why the next one does not."""
 
-    records: list[ParsedRecord] = field(default_factory=list)
+    records: list[AcceptedRecord] = field(default_factory=list)
     nodes: list[tuple[int, int, bytes]] = field(default_factory=list)
     event_keys: list[tuple[int, str]] = field(default_factory=list)
     stopped: Broken | None = None
@@ -69,28 +79,52 @@ class Acceptance:
         accepted = Accepted()
         for line in lines:
             try:
-                parsed = self._first(line) if self.size == 0 else self._verifier.accept(line)
+                taken = self._follow(line) if self.size else self._first(line)
             except Broken as broken:
                 accepted.stopped = broken
                 break
-            accepted.records.append(parsed)
-            accepted.nodes += self._frontier.append(parsed.leaf)
-            if parsed.sequence_no == 0:
+            accepted.records.append(taken)
+            accepted.nodes += self._frontier.append(leaf_hash(line))
+            if taken.sequence_no == 0:
                 accepted.event_keys.append((0, self._verifier.head.event_key))
-            elif parsed.members["kind"] == ROTATED:
+            elif taken.kind == ROTATED:
                 accepted.event_keys.append((self.size, self._verifier.head.event_key))
         return accepted
 
-    def _first(self, line: bytes) -> ParsedRecord:
+    def _follow(self, line: bytes) -> AcceptedRecord:
+        fast = read_fast(line)
+        if fast is None:
+            return _accepted(self._verifier.accept(line))
+        self._verifier.follow(fast.fields)
+        fields = fast.fields
+        return AcceptedRecord(
+            fields.sequence_no, fields.event_id, fields.kind, fast.unit, fast.occurred_at, line
+        )
+
+    def _first(self, line: bytes) -> AcceptedRecord:
         """Accept record 0 only if it is the pinned one; any gateway can make one that is good in itself."""
         verifier = ChainVerifier(stream=self.pinned.origin, tenant=self.pinned.tenant)
         parsed = verifier.accept(line)
-        if parsed.record_hash != self.pinned.record0_hash:
-            raise Broken(0, f"its hash is {parsed.record_hash}, the enrolled one {self.pinned.record0_hash}")
+        if parsed.fields.record_hash != self.pinned.record0_hash:
+            raise Broken(
+                0, f"its hash is {parsed.fields.record_hash}, the enrolled one {self.pinned.record0_hash}"
+            )
         if verifier.head.log_key != str(self.pinned.log_vkey):
             raise Broken(0, "it announces another log key than the enrolled one")
         self._verifier = verifier
-        return parsed
+        return _accepted(parsed)
+
+
+def _accepted(parsed: ParsedRecord) -> AcceptedRecord:
+    members = parsed.members
+    return AcceptedRecord(
+        members["sequence_no"],
+        members["event_id"],
+        members["kind"],
+        record.unit_of(members),
+        members["occurred_at"],
+        parsed.data,
+    )
 
 
 class Claim(NamedTuple):
@@ -129,14 +163,6 @@ def signed_by(line: bytes, *, stream: str, event_key: Vkey) -> bool:
         and integrity["key_id"] == event_key.key_id
         and event_key.verify(message, signature)
     )
-
-
-def unit_in(members: dict[str, Any]) -> str | None:
-    """Return the serialized unit that a record is about, if it is about one."""
-    resource = members["resource"]
-    about = resource.get("parent", resource)
-    unit: str | None = about["id"] if about["type"] == _UNIT else None
-    return unit
 
 
 def lines_of(payload: bytes) -> list[bytes]:

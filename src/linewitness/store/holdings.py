@@ -7,7 +7,7 @@ from typing import Self
 from sqlalchemy import Connection, Select, or_, select
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.evidence.package.time_stamps import Stamped
+from linewitness.evidence.package.time_stamps import StampedCheckpoint
 from linewitness.store import tables
 from linewitness.store.database import Database, Enrolment, find
 from linewitness.store.tree import StoreTree
@@ -70,7 +70,7 @@ class StoreHoldings:
         query = select(receipts.c.note).where(receipts.c.stream_id == self._stream_id)
         yield from self._connection.execute(query.order_by(receipts.c.size)).scalars()
 
-    def stamps(self) -> Iterator[Stamped]:
+    def stamps(self) -> Iterator[StampedCheckpoint]:
         """Yield nothing: time stamps are with the gateway, which asked for them."""
         yield from ()
 

@@ -18,13 +18,11 @@ from linewitness.evidence.format import record
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, node_hash, root_at, root_of
 from linewitness.evidence.format.note import BadNote, Vkey
+from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.store import tables
-from linewitness.store.acceptance import unit_in
 from linewitness.store.database import Database, enrolment_of
-from linewitness.store.tree import STEP, StoreTree
+from linewitness.store.tree import StoreTree
 
-#: Records under one of the lowest nodes that are stored; they are looked at together.
-TILE: Final = 1 << STEP
 #: Between two looks of some hundred KiB: ten million records take about an hour.
 PAUSE_S: Final = 0.1
 _CACHED_NODES: Final = 64
@@ -86,7 +84,7 @@ async def _looks(
     yield in_thread(_look_at_conflicts)
     for row in await in_thread(_enrolled)():
         stream = _Stream(row, store_key)
-        for first in range(0, row.size, TILE):
+        for first in range(0, row.size, TILE_LEAVES):
             yield in_thread(functools.partial(stream.look_at_records, first))
 
 
@@ -107,7 +105,7 @@ def _enrolled(connection: Connection) -> list[Row[Any]]:
 def _read_through(connection: Connection) -> str:
     """Read every page of what is neither record nor receipt: StoreError where one is damaged."""
     for table in (tables.store, tables.event_keys, tables.nodes, tables.refusals):
-        for _ in connection.execution_options(yield_per=TILE).execute(select(table)):
+        for _ in connection.execution_options(yield_per=TILE_LEAVES).execute(select(table)):
             pass
     connection.exec_driver_sql(
         "SELECT COUNT(*) FROM records INDEXED BY records_by_unit WHERE unit IS NOT NULL"
@@ -134,8 +132,8 @@ class _Stream:
         self._receipts_doubtful = False
 
     def look_at_records(self, first: int, connection: Connection) -> str:
-        """Compare up to `TILE` records with what was stored over them: nodes, receipts, columns and head."""
-        last = min(first + TILE, self._size)
+        """Compare the records of one tile with what was stored over them: nodes, receipts, columns, head."""
+        last = min(first + TILE_LEAVES, self._size)
         records = tables.records
         query = (
             select(records)
@@ -160,12 +158,12 @@ class _Stream:
         return self._enrolment.origin
 
     def _compared_with_nodes(self, first: int, leaves: list[bytes], tree: StoreTree) -> str:
-        if len(leaves) < TILE:
+        if len(leaves) < TILE_LEAVES:
             return ""
-        last = first + TILE
-        if root_of(leaves) != tree.subtree(STEP, first >> STEP):
+        last = first + TILE_LEAVES
+        if folded(leaves) != tree.subtree(TILE_LEVEL, first >> TILE_LEVEL):
             return f"the records {first} to {last - 1} of {self._origin} are not those that were written"
-        for level in range(2 * STEP, last.bit_length(), STEP):
+        for level in range(2 * TILE_LEVEL, last.bit_length(), TILE_LEVEL):
             if last % (1 << level):
                 break
             index = (last >> level) - 1
@@ -180,7 +178,7 @@ class _Stream:
         """Compare a record with the columns by which it is found."""
         try:
             members = orjson.loads(row.data)
-            said = (members["event_id"], members["kind"], unit_in(members), members["occurred_at"])
+            said = (members["event_id"], members["kind"], record.unit_of(members), members["occurred_at"])
         except (ValueError, TypeError, KeyError):
             return f"record {row.seq} of {self._origin} is not the one that was written"
         if said != (row.event_id, row.kind, row.unit, row.occurred_at):
@@ -211,7 +209,7 @@ class _Stream:
         kept = functools.lru_cache(_CACHED_NODES)(tree.subtree)
 
         def subtree(level: int, index: int) -> bytes:
-            if level >= STEP:
+            if level >= TILE_LEVEL:
                 return kept(level, index)
             begin = (index << level) - first
             return root_of(leaves[begin : begin + (1 << level)])

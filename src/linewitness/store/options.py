@@ -1,7 +1,7 @@
 """What the audit store's own YAML says: its database, its name and key, and the broker."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, field_validator
 from sqlalchemy import make_url
@@ -56,23 +56,8 @@ class AuditStoreOptions(Options):
         """The file of the SQLite database."""
         return Path(self.database_url.database or "")
 
-    def relative_to(self, folder: Path) -> Self:
-        """Return the same settings with each relative path seen from the YAML's folder."""
-        url = self.database_url
+    def seen_from(self, folder: Path) -> Self:
+        """Return the same settings with a relative path in the database's URL seen from a folder."""
         file = str(folder / self.database_file)
-        return self.model_copy(
-            update={
-                "database": url.set(database=file).render_as_string(hide_password=False),
-                "key": _absolute(self.key, folder),
-                "mqtt": _absolute(self.mqtt, folder),
-            }
-        )
-
-
-def _absolute(value: Any, folder: Path) -> Any:
-    if isinstance(value, Path):
-        return folder / value
-    if isinstance(value, Options | Secret):
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        return value.model_copy(update={name: _absolute(field, folder) for name, field in fields.items()})
-    return value
+        url = self.database_url.set(database=file)
+        return self.model_copy(update={"database": url.render_as_string(hide_password=False)})

@@ -7,11 +7,12 @@ from sqlalchemy import Connection, insert, select, update
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Frontier, root_at
 from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.format.tiles import TILE_LEVEL
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.store import tables
-from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek, unit_in
+from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek
 from linewitness.store.database import Enrolment, StoreError, newest_receipt
-from linewitness.store.tree import STEP, StoreTree
+from linewitness.store.tree import StoreTree
 
 _CHUNK: Final = 500
 
@@ -116,15 +117,15 @@ class Stream:
             [
                 {
                     "stream_id": stream_id,
-                    "seq": parsed.sequence_no,
-                    "event_id": parsed.event_id,
-                    "kind": parsed.members["kind"],
-                    "unit": unit_in(parsed.members),
-                    "occurred_at": parsed.members["occurred_at"],
+                    "seq": taken.sequence_no,
+                    "event_id": taken.event_id,
+                    "kind": taken.kind,
+                    "unit": taken.unit,
+                    "occurred_at": taken.occurred_at,
                     "accepted_at": accepted_at,
-                    "data": parsed.data,
+                    "data": taken.data,
                 }
-                for parsed in accepted.records
+                for taken in accepted.records
             ],
         )
 
@@ -152,7 +153,7 @@ class Stream:
         nodes: list[dict[str, Any]] = [
             {"stream_id": stream_id, "level": level, "idx": index, "hash": node}
             for level, index, node in accepted.nodes
-            if level % STEP == 0
+            if level % TILE_LEVEL == 0
         ]
         if nodes:
             connection.execute(insert(tables.nodes), nodes)

@@ -1,15 +1,11 @@
 """Read a stream's Merkle tree from the nodes that are stored and the records below them."""
 
-from typing import Final
-
 from sqlalchemy import Connection, select
 
-from linewitness.evidence.format.merkle import leaf_hash, node_hash
+from linewitness.evidence.format.merkle import leaf_hash
+from linewitness.evidence.format.tiles import subtree_of
 from linewitness.store import tables
 from linewitness.store.database import StoreError
-
-#: Nodes are stored at each eighth level: one for 256 records, one for 65 536, and so on.
-STEP: Final = 8
 
 
 class StoreTree:
@@ -19,17 +15,14 @@ class StoreTree:
         """Read through `connection`, in its snapshot."""
         self._connection = connection
         self._stream_id = stream_id
+        #: Read any complete subtree.
+        self.subtree = subtree_of(self._hashes)
 
-    def subtree(self, level: int, index: int) -> bytes:
-        """Return the hash of the complete subtree of 2^level leaves at `index`."""
-        base = level - level % STEP
-        first, last = index << (level - base), (index + 1) << (level - base)
-        hashes = self._nodes(base, first, last) if base else self._leaves(first, last)
+    def _hashes(self, level: int, first: int, last: int) -> list[bytes]:
+        hashes = self._nodes(level, first, last) if level else self._leaves(first, last)
         if len(hashes) != last - first:
-            raise StoreError(f"nodes of level {base} are missing from {first} to {last - 1}")
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes), 2)]
-        return hashes[0]
+            raise StoreError(f"nodes of level {level} are missing from {first} to {last - 1}")
+        return hashes
 
     def _leaves(self, first: int, last: int) -> list[bytes]:
         records = tables.records

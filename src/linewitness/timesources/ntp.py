@@ -32,6 +32,7 @@ ROUND_TRIP_ERROR: Final = 1000
 REQUESTS: Final = frozenset({"RATE", "DENY", "RSTR"})
 
 _LEAPS: Final = {0: Leap.NONE, 1: Leap.INSERT, 2: Leap.DELETE}
+#: Not read by ntplib, which makes floats of them: steps of 0.48 µs, and no era.
 _TIMES: Final = struct.Struct("!QQQQ")
 
 

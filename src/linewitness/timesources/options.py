@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.base.settings import Options
+from linewitness.base.settings import Options, SettingsError
 
 Server = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")]
 
@@ -72,11 +72,16 @@ class ClockOptions(Options):
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
         if self.warn_ms > self.fail_ms:
-            raise ValueError(f"warn_ms ({self.warn_ms}) is above fail_ms ({self.fail_ms})")
+            raise SettingsError(
+                f"warn_ms ({self.warn_ms}) is above fail_ms ({self.fail_ms})", at=("warn_ms",)
+            )
         if self.chrony == "off" and not self.ntp:
             raise ValueError("without chrony, name at least one server under ntp")
         if self.holdover_s <= self.poll_s:
-            raise ValueError(f"holdover_s ({self.holdover_s}) must be longer than poll_s ({self.poll_s})")
+            raise SettingsError(
+                f"holdover_s ({self.holdover_s}) must be longer than poll_s ({self.poll_s})",
+                at=("holdover_s",),
+            )
         return self
 
 

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Options
+from linewitness.base.settings import Options, SettingsError
 
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -36,7 +36,7 @@ class TlsOptions(Options):
     @model_validator(mode="after")
     def _certificate_with_key(self) -> Self:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together: give both or none")
+            raise SettingsError("certificate and key belong together: give both or none", at=("certificate",))
         return self
 
 
@@ -90,7 +90,7 @@ class MqttOptions(Options):
         if self.password is not None and self.username is None:
             raise ValueError("a password needs a username")
         if not self.secure and self.tls != TlsOptions():
-            raise ValueError("tls settings need a url that begins with mqtts://")
+            raise SettingsError("tls settings need a url that begins with mqtts://", at=("tls",))
         return self
 
     @property

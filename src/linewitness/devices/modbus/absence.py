@@ -5,8 +5,8 @@ from typing import Final
 
 from linewitness.base.clock import NS_PER_S, Clock, Stamp, from_rfc3339, to_rfc3339
 from linewitness.devices.base import Gap, Memory, Seen, When
-from linewitness.devices.modbus.blocks import Origin
 from linewitness.devices.modbus.options import ModbusOptions
+from linewitness.devices.modbus.polling.blocks import Origin
 
 #: How often the journal is told that the device was read: after a crash the gap is longer by this at most.
 REMIND_S: Final = 60.0

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from linewitness.base.settings import Options
 from linewitness.devices.modbus.points import OrderField
-from linewitness.devices.modbus.protocol import ADDRESSES
+from linewitness.devices.modbus.wire.protocol import ADDRESSES
 
 Form = Literal["unix", "unix-ms", "fields", "fields-bcd"]
 
@@ -33,11 +33,6 @@ class ModbusClock(Options):
         default="UTC", description="Zone that the clock keeps where it shows fields, such as Europe/Berlin."
     )
     every_s: int = Field(default=300, ge=10, le=86_400, description="Seconds from one look to the next.")
-
-    @property
-    def id(self) -> str:
-        """What it is called in messages."""
-        return "clock"
 
     @property
     def width(self) -> int:

@@ -1,11 +1,11 @@
 """Write one configured point for a gate, and read it back."""
 
 from linewitness.base.errors import DeviceRefused
-from linewitness.devices.modbus.bus import unavailable
-from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.wire.bus import unavailable
+from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.reader import Reader
 
 _WRITABLE = frozenset({"uint16", "int16"})
 _TRUE = frozenset({"1", "true", "on"})

@@ -6,14 +6,14 @@ from typing import Final, Literal
 
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, from_datetime, monotonic
 from linewitness.devices.base import Notice, When
-from linewitness.devices.modbus.blocks import Origin, Trip
 from linewitness.devices.modbus.clock_options import ModbusClock
-from linewitness.devices.modbus.decode import struct_order, swapped, swaps_bytes
-from linewitness.devices.modbus.link import ModbusError
-from linewitness.devices.modbus.numbers import bcd
 from linewitness.devices.modbus.points import Order
-from linewitness.devices.modbus.protocol import FROM_GATEWAY, exception_words
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.blocks import Origin, Trip
+from linewitness.devices.modbus.polling.decode import struct_order, swapped, swaps_bytes
+from linewitness.devices.modbus.polling.numbers import bcd
+from linewitness.devices.modbus.wire.link import ModbusError
+from linewitness.devices.modbus.wire.protocol import FROM_GATEWAY, exception_words
+from linewitness.devices.modbus.wire.reader import Reader
 
 #: A clock that moved by less than this against what was last said is no news: it counts in seconds.
 NEWS_MS: Final = 1500

@@ -3,36 +3,38 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
-from typing import Final
 
 from ulid import ULID
 
 from linewitness.base.clock import Clock, Stamp
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Memory, Observation
+from linewitness.devices.context import DriverContext
 from linewitness.devices.modbus.absence import Absence
-from linewitness.devices.modbus.blocks import Origin
-from linewitness.devices.modbus.bus import Buses, awaken, unavailable
 from linewitness.devices.modbus.commands import Commands
 from linewitness.devices.modbus.device_clock import DeviceClock
-from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.plan import RegisterBlock, limits_of, plan
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.protocol import Table
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.blocks import Origin
+from linewitness.devices.modbus.polling.plan import RegisterBlock, limits_of, plan
+from linewitness.devices.modbus.polling.rounds import Rounds
 from linewitness.devices.modbus.results import ResultPoller
-from linewitness.devices.modbus.rounds import Rounds
+from linewitness.devices.modbus.wire.bus import Buses, awaken, unavailable
+from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.protocol import Table
+from linewitness.devices.modbus.wire.reader import Reader
 from linewitness.devices.polling import PollGrid
 
-#: Devices that name the same place find each other here, so that they share its connection.
-_SHARED: Final = Buses()
+
+def build(options: ModbusOptions, context: DriverContext) -> "ModbusDriver":
+    """Return the driver of one device; devices of a line that name the same place share its connection."""
+    return ModbusDriver(options, clock=context.clock, buses=context.shared(Buses))
 
 
 class ModbusDriver:
     """How to reach one Modbus device."""
 
-    def __init__(self, options: ModbusOptions, *, clock: Clock, buses: Buses = _SHARED) -> None:
+    def __init__(self, options: ModbusOptions, *, clock: Clock, buses: Buses) -> None:
         """Plan the reads; nothing is opened yet."""
         self._options = options
         self._clock = clock
@@ -115,11 +117,6 @@ class ModbusSession:
     def identity(self) -> Mapping[str, str]:
         """Where the device is; Modbus itself says no more."""
         return MappingProxyType({"place": self._options.place, "unit": str(self._options.device_id)})
-
-    @property
-    def missed_ticks(self) -> int:
-        """How many polls were skipped because the round before took too long."""
-        return self._grid.missed
 
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""

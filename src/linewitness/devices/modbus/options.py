@@ -5,11 +5,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Options
+from linewitness.base.settings import Mistake, Options, SettingsError
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
-from linewitness.devices.modbus.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
+from linewitness.devices.modbus.wire.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.options import DeviceOptions
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]
@@ -27,7 +27,7 @@ class Forbidden(Options):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.first > self.last:
-            raise ValueError(f"first ({self.first}) is above last ({self.last})")
+            raise SettingsError(f"first ({self.first}) is above last ({self.last})", at=("first",))
         return self
 
 
@@ -55,7 +55,7 @@ class TlsFiles(Options):
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together")
+            raise SettingsError("certificate and key belong together", at=("certificate",))
         return self
 
 
@@ -133,11 +133,13 @@ class ModbusOptions(DeviceOptions):
     def _reachable(self) -> Self:
         serial = self.transport == "serial"
         if serial != (self.serial is not None):
-            raise ValueError("serial belongs to transport: serial, which needs it")
+            raise SettingsError("serial belongs to transport: serial, which needs it", at=("serial",))
         if serial == (self.host is not None):
-            raise ValueError("host belongs to every transport but serial, and is needed there")
+            raise SettingsError(
+                "host belongs to every transport but serial, and is needed there", at=("host",)
+            )
         if (self.transport == "tls") != (self.tls is not None):
-            raise ValueError("tls belongs to transport: tls, which needs it")
+            raise SettingsError("tls belongs to transport: tls, which needs it", at=("tls",))
         return self
 
     @model_validator(mode="after")
@@ -145,29 +147,34 @@ class ModbusOptions(DeviceOptions):
         seen: set[str] = set()
         for point in self.points:
             if point.id in seen:
-                raise ValueError(f"point {point.id}: the id is used twice")
+                raise _used_twice("points", point.id)
             seen.add(point.id)
-            self._check_span(point)
+            self._check_span(point, ("points", point.id))
         for result in self.results:
             if result.id in seen:
-                raise ValueError(f"result {result.id}: the id is used twice")
+                raise _used_twice("results", result.id)
             seen.add(result.id)
             for field in result.fields:
                 if result.pattern != "fifo":
-                    self._check_span(field)
+                    self._check_span(field, ("results", result.id, "fields", field.id))
         if self.clock is not None:
-            self._check_span(self.clock)
+            self._check_span(self.clock, ("clock",))
         return self
 
-    def _check_span(self, point: ModbusPoint | ResultField | ModbusClock) -> None:
+    def _check_span(self, point: ModbusPoint | ResultField | ModbusClock, at: tuple[str, ...]) -> None:
         if not is_bits(point.table) and point.width > self.max_registers and not self.one_register:
-            raise ValueError(
-                f"point {point.id}: {point.width} registers are more than max_registers "
-                f"({self.max_registers})"
+            raise SettingsError(
+                f"{point.width} registers are more than max_registers ({self.max_registers})", at=at
             )
         for span in self.forbidden:
             if span.table == point.table and point.address <= span.last and span.first < point.end:
-                raise ValueError(
-                    f"point {point.id}: addresses {point.address} to {point.end - 1} are in the "
-                    f"forbidden range {span.first} to {span.last}"
+                raise SettingsError(
+                    f"addresses {point.address} to {point.end - 1} are in the "
+                    f"forbidden range {span.first} to {span.last}",
+                    at=at,
                 )
+
+
+def _used_twice(group: str, name: str) -> SettingsError:
+    what = "the id is used twice"
+    return SettingsError(what, at=(group, name), mistake=Mistake.USED_TWICE, subjects=(name,))

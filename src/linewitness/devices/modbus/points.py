@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from linewitness.base.settings import Options
-from linewitness.devices.modbus.protocol import ADDRESSES, Table, is_bits
+from linewitness.base.settings import Options, SettingsError
+from linewitness.devices.modbus.wire.protocol import ADDRESSES, Table, is_bits
 from linewitness.devices.options import PointOptions
 
 ValueType = Literal[
@@ -123,12 +123,13 @@ class RegisterAddress(Options):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for wrong, why in self._mistakes():
+        for wrong, why, *at in self._mistakes():
             if wrong:
-                raise ValueError(why)
+                raise SettingsError(why, at=tuple(at))
         return self
 
-    def _mistakes(self) -> tuple[tuple[bool, str], ...]:
+    def _mistakes(self) -> tuple[tuple[bool, str] | tuple[bool, str, str], ...]:
+        """Return what would be wrong, the sentence for it, and the setting to show."""
         kind = self.kind
         number = kind in NUMBERS
         return (
@@ -138,22 +139,24 @@ class RegisterAddress(Options):
                 f"give a type for a register of table {self.table}, for example uint16",
             ),
             (is_bits(self.table) and self.bit is not None, f"{self.table} holds bits: leave bit out"),
-            (self.bit is not None and kind != "bool", "bit belongs to type bool"),
+            (self.bit is not None and kind != "bool", "bit belongs to type bool", "bit"),
             (
                 (self.length is not None) != (kind == "string"),
                 "length belongs to type string, which needs it",
+                "length",
             ),
-            (bool(self.bits) != (kind == "bits"), "bits belongs to type bits, which needs it"),
-            (bool(self.labels) and kind not in INTEGERS, "labels belongs to the integer types"),
+            (bool(self.bits) != (kind == "bits"), "bits belongs to type bits, which needs it", "bits"),
+            (bool(self.labels) and kind not in INTEGERS, "labels belongs to the integer types", "labels"),
             (
                 not number and (self.scale, self.offset, self.decimals) != (None, None, None),
                 f"scale, offset and decimals belong to numbers, not to {kind}",
+                "scale",
             ),
             (
                 bool(self.labels) and (self.scale, self.offset, self.decimals) != (None, None, None),
                 "an enumeration has labels and no scale, offset or decimals",
             ),
-            (self.scale is not None and self.scale == 0, "scale 0 makes every value 0"),
+            (self.scale is not None and self.scale == 0, "scale 0 makes every value 0", "scale"),
             (
                 kind == "string" and self.order in ("little", "little-byte-swap"),
                 "a string's order is big or big-byte-swap",

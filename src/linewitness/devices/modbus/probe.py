@@ -7,13 +7,13 @@ from typing import Final
 from pymodbus.pdu.mei_message import ReadDeviceInformationRequest
 
 from linewitness.base.clock import NS_PER_MS, Clock
-from linewitness.devices.modbus.bus import Bus, Buses, awaken
-from linewitness.devices.modbus.decode import Decoded, bad, decoder, slice_of
-from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.protocol import FROM_GATEWAY, Table, exception_words, is_bits, reference
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, slice_of
+from linewitness.devices.modbus.wire.bus import Bus, Buses, awaken
+from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.protocol import FROM_GATEWAY, Table, exception_words, is_bits, reference
+from linewitness.devices.modbus.wire.reader import Reader
 
 _IDENTITY: Final = {0: "vendor", 1: "product", 2: "revision"}
 #: A scan asks for so many addresses at first; where some are missing it asks for half, and so on.

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from linewitness.base.settings import Identifier, Options
 from linewitness.devices.modbus.points import OrderField, RegisterAddress
-from linewitness.devices.modbus.protocol import ADDRESSES, is_bits
+from linewitness.devices.modbus.wire.protocol import ADDRESSES, is_bits
 from linewitness.devices.options import PointOptions
 
 Pattern = Literal["counter", "ring", "fifo"]

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from linewitness.base.clock import Clock, Stamp
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Gap, Memory, Notice, Observation, Result, Seen
-from linewitness.devices.modbus.blocks import Origin, Trip
-from linewitness.devices.modbus.bus import unavailable
-from linewitness.devices.modbus.composing import Composed, Composer
-from linewitness.devices.modbus.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.numbering import Advance, Position, advance
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.plan import limits_of
-from linewitness.devices.modbus.protocol import FROM_GATEWAY, NOT_WRITABLE, exception_words
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.blocks import Origin, Trip
+from linewitness.devices.modbus.polling.composing import Composed, Composer
+from linewitness.devices.modbus.polling.plan import limits_of
 from linewitness.devices.modbus.result_options import ModbusResult
 from linewitness.devices.modbus.sources import registers_of, source_of
+from linewitness.devices.modbus.wire.bus import unavailable
+from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.protocol import FROM_GATEWAY, NOT_WRITABLE, exception_words
+from linewitness.devices.modbus.wire.reader import Reader
 
 
 class ResultPoller:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from linewitness.devices.modbus.decode import struct_order, swapped, swaps_bytes
-from linewitness.devices.modbus.plan import Limits, plan
 from linewitness.devices.modbus.points import Order
-from linewitness.devices.modbus.reader import Reader
+from linewitness.devices.modbus.polling.decode import struct_order, swapped, swaps_bytes
+from linewitness.devices.modbus.polling.plan import Limits, plan
 from linewitness.devices.modbus.result_options import Counter, ModbusResult, ResultField
+from linewitness.devices.modbus.wire.reader import Reader
 
 Pieces = Sequence[tuple[int, bytes, Sequence[ResultField]]]
 

@@ -10,6 +10,7 @@ from ulid import ULID
 from linewitness.base.clock import Clock, monotonic, next_tick
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Measured, Memory, Observation, Result, Verdict, When
+from linewitness.devices.context import DriverContext
 from linewitness.devices.mt_sics.dialogue import Dialogue, WeighingOutcome, judge
 from linewitness.devices.mt_sics.link import ScaleLine, ScaleLink, WeighRequest, linked
 from linewitness.devices.mt_sics.options import MtSicsOptions
@@ -165,3 +166,8 @@ class MtSicsDriver:
                 )
             finally:
                 self._link = None
+
+
+def build(options: MtSicsOptions, context: DriverContext) -> MtSicsDriver:
+    """Return the driver of one scale."""
+    return MtSicsDriver(options, clock=context.clock)

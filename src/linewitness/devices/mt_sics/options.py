@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from linewitness.base.settings import SettingsError
 from linewitness.devices.options import DeviceOptions
 
 
@@ -55,7 +56,7 @@ class MtSicsOptions(DeviceOptions):
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+            raise SettingsError(f"low ({self.low}) is above high ({self.high})", at=("low",))
         if self.unit is None and (self.low is not None or self.high is not None):
             raise ValueError("limits need a unit: say unit: g")
         return self

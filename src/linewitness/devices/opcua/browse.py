@@ -9,12 +9,12 @@ from asyncua import ua
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceRefused
-from linewitness.devices.opcua.client import opened, spoken
+from linewitness.devices.opcua.connection.client import opened, spoken
+from linewitness.devices.opcua.connection.server import Server, ask_server, batches, read
+from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, standard
+from linewitness.devices.opcua.decoding.values import plain
 from linewitness.devices.opcua.nodes import portable, resolve
 from linewitness.devices.opcua.options import ServerOptions
-from linewitness.devices.opcua.server import Server, ask_server, batches, read
-from linewitness.devices.opcua.values import plain
-from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, standard
 
 #: Bits of AccessLevel (OPC 10000-3, 8.57).
 READ, WRITE, HISTORY_READ = 0x01, 0x02, 0x04

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from linewitness.base.clock import Clock
+from linewitness.devices.opcua.backfill.recall import Recall
+from linewitness.devices.opcua.connection.server import Server
+from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.recall import Recall
-from linewitness.devices.opcua.server import Server
-from linewitness.devices.opcua.wire import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Final, Literal
 from asyncua import ua
 
 from linewitness.devices.base import Measured, Scalar, Verdict
+from linewitness.devices.opcua.decoding.values import Value, quality
 from linewitness.devices.opcua.options import FieldOptions
-from linewitness.devices.opcua.values import Value, quality
 
 #: After the largest value of its type a counter goes on with 0: that 0 is a result, not a reset.
 LARGEST: Final = frozenset({127, 255, 32_767, 65_535, 2_147_483_647, 4_294_967_295})

@@ -7,11 +7,12 @@ from ulid import ULID
 
 from linewitness.base.clock import Clock, Stamp
 from linewitness.devices.base import Memory
-from linewitness.devices.opcua.client import opened, spoken
+from linewitness.devices.context import DriverContext
+from linewitness.devices.opcua.backfill.recall import Recall
+from linewitness.devices.opcua.connection.client import opened, spoken
+from linewitness.devices.opcua.connection.server import ask_server
 from linewitness.devices.opcua.monitor import plan
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.recall import Recall
-from linewitness.devices.opcua.server import ask_server
 from linewitness.devices.opcua.session import OpcUaSession
 
 
@@ -51,3 +52,8 @@ class OpcUaDriver:
                 yield session
             finally:
                 self._contact = session.contact
+
+
+def build(options: OpcUaOptions, context: DriverContext) -> OpcUaDriver:
+    """Return the driver of one server."""
+    return OpcUaDriver(options, clock=context.clock)

@@ -2,41 +2,31 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, Final
 
 from asyncua import ua
 
 from linewitness.base.clock import Stamp, to_rfc3339
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
-from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.notices import AlarmNotices, AuditTrail
-from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.signals import TelemetryBlock
-from linewitness.devices.opcua.structures import Layouts
-from linewitness.devices.opcua.times import ClockWitness, polled, unix_ns, verbatim
-from linewitness.devices.opcua.values import (
+from linewitness.devices.opcua.decoding.signals import TelemetryBlock
+from linewitness.devices.opcua.decoding.structures import Layouts
+from linewitness.devices.opcua.decoding.times import ClockWitness, polled, unix_ns, verbatim
+from linewitness.devices.opcua.decoding.values import (
     Value,
     overflowed,
     plain,
     quality,
     status_name,
 )
+from linewitness.devices.opcua.monitor import Item
+from linewitness.devices.opcua.nodes import listed
+from linewitness.devices.opcua.notifications.notices import AlarmNotices, AuditTrail
+from linewitness.devices.opcua.options import OpcUaOptions
 
-NOTHING_WRONG: Final[Mapping[int, str]] = MappingProxyType({})
-NOTHING_TO_REMEMBER: Final[Mapping[str, str | None]] = MappingProxyType({})
 #: Sequence numbers run from 1 to this and begin again (OPC 10000-4, 7.26).
 LAST_SEQUENCE: Final = 4_294_967_295
-#: How many names a gap's reason lists before it only counts.
-NAMED: Final = 5
-PLAIN_TYPES: Final = (float, int, str, bool)
-
-
-def some(names: Sequence[str]) -> str:
-    """Return a few names and how many more there are."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(slots=True)
@@ -230,7 +220,7 @@ class Interpreter:
                 first=None,
                 last=received,
                 received=received,
-                reason=f"the server's queue overflowed for {some(block.overflowed)}",
+                reason=f"the server's queue overflowed for {listed(block.overflowed)}",
             )
         if block.points:
             yield block.signals(device=self._options.id, session_id=self.session_id, received=received)
@@ -293,7 +283,7 @@ class Interpreter:
         received: Stamp,
         reason: str,
         count: int | None = None,
-        remember: Mapping[str, str | None] = NOTHING_TO_REMEMBER,
+        remember: Mapping[str, str | None] = EMPTY,
     ) -> Gap:
         """Return a gap between two moments of our own clock."""
         return Gap(

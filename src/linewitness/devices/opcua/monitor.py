@@ -8,12 +8,18 @@ from typing import Final, Literal
 
 from asyncua import ua
 
-from linewitness.devices.opcua.events import alarm_filter, audit_filter
+from linewitness.devices.opcua.connection.server import CURRENT_TIME, Server, batches
+from linewitness.devices.opcua.connection.wire import (
+    AttributeIds,
+    Client,
+    ObjectIds,
+    UaStatusCodeError,
+    standard,
+)
+from linewitness.devices.opcua.decoding.values import status_name
 from linewitness.devices.opcua.nodes import resolve
+from linewitness.devices.opcua.notifications.events import alarm_filter, audit_filter
 from linewitness.devices.opcua.options import OpcUaOptions, OpcUaPoint
-from linewitness.devices.opcua.server import CURRENT_TIME, Server, batches
-from linewitness.devices.opcua.values import status_name
-from linewitness.devices.opcua.wire import AttributeIds, Client, ObjectIds, UaStatusCodeError, standard
 
 Role = Literal["change", "telemetry", "operator", "trigger", "alarm", "audit", "heartbeat"]
 

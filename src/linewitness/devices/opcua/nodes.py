@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 from asyncua import ua
 from pydantic import AfterValidator
 
-from linewitness.devices.opcua.wire import UaError
+from linewitness.devices.opcua.connection.wire import UaError
 
+#: How many names a message lists before it only counts.
+NAMED: Final = 5
 #: The namespace part comes first or not at all; a URI may hold everything but a semicolon.
 _NODE = re.compile(r"^(?:(?:ns=\d{1,5}|nsu=(?P<uri>[^;]+));)?(?P<rest>[isgb]=.+)$", re.DOTALL)
 
@@ -47,3 +49,9 @@ def portable(node: ua.NodeId, namespaces: Sequence[str]) -> str:
     if node.NamespaceIndex == 0 or node.NamespaceIndex >= len(namespaces):
         return text
     return f"nsu={namespaces[node.NamespaceIndex]};{text.partition(';')[2]}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return a few names of points and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

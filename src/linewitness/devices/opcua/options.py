@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Identifier, Options
+from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
 from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import DeviceOptions, PointOptions
 
@@ -49,7 +49,9 @@ class SecurityOptions(Options):
         given = [self.certificate, self.key, self.server_certificate, self.trusted, self.rejected]
         if self.policy == "none":
             if any(item is not None for item in given):
-                raise ValueError("policy none uses no certificates: choose a policy or remove them")
+                raise SettingsError(
+                    "policy none uses no certificates: choose a policy or remove them", at=("policy",)
+                )
             return self
         if self.certificate is None or self.key is None:
             raise ValueError("give certificate and key (`linewitness keys opcua` makes them)")
@@ -129,7 +131,7 @@ class OpcUaPoint(PointOptions):
     @model_validator(mode="after")
     def _result_where_it_belongs(self) -> Self:
         if (self.record == "result") != (self.result is not None):
-            raise ValueError("record: result and result: belong together")
+            raise SettingsError("record: result and result: belong together", at=("record",))
         return self
 
 
@@ -182,5 +184,9 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
     def _unique_points(self) -> Self:
         twice = [name for name, count in Counter(point.id for point in self.points).items() if count > 1]
         if twice:
-            raise ValueError(f"more than one point is called {', '.join(twice)}")
+            raise SettingsError(
+                f"more than one point is called {', '.join(twice)}",
+                mistake=Mistake.USED_TWICE,
+                subjects=tuple(twice),
+            )
         return self

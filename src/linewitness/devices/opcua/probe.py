@@ -9,14 +9,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from linewitness.base.clock import Clock, to_rfc3339
-from linewitness.devices.opcua.certificates import describe, parse_certificate, thumbprint
-from linewitness.devices.opcua.client import first_of_chain, offered_endpoints, opened, spoken
+from linewitness.devices.opcua.connection.certificates import describe, parse_certificate, thumbprint
+from linewitness.devices.opcua.connection.client import first_of_chain, offered_endpoints, opened, spoken
+from linewitness.devices.opcua.connection.server import CURRENT_TIME, ask_server, read, server_time
+from linewitness.devices.opcua.connection.wire import StatusCodes
+from linewitness.devices.opcua.decoding.times import ServerClock, verbatim
+from linewitness.devices.opcua.decoding.values import Value, plain, quality, status_name
 from linewitness.devices.opcua.nodes import resolve
 from linewitness.devices.opcua.options import ServerOptions
-from linewitness.devices.opcua.server import CURRENT_TIME, ask_server, read, server_time
-from linewitness.devices.opcua.times import ServerClock, verbatim
-from linewitness.devices.opcua.values import Value, plain, quality, status_name
-from linewitness.devices.opcua.wire import StatusCodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

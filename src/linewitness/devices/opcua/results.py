@@ -8,16 +8,16 @@ from asyncua import ua
 from linewitness.base.clock import Stamp
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Measured, Observation, Result, Scalar, Seen, When
-from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.server import read
 from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.counting import counted, measured_of
+from linewitness.devices.opcua.decoding.times import verbatim
+from linewitness.devices.opcua.decoding.values import plain, quality, status_name
 from linewitness.devices.opcua.interpret import Fired
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import resolve
 from linewitness.devices.opcua.options import ResultOptions
-from linewitness.devices.opcua.server import read
-from linewitness.devices.opcua.times import verbatim
-from linewitness.devices.opcua.values import plain, quality, status_name
 from linewitness.devices.opcua.writing import write
 
 

@@ -8,23 +8,23 @@ from typing import Final
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic, to_rfc3339
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Observation, Seen, When
+from linewitness.devices.opcua.backfill.catchup import CatchUp
+from linewitness.devices.opcua.backfill.recall import Recall
 from linewitness.devices.opcua.backlog import Delivery
-from linewitness.devices.opcua.catchup import CatchUp
-from linewitness.devices.opcua.certificates import days_left
-from linewitness.devices.opcua.client import own_certificate, server_certificate, spoken
+from linewitness.devices.opcua.connection.certificates import days_left
+from linewitness.devices.opcua.connection.client import own_certificate, server_certificate, spoken
+from linewitness.devices.opcua.connection.server import CURRENT_TIME, Server, read, server_time
+from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.conversation import Conversation
-from linewitness.devices.opcua.interpret import Interpreter, some
+from linewitness.devices.opcua.decoding.structures import Layouts
+from linewitness.devices.opcua.decoding.times import ServerClock
+from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.nodes import resolve
-from linewitness.devices.opcua.notices import AlarmNotices
+from linewitness.devices.opcua.nodes import listed, resolve
+from linewitness.devices.opcua.notifications.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.recall import Recall
 from linewitness.devices.opcua.results import Results
-from linewitness.devices.opcua.server import CURRENT_TIME, Server, read, server_time
 from linewitness.devices.opcua.sources import Polled, Source, Subscribed
-from linewitness.devices.opcua.structures import Layouts
-from linewitness.devices.opcua.times import ServerClock
-from linewitness.devices.opcua.wire import Client
 from linewitness.devices.opcua.writing import Commands
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
@@ -94,7 +94,7 @@ class OpcUaSession:
     def identity(self) -> Mapping[str, str]:
         """What the server said about itself, and which points it refused."""
         names = [self._name(self._items[handle]) for handle in sorted(self._source.refused)]
-        refused = {"refused": some(names)} if names else {}
+        refused = {"refused": listed(names)} if names else {}
         return {**self._server.identity, **self._certificates(), **refused}
 
     def _certificates(self) -> Mapping[str, str]:

@@ -10,12 +10,12 @@ from asyncua import ua
 from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic, next_tick
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
-from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.server import Server, read
+from linewitness.devices.opcua.connection.wire import Client, StatusCodes
+from linewitness.devices.opcua.decoding.values import status_name
 from linewitness.devices.opcua.monitor import Item, Monitor
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.server import Server, read
-from linewitness.devices.opcua.values import status_name
-from linewitness.devices.opcua.wire import Client, StatusCodes
 
 #: A node that the server does not have, or does not let us read.
 NO_NODE = frozenset(

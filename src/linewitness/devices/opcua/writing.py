@@ -6,12 +6,12 @@ from typing import Any, Final
 from asyncua import ua
 
 from linewitness.base.errors import DeviceRefused
-from linewitness.devices.opcua.client import spoken
+from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.server import Server, read
+from linewitness.devices.opcua.connection.wire import AttributeIds, Client
+from linewitness.devices.opcua.decoding.values import plain, status_name
 from linewitness.devices.opcua.nodes import resolve
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.devices.opcua.server import Server, read
-from linewitness.devices.opcua.values import plain, status_name
-from linewitness.devices.opcua.wire import AttributeIds, Client
 
 _TRUE: Final = frozenset({"1", "true", "on"})
 _FALSE: Final = frozenset({"0", "false", "off"})

@@ -10,17 +10,20 @@ from ulid import ULID
 from linewitness.base.clock import Clock, monotonic
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Memory
-from linewitness.devices.open_protocol import handshake
-from linewitness.devices.open_protocol.background import Background
-from linewitness.devices.open_protocol.codec import Decoded, decode
-from linewitness.devices.open_protocol.handshake import Busy, Identity, Learned
-from linewitness.devices.open_protocol.ledger_store import load
-from linewitness.devices.open_protocol.link import Link
-from linewitness.devices.open_protocol.link_level import LinkLevel
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultLedger
+from linewitness.devices.open_protocol.ledger.storage import load
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.refusals import ClosedByController
-from linewitness.devices.open_protocol.session import LEARNED_KEY, OpenProtocolSession, Settled
-from linewitness.devices.open_protocol.source import Ledger, Mode
+from linewitness.devices.open_protocol.session import handshake
+from linewitness.devices.open_protocol.session.background import BackgroundTasks
+from linewitness.devices.open_protocol.session.handshake import (
+    ControllerBusy,
+    ControllerIdentity,
+    LearnedRevisions,
+)
+from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.session import LEARNED_KEY, OpenProtocolSession, SessionStart
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode
+from linewitness.devices.open_protocol.wire.refusals import ClosedByController
 
 
 class OpenProtocolDriver:
@@ -47,14 +50,14 @@ class OpenProtocolDriver:
         """
         await asyncio.sleep(max(0.0, self._not_before - monotonic()))
         remembered = await memory.items("")
-        learned = Learned.load(remembered.get(LEARNED_KEY), self._start_limit)
-        async with Background() as background:
+        learned = LearnedRevisions.load(remembered.get(LEARNED_KEY), self._start_limit)
+        async with BackgroundTasks() as background:
             link, started = await self._start(background, learned)
             try:
                 self._number_telegrams(link, started)
                 settled = await self._settle(link, started, remembered, learned)
                 session = OpenProtocolSession(
-                    options=self._options, link=link, clock=self._clock, settled=settled
+                    options=self._options, link=link, clock=self._clock, start=settled
                 )
                 background.start(session.listen_forever(), f"listen:{self.device}")
                 await session.prepare()
@@ -63,7 +66,9 @@ class OpenProtocolDriver:
             finally:
                 await link.stop()
 
-    async def _start(self, background: Background, learned: Learned) -> tuple[Link, Decoded]:
+    async def _start(
+        self, background: BackgroundTasks, learned: LearnedRevisions
+    ) -> tuple[ControllerLink, DecodedTelegram]:
         """Connect and start, lower each time the controller closes the connection for a revision."""
         limit = learned.start
         while True:
@@ -73,7 +78,7 @@ class OpenProtocolDriver:
             try:
                 async with stopped_unless_done(link):
                     return link, await handshake.start(link, self._options.name, limit)
-            except Busy:
+            except ControllerBusy:
                 self._not_before = monotonic() + self._options.busy_retry_s
                 raise
             except ClosedByController as error:
@@ -85,7 +90,7 @@ class OpenProtocolDriver:
                     ) from error
                 limit = self._start_limit = limit - 1
 
-    def _number_telegrams(self, link: Link, started: Decoded) -> None:
+    def _number_telegrams(self, link: ControllerLink, started: DecodedTelegram) -> None:
         """Confirm on the link level from here on, if that was chosen. Raises `DeviceRefused`."""
         if self._options.acknowledge != "link":
             return
@@ -94,18 +99,22 @@ class OpenProtocolDriver:
                 f"{self._options.name} does not confirm on the link level (9997)",
                 hint="remove acknowledge: link from this device",
             )
-        link.level = LinkLevel()
+        link.number_telegrams()
 
     async def _settle(
-        self, link: Link, started: Decoded, remembered: Mapping[str, str], learned: Learned
-    ) -> Settled:
+        self,
+        link: ControllerLink,
+        started: DecodedTelegram,
+        remembered: Mapping[str, str],
+        learned: LearnedRevisions,
+    ) -> SessionStart:
         tool = None
         if not started.text("controller_serial_number"):
             received = await handshake.tool_data(link, self._options.tool_revision)
             tool = decode(received.telegram) if received is not None else None
         identity = handshake.identify(started, tool)
         ledger = self._enrolled(identity, remembered)
-        return Settled(
+        return SessionStart(
             session_id=str(ULID()),
             identity=identity,
             learned=replace(learned.of(identity.software), start=self._start_limit),
@@ -113,7 +122,7 @@ class OpenProtocolDriver:
             remembered=remembered,
         )
 
-    def _enrolled(self, identity: Identity, remembered: Mapping[str, str]) -> Ledger:
+    def _enrolled(self, identity: ControllerIdentity, remembered: Mapping[str, str]) -> ResultLedger:
         """Return the ledger of this very controller; refuse another one than expected or met first."""
         expected = self._options.controller_serial
         if expected is not None and identity.serial != expected:
@@ -132,10 +141,12 @@ class OpenProtocolDriver:
                     f"{self._options.name} is {source}, and {', '.join(known)} was captured from here before",
                     hint=f"if it was replaced on purpose, set controller_serial to {identity.serial}",
                 )
-        mode = Mode.EXACT if self._options.back_fill == "auto" else Mode(self._options.back_fill)
+        mode = (
+            HistoryMode.EXACT if self._options.back_fill == "auto" else HistoryMode(self._options.back_fill)
+        )
         ledger = load(source, remembered, mode)
         # A controller that had no memory to ask is asked again: its firmware may have changed.
-        fixed = self._options.back_fill != "auto" or ledger.mode is Mode.NONE
+        fixed = self._options.back_fill != "auto" or ledger.mode is HistoryMode.NONE
         return replace(ledger, mode=mode) if fixed else ledger
 
 
@@ -145,7 +156,7 @@ def known_sources(remembered: Mapping[str, str]) -> list[str]:
 
 
 @asynccontextmanager
-async def stopped_unless_done(link: Link) -> AsyncIterator[None]:
+async def stopped_unless_done(link: ControllerLink) -> AsyncIterator[None]:
     """Close a connection if the block fails or is cancelled: the controller would hold it against us."""
     try:
         yield
@@ -154,7 +165,7 @@ async def stopped_unless_done(link: Link) -> AsyncIterator[None]:
         raise
 
 
-async def open_link(options: OpenProtocolOptions, *, clock: Clock) -> Link:
+async def open_link(options: OpenProtocolOptions, *, clock: Clock) -> ControllerLink:
     """Connect to a controller. Raises `DeviceUnavailable` with what to look at."""
     try:
         async with asyncio.timeout(options.connect_timeout_s):
@@ -173,4 +184,4 @@ async def open_link(options: OpenProtocolOptions, *, clock: Clock) -> Link:
         raise DeviceUnavailable(
             f"{options.name} cannot be reached: {error}", hint="check host, cable and firewall"
         ) from error
-    return Link(streams=streams, name=options.name, timing=options.timing, clock=clock)
+    return ControllerLink(streams=streams, name=options.name, timing=options.timing, clock=clock)

@@ -1,14 +1,25 @@
 """What the YAML says of a tightening controller; id, driver and host are enough to begin."""
 
+from dataclasses import dataclass
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.devices.open_protocol.link import Timing
+from linewitness.base.settings import SettingsError
 from linewitness.devices.options import DeviceOptions
 
 BackFill = Literal["auto", "exact", "at_or_before", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTiming:
+    """How long to wait for what, in seconds."""
+
+    request_s: float
+    optional_s: float
+    keepalive_s: float
+    dead_after_s: float
 
 
 class OpenProtocolOptions(DeviceOptions):
@@ -135,21 +146,27 @@ class OpenProtocolOptions(DeviceOptions):
     @model_validator(mode="after")
     def _alive_before_dead(self) -> Self:
         if self.keepalive_s >= self.dead_after_s:
-            raise ValueError(
-                f"keepalive_s ({self.keepalive_s:g}) must be below dead_after_s ({self.dead_after_s:g})"
+            raise SettingsError(
+                f"keepalive_s ({self.keepalive_s:g}) must be below dead_after_s ({self.dead_after_s:g})",
+                at=("keepalive_s",),
             )
         return self
 
     @model_validator(mode="after")
     def _link_level_needs_revision(self) -> Self:
         if self.acknowledge == "link" and self.start_revision < LINK_LEVEL_REVISION:
-            raise ValueError(f"acknowledge: link needs start_revision {LINK_LEVEL_REVISION} or higher")
+            raise SettingsError(
+                f"acknowledge: link needs start_revision {LINK_LEVEL_REVISION} or higher", at=("acknowledge",)
+            )
         return self
 
     @model_validator(mode="after")
     def _zone_for_setting(self) -> Self:
         if self.set_clock_beyond_s is not None and self.timezone is None:
-            raise ValueError("set_clock_beyond_s: say in timezone which zone the controller's clock keeps")
+            raise SettingsError(
+                "set_clock_beyond_s: say in timezone which zone the controller's clock keeps",
+                at=("set_clock_beyond_s",),
+            )
         return self
 
     @property
@@ -163,10 +180,9 @@ class OpenProtocolOptions(DeviceOptions):
         return f"{self.id} ({self.host}:{self.port})"
 
     @property
-    def timing(self) -> Timing:
+    def timing(self) -> LinkTiming:
         """How long to wait for what."""
-        return Timing(
-            connect_s=self.connect_timeout_s,
+        return LinkTiming(
             request_s=self.request_timeout_s,
             optional_s=self.request_timeout_s * OPTIONAL_SHARE,
             keepalive_s=self.keepalive_s,

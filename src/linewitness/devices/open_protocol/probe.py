@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.open_protocol import handshake
-from linewitness.devices.open_protocol.background import Background
-from linewitness.devices.open_protocol.codec import Decoded, decode, encode
+from linewitness.devices.open_protocol.content.times import ClockOffset, measure
 from linewitness.devices.open_protocol.driver import open_link, stopped_unless_done
-from linewitness.devices.open_protocol.handshake import Identity
-from linewitness.devices.open_protocol.link import Link
-from linewitness.devices.open_protocol.mids import UNSUBSCRIBE_OF, Mid, Refusal
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.refusals import ClosedByController, RefusedByController
-from linewitness.devices.open_protocol.telegram import Telegram
-from linewitness.devices.open_protocol.times import ClockOffset, measure
+from linewitness.devices.open_protocol.session import handshake
+from linewitness.devices.open_protocol.session.background import BackgroundTasks
+from linewitness.devices.open_protocol.session.handshake import ControllerIdentity
+from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
+from linewitness.devices.open_protocol.wire.mids import UNSUBSCRIBE_OF, Mid, Refusal
+from linewitness.devices.open_protocol.wire.refusals import ClosedByController, RefusedByController
+from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 START_REVISIONS = tuple(range(7, 0, -1))
 RESULT_REVISIONS = (*range(11, 0, -1), 998, 999)
@@ -35,13 +35,13 @@ SUBSCRIPTIONS = (
 class ProbeReport:
     """What a controller says about itself and what it offers."""
 
-    identity: Identity
+    identity: ControllerIdentity
     start_revision: int
     result_revisions: tuple[int, ...]
     subscriptions: tuple[tuple[str, int], ...]
     newest_id: int | None
     memory: bool
-    tool: Decoded | None
+    tool: DecodedTelegram | None
     clock: ClockOffset | None
     yaml: str
 
@@ -80,7 +80,7 @@ async def probe(options: OpenProtocolOptions, *, clock: Clock) -> ProbeReport:
 
     Raises DeviceUnavailable and DeviceRefused as a connection does.
     """
-    async with Background() as background:
+    async with BackgroundTasks() as background:
         link, started = await _start(options, background, clock)
         try:
             return await _report(options, link, started, clock)
@@ -88,7 +88,9 @@ async def probe(options: OpenProtocolOptions, *, clock: Clock) -> ProbeReport:
             await link.stop()
 
 
-async def _start(options: OpenProtocolOptions, background: Background, clock: Clock) -> tuple[Link, Decoded]:
+async def _start(
+    options: OpenProtocolOptions, background: BackgroundTasks, clock: Clock
+) -> tuple[ControllerLink, DecodedTelegram]:
     for revision in START_REVISIONS:
         link = await open_link(options, clock=clock)
         background.start(link.read_forever(), "probe:read")
@@ -102,7 +104,9 @@ async def _start(options: OpenProtocolOptions, background: Background, clock: Cl
     )
 
 
-async def _report(options: OpenProtocolOptions, link: Link, started: Decoded, clock: Clock) -> ProbeReport:
+async def _report(
+    options: OpenProtocolOptions, link: ControllerLink, started: DecodedTelegram, clock: Clock
+) -> ProbeReport:
     asked = clock.stamp()
     told = await handshake.ask_stepping_down(link, Mid.TIME_REQUEST, (1,), Mid.TIME)
     offset = measure(decode(told.telegram).text("time"), asked, told.stamp, options.zone) if told else None
@@ -126,7 +130,7 @@ async def _report(options: OpenProtocolOptions, link: Link, started: Decoded, cl
     )
 
 
-async def _offered(link: Link, mid: Mid, revision: int) -> bool:
+async def _offered(link: ControllerLink, mid: Mid, revision: int) -> bool:
     try:
         await handshake.subscribe(link, mid, revision, optional=True)
         await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED, optional=True)
@@ -135,14 +139,14 @@ async def _offered(link: Link, mid: Mid, revision: int) -> bool:
     return True
 
 
-async def _highest(link: Link, mid: Mid, revisions: tuple[int, ...]) -> int | None:
+async def _highest(link: ControllerLink, mid: Mid, revisions: tuple[int, ...]) -> int | None:
     for revision in revisions:
         if await _offered(link, mid, revision):
             return revision
     return None
 
 
-async def _newest(link: Link) -> tuple[bool, int | None]:
+async def _newest(link: ControllerLink) -> tuple[bool, int | None]:
     try:
         received = await link.ask(encode(Mid.OLD_RESULT_REQUEST, 1, {"tightening_id": 0}), Mid.OLD_RESULT)
     except RefusedByController as error:
@@ -150,7 +154,9 @@ async def _newest(link: Link) -> tuple[bool, int | None]:
     return True, decode(received.telegram).number("tightening_id")
 
 
-def _yaml(options: OpenProtocolOptions, identity: Identity, tool: Decoded | None, offers: set[str]) -> str:
+def _yaml(
+    options: OpenProtocolOptions, identity: ControllerIdentity, tool: DecodedTelegram | None, offers: set[str]
+) -> str:
     lines = ["devices:", f"  - id: {options.id}", "    driver: open_protocol", f"    host: {options.host}"]
     if options.port != OpenProtocolOptions.model_fields["port"].default:
         lines.append(f"    port: {options.port}")

@@ -11,6 +11,7 @@ from ulid import ULID
 from linewitness.base.clock import NS_PER_MS, Clock, Stamp
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Code, Memory, Notice, Observation, Seen, When
+from linewitness.devices.context import DriverContext
 from linewitness.devices.scanner.connection import ReaderConnection, ReaderListener, dialled, listening
 from linewitness.devices.scanner.framing import LineSplitter, ReaderLine
 from linewitness.devices.scanner.options import ScannerOptions
@@ -190,3 +191,8 @@ class ScannerDriver:
                 f"the reader {self._options.host} has not dialled in on port {self._options.port}",
                 hint="check the reader's host settings: it must send to this machine and port",
             ) from None
+
+
+def build(options: ScannerOptions, context: DriverContext) -> ScannerDriver:
+    """Return the driver of one code reader."""
+    return ScannerDriver(options, clock=context.clock)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from linewitness.base.settings import SettingsError
 from linewitness.devices.options import DeviceOptions
 
 #: What framing characters are looked for; an encoding must write them as the same single bytes.
@@ -123,7 +124,9 @@ class ScannerOptions(DeviceOptions):
     @model_validator(mode="after")
     def _mode_fits(self) -> Self:
         if self.mode == "connect" and not self.keeps_connection:
-            raise ValueError("keeps_connection: false needs mode: listen")
+            raise SettingsError("keeps_connection: false needs mode: listen", at=("keeps_connection",))
         if self.silence_s is not None and self.heartbeat is None:
-            raise ValueError("silence_s needs heartbeat: a reader without one is silent between reads")
+            raise SettingsError(
+                "silence_s needs heartbeat: a reader without one is silent between reads", at=("silence_s",)
+            )
         return self

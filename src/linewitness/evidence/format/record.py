@@ -8,7 +8,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from linewitness.evidence.format import canonical, schema
@@ -18,11 +17,13 @@ from linewitness.evidence.format.schema import VERSION, MalformedRecord
 PAYLOAD_TYPE: Final = "application/vnd.linewitness.record.v1+json"
 ZERO_HASH: Final = "sha256:" + "0" * 64
 
+#: The type of resource that a serialized unit has.
+UNIT: Final = "unit"
+
 Scalar = str | int | bool | None
 ActorType = Literal["user", "service", "device", "system"]
 
 _SIGNATURE_BYTES: Final = 64
-_NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Resource:
     type: str
     id: str
     parent: tuple[str, str] | None = None
+
+    @property
+    def unit(self) -> str | None:
+        """The serialized unit that it is about (docs/format.md, 2.2): the parent, or else it itself."""
+        kind, name = self.parent or (self.type, self.id)
+        return name if kind == UNIT else None
 
 
 class Change(NamedTuple):
@@ -74,7 +81,7 @@ class Event:
     reason: str
     action: Action | None = None
     changes: tuple[Change, ...] = ()
-    context: Mapping[str, str] = field(default_factory=lambda: _NO_CONTEXT)
+    context: Mapping[str, str] = field(default_factory=dict)
     occurred_unc_ms: int | None = None
     device_time: str | None = None
     device_offset_ms: int | None = None
@@ -142,6 +149,54 @@ def body_of(data: bytes, integrity: dict[str, Any]) -> bytes:
     if len(body) + len(cut) != len(data):
         raise MalformedRecord("record_hash and signature are not where the canonical form has them")
     return body
+
+
+class RecordFields(NamedTuple):
+    """What a chain's rules are about: `signature` is 64 bytes, `message` what it and the hash cover."""
+
+    sequence_no: int
+    kind: str
+    tenant_id: str
+    event_id: str
+    ingested_at: str
+    boot_id: str
+    boottime_us: int
+    step: int
+    stream: str
+    key_id: str
+    prev_hash: str
+    record_hash: str
+    signature: bytes
+    message: bytes
+
+
+def fields_of(data: bytes, members: dict[str, Any]) -> RecordFields:
+    """Return the fields of a parsed record; MalformedRecord if hash and signature are not side by side."""
+    integrity, clock = members["integrity"], members["clock"]
+    return RecordFields(
+        members["sequence_no"],
+        members["kind"],
+        members["tenant_id"],
+        members["event_id"],
+        members["ingested_at"],
+        clock["boot_id"],
+        clock["boottime_us"],
+        clock["step"],
+        integrity["stream"],
+        integrity["key_id"],
+        integrity["prev_hash"],
+        integrity["record_hash"],
+        signature_bytes(integrity["signature"]),
+        message_of(data, integrity),
+    )
+
+
+def unit_of(members: Mapping[str, Any]) -> str | None:
+    """Return the serialized unit that a parsed record is about, or None."""
+    resource = members["resource"]
+    parent = resource.get("parent")
+    about = Resource(resource["type"], resource["id"], (parent["type"], parent["id"]) if parent else None)
+    return about.unit
 
 
 def signature_bytes(text: str) -> bytes:

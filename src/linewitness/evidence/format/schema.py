@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import canonical
+from linewitness.evidence.format.times import TIME
 
 VERSION: Final = 1
 
@@ -15,9 +16,6 @@ _TEXT_OR_FLAG: Final = frozenset((str, bool))
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_TIME: Final = re.compile(
-    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
-)
 
 
 class MalformedRecord(EvidenceError):
@@ -109,8 +107,8 @@ RECORD: Final = _members(
         "sequence_no": _count,
         "kind": _text,
         "action": _one_of("create", "read", "update", "delete", "execute"),
-        "occurred_at": _like(_TIME),
-        "ingested_at": _like(_TIME),
+        "occurred_at": _like(TIME),
+        "ingested_at": _like(TIME),
         "actor": _object,
         "resource": _object,
         "changes": _list,

@@ -23,13 +23,8 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.timestamps.algorithms import Verifies
-from linewitness.evidence.verify.selection import verify_selection
 from linewitness.evidence.verify.selection_stamps import of_history
 from linewitness.evidence.verify.statements import Statement, Token
-from linewitness.evidence.verify.stream import Progress, verify
-from linewitness.evidence.verify.verdict import Verdict
 
 VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -60,7 +55,7 @@ class BadPackage(EvidenceError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class PackageContents:
     """What goes into a package.
 
     `records` are exact bytes that rise by `sequence_no`. Without `proofs` they are a whole stream from
@@ -81,7 +76,7 @@ class Contents:
     note: str = ""
 
 
-def write_package(target: IO[bytes], contents: Contents) -> int:
+def write_package(target: IO[bytes], contents: PackageContents) -> int:
     """Write a package and return the number of its records; names of statements are `receipts/42.receipt`."""
     files: dict[str, str] = {}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
@@ -217,41 +212,6 @@ class Package:
         if len(data) > most:
             raise BadPackage(f"{name} is larger than {most} bytes")
         return data
-
-
-def verify_package(
-    path: Path,
-    *,
-    policy: Policy,
-    verifies: Verifies | None = None,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> Verdict:
-    """Return the verdict on a package; BadPackage if it cannot be read at all.
-
-    The policy comes from the auditor and never from the package. Without `verifies`, which verifies the
-    signatures of time-stamping authorities, their tokens are not checked.
-    """
-    with Package.open(path) as package:
-        if package.is_selection:
-            return verify_selection(
-                package.records(),
-                package.key_records(),
-                package.proof_of,
-                policy=policy,
-                statements=package.statements(),
-                verifies=verifies,
-                workers=workers,
-                progress=progress,
-            )
-        return verify(
-            package.records(),
-            policy=policy,
-            statements=package.statements(),
-            verifies=verifies,
-            workers=workers,
-            progress=progress,
-        )
 
 
 def _is_stamp(name: str) -> bool:

@@ -12,16 +12,15 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.package.archive import Contents, write_package
+from linewitness.evidence.package.archive import PackageContents, write_package
 from linewitness.evidence.package.report import build_report
-from linewitness.evidence.package.time_stamps import Stamped, StampFiles, useful_stamps
+from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFiles, useful_stamps
+from linewitness.evidence.progress import Progress
 from linewitness.evidence.verify.verdict import Verdict
 
 #: A package of a whole stream carries the newest receipts, which cover all older ones, and time stamps.
 MAX_RECEIPTS: Final = 1000
 _EVERY: Final = 100
-
-Progress = Callable[[int], None]
 
 
 class CannotPack(EvidenceError):
@@ -29,7 +28,7 @@ class CannotPack(EvidenceError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
+class PackageLabel:
     """What the package says about itself: for people, believed by no verifier.
 
     `created_at` is a time as records have it; `verdict` what was found when it was packed.
@@ -81,15 +80,15 @@ def pack_stream(
     origin: str,
     records: Callable[[], Iterator[bytes]],
     receipts: Sequence[tuple[int, str]],
-    stamps: Sequence[Stamped] = (),
-    label: Label,
+    stamps: Sequence[StampedCheckpoint] = (),
+    label: PackageLabel,
 ) -> int:
     """Write a package of all records from record 0 on, and return their number.
 
     `records` is called twice, for the records and for the report; `receipts` are (size, note), and like
     `stamps` oldest first.
     """
-    beside = StampFiles(stamps[-MAX_RECEIPTS:])
+    stamp_files = StampFiles(stamps[-MAX_RECEIPTS:])
     report = build_report(
         (record.parse(data) for data in records()),
         title=label.title,
@@ -98,16 +97,16 @@ def pack_stream(
     )
     return write_package(
         target,
-        Contents(
+        PackageContents(
             origin=origin,
             created_at=label.created_at,
             note=label.title,
             records=records(),
             statements=[
                 *((f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]),
-                *beside.texts,
+                *stamp_files.texts,
             ],
-            tokens=beside.tokens,
+            tokens=stamp_files.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )
@@ -121,8 +120,8 @@ def pack_selection(
     key_records: Sequence[tuple[int, bytes]],
     receipt: str,
     subtree: Subtree,
-    stamps: Sequence[Stamped] = (),
-    label: Label,
+    stamps: Sequence[StampedCheckpoint] = (),
+    label: PackageLabel,
     progress: Progress | None = None,
 ) -> int:
     """Write a package of some records, each with its proof, and return their number.
@@ -141,7 +140,7 @@ def pack_selection(
             f"record {last} is not covered by the receipt over {size} records",
             hint="wait until the store has confirmed it, then pack again",
         )
-    beside = StampFiles(useful_stamps(stamps, last), size=size, subtree=subtree)
+    stamp_files = StampFiles(useful_stamps(stamps, last), size=size, subtree=subtree)
     needed = [(at, data) for at, data in key_records if at <= last]
     places = sorted({at for at, _ in chain(selected, needed)})
     report = build_report(
@@ -152,15 +151,15 @@ def pack_selection(
     )
     return write_package(
         target,
-        Contents(
+        PackageContents(
             origin=origin,
             created_at=label.created_at,
             note=label.title,
             records=(data for _, data in selected),
             key_records=[data for _, data in needed],
             proofs=_proofs(places, receipt, subtree, progress),
-            statements=beside.texts,
-            tokens=beside.tokens,
+            statements=stamp_files.texts,
+            tokens=stamp_files.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )

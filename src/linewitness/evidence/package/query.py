@@ -1,27 +1,27 @@
 """Choose records out of a stream for a package: by unit, by batch or by time."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from linewitness.evidence.format import record
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.package.build import CannotPack
-from linewitness.evidence.package.spool import Chosen
-from linewitness.evidence.package.time_stamps import Stamped
+from linewitness.evidence.package.spool import RecordSpool
+from linewitness.evidence.package.time_stamps import StampedCheckpoint
+from linewitness.evidence.progress import Progress
 
 #: Fields under which a record may name the batch that a unit belongs to.
 BATCH_FIELDS: Final = frozenset(("batch", "batch_id", "lot", "lot_id", "order", "order_id"))
 #: Each record comes with a proof of its own, and a verifier keeps the names of a package's files in memory.
-MAX_CHOSEN: Final = 250_000
+MAX_RECORDS: Final = 250_000
 
 _OCCURRED: Final = b'"occurred_at":"'
 _TIME_BYTES: Final = 24
 _EVERY: Final = 1000
 
 Numbered = Iterator[tuple[int, bytes]]
-Progress = Callable[[int], None]
 
 
 class Holdings(Protocol):
@@ -51,7 +51,7 @@ class Holdings(Protocol):
     def notes(self) -> Iterable[str]:
         """Yield receipts and what else carries signatures of other parties, as signed notes."""
 
-    def stamps(self) -> Iterable[Stamped]:
+    def stamps(self) -> Iterable[StampedCheckpoint]:
         """Yield the time stamps over checkpoints of the stream, oldest first."""
 
     @property
@@ -60,7 +60,7 @@ class Holdings(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class RecordQuery:
     """What is asked for: units and batches add up, the times (RFC 3339, UTC, end excluded) cut down."""
 
     units: tuple[str, ...] = ()
@@ -83,15 +83,15 @@ class Choice:
             parts.append(f"{self.since or 'the beginning'} to {self.until or 'the end'}")
         return ", ".join(parts)
 
-    def among(
+    def collect(
         self,
         holdings: Holdings,
-        chosen: Chosen,
+        spool: RecordSpool,
         *,
-        most: int | None = MAX_CHOSEN,
+        most: int | None = MAX_RECORDS,
         progress: Progress | None = None,
     ) -> None:
-        """Put the records that are asked for into `chosen`; CannotPack if they are too many.
+        """Put the records that are asked for into `spool`; CannotPack if they are too many.
 
         `progress` is told how many were looked at.
         """
@@ -99,8 +99,8 @@ class Choice:
             if progress and looked % _EVERY == 0:
                 progress(looked)
             if data is not None and self._in_time(data):
-                chosen.add(number, data)
-            if most is not None and len(chosen) > most:
+                spool.add(number, data)
+            if most is not None and len(spool) > most:
                 raise CannotPack(
                     f"these are more than {most:,} records, each of which would need a proof of its own",
                     hint="ask for shorter times or fewer units, one package each; or export the whole stream"
@@ -118,7 +118,7 @@ class Choice:
             marks = [json.dumps(batch, ensure_ascii=False).encode() for batch in self.batches]
             for number, data in holdings.records():
                 named = any(mark in data for mark in marks) and _names(data, batches)
-                if named and (unit := unit_of(data)):
+                if named and (unit := record.unit_of(record.parse(data))):
                     units[unit] = None
                 yield number, data if named else None
         for unit in units:
@@ -133,13 +133,6 @@ class Choice:
         return (self.since is None or self.since <= occurred) and (
             self.until is None or occurred < self.until
         )
-
-
-def unit_of(data: bytes) -> str | None:
-    """Return the serialized unit of a record."""
-    resource = record.parse(data)["resource"]
-    about = resource.get("parent", resource)
-    return str(about["id"]) if about["type"] == "unit" else None
 
 
 def _names(data: bytes, batches: frozenset[str]) -> bool:

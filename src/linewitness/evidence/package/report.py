@@ -9,6 +9,7 @@ from html import escape
 from math import isfinite, nan
 from typing import Any, Final
 
+from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.package.report_plots import Mark, PlottedValue, TimeSpan, time_axis, value_plot
 from linewitness.evidence.package.report_text import BAD, Ticks, changes_of, tick, time_of
 from linewitness.evidence.verify.verdict import Verdict
@@ -108,7 +109,7 @@ class _Report:
         self._kinds[kind] += 1
         device: str = record["context"].get("device_id", record["actor"]["id"])
         self._devices.add(device)
-        unit = _unit(record)
+        unit = unit_of(record) or ""
         if unit:
             self._units[unit] = self._units.get(unit, 0) + 1
         self._draw(record, kind, device, unit)
@@ -243,12 +244,6 @@ def _whole(name: str) -> str:
     """Return a name that is not cut at its hyphens, unless it is too long for its column."""
     short = len(name) <= MAX_WHOLE
     return f'<span class="number">{escape(name)}</span>' if short else escape(name)
-
-
-def _unit(record: dict[str, Any]) -> str:
-    parent = record["resource"].get("parent")
-    source = parent or record["resource"]
-    return str(source["id"]) if source["type"] == "unit" else ""
 
 
 def _number(value: object) -> float | None:

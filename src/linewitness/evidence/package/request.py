@@ -1,7 +1,6 @@
 """Make the evidence package that was asked for: all of a stream, or a choice with a proof for each record."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Final
@@ -13,70 +12,64 @@ from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.package.build import (
     CannotPack,
-    Label,
+    PackageLabel,
     merged,
     note_for,
     pack_selection,
     pack_stream,
 )
-from linewitness.evidence.package.query import Choice, Holdings
-from linewitness.evidence.package.spool import Chosen
-from linewitness.evidence.package.time_stamps import Stamped, StampFiles, useful_stamps
+from linewitness.evidence.package.query import Holdings, RecordQuery
+from linewitness.evidence.package.spool import RecordSpool
+from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFiles, useful_stamps
 from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.progress import Progress, Stage, silent
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.selection import verify_selection
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 
-Progress = Callable[[int], None]
-Stage = Callable[[str, int | None], AbstractContextManager[Progress]]
 _EVERY: Final = 256
 _SUBTREES: Final = 1 << 14
 
 
-@contextmanager
-def _unseen(_what: str, _total: int | None) -> Iterator[Progress]:
-    yield lambda _done: None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class PackageRequest:
     """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
 
     `created_at` is a time as records have it.
     """
 
     holdings: Holdings
-    choice: Choice
+    query: RecordQuery
     created_at: str
     policy: Policy | None = None
     verifies: Verifies | None = None
     workers: int = 1
 
-    def write(self, target: IO[bytes], *, stage: Stage = _unseen) -> int:
+    def write(self, target: IO[bytes], *, stage: Stage = silent) -> int:
         """Write the package and return the number of its records; CannotPack says what is missing.
 
         `stage` is opened for each kind of work with its name and, where that is known, how much it will be.
         """
-        if self.choice.is_all:
+        if self.query.is_all:
             return self._whole(target, stage)
-        with Chosen() as chosen:
-            total = None if self.choice.units and not self.choice.batches else self.holdings.size
+        with RecordSpool() as spool:
+            total = None if self.query.units and not self.query.batches else self.holdings.size
             with stage("records looked at", total) as progress:
-                self.choice.among(self.holdings, chosen, progress=progress)
-            if not chosen:
+                self.query.collect(self.holdings, spool, progress=progress)
+            if not spool:
                 raise CannotPack(
                     "there are no such records", hint="check the unit, the batch or the times asked for"
                 )
-            return self._selection(target, chosen, stage)
+            return self._selection(target, spool, stage)
 
     @property
     def _title(self) -> str:
-        return f"{self.choice.title} of {self.holdings.origin}"
+        return f"{self.query.title} of {self.holdings.origin}"
 
-    def _selection(self, target: IO[bytes], chosen: Chosen, stage: Stage) -> int:
-        last = chosen.numbers[-1]
+    def _selection(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
+        last = spool.numbers[-1]
         note = note_for(self.holdings.notes(), last)
         # Neighbours share nearly all of their proofs.
         subtree = lru_cache(_SUBTREES)(self.holdings.subtree)
@@ -87,9 +80,9 @@ class Parcel:
         if self.policy:
             size = Checkpoint.parse(Note.parse(note).text).size
             useful = useful_stamps(stamps, last)
-            with stage("records verified", len(chosen)) as progress:
+            with stage("records verified", len(spool)) as progress:
                 verdict = verify_selection(
-                    (data for _, data in chosen),
+                    (data for _, data in spool),
                     (data for _, data in keys),
                     lambda at: str(TlogProof.make(at, note, subtree)),
                     policy=self.policy,
@@ -98,16 +91,16 @@ class Parcel:
                     workers=self.workers,
                     progress=progress,
                 )
-        with stage("proofs packed", len({*chosen.numbers, *(at for at, _ in keys)})) as progress:
+        with stage("proofs packed", len({*spool.numbers, *(at for at, _ in keys)})) as progress:
             return pack_selection(
                 target,
                 origin=self.holdings.origin,
-                selected=chosen,
+                selected=spool,
                 key_records=keys,
                 receipt=note,
                 subtree=subtree,
                 stamps=stamps,
-                label=Label(title=self._title, created_at=self.created_at, verdict=verdict),
+                label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
                 progress=progress,
             )
 
@@ -134,14 +127,14 @@ class Parcel:
                 records=lambda: counted.through(data for _, data in self.holdings.records()),
                 receipts=[(at, str(note)) for at, note in notes],
                 stamps=stamps,
-                label=Label(title=self._title, created_at=self.created_at, verdict=verdict),
+                label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
             )
 
     def _verdict(
         self,
         policy: Policy,
         notes: Iterable[tuple[int, Note]],
-        stamps: Sequence[Stamped],
+        stamps: Sequence[StampedCheckpoint],
         progress: Progress,
     ) -> Verdict:
         statements = [Statement(_named(note), str(note)) for _, note in notes]

@@ -10,7 +10,7 @@ _IN_MEMORY: Final = 1 << 24
 _LENGTH_BITS: Final = 17
 
 
-class Chosen(Sequence[tuple[int, bytes]]):
+class RecordSpool(Sequence[tuple[int, bytes]]):
     """Records as (sequence_no, exact bytes), rising, in whatever order they were added."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ _MAX_PLACE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Stamped:
+class StampedCheckpoint:
     """A checkpoint of `size` records, a time-stamp token over its exact bytes, and who was asked for it."""
 
     size: int
@@ -24,12 +24,12 @@ class Stamped:
     token: bytes
 
 
-def useful_stamps(stamps: Iterable[Stamped], last: int) -> list[Stamped]:
+def useful_stamps(stamps: Iterable[StampedCheckpoint], last: int) -> list[StampedCheckpoint]:
     """Return of each place the oldest stamp that covers record `last`, or else the newest.
 
     That one gives the narrowest time of all records up to `last`.
     """
-    useful: dict[str, Stamped] = {}
+    useful: dict[str, StampedCheckpoint] = {}
     for stamp in stamps:
         known = useful.get(stamp.place)
         if known is None or known.size <= last:
@@ -45,7 +45,7 @@ class StampFiles:
     """
 
     def __init__(
-        self, stamps: Sequence[Stamped], *, size: int | None = None, subtree: Subtree | None = None
+        self, stamps: Sequence[StampedCheckpoint], *, size: int | None = None, subtree: Subtree | None = None
     ) -> None:
         """Name the files by size and place."""
         self.texts: list[tuple[str, str]] = []

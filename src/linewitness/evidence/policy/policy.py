@@ -10,7 +10,6 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
 from nacl.signing import SigningKey
@@ -37,7 +36,6 @@ _REQUIRED: Final = {
 _OPTIONAL: Final = {"customer_key": str, "tsa_roots": list, "revocations": list}
 _ATTESTER: Final = {"party": str, "role": str, "key": str}
 _REVOCATION: Final = {"key": str, "first": int, "reason": str}
-NOTHING: Final[Mapping[str, type]] = MappingProxyType({})
 
 
 class BadPolicy(EvidenceError):
@@ -231,11 +229,11 @@ def _members(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _typed(
-    where: str, value: Any, required: Mapping[str, type], optional: Mapping[str, type] = NOTHING
+    where: str, value: Any, required: Mapping[str, type], optional: Mapping[str, type] | None = None
 ) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadPolicy(f"{where} is not a JSON object")
-    allowed = {**required, **optional}
+    allowed = {**required, **(optional or {})}
     for name, content in value.items():
         if name not in allowed:
             raise BadPolicy(f"{where} has the unknown member {name!r}")

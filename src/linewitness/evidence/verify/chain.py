@@ -5,20 +5,18 @@ a restart from the head that it saved with the last record. It does not know the
 head: that an `event_id` is unique is for the caller to check (an index, or `verify`).
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys, record
-from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.verify.skim import Skimmed, skim, skimmed_of
+from linewitness.evidence.format.record import RecordFields, fields_of
 
 CREATED: Final = "stream.created"
 ROTATED: Final = "key.rotated"
 #: Records that say more about the chain than their links.
-_KEYS: Final = frozenset((CREATED, ROTATED))
+KEY_RECORDS: Final = frozenset((CREATED, ROTATED))
 
 
 class Broken(EvidenceError):
@@ -52,23 +50,11 @@ class ChainHead:
 
 
 class ParsedRecord(NamedTuple):
-    """A record that was accepted: its place, exact bytes, members and hash."""
+    """A record that was accepted: its exact bytes, its members, and the fields that the chain is about."""
 
-    sequence_no: int
     data: bytes
     members: dict[str, Any]
-    record_hash: str
-
-    @property
-    def leaf(self) -> bytes:
-        """The record's leaf in the Merkle tree."""
-        return leaf_hash(self.data)
-
-    @property
-    def event_id(self) -> str:
-        """The event's ULID."""
-        event_id: str = self.members["event_id"]
-        return event_id
+    fields: RecordFields
 
 
 class ChainVerifier:
@@ -120,56 +106,58 @@ class ChainVerifier:
         """Check the next record's exact bytes and return it; `Broken` leaves the verifier as it was."""
         try:
             members = record.parse(data)
-            self._follow(skimmed_of(data, members), members)
+            fields = fields_of(data, members)
+        except EvidenceError as error:
+            raise Broken(self._size, error.what) from None
+        self.follow(fields, members)
+        return ParsedRecord(data, members, fields)
+
+    def follow(self, fields: RecordFields, members: dict[str, Any] | None = None) -> None:
+        """Check the next record by its fields; `Broken` leaves the verifier as it was.
+
+        The caller answers for what `record.parse` checks. `members` are needed for the records that announce
+        keys (ValueError).
+        """
+        if members is None and fields.kind in KEY_RECORDS:
+            raise ValueError(f"a record of the kind {fields.kind} is followed with its members only")
+        try:
+            self._follow(fields, members or {})
         except Broken:
             raise
         except EvidenceError as error:
             raise Broken(self._size, error.what) from None
-        return ParsedRecord(self._size - 1, data, members, self._last_hash)
 
-    def pass_over(self, data: bytes) -> Skimmed:
-        """Check the same and return only what the chain is about, which is quicker by half."""
-        skimmed = skim(data)
-        if skimmed is None or skimmed.kind in _KEYS:
-            members = self.accept(data).members
-            return skimmed or skimmed_of(data, members)
-        self._follow(skimmed, None)
-        return skimmed
-
-    def _follow(self, skimmed: Skimmed, members: dict[str, Any] | None) -> None:
-        self._check_place(skimmed)
-        message = skimmed.message
-        record_hash = "sha256:" + hashlib.sha256(message).hexdigest()
-        if record_hash != skimmed.record_hash:
+    def _follow(self, fields: RecordFields, members: dict[str, Any]) -> None:
+        self._check_place(fields)
+        record_hash = record.sha256(fields.message)
+        if record_hash != fields.record_hash:
             raise self._broken(f"its content hashes to {record_hash}, not to the record_hash it carries")
-        first = keys.read_creation(members) if members and self._size == 0 else None
+        first = keys.read_creation(members) if self._size == 0 else None
         signer = first.event if first else self._event_key
-        if signer is None or skimmed.key_id != signer.key_id:
+        if signer is None or fields.key_id != signer.key_id:
             wanted = signer.key_id if signer else "none"
-            raise self._broken(f"signed by the key {skimmed.key_id}, but the active key is {wanted}")
-        if not signer.verify(message, skimmed.signature):
+            raise self._broken(f"signed by the key {fields.key_id}, but the active key is {wanted}")
+        if not signer.verify(fields.message, fields.signature):
             raise self._broken(f"the signature is not one of the active key {signer.key_id}")
-        if members and skimmed.kind == ROTATED:
+        if fields.kind == ROTATED:
             self._event_key = self._rotated(members, signer)
         elif first:
             self._log_key, self._event_key = first
-            self._tenant = skimmed.tenant_id
+            self._tenant = fields.tenant_id
         self._size += 1
         self._last_hash = record_hash
 
-    def _check_place(self, skimmed: Skimmed) -> None:
-        if skimmed.stream != self._stream:
-            raise self._broken(f"it belongs to the stream {skimmed.stream!r}, not to {self._stream!r}")
-        if self._tenant is not None and skimmed.tenant_id != self._tenant:
-            raise self._broken(f"it belongs to the tenant {skimmed.tenant_id!r}, not to {self._tenant!r}")
-        if skimmed.sequence_no != self._size:
-            raise self._broken(f"its sequence_no is {skimmed.sequence_no}")
-        if skimmed.prev_hash != self._last_hash:
+    def _check_place(self, fields: RecordFields) -> None:
+        if fields.stream != self._stream:
+            raise self._broken(f"it belongs to the stream {fields.stream!r}, not to {self._stream!r}")
+        if self._tenant is not None and fields.tenant_id != self._tenant:
+            raise self._broken(f"it belongs to the tenant {fields.tenant_id!r}, not to {self._tenant!r}")
+        if fields.sequence_no != self._size:
+            raise self._broken(f"its sequence_no is {fields.sequence_no}")
+        if fields.prev_hash != self._last_hash:
             raise self._broken(f"its prev_hash is not the hash of the record before, {self._last_hash}")
-        if (skimmed.kind == CREATED) != (self._size == 0):
-            raise self._broken(
-                f"{skimmed.kind} stands at the wrong place: {CREATED} is record 0 and no other"
-            )
+        if (fields.kind == CREATED) != (self._size == 0):
+            raise self._broken(f"{fields.kind} stands at the wrong place: {CREATED} is record 0 and no other")
 
     def _rotated(self, members: dict[str, Any], signer: Vkey) -> Vkey:
         rotation = keys.read_rotation(members)

@@ -1,11 +1,10 @@
 """What a stream's own clock stamps must satisfy from record to record (docs/format.md, 12, step 8)."""
 
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from linewitness.evidence.format.record import RecordFields
+from linewitness.evidence.format.times import unix_us
 from linewitness.evidence.verify.chain import Broken
-from linewitness.evidence.verify.skim import Skimmed
 from linewitness.evidence.verify.verdict import Remark
 
 STEPPED: Final = "clock.stepped"
@@ -19,9 +18,7 @@ DRIFT_PER_US: Final = 0.001
 #: A heartbeat is due every minute in which nothing else happens.
 SILENCE_US: Final = 180_000_000
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_S: Final = 1_000_000
-_TO_THE_MINUTE: Final = len("YYYY-MM-DDTHH:MM")
 
 
 class ClockHead(NamedTuple):
@@ -37,20 +34,8 @@ class ClockHead(NamedTuple):
 def stamp_of(record: dict[str, Any]) -> ClockHead:
     """Return the stamp of a parsed record; ValueError if its time is no date of the calendar."""
     clock = record["clock"]
-    ingested_us = _microseconds(record["ingested_at"])
+    ingested_us = unix_us(record["ingested_at"])
     return ClockHead(record["kind"], clock["boot_id"], clock["boottime_us"], clock["step"], ingested_us)
-
-
-def _microseconds(time: str) -> int:
-    # Both forms are checked: digits stand where digits belong, so only the day can be one that never was.
-    return _minute(time[:_TO_THE_MINUTE]) + int(time[17:19] + time[20:23]) * 1000
-
-
-@lru_cache(maxsize=64)
-def _minute(time: str) -> int:
-    """Return the microseconds at which a minute begins; many records share one."""
-    elapsed = datetime.fromisoformat(time + "Z") - _EPOCH
-    return (elapsed.days * 86400 + elapsed.seconds) * _US_PER_S
 
 
 class ClockRules:
@@ -61,14 +46,14 @@ class ClockRules:
         self.head = head
         self.remarks: list[Remark] = []
 
-    def pass_over(self, skimmed: Skimmed) -> None:
+    def follow(self, fields: RecordFields) -> None:
         """Check a record's stamp against the one before."""
-        index = skimmed.sequence_no
+        index = fields.sequence_no
         try:
-            ingested_us = _microseconds(skimmed.ingested_at)
+            ingested_us = unix_us(fields.ingested_at)
         except ValueError:
-            raise Broken(index, f"{skimmed.ingested_at!r} is no date of the calendar") from None
-        now = ClockHead(skimmed.kind, skimmed.boot_id, skimmed.boottime_us, skimmed.step, ingested_us)
+            raise Broken(index, f"{fields.ingested_at!r} is no date of the calendar") from None
+        now = ClockHead(fields.kind, fields.boot_id, fields.boottime_us, fields.step, ingested_us)
         last, self.head = self.head, now
         if last is None:
             return

@@ -39,7 +39,7 @@ class ChainState:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedChunk:
     """What checking one chunk gave: the tree's nodes and the ids (26 bytes each) of good records.
 
     `trees` holds the frontiers at the sizes that were asked for; `keys` lists each event key that took over
@@ -60,7 +60,7 @@ class Checked:
 
 def check_chunk(
     stream: str, start: ChainState, records: list[bytes], wanted: frozenset[int] = frozenset()
-) -> Checked:
+) -> CheckedChunk:
     """Check consecutive records from a state; stop at the first that is broken.
 
     `wanted` are sizes of the whole stream at which its root will be needed.
@@ -74,20 +74,20 @@ def check_chunk(
     first = verifier.size
     for data in records:
         try:
-            passed = verifier.pass_over(data)
-            clock.pass_over(passed)
+            fields = verifier.accept(data).fields
+            clock.follow(fields)
         except Broken as error:
             broken = error
             break
-        ids.append(passed.event_id)
-        if passed.sequence_no == 0:
-            record_0 = passed.record_hash
+        ids.append(fields.event_id)
+        if fields.sequence_no == 0:
+            record_0 = fields.record_hash
             taken_over.append((0, verifier.head.event_key))
-        elif passed.kind == ROTATED:
+        elif fields.kind == ROTATED:
             taken_over.append((verifier.size, verifier.head.event_key))
     count = len(ids)
     grove = Grove([leaf_hash(data) for data in records[:count]])
-    return Checked(
+    return CheckedChunk(
         start=start,
         end=ChainState(verifier.head if verifier.size else None, clock.head),
         count=count,
@@ -108,7 +108,7 @@ def check_all(
     workers: int,
     wanted: Iterable[int] = (),
     start: ChainState | None = None,
-) -> Iterator[Checked]:
+) -> Iterator[CheckedChunk]:
     """Yield the checked chunks in order; the last one is the first that is broken.
 
     `start` is the state in which the records begin, `wanted` are the sizes at which roots will be needed.
@@ -138,9 +138,9 @@ class _Parallel:
         self._sizes = sizes
         self._state = self._assumed = start
         self._pool: ProcessPoolExecutor | None = None
-        self._pending: deque[tuple[list[bytes], Future[Checked]]] = deque()
+        self._pending: deque[tuple[list[bytes], Future[CheckedChunk]]] = deque()
 
-    def check(self, chunks: Iterator[list[bytes]]) -> Iterator[Checked]:
+    def check(self, chunks: Iterator[list[bytes]]) -> Iterator[CheckedChunk]:
         for chunk in islice(chunks, 1):  # without it nobody could say what the second is checked against
             if (yield from self._take(self._here(chunk))):
                 return
@@ -165,10 +165,10 @@ class _Parallel:
             if self._pool:
                 self._pool.shutdown(cancel_futures=True)
 
-    def _here(self, chunk: list[bytes]) -> Checked:
+    def _here(self, chunk: list[bytes]) -> CheckedChunk:
         return check_chunk(self._stream, self._state, chunk, _within(self._sizes, self._state, chunk))
 
-    def _take(self, checked: Checked) -> Generator[Checked, None, bool]:
+    def _take(self, checked: CheckedChunk) -> Generator[CheckedChunk, None, bool]:
         """Yield what was checked; return whether it is the last."""
         yield checked
         self._state = checked.end
@@ -189,7 +189,7 @@ class _Parallel:
 
 def _check_packed(
     stream: str, start: ChainState, packed: bytes, ends: list[int], wanted: frozenset[int]
-) -> Checked:
+) -> CheckedChunk:
     records = [packed[first:last] for first, last in pairwise((0, *ends))]
     return check_chunk(stream, start, records, wanted)
 

@@ -15,13 +15,14 @@ from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import BadProof, Frontier, Subtree, leaf_hash
 from linewitness.evidence.format.record import ZERO_HASH
 from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.chain import Broken, ChainHead
 from linewitness.evidence.verify.parallel import ChainState
 from linewitness.evidence.verify.selection import learn_keys
-from linewitness.evidence.verify.selection_parts import Known
-from linewitness.evidence.verify.statements import RANGE, Statement, believe, sizes_of
-from linewitness.evidence.verify.stream import Beginning, Progress, verify
+from linewitness.evidence.verify.selection_batch import KeyHistory
+from linewitness.evidence.verify.statements import RANGE, Statement, sizes_of, trusted_statements
+from linewitness.evidence.verify.stream import StreamStart, verify
 from linewitness.evidence.verify.verdict import Remark, Status, Verdict
 
 _PREV: Final = re.compile(rb'"prev_hash":"(sha256:[0-9a-f]{64})"')
@@ -29,7 +30,7 @@ _OWN: Final = re.compile(rb'"record_hash":"(sha256:[0-9a-f]{64})"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class PrunedStream:
     """What is left: all records from `boundary` on, which is above 0, and the key records before it.
 
     `subtree` reads the tree that was stored while the stream grew; of pruned records it knows the leaves.
@@ -41,8 +42,8 @@ class Kept:
     subtree: Subtree
 
 
-def verify_kept(
-    kept: Kept,
+def verify_pruned(
+    pruned: PrunedStream,
     *,
     policy: Policy,
     statements: Sequence[Statement],
@@ -52,29 +53,29 @@ def verify_kept(
 ) -> Verdict:
     """Return the verdict on what is left: INCLUDED at best, for what was pruned could not be looked at."""
     keys: list[tuple[int, bytes]] = []
-    known: Known | None = None
+    known: KeyHistory | None = None
     try:
-        for at, data, latest in learn_keys(kept.key_records, policy):
+        for at, data, latest in learn_keys(pruned.key_records, policy):
             keys.append((at, data))
             known = latest
     except Broken as error:
         return _broken(error, policy)
-    covering = _covering(statements, kept.boundary)
-    first = next(kept.records(), b"")
+    covering = _covering(statements, pruned.boundary)
+    first = next(pruned.records(), b"")
     verdict = verify(
-        kept.records(),
+        pruned.records(),
         policy=policy,
         statements=covering,
         verifies=verifies,
         workers=workers,
         progress=progress,
-        beginning=_beginning(kept, known, keys[-1], first, sizes_of(covering)) if known else None,
+        beginning=_beginning(pruned, known, keys[-1], first, sizes_of(covering)) if known else None,
     )
     if verdict.status == "BROKEN":
-        broken = _altered(kept, covering, policy, verdict)
+        broken = _altered(pruned, covering, policy, verdict)
         return _broken(broken, policy, verdict) if broken else replace(verdict, selected=0)
-    broken = _misplaced(kept, keys, verdict)
-    return _broken(broken, policy, verdict) if broken else _included(verdict, kept.boundary)
+    broken = _misplaced(pruned, keys, verdict)
+    return _broken(broken, policy, verdict) if broken else _included(verdict, pruned.boundary)
 
 
 def _covering(statements: Sequence[Statement], boundary: int) -> list[Statement]:
@@ -94,30 +95,32 @@ def _covering(statements: Sequence[Statement], boundary: int) -> list[Statement]
 
 
 def _beginning(
-    kept: Kept, known: Known, key: tuple[int, bytes], first: bytes, sizes: Iterable[int]
-) -> Beginning:
+    pruned: PrunedStream, known: KeyHistory, key: tuple[int, bytes], first: bytes, sizes: Iterable[int]
+) -> StreamStart:
     """Return the state in which the stream was at the boundary, which the roots will confirm."""
     at, data = key
     # A rotation that was the last pruned record is at hand; else the first one that is left says it.
-    link = _OWN.search(data) if at + 1 == kept.boundary else _PREV.search(first)
+    link = _OWN.search(data) if at + 1 == pruned.boundary else _PREV.search(first)
     head = ChainHead(
         stream=known.stream,
         tenant=known.tenant,
-        size=kept.boundary,
+        size=pruned.boundary,
         last_hash=link[1].decode() if link else ZERO_HASH,
-        event_key=str(known.key_at(kept.boundary)),
+        event_key=str(known.key_at(pruned.boundary)),
         log_key=known.log_key,
     )
-    return Beginning(
+    return StreamStart(
         state=ChainState(head),
         record_0=known.record_0,
         keys=tuple(zip(known.firsts, known.vkeys, strict=True)),
-        tree=Frontier(kept.boundary, kept.subtree),
-        roots={size: merkle.root_at(size, kept.subtree) for size in sizes if size <= kept.boundary},
+        tree=Frontier(pruned.boundary, pruned.subtree),
+        roots={size: merkle.root_at(size, pruned.subtree) for size in sizes if size <= pruned.boundary},
     )
 
 
-def _altered(kept: Kept, statements: Sequence[Statement], policy: Policy, verdict: Verdict) -> Broken | None:
+def _altered(
+    pruned: PrunedStream, statements: Sequence[Statement], policy: Policy, verdict: Verdict
+) -> Broken | None:
     """Return the first record that is not the one of which the stored tree, as attested, knows the leaf.
 
     So a record is named that was signed again, where the chain or the roots only show that something is wrong
@@ -125,36 +128,36 @@ def _altered(kept: Kept, statements: Sequence[Statement], policy: Policy, verdic
     """
     vague = (verdict.reason or "").startswith(RANGE)
     try:
-        broken = _first_stranger(kept, statements, policy)
+        broken = _first_other(pruned, statements, policy)
     except JournalDamaged:
         return None  # what is missing was named already
     return broken if broken and (vague or broken.index < (verdict.broken_at or 0)) else None
 
 
-def _first_stranger(kept: Kept, statements: Sequence[Statement], policy: Policy) -> Broken | None:
-    believed, _ = believe(statements, log_key=policy.log_key, policy=policy)
+def _first_other(pruned: PrunedStream, statements: Sequence[Statement], policy: Policy) -> Broken | None:
+    believed, _ = trusted_statements(statements, log_key=policy.log_key, policy=policy)
     size = max(
         (
             one.checkpoint.size
             for one in believed
-            if one.attestations and merkle.root_at(one.checkpoint.size, kept.subtree) == one.checkpoint.root
+            if one.attestations and merkle.root_at(one.checkpoint.size, pruned.subtree) == one.checkpoint.root
         ),
         default=0,
     )
-    for at, data in zip(range(kept.boundary, size), kept.records(), strict=False):
-        if leaf_hash(data) != kept.subtree(0, at):
+    for at, data in zip(range(pruned.boundary, size), pruned.records(), strict=False):
+        if leaf_hash(data) != pruned.subtree(0, at):
             return Broken(
                 at, f"it is not the record of which the tree holds the hash, as attested up to {size}"
             )
     return None
 
 
-def _misplaced(kept: Kept, keys: Sequence[tuple[int, bytes]], verdict: Verdict) -> Broken | None:
+def _misplaced(pruned: PrunedStream, keys: Sequence[tuple[int, bytes]], verdict: Verdict) -> Broken | None:
     """Return the first key record that is not where it says in the tree that was found."""
     root = bytes.fromhex(verdict.root or "")
     for at, data in keys:
         try:
-            path = merkle.inclusion_proof(at, verdict.size, kept.subtree)
+            path = merkle.inclusion_proof(at, verdict.size, pruned.subtree)
             merkle.verify_inclusion(leaf_hash(data), at, verdict.size, root, path)
         except BadProof as error:
             return Broken(at, error.what)

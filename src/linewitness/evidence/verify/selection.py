@@ -1,6 +1,6 @@
 """Verify some records of a stream without the others: each by its own proof (docs/format.md, 12.3).
 
-A selection shows that its records are unaltered and part of an attested stream. It says nothing about
+A selection shows that its records are unaltered and batch of an attested stream. It says nothing about
 the records that are not in it, so it is never called complete. A record that is wrong in itself is named
 before one whose proof is wrong, for an altered record spoils the proofs of others.
 """
@@ -22,29 +22,29 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
-from linewitness.evidence.verify.selection_parts import (
-    Astray,
-    Attested,
-    Known,
-    Last,
-    Selected,
-    SelectionPart,
-    check_part,
+from linewitness.evidence.verify.selection_batch import (
+    CheckedBatch,
+    KeyHistory,
+    PreviousRecord,
+    SelectedRecords,
+    SharedCheckpoint,
+    WrongRoot,
+    check_batch,
     prove,
 )
-from linewitness.evidence.verify.selection_stamps import weigh_beside
-from linewitness.evidence.verify.statements import Believed, Statement, believe, quorum
+from linewitness.evidence.verify.selection_stamps import weigh_stamps
+from linewitness.evidence.verify.statements import Statement, TrustedStatement, quorum, trusted_statements
 from linewitness.evidence.verify.verdict import Verdict
 
 ProofOf = Callable[[int], str | None]
-Progress = Callable[[int], None]
 
 #: Records that one process checks at a time.
-PART: Final = 256
-#: Starting processes takes longer than checking this many parts.
-INLINE_PARTS: Final = 8
+BATCH: Final = 256
+#: Starting processes takes longer than checking this many batches.
+INLINE_BATCHES: Final = 8
 #: The quotes of a name are never escaped, so in canonical bytes these stand once.
 _PLACE: Final = re.compile(rb'"sequence_no":(0|[1-9][0-9]{0,15}),"')
 _HASHED: Final = re.compile(rb'"record_hash":"(sha256:[0-9a-f]{64})"')
@@ -65,7 +65,7 @@ def verify_selection(
 
     `records` rise by `sequence_no`; `key_records` are record 0 and every `key.rotated` before the last
     selected record; `proof_of` gives the text of each one's tlog-proof, all of one checkpoint. `statements`
-    are time stamps that lie beside them, and `verifies` verifies their signatures. At most two parts a
+    are time stamps that lie beside them, and `verifies` verifies their signatures. At most two batches a
     worker are in memory.
     """
     selection = _Selection(policy, proof_of)
@@ -76,12 +76,12 @@ def verify_selection(
         return selection.verdict(error)
     if selection.unproven or selection.checkpoint is None:
         return selection.verdict(selection.unproven)
-    beside = weigh_beside(statements, selection.checkpoint, policy=policy, verifies=verifies)
-    verdict = selection.verdict(beside.fork)
-    return replace(verdict, attestations=(*verdict.attestations, *beside.stamps), remarks=beside.remarks)
+    weighed = weigh_stamps(statements, selection.checkpoint, policy=policy, verifies=verifies)
+    verdict = selection.verdict(weighed.fork)
+    return replace(verdict, attestations=(*verdict.attestations, *weighed.stamps), remarks=weighed.remarks)
 
 
-def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[int, bytes, Known]]:
+def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[int, bytes, KeyHistory]]:
     """Yield each key record's place and bytes, checked in itself, and what is known with it; or `Broken`.
 
     The first must be the record 0 that the policy names.
@@ -92,24 +92,24 @@ def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[i
         raise Broken(0, "the selection does not hold record 0, which announces the keys")
     verifier = ChainVerifier(stream=policy.origin)
     created = verifier.accept(first)
-    if created.record_hash != policy.record_0:
+    if created.fields.record_hash != policy.record_0:
         raise Broken(0, f"it is not the record 0 that the policy names, {policy.record_0}")
     head = verifier.head
     if head.log_key != str(policy.log_key):
         raise Broken(0, "its log key is not the one that the policy names")
     vkeys = (Vkey.parse(head.event_key),)
-    known = Known(head.stream, head.tenant, head.log_key, created.record_hash, (0,), vkeys)
-    last = Last(0, created.record_hash)
+    known = KeyHistory(head.stream, head.tenant, head.log_key, created.fields.record_hash, (0,), vkeys)
+    last = PreviousRecord(0, created.fields.record_hash)
     yield 0, first, known
     for data in source:
-        selected = Selected(known, last)
-        at = selected.accept(data).sequence_no
+        selected = SelectedRecords(known, last)
+        at = selected.accept(data).fields.sequence_no
         known = known.with_key(at + 1, _new_key(at, data, known))
         last = selected.last
         yield at, data, known
 
 
-def _new_key(at: int, data: bytes, known: Known) -> Vkey:
+def _new_key(at: int, data: bytes, known: KeyHistory) -> Vkey:
     members = record.parse(data)
     if members["kind"] != ROTATED:
         raise Broken(at, "it is among the key records and rotates no key")
@@ -125,35 +125,35 @@ class _Selection:
     def __init__(self, policy: Policy, proof_of: ProofOf) -> None:
         self._policy = policy
         self._proof_of = proof_of
-        self._attested: Attested | None = None
-        self._believed: Believed | None = None
+        self._attested: SharedCheckpoint | None = None
+        self._believed: TrustedStatement | None = None
         self._record_0 = record.ZERO_HASH
-        self._count = self._proofs = self._astray = 0
+        self._count = self._proofs = self._wrong_roots = 0
         self._unproven: Broken | None = None
 
-    def learn(self, key_records: Iterable[bytes]) -> Known:
+    def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
         """Return what the key records say; that each is where it says, is remembered."""
-        known: Known | None = None
+        known: KeyHistory | None = None
         for at, data, known in learn_keys(key_records, self._policy):
             self._record_0 = known.record_0
             try:
                 self._prove(at, data)
             except Broken as error:
-                self._note(error, int(isinstance(error, Astray)), 1)
+                self._note(error, int(isinstance(error, WrongRoot)), 1)
         assert known is not None, "learn_keys yields record 0 or raises"  # noqa: S101 (for the type checker)
         return replace(known, revocations=self._policy.revocations)
 
     def check(
-        self, records: Iterable[bytes], known: Known, *, workers: int, progress: Progress | None
+        self, records: Iterable[bytes], known: KeyHistory, *, workers: int, progress: Progress | None
     ) -> None:
         """Check the selected records; `Broken` is the first that is wrong in itself."""
-        for part in self._checked(iter(records), known, workers):
-            self._count += part.count
-            self._note(part.unproven, part.astray, part.count)
+        for batch in self._checked(iter(records), known, workers):
+            self._count += batch.count
+            self._note(batch.unproven, batch.wrong_roots, batch.count)
             if progress:
                 progress(self._count)
-            if part.broken:
-                raise part.broken
+            if batch.broken:
+                raise batch.broken
         if not self._count:
             raise Broken(0, "there are no records in the selection")
 
@@ -161,7 +161,7 @@ class _Selection:
     def unproven(self) -> Broken | None:
         """The first record without a good proof; if no proof is good, that says that any may be altered."""
         first = self._unproven
-        if first is None or self._believed is None or self._astray < self._proofs or self._proofs == 1:
+        if first is None or self._believed is None or self._wrong_roots < self._proofs or self._proofs == 1:
             return first
         last = self._believed.checkpoint.size - 1
         return Broken(
@@ -170,9 +170,9 @@ class _Selection:
             " there is another record than the one that was attested",
         )
 
-    def _note(self, unproven: Broken | None, astray: int, proofs: int) -> None:
+    def _note(self, unproven: Broken | None, wrong_roots: int, proofs: int) -> None:
         self._unproven = self._unproven or unproven
-        self._astray += astray
+        self._wrong_roots += wrong_roots
         self._proofs += proofs
 
     def _prove(self, at: int, data: bytes) -> None:
@@ -182,26 +182,26 @@ class _Selection:
             self._attested = self._attest(text)
         prove(at, data, text, self._attested)
 
-    def _attest(self, text: str) -> Attested:
+    def _attest(self, text: str) -> SharedCheckpoint:
         try:
             note = TlogProof.parse(text).checkpoint
         except EvidenceError as error:
             raise Broken(0, error.what) from None
         statement = Statement("the proofs' checkpoint", note)
-        believed, remarks = believe([statement], log_key=self._policy.log_key, policy=self._policy)
+        believed, remarks = trusted_statements([statement], log_key=self._policy.log_key, policy=self._policy)
         if not believed:
             raise Broken(0, remarks[0].text)
         self._believed = believed[0]
-        return Attested(note, believed[0].checkpoint)
+        return SharedCheckpoint(note, believed[0].checkpoint)
 
-    def _checked(self, records: Iterator[bytes], known: Known, workers: int) -> Iterator[SelectionPart]:
-        """Yield the checked parts in their order, from several processes if there are many."""
+    def _checked(self, records: Iterator[bytes], known: KeyHistory, workers: int) -> Iterator[CheckedBatch]:
+        """Yield the checked batches in their order, from several processes if there are many."""
         works = self._works(records, known)
-        for work in islice(works, INLINE_PARTS if workers > 1 else None):
+        for work in islice(works, INLINE_BATCHES if workers > 1 else None):
             yield work()
         if workers <= 1:
             return
-        pending: deque[Callable[[], SelectionPart]] = deque()
+        pending: deque[Callable[[], CheckedBatch]] = deque()
         with ExitStack() as stack:
             pool: ProcessPoolExecutor | None = None
             while True:
@@ -214,15 +214,15 @@ class _Selection:
                     return
                 yield pending.popleft()()
 
-    def _works(self, records: Iterator[bytes], known: Known) -> Iterator[Callable[[], SelectionPart]]:
-        """Yield what is to be done for each part. The record before it is read off unchecked bytes.
+    def _works(self, records: Iterator[bytes], known: KeyHistory) -> Iterator[Callable[[], CheckedBatch]]:
+        """Yield what is to be done for each batch. The record before it is read off unchecked bytes.
 
-        That is what checking it will find, or the part before is broken and this one does not count.
+        That is what checking it will find, or the batch before is broken and this one does not count.
         """
-        last = Last()
-        while chunk := list(islice(records, PART)):
+        last = PreviousRecord()
+        while chunk := list(islice(records, BATCH)):
             proofs = [self._proof_of(_place(data)) for data in chunk]
-            yield partial(check_part, known, self._attested, last, chunk, proofs)
+            yield partial(check_batch, known, self._attested, last, chunk, proofs)
             last = _last(chunk[-1])
 
     @property
@@ -256,6 +256,6 @@ def _place(data: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-def _last(data: bytes) -> Last:
+def _last(data: bytes) -> PreviousRecord:
     hashed = _HASHED.search(data)
-    return Last(_place(data), hashed[1].decode() if hashed else "")
+    return PreviousRecord(_place(data), hashed[1].decode() if hashed else "")

@@ -14,12 +14,17 @@ from linewitness.evidence.format.proof import parse_consistency
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.chain import Broken
-from linewitness.evidence.verify.statements import Believed, Statement, believe, newest_stamps
+from linewitness.evidence.verify.statements import (
+    Statement,
+    TrustedStatement,
+    newest_stamps,
+    trusted_statements,
+)
 from linewitness.evidence.verify.verdict import Attestation, Remark
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class SelectionStamps:
     """What the statements add to a verdict; `fork` if the log key signed another history, too."""
 
     stamps: tuple[Attestation, ...] = ()
@@ -27,23 +32,25 @@ class Beside:
     fork: Broken | None = None
 
 
-def weigh_beside(
+def weigh_stamps(
     statements: Iterable[Statement],
     shared: Checkpoint,
     *,
     policy: Policy,
     verifies: Verifies | None,
-) -> Beside:
+) -> SelectionStamps:
     """Return which time stamps count for the history of `shared`, the checkpoint of the proofs."""
-    believed, remarks = believe(statements, log_key=policy.log_key, policy=policy, verifies=verifies)
-    held: list[Believed] = []
+    believed, remarks = trusted_statements(
+        statements, log_key=policy.log_key, policy=policy, verifies=verifies
+    )
+    held: list[TrustedStatement] = []
     for one in believed:
         if one.checkpoint.size == shared.size and one.checkpoint.root != shared.root:
             reason = (
                 f"among the {shared.size} records there are others than those that {one.source} is about,"
                 f" signed by {one.signers}"
             )
-            return Beside(remarks=tuple(remarks), fork=Broken(0, reason))
+            return SelectionStamps(remarks=tuple(remarks), fork=Broken(0, reason))
         if one.stamp is None or one.token is None:
             continue
         try:
@@ -59,7 +66,7 @@ def weigh_beside(
             )
         else:
             held.append(one)
-    return Beside(newest_stamps(held), tuple(remarks))
+    return SelectionStamps(newest_stamps(held), tuple(remarks))
 
 
 def of_history(statements: Iterable[Statement], shared: Checkpoint) -> list[Statement]:

@@ -43,7 +43,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Believed:
+class TrustedStatement:
     """A checkpoint whose signature by the log key is good, with who cosigned it and who stamped it."""
 
     source: str
@@ -70,18 +70,18 @@ def sizes_of(statements: Iterable[Statement]) -> set[int]:
     return sizes
 
 
-def believe(
+def trusted_statements(
     statements: Iterable[Statement],
     *,
     log_key: Vkey,
     policy: Policy | None,
     verifies: Verifies | None = None,
-) -> tuple[list[Believed], list[Remark]]:
+) -> tuple[list[TrustedStatement], list[Remark]]:
     """Return the statements that the right keys signed, and a remark about each of the others.
 
     `verifies` is needed for time stamps, which are not checked without it.
     """
-    believed: list[Believed] = []
+    believed: list[TrustedStatement] = []
     remarks: list[Remark] = []
     stamping = _Stamping(policy, verifies)
     for statement in statements:
@@ -99,11 +99,11 @@ def believe(
             )
             continue
         stamp = stamping.weigh(statement, checkpoint)
-        believed.append(Believed(statement.source, checkpoint, attestations, stamp, statement.token))
+        believed.append(TrustedStatement(statement.source, checkpoint, attestations, stamp, statement.token))
     return believed, [*remarks, *stamping.remarks]
 
 
-def check_roots(believed: Iterable[Believed], *, size: int, roots: Mapping[int, bytes]) -> None:
+def check_roots(believed: Iterable[TrustedStatement], *, size: int, roots: Mapping[int, bytes]) -> None:
     """Raise `Broken` if a believed checkpoint is about other records, or about more, than there are."""
     held = [0]
     for one in sorted(believed, key=lambda each: each.checkpoint.size):
@@ -122,7 +122,7 @@ def check_roots(believed: Iterable[Believed], *, size: int, roots: Mapping[int, 
         held.append(one.checkpoint.size)
 
 
-def quorum(believed: Iterable[Believed], policy: Policy) -> tuple[int, tuple[Attestation, ...]]:
+def quorum(believed: Iterable[TrustedStatement], policy: Policy) -> tuple[int, tuple[Attestation, ...]]:
     """Return how many records the policy's quorum covers, and the attestations that make it so.
 
     Who attests N records attests every smaller number too, for the roots were found consistent.
@@ -140,7 +140,7 @@ def quorum(believed: Iterable[Believed], policy: Policy) -> tuple[int, tuple[Att
     return covered, tuple(each for each in ranked if each.size >= covered) if covered else ()
 
 
-def newest_stamps(believed: Iterable[Believed]) -> tuple[Attestation, ...]:
+def newest_stamps(believed: Iterable[TrustedStatement]) -> tuple[Attestation, ...]:
     """Return of each authority the stamp that covers most, the oldest of equals: none counts for a quorum."""
     newest: dict[str, Attestation] = {}
     for stamp in (one.stamp for one in believed if one.stamp):

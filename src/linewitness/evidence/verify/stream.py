@@ -4,7 +4,7 @@ Records come from any iterator (`read_ndjson`, a journal, a package) and are see
 does not grow with their number.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,17 +16,18 @@ from linewitness.evidence.format.merkle import EMPTY_ROOT, Frontier
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.chain import Broken, ChainHead
-from linewitness.evidence.verify.parallel import ChainState, Checked, check_all
+from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_all
 from linewitness.evidence.verify.statements import (
-    Believed,
     Statement,
-    believe,
+    TrustedStatement,
     check_roots,
     newest_stamps,
     quorum,
     sizes_of,
+    trusted_statements,
 )
 from linewitness.evidence.verify.unique_ids import UniqueIds
 from linewitness.evidence.verify.verdict import Remark, Status, Verdict
@@ -34,11 +35,9 @@ from linewitness.evidence.verify.verdict import Remark, Status, Verdict
 MAX_REMARKS: Final = 1000
 _BUFFER: Final = 1 << 18
 
-Progress = Callable[[int], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
+class StreamStart:
     """Where a stream is taken up whose first records are gone: what is known of it and not checked here.
 
     `keys` are the event keys so far with the first record of each, `roots` those of smaller sizes.
@@ -59,7 +58,7 @@ def verify(
     verifies: Verifies | None = None,
     workers: int = 1,
     progress: Progress | None = None,
-    beginning: Beginning | None = None,
+    beginning: StreamStart | None = None,
 ) -> Verdict:
     """Return the verdict on a stream, from record 0 or from a beginning on.
 
@@ -111,7 +110,7 @@ class _Verification:
         self._remarks: list[Remark] = []
         self._broken: list[Broken] = []
 
-    def begin(self, beginning: Beginning) -> None:
+    def begin(self, beginning: StreamStart) -> None:
         """Take a stream up where its first records end."""
         self._start, self._tree = beginning.state, beginning.tree
         self._roots.update(beginning.roots)
@@ -146,7 +145,7 @@ class _Verification:
             stream = ""  # the chain will say what is wrong with it
         return stream, chain([first], source)
 
-    def _take(self, checked: Checked) -> None:
+    def _take(self, checked: CheckedChunk) -> None:
         self._ids.extend(checked.ids, self._tree.size)
         for size, nodes in checked.trees:
             then = self._tree.copy()
@@ -199,14 +198,14 @@ class _Verification:
             later, earlier = duplicate
             self._broken.append(Broken(later, f"its event_id is that of record {earlier}"))
 
-    def _check_statements(self) -> list[Believed]:
+    def _check_statements(self) -> list[TrustedStatement]:
         """Return the statements that hold; those that contradict the records break the verdict."""
         log_key = self._policy.log_key if self._policy else None
         if log_key is None and self._head is not None:
             log_key = Vkey.parse(self._head.log_key)
         if log_key is None:
             return []
-        believed, remarks = believe(
+        believed, remarks = trusted_statements(
             self._statements, log_key=log_key, policy=self._policy, verifies=self._verifies
         )
         self._remarks.extend(remarks[: MAX_REMARKS - len(self._remarks)])
@@ -216,7 +215,7 @@ class _Verification:
             self._broken.append(error)
         return [one for one in believed if self._roots.get(one.checkpoint.size) == one.checkpoint.root]
 
-    def _verdict(self, stream: str, held: list[Believed]) -> Verdict:
+    def _verdict(self, stream: str, held: list[TrustedStatement]) -> Verdict:
         broken = min(self._broken, key=lambda each: each.index) if self._broken else None
         size = min(self._tree.size, broken.index) if broken else self._tree.size
         held = [one for one in held if one.checkpoint.size <= size]

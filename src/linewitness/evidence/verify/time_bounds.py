@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
 
-from linewitness.base.clock import NS_PER_S, from_rfc3339, to_rfc3339
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import read_creation
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import sha256
+from linewitness.evidence.format.record import sha256, unit_of
+from linewitness.evidence.format.times import NS_PER_S, text_of, unix_ns
 from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.verify.statements import Statement, believe
+from linewitness.evidence.verify.statements import Statement, trusted_statements
 from linewitness.evidence.verify.verdict import Attestation, Remark
 
 #: Records that cite what somebody else signed, with its hash and its time.
@@ -29,7 +29,7 @@ _MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class TimeLimit:
     """A time by another party's clock, in Unix seconds, and whose it is.
 
     It is `proven` where a signature stands behind it that the policy names, and otherwise the gateway's
@@ -66,8 +66,8 @@ class TimeBounds:
     occurred_ns: int
     claimed_ns: int
     bound_ns: int | None
-    not_before: Limit | None
-    not_after: Limit | None
+    not_before: TimeLimit | None
+    not_after: TimeLimit | None
 
     @property
     def early_ns(self) -> int:
@@ -89,8 +89,8 @@ class TimeBounds:
             "sequence_no": self.sequence_no,
             "kind": self.kind,
             "unit": self.unit,
-            "occurred_at": to_rfc3339(self.occurred_ns),
-            "ingested_at": to_rfc3339(self.claimed_ns),
+            "occurred_at": text_of(self.occurred_ns),
+            "ingested_at": text_of(self.claimed_ns),
             "bound_us": None if self.bound_ns is None else self.bound_ns // 1000,
             "not_before": _limit(self.not_before),
             "not_after": _limit(self.not_after, end=True),
@@ -112,7 +112,7 @@ def bounds_of(
     Without a policy nobody's signature counts, and only what the gateway noted is left.
     """
     signed: _Signed | None = None
-    newest: Limit | None = None
+    newest: TimeLimit | None = None
     for members in records:
         if signed is None:
             log_key = policy.log_key if policy else _log_key(members)
@@ -124,7 +124,7 @@ def bounds_of(
             newest = cited
 
 
-class Outside:
+class OutOfBounds:
     """Collect the records whose claim lies outside of their bounds: one remark a run of records."""
 
     def __init__(self) -> None:
@@ -170,13 +170,15 @@ class _Signed:
         self.of_note: dict[str, Attestation] = {}
         found: list[Attestation] = []
         for stamp in stamps:
-            believed, _ = believe([Statement(stamp.who, stamp.note)], log_key=log_key, policy=policy)
+            believed, _ = trusted_statements(
+                [Statement(stamp.who, stamp.note)], log_key=log_key, policy=policy
+            )
             signers = [_stamped(stamp, one.checkpoint) for one in believed]
             # Who cites the token came after it; who cites only the checkpoint need not have.
             self.of_note |= {sha256(stamp.token): one for one in signers}
             found += signers
         for statement in statements:
-            believed, _ = believe([statement], log_key=log_key, policy=policy)
+            believed, _ = trusted_statements([statement], log_key=log_key, policy=policy)
             signers = [each for one in believed for each in one.attestations]
             if signers:
                 self.of_note[sha256(statement.text.encode())] = max(signers, key=_time)
@@ -187,7 +189,7 @@ class _Signed:
         earliest = accumulate(reversed(found), _earlier)
         self._earliest = list(earliest)[::-1]
 
-    def after(self, sequence_no: int) -> Limit | None:
+    def after(self, sequence_no: int) -> TimeLimit | None:
         """Return the first time at which somebody held a record with this number."""
         at = bisect_right(self._sizes, sequence_no)
         return _limit_of(self._earliest[at]) if at < len(self._sizes) else None
@@ -212,11 +214,11 @@ def _time(attestation: Attestation) -> int:
     return attestation.time_s
 
 
-def _limit_of(attestation: Attestation) -> Limit:
-    return Limit(attestation.time_s, f"{attestation.party} ({attestation.role} {attestation.name})")
+def _limit_of(attestation: Attestation) -> TimeLimit:
+    return TimeLimit(attestation.time_s, f"{attestation.party} ({attestation.role} {attestation.name})")
 
 
-def _cited(members: Mapping[str, Any], signed: _Signed) -> Limit | None:
+def _cited(members: Mapping[str, Any], signed: _Signed) -> TimeLimit | None:
     """Return the time that a record cites: proven where the cited note is at hand, else as noted."""
     if members["kind"] not in CITING:
         return None
@@ -225,21 +227,20 @@ def _cited(members: Mapping[str, Any], signed: _Signed) -> Limit | None:
         if attestation := signed.of_note.get(str(fields[field])):
             return _limit_of(attestation)
     try:
-        noted_ns = from_rfc3339(str(fields[TIME_FIELD]))
+        noted_ns = unix_ns(str(fields[TIME_FIELD]))
     except (KeyError, ValueError):
         return None
-    return Limit(noted_ns // NS_PER_S, f"{members['actor']['id']}, as the gateway noted", proven=False)
+    return TimeLimit(noted_ns // NS_PER_S, f"{members['actor']['id']}, as the gateway noted", proven=False)
 
 
-def _bounds(members: Mapping[str, Any], before: Limit | None, after: Limit | None) -> TimeBounds:
+def _bounds(members: Mapping[str, Any], before: TimeLimit | None, after: TimeLimit | None) -> TimeBounds:
     bound_us = members["clock"].get("bound_us")
-    parent = members["resource"].get("parent")
     return TimeBounds(
         sequence_no=members["sequence_no"],
         kind=members["kind"],
-        unit=parent["id"] if parent and parent["type"] == "unit" else None,
-        occurred_ns=from_rfc3339(members["occurred_at"]),
-        claimed_ns=from_rfc3339(members["ingested_at"]),
+        unit=unit_of(members),
+        occurred_ns=unix_ns(members["occurred_at"]),
+        claimed_ns=unix_ns(members["ingested_at"]),
         bound_ns=None if bound_us is None else bound_us * 1000,
         not_before=before,
         not_after=after,
@@ -266,11 +267,11 @@ def _remark(first: int, last: int, worst: TimeBounds) -> Remark:
     )
 
 
-def _limit(limit: Limit | None, *, end: bool = False) -> dict[str, Any] | None:
+def _limit(limit: TimeLimit | None, *, end: bool = False) -> dict[str, Any] | None:
     if limit is None:
         return None
     return {
-        "time": to_rfc3339((limit.time_s + end) * NS_PER_S),
+        "time": text_of((limit.time_s + end) * NS_PER_S),
         "who": limit.who,
         "proven": limit.proven,
     }

@@ -213,9 +213,9 @@ def _read(reader: JournalReader, why: str) -> Ending:
     conflict = _attempt(lambda: Conflict.of(reader))
     return Ending(
         identity=_attempt(lambda: reader.identity),
-        size=head[0] if head else None,
-        root="sha256:" + head[2].hex() if head else None,
-        record_hash=head[1] if head else None,
+        size=head.size if head else None,
+        root="sha256:" + head.root.hex() if head else None,
+        record_hash=head.record_hash if head else None,
         receipted=receipt[0] if receipt else 0,
         conflict=conflict,
         state=_attempt(reader.state),

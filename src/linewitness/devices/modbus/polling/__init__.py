@@ -1,0 +1,1 @@
+"""Which registers are read together, and what their bytes mean."""

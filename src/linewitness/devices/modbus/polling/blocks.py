@@ -1,0 +1,172 @@
+"""Turn the bytes of one block into what is new: readings for evidence, signals for telemetry. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from linewitness.base.clock import NS_PER_MS, Stamp, to_rfc3339
+from linewitness.base.mappings import EMPTY
+from linewitness.devices.base import Observation, Quality, Reading, Signals, When
+from linewitness.devices.modbus.points import ModbusPoint, Order
+from linewitness.devices.modbus.polling.columns import TelemetryDecoder
+from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, slice_of
+from linewitness.devices.modbus.polling.plan import RegisterBlock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose values these are."""
+
+    device: str
+    session_id: str
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trip:
+    """When a request left and when its answer came."""
+
+    sent: Stamp
+    received: Stamp
+
+    def sampled(self) -> When:
+        """Return when the values were read: between request and answer."""
+        half_ns = (self.received.boottime_ns - self.sent.boottime_ns) // 2
+        return When(
+            occurred_ns=self.received.realtime_ns - half_ns, occurred_from="poll", unc_ms=_ms(half_ns)
+        )
+
+    def contact(self) -> dict[str, str | None]:
+        """Return what is remembered with what was read: that the device was there."""
+        return {"contact": to_rfc3339(self.sent.realtime_ns)}
+
+    def changed(self, last_read: Stamp | None) -> When:
+        """Return when a change happened: anywhere since the last read, so half of that is its uncertainty.
+
+        Where it is not known when the value was last read, nothing can be said of the uncertainty.
+        """
+        if last_read is None:
+            sampled = self.sampled()
+            return When(occurred_ns=sampled.occurred_ns, occurred_from="poll", unc_ms=None)
+        half_ns = (self.received.boottime_ns - last_read.boottime_ns) // 2
+        return When(
+            occurred_ns=self.received.realtime_ns - half_ns, occurred_from="poll", unc_ms=_ms(half_ns)
+        )
+
+
+def _ms(nanoseconds: int) -> int:
+    return -(-nanoseconds // NS_PER_MS)
+
+
+class EvidencePoint:
+    """One evidence point and what was last said of it in this session."""
+
+    def __init__(self, point: ModbusPoint, order: Order) -> None:
+        """Compile how the point is read."""
+        self.point = point
+        self._decode = decoder(point, order)
+        self._raw: bytes | None = None
+        self._told: Decoded | None = None
+
+    def take(self, raw: bytes) -> Decoded | None:
+        """Return the value if it or its quality is not what was last said."""
+        if raw == self._raw:
+            return None
+        self._raw = raw
+        return self._if_new(self._decode(raw))
+
+    def take_failure(self, status: str) -> Decoded | None:
+        """Return that there is no value, if that was not said yet."""
+        self._raw = None
+        return self._if_new(bad(status))
+
+    def _if_new(self, decoded: Decoded) -> Decoded | None:
+        if decoded == self._told:
+            return None
+        self._told = decoded
+        return decoded
+
+
+class BlockState:
+    """A block with the decoders of its points, and when it was last read."""
+
+    def __init__(
+        self,
+        block: RegisterBlock[ModbusPoint],
+        origin: Origin,
+        known: dict[str, EvidencePoint],
+        *,
+        last_read: Stamp | None,
+    ) -> None:
+        """Prepare a block; `known` keeps evidence points over the splitting of blocks."""
+        self.block = block
+        self.last_read = last_read
+        self.retry_at: float | None = None
+        self._origin = origin
+        self._evidence = [
+            known.setdefault(point.id, EvidencePoint(point, origin.order))
+            for point in block.points
+            if point.record == "change"
+        ]
+        signals = [point for point in block.points if point.record == "telemetry"]
+        self._telemetry = TelemetryDecoder(signals, first=block.first, count=block.count, order=origin.order)
+
+    def take(self, data: bytes, trip: Trip) -> Iterator[Observation]:
+        """Yield what the block's bytes say that is new."""
+        first = self.block.first
+        when = trip.changed(self.last_read) if self._evidence else None
+        # The device may have filled its answer at any moment after the request was sent.
+        self.last_read = trip.sent
+        contact = trip.contact() if self._evidence else EMPTY
+        for evidence in self._evidence:
+            raw = slice_of(evidence.point, first, data)
+            if when is not None and (decoded := evidence.take(raw)) is not None:
+                yield self._reading(evidence.point, decoded, trip, when, raw=raw, remember=contact)
+        if self._telemetry.points:
+            columns = self._telemetry.decode(data)
+            yield self._signals(trip, columns.values, columns.statuses)
+
+    def take_failure(self, words: str, trip: Trip) -> Iterator[Observation]:
+        """Yield that the block's points have no value now, where that is new."""
+        when = trip.changed(self.last_read)
+        for evidence in self._evidence:
+            point = evidence.point
+            status = f"{words}, at {point.table} {point.address}"
+            if (decoded := evidence.take_failure(status)) is not None:
+                yield self._reading(point, decoded, trip, when)
+        count = len(self._telemetry.points)
+        if count:
+            yield self._signals(trip, (None,) * count, dict.fromkeys(range(count), words))
+
+    def _signals(self, trip: Trip, values: tuple[object, ...], statuses: Mapping[int, str]) -> Signals:
+        return Signals(
+            device=self._origin.device,
+            session_id=self._origin.session_id,
+            received=trip.received,
+            when=trip.sampled(),
+            points=self._telemetry.points,
+            values=values,
+            statuses=statuses,
+        )
+
+    def _reading(
+        self,
+        point: ModbusPoint,
+        decoded: Decoded,
+        trip: Trip,
+        when: When,
+        *,
+        raw: bytes | None = None,
+        remember: Mapping[str, str | None] = EMPTY,
+    ) -> Reading:
+        return Reading(
+            device=self._origin.device,
+            session_id=self._origin.session_id,
+            received=trip.received,
+            when=when,
+            raw=raw if decoded.quality is not Quality.GOOD else None,
+            remember=remember,
+            point=point.id,
+            value=decoded.value,
+            quality=decoded.quality,
+            status=decoded.status,
+        )

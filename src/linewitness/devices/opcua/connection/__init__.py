@@ -1,0 +1,1 @@
+"""One secured connection to a server, within limits."""

@@ -1,0 +1,75 @@
+"""Hold a connection to the limits that we announced, whatever the server sends."""
+
+from typing import Final
+
+from asyncua import ua
+from asyncua.common.connection import TransportLimits
+
+from linewitness.devices.opcua.connection.wire import Client
+
+MIB: Final = 1024 * 1024
+#: We announce 65,535 bytes a chunk; a server may exceed that, but not without bound.
+MAX_CHUNK_BYTES: Final = MIB
+#: As objects a message may take a hundred times as much, and the unit has 1 GiB.
+MAX_MESSAGE_BYTES: Final = 4 * MIB
+#: Chunks of 8,192 bytes are the smallest that a server may insist on (OPC 10000-6, 7.1.2).
+SMALLEST_CHUNK: Final = 8192
+MAX_CHUNKS: Final = MAX_MESSAGE_BYTES // SMALLEST_CHUNK
+
+
+class MessageLimits(TransportLimits):
+    """What we take, whatever the server says of itself; `exceeded` says in words what was too much."""
+
+    def __init__(self) -> None:
+        """Begin with what the first message announces."""
+        super().__init__(
+            max_recv_buffer=MAX_CHUNK_BYTES,
+            max_send_buffer=65_535,
+            max_chunk_count=MAX_CHUNKS,
+            max_message_size=MAX_MESSAGE_BYTES,
+        )
+        self.exceeded = ""
+
+    def is_msg_size_within_limit(self, sz: int) -> bool:
+        """Say whether a message may grow to this size."""
+        if sz > self.max_message_size:
+            self.exceeded = f"sent a message of more than {self.max_message_size // MIB} MiB"
+        return sz <= self.max_message_size
+
+    def is_chunk_count_within_limit(self, sz: int) -> bool:
+        """Say whether a message may have so many chunks."""
+        if sz > self.max_chunk_count:
+            self.exceeded = f"sent a message of more than {self.max_chunk_count} chunks"
+        return sz <= self.max_chunk_count
+
+    def update_client_limits(self, msg: ua.Acknowledge) -> None:
+        """Take from the acknowledgement what the server can receive; what we receive is ours to say."""
+        size = max(int(msg.ReceiveBufferSize), SMALLEST_CHUNK)
+        self.max_send_buffer = min(self.max_send_buffer, size)
+
+
+def bound(client: Client) -> MessageLimits:
+    """Announce our limits, and let a connection of this client end where the server exceeds them."""
+    bounds = MessageLimits()
+    client.max_messagesize, client.max_chunkcount = bounds.max_message_size, bounds.max_chunk_count
+    transport = client.uaclient
+    make = transport._make_protocol  # noqa: SLF001 (the library offers no setting for it)
+
+    def make_bounded() -> object:
+        protocol = make()
+        protocol._connection._limits = bounds  # noqa: SLF001 (as above: the protocol's own limits are none)
+        receive = protocol.data_received
+
+        def receive_bounded(data: bytes) -> None:
+            if len(protocol.receive_buffer or b"") + len(data) > MAX_CHUNK_BYTES:
+                bounds.exceeded = f"sent a chunk of more than {MAX_CHUNK_BYTES // MIB} MiB"
+                protocol.receive_buffer = None
+                protocol.disconnect_socket()
+                return
+            receive(data)
+
+        protocol.data_received = receive_bounded  # type: ignore[method-assign]  # one connection, not the class
+        return protocol
+
+    transport._make_protocol = make_bounded  # type: ignore[assignment,method-assign]  # noqa: SLF001 (as above)
+    return bounds

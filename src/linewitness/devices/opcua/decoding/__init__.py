@@ -1,0 +1,1 @@
+"""What the library's values, structures and times are to us."""

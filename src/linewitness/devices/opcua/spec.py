@@ -1,0 +1,18 @@
+"""OPC UA servers, as the table of drivers lists them."""
+
+from typing import Final
+
+from linewitness.devices.spec import DriverSpec, ProbeSpec
+
+OPCUA: Final = DriverSpec(
+    name="opcua",
+    title="OPC UA",
+    options="linewitness.devices.opcua.options:OpcUaOptions",
+    driver="linewitness.devices.opcua.driver:build",
+    probe=ProbeSpec(
+        output="linewitness.devices.opcua.diagnostics:probe_output",
+        scheme="opc.tcp",
+        options="linewitness.devices.opcua.diagnostics:options_at",
+    ),
+    browse="linewitness.devices.opcua.diagnostics:browse_output",
+)

@@ -1,0 +1,1 @@
+"""What telegrams say: results, traces, notices and times; pure."""

@@ -1,0 +1,199 @@
+"""Turn what happened to the ledger into observations: results, gaps, conflicts and epochs."""
+
+from linewitness.base.clock import Stamp
+from linewitness.devices.base import Gap, Notice, Observation, Result, Scalar
+from linewitness.devices.open_protocol.content import operations, tightening
+from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
+from linewitness.devices.open_protocol.content.limits import KnownLimits
+from linewitness.devices.open_protocol.content.times import ResolvedTime, TimeQuality
+from linewitness.devices.open_protocol.ledger.state import ResultRecord
+from linewitness.devices.open_protocol.ledger.tracker import (
+    CaptureBegan,
+    ConflictingResult,
+    EpochBegan,
+    LedgerEvent,
+    MissingResults,
+    NewResult,
+    RepeatedResult,
+)
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
+from linewitness.devices.open_protocol.wire.variable import OperationParts
+
+
+class LedgerObservations:
+    """Makes the observations of one session's ledger, and knows limits and the order of times."""
+
+    def __init__(self, limits: KnownLimits) -> None:
+        """Start without a result; `limits` are given to stored ones."""
+        self._limits = limits
+        self._last: tuple[int, int, int] | None = None
+        #: Set when a live result's time was far from its reception; the session measures the clock then.
+        self.clock_jumped = False
+
+    def of(self, event: LedgerEvent, facts: SessionFacts, now: Stamp) -> Observation:
+        """Return the observation for something that happened to the ledger."""
+        if isinstance(event, NewResult):
+            return self._result(event, facts)
+        if isinstance(event, RepeatedResult):
+            record = event.record
+            return facts.seen(record.received, remember=event.changes, live=record.live)
+        if isinstance(event, ConflictingResult):
+            return _conflict(event, facts)
+        if isinstance(event, MissingResults):
+            return _gap(event, facts, now)
+        if isinstance(event, EpochBegan | CaptureBegan):
+            return _epoch(event, facts, now)
+        return facts.remembered(now, event.changes)
+
+    def _result(self, event: NewResult, facts: SessionFacts) -> Result:
+        content = event.record.content
+        if isinstance(content, OperationParts):
+            return _operation(event, content, facts)
+        return self._tightening(event, content, facts)
+
+    def _tightening(self, event: NewResult, decoded: DecodedTelegram, facts: SessionFacts) -> Result:
+        record, ledger, received = event.record, event.ledger, event.record.received
+        limits, limits_from = None, None
+        if record.live:
+            self._limits.learn_from_result(decoded)
+        else:
+            limits, limits_from = self._limits.of_stored(decoded)
+        found = tightening.read(decoded, facts.torque_unit, limits)
+        moment = self._moment(found.time, record, ledger.epoch, facts)
+        return Result(
+            device=facts.device,
+            session_id=facts.session_id,
+            received=received.stamp,
+            when=moment.when,
+            raw=received.raw,
+            remember=event.changes,
+            confirmable=record.live,
+            backfilled=not record.live,
+            kind="tightening.result",
+            source=ledger.source,
+            epoch=ledger.epoch,
+            result_id=str(record.entry.id),
+            identifier=found.identifier,
+            ok=found.ok,
+            measured=found.measured,
+            facts=(
+                *found.facts,
+                ("epoch", ledger.epoch),
+                ("revision", decoded.revision),
+                ("time_quality", moment.quality.value),
+                *((("limits_from", limits_from),) if limits_from is not None else ()),
+                *((("torque_unit_from", "configuration"),) if found.unit_configured else ()),
+                *_tool_facts(facts, found.tool_serial, found.time),
+                *(("contradiction", each) for each in found.contradictions),
+            ),
+            counts=found.counts,
+            decoded=decoded.complete,
+            reason=decoded.problem
+            or ("fetched from the controller's memory" if not record.live else "tightening"),
+        )
+
+    def _moment(
+        self, time: str | None, record: ResultRecord, epoch: int, facts: SessionFacts
+    ) -> ResolvedTime:
+        number = record.entry.id
+        last = self._last
+        before = last[2] if last is not None and last[0] == epoch and last[1] < number else None
+        moment = facts.resolve(time, record.received.stamp, live=record.live, not_before_ns=before)
+        self.clock_jumped = self.clock_jumped or moment.quality is TimeQuality.JUMP
+        if last is None or before is not None or last[0] != epoch:
+            self._last = (epoch, number, moment.when.occurred_ns)
+        return moment
+
+
+def _operation(event: NewResult, operation: OperationParts, facts: SessionFacts) -> Result:
+    record, ledger, received = event.record, event.ledger, event.record.received
+    overall = operation.overall
+    moment = facts.resolve(overall.time, received.stamp, live=record.live)
+    return Result(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=received.stamp,
+        when=moment.when,
+        raw=received.raw,
+        remember=event.changes,
+        confirmable=record.live,
+        backfilled=not record.live,
+        kind="tightening.result",
+        source=ledger.source,
+        epoch=ledger.epoch,
+        result_id=str(record.entry.id),
+        identifier=operation.text(operations.IDENTIFIER),
+        ok=overall.ok,
+        measured=tuple(operations.measured(operation)),
+        facts=(
+            *operations.facts(operation),
+            ("epoch", ledger.epoch),
+            ("time_of", "start of the cycle"),
+            ("time_quality", moment.quality.value),
+            *_tool_facts(facts, operation.text(operations.TOOL_SERIAL), overall.time),
+        ),
+        counts=operations.counts(operation),
+        reason="fetched from the controller's memory" if not record.live else "operation",
+    )
+
+
+def _tool_facts(facts: SessionFacts, serial: str | None, time: str | None) -> list[tuple[str, Scalar]]:
+    """Return what the tool data of this session add to a result that names this tool, or none."""
+    found: list[tuple[str, Scalar]] = []
+    tool = facts.tool
+    connected = tool.text("tool_serial_number") if tool is not None else None
+    if serial is None and connected is not None:
+        found += [("tool_serial", connected), ("tool_serial_from", "tool data (0041) of this session")]
+    if tool is not None and connected is not None and serial in (None, connected):
+        calibrated = tool.text("last_calibration_date")
+        # A calibration after the tightening says nothing about it: the one before is not known.
+        if calibrated is not None and (time is None or calibrated <= time):
+            found.append(("tool_last_calibration", calibrated))
+    if facts.expected_tool is not None and (serial or connected) != facts.expected_tool:
+        found.append(("tool_unexpected", True))
+    return found
+
+
+def _conflict(event: ConflictingResult, facts: SessionFacts) -> Notice:
+    entry = event.record.entry
+    known = event.ledger.known.get(entry.id)
+    return facts.notice(
+        "source.conflict",
+        ("source", f"{event.ledger.source}/{event.ledger.epoch}/{entry.id}"),
+        event.reason,
+        at=event.record.received,
+        changes=(("content", str(known) if known is not None else None, str(entry.core)),),
+        remember=event.changes,
+    )
+
+
+def _gap(event: MissingResults, facts: SessionFacts, now: Stamp) -> Gap:
+    last = event.last
+    return Gap(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=now,
+        when=at_reception(now),
+        remember=event.changes,
+        source=event.ledger.source,
+        first=str(event.first),
+        last=None if last is None else str(last),
+        count=last - event.first + 1 if last is not None and event.countable else None,
+        reason=f"epoch {event.ledger.epoch}: {event.reason}",
+    )
+
+
+def _epoch(event: EpochBegan | CaptureBegan, facts: SessionFacts, now: Stamp) -> Notice:
+    ledger = event.ledger
+    began = isinstance(event, EpochBegan)
+    return facts.notice(
+        "source.epoch",
+        ("source", ledger.source),
+        event.reason,
+        at=now,
+        changes=(
+            ("epoch", ledger.epoch - 1 if began else None, ledger.epoch),
+            ("after_id", None, ledger.watermark),
+        ),
+        remember=event.changes,
+    )

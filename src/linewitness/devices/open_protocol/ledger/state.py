@@ -1,0 +1,117 @@
+"""The state of one source of results: how far it is resolved, what is known above, what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
+from linewitness.devices.open_protocol.wire.variable import OperationParts
+
+
+class HistoryMode(StrEnum):
+    """How the controller answers a request for an old result."""
+
+    EXACT = "exact"
+    AT_OR_BEFORE = "at_or_before"
+    NONE = "none"
+
+
+class ResultCore(NamedTuple):
+    """What a live result (0061) and its stored copy (0065) have in common, as received; "" is absent."""
+
+    time: str = ""
+    torque: str = ""
+    angle: str = ""
+    status: str = ""
+    torque_status: str = ""
+    angle_status: str = ""
+
+    def __str__(self) -> str:
+        return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in self)
+
+    @classmethod
+    def parse(cls, text: str) -> "ResultCore":
+        """Read what `str` wrote; an empty core where it is not that."""
+        parts = [part.replace("%7C", "|").replace("%25", "%") for part in text.split("|")]
+        return cls(*parts) if len(parts) == len(cls._fields) else cls()
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to compare: the telegram was not readable."""
+        return not any(self)
+
+    def matches(self, other: "ResultCore") -> bool:
+        """Whether both may be the same result: nothing that both have differs."""
+        return all(a == b for a, b in zip(self, other, strict=True) if a and b)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultEntry:
+    """One result: its tightening id and its core."""
+
+    id: int
+    core: ResultCore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRecord:
+    """A result as received: `live` where the controller pushed it and waits for its acknowledgement.
+
+    `station` is the station that the result itself names. `received` is its telegram (of an operation, the
+    last one), `content` what was read from it.
+    """
+
+    entry: ResultEntry
+    live: bool
+    station: int | None = None
+    received: ReceivedTelegram
+    content: DecodedTelegram | OperationParts
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRange:
+    """A range of tightening ids, both ends included, that the controller did not give."""
+
+    first: int
+    last: int
+    rounds: int = 1
+    recorded: bool = False
+
+    def __contains__(self, tightening_id: int) -> bool:
+        return self.first <= tightening_id <= self.last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLedger:
+    """The state of one source in its current epoch.
+
+    `watermark` None: nothing is known of this source yet. `open_start`: capture began before the
+    lowest id that the controller has was known, so what lies below that is no gap. `doubted`: it is
+    on record that what followed the newest result may be lost. `known` holds every result above the
+    watermark and the newest ones below it. `spans` are sorted and disjoint.
+    """
+
+    source: str
+    epoch: int = 0
+    watermark: int | None = None
+    known: Mapping[int, ResultCore] = field(default_factory=lambda: MappingProxyType({}))
+    spans: tuple[MissingRange, ...] = ()
+    mode: HistoryMode = HistoryMode.EXACT
+    open_start: bool = False
+    doubted: bool = False
+
+    @property
+    def highest(self) -> int:
+        """The highest id that is resolved or known; 0 where there is none."""
+        return max(self.watermark or 0, max(self.known, default=0))
+
+    @property
+    def anchor(self) -> ResultEntry | None:
+        """The newest resolved result whose content is kept; failing that the newest known one."""
+        readable = [number for number, core in self.known.items() if not core.blank]
+        resolved = [number for number in readable if number <= (self.watermark or 0)]
+        best = max(resolved or readable, default=None)
+        return None if best is None else ResultEntry(best, self.known[best])

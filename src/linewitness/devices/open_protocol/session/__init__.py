@@ -1,0 +1,1 @@
+"""One connection to a controller: handshake, capture, back-fill, confirmation and commands."""

@@ -1,0 +1,274 @@
+"""The questions at the start of a session: who are you, what do you offer, what time is it."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
+from linewitness.devices.open_protocol.wire.layouts import layout_for
+from linewitness.devices.open_protocol.wire.mids import (
+    COME_BACK_LATER,
+    STEP_DOWN,
+    STILL_SUBSCRIBED,
+    TRANSIENT,
+    UNSUBSCRIBE_OF,
+    UNSUPPORTED,
+    Mid,
+    Refusal,
+)
+from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
+from linewitness.devices.open_protocol.wire.variable import generic
+
+log = structlog.get_logger(__name__)
+
+#: Revisions of results in the order in which they are tried.
+RESULT_REVISIONS: Final = (7, 6, 5, 4, 3, 2, 1, 999)
+#: From this revision on 0001 has that field, and 0040 that one.
+OPTIONAL_KEEP_ALIVE: Final = 7
+TOOL_NUMBER: Final = 6
+LOWER: Final = STEP_DOWN | UNSUPPORTED
+#: New traces only, no time and index, of two types: angle and torque.
+TRACES_WANTED: Final = "0" + " " * 29 + "02" + "001" + "002"
+#: Stands for what a controller does not say in the name of a source.
+UNKNOWN: Final = "-"
+
+
+class ControllerBusy(DeviceUnavailable):
+    """The controller still holds an earlier session, or has no room: too early."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerIdentity:
+    """Who the controller says it is; "" where it does not say."""
+
+    name: str = ""
+    supplier: str = ""
+    serial: str = ""
+    software: str = ""
+    protocol: str = ""
+    station: int | None = None
+    station_name: str = ""
+    revision: int = 1
+
+    def source(self, device: str, known: Iterable[str] = ()) -> str:
+        """Return the name of the source of its results: supplier, serial number and station.
+
+        One of the `known` names is kept where nothing contradicts it: a lower revision says less. Where
+        there is no serial number, the device's own id stands in for it.
+        """
+        station = UNKNOWN if self.station is None else str(self.station)
+        mine = (self.supplier or UNKNOWN, self.serial or device, station)
+        for name in known:
+            theirs = name.split(":")
+            same = all(a == b or UNKNOWN in (a, b) for a, b in zip(mine, theirs, strict=False))
+            if same and theirs[1:2] == [mine[1]]:
+                return name
+        return ":".join(mine)
+
+    def shown(self) -> Mapping[str, str]:
+        """Return what is known, as text."""
+        return MappingProxyType(
+            {key: str(value) for key, value in asdict(self).items() if value not in ("", None)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRevisions:
+    """What earlier sessions found out about the controller, for as long as its software stays the same."""
+
+    start: int
+    result: int | None = None
+    tool: int | None = None
+    software: str = ""
+
+    def dump(self) -> str:
+        """Return it as text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str | None, start: int) -> "LearnedRevisions":
+        """Read what `dump` wrote, with `start` as the limit."""
+        if text is None:
+            return cls(start)
+        known = cls(**json.loads(text))
+        return replace(known, start=min(known.start, start))
+
+    def of(self, software: str) -> "LearnedRevisions":
+        """Return what still holds for this software of the controller."""
+        return self if software == self.software else LearnedRevisions(self.start, software=software)
+
+
+async def start(link: ControllerLink, name: str, highest: int) -> DecodedTelegram:
+    """Start the communication in the highest revision that both know.
+
+    Raises `ControllerBusy` and `DeviceRefused`.
+    """
+    for revision in range(highest, 0, -1):
+        values = {"optional_keep_alive": 0} if revision >= OPTIONAL_KEEP_ALIVE else {}
+        try:
+            answer = await link.ask(encode(Mid.START, revision, values), Mid.STARTED)
+        except RefusedByController as error:
+            if error.code in COME_BACK_LATER:
+                raise ControllerBusy(f"{name}: {error}", hint=error.hint) from error
+            if error.code in TRANSIENT:
+                raise DeviceUnavailable(f"{name}: {error}", hint=error.hint) from error
+            if error.code not in LOWER or revision == 1:
+                raise DeviceRefused(f"{name}: {error}", hint=error.hint) from error
+            continue
+        return decode(answer.telegram)
+    raise DeviceRefused(f"{name} accepts no revision of the communication start up to {highest}")
+
+
+def identify(started: DecodedTelegram, tool: DecodedTelegram | None) -> ControllerIdentity:
+    """Put together what 0002 and, where that has no serial number, 0041 say."""
+    serial = started.text("controller_serial_number") or ""
+    if not serial and tool is not None:
+        serial = tool.text("controller_serial_number") or ""
+    return ControllerIdentity(
+        name=started.text("controller_name") or "",
+        supplier=started.text("supplier_code") or "",
+        serial=serial,
+        software=started.text("controller_sw_version") or "",
+        protocol=started.text("open_protocol_version") or "",
+        station=started.number("station_or_cell_id"),
+        station_name=started.text("station_or_cell_name") or "",
+        revision=started.revision,
+    )
+
+
+async def ask_stepping_down(
+    link: ControllerLink,
+    mid: int,
+    revisions: Iterable[int],
+    answer: int,
+    values: Mapping[str, int] = MappingProxyType({}),
+) -> ReceivedTelegram | None:
+    """Ask in these revisions until one is answered; None where the controller offers none of them."""
+    for revision in revisions:
+        telegram = Telegram(mid=mid, revision=revision)
+        if layout_for(mid, revision) is not None:
+            telegram = encode(mid, revision, values)
+        try:
+            return await link.ask(telegram, answer, optional=True)
+        except RefusedByController as error:
+            if error.code not in LOWER:
+                return None
+    return None
+
+
+async def tool_data(link: ControllerLink, highest: int) -> ReceivedTelegram | None:
+    """Ask for the tool; None where there is none, or the controller does not say."""
+    for revision in range(highest, 0, -1):
+        values = {"tool_number": 1} if revision >= TOOL_NUMBER else {}
+        question = encode(Mid.TOOL_DATA_REQUEST, revision, values)
+        try:
+            return await link.ask(question, Mid.TOOL_DATA, optional=True)
+        except Unanswered:
+            return None
+        except RefusedByController:
+            continue
+    return None
+
+
+async def subscribe(link: ControllerLink, mid: Mid, revision: int, *, optional: bool = False) -> None:
+    """Subscribe, and if an earlier session's subscription is in the way, undo that first."""
+    telegram = Telegram(mid=mid, revision=revision)
+    try:
+        await link.ask(telegram, Mid.ACCEPTED, optional=optional)
+    except RefusedByController as error:
+        if error.code not in STILL_SUBSCRIBED:
+            raise
+        with contextlib.suppress(RefusedByController):
+            await link.ask(Telegram(mid=UNSUBSCRIBE_OF[mid]), Mid.ACCEPTED, optional=True)
+        await link.ask(telegram, Mid.ACCEPTED)
+
+
+async def subscribe_stepping_down(link: ControllerLink, mid: Mid, revisions: Iterable[int]) -> int | None:
+    """Subscribe in the first of these revisions that is offered; None where none is."""
+    for revision in revisions:
+        try:
+            await subscribe(link, mid, revision, optional=True)
+        except Unanswered:
+            return None
+        except RefusedByController as error:
+            if error.code not in LOWER:
+                return None
+        else:
+            return revision
+    return None
+
+
+async def subscribe_results(link: ControllerLink, name: str, wanted: int | None, known: int | None) -> int:
+    """Subscribe to results and return their revision. Raises `DeviceRefused` with what to change."""
+    order = [
+        each for each in RESULT_REVISIONS if known is None or each <= known or each > RESULT_REVISIONS[0]
+    ]
+    tried = (wanted,) if wanted is not None else tuple(order)
+    last: RefusedByController | None = None
+    for revision in tried:
+        try:
+            await subscribe(link, Mid.RESULT_SUBSCRIBE, revision)
+        except RefusedByController as error:
+            last = error
+            if error.code in COME_BACK_LATER:
+                raise ControllerBusy(f"{name}: {error}", hint=error.hint) from error
+            if error.code in TRANSIENT:
+                raise DeviceUnavailable(f"{name}: {error}", hint=error.hint) from error
+            if error.code not in LOWER:
+                raise DeviceRefused(f"{name}: {error}", hint=error.hint) from error
+        else:
+            return revision
+    raise await _no_results(link, name, wanted, last)
+
+
+async def _no_results(
+    link: ControllerLink, name: str, wanted: int | None, error: RefusedByController | None
+) -> DeviceRefused:
+    offered = None
+    if wanted is not None:
+        offered = await subscribe_stepping_down(link, Mid.RESULT_SUBSCRIBE, RESULT_REVISIONS)
+    if offered is not None:
+        return DeviceRefused(
+            f"{name} does not offer results in revision {wanted}: {error}",
+            hint=f"remove result_revision from this device, or set it to {offered}",
+        )
+    what = f"{name} offers no tightening results (0061) in any revision"
+    if error is not None and error.code == Refusal.UNKNOWN_MID:
+        return DeviceRefused(
+            f"{what}: {error}",
+            hint="enable results over Open Protocol there, or use the port of a station with a tool",
+        )
+    return DeviceRefused(
+        f"{what}: {error}", hint="check the station behind this port and the controller's licence"
+    )
+
+
+async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions) -> None:
+    """Subscribe to what else is configured; what the controller does not offer is logged."""
+    wanted = (
+        (options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
+        (options.parameter_sets, Mid.PSET_SUBSCRIBE, (2, 1)),
+        (options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
+        (options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
+        (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
+        (options.multi_spindle, Mid.MULTI_SUBSCRIBE, (1,)),
+    )
+    for on, mid, revisions in wanted:
+        if on and await subscribe_stepping_down(link, mid, revisions) is None:
+            log.info("not offered by the controller", device=options.id, mid=int(mid))
+    if not options.traces:
+        return
+    question = generic(Mid.GENERIC_SUBSCRIBE, Mid.TRACE, 1, TRACES_WANTED)
+    try:
+        await link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE, optional=True)
+    except RefusedByController as error:
+        log.info("not offered by the controller", device=options.id, why=str(error))

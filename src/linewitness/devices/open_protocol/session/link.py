@@ -1,0 +1,256 @@
+"""One TCP connection to a controller: the protocol on a socket, with time limits and a sign of life."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+import structlog
+
+from linewitness.base.clock import Clock, monotonic
+from linewitness.base.errors import DeviceError, DeviceUnavailable
+from linewitness.devices.open_protocol.options import LinkTiming
+from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
+from linewitness.devices.open_protocol.session.queues import MAX_PUSHED_BYTES, MAX_PUSHES, BoundedQueue
+from linewitness.devices.open_protocol.wire.dialogue import Accept
+from linewitness.devices.open_protocol.wire.mids import Refusal
+from linewitness.devices.open_protocol.wire.protocol import (
+    AnswerReceived,
+    ControllerProtocol,
+    ProtocolEvent,
+    ProtocolFailed,
+    PushReceived,
+    QuestionRefused,
+    StopAnswered,
+    UnexpectedTelegram,
+    UnreadableBytes,
+)
+from linewitness.devices.open_protocol.wire.refusals import (
+    ClosedByController,
+    Unanswered,
+)
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
+
+log = structlog.get_logger(__name__)
+
+READ_SIZE: Final = 65536
+#: A telegram that has begun must be complete within this time.
+PARTIAL_TIMEOUT_S: Final = 10.0
+#: How often the timers are looked at.
+TICK_S: Final = 0.25
+STOP_TIMEOUT_S: Final = 1.0
+
+
+class ControllerLink:
+    """A connection that is open. Its two loops run in a task group of the caller."""
+
+    def __init__(
+        self,
+        *,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        name: str,
+        timing: LinkTiming,
+        clock: Clock,
+    ) -> None:
+        """Take over a connected pair of streams; `name` is what messages call the other side."""
+        self._reader, self._writer = streams
+        self._name = name
+        self._timing = timing
+        self._clock = clock
+        self._protocol = ControllerProtocol(name)
+        self._turn = asyncio.Lock()
+        self._answer: asyncio.Future[ReceivedTelegram] | None = None
+        self._last_sent = self._last_received = monotonic()
+        self._stopped = asyncio.Event()
+        self.pushes: BoundedQueue[ReceivedTelegram | None] = BoundedQueue(
+            most=MAX_PUSHES, most_bytes=MAX_PUSHED_BYTES, bytes_of=lambda each: len(each.raw) if each else 0
+        )
+        self.operations = OperationCollector()
+        self.failure: DeviceError | None = None
+
+    async def ask(
+        self,
+        telegram: Telegram,
+        *answers: int,
+        inner: int | None = None,
+        accept: Accept = lambda _: True,
+        optional: bool = False,
+    ) -> ReceivedTelegram:
+        """Send a question and return its answer; one at a time.
+
+        Raises `RefusedByController`, and `DeviceUnavailable` where no answer comes; `Unanswered` where the
+        question is `optional`, because some controllers ignore what they do not know.
+        """
+        async with self._turn:
+            self._check()
+            answer: asyncio.Future[ReceivedTelegram] = asyncio.get_running_loop().create_future()
+            self._protocol.ask(telegram, frozenset(answers), inner, accept)
+            self._answer = answer
+            try:
+                async with asyncio.timeout(self._timing.optional_s if optional else self._timing.request_s):
+                    await self._send()
+                    return await asyncio.shield(answer)
+            except TimeoutError:
+                if answer.done():  # both at once, as after a process that stood still
+                    return answer.result()
+                if optional:
+                    self._protocol.give_up()
+                    raise Unanswered(telegram, Refusal.UNKNOWN_MID) from None
+                self.fail(self._silent(telegram))
+                raise self._failed() from None
+            finally:
+                self._answer = None
+
+    async def acknowledge(self, mid: int) -> None:
+        """Confirm the oldest push, which is of this MID: it is durable."""
+        self._check()
+        self._protocol.acknowledge(mid)
+        await self._send()
+
+    def number_telegrams(self) -> None:
+        """Confirm on the link level from here on; to be called after the start."""
+        self._protocol.number_telegrams()
+
+    async def stop(self) -> None:
+        """Send the stop if the connection still stands, wait a moment for the answer, and close it."""
+        if self.failure is None and not self._protocol.has_ended:
+            self._protocol.stop()
+            with contextlib.suppress(OSError, TimeoutError, DeviceError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._send()
+                    # Closed with something unread, the connection is reset, and a reset may overtake this.
+                    await self._stopped.wait()
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._writer.wait_closed()
+
+    def fail(self, error: DeviceError) -> None:
+        """End the connection for this reason; only the first one counts, and none after the stop was sent."""
+        if self.failure is not None or self._protocol.is_stopping:
+            return
+        self.failure = error
+        self._protocol.lost()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+        self.pushes.put(None)
+        self._writer.close()
+
+    def fail_overrun(self, waiting: int, what: str) -> None:
+        """End the connection with a controller that does not wait until what it pushed is confirmed.
+
+        What waits is still committed. It is not confirmed, so the controller has it and pushes it again.
+        """
+        self.fail(
+            DeviceUnavailable(
+                f"{self._name} pushes without waiting for confirmations: {waiting} {what} wait here",
+                hint="see whether the journal can commit; if it can, the controller breaks the protocol",
+            )
+        )
+
+    async def read_forever(self) -> None:
+        """Read until the connection ends; how it ended is in `failure`."""
+        try:
+            while data := await self._reader.read(READ_SIZE):
+                self._last_received = monotonic()
+                self._receive(data)
+                if self.failure is not None:
+                    return
+            self.fail(ClosedByController(f"{self._name} closed the connection"))
+        except OSError as error:
+            self.fail(self._broke(error))
+        finally:
+            self._stopped.set()
+
+    async def keep_alive_forever(self) -> None:
+        """Send the sign of life when idle, and end the connection when nothing comes any more."""
+        timing = self._timing
+        while self.failure is None:
+            await asyncio.sleep(min(TICK_S, timing.keepalive_s / 4))
+            now = monotonic()
+            silent = now - self._last_received
+            if self._protocol.within_telegram and silent > PARTIAL_TIMEOUT_S:
+                self.fail(DeviceUnavailable(f"{self._name} stopped in the middle of a telegram"))
+            elif silent > timing.dead_after_s:
+                self.fail(DeviceUnavailable(f"nothing came from {self._name} for {timing.dead_after_s:g} s"))
+            elif now - self._last_sent >= timing.keepalive_s and self._protocol.is_talking:
+                self._protocol.keep_alive()
+                with contextlib.suppress(DeviceError):  # that it broke is in `failure`
+                    await self._send()
+
+    def _receive(self, data: bytes) -> None:
+        for event in self._protocol.receive(data, self._clock.stamp()):
+            self._write()
+            self._handle(event)
+            if self.failure is not None:
+                return
+        self._write()
+
+    def _handle(self, event: ProtocolEvent) -> None:
+        match event:
+            case PushReceived(received):
+                self._push(received)
+            case AnswerReceived() | QuestionRefused():
+                self._settle(event)
+            case UnexpectedTelegram(received):
+                log.info(
+                    "unexpected telegram",
+                    device=self._name,
+                    mid=received.telegram.mid,
+                    raw=received.raw[:64],
+                )
+            case UnreadableBytes(raw, ""):
+                log.warning("not a telegram", device=self._name, raw=raw[:64])
+            case UnreadableBytes(raw, why):
+                log.warning("telegram without a meaning", device=self._name, raw=raw[:64], why=why)
+            case StopAnswered():
+                self._stopped.set()
+            case ProtocolFailed(failure):
+                self.fail(failure)
+
+    def _settle(self, event: AnswerReceived | QuestionRefused) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if isinstance(event, AnswerReceived):
+            self._answer.set_result(event.received)
+        else:
+            self._answer.set_exception(event.error)
+
+    def _push(self, received: ReceivedTelegram) -> None:
+        if self.operations.belongs_to_asked(received):
+            self._protocol.release()
+        elif self.pushes.is_full:
+            self.fail_overrun(len(self.pushes), "telegrams")
+        else:
+            self.pushes.put(received)
+
+    async def _send(self) -> None:
+        """Send what the protocol has to send. Raises `DeviceUnavailable` where the connection broke."""
+        self._last_sent = monotonic()
+        try:
+            self._write()
+            await self._writer.drain()
+        except OSError as error:
+            self.fail(self._broke(error))
+            raise self._failed() from error
+
+    def _write(self) -> None:
+        data = self._protocol.data_to_send()
+        if data:
+            self._writer.write(data)
+
+    def _broke(self, error: OSError) -> DeviceUnavailable:
+        return DeviceUnavailable(f"the connection to {self._name} broke: {error}")
+
+    def _silent(self, telegram: Telegram) -> DeviceUnavailable:
+        return DeviceUnavailable(
+            f"{self._name} did not answer MID {telegram.mid:04d} within {self._timing.request_s:g} s",
+            hint="check that this port is its Open Protocol port (usually 4545)",
+        )
+
+    def _check(self) -> None:
+        # Who still wants to send something after the stop is told that the connection is closed.
+        if self.failure is not None or self._protocol.is_stopping:
+            raise self._failed()
+
+    def _failed(self) -> DeviceError:
+        return self.failure or DeviceUnavailable(f"the connection to {self._name} is closed")

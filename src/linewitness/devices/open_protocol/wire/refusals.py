@@ -1,0 +1,26 @@
+"""How a controller says no, or nothing at all."""
+
+from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.open_protocol.wire.mids import describe
+from linewitness.devices.open_protocol.wire.telegram import Telegram
+
+
+class RefusedByController(Exception):
+    """The controller answered a question with an error."""
+
+    def __init__(self, telegram: Telegram, code: int) -> None:
+        """Keep the code; the message says what it means."""
+        self.mid, self.revision, self.code = telegram.mid, telegram.revision, code
+        text = describe(code)
+        self.hint = text.hint
+        super().__init__(
+            f"MID {self.mid:04d} revision {self.revision} was refused with error {code:02d}: {text.meaning}"
+        )
+
+
+class Unanswered(RefusedByController):
+    """The controller did not answer a question that we can do without."""
+
+
+class ClosedByController(DeviceUnavailable):
+    """The controller closed the connection."""

@@ -1,0 +1,73 @@
+"""`linewitness-verify`: the command of an auditor, for packages and exported records."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from linewitness.base.errors import ExitCode, LinewitnessError
+from linewitness.evidence.command.verify import VerifyRequest
+from linewitness.evidence.package.open import open_evidence
+from linewitness.evidence.timestamps.algorithms import Verifies
+
+NAME = "linewitness-verify"
+
+
+def run(arguments: Sequence[str], *, verifies: Verifies | None = None) -> ExitCode:
+    """Verify what the arguments name, print what was found, and return the exit code.
+
+    Errors end with one line on standard error and the exit code that `linewitness` has for them.
+    """
+    given = _parser().parse_args(arguments)
+    request = VerifyRequest(
+        policy=given.policy,
+        customer=given.customer,
+        revocations=tuple(given.revocation),
+        times=given.times,
+        unit=given.unit,
+        as_json=given.json,
+        verifies=verifies,
+        workers=os.cpu_count() or 1,
+    )
+    try:
+        lines, code = request.run(open_evidence(given.source))
+        for line in lines:
+            sys.stdout.write(line + "\n")
+    except LinewitnessError as error:
+        sys.stderr.write(f"{NAME}: {error}\n")
+        return error.exit_code
+    except Exception:  # noqa: BLE001 (the process boundary: everything gets its exit code here)
+        traceback.print_exc()
+        sys.stderr.write(f"{NAME}: this is a bug; please report the lines above\n")
+        return ExitCode.BUG
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="Verify a stream from its exact bytes. Exit code 1 means BROKEN."
+    )
+    parser.add_argument(
+        "source", type=Path, help="A package (.zip), or exported records (NDJSON, with .receipts beside)."
+    )
+    parser.add_argument(
+        "--policy", type=Path, help="The customer's policy; without it nothing is called complete."
+    )
+    parser.add_argument("--customer", help="The customer's vkey, which must have signed the policy.")
+    parser.add_argument(
+        "--revocation",
+        type=Path,
+        action="append",
+        default=[],
+        help="A revocation that the customer signed; may be repeated.",
+    )
+    parser.add_argument(
+        "--times",
+        action="store_true",
+        help="Print between which times of other parties each record was written.",
+    )
+    parser.add_argument("--unit", help="With --times: only the records of one serialized unit.")
+    parser.add_argument("--json", action="store_true", help="Print the verdict as JSON.")
+    return parser

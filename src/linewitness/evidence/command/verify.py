@@ -1,0 +1,91 @@
+"""Verify one piece of evidence as asked, and report what was found: text or JSON, and an exit code."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from linewitness.base.errors import ConfigurationError, ExitCode
+from linewitness.evidence.command.times import TimesTable, verified_stamps
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.policy.trust import read_trust
+from linewitness.evidence.progress import Stage, silent
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.source import EvidenceSource
+from linewitness.evidence.verify.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRequest:
+    """What was asked for: the options of `verify`.
+
+    `verifies` verifies the signatures of time-stamping authorities, None where nothing at hand does.
+    """
+
+    policy: Path | None = None
+    customer: str | None = None
+    revocations: Sequence[Path] = ()
+    times: bool = False
+    unit: str | None = None
+    as_json: bool = False
+    verifies: Verifies | None = None
+    workers: int = 1
+
+    def run(
+        self, opened: AbstractContextManager[EvidenceSource], *, stage: Stage = silent
+    ) -> tuple[Iterator[str], ExitCode]:
+        """Verify what `opened` yields; return the lines to print and the exit code."""
+        trusted = self._trusted()
+        table = TimesTable(self.unit)
+        with opened as source:
+            with stage("records verified", source.total) as progress:
+                verdict = source.verify(
+                    policy=trusted, verifies=self.verifies, workers=self.workers, progress=progress
+                )
+            if self.times and verdict.status != "BROKEN":
+                roots = trusted.tsa_roots if trusted else ()
+                stamps = verified_stamps(source.statements, roots, self.verifies) if self.verifies else []
+                table.read(source.records(), source.statements, trusted, stamps)
+                verdict = replace(verdict, remarks=(*verdict.remarks, *table.remarks))
+        lines = self._json(verdict, table) if self.as_json else _text(verdict, trusted, table)
+        return lines, ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK
+
+    def _trusted(self) -> Policy | None:
+        if self.policy is not None:
+            return read_policy(self.policy, customer=self.customer, revocations=self.revocations)
+        if self.customer or self.revocations:
+            raise ConfigurationError(
+                "--customer and --revocation need a policy", hint="give --policy as well"
+            )
+        return None
+
+    def _json(self, verdict: Verdict, table: TimesTable) -> Iterator[str]:
+        members = verdict.to_json() | ({"times": table.to_json()} if self.times else {})
+        yield json.dumps(members, ensure_ascii=False, indent=2)
+
+
+def read_policy(file: Path, *, customer: str | None = None, revocations: Sequence[Path] = ()) -> Policy:
+    """Return the policy in a file, with the revocations in others; errors are those of `read_trust`."""
+    texts = [read_bytes(path, "revocation").decode("utf-8", "replace") for path in revocations]
+    key = Vkey.parse(customer) if customer else None
+    return read_trust(read_bytes(file, "policy"), customer=key, revocations=texts)
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """Return the bytes of a file that the command line names; ConfigurationError says which it is."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror}") from None
+
+
+def _text(verdict: Verdict, trusted: Policy | None, table: TimesTable) -> Iterator[str]:
+    yield f"{verdict.origin}: {verdict.text}"
+    for remark in verdict.remarks:
+        where = "" if remark.index is None else f"record {remark.index}: "
+        yield f"  note: {where}{remark.text}"
+    if trusted is None:
+        yield "  note: no policy was given, so nobody's word but the gateway's was asked for"
+    yield from table.lines()

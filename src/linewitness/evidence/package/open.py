@@ -1,0 +1,96 @@
+"""Open what an outsider is given, an evidence package or exported records, and verify it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from zipfile import is_zipfile
+
+from linewitness.base.errors import ConfigurationError
+from linewitness.evidence.package.archive import Package
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.progress import Progress
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.source import EvidenceSource, stream_source
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import read_ndjson
+from linewitness.evidence.verify.verdict import Verdict
+
+#: Exported records, one a line, and beside them a file with the notes about a whole stream.
+NDJSON: Final = (".ndjson", ".jsonl")
+RECEIPTS: Final = ".receipts"
+#: Between two notes of that file.
+NOTE_END: Final = "\x1e"
+
+
+def is_evidence(path: Path) -> bool:
+    """Return whether a path names a package or exported records; a package need not exist."""
+    return path.suffix == ".zip" or (path.is_file() and (path.suffix in NDJSON or is_zipfile(path)))
+
+
+@contextmanager
+def open_evidence(path: Path) -> Iterator[EvidenceSource]:
+    """Open a package or exported records; ConfigurationError or BadPackage if it is neither."""
+    if path.suffix in NDJSON and path.is_file():
+        yield stream_source(lambda: read_ndjson(path), _receipts_of(path))
+        return
+    if not path.is_file():
+        raise ConfigurationError(f"there is no {path}", hint="name an evidence package (.zip)")
+    with Package.open(path) as package:
+        if package.is_selection:
+            yield _selection_source(package)
+        else:
+            yield stream_source(package.records, package.statements())
+
+
+def verify_package(
+    path: Path,
+    *,
+    policy: Policy,
+    verifies: Verifies | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Return the verdict on a package or on exported records; BadPackage if it cannot be read at all.
+
+    The policy comes from the auditor and never from the package. Without `verifies`, which verifies the
+    signatures of time-stamping authorities, their tokens are not checked.
+    """
+    with open_evidence(path) as source:
+        return source.verify(policy=policy, verifies=verifies, workers=workers, progress=progress)
+
+
+def _selection_source(package: Package) -> EvidenceSource:
+    def judge(
+        *,
+        policy: Policy | None,
+        verifies: Verifies | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        if policy is None:
+            raise ConfigurationError(
+                "a selection proves nothing without a policy: it cannot say itself whose word counts",
+                hint="give --policy, from your own files and not from whoever gave you the package",
+            )
+        return verify_selection(
+            package.records(),
+            package.key_records(),
+            package.proof_of,
+            policy=policy,
+            statements=package.statements(),
+            verifies=verifies,
+            workers=workers,
+            progress=progress,
+        )
+
+    return EvidenceSource(records=package.records, statements=package.proven(), verify=judge)
+
+
+def _receipts_of(path: Path) -> list[Statement]:
+    beside = path.with_suffix(RECEIPTS)
+    if not beside.exists():
+        return []
+    notes = beside.read_text(encoding="utf-8").split(NOTE_END)
+    return [Statement(f"{beside.name}[{index}]", note) for index, note in enumerate(notes) if note]

@@ -1,0 +1,178 @@
+"""Check a batch of a selection: records that need not follow each other, each with its own proof.
+
+A batch is checked from what the selection's key records say and from the record before it, so that batches
+can be checked in any process, one beside the other.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format import record
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import BadProof
+from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.format.record import fields_of
+from linewitness.evidence.policy.revocation import Revocation
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHistory:
+    """What the key records say: which event key signs from which record on; and what is revoked."""
+
+    stream: str
+    tenant: str
+    log_key: str
+    record_0: str
+    firsts: tuple[int, ...]
+    vkeys: tuple[Vkey, ...]
+    revocations: tuple[Revocation, ...] = ()
+
+    def key_at(self, sequence_no: int) -> Vkey:
+        """Return the event key that must have signed a record."""
+        return self.vkeys[bisect_right(self.firsts, sequence_no) - 1]
+
+    def with_key(self, first: int, vkey: Vkey) -> "KeyHistory":
+        """Return the same with a key that takes over at record `first`."""
+        firsts, vkeys = (*self.firsts, first), (*self.vkeys, vkey)
+        return KeyHistory(
+            self.stream, self.tenant, self.log_key, self.record_0, firsts, vkeys, self.revocations
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCheckpoint:
+    """The one checkpoint that all proofs must be about, and its note, byte for byte."""
+
+    note: str
+    checkpoint: Checkpoint
+
+
+class PreviousRecord(NamedTuple):
+    """The selected record before: none at first."""
+
+    sequence_no: int = -1
+    record_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBatch:
+    """What checking gave. `broken` is a record that is wrong in itself, after which nothing was checked.
+
+    `unproven` is the first record that is good in itself and whose proof is not; of the proofs that were
+    looked at, `wrong_roots` led to another root. The altered record need not be the one whose proof fails.
+    """
+
+    count: int
+    last: PreviousRecord
+    broken: Broken | None = None
+    unproven: Broken | None = None
+    wrong_roots: int = 0
+
+
+class SelectedRecords:
+    """Accept selected records by the keys that are known, in rising order."""
+
+    def __init__(self, known: KeyHistory, last: PreviousRecord = PreviousRecord()) -> None:  # noqa: B008 (an immutable value)
+        """Begin after `last`."""
+        self._known = known
+        self._verifier = ChainVerifier(stream=known.stream, head=_head(known))
+        self.last = last
+
+    def accept(self, data: bytes) -> ParsedRecord:
+        """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
+        least = self.last.sequence_no + 1
+        try:
+            members = record.parse(data)
+            fields = fields_of(data, members)
+        except EvidenceError as error:
+            raise Broken(least, error.what) from None
+        at = fields.sequence_no
+        if at < least:
+            raise Broken(at, "the selection is not in the order of the stream")
+        if at == least and at and self.last.record_hash and fields.prev_hash != self.last.record_hash:
+            raise Broken(at, "its prev_hash is not the hash of the record before")
+        if at == 0:
+            verifier = ChainVerifier(stream=self._known.stream, tenant=self._known.tenant)
+        else:
+            verifier = self._verifier
+            verifier.stand(before=at, last_hash=fields.prev_hash, event_key=self._known.key_at(at))
+        verifier.follow(fields, members)
+        self._check_revoked(at)
+        self.last = PreviousRecord(at, fields.record_hash)
+        return ParsedRecord(data, members, fields)
+
+    def _check_revoked(self, at: int) -> None:
+        active = self._known.key_at(at)
+        for revocation in self._known.revocations:
+            if revocation.key.public == active.public and at >= revocation.first:
+                raise Broken(
+                    at,
+                    f"signed by the event key {revocation.key.key_id}, which is revoked from record"
+                    f" {revocation.first} on ({revocation.reason})",
+                )
+
+
+class WrongRoot(Broken):
+    """The record is good in itself, and its proof leads to another root than the attested one."""
+
+
+def check_batch(
+    known: KeyHistory,
+    attested: SharedCheckpoint | None,
+    last: PreviousRecord,
+    records: Sequence[bytes],
+    proofs: Sequence[str | None],
+) -> CheckedBatch:
+    """Check records and the texts of their proofs; without a checkpoint they lead nowhere."""
+    selected = SelectedRecords(known, last)
+    unproven: Broken | None = None
+    wrong_roots = count = 0
+    for data, proof in zip(records, proofs, strict=True):
+        try:
+            at = selected.accept(data).fields.sequence_no
+        except Broken as error:
+            return CheckedBatch(count, selected.last, error, unproven, wrong_roots)
+        count += 1
+        try:
+            prove(at, data, proof, attested)
+        except Broken as error:
+            unproven = unproven or error
+            wrong_roots += isinstance(error, WrongRoot)
+    return CheckedBatch(count, selected.last, None, unproven, wrong_roots)
+
+
+def prove(at: int, data: bytes, text: str | None, attested: SharedCheckpoint | None) -> None:
+    """Raise `Broken` unless a proof shows that the record is where it says, under the one checkpoint."""
+    if text is None:
+        raise Broken(at, "the selection holds no proof of it")
+    if attested is None:
+        return
+    try:
+        proof = TlogProof.parse(text)
+    except EvidenceError as error:
+        raise Broken(at, error.what) from None
+    if proof.index != at:
+        raise Broken(at, f"its proof is of record {proof.index}")
+    if proof.checkpoint != attested.note:
+        raise Broken(at, "its proof is of another checkpoint than the proofs before")
+    try:
+        proof.check(data, attested.checkpoint)
+    except BadProof as error:
+        raise WrongRoot(at, error.what) from None
+
+
+def _head(known: KeyHistory) -> ChainHead:
+    """Return some state of the chain: which one, each record says itself."""
+    return ChainHead(
+        stream=known.stream,
+        tenant=known.tenant,
+        size=1,
+        last_hash=known.record_0,
+        event_key=str(known.vkeys[0]),
+        log_key=known.log_key,
+    )

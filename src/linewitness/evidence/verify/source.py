@@ -1,0 +1,67 @@
+"""Evidence that can be verified: its records, what was signed about them, and the verifier that fits it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from linewitness.evidence.policy.policy import Policy
+from linewitness.evidence.progress import Progress
+from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.statements import Statement
+from linewitness.evidence.verify.stream import verify
+from linewitness.evidence.verify.verdict import Verdict
+
+
+class Verifier(Protocol):
+    """The verifier of one piece of evidence."""
+
+    def __call__(
+        self,
+        *,
+        policy: Policy | None,
+        verifies: Verifies | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        """Return the verdict.
+
+        Without `verifies`, which verifies the signatures of time-stamping authorities, their tokens are not
+        checked; `workers` is the number of processes; `progress` is told the number of records checked.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceSource:
+    """Records, as often as asked for, what was signed about them, and how both are verified.
+
+    `total` is the number of records, where it is known before they are read.
+    """
+
+    records: Callable[[], Iterator[bytes]]
+    statements: Sequence[Statement]
+    verify: Verifier
+    total: int | None = None
+
+
+def stream_source(
+    records: Callable[[], Iterator[bytes]], statements: Sequence[Statement], *, total: int | None = None
+) -> EvidenceSource:
+    """Return evidence that is a whole stream, from record 0 on."""
+
+    def judge(
+        *,
+        policy: Policy | None,
+        verifies: Verifies | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        return verify(
+            records(),
+            policy=policy,
+            statements=statements,
+            verifies=verifies,
+            workers=workers,
+            progress=progress,
+        )
+
+    return EvidenceSource(records=records, statements=statements, verify=judge, total=total)

@@ -1,0 +1,42 @@
+"""A journal, as evidence packages are made from it."""
+
+from collections.abc import Iterator
+
+from linewitness.evidence.package.time_stamps import StampedCheckpoint
+from linewitness.journal.attestations import TIME_STAMP, is_time_stamp
+from linewitness.journal.reader import JournalReader
+
+
+class JournalHoldings:
+    """What a journal holds of its stream; of pruned records only record 0 and the rotations are here."""
+
+    def __init__(self, reader: JournalReader) -> None:
+        """Take an open reader."""
+        self._reader = reader
+        self.origin = reader.identity.stream
+        self.size = reader.size()
+        self.first = reader.pruned
+        self.subtree = reader.tree().subtree
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the records that are here."""
+        return self._reader.records(0, self.size)
+
+    def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the records of one unit."""
+        return self._reader.of_unit(unit)
+
+    def key_records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield record 0 and the rotations."""
+        return self._reader.key_records()
+
+    def notes(self) -> Iterator[str]:
+        """Yield receipts, and what witnesses and places hold."""
+        yield from (note for _, note in self._reader.receipts())
+        yield from (one.note for one in self._reader.attestations())
+
+    def stamps(self) -> Iterator[StampedCheckpoint]:
+        """Yield the tokens of time-stamping authorities, oldest first."""
+        for one in self._reader.attestations():
+            if one.proof and is_time_stamp(one.source):
+                yield StampedCheckpoint(one.size, one.source.removeprefix(TIME_STAMP), one.note, one.proof)

@@ -1,0 +1,119 @@
+"""Each import contract, broken once in a copy of the sources: the check fails, and says what is wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINT = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+#: The file that is changed, the import that is added to it, the contract that it breaks, and what is said.
+BROKEN = {
+    "a layer above": (
+        "journal/prune.py",
+        "import linewitness.gateway.forward",
+        "layers",
+        "Imports point down",
+    ),
+    "a store in the gateway": (
+        "gateway/forward.py",
+        "import linewitness.store.database",
+        "layers",
+        "Imports point down",
+    ),
+    "another driver": (
+        "devices/modbus/driver.py",
+        "import linewitness.devices.opcua.nodes",
+        "drivers",
+        "Drivers do not know each other",
+    ),
+    "a journal in a station": (
+        "stations/station.py",
+        "import linewitness.journal.journal",
+        "stations",
+        "linewitness.stations.station -> linewitness.journal.journal",
+    ),
+    "boto3 in what proves": (
+        "evidence/package/archive.py",
+        "import boto3",
+        "evidence",
+        "linewitness.evidence.package.archive -> boto3",
+    ),
+    "settings in what proves": (
+        "evidence/verify/stream.py",
+        "import linewitness.base.settings",
+        "evidence",
+        "An auditor installs PyNaCl and nothing else",
+    ),
+    "Config in a part": (
+        "gateway/key_rotation.py",
+        "from linewitness.config import Config",
+        "config",
+        "Give the part its own frozen options",
+    ),
+    "a simulator in the gateway": (
+        "gateway/fleet.py",
+        "import linewitness_simulators.torque",
+        "simulated",
+        "Nothing simulated runs in production",
+    ),
+    "the selftest in the journal": (
+        "journal/file.py",
+        "import linewitness_selftest.suite",
+        "simulated",
+        "Nothing simulated runs in production",
+    ),
+    "a web server in the gateway": (
+        "gateway/lifecycle.py",
+        "import starlette",
+        "extras",
+        "The gateway runs without the extras",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The sources and the contracts, to be broken."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("src", "simulators", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def lint(folder, contract):
+    environment = os.environ | {"PYTHONPATH": f"{folder / 'src'}:{folder / 'simulators'}"}
+    return subprocess.run(
+        [sys.executable, "-c", LINT, "--no-logo", "--contract", contract],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda name: name.replace(" ", "-"))
+def test_an_import_against_a_contract_is_refused_with_its_sentence(copy, case):
+    name, line, contract, said = BROKEN[case]
+    file = copy / "src" / "linewitness" / name
+    text = file.read_text(encoding="utf-8")
+    head, rest = text.split('"""\n', 1)
+    file.write_text(f'{head}"""\n\n{line}\n{rest}', encoding="utf-8")
+    try:
+        found = lint(copy, contract)
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert said in found.stdout
+
+
+@pytest.mark.parametrize("contract", sorted({contract for _, _, contract, _ in BROKEN.values()}))
+def test_the_sources_keep_the_contract(copy, contract):
+    found = lint(copy, contract)
+    assert found.returncode == 0, found.stdout + found.stderr

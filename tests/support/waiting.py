@@ -1,0 +1,23 @@
+"""Wait for a condition, never for a time."""
+
+import asyncio
+from collections.abc import Callable
+
+#: Long enough for a machine that has much else to do; a condition that holds ends the wait at once.
+WAIT_S = 60.0
+LOOK_S = 0.01
+
+
+async def until(
+    condition: Callable[[], object],
+    what: str | Callable[[], object] = "a condition",
+    *,
+    timeout_s: float = WAIT_S,
+) -> None:
+    """Wait until a condition holds; AssertionError names the one that did not."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():  # noqa: ASYNC110 (a test looks from outside; nothing tells it)
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise AssertionError(f"waited {timeout_s:g} s for {what() if callable(what) else what}") from None
