@@ -29,7 +29,7 @@ from linewitness.journal.journal import open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.store.keys import Cosigner
 from linewitness.uplink.forwarding import ForwardOptions

@@ -29,7 +29,7 @@ from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from linewitness.status.health import Health

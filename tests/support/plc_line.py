@@ -10,7 +10,7 @@ from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from support.journals import create, members_of, running, verdict_of
 

@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 
 from linewitness.gateway.clock_watch import ClockBoard
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.status.page import application
 from linewitness.status.rows import DeviceFacts, LineFacts

@@ -10,7 +10,7 @@ from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.gateway.fleet import Fleet
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions
 from support.devices import Health
 from support.journals import create, members_of, running, verdict_of

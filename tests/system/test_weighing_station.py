@@ -14,7 +14,7 @@ from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import Requirement, StationOptions, UnitOptions
 from linewitness_simulators.scale.device import ScaleDevice
 from linewitness_simulators.scale.server import ScaleSimulation

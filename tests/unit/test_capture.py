@@ -10,7 +10,7 @@ from linewitness.base.retry import Backoff
 from linewitness.devices.base import Signals, When
 from linewitness.gateway import capture as capture_module
 from linewitness.gateway.capture import Capture
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.devices import Health, ScriptedDriver

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.options import DeviceOptions
 from linewitness.gateway.fleet import Fleet
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import (
     GateOptions,
     OperatorOptions,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from linewitness.base.errors import ConfigurationError, ExitCode, JournalError
-from linewitness.journal import generation, handover
 from linewitness.journal.builder import StreamIdentity
-from linewitness.journal.generation import CONFLICT, Conflict, begin_next
+from linewitness.journal.generations import generation, handover
+from linewitness.journal.generations.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from support.journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of

@@ -10,7 +10,7 @@ from linewitness.gateway.capture import Capture
 from linewitness.journal import pressure as module
 from linewitness.journal.pressure import Level, Pressure, Room, level_of
 from linewitness.journal.reader import Figures
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.devices import Health, ScriptedDriver

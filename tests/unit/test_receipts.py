@@ -9,7 +9,7 @@ from linewitness.evidence.format.keys import cosigner_vkey, new_key
 from linewitness.evidence.format.note import BadNote, cosign
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
-from linewitness.journal.generation import Conflict
+from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from support.journals import create, members_of, result_event, running, verdict_of

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from linewitness.journal import telemetry as module
-from linewitness.journal.telemetry import TelemetryBuffer, report_losses
+from linewitness.journal.telemetry import buffer as module
+from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
 from support.waiting import until
 
 

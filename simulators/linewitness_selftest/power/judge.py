@@ -21,7 +21,7 @@ from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal import database
 from linewitness.journal.file import JournalFile
-from linewitness.journal.generation import begin_next
+from linewitness.journal.generations.generation import begin_next
 from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader

@@ -24,7 +24,7 @@ from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal import database
 from linewitness.journal.attestations import PRUNED, StoredReceipt
 from linewitness.journal.file import JournalFile
-from linewitness.journal.generation import begin_next
+from linewitness.journal.generations.generation import begin_next
 from linewitness.journal.keyring import LOG_KEY
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader

@@ -30,8 +30,8 @@ def init(
     from linewitness.base.errors import JournalError
     from linewitness.config import load
     from linewitness.gateway.app import create_stream, identity_of
-    from linewitness.journal import handover
-    from linewitness.journal.generation import begin_next
+    from linewitness.journal.generations import handover
+    from linewitness.journal.generations.generation import begin_next
 
     config = load(file)
     if next_generation:

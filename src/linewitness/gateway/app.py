@@ -27,12 +27,12 @@ from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.tasks import LineParts, Uplink
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
-from linewitness.journal.generation import successor
+from linewitness.journal.generations.generation import successor
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.prune import Pruner
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceFacts, LineFacts
 from linewitness.status.snapshot import Overview

@@ -23,7 +23,7 @@ from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.outcome import Ask, StationOutcome
 from linewitness.stations.station import Station
 

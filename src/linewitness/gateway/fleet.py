@@ -15,7 +15,7 @@ from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
 from linewitness.journal.journal import Journal
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule

@@ -18,7 +18,7 @@ from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
 from linewitness.gateway.record_sender import RecordSender
 from linewitness.gateway.send_window import SendWindow
 from linewitness.journal.journal import Journal
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.topics import Topics
 

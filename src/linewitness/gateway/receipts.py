@@ -13,7 +13,7 @@ from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.journal.attestations import StoredReceipt
-from linewitness.journal.generation import CONFLICT, Conflict
+from linewitness.journal.generations.generation import CONFLICT, Conflict
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
 

@@ -8,7 +8,7 @@ from typing import Final
 from linewitness.base.watchdog import CARRY_S, COMMIT_S, CONNECT_S, Loop
 from linewitness.gateway.clock_watch import ClockBoard
 from linewitness.journal.journal import Journal
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import MqttConnector

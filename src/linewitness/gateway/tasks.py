@@ -21,7 +21,7 @@ from linewitness.gateway.supervise import GatewayLoops
 from linewitness.journal.inspection import inspect_daily
 from linewitness.journal.journal import Journal
 from linewitness.journal.prune import Pruner
-from linewitness.journal.telemetry import TelemetryBuffer, report_losses
+from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
 from linewitness.status.health import Health
 from linewitness.status.options import StatusOptions
 from linewitness.status.service import serve_status_page

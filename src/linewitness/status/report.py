@@ -8,7 +8,7 @@ import orjson
 from linewitness.base.clock import NS_PER_S, SystemClock, from_rfc3339
 from linewitness.evidence.format.record import parse
 from linewitness.journal.attestations import FAILING
-from linewitness.journal.generation import Conflict
+from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.reader import JournalReader
 from linewitness.status.clock_history import history_of
 

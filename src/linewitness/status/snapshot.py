@@ -10,7 +10,7 @@ from linewitness.evidence.format.record import parse
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level, Room
 from linewitness.journal.reader import Figures, JournalReader
-from linewitness.journal.telemetry import TelemetryBuffer
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.status.problems import LineProblem, problems_of
 from linewitness.status.rows import (

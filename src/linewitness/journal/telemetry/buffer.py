@@ -12,7 +12,7 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import JournalDamaged, JournalError
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource
-from linewitness.journal.signals import Put, SignalBlock, SignalFile, set_aside
+from linewitness.journal.telemetry.file import Put, SignalBlock, SignalFile, set_aside
 
 FILE_NAME: Final = "telemetry.sqlite"
 FLUSH_S: Final = 0.2

@@ -20,7 +20,8 @@ from typing import Final
 
 from linewitness.base import durable
 from linewitness.base.errors import JournalError
-from linewitness.journal import database, telemetry
+from linewitness.journal import database
+from linewitness.journal.telemetry import buffer as telemetry
 
 _BUILDING: Final = "building"
 _NEXT: Final = "next"

@@ -15,9 +15,10 @@ import orjson
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.errors import ConfigurationError, JournalError, LinewitnessError
 from linewitness.evidence.format.record import Change
-from linewitness.journal import database, handover, recover
+from linewitness.journal import database, recover
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
+from linewitness.journal.generations import handover
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader

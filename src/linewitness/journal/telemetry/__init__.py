@@ -1,0 +1,1 @@
+"""Signals on their way to the historian: bounded, on disk, apart from the evidence."""
