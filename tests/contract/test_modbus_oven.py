@@ -235,7 +235,7 @@ async def test_a_restart_of_the_device_is_survived_by_connecting_again():
 async def test_slow_answers_skip_ticks_and_never_bunch():
     async with oven_and_observations(*ZONES, timeout_s=1) as (oven, session, observations):
         oven.faults.delay_s = 0.05
-        await until(observations, lambda _: session._grid.missed >= 4)
+        await first_that(observations, lambda _: session._grid.missed >= 4)
         oven.faults.delay_s = 0.0
         served = oven.served
         begun = monotonic()
