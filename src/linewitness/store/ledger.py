@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
-from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
+from linewitness.base.clock import NS_PER_S, Clock
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.store import tables
@@ -16,6 +15,7 @@ from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
 from linewitness.store.keys import Cosigner
 from linewitness.store.stream import Stream
+from linewitness.store.turn import LedgerAnswer, LedgerTurn
 from linewitness.uplink.topics import Topics
 
 #: Contradictions kept for one stream; a gateway that goes on producing them adds nothing to the case.
@@ -28,46 +28,6 @@ MAX_TEXT: Final = 300
 HOLE_AGAIN_NS: Final = 2 * NS_PER_S
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAnswer:
-    """What is published, retained, once the transaction is committed."""
-
-    topic: str
-    payload: bytes
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One transaction: its connection, its time, and what is to be answered after the commit."""
-
-    connection: Connection
-    now_ns: int
-    boottime_ns: int
-    receipts: dict[str, Stream] = field(default_factory=dict)
-    conflicts: dict[str, tuple[Stream, str]] = field(default_factory=dict)
-
-    @property
-    def at(self) -> str:
-        """The time of acceptance."""
-        return to_rfc3339(self.now_ns)
-
-    def answers(self) -> list[LedgerAnswer]:
-        """Return one answer a gateway; a conflict outweighs a receipt.
-
-        Where there is no receipt yet, the empty message asks for all, and takes away what the broker
-        retained of a store that this one replaces.
-        """
-        payloads = {topic: stream.receipt_note.encode() for topic, stream in self.receipts.items()}
-        for topic, (stream, reason) in self.conflicts.items():
-            payloads[topic] = conflict_payload(f"{stream.enrolment.origin} {reason}", stream.receipt_note)
-        return [LedgerAnswer(topic, payload) for topic, payload in payloads.items()]
-
-
-def conflict_payload(reason: str, newest: str) -> bytes:
-    """Return the answer: `conflict <origin> <reason>`, an empty line, and the newest receipt if any."""
-    return f"conflict {' '.join(reason.split())}\n\n{newest}".encode()
 
 
 class StoreLedger:
@@ -90,7 +50,7 @@ class StoreLedger:
         stamp = self._clock.stamp()
         try:
             with self._database.writing() as connection:
-                turn = _Turn(connection, stamp.realtime_ns, stamp.boottime_ns)
+                turn = LedgerTurn(connection, stamp.realtime_ns, stamp.boottime_ns)
                 for topic, payload in messages:
                     self._judge(turn, topic, payload)
         except BaseException:
@@ -115,7 +75,7 @@ class StoreLedger:
                     answers.append(LedgerAnswer(enrolment_of(row).topics.receipt, receipt.encode()))
         return answers
 
-    def _judge(self, turn: _Turn, topic: str, payload: bytes) -> None:
+    def _judge(self, turn: LedgerTurn, topic: str, payload: bytes) -> None:
         found = Topics.parse(topic)
         if found is None or not payload:
             return
@@ -125,7 +85,7 @@ class StoreLedger:
         elif channel == "checkpoint":
             self._checkpoint(turn, topics, payload)
 
-    def _records(self, turn: _Turn, topics: Topics, lines: list[bytes]) -> None:
+    def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> None:
         """Take runs of consecutive records; normally a message is a single run."""
         while lines:
             claim = peek(lines[0])
@@ -140,7 +100,7 @@ class StoreLedger:
                 return
             lines = lines[taken:]
 
-    def _run(self, turn: _Turn, stream: Stream, first: Claim, lines: list[bytes]) -> int:
+    def _run(self, turn: LedgerTurn, stream: Stream, first: Claim, lines: list[bytes]) -> int:
         """Take the run that begins with the first line; return how many lines it took, 0 to stop."""
         if first.sequence_no > stream.size:
             self._hole(turn, stream)
@@ -166,7 +126,7 @@ class StoreLedger:
         )
 
     def _stopped(
-        self, turn: _Turn, stream: Stream, *, seq: int, line: bytes, position: int, reason: str
+        self, turn: LedgerTurn, stream: Stream, *, seq: int, line: bytes, position: int, reason: str
     ) -> int:
         """Judge the line at which a run ended: a new run, a contradiction, or nothing of worth."""
         claim = peek(line)
@@ -181,7 +141,7 @@ class StoreLedger:
             self._hole(turn, stream)
         return 0
 
-    def _checkpoint(self, turn: _Turn, topics: Topics, payload: bytes) -> None:
+    def _checkpoint(self, turn: LedgerTurn, topics: Topics, payload: bytes) -> None:
         try:
             text = payload.decode("utf-8")
             origin = Checkpoint.parse(Note.parse(text).text).origin
@@ -205,13 +165,13 @@ class StoreLedger:
             stream.pending = (checkpoint, signed)
         self._hole(turn, stream)
 
-    def _answer_pending(self, turn: _Turn, stream: Stream) -> None:
+    def _answer_pending(self, turn: LedgerTurn, stream: Stream) -> None:
         if stream.pending is not None and stream.pending[0].size <= stream.size:
             checkpoint, signed = stream.pending
             stream.pending = None
             self._answer(turn, stream, checkpoint, signed)
 
-    def _answer(self, turn: _Turn, stream: Stream, checkpoint: Checkpoint, signed: Note) -> None:
+    def _answer(self, turn: LedgerTurn, stream: Stream, checkpoint: Checkpoint, signed: Note) -> None:
         if stream.root_at(turn.connection, checkpoint.size) != checkpoint.root:
             reason = f"at size {checkpoint.size}: the checkpoint has another root than the records held"
             self._conflict(turn, stream, checkpoint.size, str(signed).encode(), reason)
@@ -221,7 +181,7 @@ class StoreLedger:
             stream.add_receipt(turn.connection, checkpoint, receipt, turn.at)
         turn.receipts[stream.enrolment.topics.receipt] = stream
 
-    def _hole(self, turn: _Turn, stream: Stream) -> None:
+    def _hole(self, turn: LedgerTurn, stream: Stream) -> None:
         """Publish the newest receipt again, or an empty message: from there on, send again."""
         size, told_ns = stream.hole_told
         if size == stream.size and turn.boottime_ns - told_ns < HOLE_AGAIN_NS:
@@ -229,7 +189,7 @@ class StoreLedger:
         stream.hole_told = (stream.size, turn.boottime_ns)
         turn.receipts[stream.enrolment.topics.receipt] = stream
 
-    def _stream(self, turn: _Turn, topics: Topics, origin: str) -> Stream | None:
+    def _stream(self, turn: LedgerTurn, topics: Topics, origin: str) -> Stream | None:
         """Return the stream if this gateway may write it; note a refusal otherwise."""
         stream = self._streams.get(origin)
         if stream is None:
@@ -245,7 +205,7 @@ class StoreLedger:
             return None
         return stream
 
-    def _conflict(self, turn: _Turn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
+    def _conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
         turn.conflicts[stream.enrolment.topics.receipt] = (stream, reason)
         conflicts, stream_id = tables.conflicts, stream.enrolment.stream_id
         digest = hashlib.sha256(data).hexdigest()
@@ -260,7 +220,7 @@ class StoreLedger:
         )
         _log.warning("conflict", stream=stream.enrolment.origin, reason=reason)
 
-    def _refuse(self, turn: _Turn, topics: Topics, origin: str, reason: str, detail: str) -> None:
+    def _refuse(self, turn: LedgerTurn, topics: Topics, origin: str, reason: str, detail: str) -> None:
         """Note, once a process, that something was not accepted and proves nothing."""
         origin, detail = origin[:MAX_TEXT], detail[:MAX_TEXT]
         key = (topics.tenant, topics.gateway, origin, reason)

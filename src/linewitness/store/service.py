@@ -18,8 +18,9 @@ from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.database import Database
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
-from linewitness.store.ledger import LedgerAnswer, StoreLedger
+from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
+from linewitness.store.turn import LedgerAnswer
 from linewitness.store.work import StoreWork
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector, MqttMessage
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
