@@ -5,12 +5,14 @@ TESTS := $(PYTHON) -m pytest --numprocesses 4 --dist worksteal -m "not slow"
 # Duration of `make soak`.
 MINUTES := 60
 
-.PHONY: help demo test check fault soak bench install clean audit
+.PHONY: help demo quick test check coverage fault soak bench install clean audit
 
 help:
 	@echo "make demo    run the demonstration, in under two minutes"
+	@echo "make quick   run lint, import contracts and the quick tests: under a minute, no Debian packages"
 	@echo "make test    run all tests except the long ones"
 	@echo "make check   run format check, lint, type check, import contracts and tests"
+	@echo "make coverage    run the tests of single modules, and show which lines they do not reach"
 	@echo "make fault   run the long fault suite: kills, outages, full disks"
 	@echo "make soak    run one line with all drivers and random faults, for MINUTES=60; the results are in soak-run"
 	@echo "make install LINE=line-02.yaml    as root: install the program in /opt/linewitness, and a line as a service"
@@ -19,6 +21,13 @@ help:
 
 demo: venv
 	.venv/bin/linewitness demo
+
+# A first change needs no more than this.
+quick: venv
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest --numprocesses 2 --dist worksteal -m "not slow and not heavy" tests/unit
 
 test: venv packages
 	$(TESTS)
@@ -29,6 +38,12 @@ check: venv packages
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(TESTS)
+
+coverage: venv
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest --numprocesses 4 --dist worksteal -m "not slow" tests/unit
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
 
 fault: venv packages
 	$(PYTHON) -m pytest -m slow tests

@@ -1,6 +1,8 @@
 """The house: files for one sitting, folders that can be taken in, and one name for one thing."""
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -57,3 +59,10 @@ def test_every_package_says_what_it_is():
         if not (doc := ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))) or "TBD" in doc
     ]
     assert not silent
+
+
+def test_the_table_of_layers_is_that_of_the_import_contract():
+    """`tools/layers --write` puts it into the page."""
+    script = [sys.executable, str(ROOT / "tools" / "layers")]
+    table = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    assert table in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
