@@ -1,11 +1,7 @@
 """A broker that was killed remembers an older word of the store: nobody is called for it."""
 
-import pytest
-
 from support.plants import Load, at_work, held_tightenings, log_lines, new_plant, settle
 from support.waiting import until
-
-pytestmark = pytest.mark.timeout(150)
 
 
 async def work(plant, load, steps):

@@ -1,13 +1,9 @@
 """Brokers that refuse, or accept and forget: only the store's receipt counts."""
 
-import pytest
-
 from support.brokers import mosquitto
 from support.outcomes import kept
 from support.plants import Load, at_work, change, log_lines, new_plant, running_plant, said, settle, stopped
 from support.waiting import until
-
-pytestmark = pytest.mark.timeout(100)
 
 
 async def with_broker(plant, broker):

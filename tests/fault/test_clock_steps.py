@@ -185,7 +185,6 @@ def stepped(plant):
     return [r for r in held(plant.plant).records if r["kind"] == "clock.stepped"]
 
 
-@pytest.mark.timeout(120)
 async def test_clock_set_back_while_the_broker_is_away_and_across_a_kill(tmp_path, account):
     async with faulty(tmp_path) as plant:
         async with plant.load.going_on():

@@ -36,7 +36,6 @@ async def frozen_again_and_again(folder, *, times, seed):
         return kept("gateway frozen, and let go on", plant, load.made, injected=times)
 
 
-@pytest.mark.timeout(100)
 async def test_a_gateway_that_stood_still_a_few_times_goes_on(tmp_path, account):
     account(await frozen_again_and_again(tmp_path, times=FEW, seed=1))
 

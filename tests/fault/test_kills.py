@@ -106,7 +106,6 @@ async def killed_again_and_again(folder, *, kills, seed) -> Killed:
     return killed
 
 
-@pytest.mark.timeout(100)
 async def test_killed_a_few_times_it_loses_nothing(tmp_path, account):
     killed = await killed_again_and_again(tmp_path, kills=FEW, seed=SEED)
     killed.check()

@@ -42,7 +42,6 @@ async def broker_away(folder, seconds):
     return found, len(load.made)
 
 
-@pytest.mark.timeout(90)
 async def test_broker_away_for_a_while_delays_and_loses_nothing(tmp_path, account):
     outcome, _ = await broker_away(tmp_path, 6)
     account(outcome)
@@ -103,7 +102,6 @@ async def plant_with_cables(folder):
         yield plant, cables
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "dead",
     [
@@ -131,7 +129,6 @@ async def test_dead_device_does_not_slow_down_the_others(tmp_path, dead):
         cables[dead].silent = False
 
 
-@pytest.mark.timeout(120)
 async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(tmp_path, account):
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
@@ -162,7 +159,6 @@ async def test_silent_broker_is_given_up_without_its_help(tmp_path, account):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_tool_behind_a_half_open_connection_comes_back_without_loss(tmp_path, account):
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)

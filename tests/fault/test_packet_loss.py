@@ -44,7 +44,6 @@ async def work(load, steps):
         await until(lambda: load.steps >= goal, "work", timeout_s=120)
 
 
-@pytest.mark.timeout(100)
 async def test_a_cable_that_loses_packets_delays_and_loses_nothing(tmp_path, account):
     async with lossy_cable(seed=SEED, quick=True) as cable, far_plant(tmp_path, cable, *EACH) as plant:
         await cable.lose(SHARE)

@@ -25,7 +25,6 @@ FEW, MANY = 60, 500
 SEEDS = (11, 12, 13, 14, 15)
 
 
-@pytest.mark.timeout(120)
 async def test_power_cut_loses_nothing(tmp_path, account):
     account(await power_cuts(tmp_path, cuts=FEW, seed=1))
     assert list(tmp_path.iterdir()) == []
@@ -55,7 +54,6 @@ async def test_folders_that_init_makes_are_durable_with_all_above_them(tmp_path)
     assert "lines/weld-3/journal/keys/log.key" in image.files
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("moment", ["recording", "judging"])
 async def test_given_up_leaves_nothing_behind(tmp_path, moment):
     def reached():
@@ -108,7 +106,6 @@ WEAKNESSES = {
 }
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "weakness",
     [

@@ -17,8 +17,6 @@ from linewitness_selftest.disk import full_disks, read_only, two_gateways
 from linewitness_selftest.kills import random_kills
 from support.waiting import until
 
-pytestmark = pytest.mark.timeout(100)
-
 SEED = 4
 KILLS = 1000
 

@@ -67,7 +67,6 @@ def by_chance(recording, count, seed):
     ]
 
 
-@pytest.mark.timeout(120)
 async def test_power_cut_of_the_store_loses_nothing_that_has_a_receipt(tmp_path, account):
     work = Work(tmp_path)
     recording = await recorded(tmp_path, work)
@@ -86,7 +85,6 @@ async def test_many_power_cuts_of_the_store_lose_nothing_that_has_a_receipt(tmp_
     account(outcome(FAULT, found, note))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("weakness", [pytest.param("normal", marks=pytest.mark.slow), "folders"])
 async def test_power_cut_finds_out_a_store_that_does_not_synchronise(tmp_path, weakness):
     work = Work(tmp_path)

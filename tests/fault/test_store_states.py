@@ -3,8 +3,6 @@
 import asyncio
 import shutil
 
-import pytest
-
 from support.brokers import free_port
 from support.figures import figures
 from support.outcomes import kept
@@ -21,8 +19,6 @@ from support.plants import (
     settle,
 )
 from support.waiting import until
-
-pytestmark = pytest.mark.timeout(150)
 
 
 async def work(plant, load, steps=15):

@@ -59,7 +59,6 @@ async def harmed(tmp_path, account, places):
     account(outcome(FAULT, found, ", ".join(f"{call} {count}" for call, count in sorted(harms.items()))))
 
 
-@pytest.mark.timeout(120)
 async def test_fault_at_a_few_calls_of_the_store_loses_nothing_that_has_a_receipt(tmp_path, account):
     await harmed(tmp_path, account, FEW)
 

@@ -13,7 +13,6 @@ SAMPLE = 0.03
 SEED = 6
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("operation", ["append", "prune"])
 async def test_fault_at_a_sample_of_calls_loses_nothing(tmp_path, auditors, account, operation):
     outcome = await failing_calls(operation, tmp_path, auditors=auditors, share=SAMPLE, seed=SEED)

@@ -12,8 +12,6 @@ from linewitness.demo.plant import free_port
 from support.plants import at_work, new_plant, run, stopped
 from support.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
-
 LINE = """\
 version: 1
 line: {{tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}}

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import pytest
 from sqlalchemy import make_url
 
 from linewitness.base.errors import ExitCode
@@ -23,8 +22,6 @@ from support.plants import (
     stopped,
 )
 from support.waiting import until
-
-pytestmark = pytest.mark.timeout(90)
 
 
 async def work(plant, steps=8):

@@ -31,8 +31,6 @@ from support.plants import (
 )
 from support.waiting import until
 
-pytestmark = pytest.mark.timeout(90)
-
 
 async def test_unreachable_broker_is_said_once_while_capture_goes_on(tmp_path):
     async with running_plant(tmp_path) as plant:

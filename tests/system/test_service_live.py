@@ -9,7 +9,6 @@ from support.lines import YAML
 from support.systemd_box import box, why_not
 
 pytestmark = [
-    pytest.mark.timeout(120),
     pytest.mark.skipif(why_not() is not None, reason=f"no systemd can be started here: {why_not()}"),
 ]
 

@@ -9,8 +9,6 @@ import pytest
 from support.plants import Load, account, at_work, change, held, log_lines, new_plant, said, settle
 from support.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
-
 MIB = 1024 * 1024
 MIN_FREE = 8 * MIB
 MAX_SIZE = 32 * MIB

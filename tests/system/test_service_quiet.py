@@ -2,12 +2,8 @@
 
 import asyncio
 
-import pytest
-
 from support.plants import Load, log_lines, run, running_plant, said, settle
 from support.waiting import until
-
-pytestmark = pytest.mark.timeout(90)
 
 #: Every driver, none of its devices there; the broker is away as well.
 AWAY = """\

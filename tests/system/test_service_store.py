@@ -19,8 +19,6 @@ from support.fake_gateway import FakeGateway
 from support.plants import run
 from support.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
-
 #: Short limits, then what a test does to a part.
 SHORT = """
 import sys, time

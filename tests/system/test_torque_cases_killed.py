@@ -130,7 +130,6 @@ async def test_case_15_a_full_disk_confirms_nothing_and_loses_nothing_when_space
     account(tmp_path, simulator)
 
 
-@pytest.mark.timeout(120)
 async def test_case_24_killed_in_the_middle_of_a_walk_the_set_is_the_same(tmp_path):
     async with serve(TorqueOptions(history="at-or-before")) as simulator:
         gateway = Gateway(tmp_path, simulator.port, back_fill_per_s=25)

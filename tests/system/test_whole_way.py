@@ -2,12 +2,8 @@
 
 import asyncio
 
-import pytest
-
 from support.plants import Load, account, at_work, held, journal_verdict, run, running_plant, settle, stopped
 from support.waiting import until
-
-pytestmark = pytest.mark.timeout(60)
 
 
 async def work(plant, steps=10):
