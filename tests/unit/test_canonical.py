@@ -25,6 +25,7 @@ def why(data: bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.heavy
 @given(VALUES)
 def test_what_is_encoded_is_decoded_to_the_same(value):
     try:
@@ -43,6 +44,7 @@ def test_any_bytes_are_one_form_or_refused(data):
     assert canonical.encode(value) == data
 
 
+@pytest.mark.heavy
 @given(VALUES, st.integers(0, 200), st.sampled_from(b' \n{}[]",:0a\\'))
 def test_one_more_byte_is_never_the_same_value(value, place, byte):
     """Two byte forms of one value would be two hashes of one statement."""

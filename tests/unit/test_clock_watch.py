@@ -300,6 +300,7 @@ def test_servers_are_not_asked_while_chrony_answers_but_are_when_it_does_not() -
     watched(play, "chrony", "a")
 
 
+@pytest.mark.heavy
 def test_the_board_keeps_one_verdict_a_minute_for_a_day() -> None:
     scene = watched(seconds(90_000), stamp_s=4)
     assert len(scene.board.history) == HISTORY

@@ -82,6 +82,7 @@ def test_a_devices_newest_and_worst_offset_are_shown(scene: Scene) -> None:
     assert found == [("press-4", 30, -7000), ("wrench-10", 2500, 2500)]
 
 
+@pytest.mark.heavy
 def test_only_the_last_hours_are_looked_at_and_never_less(scene: Scene) -> None:
     for _ in range(6):
         scene.say(*(result_event(number, scene.clock) for number in range(PAGE // 2)))

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from linewitness.cli import app
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 RUN = CliRunner()
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]

@@ -8,6 +8,8 @@ import pytest
 
 from linewitness.config import ConfigurationErrors, load
 
+pytestmark = pytest.mark.heavy
+
 CASES = sorted((Path(__file__).parent / "config_cases").iterdir())
 
 

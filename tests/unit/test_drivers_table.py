@@ -13,6 +13,8 @@ from linewitness.devices.options import DeviceOptions
 from linewitness.devices.spec import DriverSpec, DriverUnusable
 from linewitness.devices.table import BUNDLED, find, known, names, title_of, usable
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[2]
 OVEN = ROOT / "config" / "oven-line.yaml"
 

@@ -25,6 +25,8 @@ from linewitness.journal.submission import Submission
 from support.journals import IDENTITY, create, reopen, result_event
 from support.packages import STORE, TIME_S, WITNESS
 
+pytestmark = pytest.mark.heavy
+
 RECORDS = 30
 
 

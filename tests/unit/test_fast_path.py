@@ -61,6 +61,7 @@ def thorough(data: bytes) -> FastRecord:
     return FastRecord(record.fields_of(data, members), members["occurred_at"], record.unit_of(members))
 
 
+@pytest.mark.heavy
 @given(actor=ACTORS, resource=RESOURCES, context=CONTEXTS, clock=CLOCKS, changes=CHANGES, reason=TEXTS)
 def test_what_is_read_fast_is_what_is_parsed(*, actor, resource, context, clock, changes, reason):
     stream = Stream()

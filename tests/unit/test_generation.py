@@ -18,6 +18,8 @@ from linewitness.journal.submission import Submission
 from support.journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
 from support.lines import call, write_line
 
+pytestmark = pytest.mark.heavy
+
 NEXT = StreamIdentity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
 STATE = {
     "device/wrench/last": "17",

@@ -17,6 +17,8 @@ from linewitness.status.health import Health
 from support.journals import create, reopen, result_event, running
 from support.waiting import until
 
+pytestmark = pytest.mark.heavy
+
 #: The first byte of such a page in SQLite's file format.
 LEAF_OF_AN_INDEX = 0x0A
 RAW = [b"telegram %d" % number for number in range(300)]

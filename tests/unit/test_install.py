@@ -13,6 +13,8 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.install import units
 from support.lines import call, write_line
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def root(tmp_path):

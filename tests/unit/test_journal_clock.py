@@ -269,6 +269,7 @@ class Drifting:
         return Stamp(self._began_ns + elapsed_ns, 60 * NS_PER_S + elapsed_ns)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("ppm", [50, -50])
 def test_over_a_drifting_day_the_truth_is_within_the_bound_of_every_record(ppm: int, tmp_path: Path) -> None:
     """The server answers each minute, and is silent for three hours around noon."""

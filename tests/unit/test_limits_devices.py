@@ -12,6 +12,8 @@ from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from support.floods import ALLOWED, NoMemory, flooding
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(autouse=True)
 def _libraries_are_quiet():

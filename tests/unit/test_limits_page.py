@@ -10,6 +10,8 @@ import structlog
 from linewitness.status import page
 from support.status_pages import looked_at
 
+pytestmark = pytest.mark.heavy
+
 
 @asynccontextmanager
 async def served(directory, clock):

@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from linewitness.base.errors import LinewitnessError
 from linewitness.uplink import mqtt
 from linewitness.uplink.options import MqttOptions
 from support.floods import ALLOWED, flooding
+
+pytestmark = pytest.mark.heavy
 
 WELCOME_5 = b"\x20\x03\x00\x00\x00"
 #: PUBLISH, QoS 0, 256 MiB announced, topic "a".

@@ -14,6 +14,8 @@ from asyncua.ua import ua_binary
 from linewitness.devices.opcua.connection import client, hardening
 from linewitness.devices.opcua.connection.bounded import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES
 
+pytestmark = pytest.mark.heavy
+
 #: The library alone, in a process of its own, with what a server may send.
 ALONE = """
 import json, logging

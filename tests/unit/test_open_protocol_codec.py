@@ -75,6 +75,7 @@ def filled(draw: st.DrawFn) -> tuple[Layout, dict[str, object]]:
     return layout, values
 
 
+@pytest.mark.heavy
 @given(filled())
 @settings(max_examples=400, deadline=None)
 def test_every_layout_reads_back_what_it_wrote(case) -> None:

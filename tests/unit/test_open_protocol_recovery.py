@@ -457,6 +457,7 @@ ACTIONS = st.lists(
 )
 
 
+@pytest.mark.heavy
 @given(ACTIONS, st.sampled_from([5, 30, 10_000]), st.booleans(), st.integers(0, 3))
 @settings(max_examples=600, deadline=None)
 def test_any_history_ends_with_each_result_once_or_in_a_gap(actions, capacity, shared, keep) -> None:

@@ -15,6 +15,8 @@ from support.chromium import page as browser
 from support.journals import result_event
 from support.status_pages import looked_at
 
+pytestmark = pytest.mark.heavy
+
 DAY_NS = 24 * 3600 * 10**9
 
 

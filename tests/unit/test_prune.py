@@ -155,6 +155,7 @@ async def test_the_last_tile_stays_even_when_it_is_full_and_the_journal_opens_ag
     assert kept(directory) == [0, 102, 512, 513]
 
 
+@pytest.mark.heavy
 async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_receipt(directory, clock):
     fill(directory, clock)
     note = receipt(directory, clock)

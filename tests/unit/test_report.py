@@ -2,6 +2,8 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
 from linewitness.evidence.format.record import Change
 from linewitness.evidence.package.report import MAX_ROWS, build_report
 from linewitness.evidence.package.report_text import tick
@@ -162,6 +164,7 @@ def test_no_records_give_a_page_too():
     assert "None is on record" in build_report([], title="x", created_at="y").decode()
 
 
+@pytest.mark.heavy
 def test_the_report_in_a_browser(tmp_path):
     stream = day_at_the_line()
     path = tmp_path / "report.html"

@@ -21,6 +21,8 @@ from linewitness_selftest.speed import DiskSpeed, file_system_of, measure
 from linewitness_selftest.suite import SelftestReport, check_place
 from support.journals import create, reopen
 
+pytestmark = pytest.mark.heavy
+
 GOOD = FaultOutcome(fault="kills", injected=3, survived=3, lost=0, duplicated=0)
 SPEED = DiskSpeed("ext4", 400.0, 2_400, 9_000)
 

@@ -6,6 +6,8 @@ from linewitness_selftest.power.disk import Disk, Rule
 from linewitness_selftest.power.image import Cut, Grown, Survives, image_after
 from linewitness_selftest.power.steps import SITE, Enter, Leave, Mapped, Moved, Resize, Sync, Write
 
+pytestmark = pytest.mark.heavy
+
 FILE, OTHER, FOLDER = 1, 2, 3
 
 

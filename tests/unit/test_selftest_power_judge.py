@@ -9,6 +9,8 @@ from linewitness_selftest.power.judge import MORE, judge
 from linewitness_selftest.power.truth import ToldDurable, Truth
 from linewitness_selftest.power.workload import JOURNAL, Workload
 
+pytestmark = pytest.mark.heavy
+
 
 class Work:
     """A journal after some work, and what was told last."""

@@ -22,6 +22,8 @@ from linewitness_selftest.power.steps import (
 )
 from linewitness_selftest.power.truth import Truth
 
+pytestmark = pytest.mark.heavy
+
 PLACE = Path("/site")
 
 

@@ -1,5 +1,6 @@
 """Whatever is sent, in whatever order: the store holds a true beginning of the stream, and nothing else."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
@@ -11,6 +12,8 @@ from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
+
+pytestmark = pytest.mark.heavy
 
 
 def streams():

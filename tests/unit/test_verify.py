@@ -278,6 +278,7 @@ def test_a_wrong_assumption_about_a_seam_costs_time_only(long_stream, monkeypatc
     assert verify(long_stream.records, workers=2) == verify(long_stream.records)
 
 
+@pytest.mark.heavy
 def test_memory_does_not_grow_with_the_stream():
     long_stream = grown(6200, rotate_every=1500)
 

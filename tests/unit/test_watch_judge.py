@@ -149,6 +149,7 @@ def test_a_leap_second_needs_a_majority(announcing: int, leap: Leap) -> None:
     assert asked.at(stamp(1)).leap is leap
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("drift_ppm", [50, -50])
 @pytest.mark.parametrize("outage_h", [0, 2])
 def test_over_a_drifting_day_the_true_offset_is_always_within_the_bound(
