@@ -20,7 +20,7 @@ from linewitness_selftest.power.disk import Disk, Rule
 from linewitness_selftest.power.image import Cut, Survives, image_after
 from linewitness_selftest.power.recording import record
 
-WEAK = Path(__file__).with_name("weak_workload.py")
+WEAK = Path(__file__).parents[1] / "support" / "weak_workload.py"
 FEW, MANY = 60, 500
 SEEDS = (11, 12, 13, 14, 15)
 

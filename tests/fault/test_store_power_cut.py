@@ -14,7 +14,7 @@ from linewitness_selftest.power.recording import record
 from linewitness_selftest.power.steps import Said
 from support.store_rig import Work, judge, outcome, told
 
-WORKLOAD = Path(__file__).with_name("store_workload.py")
+WORKLOAD = Path(__file__).parents[1] / "support" / "store_workload.py"
 FAULT = "power cut of the store, unsynchronised writes dropped"
 FEW, MANY = 60, 300
 

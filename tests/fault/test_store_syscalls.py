@@ -12,7 +12,7 @@ import pytest
 from linewitness_selftest.calls.tracing import strace
 from support.store_rig import Work, judge, outcome, told
 
-WORKLOAD = Path(__file__).with_name("store_workload.py")
+WORKLOAD = Path(__file__).parents[1] / "support" / "store_workload.py"
 FAULT = "system calls of the store"
 CALLS = ("pwrite64", "fsync", "fdatasync", "ftruncate", "unlink", "mkdir")
 HARMS = ("error=EIO", "error=ENOSPC", "signal=KILL")
