@@ -19,7 +19,7 @@ from linewitness_simulators.press.flood import Flood
 from linewitness_simulators.press.library import make_server, ua
 from linewitness_simulators.press.nodes import NAMESPACE, SPOTS, Spot, add, build
 from linewitness_simulators.press.secure import Users, secure
-from linewitness_simulators.press.wire import Wire, laid
+from linewitness_simulators.press.wire import NetworkCable, laid
 
 APPLICATION_URI: Final = "urn:linewitness:simulator"
 #: The value after which the server's queue lost some (OPC 10000-4, 7.39.1: data value, overflow).
@@ -60,7 +60,7 @@ class RunningPress:
         self.clock_offset_s = options.clock_offset_s
         #: Seconds by which the report of a write comes after the change that it made.
         self.audit_delay_s = 0.0
-        self.wire = Wire()
+        self.wire = NetworkCable()
         self.port = 0
         #: How often the press has moved on.
         self.ticks = 0

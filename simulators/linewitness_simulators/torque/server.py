@@ -9,10 +9,11 @@ from datetime import datetime
 from linewitness.base.clock import Clock, SystemClock, from_datetime
 from linewitness_simulators.torque.control import serve_control
 from linewitness_simulators.torque.controller import Controller
-from linewitness_simulators.torque.device import Inputs, Result, ResultType, ToolDisabledError
+from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.dispatch import Dispatcher
-from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions
-from linewitness_simulators.torque.session import Session
+from linewitness_simulators.torque.model import Inputs, ResultType, StoredResult
+from linewitness_simulators.torque.options import Ledger, TorqueFaults, TorqueOptions
+from linewitness_simulators.torque.session import ClientSession
 
 
 class TorqueSimulator:
@@ -24,7 +25,7 @@ class TorqueSimulator:
     def __init__(self, options: TorqueOptions, *, clock: Clock, group: asyncio.TaskGroup) -> None:
         """Load the memory; `plug_in` opens the port."""
         self.options = options
-        self.faults = Faults()
+        self.faults = TorqueFaults()
         self.ledger = Ledger()
         self.port = options.port
         self.control_port: int | None = None
@@ -120,7 +121,7 @@ class TorqueSimulator:
 
     # Looking into it.
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[StoredResult]:
         """Return every result that this station ever made, in order, whether or not it is still stored."""
         own = self.options.station.station_id
         return [made for made in self._controller.memory.made if made.station_id == own]
@@ -186,12 +187,12 @@ class TorqueSimulator:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
-        session = Session(number=self._count, controller=self._controller, dispatch=self._dispatch)
+        session = ClientSession(number=self._count, controller=self._controller, dispatch=self._dispatch)
         task = self._group.create_task(self._serve(session, reader, writer), name=f"torque:{session.number}")
         self._sessions[session.number] = (task, writer)
 
     async def _serve(
-        self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         dispatch = self._dispatch
         try:
