@@ -13,6 +13,7 @@ from asyncua.server.history import HistoryDict
 
 from linewitness.base.clock import NS_PER_S, Clock, SystemClock
 from linewitness.devices.opcua.decoding.times import moment_of
+from linewitness_simulators.failures import ungrouped
 from linewitness_simulators.press.alarms import AlarmBell, Auditor
 from linewitness_simulators.press.device import Part, Press
 from linewitness_simulators.press.flood import Flood
@@ -278,18 +279,13 @@ async def serve(options: PressSimulation, *, clock: Clock | None = None) -> Asyn
     await running.switch_on()
     try:
         async with laid(running.wire, options.host, options.port) as running.port:
-            try:
+            with ungrouped():
                 async with asyncio.TaskGroup() as group:
                     task = group.create_task(running.run(), name="press")
                     try:
                         yield running
                     finally:
                         task.cancel()
-            except BaseExceptionGroup as several:
-                # What the caller raised reaches the caller as it was.
-                if len(several.exceptions) == 1:
-                    raise several.exceptions[0] from None
-                raise
     finally:
         await running.switch_off()
 

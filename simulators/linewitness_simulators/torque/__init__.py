@@ -9,13 +9,13 @@ from linewitness_simulators.torque.model import (
     StoredResult,
     Tool,
 )
-from linewitness_simulators.torque.options import Ledger, TorqueFaults, TorqueOptions, without
+from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions, without
 from linewitness_simulators.torque.server import TorqueSimulator, serve
 
 __all__ = [
+    "ClientLog",
     "ControllerDescription",
     "Inputs",
-    "Ledger",
     "ParameterSet",
     "ResultType",
     "StoredResult",

@@ -10,7 +10,7 @@ from linewitness_simulators.torque import device
 from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.memory import Acked, Forgotten, ResultMemory
 from linewitness_simulators.torque.model import Alarm, ControllerDescription, Inputs, State, StoredResult
-from linewitness_simulators.torque.options import Ledger, TorqueFaults, TorqueOptions
+from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions
 
 FOREIGN_STATION_STEP: Final = 1
 
@@ -49,7 +49,9 @@ class Listener(Protocol):
 class Controller:
     """A controller without its network. Everything made is on the disk before anybody hears of it."""
 
-    def __init__(self, options: TorqueOptions, *, clock: Clock, faults: TorqueFaults, ledger: Ledger) -> None:
+    def __init__(
+        self, options: TorqueOptions, *, clock: Clock, faults: TorqueFaults, ledger: ClientLog
+    ) -> None:
         """Remember what the state file holds, or begin anew."""
         self.options = options
         self.faults = faults

@@ -170,7 +170,7 @@ class Entry:
 
 
 @dataclass
-class Ledger:
+class ClientLog:
     """What clients were told and what they confirmed, in order, for a test to compare with their records."""
 
     entries: list[Entry] = field(default_factory=list)

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from linewitness.base.clock import Clock, SystemClock, from_datetime
+from linewitness_simulators.failures import ungrouped
 from linewitness_simulators.torque.control import serve_control
 from linewitness_simulators.torque.controller import Controller
 from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.dispatch import Dispatcher
 from linewitness_simulators.torque.model import Inputs, ResultType, StoredResult
-from linewitness_simulators.torque.options import Ledger, TorqueFaults, TorqueOptions
+from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions
 from linewitness_simulators.torque.session import ClientSession
 
 
@@ -26,7 +27,7 @@ class TorqueSimulator:
         """Load the memory; `plug_in` opens the port."""
         self.options = options
         self.faults = TorqueFaults()
-        self.ledger = Ledger()
+        self.ledger = ClientLog()
         self.port = options.port
         self.control_port: int | None = None
         self._clock = clock
@@ -217,7 +218,7 @@ async def serve(
 ) -> AsyncIterator[TorqueSimulator]:
     """Run a controller until the block ends; what the block raises comes out as it is."""
     chosen = options or TorqueOptions()
-    try:
+    with ungrouped():
         async with asyncio.TaskGroup() as group:
             simulator = TorqueSimulator(chosen, clock=clock or SystemClock(), group=group)
             await simulator.plug_in()
@@ -229,7 +230,3 @@ async def serve(
             finally:
                 cycle.cancel()
                 await simulator.stop()
-    except BaseExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from None
-        raise

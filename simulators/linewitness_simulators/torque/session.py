@@ -83,7 +83,7 @@ class ClientSession:
         self.keep_alive = True
         self.mute = False
         self._subscriptions: dict[int, Subscription] = {}
-        self.link = wire.Link()
+        self.link = wire.LinkNumbering()
         self._dispatch = dispatch
         self._pushes: asyncio.Queue[tuple[Subscription, Push]] = asyncio.Queue()
         self._out: asyncio.Queue[bytes | ConnectionEnded] = asyncio.Queue()

@@ -22,7 +22,7 @@ from linewitness_simulators.torque.options import TorqueFaults
 __all__ = [
     "Framer",
     "FramingError",
-    "Link",
+    "LinkNumbering",
     "MalformedTelegram",
     "Telegram",
     "compose",
@@ -115,7 +115,7 @@ def _end(faults: TorqueFaults, telegram: bytes) -> bytes:
     return END + END if faults.double_nul else END
 
 
-class Link:
+class LinkNumbering:
     """Count sequence numbers of both directions, once the client uses them (section 2.5)."""
 
     def __init__(self) -> None:
