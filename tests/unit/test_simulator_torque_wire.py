@@ -2,7 +2,7 @@ import pytest
 
 from linewitness_simulators.torque.options import TorqueFaults, TorqueOptions
 from linewitness_simulators.torque.variable import VariableEntry, curve, fields
-from linewitness_simulators.torque.wire import Link, encode, following, pieces
+from linewitness_simulators.torque.wire import LinkNumbering, encode, following, pieces
 
 
 def test_values_are_cut_to_their_width_and_unknown_ones_left_out():
@@ -28,7 +28,7 @@ def test_a_binary_tail_has_no_end_mark():
 
 
 def test_sequence_numbers_wrap_and_stay_on_what_is_sent_again():
-    link = Link()
+    link = LinkNumbering()
     plain = b"00200062001         "
     assert link.number(plain) == plain
     link.active = True
