@@ -1,7 +1,7 @@
 # Each target installs what it needs: .venv at the versions of constraints.txt, Debian packages for the tests.
 PYTHON := .venv/bin/python
 # Most tests wait for processes and sockets, so more of them run in parallel than there are cores.
-TESTS := $(PYTHON) -m pytest --numprocesses 4 --dist worksteal -m "not slow"
+TESTS := pytest --numprocesses 4 --dist worksteal -m "not slow"
 # Duration of `make soak`.
 MINUTES := 60
 
@@ -12,7 +12,7 @@ help:
 	@echo "make quick   run lint, import contracts and the quick tests: under a minute, no Debian packages"
 	@echo "make test    run all tests except the long ones"
 	@echo "make check   run format check, lint, type check, import contracts and tests"
-	@echo "make coverage    run the tests of single modules, and show which lines they do not reach"
+	@echo "make coverage    run the tests of make test, and print which lines they did not execute"
 	@echo "make fault   run the long fault suite: kills, outages, full disks"
 	@echo "make soak    run one line with all drivers and random faults, for MINUTES=60; the results are in soak-run"
 	@echo "make install LINE=line-02.yaml    as root: install the program in /opt/linewitness, and a line as a service"
@@ -30,20 +30,20 @@ quick: venv
 	$(PYTHON) -m pytest --numprocesses 2 --dist worksteal -m "not slow and not heavy" tests/unit
 
 test: venv packages
-	$(TESTS)
+	$(PYTHON) -m $(TESTS)
+
+coverage: venv packages
+	rm -f .coverage.*
+	$(PYTHON) -m coverage run -m $(TESTS)
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage report
 
 check: venv packages
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(TESTS)
-
-coverage: venv
-	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest --numprocesses 4 --dist worksteal -m "not slow" tests/unit
-	.venv/bin/coverage combine --quiet
-	.venv/bin/coverage report
+	$(PYTHON) -m $(TESTS)
 
 fault: venv packages
 	$(PYTHON) -m pytest -m slow tests

@@ -5,8 +5,13 @@ import asyncio
 import pytest
 import pytest_asyncio
 import structlog
+from hypothesis import HealthCheck, settings
 
 from support.clocks import ManualClock
+
+# How quickly examples are made and tests run is a property of the machine and of what else runs on it.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest_asyncio.fixture(autouse=True)

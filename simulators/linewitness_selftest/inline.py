@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class InlineJournal:
-    """What custody and pruning use of a `Journal`, without threads."""
+    """What receipts and pruning use of a `Journal`, without threads."""
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
         """Open the journal as its writer and as a reader."""

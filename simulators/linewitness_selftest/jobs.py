@@ -132,7 +132,7 @@ async def append(folder: Path, told: ToldResults) -> None:
 
 
 async def receipt(folder: Path, told: ToldResults) -> None:
-    """Put custody on record, as the store's receipt says."""
+    """Put a receipt of the store on record."""
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
     signer = CheckpointSigner(journal.as_journal, Keyring(folder / JOURNAL).load(LOG_KEY))
     judge = ReceiptJudge(journal.as_journal, signer, store_vkey=COSIGNER.vkey, clock=_CLOCK)

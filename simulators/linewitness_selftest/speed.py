@@ -38,7 +38,7 @@ class DiskSpeed:
         return self.in_memory or self.median_us < _SUSPICIOUS_US
 
     def sentence(self) -> str:
-        """Say it to a person."""
+        """Return the result as a sentence."""
         measured = (
             f"This disk ({self.file_system}) made {self.syncs_per_s:.0f} writes a second durable, one after "
             f"the other: {self.median_us / 1000:.2f} ms each in the median, "

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from linewitness.base.clock import from_rfc3339, to_rfc3339
 from linewitness.base.errors import ExitCode, LinewitnessError
+from linewitness.base.failures import causes
 from linewitness_selftest.jobs import JOBS, TOLD
 from linewitness_selftest.results import ToldResults
 
@@ -97,7 +98,7 @@ def _child(order: dict[str, Any], doors: _Doors, said: int) -> None:
         asyncio.run(JOBS[order["job"]](folder, told, **order["arguments"]))
         code = int(ExitCode.OK)
     except* LinewitnessError as group:
-        code = max(map(_told, _leaves(group)))
+        code = max(_report(error) for error in causes(group) if isinstance(error, LinewitnessError))
     finally:
         if (error := sys.exc_info()[1]) is not None:
             traceback.print_exception(error)
@@ -105,14 +106,7 @@ def _child(order: dict[str, Any], doors: _Doors, said: int) -> None:
         os._exit(code)
 
 
-def _leaves(group: BaseExceptionGroup[LinewitnessError]) -> list[LinewitnessError]:
-    found: list[LinewitnessError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
-
-
-def _told(error: LinewitnessError) -> int:
+def _report(error: LinewitnessError) -> int:
     sys.stderr.write(f"{error}\n")
     return int(error.exit_code)
 

@@ -100,7 +100,7 @@ class Victim:
             integrity = members.pop("integrity")
             if members["sequence_no"] == first:
                 members["reason"] = "invented"
-            data, link = record.sealed(
+            data, link = record.signed_record(
                 members,
                 stream=integrity["stream"],
                 key_id=integrity["key_id"],

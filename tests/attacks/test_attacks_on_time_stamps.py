@@ -26,7 +26,7 @@ RECEIPT = (VECTORS / "checkpoint/7.receipt").read_text()
 COMPLETE = "COMPLETE to 7, attested by audit house (store store.audit.example)"
 INCLUDED = (
     "INCLUDED: 1 selected records are unaltered and among the 7 attested by"
-    " audit house (store store.audit.example); nothing is said about others"
+    " audit house (store store.audit.example); other records were not verified"
 )
 AT = "time-stamped by tsa.vectors.example at 2026-03-01T07:00:00Z"
 

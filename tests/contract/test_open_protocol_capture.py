@@ -10,7 +10,7 @@ import pytest
 from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
-from linewitness_simulators.torque.device import Station, Tool
+from linewitness_simulators.torque.model import ControllerDescription, Tool
 from support.open_protocol_rig import Gateway, Journal, gateway, options_for
 from support.waiting import until
 
@@ -249,7 +249,7 @@ async def test_two_controllers_with_equal_ids_do_not_clash() -> None:
         await until(lambda: len(journal.ids) == 1)
     other = Journal()
     async with (
-        serve(TorqueOptions(station=Station(serial="SIM2"))) as second,
+        serve(TorqueOptions(station=ControllerDescription(serial="SIM2"))) as second,
         gateway(second, other) as running,
     ):
         await ready(running, second)

@@ -11,12 +11,13 @@ import json
 from pathlib import Path
 
 import pytest
-from linewitness.devices.open_protocol.framing import Framer
 from ruamel.yaml import YAML
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
-from linewitness.devices.open_protocol import OpenProtocolDriver, OpenProtocolOptions
+from linewitness.devices.open_protocol.driver import OpenProtocolDriver
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.wire.framing import Framer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.open_protocol_rig import Journal

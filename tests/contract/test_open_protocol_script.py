@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from linewitness.devices.open_protocol.codec import encode
-from linewitness.devices.open_protocol.framing import Framer
-from linewitness.devices.open_protocol.mids import Mid
-from linewitness.devices.open_protocol.telegram import Telegram, parse
-
 from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.wire.codec import encode
+from linewitness.devices.open_protocol.wire.framing import Framer
+from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import Telegram, parse
 from support.open_protocol_rig import Gateway, Journal
 from support.waiting import until
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from linewitness_simulators.torque import Faults, ResultType, TorqueOptions, serve
+from linewitness_simulators.torque import ResultType, TorqueFaults, TorqueOptions, serve
 from linewitness_simulators.torque.command import parse_faults
 from linewitness_simulators.torque.control import set_faults
 from support.torque_client import client_of, code, condition, running
@@ -341,7 +341,7 @@ async def test_the_control_port_operates_and_answers():
 
 
 def test_switches_are_read_from_the_command_line():
-    faults = Faults()
+    faults = TorqueFaults()
     set_faults(faults, parse_faults(["omit_nul", "split_bytes=3", "missing_ids=[4]", "other_serial=SIM9"]))
     expected = (True, 3, frozenset({4}), "SIM9")
     assert (faults.omit_nul, faults.split_bytes, faults.missing_ids, faults.other_serial) == expected

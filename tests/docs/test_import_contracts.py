@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,24 @@ BROKEN = {
         "import linewitness.devices.opcua.nodes",
         "drivers",
         "Drivers do not know each other",
+    ),
+    "a session in the torque driver's ledger": (
+        "devices/open_protocol/ledger/rules.py",
+        "import linewitness.devices.open_protocol.session.link",
+        "torque",
+        "The torque driver's rooms know only what lies below them",
+    ),
+    "a socket in the torque protocol": (
+        "devices/open_protocol/wire/protocol.py",
+        "import socket",
+        "torque-pure",
+        "linewitness.devices.open_protocol.wire.protocol -> socket",
+    ),
+    "a journal in the store": (
+        "store/acceptance.py",
+        "import linewitness.journal.reader",
+        "store",
+        "The store knows evidence, uplink and base only",
     ),
     "a journal in a station": (
         "stations/station.py",
@@ -111,6 +130,13 @@ def test_an_import_against_a_contract_is_refused_with_its_sentence(copy, case):
         file.write_text(text, encoding="utf-8")
     assert found.returncode == 1, found.stdout + found.stderr
     assert said in found.stdout
+
+
+def test_every_contract_is_broken_once() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    assert {contract for _, _, contract, _ in BROKEN.values()} == {
+        contract["id"] for contract in contracts["contracts"]
+    }
 
 
 @pytest.mark.parametrize("contract", sorted({contract for _, _, contract, _ in BROKEN.values()}))

@@ -17,9 +17,6 @@ from types import SimpleNamespace
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.ua.ua_binary import variant_from_binary
-from linewitness.devices.open_protocol.codec import decode
-from linewitness.devices.open_protocol.framing import Framer, FramingError
-from linewitness.devices.open_protocol.telegram import MalformedTelegram, parse
 from nacl.signing import SigningKey
 from seeds import VECTORS
 
@@ -31,6 +28,9 @@ from linewitness.config.reading import read_bytes
 from linewitness.devices.mt_sics import replies
 from linewitness.devices.opcua.connection import hardening
 from linewitness.devices.opcua.decoding import values
+from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, parse
 from linewitness.devices.scanner.framing import LineSplitter
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format import note as notes

@@ -91,7 +91,7 @@ class Stream:
             "prev_hash": self.prev_hash,
             "sign": lambda message: key.sign(message).signature,
         }
-        return record.sealed(members, **(given | link))[0]
+        return record.signed_record(members, **(given | link))[0]
 
     def add(self, kind: str = "measurement.result", changes: tuple[Change, ...] = (), **other: Any) -> bytes:
         """Append one record, a second after the last."""

@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import to_rfc3339
 from linewitness.evidence.format import keys, merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
-from linewitness.evidence.format.record import ZERO_HASH, sealed
+from linewitness.evidence.format.record import ZERO_HASH, signed_record
 from linewitness.uplink.topics import Topics
 
 START_NS = 1_700_000_000_000_000_000
@@ -90,7 +90,7 @@ class FakeGateway:
             },
             **members,
         }
-        data, record_hash = sealed(
+        data, record_hash = signed_record(
             record,
             stream=self.origin,
             key_id=keys.event_vkey(self.origin, self.event_key).key_id,

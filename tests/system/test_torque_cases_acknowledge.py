@@ -1,6 +1,6 @@
 """Failure cases of capture, through the journal: confirmations, contradictions, what cannot be read."""
 
-from linewitness_simulators.torque import Station, TorqueOptions, serve
+from linewitness_simulators.torque import ControllerDescription, TorqueOptions, serve
 from linewitness_simulators.torque.replies import HANDLERS
 from support.torque_line import account, fields_of, id_of, line, ready, records_of, station, unit_of, wrench
 from support.waiting import until
@@ -63,7 +63,7 @@ async def test_case_06_a_result_between_a_question_and_its_answer_is_on_record_o
 
 
 async def test_case_13_two_controllers_with_equal_ids_do_not_clash(tmp_path):
-    other = TorqueOptions(station=Station(serial="SIM0000002"))
+    other = TorqueOptions(station=ControllerDescription(serial="SIM0000002"))
     async with (
         serve() as first,
         serve(other) as second,

@@ -3,7 +3,7 @@
 import pytest
 
 from linewitness.journal.reader import JournalReader
-from linewitness_simulators.torque import Station, TorqueOptions, serve
+from linewitness_simulators.torque import ControllerDescription, TorqueOptions, serve
 from support.torque_line import account, fields_of, id_of, line, made_by, ready, records_of, wrench
 from support.waiting import until
 
@@ -146,7 +146,7 @@ async def test_case_12_another_controller_behind_the_same_address_is_not_capture
 
 
 async def test_case_12_the_exchange_on_purpose_is_another_source(tmp_path):
-    new = TorqueOptions(station=Station(serial="SIM0000002"))
+    new = TorqueOptions(station=ControllerDescription(serial="SIM0000002"))
     async with serve() as simulator, serve(new) as replacement:
         async with line(tmp_path, [wrench(simulator)]) as running:
             await ready(simulator)

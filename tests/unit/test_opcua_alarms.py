@@ -2,7 +2,7 @@
 
 import pytest
 
-from linewitness.devices.opcua.notifications.alarms import REFRESH_END, REFRESH_START, AlarmBook
+from linewitness.devices.opcua.notifications.alarms import REFRESH_END, REFRESH_START, AlarmStates
 
 
 def event(active, acked=False, **more):
@@ -34,17 +34,17 @@ def kinds(book, *events):
     ],
 )
 def test_each_course_is_told(events, told):
-    assert kinds(AlarmBook({}), *events) == told
+    assert kinds(AlarmStates({}), *events) == told
 
 
 def test_remembered_alarm_is_not_raised_again_and_its_end_is_told():
-    book = AlarmBook({"Press/Hot": "active"})
+    book = AlarmStates({"Press/Hot": "active"})
     assert kinds(book, event(True)) == []
     assert kinds(book, event(False, True)) == ["parameter.changed", "alarm.cleared"]
 
 
 def test_alarm_that_a_refresh_does_not_name_is_over():
-    book = AlarmBook({"Press/Hot": "active", "Press/Door": "active,acked", "Press/Old": "cleared,unacked"})
+    book = AlarmStates({"Press/Hot": "active", "Press/Door": "active,acked", "Press/Old": "cleared,unacked"})
     assert book.take({"event_type": REFRESH_START}) == []
     assert book.refreshing
     assert kinds(book, event(True)) == []
@@ -54,12 +54,12 @@ def test_alarm_that_a_refresh_does_not_name_is_over():
 
 
 def test_who_acknowledged_and_with_which_words_is_kept():
-    book = AlarmBook({})
+    book = AlarmStates({})
     book.take(event(True))
     (step,) = book.take(event(True, True, user="anna.b", comment="cooler on"))
     assert (step.operator, step.reason, step.state) == ("anna.b", "cooler on", "active,acked")
 
 
 def test_two_alarms_of_one_source_stay_apart():
-    book = AlarmBook({})
+    book = AlarmStates({})
     assert kinds(book, event(True), event(True) | {"condition": "Door"}) == ["alarm.raised", "alarm.raised"]

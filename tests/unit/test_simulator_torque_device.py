@@ -7,11 +7,6 @@ from hypothesis import strategies as st
 
 from linewitness.base.clock import from_datetime
 from linewitness_simulators.torque.device import (
-    Inputs,
-    ResultType,
-    Setup,
-    State,
-    Tool,
     ToolDisabledError,
     identify,
     offset_to_show,
@@ -20,6 +15,7 @@ from linewitness_simulators.torque.device import (
     tighten,
     wall_time,
 )
+from linewitness_simulators.torque.model import Inputs, ResultType, Setup, State, Tool
 from linewitness_simulators.torque.options import JOBS, PARAMETER_SETS
 
 SETUP = Setup({p.id: p for p in PARAMETER_SETS}, {j.id: j for j in JOBS}, Tool(), seed=3)

@@ -1,7 +1,8 @@
 import pytest
 
-from linewitness_simulators.torque.device import Inputs, Setup, State, Tool, tighten
-from linewitness_simulators.torque.memory import Acked, Forgotten, Memory, MemoryDamagedError
+from linewitness_simulators.torque.device import tighten
+from linewitness_simulators.torque.memory import Acked, Forgotten, MemoryDamagedError, ResultMemory
+from linewitness_simulators.torque.model import Inputs, Setup, State, Tool
 from linewitness_simulators.torque.options import JOBS, PARAMETER_SETS
 
 SETUP = Setup({p.id: p for p in PARAMETER_SETS}, {j.id: j for j in JOBS}, Tool())
@@ -16,11 +17,11 @@ def fill(memory, count, state=None):
 
 
 def test_what_was_appended_comes_back(tmp_path):
-    with Memory(tmp_path / "memory") as memory:
+    with ResultMemory(tmp_path / "memory") as memory:
         state = fill(memory, 3)
         memory.append(Acked(2))
         memory.append(Forgotten(below=2))
-    with Memory(tmp_path / "memory") as again:
+    with ResultMemory(tmp_path / "memory") as again:
         assert again.state == state
         assert again.made == memory.made
         assert list(again.stored) == [2, 3]
@@ -28,7 +29,7 @@ def test_what_was_appended_comes_back(tmp_path):
 
 
 def test_without_a_file_it_remembers_while_it_lives():
-    memory = Memory()
+    memory = ResultMemory()
     fill(memory, 2)
     memory.append(Forgotten(below=None))
     assert (len(memory.made), memory.stored) == (2, {})
@@ -36,33 +37,33 @@ def test_without_a_file_it_remembers_while_it_lives():
 
 def test_a_file_cut_at_any_byte_holds_whole_entries_and_goes_on(tmp_path):
     path = tmp_path / "memory"
-    with Memory(path) as memory:
+    with ResultMemory(path) as memory:
         fill(memory, 2)
     whole = path.read_bytes()
     first_line = whole.index(b"\n") + 1
     lengths = {*range(0, len(whole), 61), first_line - 1, first_line, len(whole) - 1}
     for length in lengths:
         path.write_bytes(whole[:length])
-        with Memory(path) as cut:
+        with ResultMemory(path) as cut:
             expected = 1 if length >= first_line else 0
             assert len(cut.made) == expected
             assert (cut.state.next_id if cut.state else 1) == expected + 1
             fill(cut, 1, cut.state)
-        with Memory(path) as again:
+        with ResultMemory(path) as again:
             assert len(again.made) == expected + 1
 
 
 def test_a_damaged_line_is_not_passed_over(tmp_path):
     path = tmp_path / "memory"
-    with Memory(path) as memory:
+    with ResultMemory(path) as memory:
         fill(memory, 2)
     path.write_bytes(path.read_bytes().replace(b'"Result"', b'"Rumour"', 1))
     with pytest.raises(MemoryDamagedError, match=r"byte 0: .*Rumour"):
-        Memory(path)
+        ResultMemory(path)
 
 
 def test_the_newest_and_the_one_at_or_before():
-    memory = Memory()
+    memory = ResultMemory()
     assert (memory.newest(), memory.at_or_before(9)) == (None, None)
     fill(memory, 2, State(next_id=5))
     assert memory.newest().id == 6

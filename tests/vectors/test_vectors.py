@@ -79,7 +79,7 @@ def test_sealing_gives_the_same_bytes_as_openssl_did():
             else EVENT2.encode().hex()
         )
         key = SigningKey(bytes.fromhex(seed))
-        sealed, record_hash = record.sealed(
+        sealed, record_hash = record.signed_record(
             members,
             stream=ORIGIN,
             key_id=integrity["key_id"],

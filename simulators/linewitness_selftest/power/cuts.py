@@ -117,7 +117,7 @@ async def recovering(place: Path, recording: Recording, *, times: int, seed: int
 
 
 def _goes_on(recording: Recording, cut: Cut) -> bool:
-    """Say whether the stream goes on as it is after a cut, without a person."""
+    """Return whether the stream goes on as it is after a cut, without an operator."""
     told = _told(recording)[cut.after]
     return told.last is not None and told.doing.operation != "continue"
 

@@ -33,7 +33,7 @@ class OvenServerOptions:
 
 
 @dataclass(slots=True)
-class Faults:
+class OvenFaults:
     """What goes wrong, until it is taken away again."""
 
     dead_units: set[int] = field(default_factory=set)
@@ -58,7 +58,7 @@ class RunningOvens:
     def __init__(self, options: OvenServerOptions) -> None:
         """Build the ovens; `serve` puts them on the wire."""
         self.options = options
-        self.faults = Faults()
+        self.faults = OvenFaults()
         self.ovens = {
             unit: Oven(seed=options.seed + unit - 1, cycle_s=options.cycle_s, handshake=options.handshake)
             for unit in options.units

@@ -13,13 +13,14 @@ from asyncua.server.history import HistoryDict
 
 from linewitness.base.clock import NS_PER_S, Clock, SystemClock
 from linewitness.devices.opcua.decoding.times import moment_of
+from linewitness_simulators.failures import ungrouped
 from linewitness_simulators.press.alarms import AlarmBell, Auditor
 from linewitness_simulators.press.device import Part, Press
 from linewitness_simulators.press.flood import Flood
 from linewitness_simulators.press.library import make_server, ua
 from linewitness_simulators.press.nodes import NAMESPACE, SPOTS, Spot, add, build
 from linewitness_simulators.press.secure import Users, secure
-from linewitness_simulators.press.wire import Wire, laid
+from linewitness_simulators.press.wire import NetworkCable, laid
 
 APPLICATION_URI: Final = "urn:linewitness:simulator"
 #: The value after which the server's queue lost some (OPC 10000-4, 7.39.1: data value, overflow).
@@ -60,7 +61,7 @@ class RunningPress:
         self.clock_offset_s = options.clock_offset_s
         #: Seconds by which the report of a write comes after the change that it made.
         self.audit_delay_s = 0.0
-        self.wire = Wire()
+        self.wire = NetworkCable()
         self.port = 0
         #: How often the press has moved on.
         self.ticks = 0
@@ -278,18 +279,13 @@ async def serve(options: PressSimulation, *, clock: Clock | None = None) -> Asyn
     await running.switch_on()
     try:
         async with laid(running.wire, options.host, options.port) as running.port:
-            try:
+            with ungrouped():
                 async with asyncio.TaskGroup() as group:
                     task = group.create_task(running.run(), name="press")
                     try:
                         yield running
                     finally:
                         task.cancel()
-            except BaseExceptionGroup as several:
-                # What the caller raised reaches the caller as it was.
-                if len(several.exceptions) == 1:
-                    raise several.exceptions[0] from None
-                raise
     finally:
         await running.switch_off()
 

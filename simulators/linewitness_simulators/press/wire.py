@@ -1,16 +1,16 @@
-"""A piece of cable between client and server that can be pulled, slowed, or that lets nothing through."""
+"""Relay between client and server, with faults: connections closed, refused, slowed, or nothing passed."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-CHUNK = 65_536
+READ_BYTES = 65_536
 
 
 @dataclass(slots=True)
-class Wire:
-    """What the cable does to what passes through it; change it at any time."""
+class NetworkCable:
+    """The faults of the connections to one server; they can be changed at any time."""
 
     #: Cleared, nothing passes and nobody is told, as with a pulled cable.
     passing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -37,7 +37,7 @@ class Wire:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while data := await reader.read(CHUNK):
+            while data := await reader.read(READ_BYTES):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self.passing.wait()
@@ -90,7 +90,7 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def laid(wire: Wire, host: str, port: int) -> AsyncIterator[int]:
+async def laid(wire: NetworkCable, host: str, port: int) -> AsyncIterator[int]:
     """Listen on `host`, and yield the port (any free one for 0)."""
     server = await asyncio.start_server(wire.serve, host, port)
     try:

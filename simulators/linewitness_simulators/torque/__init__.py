@@ -1,27 +1,27 @@
 """A torque controller that speaks Open Protocol, behaves like a real one, and misbehaves when told to."""
 
-from linewitness_simulators.torque.device import (
+from linewitness_simulators.torque.device import ToolDisabledError
+from linewitness_simulators.torque.model import (
+    ControllerDescription,
     Inputs,
     ParameterSet,
-    Result,
     ResultType,
-    Station,
+    StoredResult,
     Tool,
-    ToolDisabledError,
 )
-from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions, without
+from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions, without
 from linewitness_simulators.torque.server import TorqueSimulator, serve
 
 __all__ = [
-    "Faults",
+    "ClientLog",
+    "ControllerDescription",
     "Inputs",
-    "Ledger",
     "ParameterSet",
-    "Result",
     "ResultType",
-    "Station",
+    "StoredResult",
     "Tool",
     "ToolDisabledError",
+    "TorqueFaults",
     "TorqueOptions",
     "TorqueSimulator",
     "serve",

@@ -12,8 +12,8 @@ import typer
 
 from linewitness.base.stopping import on_signal
 from linewitness_simulators.torque.control import set_faults
-from linewitness_simulators.torque.device import Station, Tool
 from linewitness_simulators.torque.memory import MemoryDamagedError
+from linewitness_simulators.torque.model import ControllerDescription, Tool
 from linewitness_simulators.torque.options import History, TorqueOptions
 from linewitness_simulators.torque.server import serve
 
@@ -69,7 +69,11 @@ def command(  # noqa: PLR0917  (typer reads the options from the signature)
         state=state,
         seed=seed,
         station=replace(
-            Station(), name=name, serial=serial, station_id=station, station_name=f"Virtual station {station}"
+            ControllerDescription(),
+            name=name,
+            serial=serial,
+            station_id=station,
+            station_name=f"Virtual station {station}",
         ),
         tool=Tool(serial=tool),
         first_id=first_id,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from linewitness_simulators.torque.device import ToolDisabledError
-from linewitness_simulators.torque.options import Faults, TorqueOptions
+from linewitness_simulators.torque.options import TorqueFaults, TorqueOptions
 
 if TYPE_CHECKING:
     from linewitness_simulators.torque.server import TorqueSimulator
@@ -128,7 +128,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
 }
 
 
-def set_faults(faults: Faults, values: Arguments) -> None:
+def set_faults(faults: TorqueFaults, values: Arguments) -> None:
     """Set switches by name, from JSON or the command line.
 
     Raises KeyError for one that does not exist, and ValueError for a value of another kind.

@@ -7,14 +7,15 @@ from typing import Final, Protocol
 
 from linewitness.base.clock import Clock
 from linewitness_simulators.torque import device
-from linewitness_simulators.torque.device import Alarm, Inputs, Result, State, Station, ToolDisabledError
-from linewitness_simulators.torque.memory import Acked, Forgotten, Memory
-from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions
+from linewitness_simulators.torque.device import ToolDisabledError
+from linewitness_simulators.torque.memory import Acked, Forgotten, ResultMemory
+from linewitness_simulators.torque.model import Alarm, ControllerDescription, Inputs, State, StoredResult
+from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions
 
 FOREIGN_STATION_STEP: Final = 1
 
 
-class Change(Enum):
+class ControllerChange(Enum):
     """What a subscriber may want to hear of."""
 
     RESULT = auto()
@@ -27,11 +28,11 @@ class Change(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ControllerEvent:
     """Something changed at the controller."""
 
-    change: Change
-    result: Result | None = None
+    change: ControllerChange
+    result: StoredResult | None = None
     alarm: Alarm | None = None
 
 
@@ -41,20 +42,22 @@ class Listener(Protocol):
     def subscribed(self, mid: int) -> bool:
         """Return whether there is a subscription that began with this MID."""
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: ControllerEvent) -> None:
         """Take notice of a change."""
 
 
 class Controller:
     """A controller without its network. Everything made is on the disk before anybody hears of it."""
 
-    def __init__(self, options: TorqueOptions, *, clock: Clock, faults: Faults, ledger: Ledger) -> None:
+    def __init__(
+        self, options: TorqueOptions, *, clock: Clock, faults: TorqueFaults, ledger: ClientLog
+    ) -> None:
         """Remember what the state file holds, or begin anew."""
         self.options = options
         self.faults = faults
         self.ledger = ledger
         self.setup = options.setup()
-        self.memory = Memory(options.state)
+        self.memory = ResultMemory(options.state)
         self.alarms: list[Alarm] = []
         self.listeners: list[Listener] = []
         self._clock = clock
@@ -62,7 +65,7 @@ class Controller:
         self.state = self.memory.state or State(next_id=options.first_id, parameter_set=first)
 
     @property
-    def station(self) -> Station:
+    def station(self) -> ControllerDescription:
         """Who we say we are."""
         serial = self.faults.other_serial or self.options.station.serial
         number = (
@@ -77,13 +80,13 @@ class Controller:
         now = self._clock.stamp().realtime_ns
         return now, device.wall_time(now, self.options.zone, self.state.device_offset_s)
 
-    def _keep(self, state: State, *changes: Event) -> None:
+    def _keep(self, state: State, *changes: ControllerEvent) -> None:
         self.memory.append(state)
         self.state = state
         for change in changes:
             self._tell(change)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: ControllerEvent) -> None:
         for listener in list(self.listeners):
             listener.hear(event)
 
@@ -91,7 +94,7 @@ class Controller:
         """Return how many listeners subscribed with this MID."""
         return sum(listener.subscribed(mid) for listener in self.listeners)
 
-    def tighten(self, inputs: Inputs, *, at_ns: int | None = None) -> Result:
+    def tighten(self, inputs: Inputs, *, at_ns: int | None = None) -> StoredResult:
         """Make a result, store it, tell the subscribers. ToolDisabledError while the tool is locked."""
         self._pass_ids_to_others()
         times = self.times()
@@ -103,16 +106,20 @@ class Controller:
         self.state = after
         self._forget_the_oldest()
         if after.identifiers != before.identifiers:
-            self._tell(Event(Change.IDENTIFIER))
-        self._tell(Event(Change.RESULT, result=made))
+            self._tell(ControllerEvent(ControllerChange.IDENTIFIER))
+        self._tell(ControllerEvent(ControllerChange.RESULT, result=made))
         if after.job:
-            self._tell(Event(Change.JOB))
+            self._tell(ControllerEvent(ControllerChange.JOB))
         return made
 
     def push_again(self, number: int, torque: int | None = None) -> None:
         """Tell the subscribers of a stored result once more, with another torque if one is given."""
         made = self.memory.stored[number]
-        self._tell(Event(Change.RESULT, result=made if torque is None else replace(made, torque=torque)))
+        self._tell(
+            ControllerEvent(
+                ControllerChange.RESULT, result=made if torque is None else replace(made, torque=torque)
+            )
+        )
 
     def _pass_ids_to_others(self) -> None:
         """Let stations that share our id space make their results."""
@@ -130,18 +137,18 @@ class Controller:
 
     def identify(self, text: str, position: int = 0) -> None:
         """Take over an identifier; position 0 is the VIN."""
-        self._keep(device.identify(self.state, text, position), Event(Change.IDENTIFIER))
+        self._keep(device.identify(self.state, text, position), ControllerEvent(ControllerChange.IDENTIFIER))
 
     def select_parameter_set(self, number: int) -> None:
         """Select a parameter set; KeyError where there is none of that number."""
         state = device.select_parameter_set(self.setup, self.state, number)
-        self._keep(state, Event(Change.PARAMETER_SET))
+        self._keep(state, ControllerEvent(ControllerChange.PARAMETER_SET))
 
     def select_job(self, number: int) -> None:
         """Start a job, or none with 0; KeyError where there is none of that number."""
         state = device.select_job(self.setup, self.state, number)
-        changes = [Event(Change.JOB)] if number else []
-        self._keep(state, *changes, Event(Change.PARAMETER_SET))
+        changes = [ControllerEvent(ControllerChange.JOB)] if number else []
+        self._keep(state, *changes, ControllerEvent(ControllerChange.PARAMETER_SET))
 
     def enable_tool(self, enabled: bool) -> None:
         """Lock or release the tool."""
@@ -172,33 +179,36 @@ class Controller:
         """Raise an alarm."""
         alarm = Alarm(code, text, self.times()[1])
         self.alarms.append(alarm)
-        self._tell(Event(Change.ALARM, alarm=alarm))
+        self._tell(ControllerEvent(ControllerChange.ALARM, alarm=alarm))
 
     def acknowledge_alarm(self) -> bool:
         """Clear the oldest alarm at the controller; False where none is active."""
         if not self.alarms:
             return False
         alarm = self.alarms.pop(0)
-        self._tell(Event(Change.ALARM_ACKNOWLEDGED, alarm=alarm))
+        self._tell(ControllerEvent(ControllerChange.ALARM_ACKNOWLEDGED, alarm=alarm))
         if not self.alarms:
-            self._tell(Event(Change.ALARM_STATUS))
+            self._tell(ControllerEvent(ControllerChange.ALARM_STATUS))
         return True
 
-    def tighten_next(self) -> Result:
+    def tighten_next(self) -> StoredResult:
         """Make the next tightening of a line that runs by itself; units come and go."""
         state, options = self.state, self.options
         if not state.tool_enabled:
             raise ToolDisabledError("the tool is disabled; enable it with MID 0043")
         if state.unit_left == 0:
             following = replace(state, units=state.units + 1, unit_left=options.per_unit)
-            self._keep(device.identify(following, f"SN{following.units:04d}"), Event(Change.IDENTIFIER))
+            self._keep(
+                device.identify(following, f"SN{following.units:04d}"),
+                ControllerEvent(ControllerChange.IDENTIFIER),
+            )
         chance = random.Random(f"{options.seed}:ok:{self.state.next_id}").random()
         made = self.tighten(Inputs(ok=chance >= options.nok_share))
         if made.ok:
             self._keep(replace(self.state, unit_left=self.state.unit_left - 1))
         return made
 
-    def newest_of_ours(self) -> Result | None:
+    def newest_of_ours(self) -> StoredResult | None:
         """Return the newest stored result of this station."""
         station = self.options.station.station_id
         newest_first = sorted(self.memory.stored, reverse=True)

@@ -5,7 +5,7 @@ from typing import Final
 from linewitness.base.clock import monotonic
 from linewitness_simulators.torque import fields, wire
 from linewitness_simulators.torque.replies import COMMANDS, HANDLERS
-from linewitness_simulators.torque.session import Refusal, Session
+from linewitness_simulators.torque.session import ClientSession, RequestRefused
 from linewitness_simulators.torque.topics import ACKS, ENDS
 from linewitness_simulators.torque.wire import Telegram
 
@@ -36,13 +36,13 @@ class Dispatcher:
         self.inside: set[int] = set()
         self.dropped_at: float | None = None
 
-    def left(self, session: Session) -> None:
+    def left(self, session: ClientSession) -> None:
         """Note that a connection is over."""
         if session.number in self.inside and not session.stopped:
             self.dropped_at = monotonic()
         self.inside.discard(session.number)
 
-    async def __call__(self, session: Session, telegram: Telegram) -> None:
+    async def __call__(self, session: ClientSession, telegram: Telegram) -> None:
         """Answer one telegram."""
         if not session.started and telegram.mid != START:
             session.record("ignored", telegram.mid)
@@ -51,10 +51,10 @@ class Dispatcher:
             return
         try:
             await self._answer(session, telegram)
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             await session.refuse(_blamed(telegram), refusal.code)
 
-    def _link(self, session: Session, telegram: Telegram) -> bool:
+    def _link(self, session: ClientSession, telegram: Telegram) -> bool:
         """Confirm the telegram on the link level; False where it is not to be processed."""
         if telegram.mid in (LINK_ACK, LINK_NACK):
             if telegram.mid == LINK_ACK and telegram.data[:4].isdigit():
@@ -75,11 +75,11 @@ class Dispatcher:
             link.advance()
         return not again
 
-    async def _answer(self, session: Session, telegram: Telegram) -> None:
+    async def _answer(self, session: ClientSession, telegram: Telegram) -> None:
         mid, faults = telegram.mid, session.controller.faults
         code = faults.refuse_once.pop(mid, None) or faults.refuse.get(mid)
         if code is not None:
-            raise Refusal(code)
+            raise RequestRefused(code)
         if mid == START:
             await self._start(session, telegram)
         elif mid == STOP:
@@ -92,28 +92,28 @@ class Dispatcher:
                 session.record("command", mid, text=telegram.data.decode("utf-8", errors="replace"))
             await HANDLERS[mid](session, telegram)
 
-    def _check(self, session: Session, telegram: Telegram) -> None:
+    def _check(self, session: ClientSession, telegram: Telegram) -> None:
         mid, options = telegram.mid, session.controller.options
         if mid == ACCEPTED or mid in ACKS:
             return
         if options.highest(mid) is None or mid not in HANDLERS:
-            raise Refusal(UNKNOWN_MID)
+            raise RequestRefused(UNKNOWN_MID)
         if not options.supports(mid, telegram.revision) and mid not in ENDS and mid != KEEP_ALIVE:
-            raise Refusal(REVISION_UNSUPPORTED)
+            raise RequestRefused(REVISION_UNSUPPORTED)
         if mid in COMMANDS and session.controller.faults.commands_disabled:
-            raise Refusal(COMMANDS_DISABLED)
+            raise RequestRefused(COMMANDS_DISABLED)
 
-    async def _start(self, session: Session, telegram: Telegram) -> None:
+    async def _start(self, session: ClientSession, telegram: Telegram) -> None:
         controller, faults = session.controller, session.controller.faults
         if session.started or self._still_busy(faults.busy_after_drop_s):
-            raise Refusal(ALREADY_CONNECTED)
+            raise RequestRefused(ALREADY_CONNECTED)
         if len(self.inside) >= controller.options.max_clients:
-            raise Refusal(TOO_MANY_CLIENTS)
+            raise RequestRefused(TOO_MANY_CLIENTS)
         if telegram.revision > (controller.options.highest(START) or 1):
             if faults.silent_close:
                 session.end("the revision is too high", abrupt=True)
                 return
-            raise Refusal(REVISION_UNSUPPORTED)
+            raise RequestRefused(REVISION_UNSUPPORTED)
         optional = telegram.revision >= OPTIONAL_KEEP_ALIVE_FROM and telegram.data[2:3] == b"1"
         session.keep_alive = not optional
         link = controller.options.link_level and telegram.revision >= LINK_LEVEL_FROM

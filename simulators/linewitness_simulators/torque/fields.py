@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from linewitness_simulators.torque.device import Alarm, Job, ParameterSet, Result, Setup, State, Station
+from linewitness_simulators.torque.model import (
+    Alarm,
+    ControllerDescription,
+    Job,
+    ParameterSet,
+    Setup,
+    State,
+    StoredResult,
+)
 
 Content = int | str | None
 Values = Mapping[str, Content | Sequence[Mapping[str, Content]]]
@@ -20,7 +28,9 @@ STATUS_PLACES: Final = (
 NEWTON_METRE: Final = 1
 
 
-def start(station: Station, client: int, *, link_level: bool, optional_keep_alive: int) -> Values:
+def start(
+    station: ControllerDescription, client: int, *, link_level: bool, optional_keep_alive: int
+) -> Values:
     """Return the values of 0002."""
     return {
         "cell_id": station.cell_id,
@@ -43,7 +53,7 @@ def start(station: Station, client: int, *, link_level: bool, optional_keep_aliv
     }
 
 
-def result(station: Station, made: Result) -> Values:
+def result(station: ControllerDescription, made: StoredResult) -> Values:
     """Return the values of 0061 and of 0065, which share their keys."""
     pset = made.pset
     second, third, fourth = made.identifiers
@@ -107,7 +117,7 @@ def result(station: Station, made: Result) -> Values:
     }
 
 
-def tool_data(setup: Setup, state: State, station: Station) -> Values:
+def tool_data(setup: Setup, state: State, station: ControllerDescription) -> Values:
     """Return the values of 0041."""
     tool = setup.tool
     return {
@@ -209,7 +219,7 @@ def alarm_status(raised: Alarm | None, shown: str) -> Values:
     return {**alarm(raised or quiet), "alarm_status": int(raised is not None)}
 
 
-def sync_result(made: Result) -> Values:
+def sync_result(made: StoredResult) -> Values:
     """Return the values of 0101: every spindle tightened alike, numbered from 1."""
     pset = made.pset
     alike: dict[str, Content] = {

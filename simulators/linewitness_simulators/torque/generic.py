@@ -3,9 +3,9 @@
 from typing import Final
 
 from linewitness_simulators.torque import variable, wire
-from linewitness_simulators.torque.controller import Change, Event
-from linewitness_simulators.torque.device import Result
-from linewitness_simulators.torque.session import Refusal, Session
+from linewitness_simulators.torque.controller import ControllerChange, ControllerEvent
+from linewitness_simulators.torque.model import StoredResult
+from linewitness_simulators.torque.session import ClientSession, RequestRefused
 from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at
 from linewitness_simulators.torque.topics import (
@@ -46,23 +46,23 @@ def _inner(telegram: Telegram) -> tuple[int, int, bytes]:
     length = number_at(telegram.data, 7, 2)
     extra = telegram.data[9 : 9 + length]
     if len(extra) != length:
-        raise Refusal(1)
+        raise RequestRefused(1)
     return mid, max(revision, 1), extra
 
 
-def _check(session: Session, mid: int, revision: int, unknown: int, too_high: int) -> None:
+def _check(session: ClientSession, mid: int, revision: int, unknown: int, too_high: int) -> None:
     options = session.controller.options
     if options.highest(mid) is None:
-        raise Refusal(unknown)
+        raise RequestRefused(unknown)
     if not options.supports(mid, revision):
-        raise Refusal(too_high)
+        raise RequestRefused(too_high)
 
 
-async def request(session: Session, telegram: Telegram) -> None:
+async def request(session: ClientSession, telegram: Telegram) -> None:
     """0006."""
     mid, revision, extra = _inner(telegram)
     if mid not in (66, 67, 902, *GENERIC_ONLY):
-        raise Refusal(NOT_REQUESTABLE)
+        raise RequestRefused(NOT_REQUESTABLE)
     _check(session, mid, revision, NOT_REQUESTABLE, REQUESTED_REVISION)
     controller = session.controller
     stored = own_results(controller)
@@ -81,12 +81,14 @@ async def request(session: Session, telegram: Telegram) -> None:
             await _send_result(session, mid, revision, extra, stored)
 
 
-async def _send_result(session: Session, mid: int, revision: int, extra: bytes, stored: list[Result]) -> None:
+async def _send_result(
+    session: ClientSession, mid: int, revision: int, extra: bytes, stored: list[StoredResult]
+) -> None:
     """Answer with one result's 1201 and 1202, 0900 or 0901."""
     asked = number_at(extra, 0, 10)
     wanted = stored[-1:] if asked == 0 else [r for r in stored if r.id == asked]
     if not wanted:
-        raise Refusal(ID_NOT_FOUND)
+        raise RequestRefused(ID_NOT_FOUND)
     (made,) = wanted
     controller = session.controller
     if mid == OVERALL:
@@ -97,11 +99,11 @@ async def _send_result(session: Session, mid: int, revision: int, extra: bytes, 
     else:
         kind = number_at(extra, 10, 3)
         if kind not in (variable.TRACE_ANGLE, variable.TRACE_TORQUE):
-            raise Refusal(REQUESTED_DATA)
+            raise RequestRefused(REQUESTED_DATA)
         await session.reply(wire.compose(TRACE, revision, variable.trace(made, kind, controller.setup.tool)))
 
 
-async def subscribe_generic(session: Session, telegram: Telegram) -> None:
+async def subscribe_generic(session: ClientSession, telegram: Telegram) -> None:
     """0008."""
     mid, revision, extra = _inner(telegram)
     begins = NAMES.get(mid)
@@ -110,25 +112,25 @@ async def subscribe_generic(session: Session, telegram: Telegram) -> None:
         await subscribe(session, begins, revision, wait=not telegram.no_ack, answered=mid)
         return
     if mid not in GENERIC_ONLY:
-        raise Refusal(NOT_SUBSCRIBABLE)
+        raise RequestRefused(NOT_SUBSCRIBABLE)
     _check(session, mid, revision, NOT_SUBSCRIBABLE, SUBSCRIBED_REVISION)
     if session.subscribed(mid):
-        raise Refusal(EXISTS)
+        raise RequestRefused(EXISTS)
     # Like the products that we know: only what is new can be subscribed to.
     if extra[:1] not in (b"", b"0"):
-        raise Refusal(SUBSCRIBED_DATA)
+        raise RequestRefused(SUBSCRIBED_DATA)
     await session.accept(mid)
     _begin(session, mid, revision, extra)
 
 
-def _begin(session: Session, mid: int, revision: int, extra: bytes) -> None:
+def _begin(session: ClientSession, mid: int, revision: int, extra: bytes) -> None:
     controller = session.controller
     if mid == OVERALL:
         subscription = session.subscribe(
             mid, operation_results(controller, revision, objects=extra[30:31] == b"1")
         )
         if stored := own_results(controller):
-            session.push(subscription, Event(Change.RESULT, result=stored[-1]))
+            session.push(subscription, ControllerEvent(ControllerChange.RESULT, result=stored[-1]))
     elif mid == TRACE:
         count = number_at(extra, 30, 2) if len(extra) > 30 else 1
         wanted = tuple(number_at(extra, 32 + 3 * n, 3) for n in range(count)) if len(extra) > 32 else (2,)
@@ -137,7 +139,7 @@ def _begin(session: Session, mid: int, revision: int, extra: bytes) -> None:
         session.subscribe(mid, plots)
 
 
-async def unsubscribe_generic(session: Session, telegram: Telegram) -> None:
+async def unsubscribe_generic(session: ClientSession, telegram: Telegram) -> None:
     """0009."""
     mid, _, _ = _inner(telegram)
     begins = NAMES.get(mid)
@@ -145,5 +147,5 @@ async def unsubscribe_generic(session: Session, telegram: Telegram) -> None:
         await unsubscribe(session, begins, mid)
         return
     if not session.unsubscribe(mid):
-        raise Refusal(MISSING if mid in GENERIC_ONLY else NOT_SUBSCRIBABLE)
+        raise RequestRefused(MISSING if mid in GENERIC_ONLY else NOT_SUBSCRIBABLE)
     await session.accept(mid)

@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Final, Self
 
-from linewitness_simulators.torque.device import ParameterSet, Result, State
+from linewitness_simulators.torque.model import ParameterSet, State, StoredResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,14 @@ class Forgotten:
     below: int | None
 
 
-Entry = State | Result | Acked | Forgotten
+Entry = State | StoredResult | Acked | Forgotten
+#: What each entry is called in the file.
+_NAMES: Final[Mapping[type[Entry], str]] = {
+    State: "State",
+    StoredResult: "Result",
+    Acked: "Acked",
+    Forgotten: "Forgotten",
+}
 
 
 class MemoryDamagedError(Exception):
@@ -34,7 +41,7 @@ class MemoryDamagedError(Exception):
 
 def _encode(entries: tuple[Entry, ...]) -> bytes:
     """Return one line: what belongs together is there as a whole or not at all."""
-    document = [{type(entry).__name__: asdict(entry)} for entry in entries]
+    document = [{_NAMES[type(entry)]: asdict(entry)} for entry in entries]
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
@@ -46,7 +53,7 @@ def _decode(document: dict[str, dict[str, Any]]) -> Entry:
             return State(**{**values, "identifiers": tuple(values["identifiers"])})
         case "Result":
             pset = ParameterSet(**values["pset"])
-            return Result(**{**values, "identifiers": tuple(values["identifiers"]), "pset": pset})
+            return StoredResult(**{**values, "identifiers": tuple(values["identifiers"]), "pset": pset})
         case "Acked":
             return Acked(**values)
         case "Forgotten":
@@ -55,7 +62,7 @@ def _decode(document: dict[str, dict[str, Any]]) -> Entry:
             raise ValueError(f"an entry of unknown kind: {name}")
 
 
-class Memory:
+class ResultMemory:
     """The controller's results and state; with a path they outlive the process.
 
     `made` is everything that was ever made, `stored` what the controller can still be asked for.
@@ -63,8 +70,8 @@ class Memory:
 
     def __init__(self, path: Path | None = None) -> None:
         """Read back what the file holds; a line that a crash cut short was never promised to anybody."""
-        self.made: list[Result] = []
-        self.stored: dict[int, Result] = {}
+        self.made: list[StoredResult] = []
+        self.stored: dict[int, StoredResult] = {}
         self.acked: list[int] = []
         self.state: State | None = None
         self._file: IO[bytes] | None = None
@@ -94,7 +101,7 @@ class Memory:
         match entry:
             case State():
                 self.state = entry
-            case Result():
+            case StoredResult():
                 self.made.append(entry)
                 self.stored[entry.id] = entry
             case Acked():
@@ -112,11 +119,11 @@ class Memory:
         for entry in entries:
             self._apply(entry)
 
-    def newest(self) -> Result | None:
+    def newest(self) -> StoredResult | None:
         """Return the newest stored result."""
         return self.stored[max(self.stored)] if self.stored else None
 
-    def at_or_before(self, number: int) -> Result | None:
+    def at_or_before(self, number: int) -> StoredResult | None:
         """Return the stored result with the highest id up to `number`."""
         return (
             self.stored[best] if (best := max((n for n in self.stored if n <= number), default=0)) else None

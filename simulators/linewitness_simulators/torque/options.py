@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from linewitness_simulators.torque.device import Job, ParameterSet, Setup, Station, Tool
+from linewitness_simulators.torque.model import ControllerDescription, Job, ParameterSet, Setup, Tool
 
 History = Literal["exact", "at-or-before", "none"]
 
@@ -45,7 +45,7 @@ class TorqueOptions:
     port: int = 0
     state: Path | None = None
     seed: int = 1
-    station: Station = field(default_factory=Station)
+    station: ControllerDescription = field(default_factory=ControllerDescription)
     tool: Tool = field(default_factory=Tool)
     parameter_sets: tuple[ParameterSet, ...] = PARAMETER_SETS
     jobs: tuple[Job, ...] = JOBS
@@ -98,7 +98,7 @@ class TorqueOptions:
 
 
 @dataclass(kw_only=True)
-class Faults:
+class TorqueFaults:
     """Switches for misbehaviour, off at first; change them at any time. Counts go down with use."""
 
     #: Cut everything sent into pieces of this many bytes.
@@ -170,7 +170,7 @@ class Entry:
 
 
 @dataclass
-class Ledger:
+class ClientLog:
     """What clients were told and what they confirmed, in order, for a test to compare with their records."""
 
     entries: list[Entry] = field(default_factory=list)

@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from linewitness_simulators.torque import fields, wire
-from linewitness_simulators.torque.device import Inputs, Result
 from linewitness_simulators.torque.generic import request, subscribe_generic, unsubscribe_generic
-from linewitness_simulators.torque.session import Refusal, Session
+from linewitness_simulators.torque.model import Inputs, StoredResult
+from linewitness_simulators.torque.session import ClientSession, RequestRefused
 from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at, text_of
 from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS, own_results
 from linewitness_simulators.torque.wire import Telegram
 
-Handler = Callable[[Session, Telegram], Awaitable[None]]
+Handler = Callable[[ClientSession, Telegram], Awaitable[None]]
 
 INVALID: Final = 1
 NO_SUCH_SET: Final = 2
@@ -25,7 +25,7 @@ NO_ALARM: Final = 58
 ALL_TOOLS: Final = 9999
 
 
-async def tool_data(session: Session, telegram: Telegram) -> None:
+async def tool_data(session: ClientSession, telegram: Telegram) -> None:
     """0040 → 0041."""
     controller = session.controller
     if telegram.revision >= 6:
@@ -34,17 +34,17 @@ async def tool_data(session: Session, telegram: Telegram) -> None:
     await session.reply(wire.encode(controller.faults, 41, _answered(session, telegram.revision), values))
 
 
-def _answered(session: Session, revision: int) -> int:
+def _answered(session: ClientSession, revision: int) -> int:
     """Return the revision of the answer: the one asked for, unless we misbehave."""
     return max(revision - 1, 1) if session.controller.faults.lower_revision else revision
 
 
-def _check_tool(session: Session, number: int) -> None:
+def _check_tool(session: ClientSession, number: int) -> None:
     if number not in (session.controller.setup.tool.number, ALL_TOOLS):
-        raise Refusal(TOOL_ABSENT)
+        raise RequestRefused(TOOL_ABSENT)
 
 
-async def old_result(session: Session, telegram: Telegram) -> None:
+async def old_result(session: ClientSession, telegram: Telegram) -> None:
     """0064 → 0065."""
     controller = session.controller
     asked = number_at(telegram.data, 0, 10)
@@ -54,14 +54,14 @@ async def old_result(session: Session, telegram: Telegram) -> None:
     found = _find(session, asked)
     session.record("asked", 64, asked, text=str(found.id) if found else "")
     if found is None:
-        raise Refusal(ID_NOT_FOUND)
+        raise RequestRefused(ID_NOT_FOUND)
     values = dict(fields.result(controller.station, found))
     if found.id in controller.faults.altered_torques:
         values["torque"] = controller.faults.altered_torques[found.id]
     await session.reply(wire.encode(controller.faults, 65, _answered(session, telegram.revision), values))
 
 
-def _find(session: Session, asked: int) -> Result | None:
+def _find(session: ClientSession, asked: int) -> StoredResult | None:
     """Return the result that 0064 means: the newest for 0, the exact one, or the newest up to it."""
     controller = session.controller
     if controller.options.history == "at-or-before":
@@ -73,67 +73,67 @@ def _find(session: Session, asked: int) -> Result | None:
     return None if best is None or best.id in controller.faults.missing_ids else best
 
 
-async def old_sync_result(session: Session, telegram: Telegram) -> None:
+async def old_sync_result(session: ClientSession, telegram: Telegram) -> None:
     """0104 → 0101, which is not confirmed; refused to those who subscribed."""
     controller = session.controller
     asked = number_at(telegram.data, 2, 10)
     made = next((r for r in reversed(own_results(controller)) if r.spindles > 1 and r.sync_id == asked), None)
     if made is None or session.subscribed(100):
-        raise Refusal(SYNC_UNAVAILABLE)
+        raise RequestRefused(SYNC_UNAVAILABLE)
     await session.reply(wire.encode(controller.faults, 101, telegram.revision, fields.sync_result(made)))
 
 
-async def read_time(session: Session, _: Telegram) -> None:
+async def read_time(session: ClientSession, _: Telegram) -> None:
     """0080 → 0081."""
     controller = session.controller
     await session.reply(wire.encode(controller.faults, 81, 1, {"time": controller.times()[1]}))
 
 
-async def set_time(session: Session, telegram: Telegram) -> None:
+async def set_time(session: ClientSession, telegram: Telegram) -> None:
     """0082."""
     try:
         session.controller.show_time(text_of(telegram.data[:19]))
     except ValueError as error:
-        raise Refusal(INVALID) from error
+        raise RequestRefused(INVALID) from error
     await session.accept(82)
 
 
-async def parameter_sets(session: Session, _: Telegram) -> None:
+async def parameter_sets(session: ClientSession, _: Telegram) -> None:
     """0010 → 0011 revision 1."""
     ids = sorted(session.controller.setup.parameter_sets)
     data = f"{len(ids):03d}{''.join(f'{n:03d}' for n in ids)}"
     await session.reply(wire.compose(11, 1, data.encode()))
 
 
-async def parameter_set_data(session: Session, telegram: Telegram) -> None:
+async def parameter_set_data(session: ClientSession, telegram: Telegram) -> None:
     """0012 → 0013."""
     controller = session.controller
     pset = controller.setup.parameter_sets.get(number_at(telegram.data, 0, 3))
     if pset is None:
-        raise Refusal(NO_SUCH_SET)
+        raise RequestRefused(NO_SUCH_SET)
     values = fields.parameter_set(pset)
     await session.reply(wire.encode(controller.faults, 13, telegram.revision, values))
 
 
-async def select_parameter_set(session: Session, telegram: Telegram) -> None:
+async def select_parameter_set(session: ClientSession, telegram: Telegram) -> None:
     """0018: the answer comes before the event 0015."""
     number = number_at(telegram.data, 0, 3)
     if number not in session.controller.setup.parameter_sets:
-        raise Refusal(CANNOT_SELECT)
+        raise RequestRefused(CANNOT_SELECT)
     await session.accept(18)
     session.controller.select_parameter_set(number)
 
 
-async def select_job(session: Session, telegram: Telegram) -> None:
+async def select_job(session: ClientSession, telegram: Telegram) -> None:
     """0038."""
     number = number_at(telegram.data, 0, 2 if telegram.revision == 1 else 4)
     if number and number not in session.controller.setup.jobs:
-        raise Refusal(NO_SUCH_JOB)
+        raise RequestRefused(NO_SUCH_JOB)
     await session.accept(38)
     session.controller.select_job(number)
 
 
-async def switch_tool(session: Session, telegram: Telegram) -> None:
+async def switch_tool(session: ClientSession, telegram: Telegram) -> None:
     """0042 and 0043."""
     if telegram.revision >= 2:
         _check_tool(session, number_at(telegram.data, 2, 4))
@@ -141,59 +141,59 @@ async def switch_tool(session: Session, telegram: Telegram) -> None:
     await session.accept(telegram.mid)
 
 
-async def identify(session: Session, telegram: Telegram) -> None:
+async def identify(session: ClientSession, telegram: Telegram) -> None:
     """0050 and 0150."""
     limit = 25 if telegram.mid == 50 else 100
     text = text_of(telegram.data)
     if len(text) > limit:
-        raise Refusal(INVALID)
+        raise RequestRefused(INVALID)
     await session.accept(telegram.mid)
     if not session.controller.faults.ignore_identifiers:
         session.controller.identify(text)
 
 
-async def reset_identifiers(session: Session, telegram: Telegram) -> None:
+async def reset_identifiers(session: ClientSession, telegram: Telegram) -> None:
     """0155, 0156 and 0157: only the last one forgets what was read."""
     await session.accept(telegram.mid)
     if telegram.mid == 157:
         session.controller.identify("")
 
 
-async def acknowledge_alarm(session: Session, _: Telegram) -> None:
+async def acknowledge_alarm(session: ClientSession, _: Telegram) -> None:
     """0078."""
     if not session.controller.alarms:
-        raise Refusal(NO_ALARM)
+        raise RequestRefused(NO_ALARM)
     await session.accept(78)
     session.controller.acknowledge_alarm()
 
 
-async def subscribe_fixed(session: Session, telegram: Telegram) -> None:
+async def subscribe_fixed(session: ClientSession, telegram: Telegram) -> None:
     """0014, 0034, 0051, 0060, 0070, 0100 and 0151."""
     await subscribe(
         session, telegram.mid, _answered_subscription(session, telegram), wait=not telegram.no_ack
     )
 
 
-def _answered_subscription(session: Session, telegram: Telegram) -> int:
+def _answered_subscription(session: ClientSession, telegram: Telegram) -> int:
     return _answered(session, telegram.revision) if telegram.mid == 60 else telegram.revision
 
 
-async def unsubscribe_fixed(session: Session, telegram: Telegram) -> None:
+async def unsubscribe_fixed(session: ClientSession, telegram: Telegram) -> None:
     """0017, 0037, 0054, 0063, 0073, 0103 and 0154."""
     await unsubscribe(session, ENDS[telegram.mid], telegram.mid)
 
 
-async def confirm(session: Session, telegram: Telegram) -> None:
+async def confirm(session: ClientSession, telegram: Telegram) -> None:
     """0062 and its like."""
     session.confirm(telegram.mid)
 
 
-async def confirm_by_name(session: Session, telegram: Telegram) -> None:
+async def confirm_by_name(session: ClientSession, telegram: Telegram) -> None:
     """0005 with the MID of an event."""
     session.confirm(number_at(telegram.data, 0, 4), event=True)
 
 
-async def keep_alive(session: Session, telegram: Telegram) -> None:
+async def keep_alive(session: ClientSession, telegram: Telegram) -> None:
     """9999: the same again."""
     if session.overrun_by_keep_alive():
         return

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from linewitness.base.clock import Clock, SystemClock, from_datetime
+from linewitness_simulators.failures import ungrouped
 from linewitness_simulators.torque.control import serve_control
 from linewitness_simulators.torque.controller import Controller
-from linewitness_simulators.torque.device import Inputs, Result, ResultType, ToolDisabledError
+from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.dispatch import Dispatcher
-from linewitness_simulators.torque.options import Faults, Ledger, TorqueOptions
-from linewitness_simulators.torque.session import Session
+from linewitness_simulators.torque.model import Inputs, ResultType, StoredResult
+from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions
+from linewitness_simulators.torque.session import ClientSession
 
 
 class TorqueSimulator:
@@ -24,8 +26,8 @@ class TorqueSimulator:
     def __init__(self, options: TorqueOptions, *, clock: Clock, group: asyncio.TaskGroup) -> None:
         """Load the memory; `plug_in` opens the port."""
         self.options = options
-        self.faults = Faults()
-        self.ledger = Ledger()
+        self.faults = TorqueFaults()
+        self.ledger = ClientLog()
         self.port = options.port
         self.control_port: int | None = None
         self._clock = clock
@@ -120,7 +122,7 @@ class TorqueSimulator:
 
     # Looking into it.
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[StoredResult]:
         """Return every result that this station ever made, in order, whether or not it is still stored."""
         own = self.options.station.station_id
         return [made for made in self._controller.memory.made if made.station_id == own]
@@ -186,12 +188,12 @@ class TorqueSimulator:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
-        session = Session(number=self._count, controller=self._controller, dispatch=self._dispatch)
+        session = ClientSession(number=self._count, controller=self._controller, dispatch=self._dispatch)
         task = self._group.create_task(self._serve(session, reader, writer), name=f"torque:{session.number}")
         self._sessions[session.number] = (task, writer)
 
     async def _serve(
-        self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         dispatch = self._dispatch
         try:
@@ -216,7 +218,7 @@ async def serve(
 ) -> AsyncIterator[TorqueSimulator]:
     """Run a controller until the block ends; what the block raises comes out as it is."""
     chosen = options or TorqueOptions()
-    try:
+    with ungrouped():
         async with asyncio.TaskGroup() as group:
             simulator = TorqueSimulator(chosen, clock=clock or SystemClock(), group=group)
             await simulator.plug_in()
@@ -228,7 +230,3 @@ async def serve(
             finally:
                 cycle.cancel()
                 await simulator.stop()
-    except BaseExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from None
-        raise

@@ -9,7 +9,7 @@ from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness_simulators.torque import wire
-from linewitness_simulators.torque.controller import Controller, Event
+from linewitness_simulators.torque.controller import Controller, ControllerEvent
 from linewitness_simulators.torque.wire import Telegram
 
 ACCEPTED: Final = 5
@@ -20,7 +20,7 @@ HALF_OPEN_POLL_S: Final = 0.05
 READ_SIZE: Final = 65_536
 
 
-class Refusal(Exception):
+class RequestRefused(Exception):
     """The controller says no, with this code of MID 0004."""
 
     def __init__(self, code: int) -> None:
@@ -57,7 +57,7 @@ class Push:
 
 
 #: What a subscription makes of an event.
-Maker = Callable[[Event], list[Push]]
+Maker = Callable[[ControllerEvent], list[Push]]
 
 
 @dataclass(eq=False)
@@ -68,10 +68,10 @@ class Subscription:
     active: bool = True
 
 
-Dispatch = Callable[["Session", Telegram], Awaitable[None]]
+Dispatch = Callable[["ClientSession", Telegram], Awaitable[None]]
 
 
-class Session:
+class ClientSession:
     """One connection. `dispatch` answers a telegram."""
 
     def __init__(self, *, number: int, controller: Controller, dispatch: Dispatch) -> None:
@@ -83,7 +83,7 @@ class Session:
         self.keep_alive = True
         self.mute = False
         self._subscriptions: dict[int, Subscription] = {}
-        self.link = wire.Link()
+        self.link = wire.LinkNumbering()
         self._dispatch = dispatch
         self._pushes: asyncio.Queue[tuple[Subscription, Push]] = asyncio.Queue()
         self._out: asyncio.Queue[bytes | ConnectionEnded] = asyncio.Queue()
@@ -145,7 +145,7 @@ class Session:
             return
         self._out.put_nowait(self.link.number(telegram))
 
-    def push(self, subscription: Subscription, event: Event) -> None:
+    def push(self, subscription: Subscription, event: ControllerEvent) -> None:
         """Queue what a subscription makes of an event, behind what is not confirmed yet."""
         for push in subscription.make(event):
             self._pushes.put_nowait((subscription, push))
@@ -192,7 +192,7 @@ class Session:
         """Return whether there is a subscription that began with this MID."""
         return mid in self._subscriptions
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: ControllerEvent) -> None:
         """Push what the subscriptions make of a change."""
         for subscription in list(self._subscriptions.values()):
             self.push(subscription, event)

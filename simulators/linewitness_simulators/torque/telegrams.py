@@ -1,6 +1,6 @@
 """Read the few values that clients send."""
 
-from linewitness_simulators.torque.session import Refusal
+from linewitness_simulators.torque.session import RequestRefused
 
 INVALID_DATA = 1
 
@@ -9,7 +9,7 @@ def number_at(data: bytes, start: int, width: int) -> int:
     """Return the number in these bytes of the data field; refused as invalid where there is none."""
     text = data[start : start + width]
     if len(text) != width or not text.isdigit():
-        raise Refusal(INVALID_DATA)
+        raise RequestRefused(INVALID_DATA)
     return int(text)
 
 

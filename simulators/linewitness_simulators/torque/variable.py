@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import starmap
 from typing import Final, NamedTuple
 
-from linewitness_simulators.torque.device import Result, Station, Tool
+from linewitness_simulators.torque.model import ControllerDescription, StoredResult, Tool
 
 UNSIGNED: Final = 1
 FLOAT: Final = 3
@@ -23,7 +23,7 @@ TRACE_ANGLE: Final = 1
 TRACE_TORQUE: Final = 2
 
 
-class Field(NamedTuple):
+class VariableEntry(NamedTuple):
     """One variable field."""
 
     pid: int
@@ -32,22 +32,28 @@ class Field(NamedTuple):
     text: str
 
 
-def fields(entries: Iterable[Field]) -> bytes:
+def fields(entries: Iterable[VariableEntry]) -> bytes:
     """Return the count and the fields themselves."""
     parts = [f"{e.pid:05d}{len(e.text):03d}{e.kind:02d}{e.unit:03d}0000{e.text}" for e in entries]
     return f"{len(parts):03d}{''.join(parts)}".encode()
 
 
-def _centi(pid: int, value: int) -> Field:
-    return Field(pid, FLOAT, NEWTON_METRE, f"{value / 100:.2f}")
+def _centi(pid: int, value: int) -> VariableEntry:
+    return VariableEntry(pid, FLOAT, NEWTON_METRE, f"{value / 100:.2f}")
 
 
-def _whole(pid: int, value: int, unit: int = NO_UNIT) -> Field:
-    return Field(pid, UNSIGNED, unit, str(value))
+def _whole(pid: int, value: int, unit: int = NO_UNIT) -> VariableEntry:
+    return VariableEntry(pid, UNSIGNED, unit, str(value))
 
 
 def overall(
-    made: Result, stored: Sequence[Result], station: Station, *, revision: int, request: int, total: int
+    made: StoredResult,
+    stored: Sequence[StoredResult],
+    station: ControllerDescription,
+    *,
+    revision: int,
+    request: int,
+    total: int,
 ) -> bytes:
     """Return the data of 1201. `request` is the MID that it answers; `stored` is the memory, oldest first."""
     shape = "{:04d}{:d}{:d}{:04d}" if revision >= 3 else "{:04d}{:d}"
@@ -56,30 +62,30 @@ def overall(
     middle = f"{request:04d}" if revision >= 2 else ""
     known = [
         _whole(2, station.station_id),
-        Field(3, TEXT, NO_UNIT, station.station_name),
-        Field(10, TEXT, NO_UNIT, made.vin),
-        *(Field(12 + n, TEXT, NO_UNIT, text) for n, text in enumerate(made.identifiers) if text),
+        VariableEntry(3, TEXT, NO_UNIT, station.station_name),
+        VariableEntry(10, TEXT, NO_UNIT, made.vin),
+        *(VariableEntry(12 + n, TEXT, NO_UNIT, text) for n, text in enumerate(made.identifiers) if text),
         _whole(30, made.id),
         _whole(100, made.pset.batch_size),
         _whole(101, made.batch_counter),
         _whole(1000, made.pset.id),
-        Field(1001, TEXT, NO_UNIT, made.pset.name),
-        Field(1003, TIME, NO_UNIT, made.pset.last_change),
+        VariableEntry(1001, TEXT, NO_UNIT, made.pset.name),
+        VariableEntry(1003, TIME, NO_UNIT, made.pset.last_change),
         _whole(1039, made.result_type),
-        Field(1104, TEXT, NO_UNIT, station.serial),
+        VariableEntry(1104, TEXT, NO_UNIT, station.serial),
     ]
     if stored:
         known += [_whole(50, stored[0].id), _whole(51, stored[-1].id)]
     return f"{head}{middle}{len(objects):03d}{''.join(objects)}".encode() + fields(known)
 
 
-def of_object(made: Result, number: int, *, revision: int, total: int) -> bytes:
+def of_object(made: StoredResult, number: int, *, revision: int, total: int) -> bytes:
     """Return the data of 1202 for the object of this number, from 1."""
     head = f"{total:03d}{number + 1:03d}{made.id:010d}{number:04d}"
     guid = f"00000000-0000-4000-8000-{number:012d}" if revision >= 2 else ""
     pset = made.pset
     known = [
-        Field(1202, TEXT, NO_UNIT, made.tool_serial),
+        VariableEntry(1202, TEXT, NO_UNIT, made.tool_serial),
         _whole(1400, int(made.ok)),
         _whole(1402, made.torque_status),
         _whole(1403, made.angle_status),
@@ -95,7 +101,7 @@ def of_object(made: Result, number: int, *, revision: int, total: int) -> bytes:
     return f"{head}{guid}".encode() + fields(known)
 
 
-def curve(made: Result, trace: int) -> list[int]:
+def curve(made: StoredResult, trace: int) -> list[int]:
     """Return the samples of a trace: a rundown, then a rise to what the result says."""
     final = made.torque if trace == TRACE_TORQUE else made.angle * ANGLE_PER_SAMPLE
     knee = SAMPLES // 2
@@ -105,13 +111,13 @@ def curve(made: Result, trace: int) -> list[int]:
     ]
 
 
-def trace(made: Result, kind: int, tool: Tool) -> bytes:
+def trace(made: StoredResult, kind: int, tool: Tool) -> bytes:
     """Return the data of 0900 revision 1: text, one NUL, then the samples, signed and big-endian."""
     samples = curve(made, kind)
     divide = TORQUE_PER_SAMPLE if kind == TRACE_TORQUE else ANGLE_PER_SAMPLE
     unit = NEWTON_METRE if kind == TRACE_TORQUE else DEGREE
     head = f"{made.id:010d}{made.time}".encode()
-    about = fields([Field(1202, TEXT, NO_UNIT, tool.serial)])
+    about = fields([VariableEntry(1202, TEXT, NO_UNIT, tool.serial)])
     scale = fields([_whole(2213, divide)])
     step = "1.000"
     resolution = f"001{1:05d}{SAMPLES:05d}{len(step):03d}{FLOAT:02d}{MILLISECOND:03d}{step}"
@@ -129,14 +135,14 @@ def trace(made: Result, kind: int, tool: Tool) -> bytes:
     )
 
 
-def plot(made: Result) -> bytes:
+def plot(made: StoredResult) -> bytes:
     """Return the data of 0901 revision 1."""
     pset = made.pset
     limits = starmap(_centi, ((2000, pset.torque_target), (2002, pset.torque_max), (2003, pset.torque_min)))
     return f"{made.id:010d}{made.time}".encode() + fields(limits)
 
 
-def database(stored: Sequence[Result], capacity: int) -> bytes:
+def database(stored: Sequence[StoredResult], capacity: int) -> bytes:
     """Return the data of 0902."""
     empty = (0, "0000-00-00:00:00:00")
     oldest = (stored[0].id, stored[0].time) if stored else empty
@@ -144,7 +150,7 @@ def database(stored: Sequence[Result], capacity: int) -> bytes:
     return f"{capacity:010d}{oldest[0]:010d}{oldest[1]}{newest[0]:010d}{newest[1]}".encode() + fields([])
 
 
-def result_list(stored: Sequence[Result], start: int, count: int) -> bytes:
+def result_list(stored: Sequence[StoredResult], start: int, count: int) -> bytes:
     """Return the data of 0067: from `start` (0: the newest) towards older results."""
     chosen = [r for r in reversed(stored) if not start or r.id <= start][: min(count, 300)]
     return f"{len(chosen):03d}{''.join(f'{r.id:010d}{r.time}{int(r.ok)}' for r in chosen)}".encode()

@@ -17,12 +17,12 @@ from linewitness.devices.open_protocol.wire.telegram import (
     parse,
     split,
 )
-from linewitness_simulators.torque.options import Faults
+from linewitness_simulators.torque.options import TorqueFaults
 
 __all__ = [
     "Framer",
     "FramingError",
-    "Link",
+    "LinkNumbering",
     "MalformedTelegram",
     "Telegram",
     "compose",
@@ -47,7 +47,7 @@ def nearest_layout(mid: int, revision: int) -> int:
     return max((known for known in revisions(mid) if known <= revision), default=1)
 
 
-def encode(faults: Faults, mid: int, revision: int, values: Values) -> bytes:
+def encode(faults: TorqueFaults, mid: int, revision: int, values: Values) -> bytes:
     """Return a telegram without its end mark; values that the layout does not have are left out."""
     layout = layout_for(mid, revision)
     if layout is None:
@@ -58,7 +58,7 @@ def encode(faults: Faults, mid: int, revision: int, values: Values) -> bytes:
 
 
 def _written(
-    faults: Faults, mid: int, each: Field, value: Content | Sequence[Mapping[str, Content]]
+    faults: TorqueFaults, mid: int, each: Field, value: Content | Sequence[Mapping[str, Content]]
 ) -> Content | bytes | Sequence[Mapping[str, Content]]:
     """Return a value as this controller would write it: cut to its width, or spoilt by a fault."""
     if each.key in faults.blank_fields or f"{mid:04d}.{each.key}" in faults.blank_fields:
@@ -76,7 +76,7 @@ def compose(mid: int, revision: int, data: bytes) -> bytes:
     return Telegram(mid=mid, revision=revision, data=data).to_bytes()
 
 
-def damage(faults: Faults, mid: int, telegram: bytes) -> bytes:
+def damage(faults: TorqueFaults, mid: int, telegram: bytes) -> bytes:
     """Cut a result short or spoil a parameter id in it, where a fault asks for it."""
     if mid != RESULTS[0]:
         return telegram
@@ -89,7 +89,7 @@ def damage(faults: Faults, mid: int, telegram: bytes) -> bytes:
     return telegram
 
 
-def pieces(faults: Faults, telegrams: Sequence[bytes]) -> Iterator[bytes]:
+def pieces(faults: TorqueFaults, telegrams: Sequence[bytes]) -> Iterator[bytes]:
     """Yield what goes to the socket in one write each."""
     cut = [part for telegram in telegrams for part in _parts(faults, telegram)]
     whole = b"".join(part + _end(faults, part) for part in cut)
@@ -98,7 +98,7 @@ def pieces(faults: Faults, telegrams: Sequence[bytes]) -> Iterator[bytes]:
         yield whole[start : start + size]
 
 
-def _parts(faults: Faults, telegram: bytes) -> list[bytes]:
+def _parts(faults: TorqueFaults, telegram: bytes) -> list[bytes]:
     """Return a result in the parts that the fault asks for, cut between parameters."""
     read = parse(telegram)
     layout = layout_for(read.mid, read.revision)
@@ -109,13 +109,13 @@ def _parts(faults: Faults, telegram: bytes) -> list[bytes]:
     return [part.to_bytes() for part in split(read, chosen)]
 
 
-def _end(faults: Faults, telegram: bytes) -> bytes:
+def _end(faults: TorqueFaults, telegram: bytes) -> bytes:
     if int(telegram[4:8]) in BINARY_MIDS or faults.omit_nul:
         return b""
     return END + END if faults.double_nul else END
 
 
-class Link:
+class LinkNumbering:
     """Count sequence numbers of both directions, once the client uses them (section 2.5)."""
 
     def __init__(self) -> None:

@@ -88,6 +88,6 @@ def demo(
         raise ConfigurationError(
             "the demo needs an audit store", hint="install it with pip install 'linewitness[demo]'"
         )
-    from linewitness.demo.story import tell
+    from linewitness.demo.story import run_demo
 
-    raise typer.Exit(tell(mosquitto=False if embedded else None))
+    raise typer.Exit(run_demo(mosquitto=False if embedded else None))

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
 
+from linewitness.base.mappings import EMPTY
 from linewitness.config.problems import SourcePosition
 
 Plain = str | int | bool | Decimal | None | list["Plain"] | dict[str, "Plain"]
 Loc = tuple[str | int, ...]
-
-_NO_KEYS: Final[Mapping[str, SourcePosition]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,7 @@ class Node:
 
     place: SourcePosition
     value: "str | int | bool | Decimal | list[Node] | dict[str, Node] | None"
-    keys: Mapping[str, SourcePosition] = field(default_factory=lambda: _NO_KEYS)
+    keys: Mapping[str, SourcePosition] = field(default_factory=lambda: EMPTY)
     size: int = 1
     height: int = 1
 

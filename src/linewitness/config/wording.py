@@ -23,7 +23,7 @@ _IDENTIFIER_HINT: Final = "lower-case letters, digits, '.', '_' and '-', at most
 _ALL_SETTINGS: Final = "`linewitness schema --tables` lists the settings"
 _MAX_HINT: Final = 110
 
-#: What is said of a value of the wrong kind; {value} is the value, other names come from pydantic's context.
+#: The message for a value of the wrong kind; {value} is the value, other names come from pydantic's context.
 _SENTENCES: Final[Mapping[str, str]] = {
     "less_than_equal": "{value} is above {le}",
     "less_than": "{value} is not below {lt}",

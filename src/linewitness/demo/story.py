@@ -54,7 +54,7 @@ class Story:
         self._console = console
         self._facts = Facts()
 
-    async def tell(self) -> bool:
+    async def run(self) -> bool:
         """Run all acts; return whether everything that was promised came true."""
         await self._prepare()
         await self._ordinary_work()
@@ -227,7 +227,7 @@ class Story:
         self._console.print(f"  {text}", soft_wrap=True, highlight=False)
 
 
-def tell(*, mosquitto: bool | None = None) -> ExitCode:
+def run_demo(*, mosquitto: bool | None = None) -> ExitCode:
     """Run the demo in the folder `demo-run`; 0 only if all of it came true."""
     console = Console()
     return ExitCode.OK if asyncio.run(_run(console, mosquitto=mosquitto)) else ExitCode.BROKEN
@@ -236,7 +236,7 @@ def tell(*, mosquitto: bool | None = None) -> ExitCode:
 async def _run(console: Console, *, mosquitto: bool | None) -> bool:
     try:
         async with open_plant(FOLDER.resolve(), mosquitto=mosquitto) as plant:
-            true = await Story(plant, console).tell()
+            true = await Story(plant, console).run()
     except LinewitnessError as error:
         console.print(f"\nThe demo failed: {error}", style="red", soft_wrap=True)
         return False

@@ -81,9 +81,9 @@ class RecordBuilder:
         members = self._members(event, sequence_no, stamp)
         link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
         try:
-            return record.sealed(members, sign=key.sign, **link)
+            return record.signed_record(members, sign=key.sign, **link)
         except canonical.NotCanonical:
-            return record.sealed(_without_surrogates(members), sign=key.sign, **link)
+            return record.signed_record(_without_surrogates(members), sign=key.sign, **link)
 
     def _members(self, event: Event, sequence_no: int, stamp: Stamp) -> dict[str, Any]:
         return {

@@ -2,7 +2,7 @@
 
 One regular expression spells out canonical form and members together, for records of every usual
 shape. It accepts nothing that `record.parse` refuses; what it does not accept is parsed instead, so that
-it decides how quickly a record is read and never what is said about it. Verifiers do without it.
+it changes how quickly a record is read and never the result. Verifiers do without it.
 """
 
 import json

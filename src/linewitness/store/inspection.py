@@ -128,7 +128,7 @@ class _Stream:
         self._id, self._size, self._last_hash = row.id, row.size, row.last_hash
         self._enrolment = enrolment_of(row)
         self._store_key = store_key
-        #: One wrong node is met again by every later receipt; it is said once.
+        #: One wrong node is met again by every later receipt; it is reported once.
         self._receipts_doubtful = False
 
     def look_at_records(self, first: int, connection: Connection) -> str:

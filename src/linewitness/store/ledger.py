@@ -62,7 +62,7 @@ class StoreLedger:
     def newest(self) -> list[LedgerAnswer]:
         """Return the newest receipt of every gateway's newest stream, for a broker that has lost them.
 
-        Where there is a conflict, nothing is said: the receipt alone would hide it.
+        A stream with a conflict gets no answer: the receipt alone would hide it.
         """
         streams, answers = tables.streams, []
         newest = select(func.max(streams.c.id)).group_by(streams.c.tenant, streams.c.gateway)

@@ -40,7 +40,7 @@ class Probed:
     found: tuple[tuple[Table, int, int], ...]
 
     def report(self) -> str:
-        """Return the findings for a person."""
+        """Return the findings as text."""
         lines = [f"{self.place} answers in {self.round_trip_ms:.1f} ms"]
         lines += [f"  {name}: {text}" for name, text in self.identity]
         if not self.identity:

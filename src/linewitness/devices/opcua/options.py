@@ -123,7 +123,7 @@ class OpcUaPoint(PointOptions):
         default=100, ge=1, le=10_000, description="Changes that the server keeps between two deliveries."
     )
     deadband: Decimal | None = Field(
-        default=None, gt=0, description="Smallest change worth telling, in the value's own unit."
+        default=None, gt=0, description="Smallest change that is reported, in the value's own unit."
     )
     operator: NodeText | None = Field(default=None, description="Node that says who works here.")
     result: ResultOptions | None = Field(default=None, description="Only with record: result.")

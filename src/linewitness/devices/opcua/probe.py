@@ -77,7 +77,7 @@ async def offers(endpoint: str, *, timeout_s: float = 4.0) -> list[Offer]:
 
 
 def trust(certificate: Certificate, folder: Path) -> Path:
-    """Put a certificate that a person has compared into the trust folder; return where it is."""
+    """Put a certificate that an operator has compared into the trust folder; return where it is."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{thumbprint(certificate)}.der"
     path.write_bytes(certificate.public_bytes(Encoding.DER))

@@ -84,7 +84,7 @@ class ReaderListener:
         self._allowed = allowed
         self._waiting: asyncio.Queue[ReaderConnection] = asyncio.Queue(WAITING)
         self._current: ReaderConnection | None = None
-        self._stranger = ""
+        self._refused_host = ""
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take or refuse one connection; called by asyncio for each."""
@@ -115,9 +115,11 @@ class ReaderListener:
 
     def _refuse(self, connection: ReaderConnection) -> None:
         connection.abort()
-        if connection.peer_host != self._stranger:  # say it once, not at each of its attempts
-            self._stranger = connection.peer_host
-            log.warning("scanner.stranger", device=self._options.id, peer=connection.peer)
+        if connection.peer_host != self._refused_host:  # logged once, not at each of its attempts
+            self._refused_host = connection.peer_host
+            log.warning(
+                "connection refused: not the configured reader", device=self._options.id, peer=connection.peer
+            )
 
     def _replace_older(self) -> None:
         if self._current is not None:

@@ -99,7 +99,7 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def sealed(
+def signed_record(
     members: dict[str, Any], *, stream: str, key_id: str, prev_hash: str, sign: Callable[[bytes], bytes]
 ) -> tuple[bytes, str]:
     """Return the record's exact bytes and its record_hash, for members without `integrity`.

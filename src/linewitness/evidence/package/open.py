@@ -54,7 +54,7 @@ def _selection_source(package: Package) -> EvidenceSource:
     ) -> Verdict:
         if policy is None:
             raise ConfigurationError(
-                "a selection proves nothing without a policy: it cannot say itself whose word counts",
+                "a selection proves nothing without a policy, which names the trusted keys",
                 hint="give --policy, from your own files and not from whoever gave you the package",
             )
         return verify_selection(

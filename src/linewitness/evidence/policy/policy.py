@@ -55,7 +55,7 @@ class Attester:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Which stream is meant, whose word counts, and how many parties have to agree.
+    """Which stream is meant, which keys are trusted, and how many parties have to agree.
 
     `record_0` is the record_hash of the stream's first record; `quorum` the number of different parties
     whose cosignatures are needed; `tsa_roots` DER certificates under which time stamps are believed.

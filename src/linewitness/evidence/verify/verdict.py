@@ -1,10 +1,10 @@
-"""What a verification says: never a bare tick."""
+"""The result of a verification: a status with what was proven, and by whom."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-#: The role of a time-stamping authority, whose word counts for the time and for no quorum.
+#: The role of a time-stamping authority, which counts for the time and for no quorum.
 TIME_STAMP: Final = "time stamp"
 
 Status = Literal["COMPLETE", "INTACT", "INCLUDED", "BROKEN"]
@@ -76,7 +76,7 @@ class Verdict:
         if self.status == "INCLUDED":
             return (
                 f"INCLUDED: {self.selected} selected records are unaltered and among the {self.attested}"
-                f" attested by {_names(self.attestations)}; nothing is said about others"
+                f" attested by {_names(self.attestations)}; other records were not verified"
                 + _times(self.attestations)
             )
         return (

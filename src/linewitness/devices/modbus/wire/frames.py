@@ -9,8 +9,8 @@ _FIFO_HEADER = 4
 _RTU_FIFO_FRAME = 6
 
 
-class HoldingBytes(ReadHoldingRegistersResponse):
-    """Holding registers, undecoded. Never raises: a short answer is found by its length."""
+class _UndecodedPayload:
+    """The bytes of an answer. Never raises: a short answer is found by its length."""
 
     payload = b""
 
@@ -19,34 +19,20 @@ class HoldingBytes(ReadHoldingRegistersResponse):
         self.payload = data[1 : 1 + data[0]] if data else b""
 
 
-class InputBytes(ReadInputRegistersResponse):
+class HoldingBytes(_UndecodedPayload, ReadHoldingRegistersResponse):
+    """Holding registers, undecoded."""
+
+
+class InputBytes(_UndecodedPayload, ReadInputRegistersResponse):
     """Input registers, undecoded."""
 
-    payload = b""
 
-    def decode(self, data: bytes) -> None:
-        """Keep what the byte count announces, or less if less came."""
-        self.payload = data[1 : 1 + data[0]] if data else b""
-
-
-class CoilBytes(ReadCoilsResponse):
+class CoilBytes(_UndecodedPayload, ReadCoilsResponse):
     """Coils, undecoded, the lowest address in the lowest bit."""
 
-    payload = b""
 
-    def decode(self, data: bytes) -> None:
-        """Keep what the byte count announces, or less if less came."""
-        self.payload = data[1 : 1 + data[0]] if data else b""
-
-
-class DiscreteBytes(ReadDiscreteInputsResponse):
+class DiscreteBytes(_UndecodedPayload, ReadDiscreteInputsResponse):
     """Discrete inputs, undecoded, the lowest address in the lowest bit."""
-
-    payload = b""
-
-    def decode(self, data: bytes) -> None:
-        """Keep what the byte count announces, or less if less came."""
-        self.payload = data[1 : 1 + data[0]] if data else b""
 
 
 class FifoBytes(ReadFifoQueueResponse):

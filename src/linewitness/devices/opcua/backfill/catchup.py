@@ -22,7 +22,7 @@ OVERLAP_NS: Final = 30 * NS_PER_S
 
 
 class CatchUp:
-    """What is said at the beginning of a session about the time since the last contact."""
+    """Report, at the beginning of a session, what happened since the last contact."""
 
     def __init__(self, conversation: Conversation) -> None:
         """Keep what is needed; nothing is asked yet."""

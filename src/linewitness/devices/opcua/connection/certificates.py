@@ -102,7 +102,7 @@ def thumbprint(certificate: x509.Certificate) -> str:
 
 
 def describe(certificate: x509.Certificate) -> str:
-    """Return what a person compares before trusting: subject, SHA-256, last day."""
+    """Return what an operator compares before trusting: subject, SHA-256, last day."""
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
     return (
         f"{certificate.subject.rfc4514_string()}, SHA-256 {digest}, "
@@ -117,7 +117,7 @@ def days_left(certificate: x509.Certificate, clock: Clock) -> int:
 
 
 class TrustList:
-    """A folder of certificates that a person put there, and one for those to look at."""
+    """A folder of certificates that an operator put there, and one for those to look at."""
 
     def __init__(self, *, trusted: Path, rejected: Path | None, clock: Clock) -> None:
         """Keep the folders; they are read anew for each decision, so that trust takes effect at once."""

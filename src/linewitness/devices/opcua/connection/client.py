@@ -45,7 +45,7 @@ CLOSE_TIMEOUT_S: Final = 2.0
 NEVER_S: Final = 86_400.0
 
 _CODES = StatusCodes
-#: What a server says when a person has to act; the hint says what to do.
+#: Status codes that require operator action, with the hint what to do.
 REFUSALS: Final[dict[int, str]] = {
     _CODES.BadSecurityChecksFailed: "let the server trust our certificate (look into its rejected folder)",
     _CODES.BadCertificateUntrusted: "let the server trust our certificate (look into its rejected folder)",

@@ -37,8 +37,8 @@ def text_of(value: object) -> str:
     return "" if content is None else str(content)
 
 
-class AlarmBook:
-    """The alarms of one point, as the server last told them."""
+class AlarmStates:
+    """The alarms of one point, as the server last reported them."""
 
     def __init__(self, known: Mapping[str, str]) -> None:
         """Begin with what is remembered of alarms that are not over."""
@@ -47,7 +47,7 @@ class AlarmBook:
 
     @property
     def refreshing(self) -> bool:
-        """Whether the server is telling what stands, rather than what happens."""
+        """Whether the server is reporting what is active, rather than what changes."""
         return self._refreshed is not None
 
     def take(self, fields: Mapping[str, object]) -> list[AlarmEvent]:

@@ -12,7 +12,7 @@ from linewitness.devices.base import Notice
 from linewitness.devices.opcua.decoding.times import ClockWitness
 from linewitness.devices.opcua.decoding.values import plain
 from linewitness.devices.opcua.monitor import Item
-from linewitness.devices.opcua.notifications.alarms import AlarmBook
+from linewitness.devices.opcua.notifications.alarms import AlarmStates
 from linewitness.devices.opcua.notifications.events import CONDITION, alarm_fields, audit_fields
 
 #: Writes that are remembered for each node until the change that they made arrives.
@@ -27,19 +27,19 @@ class AlarmNotices:
         self._device = device
         self._session_id = session_id
         self._known = known
-        self._books: dict[str, AlarmBook] = {}
+        self._states: dict[str, AlarmStates] = {}
 
-    def _book(self, point: str) -> AlarmBook:
-        if point not in self._books:
+    def _states_of(self, point: str) -> AlarmStates:
+        if point not in self._states:
             prefix = f"alarm.{point}."
-            self._books[point] = AlarmBook(
+            self._states[point] = AlarmStates(
                 {
                     key.removeprefix(prefix): state
                     for key, state in self._known.items()
                     if key.startswith(prefix)
                 }
             )
-        return self._books[point]
+        return self._states[point]
 
     def take(
         self, item: Item, values: Sequence[ua.Variant], received: Stamp, witness: ClockWitness
@@ -49,10 +49,10 @@ class AlarmNotices:
         fields = alarm_fields(values)
         time, server_time = fields.get("time"), fields.get("received")
         stamped = ua.DataValue(SourceTimestamp=_moment(time), ServerTimestamp=_moment(server_time))
-        book = self._book(point)
+        states = self._states_of(point)
         # A condition that stood before us brings the time when it began.
-        judge = witness.historic if book.refreshing else witness.live
-        for step in book.take(fields):
+        judge = witness.historic if states.refreshing else witness.live
+        for step in states.take(fields):
             when = judge(stamped, received)
             yield Notice(
                 device=self._device,

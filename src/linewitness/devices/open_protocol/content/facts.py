@@ -1,20 +1,16 @@
 """What is known about a session, and the observations that need nothing else."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from types import MappingProxyType
-from typing import Final
 
 from linewitness.base.clock import Stamp
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Notice, Result, Scalar, Seen, When
 from linewitness.devices.open_protocol.content.times import ClockOffset, ResolvedTime, resolve
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.ledger.storage import Changes
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
-
-NOTHING: Final[Mapping[str, str | None]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +37,7 @@ class SessionFacts:
             text, received=stamp, live=live, zone=self.zone, offset=self.clock, not_before_ns=not_before_ns
         )
 
-    def seen(self, received: ReceivedTelegram, *, remember: Changes = NOTHING, live: bool = True) -> Seen:
+    def seen(self, received: ReceivedTelegram, *, remember: Changes = EMPTY, live: bool = True) -> Seen:
         """Return what is to be confirmed and makes no event."""
         return Seen(
             device=self.device,
@@ -72,7 +68,7 @@ class SessionFacts:
         at: ReceivedTelegram | Stamp,
         time: str | None = None,
         changes: tuple[tuple[str, Scalar, Scalar], ...] = (),
-        remember: Changes = NOTHING,
+        remember: Changes = EMPTY,
     ) -> Notice:
         """Return something that becomes an event as it stands; it is confirmed where it was pushed."""
         pushed = at if isinstance(at, ReceivedTelegram) else None

@@ -82,7 +82,7 @@ def _restarted_by_samples(
     if any(times):
         return f"stored results are older than id {anchor.id}, which is not stored any more"
     if None in times:
-        return f"id {anchor.id} is not stored any more, and times do not tell why: a person should confirm"
+        return f"id {anchor.id} is not stored any more, and times do not show why: operator action required"
     if tracker.ledger.mode is HistoryMode.EXACT:
         tracker.doubt(f"id {anchor.id} is not stored any more: what followed it may have been overwritten")
     return ""

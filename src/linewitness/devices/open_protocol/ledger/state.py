@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 from linewitness.devices.open_protocol.wire.variable import OperationParts
@@ -97,7 +97,7 @@ class ResultLedger:
     source: str
     epoch: int = 0
     watermark: int | None = None
-    known: Mapping[int, ResultCore] = field(default_factory=lambda: MappingProxyType({}))
+    known: Mapping[int, ResultCore] = field(default_factory=lambda: EMPTY)
     spans: tuple[MissingRange, ...] = ()
     mode: HistoryMode = HistoryMode.EXACT
     open_start: bool = False

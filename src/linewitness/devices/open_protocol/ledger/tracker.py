@@ -1,9 +1,8 @@
 """Track the results of one session: what each does to the ledger, and what came of it, in order."""
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Final
 
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.ledger import rules
 from linewitness.devices.open_protocol.ledger.rules import LedgerStep, ResultComparison
 from linewitness.devices.open_protocol.ledger.state import (
@@ -15,15 +14,13 @@ from linewitness.devices.open_protocol.ledger.state import (
 )
 from linewitness.devices.open_protocol.ledger.storage import Changes
 
-NO_CHANGES: Final[Changes] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEvent:
     """What happened to the ledger: its state after that, and what must be remembered together with it."""
 
     ledger: ResultLedger
-    changes: Changes = field(default_factory=lambda: NO_CHANGES)
+    changes: Changes = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +201,7 @@ class ResultTracker:
         elif changed:
             self._events.append(LedgerChanged(ledger=self.ledger, changes=step.changes))
 
-    def _gap(
-        self, ledger: ResultLedger, span: MissingRange, reason: str, changes: Changes = NO_CHANGES
-    ) -> None:
+    def _gap(self, ledger: ResultLedger, span: MissingRange, reason: str, changes: Changes = EMPTY) -> None:
         countable = ledger.mode is not HistoryMode.AT_OR_BEFORE
         self._events.append(
             MissingResults(

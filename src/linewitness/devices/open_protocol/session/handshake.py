@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
@@ -150,7 +151,7 @@ async def ask_stepping_down(
     mid: int,
     revisions: Iterable[int],
     answer: int,
-    values: Mapping[str, int] = MappingProxyType({}),
+    values: Mapping[str, int] = EMPTY,
 ) -> ReceivedTelegram | None:
     """Ask in these revisions until one is answered; None where the controller offers none of them."""
     for revision in revisions:

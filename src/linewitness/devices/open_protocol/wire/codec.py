@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.wire.layouts import ID_WIDTH, Field, Layout, layout_for, revisions
 from linewitness.devices.open_protocol.wire.telegram import HEADER_LENGTH, Telegram
 
@@ -42,9 +43,7 @@ class DecodedTelegram:
     mid: int
     revision: int
     values: Mapping[str, FieldValue]
-    blocks: Mapping[str, tuple[Mapping[str, FieldValue], ...]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    blocks: Mapping[str, tuple[Mapping[str, FieldValue], ...]] = field(default_factory=lambda: EMPTY)
     extra: bytes = b""
     short: bool = False
     undecodable_from: int | None = None
@@ -77,7 +76,7 @@ class DecodedTelegram:
 
     @property
     def problem(self) -> str:
-        """What a person should know about a telegram that is not complete; "" where it is."""
+        """What is wrong with a telegram that is not complete; "" where it is."""
         name = f"MID {self.mid:04d} revision {self.revision}"
         if self.undecodable_from is not None:
             return f"{name}: not decodable from byte {self.undecodable_from}"
@@ -96,7 +95,7 @@ def decode(telegram: Telegram, layout: Layout | None = None) -> DecodedTelegram:
         return DecodedTelegram(
             mid=telegram.mid,
             revision=telegram.revision,
-            values=MappingProxyType({}),
+            values=EMPTY,
             extra=telegram.data,
             undecodable_from=HEADER_LENGTH + 1,
         )
