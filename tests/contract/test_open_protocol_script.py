@@ -3,22 +3,22 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-
-from linewitness.devices.open_protocol.codec import encode
-from linewitness.devices.open_protocol.framing import Framer
-from linewitness.devices.open_protocol.mids import Mid
-from linewitness.devices.open_protocol.telegram import Telegram, parse
+from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.wire.codec import encode
+from linewitness.devices.open_protocol.wire.framing import Framer
+from linewitness.devices.open_protocol.wire.mids import Mid
+from linewitness.devices.open_protocol.wire.telegram import Telegram, parse
 from support.open_protocol_rig import Gateway, Journal
 from support.waiting import until
 
 Reply = Callable[[Telegram], list[Telegram]]
 
 
-def result(number: int, *, torque: int = 2500) -> dict[str, object]:
+def result(number: int, *, torque: int = 2500) -> dict[str, Any]:
     return {
         "tightening_id": number,
         "vin": f"SN{number}",
@@ -49,8 +49,8 @@ def minimal(telegram: Telegram) -> list[Telegram]:
 
 @contextlib.asynccontextmanager
 async def scripted(
-    reply: Reply, journal: Journal, **more
-) -> AsyncIterator[tuple[Gateway, list[Telegram], list]]:
+    reply: Reply, journal: Journal, **more: Any
+) -> AsyncIterator[tuple[Gateway, list[Telegram], list[Any]]]:
     """Run a gateway against a script; yields it, what it sent, and the writers of its connections."""
     heard: list[Telegram] = []
     writers: list[asyncio.StreamWriter] = []

@@ -1,6 +1,8 @@
 """The whole way on real processes: from device to verdict, and restarts in between."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from support.waiting import until
 pytestmark = pytest.mark.timeout(60)
 
 
-async def work(plant, steps=10):
+async def work(plant: Any, steps: int = 10) -> Any:
     load = Load(plant)
     for _ in range(steps):
         await load.step()
@@ -18,7 +20,7 @@ async def work(plant, steps=10):
     return load.made
 
 
-async def test_everything_that_was_made_is_stored_and_verifies(tmp_path):
+async def test_everything_that_was_made_is_stored_and_verifies(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         made = await work(plant, 40)
         await until(lambda: set(plant.devices.torque.acked) >= made, "confirmations")
@@ -32,7 +34,7 @@ async def test_everything_that_was_made_is_stored_and_verifies(tmp_path):
         assert {"unit.entered", "tightening.result", "parameter.changed", "custody.received"} <= set(kinds)
 
 
-async def test_broker_restart_loses_nothing(tmp_path):
+async def test_broker_restart_loses_nothing(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         async with load.going_on():
@@ -45,7 +47,7 @@ async def test_broker_restart_loses_nothing(tmp_path):
         account(plant, load.made).check()
 
 
-async def test_store_restart_loses_nothing(tmp_path):
+async def test_store_restart_loses_nothing(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         async with load.going_on():
@@ -57,7 +59,7 @@ async def test_store_restart_loses_nothing(tmp_path):
         account(plant, load.made).check()
 
 
-async def test_gateway_restart_goes_on_where_it_stopped(tmp_path):
+async def test_gateway_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         made = await work(plant)
         assert await stopped(plant) == 0

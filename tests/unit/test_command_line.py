@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from linewitness.cli import app
+from support.present import present
 
 ROOT = Path(__file__).parents[2]
 RUN = CliRunner()
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+COMMANDS = [command.name or present(command.callback).__name__ for command in app.registered_commands]
 GROUPS = [group.name for group in app.registered_groups]
 
 
