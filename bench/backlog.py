@@ -217,11 +217,12 @@ class Bench:
 
     @property
     def broker_pid(self) -> int:
-        return next(
+        pid: int = next(
             child.pid
             for child in psutil.Process().children()
             if child.name() == "mosquitto" and str(self.folder) in " ".join(child.cmdline())
         )
+        return pid
 
     def stored(self) -> tuple[int, int, int]:
         """Return how many records the store holds, the highest number among them, and results told of."""

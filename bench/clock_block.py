@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from append import IDENTITY, tightening
@@ -72,10 +73,8 @@ def main() -> None:
             count = chosen.records if batch > 1 else max(1, chosen.records // 10)
             blocks, appends = [], []
             for _ in range(chosen.rounds):
-                blocks.append(seconds_each(lambda n=count: clock_blocks(builder, n, now_ns), count))
-                appends.append(
-                    seconds_each(lambda n=count, size=batch: append(journal, n, size, now_ns), count)
-                )
+                blocks.append(seconds_each(partial(clock_blocks, builder, count, now_ns), count))
+                appends.append(seconds_each(partial(append, journal, count, batch, now_ns), count))
             block, whole = statistics.median(blocks), statistics.median(appends)
             worst = max(worst, block / whole)
             print(

@@ -24,6 +24,7 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
+from linewitness.journal.attestations import JournalHead
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -86,7 +87,7 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
             sender = group.create_task(forwarder.run())
             await judge.reached(1)
             began = time.perf_counter()
-            waiting: list[asyncio.Future[object]] = []
+            waiting: list[asyncio.Future[JournalHead]] = []
             for number in range(count):
                 waiting.append(journal.submit([tightening(number, clock.stamp().realtime_ns)]))
                 if len(waiting) == WINDOW:

@@ -36,7 +36,11 @@ class Generator:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.port = int(self._process.stdout.readline())
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands = self._process.stdin
+        self._answers = self._process.stdout
+        self.port = int(self._answers.readline())
         self.pid = self._process.pid
 
     def go(self, hz: float) -> None:
@@ -44,11 +48,12 @@ class Generator:
 
     def stop(self) -> dict[str, int]:
         self._tell("stop")
-        return json.loads(self._process.stdout.readline())
+        counts: dict[str, int] = json.loads(self._answers.readline())
+        return counts
 
     def _tell(self, line: str) -> None:
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        self._commands.write(line + "\n")
+        self._commands.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -56,8 +61,8 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._commands.close()
+        self._answers.close()
 
 
 class Ticking:
@@ -123,6 +128,7 @@ class Registers(asyncio.Protocol):
     going = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:

@@ -28,6 +28,10 @@ class Forgetful:
     async def get(self, key: str) -> None:
         """Know nothing."""
 
+    async def items(self, prefix: str) -> dict[str, str]:
+        """Know nothing."""
+        return {}
+
 
 class Answering(asyncio.Protocol):
     """Answer each read of registers from one buffer; a counter moves in it, so that values change."""
@@ -35,6 +39,7 @@ class Answering(asyncio.Protocol):
     counter = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.memory = bytearray(b"\x3f\x80\x00\x00" * 0x8000)
 
@@ -111,6 +116,7 @@ def main() -> None:
         asyncio.run(serve())
         return
     server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
     try:
         asyncio.run(measure(int(server.stdout.readline()), arguments))
     finally:

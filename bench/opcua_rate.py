@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from generators import Generator
 
@@ -81,7 +82,7 @@ async def bare(port: int, points: int) -> AsyncIterator[Callable[[], int]]:
     """Subscribe with the library alone."""
     counting = Counting()
     async with Client(f"opc.tcp://127.0.0.1:{port}") as client:
-        subscription = await client.create_subscription(200, counting)
+        subscription: Any = await client.create_subscription(200, counting)
         nodes = [client.get_node(f"ns=2;s=p{number}") for number in range(points)]
         await subscription.subscribe_data_change(nodes, queuesize=100, sampling_interval=100)
         yield lambda: counting.count
@@ -106,7 +107,7 @@ async def driven(port: int, points: int, *, record: str, folder: Path) -> AsyncI
             OpcUaDriver(options, clock=clock),
             Station(None, {}, shared=SharedState(), state={}),
             journal=journal,
-            telemetry=counted,
+            telemetry=cast(Any, counted),
             clock=clock,
             health=Health(),
         )

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psutil
@@ -82,7 +83,9 @@ class Sampled:
         return self.rss_mb[len(self.rss_mb) // 3]
 
 
-async def load(folder: Path, opcua: Generator, modbus: Generator, arguments: argparse.Namespace) -> tuple:
+async def load(
+    folder: Path, opcua: Generator, modbus: Generator, arguments: argparse.Namespace
+) -> tuple[Sampled, dict[str, int], dict[str, int]]:
     """Run the gateway under load; return what was measured, and what the devices say they did."""
     gateway = Process("gateway", folder, "run", "line.yaml")
     await gateway.start()
@@ -165,7 +168,7 @@ class Ledger:
                 self.fault(f"{point}: the last value is {last.get(point)}, not {value}")
 
 
-def records(folder: Path) -> Iterator[dict]:
+def records(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the journal's records."""
     with JournalReader(folder / "journal") as reader:
         for _, data in reader.records():

@@ -19,6 +19,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -108,6 +109,11 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
+def has_confirmed(simulator: TorqueSimulator, count: int) -> bool:
+    """Return whether so many results have been acknowledged."""
+    return len(simulator.acked) == count
+
+
 async def ready(simulator: TorqueSimulator) -> None:
     """Wait until everything is subscribed and nothing is asked any more."""
     entries = simulator.ledger.entries
@@ -135,23 +141,23 @@ async def measure(folder: Path, results: int) -> list[Moves]:
             asyncio.TaskGroup() as group,
         ):
             writer = group.create_task(journal.run())
+            device = OpenProtocolOptions(
+                id="wrench-10", host="127.0.0.1", port=simulator.port, timezone="UTC"
+            )
             fleet = Fleet(
                 group,
-                build=lambda options: OpenProtocolDriver(options, clock=clock),
+                build=lambda _: OpenProtocolDriver(device, clock=clock),
                 journal=journal,
                 telemetry=telemetry,
                 clock=clock,
                 health=Health(),
-            )
-            device = OpenProtocolOptions(
-                id="wrench-10", host="127.0.0.1", port=simulator.port, timezone="UTC"
             )
             await fleet.apply([device], [station])
             await ready(simulator)
             for number in range(results):
                 profiler.moves = Moves()
                 loop.call_soon_threadsafe(simulator.tighten, f"SN{number}")
-                await until(lambda expected=number + 1: len(simulator.acked) == expected)
+                await until(partial(has_confirmed, simulator, number + 1))
                 found.append(profiler.moves)
                 profiler.moves = None
                 await asyncio.sleep(0.05)
@@ -159,7 +165,7 @@ async def measure(folder: Path, results: int) -> list[Moves]:
             await journal.drain()
             await asyncio.wait([writer])
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
     telemetry.close()
     return found
 

@@ -1,6 +1,7 @@
 """What all tests share: no task and no way of logging is left behind, and clocks that a test drives."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -15,7 +16,7 @@ settings.load_profile("any machine")
 
 
 @pytest_asyncio.fixture(autouse=True)
-async def _no_task_left_behind(request):
+async def _no_task_left_behind(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Fail an asynchronous test that leaves a task running."""
     if not asyncio.iscoroutinefunction(getattr(request.node, "obj", None)):
         yield
@@ -27,13 +28,13 @@ async def _no_task_left_behind(request):
 
 
 @pytest.fixture(autouse=True)
-def _no_way_of_logging_left_behind():
+def _no_way_of_logging_left_behind() -> Iterator[None]:
     """Forget where a command under test sent its log lines: that stream ends with the test."""
     yield
     structlog.reset_defaults()
 
 
 @pytest.fixture
-def clock():
+def clock() -> ManualClock:
     """A clock that moves only when the test moves it."""
     return ManualClock()

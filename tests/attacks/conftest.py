@@ -1,6 +1,5 @@
 """Every attack is judged by each machine verifier; all of them have to say the same."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,7 @@ import pytest
 
 from support.browser_verifier import judge_with_page
 from support.chain_builder import Stream, grown
-from support.packages import judge_with_python, policy_for, whole
-
-Judge = Callable[..., dict[str, Any]]
+from support.packages import Judge, judge_with_python, policy_for, whole
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from support.browser_verifier import judge_with_page
 from support.clocks import ManualClock
 from support.journals import create, reopen, result_event
 from support.lines import call
-from support.packages import STORE, TIME_S, judge_with_python
+from support.packages import STORE, TIME_S, Judge, judge_with_python
 
 SIZE = 900
 BOUNDARY = 512
@@ -37,7 +38,7 @@ AT = "2026-03-01T08:00:00.000Z"
 class Victim:
     """A journal of 900 records with receipts over 500, 700 and 860, of which 512 were pruned."""
 
-    def __init__(self, folder: Path, clock) -> None:
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
         self.directory = folder / "journal"
         create(self.directory, clock)
         file = reopen(self.directory, clock)
@@ -109,12 +110,13 @@ class Victim:
             )
             self.forge("UPDATE record SET bytes = ? WHERE seq = ?", data, members["sequence_no"])
 
-    def verdict(self) -> dict:
+    def verdict(self) -> dict[str, Any]:
         done = call("verify", self.directory, "--policy", self.directory.parent / "policy.json", "--json")
         assert done.output, done.exception
         found = json.loads(done.output)
         assert done.exit_code == (found["status"] == "BROKEN")
-        return found
+        value: dict[str, Any] = found
+        return value
 
     def package(self, path: Path, unit: str) -> Path:
         """Make the package of a unit, without looking at what is packed."""
@@ -132,12 +134,12 @@ class Victim:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     return Victim(tmp_path_factory.mktemp("whole"), ManualClock())
 
 
 @pytest.fixture
-def victim(whole, tmp_path):
+def victim(whole: Victim, tmp_path: Path) -> Victim:
     """A copy to be spoiled."""
     shutil.copytree(whole.directory.parent, tmp_path, dirs_exist_ok=True)
     one = copy(whole)
@@ -145,7 +147,7 @@ def victim(whole, tmp_path):
     return one
 
 
-def broken(found: dict, at: int, *words: str) -> None:
+def broken(found: dict[str, Any], at: int, *words: str) -> None:
     assert (found["status"], found["broken_at"]) == ("BROKEN", at), found["text"]
     for word in words:
         assert word in found["text"]
@@ -155,7 +157,7 @@ def altered(data: bytes) -> bytes:
     return data.replace(b"12.30", b"12.31", 1)
 
 
-def test_the_victim_is_included_and_its_newest_records_are_spoken_of(victim):
+def test_the_victim_is_included_and_its_newest_records_are_spoken_of(victim: Victim) -> None:
     found = victim.verdict()
     assert found["text"].startswith("INCLUDED: 348 selected records are unaltered and among the 860 attested")
     assert found["size"] == 860
@@ -168,36 +170,36 @@ def test_the_victim_is_included_and_its_newest_records_are_spoken_of(victim):
 
 
 @pytest.mark.parametrize("at", [512, 513, 600, 767, 768, 800, 859, 860, 899])
-def test_an_edited_record_is_named_wherever_it_is(victim, at):
+def test_an_edited_record_is_named_wherever_it_is(victim: Victim, at: int) -> None:
     """From record 768 on the tile is open: what the tree holds of it is made from the records themselves."""
     victim.edit(at, lambda data: data.replace(b'"reason":"', b'"reason":"not '))
     broken(victim.verdict(), at, "hash")
 
 
 @pytest.mark.parametrize("at", [600, 800])
-def test_a_deleted_record_is_named(victim, at):
+def test_a_deleted_record_is_named(victim: Victim, at: int) -> None:
     victim.forge("DELETE FROM record WHERE seq = ?", at)
     broken(victim.verdict(), at, "sequence_no")
 
 
-def test_a_missing_end_is_named(victim):
+def test_a_missing_end_is_named(victim: Victim) -> None:
     victim.forge("DELETE FROM record WHERE seq >= 850")
     broken(victim.verdict(), 850, "missing", "store.example")
 
 
-def test_records_of_a_full_tile_that_are_signed_again_are_named(victim):
+def test_records_of_a_full_tile_that_are_signed_again_are_named(victim: Victim) -> None:
     """The tile still knows what the store attested, so the first of them is known."""
     victim.rewrite(650, SIZE)
     broken(victim.verdict(), 650, "the tree holds the hash")
 
 
-def test_records_of_the_open_tile_that_are_signed_again_lie_between_two_receipts(victim):
+def test_records_of_the_open_tile_that_are_signed_again_lie_between_two_receipts(victim: Victim) -> None:
     """Nobody kept their hashes but in roots: it is sure that one of these records is another, not which."""
     victim.rewrite(800, SIZE)
     broken(victim.verdict(), 700, "from here up to record 859 there are other records", "store.example")
 
 
-def test_what_is_signed_again_after_the_last_receipt_is_not_found_and_not_vouched_for(victim):
+def test_what_is_signed_again_after_the_last_receipt_is_not_found_and_not_vouched_for(victim: Victim) -> None:
     victim.rewrite(870, SIZE)
     found = victim.verdict()
     assert found["status"] == "INCLUDED"
@@ -206,37 +208,39 @@ def test_what_is_signed_again_after_the_last_receipt_is_not_found_and_not_vouche
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_an_edited_key_record_is_named(victim, index):
+def test_an_edited_key_record_is_named(victim: Victim, index: int) -> None:
     at = victim.rotations[index]
     victim.edit(at, lambda data: data.replace(b'"reason":"', b'"reason":"not '))
     broken(victim.verdict(), at)
 
 
-def test_a_key_record_that_is_gone_shows_at_the_first_record_of_its_key(victim):
+def test_a_key_record_that_is_gone_shows_at_the_first_record_of_its_key(victim: Victim) -> None:
     victim.forge("DELETE FROM event_key WHERE first_seq = ?", victim.rotations[1] + 1)
     broken(victim.verdict(), BOUNDARY, "the active key is")
 
 
-def test_a_leaf_of_a_pruned_record_that_was_changed_shows_in_the_roots(victim):
+def test_a_leaf_of_a_pruned_record_that_was_changed_shows_in_the_roots(victim: Victim) -> None:
     victim.forge("UPDATE node SET hash = zeroblob(32) WHERE level = 8 AND idx = 0")
     broken(victim.verdict(), 0, "other records")
 
 
 @pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
-def test_a_package_of_the_edited_record_names_it(victim, tmp_path, judge):
+def test_a_package_of_the_edited_record_names_it(victim: Victim, tmp_path: Path, judge: Judge) -> None:
     """All proofs lead to another root; the altered record is named all the same, as it is wrong in itself."""
     victim.edit(810, altered)
     broken(judge(victim.package(tmp_path / "sn8.zip", "SN8"), victim.policy), 810, "hashes to")
 
 
 @pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
-def test_a_package_of_other_records_says_that_it_cannot_be_known_which(victim, tmp_path, judge):
+def test_a_package_of_other_records_says_that_it_cannot_be_known_which(
+    victim: Victim, tmp_path: Path, judge: Judge
+) -> None:
     victim.edit(810, altered)
     found = judge(victim.package(tmp_path / "sn7.zip", "SN7"), victim.policy)
     broken(found, 0, "neither does any other proof: somewhere from record 0 to record 859 there is another")
 
 
-def test_such_a_package_is_not_made(victim, tmp_path):
+def test_such_a_package_is_not_made(victim: Victim, tmp_path: Path) -> None:
     victim.edit(810, altered)
     done = call("export", victim.directory, "--unit", "SN7", "-o", tmp_path / "sn7.zip")
     assert "are not those that were attested" in str(done.exception)
@@ -244,7 +248,7 @@ def test_such_a_package_is_not_made(victim, tmp_path):
     assert not (tmp_path / "sn7.zip").exists()
 
 
-def test_times_of_what_is_left_are_shown(victim):
+def test_times_of_what_is_left_are_shown(victim: Victim) -> None:
     done = call("verify", victim.directory, "--policy", victim.directory.parent / "policy.json", "--times")
     assert done.exit_code == 0, done.output
     rows = [line for line in done.output.splitlines() if line.split()[:1] in (["512"], ["899"], ["0"])]

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
@@ -9,10 +10,10 @@ from nacl.signing import SigningKey
 from linewitness.evidence.format import canonical, keys, record
 from support import ed25519_by_hand as hand
 from support.chain_builder import Stream, grown
-from support.packages import receipt
+from support.packages import Judge, receipt
 
 
-def broken(verdict, index: int, *words: str) -> None:
+def broken(verdict: dict[str, Any], index: int, *words: str) -> None:
     assert verdict["status"] == "BROKEN", verdict
     assert verdict["broken_at"] == index, verdict
     assert verdict["text"].startswith(f"BROKEN at record {index}: ")
@@ -37,20 +38,20 @@ def continued(stream: Stream, at: int) -> Stream:
     return other
 
 
-def test_the_victim_is_complete(judge, stream):
+def test_the_victim_is_complete(judge: Judge, stream: Stream) -> None:
     verdict = judge()
     assert verdict["status"] == "COMPLETE"
     assert verdict["text"] == "COMPLETE to 24, attested by auditor (store store.example)"
     assert verdict["root"] == stream.root().hex()
 
 
-def test_edit(judge, stream):
+def test_edit(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
     records[7] = spoiled(records[7], "7.50", "8.50")
     broken(judge(records), 7, "hash")
 
 
-def test_edit_with_a_new_hash(judge, stream):
+def test_edit_with_a_new_hash(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
     forged = json.loads(spoiled(records[7], "7.50", "8.50"))
     forged["integrity"]["record_hash"] = record.sha256(record.signed_message(forged))
@@ -58,41 +59,41 @@ def test_edit_with_a_new_hash(judge, stream):
     broken(judge(records), 7, "signature")
 
 
-def test_delete(judge, stream):
+def test_delete(judge: Judge, stream: Stream) -> None:
     broken(judge(stream.records[:7] + stream.records[8:]), 7, "sequence_no")
 
 
-def test_delete_record_0(judge, stream):
+def test_delete_record_0(judge: Judge, stream: Stream) -> None:
     broken(judge(stream.records[1:]), 0, "sequence_no")
 
 
-def test_insert(judge, stream):
+def test_insert(judge: Judge, stream: Stream) -> None:
     stranger = grown(8, seed=50).records[7]
     broken(judge([*stream.records[:7], stranger, *stream.records[7:]]), 7, "prev_hash")
 
 
-def test_duplicate(judge, stream):
+def test_duplicate(judge: Judge, stream: Stream) -> None:
     broken(judge([*stream.records[:8], *stream.records[7:]]), 8, "sequence_no")
 
 
-def test_reorder(judge, stream):
+def test_reorder(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
     records[7], records[8] = records[8], records[7]
     broken(judge(records), 7, "sequence_no")
 
 
-def test_truncate(judge, stream):
+def test_truncate(judge: Judge, stream: Stream) -> None:
     broken(judge(stream.records[:20]), 20, "24")
 
 
-def test_truncate_and_continue(judge, stream):
+def test_truncate_and_continue(judge: Judge, stream: Stream) -> None:
     other = continued(stream, 15)
     while len(other.records) < 30:
         other.add()
     broken(judge(other.records), 0, "other records")
 
 
-def test_strip_a_signature(judge, stream):
+def test_strip_a_signature(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
     members = json.loads(records[7])
     del members["integrity"]["signature"]
@@ -100,36 +101,36 @@ def test_strip_a_signature(judge, stream):
     broken(judge(records), 7, "signature")
 
 
-def test_empty_signature(judge, stream):
+def test_empty_signature(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
     signature = json.loads(records[7])["integrity"]["signature"]
     records[7] = spoiled(records[7], signature, "ed25519:")
     broken(judge(records), 7, "signature")
 
 
-def test_splice_from_another_stream(judge, stream):
+def test_splice_from_another_stream(judge: Judge, stream: Stream) -> None:
     other = grown(24, origin="acme.example/ber-01/line-03/1", rotate_every=10)
     broken(judge(stream.records[:12] + other.records[12:]), 12, "stream")
 
 
-def test_splice_from_another_tenant(judge, stream):
+def test_splice_from_another_tenant(judge: Judge, stream: Stream) -> None:
     other = grown(24, tenant="globex", rotate_every=10)
     broken(judge(stream.records[:12] + other.records[12:]), 12, "tenant")
 
 
-def test_another_stream_under_the_same_name(judge):
+def test_another_stream_under_the_same_name(judge: Judge) -> None:
     other = grown(24, seed=50)
     broken(judge(other.records), 0, "record 0")
 
 
-def test_replay_of_an_event(judge, stream):
+def test_replay_of_an_event(judge: Judge, stream: Stream) -> None:
     """The gateway's own keys sign an old event once more, at a new place."""
     old = json.loads(stream.records[5])["event_id"]
     stream.add(event_id=old)
     broken(judge(statements=()), 24, "event_id", "5")
 
 
-def test_rewrite_with_a_stolen_event_key(judge, stream):
+def test_rewrite_with_a_stolen_event_key(judge: Judge, stream: Stream) -> None:
     """The thief holds one event key, and so cannot get past the rotation that follows."""
     other = continued(stream, 15)
     while len(other.records) < 20:
@@ -137,7 +138,7 @@ def test_rewrite_with_a_stolen_event_key(judge, stream):
     broken(judge([*other.records, *stream.records[20:]], statements=()), 20, "prev_hash")
 
 
-def test_rewrite_with_all_of_the_gateways_keys(judge, stream):
+def test_rewrite_with_all_of_the_gateways_keys(judge: Judge, stream: Stream) -> None:
     """Everything is consistent in itself; only the outside party's word contradicts it."""
     other = continued(stream, 15)
     while len(other.records) < 24:
@@ -146,19 +147,19 @@ def test_rewrite_with_all_of_the_gateways_keys(judge, stream):
     broken(judge(other.records, statements=statements), 12, "other records")
 
 
-def test_retired_key_signs_again(judge, stream):
+def test_retired_key_signs_again(judge: Judge, stream: Stream) -> None:
     retired = SigningKey(bytes([2]) * 32)
     posing = stream.seal(stream.members(), key=retired)
     broken(judge([*stream.records, posing]), 24, "key")
 
 
-def test_retired_key_is_made_active_again(judge, stream):
+def test_retired_key_is_made_active_again(judge: Judge, stream: Stream) -> None:
     first = SigningKey(bytes([2]) * 32)
     stream.add("key.rotated", stream.rotation(first))
     broken(judge(statements=()), 24, "retired before")
 
 
-def test_key_taken_over_without_its_private_half(judge, stream):
+def test_key_taken_over_without_its_private_half(judge: Judge, stream: Stream) -> None:
     stolen = SigningKey(b"x" * 32)
     changes = stream.rotation(SigningKey(b"y" * 32))
     posing = changes[0]._replace(after=str(keys.event_vkey(stream.origin, stolen)))
@@ -166,13 +167,13 @@ def test_key_taken_over_without_its_private_half(judge, stream):
     broken(judge(statements=()), 24, "possession")
 
 
-def test_clock_rewound(judge, stream):
+def test_clock_rewound(judge: Judge, stream: Stream) -> None:
     stream.now_ms -= 7_200_000
     stream.add()
     broken(judge(statements=()), 24, "-7200.000 s")
 
 
-def test_clock_moved_over_a_long_pause(judge, stream):
+def test_clock_moved_over_a_long_pause(judge: Judge, stream: Stream) -> None:
     """A minute's heartbeat leaves no room to hide a few seconds."""
     stream.tick(59_000)
     stream.now_ms += 2_000
@@ -180,7 +181,7 @@ def test_clock_moved_over_a_long_pause(judge, stream):
     broken(judge(statements=()), 24, "+2.000 s")
 
 
-def test_clock_rewound_and_recorded_is_remarked_upon(judge, stream):
+def test_clock_rewound_and_recorded_is_remarked_upon(judge: Judge, stream: Stream) -> None:
     stream.now_ms -= 7_200_000
     stream.step = 1
     stream.add("clock.stepped")
@@ -210,14 +211,14 @@ def test_clock_rewound_and_recorded_is_remarked_upon(judge, stream):
         ('"tenant_id":"acme"}', '"tenant_id":"acme"}\r'),
     ],
 )
-def test_other_bytes_for_the_same_meaning(judge, stream, old, new):
+def test_other_bytes_for_the_same_meaning(judge: Judge, stream: Stream, old: Any, new: Any) -> None:
     records = list(stream.records)
     records[7] = spoiled(records[7], old, new)
     broken(judge(records), 7)
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"\xef\xbb\xbf{}", b"\xff", b"{" * 3000, b"x" * 70_000])
-def test_bytes_that_are_no_record(judge, stream, data):
+def test_bytes_that_are_no_record(judge: Judge, stream: Stream, data: Any) -> None:
     records = list(stream.records)
     records[7] = data
     broken(judge(records), 7)
@@ -236,7 +237,9 @@ def test_bytes_that_are_no_record(judge, stream, data):
         ('"changes":[]', '"changes":[{"after":-0,"before":null,"field":"x"}]'),
     ],
 )
-def test_other_bytes_that_the_gateway_itself_has_signed(judge, stream, old, new):
+def test_other_bytes_that_the_gateway_itself_has_signed(
+    judge: Judge, stream: Stream, old: Any, new: Any
+) -> None:
     """Readers could take such bytes for different things, so not even the right key makes them a record."""
     whole = stream.seal(stream.members())
     integrity = json.loads(whole)["integrity"]
@@ -250,7 +253,9 @@ def test_other_bytes_that_the_gateway_itself_has_signed(judge, stream, old, new)
 
 
 @pytest.mark.parametrize("change", ["S + L", "S - L", "R not canonical", "zeros"])
-def test_record_with_a_signature_that_a_lenient_verifier_accepts(judge, stream, change):
+def test_record_with_a_signature_that_a_lenient_verifier_accepts(
+    judge: Judge, stream: Stream, change: Any
+) -> None:
     """No hash covers the signature: only strict rules keep a second spelling of it out."""
     encoded = json.loads(stream.records[7])["integrity"]["signature"].removeprefix("ed25519:")
     raw = b64decode(encoded)

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 from base64 import b64decode
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from linewitness.evidence.format.proof import TlogProof, format_consistency
 from linewitness.evidence.package.archive import PackageContents, write_package
 from support.browser_verifier import PAGE, judge_with_page
 from support.chromium import Page, page
-from support.packages import judge_with_python
+from support.packages import Judge, judge_with_python
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 STAMPS = VECTORS / "stamp"
@@ -29,8 +28,6 @@ INCLUDED = (
     " audit house (store store.audit.example); other records were not verified"
 )
 AT = "time-stamped by tsa.vectors.example at 2026-03-01T07:00:00Z"
-
-Judge = Callable[..., dict[str, Any]]
 
 
 def subtree(level: int, index: int) -> bytes:
@@ -93,7 +90,7 @@ def remarks(verdict: dict[str, Any]) -> list[str]:
     return [one["text"] for one in verdict["remarks"]]
 
 
-def test_a_good_stamp_says_when_and_counts_for_no_quorum(weigh):
+def test_a_good_stamp_says_when_and_counts_for_no_quorum(weigh: Judge) -> None:
     verdict = weigh(**beside("rsa", "7"))
     assert verdict["text"] == f"{COMPLETE}; 7 records {AT}"
     assert [(one["role"], one["party"]) for one in verdict["attestations"]] == [
@@ -105,26 +102,26 @@ def test_a_good_stamp_says_when_and_counts_for_no_quorum(weigh):
     assert alone["attested"] == 0
 
 
-def test_a_stamp_over_another_history_breaks(weigh):
+def test_a_stamp_over_another_history_breaks(weigh: Judge) -> None:
     verdict = weigh(**beside("other-7", "other-7"))
     assert verdict["status"] == "BROKEN"
     assert "there are other records than those that anchors/1.checkpoint is about" in verdict["text"]
     assert verdict["text"].endswith(", time-stamped by tsa.vectors.example")
 
 
-def test_a_stamp_over_more_records_breaks(weigh):
+def test_a_stamp_over_more_records_breaks(weigh: Judge) -> None:
     verdict = weigh(**beside("other-9", "other-9"))
     assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 7)
     assert "is about 9 records, here are 7" in verdict["text"]
 
 
-def test_a_stamp_without_its_checkpoint_does_not_count(weigh):
+def test_a_stamp_without_its_checkpoint_does_not_count(weigh: Judge) -> None:
     verdict = weigh(statements=[("receipts/7.receipt", RECEIPT)], tokens=[("anchors/1.tsr", token("rsa"))])
     assert verdict["text"] == COMPLETE
     assert remarks(verdict)[0].startswith("anchors/1.tsr does not count: ")
 
 
-def test_a_stamp_does_not_count_where_the_policy_names_no_authority(weigh):
+def test_a_stamp_does_not_count_where_the_policy_names_no_authority(weigh: Judge) -> None:
     policy = json.loads(POLICY)
     del policy["tsa_roots"]
     verdict = weigh(json.dumps(policy).encode(), **beside("rsa", "7"))
@@ -135,23 +132,23 @@ def test_a_stamp_does_not_count_where_the_policy_names_no_authority(weigh):
 @pytest.mark.parametrize(
     "roots", [["not base64"], [5], ["AAA"], ["AA==AA=="], ["AB=="], ["", "AAAA"], "text"]
 )
-def test_roots_that_are_not_base64_are_refused(weigh, roots):
+def test_roots_that_are_not_base64_are_refused(weigh: Judge, roots: Any) -> None:
     policy = json.loads(POLICY) | {"tsa_roots": roots}
     assert weigh(json.dumps(policy).encode())["status"] == "REFUSED"
 
 
-def test_a_policy_with_an_empty_list_of_roots_is_the_one_without(weigh):
+def test_a_policy_with_an_empty_list_of_roots_is_the_one_without(weigh: Judge) -> None:
     plain = json.loads(POLICY)
     del plain["tsa_roots"]
     named = [weigh(json.dumps(one).encode())["policy"] for one in (plain, plain | {"tsa_roots": []})]
     assert named[0] == named[1] is not None
 
 
-def test_a_selection_takes_a_stamp_over_its_own_checkpoint(weigh):
+def test_a_selection_takes_a_stamp_over_its_own_checkpoint(weigh: Judge) -> None:
     assert weigh(**some(), **beside("pss", "7"))["text"] == f"{INCLUDED}; 7 records {AT}"
 
 
-def test_a_selection_takes_a_stamp_over_an_older_checkpoint_by_its_consistency_proof(weigh):
+def test_a_selection_takes_a_stamp_over_an_older_checkpoint_by_its_consistency_proof(weigh: Judge) -> None:
     given = beside("four", "4")
     proof = format_consistency(consistency_proof(4, 7, subtree))
     with_proof = given | {"statements": [*given["statements"], ("anchors/1.consistency", proof)]}
@@ -167,7 +164,7 @@ def test_a_selection_takes_a_stamp_over_an_older_checkpoint_by_its_consistency_p
         assert "(the consistency proof is not one)" in remarks(verdict)[0]
 
 
-def test_a_selection_breaks_on_another_history_of_the_same_size(weigh):
+def test_a_selection_breaks_on_another_history_of_the_same_size(weigh: Judge) -> None:
     verdict = weigh(**some(), **beside("other-7", "other-7"))
     assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 0)
     assert verdict["text"].endswith(", time-stamped by tsa.vectors.example")
@@ -188,7 +185,7 @@ def opened_in_chromium(browser: Page, name: str, about: str) -> str:
     return str(said)
 
 
-def test_chromium_judges_each_published_token_as_the_table_says():
+def test_chromium_judges_each_published_token_as_the_table_says() -> None:
     with page() as browser:
         browser.open(PAGE)
         for line in (STAMPS / "stamps.txt").read_text().splitlines():
@@ -214,7 +211,9 @@ def test_chromium_judges_each_published_token_as_the_table_says():
         ("300602010102010200", None),
     ],
 )
-def test_a_signature_by_an_elliptic_curve_becomes_two_numbers_of_one_width(tmp_path, signature, pair):
+def test_a_signature_by_an_elliptic_curve_becomes_two_numbers_of_one_width(
+    tmp_path: Path, signature: Any, pair: Any
+) -> None:
     """One in 128 has a shorter number, of which there is no published one."""
     made = run_in_page(
         f'const pair = plainPair(unhex("{signature}"), 32); console.log(JSON.stringify(pair && hex(pair)));',

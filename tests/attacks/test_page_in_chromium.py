@@ -3,6 +3,8 @@ import json
 import re
 import zipfile
 from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
 from time import sleep
 
 import pytest
@@ -11,14 +13,14 @@ from nacl.signing import SigningKey
 from linewitness.evidence.format.note import ED25519, Vkey
 from linewitness.evidence.policy.revocation import Revocation
 from support.browser_verifier import PAGE
-from support.chain_builder import grown
-from support.chromium import page
+from support.chain_builder import Stream, grown
+from support.chromium import Page, page
 from support.packages import policy_for, selection, whole
 
 SOURCE = PAGE.read_text()
 
 
-def verdict_of(browser, package, policy) -> dict[str, str]:
+def verdict_of(browser: Page, package: Path, policy: Path) -> dict[str, str]:
     browser.open(PAGE)
     browser.give_file("#package", package)
     browser.give_file("#policy", policy)
@@ -34,24 +36,24 @@ def verdict_of(browser, package, policy) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Page]:
     with page() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def stream():
+def stream() -> Stream:
     return grown(40, rotate_every=9)
 
 
 @pytest.fixture
-def policy(stream, tmp_path):
+def policy(stream: Stream, tmp_path: Path) -> Path:
     path = tmp_path / "policy.json"
     path.write_bytes(policy_for(stream).canonical)
     return path
 
 
-def test_a_good_package(browser, stream, policy, tmp_path):
+def test_a_good_package(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:
     seen = verdict_of(browser, whole(stream, tmp_path / "good.zip"), policy)
     assert seen["class"] == "verdict COMPLETE"
     assert seen["text"] == "COMPLETE to 40, attested by auditor (store store.example)"
@@ -59,12 +61,12 @@ def test_a_good_package(browser, stream, policy, tmp_path):
     assert (tmp_path / "complete.png").stat().st_size > 10_000
 
 
-def test_a_selection(browser, stream, policy, tmp_path):
+def test_a_selection(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:
     seen = verdict_of(browser, selection(stream, tmp_path / "some.zip", [3, 12, 20]), policy)
     assert seen["class"] == "verdict INCLUDED"
 
 
-def test_an_altered_package(browser, stream, policy, tmp_path):
+def test_an_altered_package(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:
     records = list(stream.records)
     records[7] = records[7].replace(b"7.50", b"7.51")
     seen = verdict_of(browser, whole(stream, tmp_path / "bad.zip", records=records), policy)
@@ -72,7 +74,7 @@ def test_an_altered_package(browser, stream, policy, tmp_path):
     assert seen["text"].startswith("BROKEN at record 7: its content hashes to")
 
 
-def dropped(browser, selector: str, files: dict[str, bytes]) -> None:
+def dropped(browser: Page, selector: str, files: dict[str, bytes]) -> None:
     """Drop files on a part of the page, as from a folder."""
     made = ", ".join(
         f"new File([Uint8Array.from(atob('{b64encode(data).decode()}'), (c) => c.charCodeAt(0))], '{name}')"
@@ -87,8 +89,8 @@ def dropped(browser, selector: str, files: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("selector", ["body", "#revocations-drop", "#policy-drop"])
 def test_package_policy_and_revocations_are_dropped_together_and_anywhere(
-    browser, stream, tmp_path, selector
-):
+    browser: Page, stream: Stream, tmp_path: Path, selector: str
+) -> None:
     """The page knows them by what is in them: a signed policy and a revocation have the same suffix."""
     customer = SigningKey(b"c" * 32)
     name = "customer.example/quality"
@@ -115,7 +117,7 @@ def test_package_policy_and_revocations_are_dropped_together_and_anywhere(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_large_stream_is_verified_within_the_memory_of_a_browser(browser, tmp_path):
+def test_a_large_stream_is_verified_within_the_memory_of_a_browser(browser: Page, tmp_path: Path) -> None:
     """Ids that came before are found among 60,000 too, and the page answers while it works."""
     long = grown(60_000)
     long.add(event_id=json.loads(long.records[31_234])["event_id"])
@@ -126,7 +128,9 @@ def test_a_large_stream_is_verified_within_the_memory_of_a_browser(browser, tmp_
     assert seen["text"] == "BROKEN at record 60000: its event_id is that of record 31234"
 
 
-def test_markup_in_the_evidence_stays_text(browser, stream, policy, tmp_path):
+def test_markup_in_the_evidence_stays_text(
+    browser: Page, stream: Stream, policy: Path, tmp_path: Path
+) -> None:
     script = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
     path = whole(stream, tmp_path / "markup.zip")
     with zipfile.ZipFile(path, "a") as package:
@@ -137,7 +141,7 @@ def test_markup_in_the_evidence_stays_text(browser, stream, policy, tmp_path):
     assert browser.run("document.title") != "owned"
 
 
-def test_the_page_cannot_reach_anything(browser):
+def test_the_page_cannot_reach_anything(browser: Page) -> None:
     browser.open(PAGE)
     for attempt in ("fetch('https://example.com/')", "fetch('data:text/plain,x')", "fetch(location.href)"):
         assert browser.run(f"{attempt}.then(() => 'reached', () => 'refused')") == "refused"
@@ -158,7 +162,7 @@ def test_the_page_cannot_reach_anything(browser):
     assert all(event["params"].get("blockedReason") == "csp" for event in blocked)
 
 
-def test_the_policy_of_the_page_names_its_own_scripts_and_no_others():
+def test_the_policy_of_the_page_names_its_own_scripts_and_no_others() -> None:
     def digest(text: str) -> str:
         return "'sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
@@ -170,5 +174,5 @@ def test_the_policy_of_the_page_names_its_own_scripts_and_no_others():
     assert f'content="{content}"' in SOURCE
 
 
-def test_the_page_is_one_file():
+def test_the_page_is_one_file() -> None:
     assert not re.search(r"https?://|\bsrc=|@import|url\(|<link|<iframe|innerHTML|\beval\b", SOURCE)

@@ -4,6 +4,7 @@ import json
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
@@ -103,7 +104,7 @@ def cases(folder: Path, seed: int, count: int) -> list[tuple[Path, Path, Path]]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_verifiers_agree_on_spoiled_evidence(tmp_path, seed):
+def test_verifiers_agree_on_spoiled_evidence(tmp_path: Path, seed: Any) -> None:
     made = cases(tmp_path, seed, 150)
     seen = set()
     for (path, policy, came), page in zip(made, judge_all_with_page(made), strict=True):

@@ -6,7 +6,10 @@ import http.server
 import subprocess
 import threading
 from base64 import b64decode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -24,6 +27,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import cosigner_vkey, log_vkey, new_key
 from linewitness.evidence.format.note import Note, cosign
 from linewitness.evidence.format.proof import parse_consistency
+from support.present import present
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 LOG = new_key()
@@ -31,21 +35,21 @@ WITNESS = new_key()
 LEAVES = [merkle.leaf_hash(bytes([number])) for number in range(40)]
 
 
-def subtree(leaves):
+def subtree(leaves: Any) -> Any:
     return lambda level, index: merkle.root_of(leaves[index << level : (index + 1) << level])
 
 
-def subject(size, leaves=LEAVES):
+def subject(size: int, leaves: list[bytes] = LEAVES) -> Subject:
     note = Checkpoint(ORIGIN, size, merkle.root_of(leaves[:size])).sign(LOG)
 
-    async def consistency(old):
+    async def consistency(old: Any) -> Any:
         return merkle.consistency_proof(old, size, subtree(leaves))
 
     return Subject(ORIGIN, size, str(note), consistency)
 
 
 @pytest.fixture(scope="module")
-def s3():
+def s3() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -54,7 +58,7 @@ def s3():
 
 
 @pytest.fixture
-def bucket(s3, tmp_path, request):
+def bucket(s3: str, tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Any, BucketOptions]:
     (tmp_path / "id").write_text("AKIAEXAMPLE")
     (tmp_path / "secret").write_text("example")
     client = boto3.client(
@@ -79,7 +83,9 @@ def bucket(s3, tmp_path, request):
     return client, options
 
 
-async def test_a_checkpoint_is_locked_in_compliance_mode_and_read_back(bucket):
+async def test_a_checkpoint_is_locked_in_compliance_mode_and_read_back(
+    bucket: tuple[Any, BucketOptions],
+) -> None:
     client, options = bucket
     written = await BucketTarget(options, clock=SystemClock()).write(subject(7))
     key = f"line-02/{ORIGIN.replace('/', '_')}/000000000007.checkpoint"
@@ -93,7 +99,7 @@ async def test_a_checkpoint_is_locked_in_compliance_mode_and_read_back(bucket):
     assert written.where == f"s3://{options.bucket}/{key}?versionId={held['VersionId']}"
 
 
-async def test_the_oldest_version_counts(bucket):
+async def test_the_oldest_version_counts(bucket: tuple[Any, BucketOptions]) -> None:
     client, options = bucket
     place = BucketTarget(options, clock=SystemClock())
     first = await place.write(subject(7))
@@ -105,7 +111,9 @@ async def test_the_oldest_version_counts(bucket):
         await place.write(subject(9))
 
 
-async def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(bucket):
+async def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(
+    bucket: tuple[Any, BucketOptions],
+) -> None:
     _, options = bucket
     missing = options.model_copy(update={"bucket": "nobodys-bucket"})
     with pytest.raises(AnchorFailed, match="nobodys-bucket"):
@@ -116,11 +124,11 @@ async def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(bucket):
 
 
 @contextmanager
-def serving(answer):
+def serving(answer: Callable[..., Any]) -> Iterator[str]:
     """Serve HTTP on a free port; `answer` maps (path, body) to (status, type, body)."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status, content_type, data = answer(self.path, body)
             self.send_response(status)
@@ -129,7 +137,7 @@ def serving(answer):
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *_):
+        def log_message(self, *_: str) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -157,12 +165,12 @@ ess_cert_id_alg = sha256
 """
 
 
-def openssl(*arguments):
+def openssl(*arguments: int | Path | str) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a root certificate and a time-stamping authority under it."""
     folder = tmp_path_factory.mktemp("tsa")
     (folder / "serial").write_text("01\n")
@@ -196,8 +204,8 @@ def authority(tmp_path_factory):
     return folder
 
 
-def responder(folder):
-    def answer(_path, query):
+def responder(folder: Path) -> Callable[..., Any]:
+    def answer(_path: str, query: bytes) -> tuple[int, str, bytes]:
         (folder / "query.tsq").write_bytes(query)
         openssl(
             *("ts", "-reply", "-config", folder / "tsa.cnf", "-section", "tsa"),
@@ -208,11 +216,11 @@ def responder(folder):
     return answer
 
 
-async def test_a_token_of_openssl_is_kept_and_openssl_verifies_it(authority, tmp_path):
+async def test_a_token_of_openssl_is_kept_and_openssl_verifies_it(authority: Path, tmp_path: Path) -> None:
     with serving(responder(authority)) as url:
         options = TimeStampOptions(id="tsa", url=url, roots=authority / "root.pem")
         written = await TimeStampTarget(options).write(subject(7))
-    (tmp_path / "token.tsr").write_bytes(written.proof)
+    (tmp_path / "token.tsr").write_bytes(present(written.proof))
     (tmp_path / "note").write_text(written.note)
     openssl(
         *("ts", "-verify", "-in", tmp_path / "token.tsr", "-data", tmp_path / "note"),
@@ -221,17 +229,17 @@ async def test_a_token_of_openssl_is_kept_and_openssl_verifies_it(authority, tmp
     assert written.where.startswith(f"{url} at 20")
 
 
-async def test_a_token_of_an_authority_that_we_do_not_trust_does_not_count(authority):
+async def test_a_token_of_an_authority_that_we_do_not_trust_does_not_count(authority: Path) -> None:
     with serving(responder(authority)) as url:
         options = TimeStampOptions(id="tsa", url=url, roots=authority / "other.pem")
         with pytest.raises(AnchorFailed, match="does not verify"):
             await TimeStampTarget(options).write(subject(7))
 
 
-async def test_a_token_over_something_else_does_not_count(authority):
+async def test_a_token_over_something_else_does_not_count(authority: Path) -> None:
     stale = []
 
-    def replaying(path, query):
+    def replaying(path: Any, query: Any) -> Any:
         stale.append(responder(authority)(path, query))
         return stale[0]
 
@@ -245,7 +253,7 @@ async def test_a_token_over_something_else_does_not_count(authority):
 @pytest.mark.parametrize(
     "answer", [(500, "text/plain", b""), (200, "application/timestamp-reply", b"nonsense"), None]
 )
-async def test_an_authority_that_gives_nothing_is_said(authority, answer):
+async def test_an_authority_that_gives_nothing_is_said(authority: Path, answer: Any) -> None:
     with serving(lambda *_: answer) as url:
         options = TimeStampOptions(
             id="tsa", url=url if answer else "http://127.0.0.1:9", roots=authority / "root.pem"
@@ -257,10 +265,10 @@ async def test_an_authority_that_gives_nothing_is_said(authority, answer):
 class Witness:
     """A witness as C2SP tlog-witness describes it, for one log."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.size, self.root, self.requests = 0, merkle.EMPTY_ROOT, 0
 
-    def __call__(self, path, body):
+    def __call__(self, path: Any, body: Any) -> Any:
         self.requests += 1
         assert path == "/witness/add-checkpoint"
         head, _, note = body.decode().partition("\n\n")
@@ -283,12 +291,12 @@ class Witness:
         return 200, "text/plain", f"{line}\n".encode()
 
 
-def witness_at(url, key=WITNESS):
+def witness_at(url: str, key: Any = WITNESS) -> Any:
     vkey = str(cosigner_vkey("witness.example", key))
     return WitnessTarget(WitnessOptions(id="first", url=f"{url}/witness/", vkey=vkey))
 
 
-async def test_a_witness_cosigns_what_grows_and_the_note_carries_both_signatures():
+async def test_a_witness_cosigns_what_grows_and_the_note_carries_both_signatures() -> None:
     witness = Witness()
     with serving(witness) as url:
         place = witness_at(url)
@@ -303,7 +311,7 @@ async def test_a_witness_cosigns_what_grows_and_the_note_carries_both_signatures
         assert witness.requests == 7
 
 
-async def test_a_fork_is_refused_by_the_witness():
+async def test_a_fork_is_refused_by_the_witness() -> None:
     other = [merkle.leaf_hash(b"other"), *LEAVES[1:]]
     with serving(Witness()) as url:
         await witness_at(url).write(subject(7))
@@ -311,22 +319,22 @@ async def test_a_fork_is_refused_by_the_witness():
             await witness_at(url).write(subject(9, other))
 
 
-async def test_a_restored_journal_is_found_by_the_witness():
+async def test_a_restored_journal_is_found_by_the_witness() -> None:
     with serving(Witness()) as url:
         await witness_at(url).write(subject(30))
         with pytest.raises(AnchorFailed, match="has seen 30 records of this stream, here are 12"):
             await witness_at(url).write(subject(12))
 
 
-async def test_a_cosignature_of_another_key_does_not_count():
+async def test_a_cosignature_of_another_key_does_not_count() -> None:
     with serving(Witness()) as url:
         with pytest.raises(AnchorFailed, match="without a signature"):
             await witness_at(url, key=new_key()).write(subject(7))
         await asyncio.sleep(0)
 
 
-async def test_a_false_cosignature_does_not_count():
-    def lying(_path, _body):
+async def test_a_false_cosignature_does_not_count() -> None:
+    def lying(_path: Any, _body: Any) -> Any:
         line = cosign("another text\n", name="witness.example", key=WITNESS, time_s=1)
         return 200, "text/plain", f"{line}\n".encode()
 

@@ -1,8 +1,10 @@
 """Every bundled driver keeps the contract of `devices/base.py`, against its simulator."""
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,18 +27,18 @@ class TestModbus(DriverContract):
     page = PAGES / "modbus.md"
 
     @asynccontextmanager
-    async def device(self):
+    async def device(self) -> AsyncIterator[Any]:
         options = oven_server.OvenServerOptions(cycle_s=1e9, handshake=True)
         async with oven_server.serve(options) as running:
 
-            async def finish_a_cycle():
+            async def finish_a_cycle() -> None:
                 running.oven.complete_cycles(1)
 
             yield DeviceUnderTest(
                 port=running.port, speak=finish_a_cycle, confirmed=lambda: running.oven.inputs.taken_over
             )
 
-    def settings(self, port):
+    def settings(self, port: int) -> dict[str, Any]:
         return {
             "host": "127.0.0.1",
             "port": port,
@@ -60,11 +62,11 @@ class TestOpcUa(DriverContract):
     page = PAGES / "opcua.md"
 
     @asynccontextmanager
-    async def device(self):
+    async def device(self) -> AsyncIterator[Any]:
         async with press_server.serve(press_server.PressSimulation(tick_s=0)) as running:
             cycles = count(1)
 
-            async def finish_a_cycle():
+            async def finish_a_cycle() -> None:
                 await running.finish(next(cycles))
 
             yield DeviceUnderTest(
@@ -73,7 +75,7 @@ class TestOpcUa(DriverContract):
                 confirmed=lambda: running.writes.get("Acknowledged", 0),
             )
 
-    def settings(self, port):
+    def settings(self, port: int) -> Any:
         result = {
             "fields": [{"id": "peak", "node": "ns=2;s=Press.PeakForce"}],
             "handshake": {"node": "ns=2;s=Press.Acknowledged", "value": "trigger"},
@@ -93,15 +95,15 @@ class TestOpenProtocol(DriverContract):
     page = PAGES / "open_protocol.md"
 
     @asynccontextmanager
-    async def device(self):
+    async def device(self) -> AsyncIterator[Any]:
         async with torque.serve(torque.TorqueOptions()) as running:
 
-            async def tighten():
+            async def tighten() -> None:
                 running.tighten()
 
             yield DeviceUnderTest(port=running.port, speak=tighten, confirmed=lambda: len(running.acked))
 
-    def settings(self, port):
+    def settings(self, port: int) -> Any:
         quick = {"request_timeout_s": 3, "keepalive_s": 0.5, "dead_after_s": 3}
         return {"host": "127.0.0.1", "port": port, "timezone": "UTC", **quick}
 
@@ -111,16 +113,16 @@ class TestScanner(DriverContract):
     page = PAGES / "scanner.md"
 
     @asynccontextmanager
-    async def device(self):
+    async def device(self) -> AsyncIterator[Any]:
         async with scanner.serve(scanner.ScannerSimulation()) as running:
             serials = count(1)
 
-            async def read():
+            async def read() -> None:
                 await running.scan(f"SN{next(serials):04d}")
 
             yield DeviceUnderTest(port=running.port, speak=read)
 
-    def settings(self, port):
+    def settings(self, port: int) -> Any:
         return {"host": "127.0.0.1", "port": port, "heartbeat": "HB", "silence_s": 2}
 
 
@@ -129,21 +131,21 @@ class TestMtSics(DriverContract):
     page = PAGES / "mt_sics.md"
 
     @asynccontextmanager
-    async def device(self):
+    async def device(self) -> AsyncIterator[Any]:
         async with scale.serve(scale.ScaleSimulation()) as running:
             loads = count(1)
 
-            async def load():
+            async def load() -> None:
                 running.load(next(loads))
 
             yield DeviceUnderTest(port=running.port, speak=load)
 
-    def settings(self, port):
+    def settings(self, port: int) -> Any:
         quick = {"interval_s": 0.5, "reply_timeout_s": 1, "stable_timeout_s": 2}
         return {"host": "127.0.0.1", "port": port, **quick}
 
 
 @pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: spec.name)
-def test_every_bundled_driver_runs_the_suite(spec):
+def test_every_bundled_driver_runs_the_suite(spec: Any) -> None:
     suites = [one for one in globals().values() if isinstance(one, type) and issubclass(one, DriverContract)]
     assert spec in [suite.spec for suite in suites if suite is not DriverContract]

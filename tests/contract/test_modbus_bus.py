@@ -4,7 +4,10 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -31,14 +34,14 @@ POINTS = [
 
 
 class NoMemory:
-    async def get(self, key):
+    async def get(self, key: str) -> None:
         return None
 
-    async def items(self, prefix):
+    async def items(self, prefix: str) -> Any:
         return {}
 
 
-def driver_for(buses=None, *, unit=1, **settings):
+def driver_for(buses: Buses | None = None, *, unit: int = 1, **settings: Any) -> ModbusDriver:
     defaults = {
         "id": f"oven-{unit}",
         "device_id": unit,
@@ -51,13 +54,13 @@ def driver_for(buses=None, *, unit=1, **settings):
     return ModbusDriver(ModbusOptions(**(defaults | settings)), clock=SystemClock(), buses=buses or Buses())
 
 
-async def readings(driver, count=3):
+async def readings(driver: ModbusDriver, count: int = 3) -> dict[str, Any]:
     """Connect, return the first values of evidence by name, and leave."""
     found = {}
     async with (
         driver.connect(NoMemory()) as session,
         asyncio.timeout(10),
-        aclosing(session.observations()) as observations,
+        aclosing(cast(Any, session.observations())) as observations,
     ):
         async for observation in observations:
             if isinstance(observation, Reading):
@@ -70,21 +73,21 @@ async def readings(driver, count=3):
 EXPECTED = {"set-point": "180.0", "batch": "LOT-0001", "door": False}
 
 
-async def test_rtu_over_tcp_reads_the_same_values():
+async def test_rtu_over_tcp_reads_the_same_values() -> None:
     async with serve(OvenServerOptions(rtu=True)) as oven:
         driver = driver_for(host="127.0.0.1", port=oven.port, transport="rtu-over-tcp")
         assert await readings(driver) == EXPECTED
 
 
-async def test_a_serial_line_reads_the_same_values():
+async def test_a_serial_line_reads_the_same_values() -> None:
     async with serve_serial(OvenServerOptions(units=(1, 2))) as (oven, path):
         oven.ovens[2].inputs.batch = "LOT-0002"
         settings = {"transport": "serial", "serial": {"port": path, "parity": "none"}}
-        assert await readings(driver_for(**settings)) == EXPECTED
-        assert await readings(driver_for(unit=2, **settings)) == EXPECTED | {"batch": "LOT-0002"}
+        assert await readings(driver_for(**cast(Any, settings))) == EXPECTED
+        assert await readings(driver_for(unit=2, **cast(Any, settings))) == EXPECTED | {"batch": "LOT-0002"}
 
 
-async def test_a_late_answer_on_a_serial_line_is_not_taken_for_the_next():
+async def test_a_late_answer_on_a_serial_line_is_not_taken_for_the_next() -> None:
     async with serve_serial(OvenServerOptions()) as (oven, path):
         points = [
             {"id": "program", "record": "change", "address": 0, "type": "uint16"},
@@ -102,7 +105,7 @@ async def test_a_late_answer_on_a_serial_line_is_not_taken_for_the_next():
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(session.observations()) as observations,
+            aclosing(cast(Any, session.observations())) as observations,
         ):
             # The first answer comes when the request was given up and asked again, the second after that.
             oven.faults.delays_s = [0.15, 0.06]
@@ -110,7 +113,7 @@ async def test_a_late_answer_on_a_serial_line_is_not_taken_for_the_next():
     assert values == {"program": "7", "first": "0"}
 
 
-async def test_a_disturbed_answer_is_asked_for_again_and_never_believed():
+async def test_a_disturbed_answer_is_asked_for_again_and_never_believed() -> None:
     async with serve(OvenServerOptions(rtu=True)) as oven:
         driver = driver_for(
             host="127.0.0.1", port=oven.port, transport="rtu-over-tcp", retries=3, timeout_s=0.1
@@ -119,7 +122,7 @@ async def test_a_disturbed_answer_is_asked_for_again_and_never_believed():
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(session.observations()) as observations,
+            aclosing(cast(Any, session.observations())) as observations,
         ):
             oven.faults.corrupt = 2
             values = [each.value async for each in first_of(observations, 3)]
@@ -127,18 +130,18 @@ async def test_a_disturbed_answer_is_asked_for_again_and_never_believed():
     assert values == [False, "170.1", "LOT-0001"]
 
 
-async def first_of(observations, count):
+async def first_of(observations: AsyncIterator[Any], count: int) -> AsyncIterator[Reading]:
     for _ in range(count):
         yield await anext(observations)
 
 
-async def test_a_serial_port_that_is_not_there_is_unavailable():
+async def test_a_serial_port_that_is_not_there_is_unavailable() -> None:
     driver = driver_for(transport="serial", serial={"port": "/dev/does-not-exist"})
     with pytest.raises(DeviceUnavailable, match="/dev/does-not-exist cannot be reached"):
         await readings(driver)
 
 
-async def poll_until_cancelled(driver, counts):
+async def poll_until_cancelled(driver: Any, counts: Any) -> None:
     """Do what capture does: connect again after each loss, with little patience."""
     while True:
         try:
@@ -150,7 +153,7 @@ async def poll_until_cancelled(driver, counts):
             await asyncio.sleep(0.05)
 
 
-async def test_devices_behind_one_gateway_share_its_connection():
+async def test_devices_behind_one_gateway_share_its_connection() -> None:
     async with serve(OvenServerOptions(units=(1, 2, 3))) as oven, AsyncExitStack() as stack:
         buses = Buses()
         for unit in (1, 2, 3):
@@ -159,10 +162,13 @@ async def test_devices_behind_one_gateway_share_its_connection():
         assert oven.connections == 1
 
 
-async def test_complaint_13_a_dead_device_hardly_slows_the_others_on_its_bus(monkeypatch):
+async def test_complaint_13_a_dead_device_hardly_slows_the_others_on_its_bus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The living ones keep most of their polls; the dead one is tried rarely, and comes back."""
     monkeypatch.setattr(bus, "LONGEST_REST_S", 2.0)
     async with serve(OvenServerOptions(units=(1, 2, 3))) as oven, asyncio.TaskGroup() as group:
+        counts: dict[Any, Any]
         buses, counts = Buses(), {}
         tasks = [
             group.create_task(
@@ -171,10 +177,10 @@ async def test_complaint_13_a_dead_device_hardly_slows_the_others_on_its_bus(mon
             for unit in (1, 2, 3)
         ]
 
-        def polls(unit):
-            return sum(count for key, count in oven.requests.items() if key[:2] == (unit, "coil"))
+        def polls(unit: int) -> Any:
+            return sum(count for key, count in oven.requests.items() if key[:2] == cast(Any, (unit, "coil")))
 
-        async def polls_within(unit, seconds):
+        async def polls_within(unit: int, seconds: float) -> Any:
             before = polls(unit)
             await asyncio.sleep(seconds)
             return polls(unit) - before
@@ -199,7 +205,7 @@ async def test_complaint_13_a_dead_device_hardly_slows_the_others_on_its_bus(mon
             task.cancel()
 
 
-async def test_a_gateway_that_says_that_the_device_is_silent_makes_it_unavailable():
+async def test_a_gateway_that_says_that_the_device_is_silent_makes_it_unavailable() -> None:
     async with serve(OvenServerOptions()) as oven:
         oven.faults.exceptions[1] = 11
         driver = driver_for(host="127.0.0.1", port=oven.port)
@@ -207,7 +213,7 @@ async def test_a_gateway_that_says_that_the_device_is_silent_makes_it_unavailabl
             await readings(driver)
 
 
-async def test_a_connection_that_swallows_everything_is_opened_anew(monkeypatch):
+async def test_a_connection_that_swallows_everything_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two devices keep each other's dead connection alive unless somebody counts the silence."""
     monkeypatch.setattr(bus, "LONGEST_REST_S", 0.1)
     monkeypatch.setattr(bus, "FIRST_REST_S", 0.1)
@@ -226,7 +232,7 @@ async def test_a_connection_that_swallows_everything_is_opened_anew(monkeypatch)
         assert oven.connections == 2
 
 
-async def test_one_serial_port_cannot_be_set_in_two_ways():
+async def test_one_serial_port_cannot_be_set_in_two_ways() -> None:
     async with serve_serial(OvenServerOptions(units=(1, 2))) as (_, path):
         buses = Buses()
         first = driver_for(buses, transport="serial", serial={"port": path, "parity": "none"})
@@ -238,7 +244,7 @@ async def test_one_serial_port_cannot_be_set_in_two_ways():
                 await readings(second)
 
 
-def make_certificate(folder, name, host):
+def make_certificate(folder: Path, name: Any, host: x509.GeneralName) -> Any:
     key = ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     begun = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -266,26 +272,28 @@ def make_certificate(folder, name, host):
     return pem
 
 
-def server_context(pem):
+def server_context(pem: Any) -> Any:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pem, pem.with_suffix(".key"))
     return context
 
 
-async def test_tls_reads_the_same_values_and_checks_who_answers(tmp_path):
+async def test_tls_reads_the_same_values_and_checks_who_answers(tmp_path: Path) -> None:
     loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     trusted = make_certificate(tmp_path, "oven", loopback)
     other = make_certificate(tmp_path, "stranger", loopback)
     async with serve(OvenServerOptions(tls=server_context(trusted))) as oven:
         place = {"host": "127.0.0.1", "port": oven.port, "transport": "tls"}
-        assert await readings(driver_for(**place, tls={"ca": trusted})) == EXPECTED
+        assert await readings(driver_for(**cast(Any, place), tls={"ca": trusted})) == EXPECTED
         with pytest.raises(DeviceRefused, match="not trusted"):
-            await readings(driver_for(**place, tls={"ca": other}))
+            await readings(driver_for(**cast(Any, place), tls={"ca": other}))
         with pytest.raises(DeviceRefused, match="not trusted"):
-            await readings(driver_for(**place, tls={"ca": trusted, "server_name": "press.example"}))
+            await readings(
+                driver_for(**cast(Any, place), tls={"ca": trusted, "server_name": "press.example"})
+            )
 
 
-async def test_tls_under_another_name_is_trusted_when_the_yaml_says_so(tmp_path):
+async def test_tls_under_another_name_is_trusted_when_the_yaml_says_so(tmp_path: Path) -> None:
     trusted = make_certificate(tmp_path, "oven", x509.DNSName("oven.example"))
     async with serve(OvenServerOptions(tls=server_context(trusted))) as oven:
         tls = {"ca": trusted, "server_name": "oven.example"}
@@ -293,7 +301,7 @@ async def test_tls_under_another_name_is_trusted_when_the_yaml_says_so(tmp_path)
         assert await readings(driver) == EXPECTED
 
 
-async def test_a_cancellation_that_meets_the_answer_is_not_swallowed():
+async def test_a_cancellation_that_meets_the_answer_is_not_swallowed() -> None:
     """Otherwise a shutdown at the wrong moment would leave a device polling for ever."""
     async with serve(OvenServerOptions()) as oven:
         options = ModbusOptions(id="oven", host="127.0.0.1", port=oven.port)
@@ -311,7 +319,7 @@ async def test_a_cancellation_that_meets_the_answer_is_not_swallowed():
         link.close()
 
 
-async def test_tls_files_that_are_not_there_are_refused_by_name(tmp_path):
+async def test_tls_files_that_are_not_there_are_refused_by_name(tmp_path: Path) -> None:
     driver = driver_for(host="127.0.0.1", port=1, transport="tls", tls={"ca": tmp_path / "absent.pem"})
     with pytest.raises(DeviceRefused, match="the TLS files cannot be used"):
         await readings(driver)

@@ -1,11 +1,15 @@
 """What a gate writes to a Modbus device: coils and plain registers, read back; everything else is refused."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
-from test_modbus_oven import DOOR, driver_for
 
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import CommandingSession
+from linewitness_simulators.oven.device import Oven
 from linewitness_simulators.oven.server import OvenServerOptions, serve
+from support.oven_rig import DOOR, driver_for
 
 FAN = {"id": "fan", "record": "change", "table": "coil", "address": 1}
 PROGRAM = {"id": "program", "record": "change", "address": 0, "type": "uint16"}
@@ -13,7 +17,7 @@ SCALED = {"id": "set-point", "record": "change", "address": 1, "type": "int16", 
 
 
 @pytest.fixture
-async def rig():
+async def rig() -> AsyncIterator[tuple[Oven, Any]]:
     async with (
         serve(OvenServerOptions()) as oven,
         driver_for(oven, DOOR, FAN, PROGRAM, SCALED).connect(_NoMemory()) as session,
@@ -22,14 +26,14 @@ async def rig():
 
 
 class _NoMemory:
-    async def get(self, key):
+    async def get(self, key: Any) -> None:
         return None
 
-    async def items(self, prefix):
+    async def items(self, prefix: str) -> Any:
         return {}
 
 
-async def test_a_coil_is_written_and_read_back(rig):
+async def test_a_coil_is_written_and_read_back(rig: tuple[Oven, Any]) -> None:
     oven, session = rig
     assert isinstance(session, CommandingSession)
     assert await session.command("fan", "0") == "0"
@@ -38,7 +42,7 @@ async def test_a_coil_is_written_and_read_back(rig):
     assert oven.inputs.fan is True
 
 
-async def test_a_register_is_written_and_read_back(rig):
+async def test_a_register_is_written_and_read_back(rig: tuple[Oven, Any]) -> None:
     oven, session = rig
     assert await session.command("program", "7") == "7"
     assert oven.inputs.program == 7
@@ -53,7 +57,9 @@ async def test_a_register_is_written_and_read_back(rig):
         ("fan", "maybe", "not a value of a coil"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_with_a_hint(rig, point, value, words):
+async def test_what_makes_no_sense_is_refused_with_a_hint(
+    rig: tuple[Oven, Any], point: str, value: Any, words: str
+) -> None:
     _, session = rig
     with pytest.raises(DeviceRefused, match=words) as caught:
         await session.command(point, value)

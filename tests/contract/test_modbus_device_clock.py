@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -15,14 +16,14 @@ from linewitness.devices.modbus.wire.bus import Buses
 
 
 class NoMemory:
-    async def get(self, _key):
+    async def get(self, _key: Any) -> None:
         return None
 
-    async def items(self, _prefix):
+    async def items(self, _prefix: Any) -> Any:
         return {}
 
 
-async def test_a_clock_in_registers_is_compared_before_anything_is_read():
+async def test_a_clock_in_registers_is_compared_before_anything_is_read() -> None:
     clock = SystemClock()
     shown = datetime.fromtimestamp(clock.stamp().realtime_ns // NS_PER_S, UTC) + timedelta(hours=1)
     fields = [shown.year, shown.month, shown.day, shown.hour, shown.minute, shown.second]
@@ -37,7 +38,7 @@ async def test_a_clock_in_registers_is_compared_before_anything_is_read():
             {
                 "id": "oven-1",
                 "host": "127.0.0.1",
-                "port": server.transport.sockets[0].getsockname()[1],
+                "port": cast(Any, server.transport).sockets[0].getsockname()[1],
                 "clock": {"address": 1, "form": "fields"},
                 "points": [{"id": "program", "record": "change", "address": 0, "type": "uint16"}],
             }
@@ -46,11 +47,11 @@ async def test_a_clock_in_registers_is_compared_before_anything_is_read():
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(session.observations()) as observations,
+            aclosing(cast(Any, session.observations())) as observations,
         ):
             notice, reading = [await anext(observations) for _ in range(2)]
     finally:
-        await server.shutdown()
+        await cast(Any, server).shutdown()
     assert isinstance(notice, Notice)
     assert notice.when.device_offset_ms is not None
     assert abs(notice.when.device_offset_ms - 3_600_000) < 2000

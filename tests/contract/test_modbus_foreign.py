@@ -1,8 +1,10 @@
 """The driver against servers that we did not write, and the oven against a client that we did not write."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
@@ -17,62 +19,63 @@ from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 from support.npm import installed
+from support.present import present
 
 NODE = Path(__file__).parent / "node_modbus"
 
 
 class NoMemory:
-    async def get(self, key):
+    async def get(self, key: str) -> None:
         return None
 
-    async def items(self, prefix):
+    async def items(self, prefix: str) -> Any:
         return {}
 
 
-def driver_for(port, points, **settings):
+def driver_for(port: int, points: list[dict[str, Any]], **settings: Any) -> ModbusDriver:
     options = ModbusOptions(
         id="plc", host="127.0.0.1", port=port, period_ms=20, points=points, **({"timeout_s": 2} | settings)
     )
     return ModbusDriver(options, clock=SystemClock(), buses=Buses())
 
 
-async def first_round(driver, evidence, signals=0):
+async def first_round(driver: ModbusDriver, evidence: int, signals: int = 0) -> dict[str, Any]:
     """Return the first values of so many evidence points and telemetry columns."""
     found = {}
     async with (
         driver.connect(NoMemory()) as session,
         asyncio.timeout(10),
-        aclosing(session.observations()) as observations,
+        aclosing(cast(Any, session.observations())) as observations,
     ):
         async for observation in observations:
             if isinstance(observation, Reading):
                 found[observation.point] = (observation.value, observation.quality.value)
             elif isinstance(observation, Signals):
-                found |= dict(zip(observation.points, observation.values, strict=True))
+                found |= dict(zip(observation.points, cast(Any, observation.values), strict=True))
             if len(found) >= evidence + signals:
                 return found
     raise AssertionError("the observations ended")
 
 
 @pytest.fixture(scope="session")
-def node_packages():
+def node_packages() -> Path:
     """The pinned packages of package.json; where they cannot be installed the test fails and says so."""
     return installed(NODE)
 
 
 @asynccontextmanager
-async def jsmodbus_server(folder):
+async def jsmodbus_server(folder: Path) -> AsyncIterator[int]:
     process = await asyncio.create_subprocess_exec(
         "node", "server.js", cwd=folder, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        yield int(await process.stdout.readline())
+        yield int(await present(process.stdout).readline())
     finally:
-        process.stdin.close()
+        present(process.stdin).close()
         await process.wait()
 
 
-async def test_jsmodbus_blocks_types_and_orders(node_packages):
+async def test_jsmodbus_blocks_types_and_orders(node_packages: Path) -> None:
     points = [
         {"id": "temperature", "record": "change", "address": 0, "type": "int16", "scale": "0.01"},
         {"id": "power", "record": "change", "address": 1, "type": "float32"},
@@ -89,7 +92,7 @@ async def test_jsmodbus_blocks_types_and_orders(node_packages):
     ]
     async with jsmodbus_server(node_packages) as port:
         found = await first_round(driver_for(port, points + signals), len(points), len(signals))
-    good = {point["id"]: found.pop(point["id"]) for point in points}
+    good = {point["id"]: found.pop(cast(Any, point["id"])) for point in points}
     assert good == {
         "temperature": ("-12.34", "good"),
         "power": ("12.1", "good"),
@@ -103,7 +106,7 @@ async def test_jsmodbus_blocks_types_and_orders(node_packages):
     assert found == {f"r{address}": address for address in range(100, 200)}
 
 
-async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages):
+async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages: Path) -> None:
     result = {
         "id": "cycle",
         "pattern": "counter",
@@ -117,7 +120,7 @@ async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages):
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(session.observations()) as observations,
+            aclosing(cast(Any, session.observations())) as observations,
         ):
             before, taken = [await anext(observations) for _ in range(2)]
             await session.confirm(taken)
@@ -128,7 +131,9 @@ async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages):
 @pytest.mark.parametrize(
     ("transport", "framer"), [("tcp", FramerType.SOCKET), ("rtu-over-tcp", FramerType.RTU)]
 )
-async def test_pymodbus_server_a_hole_in_the_block_leaves_the_rest(transport, framer):
+async def test_pymodbus_server_a_hole_in_the_block_leaves_the_rest(
+    transport: str, framer: FramerType
+) -> None:
     registers = [
         SimData(0, values=[5, 6], datatype=DataType.REGISTERS),
         SimData(4, values=[7], datatype=DataType.REGISTERS),
@@ -138,7 +143,7 @@ async def test_pymodbus_server_a_hole_in_the_block_leaves_the_rest(transport, fr
     server = ModbusTcpServer(device, address=("127.0.0.1", 0), framer=framer)
     await server.serve_forever(background=True)
     try:
-        port = server.transport.sockets[0].getsockname()[1]
+        port = cast(Any, server.transport).sockets[0].getsockname()[1]
         points = [
             {"id": f"h{address}", "record": "change", "address": address, "type": "uint16"}
             for address in (0, 1, 2, 4)
@@ -146,7 +151,7 @@ async def test_pymodbus_server_a_hole_in_the_block_leaves_the_rest(transport, fr
         coil = {"id": "coil", "record": "change", "table": "coil", "address": 9}
         found = await first_round(driver_for(port, [*points, coil], device_id=3, transport=transport), 5)
     finally:
-        await server.shutdown()
+        await cast(Any, server).shutdown()
     assert found == {
         "h0": ("5", "good"),
         "h1": ("6", "good"),
@@ -157,7 +162,7 @@ async def test_pymodbus_server_a_hole_in_the_block_leaves_the_rest(transport, fr
 
 
 @pytest.mark.parametrize("rtu", [False, True])
-async def test_the_oven_talks_to_a_client_that_we_did_not_write(rtu):
+async def test_the_oven_talks_to_a_client_that_we_did_not_write(rtu: bool) -> None:
     async with serve(OvenServerOptions(rtu=rtu, units=(1, 9))) as oven:
         client = AsyncModbusTcpClient(
             "127.0.0.1",
@@ -185,6 +190,6 @@ async def test_the_oven_talks_to_a_client_that_we_did_not_write(rtu):
             if not rtu:  # the library takes the length of this answer wrongly in RTU
                 oven.oven.complete_cycles(2)
                 queue = await client.read_fifo_queue(address=400, device_id=1)
-                assert queue.values[0::3] == [1, 2]
+                assert cast(Any, queue).values[0::3] == [1, 2]
         finally:
             client.close()

@@ -1,19 +1,22 @@
 """The bytes on the wire, pinned: what each read sends and what is made of its answer."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 
 from linewitness.base.clock import SystemClock
+from linewitness.devices.base import Reading
 from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
 
 
 class NoMemory:
-    async def get(self, key):
+    async def get(self, key: Any) -> None:
         return None
 
 
@@ -27,14 +30,14 @@ class Script:
     pieces: int | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def serve(self, reader, writer):
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self.answer_all(reader, writer)
         finally:
             writer.close()
             self.ended.set()
 
-    async def answer_all(self, reader, writer):
+    async def answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(300):
             request = data.hex() if self.rtu else data[2:].hex()
             self.heard.append(request)
@@ -47,7 +50,7 @@ class Script:
 
 
 @asynccontextmanager
-async def listening(script):
+async def listening(script: Any) -> AsyncIterator[Any]:
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -87,22 +90,22 @@ VALUES = {
 }
 
 
-async def read_once(port, points, **settings):
+async def read_once(port: int, points: Any, **settings: Any) -> Any:
     options = ModbusOptions(
         id="plc", host="127.0.0.1", port=port, device_id=17, points=points, timeout_s=2, **settings
     )
     driver = ModbusDriver(options, clock=SystemClock(), buses=Buses())
     async with (
-        driver.connect(NoMemory()) as session,
+        driver.connect(cast(Any, NoMemory())) as session,
         asyncio.timeout(10),
-        aclosing(session.observations()) as observations,
+        aclosing(cast(Any, session.observations())) as observations,
     ):
         found = [await anext(observations) for _ in points]
-    return {each.point: each.value for each in found}
+    return {each.point: each.value for each in found if isinstance(each, Reading)}
 
 
 @pytest.mark.parametrize("pieces", [None, 3])
-async def test_modbus_tcp_requests_and_answers(pieces):
+async def test_modbus_tcp_requests_and_answers(pieces: Any) -> None:
     script = Script(TCP, pieces=pieces)
     async with listening(script) as port:
         assert await read_once(port, POINTS) == VALUES
@@ -115,7 +118,7 @@ async def test_modbus_tcp_requests_and_answers(pieces):
 
 
 @pytest.mark.parametrize("pieces", [None, 3])
-async def test_modbus_rtu_requests_and_answers(pieces):
+async def test_modbus_rtu_requests_and_answers(pieces: Any) -> None:
     """The checksums 869a and b831 are literal, not computed by our code."""
     script = Script({"110300000001869a": "110302fff6b831"}, rtu=True, pieces=pieces)
     async with listening(script) as port:

@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -10,49 +12,33 @@ from ruamel.yaml import YAML
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Quality, Reading, Signals
-from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.driver import ModbusDriver, ModbusSession
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.polling import rounds
 from linewitness.devices.modbus.probe import Span, probe
 from linewitness.devices.modbus.wire.bus import Buses
-from linewitness_simulators.oven.server import OvenServerOptions, serve
+from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens, serve
+from support.oven_rig import DOOR, driver_for, options_for
+from support.present import present
 
 
 class NoMemory:
-    async def get(self, key):
+    async def get(self, key: str) -> None:
         return None
 
-    async def items(self, prefix):
+    async def items(self, prefix: str) -> Any:
         return {}
 
 
 SET_POINT = {"id": "set-point", "record": "change", "address": 1, "type": "int16", "scale": "0.1"}
-DOOR = {"id": "door", "record": "change", "table": "coil", "address": 0}
 ZONES = [
     {"id": f"zone-{zone}", "record": "telemetry", "table": "input", "address": zone, "type": "int16"}
     for zone in range(4)
 ]
 
 
-def options_for(oven, *points, **settings):
-    defaults = {
-        "id": "oven-1",
-        "host": "127.0.0.1",
-        "port": oven.port,
-        "period_ms": 20,
-        "timeout_s": 0.3,
-        "retries": 1,
-        "points": points,
-    }
-    return ModbusOptions(**(defaults | settings))
-
-
-def driver_for(oven, *points, buses=None, **settings):
-    return ModbusDriver(options_for(oven, *points, **settings), clock=SystemClock(), buses=buses or Buses())
-
-
-async def first_that(observations, wanted):
+async def first_that(observations: AsyncIterator[Any], wanted: Callable[..., Any]) -> Any:
     """Return the first observation that is wanted."""
     async with asyncio.timeout(10):
         async for observation in observations:
@@ -61,7 +47,7 @@ async def first_that(observations, wanted):
     raise AssertionError("the observations ended")
 
 
-async def first_readings(observations, count):
+async def first_readings(observations: AsyncIterator[Any], count: int) -> dict[str, Reading]:
     found = {}
     async with asyncio.timeout(10):
         async for observation in observations:
@@ -73,7 +59,9 @@ async def first_readings(observations, count):
 
 
 @asynccontextmanager
-async def oven_and_observations(*points, **settings):
+async def oven_and_observations(
+    *points: dict[str, Any], **settings: Any
+) -> AsyncIterator[tuple[RunningOvens, ModbusSession, AsyncIterator[Any]]]:
     async with (
         serve(OvenServerOptions()) as oven,
         driver_for(oven, *points, **settings).connect(NoMemory()) as session,
@@ -81,7 +69,7 @@ async def oven_and_observations(*points, **settings):
         yield oven, session, session.observations()
 
 
-async def test_evidence_is_said_first_and_then_only_when_it_changes():
+async def test_evidence_is_said_first_and_then_only_when_it_changes() -> None:
     async with oven_and_observations(SET_POINT, DOOR) as (oven, _, observations):
         first = await first_readings(observations, 2)
         assert first["set-point"].value == "180.0"
@@ -94,7 +82,7 @@ async def test_evidence_is_said_first_and_then_only_when_it_changes():
         assert changed.when.occurred_ns < changed.received.realtime_ns
 
 
-async def test_telemetry_comes_as_one_block_each_tick():
+async def test_telemetry_comes_as_one_block_each_tick() -> None:
     async with oven_and_observations(*ZONES) as (oven, _, observations):
         blocks = [await first_that(observations, lambda each: isinstance(each, Signals)) for _ in range(3)]
         assert all(block.points == tuple(f"zone-{zone}" for zone in range(4)) for block in blocks)
@@ -103,7 +91,7 @@ async def test_telemetry_comes_as_one_block_each_tick():
         assert not any(count == 1 and first > 0 for _, _, first, count in oven.requests)
 
 
-async def test_a_missing_register_is_said_once_with_its_place_and_the_rest_goes_on():
+async def test_a_missing_register_is_said_once_with_its_place_and_the_rest_goes_on() -> None:
     missing = {"id": "nothing", "record": "change", "address": 7, "type": "uint16"}
     async with oven_and_observations(SET_POINT, missing) as (oven, _, observations):
         first = await first_readings(observations, 2)
@@ -120,7 +108,7 @@ async def test_a_missing_register_is_said_once_with_its_place_and_the_rest_goes_
         assert oven.requests[1, "holding", 7, 1] == asked
 
 
-async def test_an_exception_is_bad_quality_until_it_is_over():
+async def test_an_exception_is_bad_quality_until_it_is_over() -> None:
     async with oven_and_observations(SET_POINT) as (oven, _, observations):
         await first_readings(observations, 1)
         oven.faults.exceptions[1] = 4
@@ -132,7 +120,7 @@ async def test_an_exception_is_bad_quality_until_it_is_over():
         assert (back.quality, back.value) == (Quality.GOOD, "180.0")
 
 
-async def test_a_block_without_answer_does_not_take_the_device_down():
+async def test_a_block_without_answer_does_not_take_the_device_down() -> None:
     async with oven_and_observations(SET_POINT, DOOR, retries=0, timeout_s=0.1) as (oven, _, observations):
         await first_readings(observations, 2)
         oven.faults.silent.append(("coil", 0, 9))
@@ -143,7 +131,7 @@ async def test_a_block_without_answer_does_not_take_the_device_down():
         assert (changed.point, changed.value) == ("set-point", "170.0")
 
 
-async def test_wrong_transaction_ids_are_never_taken_for_an_answer():
+async def test_wrong_transaction_ids_are_never_taken_for_an_answer() -> None:
     async with oven_and_observations(SET_POINT, retries=2) as (oven, _, observations):
         await first_readings(observations, 1)
         oven.faults.wrong_transactions = 1
@@ -152,7 +140,7 @@ async def test_wrong_transaction_ids_are_never_taken_for_an_answer():
         assert (changed.value, oven.faults.wrong_transactions) == ("170.0", 0)
 
 
-async def test_a_dropped_connection_ends_the_session_at_once():
+async def test_a_dropped_connection_ends_the_session_at_once() -> None:
     async with oven_and_observations(SET_POINT, timeout_s=5) as (oven, _, observations):
         await first_readings(observations, 1)
         begun = monotonic()
@@ -162,7 +150,7 @@ async def test_a_dropped_connection_ends_the_session_at_once():
         assert monotonic() - begun < 2
 
 
-async def test_a_connection_that_drops_during_an_answer_does_not_wait_for_the_timeout():
+async def test_a_connection_that_drops_during_an_answer_does_not_wait_for_the_timeout() -> None:
     async with oven_and_observations(SET_POINT, timeout_s=8) as (oven, _, observations):
         await first_readings(observations, 1)
         oven.faults.dead_units.add(1)
@@ -177,7 +165,7 @@ async def test_a_connection_that_drops_during_an_answer_does_not_wait_for_the_ti
         assert monotonic() - begun < 2
 
 
-async def until_unavailable(observations):
+async def until_unavailable(observations: Any) -> Any:
     try:
         await first_that(observations, lambda _: False)
     except DeviceUnavailable as error:
@@ -185,7 +173,7 @@ async def until_unavailable(observations):
     raise AssertionError("the device never went")
 
 
-async def test_a_silent_device_is_unavailable_and_connect_brings_it_back():
+async def test_a_silent_device_is_unavailable_and_connect_brings_it_back() -> None:
     async with serve(OvenServerOptions()) as oven:
         driver = driver_for(oven, SET_POINT, retries=0, timeout_s=0.1)
         async with driver.connect(NoMemory()) as session:
@@ -203,14 +191,14 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back():
             observations = session.observations()
             gap = await first_that(observations, lambda _: True)
             assert isinstance(gap, Gap)
-            assert gap.first < gap.last
+            assert present(gap.first) < present(gap.last)
             changed = await first_that(observations, lambda _: True)
             assert changed.value == "170.0"
             # Nobody knows when it changed while nobody looked: half of the outage at least.
             assert changed.when.unc_ms >= 50
 
 
-async def test_nobody_listening_is_unavailable_with_advice():
+async def test_nobody_listening_is_unavailable_with_advice() -> None:
     async with serve(OvenServerOptions()) as oven:
         driver = driver_for(oven, SET_POINT)
     with pytest.raises(DeviceUnavailable, match="cannot be reached"):
@@ -218,7 +206,7 @@ async def test_nobody_listening_is_unavailable_with_advice():
             pass
 
 
-async def test_a_restart_of_the_device_is_survived_by_connecting_again():
+async def test_a_restart_of_the_device_is_survived_by_connecting_again() -> None:
     async with serve(OvenServerOptions()) as oven:
         driver = driver_for(oven, SET_POINT)
         async with driver.connect(NoMemory()) as session:
@@ -232,7 +220,7 @@ async def test_a_restart_of_the_device_is_survived_by_connecting_again():
             assert (await first_readings(session.observations(), 1))["set-point"].value == "180.0"
 
 
-async def test_slow_answers_skip_ticks_and_never_bunch():
+async def test_slow_answers_skip_ticks_and_never_bunch() -> None:
     async with oven_and_observations(*ZONES, timeout_s=1) as (oven, session, observations):
         oven.faults.delay_s = 0.05
         await first_that(observations, lambda _: session._grid.missed >= 4)
@@ -245,14 +233,14 @@ async def test_slow_answers_skip_ticks_and_never_bunch():
         assert oven.served - served <= 7
 
 
-async def test_single_registers_are_asked_one_by_one_where_the_device_needs_it():
+async def test_single_registers_are_asked_one_by_one_where_the_device_needs_it() -> None:
     power = {"id": "power", "record": "change", "table": "input", "address": 6, "type": "float32"}
     async with oven_and_observations(power, one_register=True, pause_ms=5) as (oven, _, observations):
         assert (await first_readings(observations, 1))["power"].value == "12.1"
         assert all(count == 1 for _, _, _, count in oven.requests)
 
 
-async def test_probe_reads_each_point_once_and_finds_what_exists():
+async def test_probe_reads_each_point_once_and_finds_what_exists() -> None:
     async with serve(OvenServerOptions()) as oven:
         missing = {"id": "nothing", "record": "change", "address": 7, "type": "uint16"}
         options = options_for(oven, SET_POINT, missing, forbidden=[{"first": 2, "last": 3}])
@@ -273,14 +261,14 @@ async def test_probe_reads_each_point_once_and_finds_what_exists():
     assert [ModbusPoint(**each).address for each in found] == [address for _, address in addresses]
 
 
-async def test_the_oven_runs_as_a_process_with_faults():
+async def test_the_oven_runs_as_a_process_with_faults() -> None:
     program = "import typer; from linewitness_simulators.oven.command import command; typer.run(command)"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, "--port", "0", "--units", "1,2", "--dead-units", "2",
         "--illegal", "coil:0-9", stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        line = (await process.stdout.readline()).decode()
+        line = (await present(process.stdout).readline()).decode()
         assert line.startswith("ready modbus://127.0.0.1:")
         port = int(line.rpartition(":")[2])
         options = ModbusOptions(
@@ -298,7 +286,7 @@ async def test_the_oven_runs_as_a_process_with_faults():
         assert await process.wait() == 0
 
 
-async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_no_time():
+async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_no_time() -> None:
     """What a device keeps as its date is a value like any other; the time of a reading is ours."""
     begun = SystemClock().stamp().realtime_ns
     date = {"id": "device-date", "record": "change", "address": 10, "type": "string", "length": 20}
@@ -309,7 +297,7 @@ async def test_complaint_14_a_device_that_believes_it_is_the_year_2000_poisons_n
     assert read.when.device_time is None
 
 
-async def test_complaint_12_a_round_is_one_request_for_all_registers_that_lie_together():
+async def test_complaint_12_a_round_is_one_request_for_all_registers_that_lie_together() -> None:
     points = [
         {
             "id": f"input-{address}",
@@ -330,7 +318,7 @@ async def test_complaint_12_a_round_is_one_request_for_all_registers_that_lie_to
         assert oven.requests[1, "input", 0, 12] >= 11
 
 
-async def test_a_missing_register_that_appears_is_found_again(monkeypatch):
+async def test_a_missing_register_that_appears_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "MISSING_RETRY_S", 0.05)
     async with serve(OvenServerOptions()) as oven:
         oven.faults.illegal.append(("holding", 1, 1))
@@ -341,7 +329,7 @@ async def test_a_missing_register_that_appears_is_found_again(monkeypatch):
             assert (await first_that(observations, lambda _: True)).value == "180.0"
 
 
-async def test_a_block_that_is_split_later_does_not_say_its_good_points_again():
+async def test_a_block_that_is_split_later_does_not_say_its_good_points_again() -> None:
     program = {"id": "program", "record": "change", "address": 0, "type": "uint16"}
     async with oven_and_observations(program, SET_POINT) as (oven, _, observations):
         await first_readings(observations, 2)

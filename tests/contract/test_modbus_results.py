@@ -1,7 +1,9 @@
 """Results that a PLC keeps in registers: each taken over once, and losses named."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -11,7 +13,7 @@ from linewitness.devices.base import Gap, Notice, Result, Seen
 from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
-from linewitness_simulators.oven.server import OvenServerOptions, serve
+from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens, serve
 
 FIELDS = [
     {"id": "serial", "address": 110, "type": "string", "length": 16},
@@ -36,7 +38,7 @@ RING = {
     "counter": {"address": 200},
     "slots": 8,
     "stride": 16,
-    "fields": [each | {"address": each["address"] + 100} for each in FIELDS],
+    "fields": [each | {"address": cast(int, each["address"]) + 100} for each in FIELDS],
     **ROLES,
 }
 FIFO = {
@@ -58,33 +60,33 @@ FIFO = {
 class Remembering:
     """A memory that commits as soon as a test says so."""
 
-    def __init__(self):
-        self.values = {}
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
 
-    async def get(self, key):
+    async def get(self, key: str) -> str | None:
         return self.values.get(key)
 
-    async def items(self, prefix):
+    async def items(self, prefix: str) -> Any:
         return {key: value for key, value in self.values.items() if key.startswith(prefix)}
 
-    def commit(self, observation):
+    def commit(self, observation: Result) -> None:
         self.values |= observation.remember
 
 
 @asynccontextmanager
-async def served(**settings):
+async def served(**settings: Any) -> AsyncIterator[RunningOvens]:
     async with serve(OvenServerOptions(cycle_s=1e9, **settings)) as oven:
         yield oven
 
 
-def driver_for(oven, result, **settings):
+def driver_for(oven: RunningOvens, result: dict[str, Any], **settings: Any) -> ModbusDriver:
     options = ModbusOptions(
         id="oven", host="127.0.0.1", port=oven.port, period_ms=10, timeout_s=0.5, results=[result], **settings
     )
     return ModbusDriver(options, clock=SystemClock(), buses=Buses())
 
 
-async def take(observations, count):
+async def take(observations: AsyncIterator[Any], count: int) -> list[Any]:
     taken = []
     async with asyncio.timeout(10):
         async for observation in observations:
@@ -94,11 +96,11 @@ async def take(observations, count):
     raise AssertionError("the observations ended")
 
 
-def numbers(observations):
+def numbers(observations: list[Result]) -> list[int]:
     return [int(each.result_id) for each in observations if isinstance(each, Result)]
 
 
-async def test_a_result_has_its_values_limits_unit_and_verdict():
+async def test_a_result_has_its_values_limits_unit_and_verdict() -> None:
     async with served() as oven:
         oven.oven.complete_cycles(1)
         truth = oven.oven.result(1)
@@ -116,7 +118,7 @@ async def test_a_result_has_its_values_limits_unit_and_verdict():
     assert not result.confirmable
 
 
-async def test_handshake_every_result_is_taken_once_and_confirmed_only_when_told():
+async def test_handshake_every_result_is_taken_once_and_confirmed_only_when_told() -> None:
     async with served(handshake=True) as oven:
         memory = Remembering()
         oven.oven.complete_cycles(5)
@@ -137,7 +139,7 @@ async def test_handshake_every_result_is_taken_once_and_confirmed_only_when_told
     assert oven.oven.inputs.taken_over == 4
 
 
-async def test_a_crash_between_commit_and_write_back_repeats_only_the_write_back():
+async def test_a_crash_between_commit_and_write_back_repeats_only_the_write_back() -> None:
     async with served(handshake=True) as oven:
         memory = Remembering()
         oven.oven.complete_cycles(2)
@@ -155,7 +157,7 @@ async def test_a_crash_between_commit_and_write_back_repeats_only_the_write_back
     assert numbers([first, second]) == [1, 2]
 
 
-async def test_a_crash_before_the_commit_repeats_the_result():
+async def test_a_crash_before_the_commit_repeats_the_result() -> None:
     async with served(handshake=True) as oven:
         oven.oven.complete_cycles(1)
         for _ in range(2):
@@ -163,7 +165,7 @@ async def test_a_crash_before_the_commit_repeats_the_result():
                 assert numbers(await take(session.observations(), 1)) == [1]
 
 
-async def test_ring_an_outage_shorter_than_the_ring_loses_nothing():
+async def test_ring_an_outage_shorter_than_the_ring_loses_nothing() -> None:
     async with served() as oven:
         memory = Remembering()
         driver = driver_for(oven, RING)
@@ -184,7 +186,7 @@ async def test_ring_an_outage_shorter_than_the_ring_loses_nothing():
     assert not live[0].backfilled
 
 
-async def test_ring_what_was_overwritten_is_a_gap_with_its_numbers():
+async def test_ring_what_was_overwritten_is_a_gap_with_its_numbers() -> None:
     async with served() as oven:
         memory = Remembering()
         driver = driver_for(oven, RING)
@@ -199,7 +201,7 @@ async def test_ring_what_was_overwritten_is_a_gap_with_its_numbers():
     assert numbers(rest) == list(range(5, 13))
 
 
-async def test_a_counter_that_begins_anew_is_a_new_epoch():
+async def test_a_counter_that_begins_anew_is_a_new_epoch() -> None:
     async with served() as oven:
         memory = Remembering()
         memory.values["result/cycle"] = "0:500"
@@ -213,7 +215,7 @@ async def test_a_counter_that_begins_anew_is_a_new_epoch():
 
 
 @pytest.mark.parametrize("rtu", [False, True])
-async def test_fifo_queued_results_are_taken_once_and_taken_off_after_the_commit(rtu):
+async def test_fifo_queued_results_are_taken_once_and_taken_off_after_the_commit(rtu: Any) -> None:
     async with served(rtu=rtu) as oven:
         memory = Remembering()
         oven.oven.complete_cycles(3)
@@ -231,7 +233,7 @@ async def test_fifo_queued_results_are_taken_once_and_taken_off_after_the_commit
     assert float(taken[0].measured[0].value) == round(oven.oven.result(1).peak_c, 1)
 
 
-async def test_results_that_do_not_exist_are_said_once_and_points_go_on():
+async def test_results_that_do_not_exist_are_said_once_and_points_go_on() -> None:
     async with served() as oven:
         oven.faults.illegal.append(("holding", 200, 200))
         options = ModbusOptions(
@@ -254,7 +256,7 @@ async def test_results_that_do_not_exist_are_said_once_and_points_go_on():
     assert (program.value, changed.value) == ("1", "9")
 
 
-async def test_a_handshake_that_cannot_be_written_is_refused_and_says_where():
+async def test_a_handshake_that_cannot_be_written_is_refused_and_says_where() -> None:
     async with served() as oven:
         oven.oven.complete_cycles(1)
         async with driver_for(oven, HANDSHAKE | {"handshake": 300}).connect(Remembering()) as session:
@@ -266,7 +268,7 @@ async def test_a_handshake_that_cannot_be_written_is_refused_and_says_where():
                 await take(observations, 1)
 
 
-async def test_a_write_back_that_is_not_answered_ends_the_session_and_is_repeated_in_the_next():
+async def test_a_write_back_that_is_not_answered_ends_the_session_and_is_repeated_in_the_next() -> None:
     async with served(handshake=True) as oven:
         memory = Remembering()
         oven.oven.complete_cycles(2)
@@ -290,7 +292,7 @@ async def test_a_write_back_that_is_not_answered_ends_the_session_and_is_repeate
     assert numbers([first, second]) == [1, 2]
 
 
-async def test_a_register_behind_a_gateway_that_loses_the_device_makes_it_unavailable():
+async def test_a_register_behind_a_gateway_that_loses_the_device_makes_it_unavailable() -> None:
     async with served() as oven, driver_for(oven, RING).connect(Remembering()) as session:
         oven.faults.exceptions[1] = 10
         with pytest.raises(DeviceUnavailable, match="the gateway has no path to the device"):

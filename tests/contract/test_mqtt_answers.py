@@ -1,7 +1,9 @@
 """Brokers that answer what mosquitto rarely does: byte by byte, from the MQTT specifications."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -18,11 +20,11 @@ WELCOME_311 = b"\x20\x02\x00\x00"
 class Script:
     """A broker of a few lines: `answer` says what to send for a packet, None hangs up."""
 
-    def __init__(self, answer):
+    def __init__(self, answer: Callable[..., Any]) -> None:
         self.answer = answer
-        self.packets = []
+        self.packets: list[Any] = []
 
-    async def serve(self, reader, writer):
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while header := await reader.read(1):
                 length, shift = 0, 0
@@ -42,12 +44,12 @@ class Script:
         finally:
             writer.close()
 
-    def kinds(self):
+    def kinds(self) -> Any:
         return [kind for kind, _ in self.packets]
 
 
 @asynccontextmanager
-async def scripted(answer, **settings):
+async def scripted(answer: Callable[..., Any], **settings: Any) -> AsyncIterator[tuple[Script, MqttOptions]]:
     script = Script(answer)
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -55,18 +57,18 @@ async def scripted(answer, **settings):
         yield script, MqttOptions(url=f"mqtt://127.0.0.1:{port}", **settings)
 
 
-def publish_id(body):
+def publish_id(body: Any) -> Any:
     """Return the packet identifier of a QoS 1 PUBLISH."""
     length = int.from_bytes(body[:2], "big")
     return body[2 + length : 4 + length]
 
 
-def level(body):
+def level(body: bytes) -> int:
     """Return the protocol level of a CONNECT: 5, or 4 for 3.1.1."""
     return body[6]
 
 
-async def fails(options, error, match):
+async def fails(options: MqttOptions, error: type[Exception], match: str) -> Any:
     with pytest.raises(error, match=match) as raised:
         async with MqttConnector(options).connect():
             pass
@@ -74,8 +76,8 @@ async def fails(options, error, match):
 
 
 @pytest.mark.parametrize("refusal", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
-async def test_auto_falls_back_and_remembers(refusal):
-    def answer(kind, body):
+async def test_auto_falls_back_and_remembers(refusal: bytes) -> None:
+    def answer(kind: int, body: bytes) -> bytes:
         if kind == CONNECT:
             return refusal if level(body) == 5 else WELCOME_311
         return b""
@@ -89,15 +91,15 @@ async def test_auto_falls_back_and_remembers(refusal):
     assert levels == [5, 4, 4]
 
 
-async def test_broker_that_hangs_up_at_version_5_is_asked_again_in_version_311():
-    def answer(kind, body):
+async def test_broker_that_hangs_up_at_version_5_is_asked_again_in_version_311() -> None:
+    def answer(kind: int, body: bytes) -> bytes | None:
         return None if kind == CONNECT and level(body) == 5 else WELCOME_311
 
     async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
         assert connection.protocol == "3.1.1"
 
 
-async def test_version_5_alone_does_not_fall_back():
+async def test_version_5_alone_does_not_fall_back() -> None:
     async with scripted(lambda *_: b"\x20\x02\x00\x01", protocol="5") as (_, options):
         error = await fails(options, UplinkRefused, "does not speak this version")
     assert "protocol: auto" in error.hint
@@ -113,12 +115,12 @@ async def test_version_5_alone_does_not_fall_back():
         (0x97, UplinkUnavailable, "quota"),
     ],
 )
-async def test_refused_connection_is_told_in_words(code, error, words):
+async def test_refused_connection_is_told_in_words(code: int, error: type[UplinkRefused], words: str) -> None:
     async with scripted(lambda *_: bytes([0x20, 3, 0, code, 0])) as (_, options):
         assert await fails(options, error, words)
 
 
-async def test_silent_broker_does_not_hold_us_up():
+async def test_silent_broker_does_not_hold_us_up() -> None:
     async with scripted(lambda *_: b"", connect_timeout_s=0.2) as (_, options):
         await fails(options, UplinkUnavailable, "CONNECT in time")
 
@@ -126,15 +128,15 @@ async def test_silent_broker_does_not_hold_us_up():
 @pytest.mark.parametrize(
     "rubbish", [b"\x20\x03\x00\xfe\x00", b"\x20\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
 )
-async def test_rubbish_is_unavailable(rubbish):
+async def test_rubbish_is_unavailable(rubbish: Any) -> None:
     async with scripted(lambda *_: rubbish, protocol="5", connect_timeout_s=1) as (_, options):
         await fails(options, UplinkUnavailable, "broke|CONNECT")
 
 
-async def test_refused_message_is_told_in_words_and_the_next_one_goes_on():
+async def test_refused_message_is_told_in_words_and_the_next_one_goes_on() -> None:
     codes = iter([0x97, 0x10, 0x00])
 
-    def answer(kind, body):
+    def answer(kind: Any, body: Any) -> Any:
         if kind == PUBLISH:
             return b"\x40\x04" + publish_id(body) + bytes([next(codes), 0])
         return WELCOME_5 if kind == CONNECT else b""
@@ -146,8 +148,8 @@ async def test_refused_message_is_told_in_words_and_the_next_one_goes_on():
         assert await connection.publish("a", b"") == 0
 
 
-async def test_refused_subscription_is_told_in_words():
-    def answer(kind, body):
+async def test_refused_subscription_is_told_in_words() -> None:
+    def answer(kind: Any, body: Any) -> Any:
         if kind == SUBSCRIBE:
             return b"\x90\x04" + body[:2] + b"\x00\x87"
         return WELCOME_5 if kind == CONNECT else b""
@@ -157,10 +159,10 @@ async def test_refused_subscription_is_told_in_words():
             await connection.subscribe("a")
 
 
-async def test_no_more_in_flight_than_the_broker_takes():
+async def test_no_more_in_flight_than_the_broker_takes() -> None:
     unanswered, largest = [], 0
 
-    def answer(kind, body):
+    def answer(kind: Any, body: Any) -> Any:
         nonlocal largest
         if kind == CONNECT:
             return b"\x20\x06\x00\x00\x03\x21\x00\x03"  # Receive Maximum 3
@@ -183,10 +185,10 @@ async def test_no_more_in_flight_than_the_broker_takes():
     assert script.kinds().count(PUBLISH) == 30
 
 
-async def test_abandoned_publish_keeps_its_place_until_it_is_answered():
+async def test_abandoned_publish_keeps_its_place_until_it_is_answered() -> None:
     held = []
 
-    def answer(kind, body):
+    def answer(kind: Any, body: Any) -> Any:
         if kind == CONNECT:
             return b"\x20\x06\x00\x00\x03\x21\x00\x01"  # Receive Maximum 1
         if kind == PUBLISH:
@@ -206,8 +208,8 @@ async def test_abandoned_publish_keeps_its_place_until_it_is_answered():
         assert len(held) == 1
 
 
-async def test_message_beyond_the_brokers_limit_is_not_sent():
-    def answer(kind, body):
+async def test_message_beyond_the_brokers_limit_is_not_sent() -> None:
+    def answer(kind: Any, body: Any) -> Any:
         if kind == CONNECT:
             return b"\x20\x08\x00\x00\x05\x27\x00\x00\x04\x00"  # Maximum Packet Size 1024
         return b"\x40\x02" + publish_id(body) if kind == PUBLISH else b""
@@ -218,7 +220,7 @@ async def test_message_beyond_the_brokers_limit_is_not_sent():
         await connection.publish("a", b"x" * 1000)
 
 
-async def test_message_that_is_never_acknowledged_ends_the_connection():
+async def test_message_that_is_never_acknowledged_ends_the_connection() -> None:
     async with (
         scripted(lambda kind, _: WELCOME_5 if kind == CONNECT else b"", answer_timeout_s=0.2) as (_, options),
         MqttConnector(options).connect() as connection,
@@ -229,8 +231,8 @@ async def test_message_that_is_never_acknowledged_ends_the_connection():
             await connection.subscribe("a")
 
 
-async def test_broker_that_throws_us_out_says_why():
-    def answer(kind, _):
+async def test_broker_that_throws_us_out_says_why() -> None:
+    def answer(kind: Any, _: Any) -> Any:
         return b"\xe0\x02\x8e\x00" if kind == SUBSCRIBE else WELCOME_5
 
     async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
@@ -239,8 +241,8 @@ async def test_broker_that_throws_us_out_says_why():
         assert "client_id" in raised.value.hint
 
 
-async def test_message_is_acknowledged_when_it_is_taken():
-    def answer(kind, body):
+async def test_message_is_acknowledged_when_it_is_taken() -> None:
+    def answer(kind: Any, body: Any) -> Any:
         if kind == SUBSCRIBE:
             messages = b"".join(b"\x32\x06\x00\x01a" + bytes([0, number, 0]) for number in (1, 2, 3))
             return b"\x90\x04" + body[:2] + b"\x00\x01" + messages
@@ -260,11 +262,11 @@ async def test_message_is_acknowledged_when_it_is_taken():
         assert script.kinds().count(PUBACK) == 3
 
 
-async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
+async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "INBOX_MESSAGES", 10)
     flood = b"".join(b"\x30\x06\x00\x01a" + number.to_bytes(3, "big") for number in range(5000))
 
-    def answer(kind, body):
+    def answer(kind: Any, body: Any) -> Any:
         if kind == SUBSCRIBE:
             return b"\x90\x03" + body[:2] + b"\x01" + flood
         return WELCOME_311 if kind == CONNECT else b""
@@ -285,8 +287,8 @@ async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch):
     assert numbers == list(range(5000))
 
 
-async def test_a_connector_counts_attempts_connections_and_answers():
-    def answer(kind, body):
+async def test_a_connector_counts_attempts_connections_and_answers() -> None:
+    def answer(kind: Any, body: Any) -> Any:
         if kind == CONNECT:
             return WELCOME_5
         return b"\x40\x02" + publish_id(body) if kind == PUBLISH else b""

@@ -4,16 +4,20 @@ import asyncio
 import signal
 import socket
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.errors import UplinkRefused, UplinkUnavailable
-from linewitness.uplink.mqtt import MqttConnector, Will
+from linewitness.uplink.mqtt import MqttConnection, MqttConnector, Will
 from linewitness.uplink.options import MqttOptions
-from support.brokers import mosquitto
+from linewitness.uplink.peer import MqttMessage
+from support.brokers import Broker, mosquitto
 
 
-async def take(connection, count):
+async def take(connection: MqttConnection, count: int) -> list[MqttMessage]:
     messages = []
     async with asyncio.timeout(10):
         async for message in connection.messages():
@@ -24,13 +28,13 @@ async def take(connection, count):
 
 
 @pytest.fixture
-async def broker(tmp_path):
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     async with mosquitto(tmp_path / "broker") as running:
         yield running
 
 
 @pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
-async def test_message_arrives_as_it_was_sent(broker, protocol):
+async def test_message_arrives_as_it_was_sent(broker: Broker, protocol: str) -> None:
     options = MqttOptions(url=broker.url, protocol=protocol)
     async with MqttConnector(options).connect() as connection:
         assert connection.protocol == ("3.1.1" if protocol == "3.1.1" else "5")
@@ -41,12 +45,12 @@ async def test_message_arrives_as_it_was_sent(broker, protocol):
     assert (message.topic, message.payload, message.retained) == ("a/b", payload, False)
 
 
-async def test_nobody_listening_is_fine(broker):
+async def test_nobody_listening_is_fine(broker: Broker) -> None:
     async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         assert await connection.publish("a/b", b"x") == 0x10
 
 
-async def test_retained_message_waits_for_the_subscriber(broker):
+async def test_retained_message_waits_for_the_subscriber(broker: Broker) -> None:
     async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.publish("a/receipt", b"kept", retain=True)
     async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
@@ -56,7 +60,7 @@ async def test_retained_message_waits_for_the_subscriber(broker):
     assert message.payload == b"kept"
 
 
-async def test_more_messages_than_the_window_all_arrive_in_order(broker):
+async def test_more_messages_than_the_window_all_arrive_in_order(broker: Broker) -> None:
     async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.subscribe("n")
         async with asyncio.TaskGroup() as group:
@@ -66,7 +70,7 @@ async def test_more_messages_than_the_window_all_arrive_in_order(broker):
     assert [int(message.payload) for message in messages] == list(range(300))
 
 
-async def test_refused_publish_is_told_in_words(tmp_path):
+async def test_refused_publish_is_told_in_words(tmp_path: Path) -> None:
     acl = "topic readwrite allowed/#\n"
     async with (
         mosquitto(tmp_path / "broker", acl=acl) as broker,
@@ -79,7 +83,7 @@ async def test_refused_publish_is_told_in_words(tmp_path):
         await connection.publish("allowed/x", b"the connection lives on")
 
 
-async def test_wrong_password_is_refused_with_a_hint(tmp_path):
+async def test_wrong_password_is_refused_with_a_hint(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("wrong\n")
     async with mosquitto(tmp_path / "broker", passwords={"gw": "right"}) as broker:
@@ -93,7 +97,7 @@ async def test_wrong_password_is_refused_with_a_hint(tmp_path):
             await connection.publish("a", b"")
 
 
-async def test_nobody_there_is_unavailable(broker):
+async def test_nobody_there_is_unavailable(broker: Broker) -> None:
     options = MqttOptions(url=broker.url)
     broker.stop()
     with pytest.raises(UplinkUnavailable, match="refused"):
@@ -101,21 +105,21 @@ async def test_nobody_there_is_unavailable(broker):
             pass
 
 
-async def test_unknown_host_is_unavailable():
+async def test_unknown_host_is_unavailable() -> None:
     with pytest.raises(UplinkUnavailable):
         async with MqttConnector(MqttOptions(url="mqtt://no-such-host.invalid")).connect():
             pass
 
 
-async def test_end_of_the_broker_fails_all_who_wait(broker):
+async def test_end_of_the_broker_fails_all_who_wait(broker: Broker) -> None:
     options = MqttOptions(url=broker.url, keepalive_s=1)
     async with MqttConnector(options).connect() as connection, asyncio.TaskGroup() as group:
 
-        async def publish():
+        async def publish() -> None:
             with pytest.raises(UplinkUnavailable):
                 await connection.publish("a", b"x")
 
-        async def receive():
+        async def receive() -> None:
             with pytest.raises(UplinkUnavailable):
                 await take(connection, 1)
 
@@ -130,7 +134,7 @@ async def test_end_of_the_broker_fails_all_who_wait(broker):
         await connection.publish("a", b"x")
 
 
-async def test_silent_broker_is_noticed(broker):
+async def test_silent_broker_is_noticed(broker: Broker) -> None:
     options = MqttOptions(url=broker.url, keepalive_s=1)
     async with MqttConnector(options).connect() as connection:
         started = time.perf_counter()
@@ -139,13 +143,13 @@ async def test_silent_broker_is_noticed(broker):
         assert time.perf_counter() - started < 6
 
 
-async def test_idle_connection_stays(broker):
+async def test_idle_connection_stays(broker: Broker) -> None:
     async with MqttConnector(MqttOptions(url=broker.url, keepalive_s=1)).connect() as connection:
         await asyncio.sleep(2.5)
         await connection.publish("a", b"")
 
 
-async def test_will_is_sent_only_without_a_goodbye(broker):
+async def test_will_is_sent_only_without_a_goodbye(broker: Broker) -> None:
     for protocol in ("5", "3.1.1"):
         topic = f"{protocol}/status"
         options = MqttOptions(url=broker.url, protocol=protocol)
@@ -160,17 +164,17 @@ async def test_will_is_sent_only_without_a_goodbye(broker):
         assert [message.payload for message in messages] == [b"leaving", b"offline"]
 
 
-async def test_connecting_does_not_hold_up_the_loop(monkeypatch, broker):
+async def test_connecting_does_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> None:
     real = socket.create_connection
 
-    def slow(*arguments, **options):
+    def slow(*arguments: Any, **options: Any) -> Any:
         time.sleep(0.5)
         return real(*arguments, **options)
 
     monkeypatch.setattr(socket, "create_connection", slow)
     ticks = 0
 
-    async def tick():
+    async def tick() -> None:
         nonlocal ticks
         while True:
             await asyncio.sleep(0.01)

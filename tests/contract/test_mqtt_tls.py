@@ -1,22 +1,24 @@
 """TLS with client certificates, at a mosquitto that runs the configuration we hand out."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
-from support.brokers import Authority, mosquitto
+from support.brokers import Authority, Broker, Identity, mosquitto
 
 CONFIG = Path(__file__).parents[2] / "config"
 
 
-def production(authority):
+def production(authority: Authority) -> Callable[..., Any]:
     """Return the configuration of config/, moved to a folder and a port of the test's own."""
 
-    def configure(folder, port):
+    def configure(folder: Path, port: int) -> str:
         server = authority.issue("broker.test", server=True)
         text = (CONFIG / "mosquitto.conf").read_text()
         for file, ours in (
@@ -37,31 +39,33 @@ def production(authority):
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture
-async def broker(tmp_path, authority):
+async def broker(tmp_path: Path, authority: Authority) -> AsyncIterator[Broker]:
     async with mosquitto(tmp_path / "broker", authority=authority, whole=production(authority)) as running:
         yield running
 
 
-def as_client(broker, authority, identity, **tls):
+def as_client(broker: Broker, authority: Authority, identity: Identity | None, **tls: Any) -> MqttOptions:
     settings = {"ca": authority.file, **tls}
     if identity is not None:
         settings |= {"certificate": identity.certificate, "key": {"file": identity.key}}
     return MqttOptions(url=broker.url, tls=settings, connect_timeout_s=5)
 
 
-async def fails(options, error, match):
+async def fails(
+    options: MqttOptions, error: type[Exception] | tuple[type[Exception], ...], match: str
+) -> Any:
     with pytest.raises(error, match=match) as raised:
         async with MqttConnector(options).connect():
             pass
     return raised.value
 
 
-async def test_each_gateway_keeps_to_its_own_topics(broker, authority):
+async def test_each_gateway_keeps_to_its_own_topics(broker: Broker, authority: Authority) -> None:
     store = as_client(broker, authority, authority.issue("audit-store"))
     gateway = as_client(broker, authority, authority.issue("acme/ber-01"))
     mine, others = "linewitness/v1/acme/ber-01", "linewitness/v1/acme/ber-02"
@@ -82,7 +86,7 @@ async def test_each_gateway_keeps_to_its_own_topics(broker, authority):
         assert (await anext(receiver.messages())).topic == f"{mine}/records"
 
 
-async def test_large_and_many_messages_pass_in_both_directions(broker, authority):
+async def test_large_and_many_messages_pass_in_both_directions(broker: Broker, authority: Authority) -> None:
     store = as_client(broker, authority, authority.issue("audit-store"))
     gateway = as_client(broker, authority, authority.issue("acme/ber-01"))
     records = "linewitness/v1/acme/ber-01/records"
@@ -104,29 +108,33 @@ async def test_large_and_many_messages_pass_in_both_directions(broker, authority
     assert received == payloads
 
 
-async def test_client_without_a_certificate_is_refused(broker, authority):
+async def test_client_without_a_certificate_is_refused(broker: Broker, authority: Authority) -> None:
     error = await fails(as_client(broker, authority, None), UplinkRefused, "does not accept our certificate")
     assert "tls.certificate" in error.hint
 
 
-async def test_client_of_an_unknown_authority_is_refused(broker, authority, tmp_path):
+async def test_client_of_an_unknown_authority_is_refused(
+    broker: Broker, authority: Authority, tmp_path: Path
+) -> None:
     stranger = Authority(tmp_path / "stranger", "stranger").issue("acme/ber-01")
     await fails(as_client(broker, authority, stranger), UplinkRefused, "does not accept our certificate")
 
 
-async def test_expired_client_certificate_is_refused(broker, authority):
+async def test_expired_client_certificate_is_refused(broker: Broker, authority: Authority) -> None:
     expired = authority.issue("acme/ber-09", days=-1)
     await fails(as_client(broker, authority, expired), UplinkRefused, "does not accept our certificate")
 
 
-async def test_broker_of_an_unknown_authority_is_refused(broker, authority, tmp_path):
+async def test_broker_of_an_unknown_authority_is_refused(
+    broker: Broker, authority: Authority, tmp_path: Path
+) -> None:
     other = Authority(tmp_path / "other", "other")
     options = as_client(broker, other, authority.issue("acme/ber-01"))
     error = await fails(options, UplinkRefused, "is not accepted: ")
     assert "tls.ca" in error.hint
 
 
-async def test_broker_of_another_name_is_refused(broker, authority):
+async def test_broker_of_another_name_is_refused(broker: Broker, authority: Authority) -> None:
     client = authority.issue("acme/ber-01")
     await fails(
         as_client(broker, authority, client, server_name="other.test"), UplinkRefused, "[Hh]ostname mismatch"
@@ -137,20 +145,22 @@ async def test_broker_of_another_name_is_refused(broker, authority):
         await connection.publish("linewitness/v1/acme/ber-01/status", b"")
 
 
-async def test_tls_at_a_port_without_it_says_so(tmp_path, authority):
+async def test_tls_at_a_port_without_it_says_so(tmp_path: Path, authority: Authority) -> None:
     async with mosquitto(tmp_path / "plain") as plain:
         options = MqttOptions(url=plain.url.replace("mqtt:", "mqtts:"), tls={"ca": authority.file})
         error = await fails(options, (UplinkRefused, UplinkUnavailable), "TLS")
         assert "TLS port" in error.hint
 
 
-async def test_plain_connection_at_a_tls_port_says_so(broker):
+async def test_plain_connection_at_a_tls_port_says_so(broker: Broker) -> None:
     options = MqttOptions(url=broker.url.replace("mqtts:", "mqtt:"))
     error = await fails(options, UplinkUnavailable, "broke")
     assert "mqtts://" in error.hint
 
 
-async def test_missing_files_are_configuration_errors(broker, authority, tmp_path):
+async def test_missing_files_are_configuration_errors(
+    broker: Broker, authority: Authority, tmp_path: Path
+) -> None:
     client = authority.issue("acme/ber-01")
     await fails(
         as_client(broker, authority, client, ca=tmp_path / "no"), ConfigurationError, "cannot be read"

@@ -44,7 +44,9 @@ def driver(port: int, **settings: Any) -> MtSicsDriver:
 class Weighing:
     """A driver that is connected with a simulated scale."""
 
-    def __init__(self, sim: RunningScale, device: MtSicsDriver, observations: AsyncIterator[Observation]):
+    def __init__(
+        self, sim: RunningScale, device: MtSicsDriver, observations: AsyncIterator[Observation]
+    ) -> None:
         self.sim, self.device, self.observations = sim, device, observations
 
     async def next(self) -> Result:

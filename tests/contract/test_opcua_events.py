@@ -1,8 +1,10 @@
 """Alarms, and who wrote what, over real sockets."""
 
-import asyncua
+from pathlib import Path
+from typing import Any
 
 from linewitness.devices.base import Notice
+from linewitness.devices.opcua.connection.wire import Client
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import Memory, client_files, listening, of_type, options, point, reading
 
@@ -10,11 +12,11 @@ STILL = PressSimulation(tick_s=0)
 ALARMS = {"id": "alarms", "node": "i=2253", "record": "alarm"}
 
 
-def told(notice):
+def told(notice: Notice) -> tuple[str, str, Any, str | None]:
     return notice.kind, notice.resource_id, notice.changes[0], notice.operator
 
 
-async def test_alarm_is_raised_acknowledged_by_somebody_and_cleared():
+async def test_alarm_is_raised_acknowledged_by_somebody_and_cleared() -> None:
     async with serve(STILL) as press, listening(options(press, ALARMS, point("Holding"))) as ear:
         await ear.first(reading("holding"))
         await press.alarm("Overheated", active=True, message="oil at 78 C")
@@ -37,7 +39,7 @@ async def test_alarm_is_raised_acknowledged_by_somebody_and_cleared():
         assert cleared.remember == {"alarm.alarms.Press/Overheated": None}
 
 
-async def test_alarm_that_stands_is_told_once_over_reconnects():
+async def test_alarm_that_stands_is_told_once_over_reconnects() -> None:
     async with serve(STILL) as press:
         await press.alarm("Overheated", active=True)
         settings, memory = options(press, ALARMS, point("Holding")), Memory()
@@ -50,7 +52,7 @@ async def test_alarm_that_stands_is_told_once_over_reconnects():
             assert (found.kind, found.resource_id) == ("alarm.raised", "Press/DoorOpen")
 
 
-async def test_alarm_that_cleared_while_nobody_listened_is_told():
+async def test_alarm_that_cleared_while_nobody_listened_is_told() -> None:
     async with serve(STILL) as press:
         await press.alarm("Overheated", active=True)
         settings, memory = options(press, ALARMS), Memory()
@@ -62,7 +64,7 @@ async def test_alarm_that_cleared_while_nobody_listened_is_told():
             assert told(found)[:2] == ("alarm.cleared", "Press/Overheated")
 
 
-async def test_audit_event_says_who_changed_a_value(tmp_path):
+async def test_audit_event_says_who_changed_a_value(tmp_path: Path) -> None:
     simulation = PressSimulation(
         tick_s=0, audit=True, certificates=tmp_path / "press", users={"anna": "secret", "us": "pw"}
     )
@@ -81,7 +83,7 @@ async def test_audit_event_says_who_changed_a_value(tmp_path):
         press.audit_delay_s = 0.25
         async with listening(settings) as ear:
             await ear.first(reading("holding"))
-            writer = asyncua.Client(press.url)
+            writer = Client(press.url)
             writer.set_user("anna")
             writer.set_password("secret")
             async with writer:

@@ -5,7 +5,9 @@ import base64
 import contextlib
 import json
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -26,13 +28,14 @@ from support.opcua_rig import (
     options,
     reading,
 )
+from support.present import present
 
 NODE = Path(__file__).parent / "node_opcua"
 START_S = 60
 
 
 @pytest.fixture(scope="session")
-def packages():
+def packages() -> Path:
     """The pinned packages; where they cannot be installed the tests fail and say so."""
     return installed(NODE)
 
@@ -40,29 +43,31 @@ def packages():
 class Foreign:
     """A running server, and a line to it on which tests change values."""
 
-    def __init__(self, process, port):
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
         self.url = f"opc.tcp://127.0.0.1:{port}"
 
-    async def line(self):
+    async def line(self) -> str:
         async with asyncio.timeout(START_S):
-            while line := await self._process.stdout.readline():
+            while line := await present(self._process.stdout).readline():
                 if line.startswith(b"@"):
                     return line[1:].decode().strip()
         raise AssertionError("the foreign server ended")
 
-    async def ask(self, **command):
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+    async def ask(self, **command: Any) -> Any:
+        present(self._process.stdin).write(json.dumps(command).encode() + b"\n")
         answer = json.loads(await self.line())
         assert "error" not in answer, answer
         return answer["answer"]
 
-    async def set(self, name, value, **more):
+    async def set(self, name: str, value: float, **more: str) -> None:
         await self.ask(set=name, value=value, **more)
 
 
 @contextlib.asynccontextmanager
-async def foreign(packages, folder, *, port=0, accept_all=True):
+async def foreign(
+    packages: Path, folder: Path, *, port: int = 0, accept_all: bool = True
+) -> AsyncIterator[Foreign]:
     if not port:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -85,14 +90,14 @@ async def foreign(packages, folder, *, port=0, accept_all=True):
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        process.stdin.close()
+        present(process.stdin).close()
 
 
-def point(name, **more):
+def point(name: str, **more: Any) -> dict[str, Any]:
     return {"id": name.lower(), "node": f"nsu=urn:foreign:press;s=Press.{name}", **more}
 
 
-async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
+async def test_changes_telemetry_arrays_and_structures(packages: Path, tmp_path: Path) -> None:
     async with foreign(packages, tmp_path) as server:
         settings = options(
             server.url,
@@ -100,7 +105,7 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
             *(point(f"Signal{number}", record="telemetry") for number in range(20)),
         )
         async with listening(settings) as ear:
-            first = {}
+            first: dict[Any, Any] = {}
             while len(first) < 5:
                 found = await ear.first(of_type(Reading))
                 first[found.point] = found.value
@@ -125,7 +130,9 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
             await server.ask(recipe="bush", high=3.3)
             await ear.first(
                 lambda one: (
-                    isinstance(one, Reading) and one.point == "recipe" and one.value["Force.High"] == "3.3"
+                    isinstance(one, Reading)
+                    and one.point == "recipe"
+                    and cast(Any, one.value)["Force.High"] == "3.3"
                 )
             )
             assert ear.session.identity["product"]
@@ -134,7 +141,7 @@ async def test_changes_telemetry_arrays_and_structures(packages, tmp_path):
                 told |= set((await ear.first(of_type(Signals))).points)
 
 
-async def test_bad_status_and_wrong_node(packages, tmp_path):
+async def test_bad_status_and_wrong_node(packages: Path, tmp_path: Path) -> None:
     async with (
         foreign(packages, tmp_path) as server,
         listening(options(server.url, point("Nowhere"), point("Holding"))) as ear,
@@ -148,7 +155,9 @@ async def test_bad_status_and_wrong_node(packages, tmp_path):
 
 @pytest.mark.parametrize("policy", ["basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"])
 @pytest.mark.parametrize("mode", ["sign", "sign_and_encrypt"])
-async def test_each_policy_with_user_and_pinned_certificate(packages, tmp_path, policy, mode):
+async def test_each_policy_with_user_and_pinned_certificate(
+    packages: Path, tmp_path: Path, policy: str, mode: str
+) -> None:
     (tmp_path / "password").write_text("secret\n")
     async with foreign(packages, tmp_path) as server:
         pinned = tmp_path / "server.der"
@@ -167,7 +176,7 @@ async def test_each_policy_with_user_and_pinned_certificate(packages, tmp_path, 
                 pass
 
 
-async def test_server_that_does_not_know_our_certificate_refuses(packages, tmp_path):
+async def test_server_that_does_not_know_our_certificate_refuses(packages: Path, tmp_path: Path) -> None:
     async with foreign(packages, tmp_path, accept_all=False) as server:
         pinned = tmp_path / "server.der"
         pinned.write_bytes(base64.b64decode(await server.ask(certificate=True)))
@@ -177,7 +186,7 @@ async def test_server_that_does_not_know_our_certificate_refuses(packages, tmp_p
                 pass
 
 
-async def test_outage_is_filled_from_history(packages, tmp_path):
+async def test_outage_is_filled_from_history(packages: Path, tmp_path: Path) -> None:
     async with foreign(packages, tmp_path) as server:
         settings, memory = options(server.url, point("Holding")), Memory()
         async with listening(settings, memory) as ear:
@@ -196,7 +205,7 @@ async def test_outage_is_filled_from_history(packages, tmp_path):
             ]
 
 
-async def test_result_and_handshake(packages, tmp_path):
+async def test_result_and_handshake(packages: Path, tmp_path: Path) -> None:
     result = {
         "fields": [{"id": "temperature", "node": "nsu=urn:foreign:press;s=Press.Temperature"}],
         "identifier": "nsu=urn:foreign:press;s=Press.Serial",
@@ -213,7 +222,7 @@ async def test_result_and_handshake(packages, tmp_path):
             assert await server.ask(get="Ack") == 1
 
 
-async def test_alarm_is_raised_and_cleared(packages, tmp_path):
+async def test_alarm_is_raised_and_cleared(packages: Path, tmp_path: Path) -> None:
     async with foreign(packages, tmp_path) as server:
         alarms = {"id": "alarms", "node": "i=2253", "record": "alarm"}
         async with listening(options(server.url, alarms, point("Temperature"))) as ear:
@@ -226,7 +235,9 @@ async def test_alarm_is_raised_and_cleared(packages, tmp_path):
             assert cleared.resource_id == raised.resource_id
 
 
-async def test_all_points_live_again_after_a_restart_and_no_session_is_left(packages, tmp_path):
+async def test_all_points_live_again_after_a_restart_and_no_session_is_left(
+    packages: Path, tmp_path: Path
+) -> None:
     async with foreign(packages, tmp_path) as server:
         driver, memory = Driver(options(server.url, point("Holding"), point("Serial")), clock=CLOCK), Memory()
         for _ in range(3):
@@ -245,7 +256,7 @@ async def test_all_points_live_again_after_a_restart_and_no_session_is_left(pack
         await ear.first(reading("holding", "140"))
 
 
-async def test_browse_probe_and_offers(packages, tmp_path):
+async def test_browse_probe_and_offers(packages: Path, tmp_path: Path) -> None:
     async with foreign(packages, tmp_path) as server:
         where = ServerOptions(endpoint=server.url)
         found = {one.path[-1]: one for one in await browse(where, clock=CLOCK, pattern="Press/")}
@@ -254,5 +265,5 @@ async def test_browse_probe_and_offers(packages, tmp_path):
         assert len([name for name in found if name.startswith("Signal")]) == 20
         report = await probe(where, ["nsu=urn:foreign:press;s=Press.Holding"], clock=CLOCK)
         assert report.readings[0].value == "125"
-        assert abs(report.clock_offset_ms) < 1000
+        assert abs(present(report.clock_offset_ms)) < 1000
         assert {one.policy for one in await offers(server.url)} >= {"None", "Basic256Sha256"}

@@ -1,5 +1,7 @@
 """What a server may send too much of, or in the wrong form, and what the session makes of it."""
 
+from typing import Any
+
 import pytest
 
 from linewitness.base.errors import DeviceUnavailable
@@ -8,14 +10,14 @@ from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import Memory, listening, options, point, reading
 
 
-async def listen_to_what_grows(press, settings, memory):
+async def listen_to_what_grows(press: Any, settings: Any, memory: Any) -> None:
     async with listening(settings, memory) as ear:
         await ear.first(reading("serial"))
         await press.set("Serial", "A" * (MAX_MESSAGE_BYTES + 1))
         await ear.end()
 
 
-async def test_a_value_beyond_the_limit_ends_the_session_in_words():
+async def test_a_value_beyond_the_limit_ends_the_session_in_words() -> None:
     memory = Memory()
     async with serve(PressSimulation(tick_s=0)) as press:
         settings = options(press, point("Serial"))
@@ -27,7 +29,7 @@ async def test_a_value_beyond_the_limit_ends_the_session_in_words():
             await ear.first(reading("serial", "B-7"))
 
 
-async def test_a_text_in_another_encoding_is_captured_with_its_bytes_in_sight():
+async def test_a_text_in_another_encoding_is_captured_with_its_bytes_in_sight() -> None:
     async with serve(PressSimulation(tick_s=0)) as press, listening(options(press, point("Serial"))) as ear:
         await ear.first(reading("serial"))
         await press.set("Serial", b"M\xfcnchen".decode("utf-8", "surrogateescape"))  # sent as it is

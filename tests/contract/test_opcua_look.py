@@ -1,5 +1,7 @@
 """Browsing and probing a server, as the commands do it."""
 
+from pathlib import Path
+
 from ruamel.yaml import YAML
 
 from linewitness.devices.base import Reading
@@ -8,11 +10,12 @@ from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
 from linewitness.devices.opcua.probe import offers, probe, trust
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, listening, of_type, options
+from support.present import present
 
 STILL = PressSimulation(tick_s=0, history=True)
 
 
-async def test_what_browse_prints_is_accepted_as_points_and_delivers():
+async def test_what_browse_prints_is_accepted_as_points_and_delivers() -> None:
     async with serve(STILL) as press:
         seen = []
         found = await browse(
@@ -43,7 +46,7 @@ async def test_what_browse_prints_is_accepted_as_points_and_delivers():
             assert not ear.session.refused
 
 
-async def test_filter_and_depth_limit_what_is_found():
+async def test_filter_and_depth_limit_what_is_found() -> None:
     async with serve(STILL) as press:
         server = ServerOptions(endpoint=press.url)
         assert [one.path[-1] for one in await browse(server, clock=CLOCK, pattern="peakforce")] == [
@@ -52,14 +55,14 @@ async def test_filter_and_depth_limit_what_is_found():
         assert await browse(server, clock=CLOCK, depth=1) == []
 
 
-def test_ids_are_valid_and_unique():
+def test_ids_are_valid_and_unique() -> None:
     found = [BrowsedNode(node="i=1", path=("Prüfung", "Wert 1")) for _ in range(3)] + [
         BrowsedNode(node="i=2", path=("ü",))
     ]
     assert point_ids(found) == ["pr-fung.wert-1", "pr-fung.wert-1-2", "pr-fung.wert-1-3", "point"]
 
 
-async def test_probe_shows_value_status_times_and_offset():
+async def test_probe_shows_value_status_times_and_offset() -> None:
     async with serve(PressSimulation(tick_s=0, clock_offset_s=60)) as press:
         report = await probe(
             ServerOptions(endpoint=press.url),
@@ -73,13 +76,13 @@ async def test_probe_shows_value_status_times_and_offset():
             "Good",
             "good",
         )
-        assert holding.source_time > holding.gateway_time
+        assert present(holding.source_time) > present(holding.gateway_time)
         assert (nowhere.status, alien.status) == ("BadNodeIdUnknown", "BadNodeIdUnknown")
-        assert abs(report.clock_offset_ms - 60_000) < 2000
+        assert abs(present(report.clock_offset_ms) - 60_000) < 2000
         assert "urn:linewitness:simulator:press" in report.namespaces
 
 
-async def test_offers_list_policies_and_the_certificate_to_compare(tmp_path):
+async def test_offers_list_policies_and_the_certificate_to_compare(tmp_path: Path) -> None:
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
         found = await offers(press.url)
         assert {(one.policy, one.mode) for one in found} == {
@@ -92,5 +95,5 @@ async def test_offers_list_policies_and_the_certificate_to_compare(tmp_path):
         }
         secure = next(one for one in found if one.mode == "SignAndEncrypt")
         assert "SHA-256" in secure.shown
-        kept = trust(secure.certificate, tmp_path / "trusted")
+        kept = trust(present(secure.certificate), tmp_path / "trusted")
         assert kept.read_bytes() == (tmp_path / "press" / "server.der").read_bytes()

@@ -1,6 +1,7 @@
 """The OPC UA driver against the simulated press, over real sockets."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from support.waiting import until
 STILL = PressSimulation(tick_s=0)
 
 
-async def test_change_is_a_reading_with_decimal_text_and_the_device_time():
+async def test_change_is_a_reading_with_decimal_text_and_the_device_time() -> None:
     async with serve(STILL) as press, listening(options(press, point("Holding", unit="bar"))) as ear:
         first = await ear.next()
         assert isinstance(first, Reading)
@@ -29,7 +30,7 @@ async def test_change_is_a_reading_with_decimal_text_and_the_device_time():
         assert abs(changed.when.device_offset_ms) < 1000
 
 
-async def test_each_of_many_quick_changes_arrives_once_and_in_order():
+async def test_each_of_many_quick_changes_arrives_once_and_in_order() -> None:
     async with serve(STILL) as press, listening(options(press, point("Program", queue_size=500))) as ear:
         await ear.next()
         for number in range(2, 302):
@@ -39,7 +40,7 @@ async def test_each_of_many_quick_changes_arrives_once_and_in_order():
         assert not [one for one in ear.heard if isinstance(one, Gap)]
 
 
-async def test_array_is_told_by_field_and_float32_in_its_shortest_form():
+async def test_array_is_told_by_field_and_float32_in_its_shortest_form() -> None:
     async with (
         serve(STILL) as press,
         listening(options(press, point("Limits"), point("Temperature"))) as ear,
@@ -52,7 +53,7 @@ async def test_array_is_told_by_field_and_float32_in_its_shortest_form():
         await ear.first(reading("temperature", "12.3"))
 
 
-async def test_bad_and_uncertain_values_are_marked_as_such():
+async def test_bad_and_uncertain_values_are_marked_as_such() -> None:
     async with serve(STILL) as press, listening(options(press, point("Holding"))) as ear:
         await press.set("Holding", 1.0, status=0x808A0000)
         bad = await ear.first(lambda one: one.quality is Quality.BAD)
@@ -62,14 +63,14 @@ async def test_bad_and_uncertain_values_are_marked_as_such():
         assert uncertain.status == "UncertainLastUsableValue"
 
 
-async def test_telemetry_comes_in_blocks_and_names_bad_positions():
+async def test_telemetry_comes_in_blocks_and_names_bad_positions() -> None:
     async with serve(STILL) as press:
         settings = options(press, *(point(name, record="telemetry") for name in ("Force", "Temperature")))
         async with listening(settings) as ear:
             await ear.first(of_type(Signals))
             await press.set("Force", 3.5, status=0x80000000)
             await press.set("Temperature", 12.3)
-            blocks = []
+            blocks: list[Any] = []
             while sum(len(block.points) for block in blocks) < 2:
                 blocks.append(await ear.first(of_type(Signals)))
             told = {
@@ -81,7 +82,7 @@ async def test_telemetry_comes_in_blocks_and_names_bad_positions():
             assert all(len(block.points) == len(block.values) == len(block.times_ns) for block in blocks)
 
 
-async def test_operator_of_the_moment_stands_in_each_change():
+async def test_operator_of_the_moment_stands_in_each_change() -> None:
     async with serve(STILL) as press:
         await press.set("Operator", "anna.b")
         settings = options(press, point("Holding"), operator="ns=2;s=Press.Operator")
@@ -92,7 +93,7 @@ async def test_operator_of_the_moment_stands_in_each_change():
             assert (await ear.first(reading("holding", "99"))).operator == "jonas.k"
 
 
-async def test_complaint_10_one_wrong_node_is_named_and_the_others_live():
+async def test_complaint_10_one_wrong_node_is_named_and_the_others_live() -> None:
     async with serve(STILL) as press:
         memory = Memory()
         settings = options(
@@ -117,7 +118,9 @@ async def test_complaint_10_one_wrong_node_is_named_and_the_others_live():
             assert not [one for one in ear.heard if isinstance(one, Gap) and one.source == "nowhere"]
 
 
-async def test_point_that_appears_later_is_asked_for_again_and_its_next_refusal_is_news(monkeypatch):
+async def test_point_that_appears_later_is_asked_for_again_and_its_next_refusal_is_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("linewitness.devices.opcua.session.RETRY_REFUSED_S", 0.1)
     async with serve(PressSimulation(tick_s=0, missing=frozenset({"Program"}))) as press:
         memory = Memory()
@@ -131,7 +134,7 @@ async def test_point_that_appears_later_is_asked_for_again_and_its_next_refusal_
             assert not ear.session.refused
 
 
-async def test_complaint_8_all_points_live_again_after_a_restart_of_the_server():
+async def test_complaint_8_all_points_live_again_after_a_restart_of_the_server() -> None:
     async with serve(STILL) as press:
         driver = Driver(options(press, point("Holding"), point("Program")), clock=CLOCK)
         memory = Memory()
@@ -150,7 +153,7 @@ async def test_complaint_8_all_points_live_again_after_a_restart_of_the_server()
             await ear.first(reading("program", "7"))
 
 
-async def test_complaint_9_silent_subscription_is_noticed():
+async def test_complaint_9_silent_subscription_is_noticed() -> None:
     async with serve(STILL) as press, listening(options(press, point("Holding"), silence_s=1)) as ear:
         await ear.next()
         press.silence()
@@ -158,7 +161,7 @@ async def test_complaint_9_silent_subscription_is_noticed():
             await ear.end()
 
 
-async def test_pulled_cable_is_noticed():
+async def test_pulled_cable_is_noticed() -> None:
     async with serve(STILL) as press, listening(options(press, point("Holding"), timeout_s=1)) as ear:
         await ear.next()
         press.wire.passing.clear()
@@ -169,7 +172,7 @@ async def test_pulled_cable_is_noticed():
             press.wire.passing.set()
 
 
-async def test_complaint_19_no_session_is_left_behind():
+async def test_complaint_19_no_session_is_left_behind() -> None:
     async with serve(STILL) as press:
         driver = Driver(options(press, point("Holding")), clock=CLOCK)
         for _ in range(5):
@@ -179,7 +182,7 @@ async def test_complaint_19_no_session_is_left_behind():
         await until(lambda: press.sessions == 0)
 
 
-async def test_overflow_of_the_servers_queue_is_a_gap():
+async def test_overflow_of_the_servers_queue_is_a_gap() -> None:
     async with serve(STILL) as press, listening(options(press, point("Holding"))) as ear:
         before = await ear.next()
         await press.overflow("Holding", 77.0)
@@ -194,7 +197,7 @@ async def test_overflow_of_the_servers_queue_is_a_gap():
         assert (after.value, after.status) == ("77", "Good")
 
 
-async def test_complaint_14_a_clock_in_the_year_2000_poisons_nothing():
+async def test_complaint_14_a_clock_in_the_year_2000_poisons_nothing() -> None:
     far = (datetime(2000, 1, 1, tzinfo=UTC) - moment_of(CLOCK.stamp().realtime_ns)).total_seconds()
     async with (
         serve(PressSimulation(tick_s=0, clock_offset_s=far)) as press,
@@ -212,7 +215,7 @@ async def test_complaint_14_a_clock_in_the_year_2000_poisons_nothing():
         assert all(abs(time - now_ns) < 20e9 for time in block.times_ns)
 
 
-async def test_unreachable_server_is_unavailable_and_says_so():
+async def test_unreachable_server_is_unavailable_and_says_so() -> None:
     with pytest.raises(DeviceUnavailable, match=r"127\.0\.0\.1:1"):
         async with listening(options("opc.tcp://127.0.0.1:1", point("Holding"))):
             pass

@@ -1,10 +1,13 @@
 """Results that a trigger completes: read at once, told once, and acknowledged after the commit."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Gap, Result, Seen
-from linewitness_simulators.press.server import PressSimulation, serve
+from linewitness_simulators.press.server import PressSimulation, RunningPress, serve
 from support.opcua_rig import Memory, listening, options, point
 from support.waiting import until
 
@@ -17,7 +20,7 @@ FIELDS = [
 HANDSHAKE = {"node": "ns=2;s=Press.Acknowledged", "value": "trigger"}
 
 
-def counter(**more):
+def counter(**more: Any) -> dict[str, Any]:
     settings = {
         "fields": FIELDS,
         "identifier": "ns=2;s=Press.Serial",
@@ -27,16 +30,16 @@ def counter(**more):
     return point("CycleCount", id="pressing", record="result", result=settings)
 
 
-async def made(press, cycle):
+async def made(press: RunningPress, cycle: int) -> None:
     await press.set("Serial", f"SN-{cycle}")
     await press.finish(cycle)
 
 
-def of(*kinds):
+def of(*kinds: type[Any]) -> Callable[..., Any]:
     return lambda one: isinstance(one, kinds)
 
 
-async def test_result_holds_the_values_of_its_own_cycle():
+async def test_result_holds_the_values_of_its_own_cycle() -> None:
     async with serve(STILL) as press, listening(options(press, counter())) as ear:
         assert isinstance(await ear.next(), Seen)
         await press.set("Serial", "SN-1")
@@ -58,7 +61,7 @@ async def test_result_holds_the_values_of_its_own_cycle():
         assert not result.confirmable
 
 
-async def test_handshake_is_written_only_after_the_commit():
+async def test_handshake_is_written_only_after_the_commit() -> None:
     async with serve(STILL) as press, listening(options(press, counter(handshake=HANDSHAKE))) as ear:
         await ear.next()
         await made(press, 7)
@@ -69,7 +72,7 @@ async def test_handshake_is_written_only_after_the_commit():
         assert press.value("Acknowledged") == 7
 
 
-async def test_handshake_that_a_crash_prevented_is_made_up_for_without_a_second_result():
+async def test_handshake_that_a_crash_prevented_is_made_up_for_without_a_second_result() -> None:
     async with serve(STILL) as press:
         settings, memory = options(press, counter(handshake=HANDSHAKE)), Memory()
         async with listening(settings, memory) as ear:
@@ -84,7 +87,7 @@ async def test_handshake_that_a_crash_prevented_is_made_up_for_without_a_second_
             assert press.value("Acknowledged") == 7
 
 
-async def test_result_made_while_nobody_listened_is_read_and_those_before_it_are_a_gap():
+async def test_result_made_while_nobody_listened_is_read_and_those_before_it_are_a_gap() -> None:
     async with serve(STILL) as press:
         settings, memory = options(press, counter()), Memory()
         async with listening(settings, memory) as ear:
@@ -100,7 +103,7 @@ async def test_result_made_while_nobody_listened_is_read_and_those_before_it_are
             assert (result.result_id, result.epoch) == ("6", 0)
 
 
-async def test_restarted_counter_begins_a_new_epoch():
+async def test_restarted_counter_begins_a_new_epoch() -> None:
     async with serve(STILL) as press, listening(options(press, counter())) as ear:
         await ear.next()
         await made(press, 9)
@@ -112,12 +115,12 @@ async def test_restarted_counter_begins_a_new_epoch():
         assert [(one.epoch, one.result_id) for one in (first, second)] == [(0, "9"), (1, "1")]
 
 
-async def test_values_overwritten_before_they_were_read_are_a_gap_and_never_a_wrong_result():
+async def test_values_overwritten_before_they_were_read_are_a_gap_and_never_a_wrong_result() -> None:
     async with serve(STILL) as press, listening(options(press, counter())) as ear:
         await ear.next()
         for cycle in (1, 2, 3):
             await made(press, cycle)
-        heard = []
+        heard: list[Any] = []
         while not (heard and isinstance(heard[-1], Result) and heard[-1].result_id == "3"):
             heard.append(await ear.first(of(Result, Gap)))
         numbers = [one.result_id if isinstance(one, Result) else one.first for one in heard]
@@ -127,7 +130,7 @@ async def test_values_overwritten_before_they_were_read_are_a_gap_and_never_a_wr
                 assert one.measured[0].value == str(press.part(int(one.result_id)).peak_kn)
 
 
-async def test_bit_triggers_on_its_rising_edge_and_is_cleared_by_the_handshake():
+async def test_bit_triggers_on_its_rising_edge_and_is_cleared_by_the_handshake() -> None:
     done = point(
         "PartDone",
         id="pressing",
@@ -149,7 +152,7 @@ async def test_bit_triggers_on_its_rising_edge_and_is_cleared_by_the_handshake()
         assert press.writes == {"PartDone": 2}
 
 
-async def test_bad_field_is_told_as_such():
+async def test_bad_field_is_told_as_such() -> None:
     async with serve(STILL) as press, listening(options(press, counter())) as ear:
         await ear.next()
         await press.finish(1)
@@ -161,7 +164,7 @@ async def test_bad_field_is_told_as_such():
         assert ("peak.status", "BadNotConnected") in result.facts
 
 
-async def test_handshake_that_may_not_be_written_is_refused_with_its_place():
+async def test_handshake_that_may_not_be_written_is_refused_with_its_place() -> None:
     handshake = {"node": "ns=2;s=Press.Force", "value": 1}
     async with serve(STILL) as press, listening(options(press, counter(handshake=handshake))) as ear:
         await ear.next()
@@ -174,12 +177,12 @@ async def test_handshake_that_may_not_be_written_is_refused_with_its_place():
             await ear.end()
 
 
-async def test_running_press_gives_each_part_once():
+async def test_running_press_gives_each_part_once() -> None:
     async with (
         serve(PressSimulation(tick_s=0.02, cycle_s=0.2)) as press,
         listening(options(press, counter(handshake=HANDSHAKE))) as ear,
     ):
-        results = []
+        results: list[Any] = []
         while len(results) < 5:
             found = await ear.first(of(Result, Gap))
             if isinstance(found, Result):

@@ -1,6 +1,7 @@
 """What the OPC UA driver accepts, refuses, and says about it."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from support.opcua_rig import CLOCK, client_files, listening, options, point, re
 
 @pytest.mark.parametrize("mode", ["sign", "sign_and_encrypt"])
 @pytest.mark.parametrize("policy", ["basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"])
-async def test_values_come_through_each_policy(tmp_path, policy, mode):
+async def test_values_come_through_each_policy(tmp_path: Path, policy: str, mode: str) -> None:
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
         security = {
             "policy": policy,
@@ -30,7 +31,9 @@ async def test_values_come_through_each_policy(tmp_path, policy, mode):
             assert ear.session.identity["our_certificate.days_left"] == "1824"
 
 
-async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkeypatch):
+async def test_changes_go_on_over_renewals_of_the_channels_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("linewitness.devices.opcua.connection.client.CHANNEL_LIFETIME_MS", 2000)
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
         security = {
@@ -46,7 +49,7 @@ async def test_changes_go_on_over_renewals_of_the_channels_keys(tmp_path, monkey
                 await asyncio.sleep(0.3)
 
 
-async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path):
+async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     files = client_files(tmp_path)
     make_client_certificate(
         certificate=tmp_path / "other.der",
@@ -62,7 +65,7 @@ async def test_other_server_certificate_than_the_pinned_one_is_refused(tmp_path)
                 pass
 
 
-async def test_unknown_server_is_kept_for_a_look_and_accepted_once_trusted(tmp_path):
+async def test_unknown_server_is_kept_for_a_look_and_accepted_once_trusted(tmp_path: Path) -> None:
     trusted, rejected = tmp_path / "trusted", tmp_path / "rejected"
     trusted.mkdir()
     async with serve(PressSimulation(tick_s=0, certificates=tmp_path / "press")) as press:
@@ -84,7 +87,7 @@ async def test_unknown_server_is_kept_for_a_look_and_accepted_once_trusted(tmp_p
             await ear.first(reading("holding"))
 
 
-async def test_server_that_does_not_trust_us_says_what_to_do(tmp_path):
+async def test_server_that_does_not_trust_us_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "let-in").mkdir()
     simulation = PressSimulation(
         tick_s=0, certificates=tmp_path / "press", trusted_clients=tmp_path / "let-in"
@@ -105,7 +108,7 @@ async def test_server_that_does_not_trust_us_says_what_to_do(tmp_path):
             await ear.first(reading("holding"))
 
 
-async def test_policy_that_the_server_lacks_is_refused_without_falling_back(tmp_path):
+async def test_policy_that_the_server_lacks_is_refused_without_falling_back(tmp_path: Path) -> None:
     async with serve(PressSimulation(tick_s=0)) as press:
         security = {
             "policy": "basic256sha256",
@@ -118,7 +121,7 @@ async def test_policy_that_the_server_lacks_is_refused_without_falling_back(tmp_
         assert press.sessions == 0
 
 
-async def test_user_and_password_are_checked_by_the_server(tmp_path):
+async def test_user_and_password_are_checked_by_the_server(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("secret\n")
     simulation = PressSimulation(tick_s=0, certificates=tmp_path / "press", users={"anna": "secret"})
@@ -138,7 +141,7 @@ async def test_user_and_password_are_checked_by_the_server(tmp_path):
                 pass
 
 
-async def test_user_may_be_a_certificate(tmp_path):
+async def test_user_may_be_a_certificate(tmp_path: Path) -> None:
     simulation = PressSimulation(tick_s=0, certificates=tmp_path / "press", users={"Linewitness anna": "x"})
     for name in ("anna", "eve"):
         make_client_certificate(
@@ -163,7 +166,7 @@ async def test_user_may_be_a_certificate(tmp_path):
                 pass
 
 
-async def test_password_is_never_sent_in_the_clear(tmp_path):
+async def test_password_is_never_sent_in_the_clear(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("secret\n")
     async with serve(PressSimulation(tick_s=0, users={"anna": "secret"})) as press:
@@ -173,7 +176,7 @@ async def test_password_is_never_sent_in_the_clear(tmp_path):
                 pass
 
 
-async def test_missing_certificate_is_named(tmp_path):
+async def test_missing_certificate_is_named(tmp_path: Path) -> None:
     security = {
         "policy": "basic256sha256",
         **client_files(tmp_path),

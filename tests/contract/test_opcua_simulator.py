@@ -5,26 +5,29 @@ import contextlib
 import random
 import signal
 import sys
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
-import asyncua
 import pytest
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Signals
+from linewitness.devices.opcua.connection.wire import Client, UaStatusCodeError
 from linewitness_simulators.press.device import Press
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, listening, of_type, options, point, reading
+from support.present import present
 
 
 @contextlib.asynccontextmanager
-async def started(*arguments):
+async def started(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "linewitness", "simulate", "press", "--port", "0", *arguments),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(30):
-            line = (await process.stdout.readline()).decode()
+            line = (await present(process.stdout).readline()).decode()
         yield process, line
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -32,7 +35,7 @@ async def started(*arguments):
         await process.wait()
 
 
-async def test_command_says_ready_serves_and_ends_on_sigterm():
+async def test_command_says_ready_serves_and_ends_on_sigterm() -> None:
     async with started("--cycle", "0.5", "--tick", "0.05", "--missing", "Running") as (process, line):
         word, url = line.split()
         assert word == "ready"
@@ -47,7 +50,7 @@ async def test_command_says_ready_serves_and_ends_on_sigterm():
 @pytest.mark.parametrize(
     ("fault", "words"), [("--restart-every", "ended|broke|reached|answer"), ("--silent-every", "silent")]
 )
-async def test_fault_from_the_command_line_ends_the_session(fault, words):
+async def test_fault_from_the_command_line_ends_the_session(fault: str, words: str) -> None:
     async with (
         started(fault, "1.5") as (_, line),
         listening(options(line.split()[1], point("Force"), silence_s=1, timeout_s=1)) as ear,
@@ -56,7 +59,7 @@ async def test_fault_from_the_command_line_ends_the_session(fault, words):
             await ear.end()
 
 
-async def test_overflow_from_the_command_line_is_a_gap():
+async def test_overflow_from_the_command_line_is_a_gap() -> None:
     async with (
         started("--overflow-every", "0.5") as (_, line),
         listening(options(line.split()[1], point("Force"))) as ear,
@@ -64,13 +67,13 @@ async def test_overflow_from_the_command_line_is_a_gap():
         assert (await ear.first(of_type(Gap))).source == "force"
 
 
-def test_same_seed_same_parts_and_another_seed_others():
+def test_same_seed_same_parts_and_another_seed_others() -> None:
     parts = [Press(seed=seed, cycle_s=4).part(9, 125.0) for seed in (1, 1, 2)]
     assert parts[0] == parts[1]
     assert parts[0] != parts[2]
 
 
-def test_press_is_a_function_of_time():
+def test_press_is_a_function_of_time() -> None:
     press = Press(seed=3, cycle_s=4)
     moments = [number * 0.37 for number in range(50)]
     shuffled = random.Random(1).sample(moments, k=len(moments))
@@ -79,17 +82,17 @@ def test_press_is_a_function_of_time():
     assert press.at(41.0, 125.0).cycle == 10
 
 
-async def test_another_client_reads_writes_and_is_counted():
-    async with serve(PressSimulation(tick_s=0)) as press, asyncua.Client(press.url) as client:
+async def test_another_client_reads_writes_and_is_counted() -> None:
+    async with serve(PressSimulation(tick_s=0)) as press, Client(press.url) as client:
         node = client.get_node("ns=2;s=Press.Holding")
         await node.write_value(140.0)
         assert await node.read_value() == 140.0
         assert press.writes == {"Holding": 1}
-        with pytest.raises(asyncua.ua.UaStatusCodeError):
+        with pytest.raises(UaStatusCodeError):
             await client.get_node("ns=2;s=Press.Force").write_value(1.0)
 
 
-async def test_set_point_survives_a_restart():
+async def test_set_point_survives_a_restart() -> None:
     async with serve(PressSimulation(tick_s=0)) as press:
         await press.set("Holding", 133.0)
         await press.restart()
@@ -97,7 +100,7 @@ async def test_set_point_survives_a_restart():
             await ear.first(reading("holding", "133"))
 
 
-async def test_slow_wire_delays_and_the_driver_bears_it():
+async def test_slow_wire_delays_and_the_driver_bears_it() -> None:
     async with serve(PressSimulation(tick_s=0)) as press:
         press.wire.delay_s = 0.05
         async with listening(options(press, point("Holding"))) as ear:
@@ -108,19 +111,19 @@ async def test_slow_wire_delays_and_the_driver_bears_it():
             assert CLOCK.stamp().boottime_ns - began > 50_000_000
 
 
-async def test_thousand_signals_at_each_tick_arrive_complete():
+async def test_thousand_signals_at_each_tick_arrive_complete() -> None:
     simulation = PressSimulation(tick_s=0.05, extra=1000)
     async with serve(simulation) as press:
         points = [point(f"Signal{number}", record="telemetry") for number in range(1000)]
         async with listening(options(press, *points, silence_s=10, timeout_s=10)) as ear:
             count = 0
             while count < 10_000:
-                found = await ear.first(of_type(Signals | Gap))
+                found = await ear.first(of_type(cast(Any, Signals | Gap)))
                 assert isinstance(found, Signals)
                 count += len(found.points)
 
 
-async def test_driver_that_is_not_asked_for_more_drops_with_a_gap_and_goes_on():
+async def test_driver_that_is_not_asked_for_more_drops_with_a_gap_and_goes_on() -> None:
     async with (
         serve(PressSimulation(tick_s=0)) as press,
         listening(options(press, point("Program", queue_size=5000), buffer=1000)) as ear,
@@ -135,4 +138,4 @@ async def test_driver_that_is_not_asked_for_more_drops_with_a_gap_and_goes_on():
         lost = [one.count for one in ear.heard if isinstance(one, Gap)]
         kept = len(ear.heard) - len(lost) - len(["the first", "the last"])
         assert lost
-        assert kept + sum(lost) == 1600
+        assert kept + sum(cast(Any, lost)) == 1600

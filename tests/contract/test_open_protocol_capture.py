@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +14,7 @@ from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.model import ControllerDescription, Tool
 from support.open_protocol_rig import Gateway, Journal, gateway, options_for
+from support.present import present
 from support.waiting import until
 
 
@@ -80,7 +83,7 @@ async def test_a_crash_between_commit_and_confirmation_gives_one_result() -> Non
 
 
 def repeats_of(journal: Journal, mid: bytes) -> int:
-    return sum(each.raw[4:8] == mid for each in journal.repeats)
+    return sum(present(each.raw)[4:8] == mid for each in journal.repeats)
 
 
 async def test_lost_confirmations_give_one_result_and_repeats() -> None:
@@ -127,8 +130,8 @@ async def test_a_stored_result_gets_its_limits_with_their_origin() -> None:
             await until(lambda: journal.ids == [1])
     (result,) = journal.results
     assert (result.measured[0].low, result.measured[0].high) == ("23.00", "27.00")
-    assert "parameter set 7" in dict(result.facts)["limits_from"]
-    assert "2026-01-20" in dict(result.facts)["limits_from"]
+    assert "parameter set 7" in str(dict(result.facts)["limits_from"])
+    assert "2026-01-20" in str(dict(result.facts)["limits_from"])
 
 
 async def test_a_calibration_after_the_tightening_is_not_said_of_it() -> None:
@@ -167,7 +170,7 @@ async def test_a_missing_result_becomes_a_gap_and_the_rest_is_complete() -> None
         for number in (1, 2, 3):
             assert not journal.gaps
             async with gateway(simulator, journal):
-                await until(lambda wanted=number: rounds() == wanted, f"asked in round {number}")
+                await until(partial(lambda wanted: rounds() == wanted, number), f"asked in round {number}")
     assert journal.ids == [1, 2, 4, 5, 6]
     (gap,) = journal.gaps
     assert (gap.first, gap.last, gap.count) == ("3", "3", 1)
@@ -294,7 +297,7 @@ async def test_an_undecodable_result_is_kept_confirmed_and_fetched_again() -> No
     ],
     ids=str,
 )
-async def test_results_are_the_same_whatever_the_controller_does(faults) -> None:
+async def test_results_are_the_same_whatever_the_controller_does(faults: Any) -> None:
     journal = Journal()
     options = TorqueOptions(max_revision=3) if "silent_close" in faults else TorqueOptions()
     async with serve(options) as simulator:
@@ -304,7 +307,7 @@ async def test_results_are_the_same_whatever_the_controller_does(faults) -> None
             await ready(running, simulator)
             for number in range(4):
                 simulator.tighten(f"SN{number}", torque=2500 + number)
-                await until(lambda made=number: len(journal.ids) == made + 1, "captured")
+                await until(partial(lambda made: len(journal.ids) == made + 1, number), "captured")
     assert journal.ids == [1, 2, 3, 4]
     assert [each.measured[0].value for each in journal.results] == ["25.00", "25.01", "25.02", "25.03"]
 
@@ -398,10 +401,10 @@ async def test_the_clock_is_measured_and_the_jump_is_told() -> None:
             await until(lambda: journal.ids == [1])
     (status,) = journal.notices("clock.status")
     offset = next(after for name, _, after in status.changes if name == "offset_ms")
-    assert abs(int(offset) - 3_600_000) < 2000
+    assert abs(int(cast(Any, offset)) - 3_600_000) < 2000
     (result,) = journal.results
     assert abs(result.when.occurred_ns - result.received.realtime_ns) < 5e9
-    assert abs(result.when.device_offset_ms - 3_600_000) < 2000
+    assert abs(present(result.when.device_offset_ms) - 3_600_000) < 2000
 
 
 async def test_the_end_of_a_session_is_said_to_the_controller() -> None:
@@ -417,7 +420,10 @@ async def test_a_session_may_end_in_the_middle_of_a_back_fill(after: int) -> Non
         for number in range(20):
             simulator.tighten(f"SN{number}")
         driver = OpenProtocolDriver(options_for(simulator, start_after=0), clock=SystemClock())
-        async with driver.connect(Journal()) as session, contextlib.aclosing(session.observations()) as said:
+        async with (
+            driver.connect(Journal()) as session,
+            contextlib.aclosing(cast(Any, session.observations())) as said,
+        ):
             for _ in range(after):
                 await anext(said)
         await until(lambda: any(each.what == "closed" for each in simulator.ledger.entries))
@@ -527,11 +533,11 @@ async def test_a_controller_set_to_another_year_changes_neither_order_nor_count(
         jumped = journal.results[1]
         assert dict(jumped.facts)["time_quality"] == "clock-jump"
         assert jumped.when.occurred_ns == jumped.received.realtime_ns
-        assert jumped.when.device_time.startswith("2000-01-01")
+        assert present(jumped.when.device_time).startswith("2000-01-01")
         await until(lambda: len(journal.notices("clock.status")) == 2)
         simulator.tighten("SN3")
         await until(lambda: journal.ids == [1, 2, 3])
     last = journal.results[-1]
-    assert last.when.device_time.startswith("2000-01-01")
+    assert present(last.when.device_time).startswith("2000-01-01")
     assert abs(last.when.occurred_ns - last.received.realtime_ns) < 5e9
     assert len(journal.notices("source.epoch")) == 1

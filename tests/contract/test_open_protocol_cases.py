@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from ruamel.yaml import YAML
@@ -29,7 +30,7 @@ REFUSED = "00260004001         {mid}99"
 class Controller:
     """Answers by heart."""
 
-    def __init__(self, script) -> None:
+    def __init__(self, script: Any) -> None:
         self._answers = script["answers"]
         self._pushes = script.get("pushes", ())
         self._done = asyncio.Event()
@@ -60,7 +61,7 @@ class Controller:
         await self._done.wait()
 
 
-async def observed(case: Path, enough: int) -> list | str:
+async def observed(case: Path, enough: int) -> list[Any] | str:
     """Return the observations of the first session, or the sentence with which it ended."""
     yaml = YAML(typ="safe")
     controller = Controller(yaml.load(case / "device.yaml"))
@@ -78,7 +79,7 @@ async def observed(case: Path, enough: int) -> list | str:
         async with (
             asyncio.timeout(15),
             driver.connect(Journal()) as session,
-            contextlib.aclosing(session.observations()) as observations,
+            contextlib.aclosing(cast(Any, session.observations())) as observations,
         ):
             async for observation in observations:
                 found += events_of(observation)
@@ -95,7 +96,7 @@ async def observed(case: Path, enough: int) -> list | str:
     return found
 
 
-def events_of(observation) -> list[dict]:
+def events_of(observation: Any) -> list[dict[str, Any]]:
     """Return what a station without rules makes of it, less what differs from run to run."""
     outcome = Station(None, {}, shared=SharedState(), state={}).interpret(observation)
     return [
@@ -115,7 +116,7 @@ def events_of(observation) -> list[dict]:
     ]
 
 
-def shown(resource) -> list[str]:
+def shown(resource: Any) -> list[str]:
     return [resource.type, resource.id, *(resource.parent or ())]
 
 

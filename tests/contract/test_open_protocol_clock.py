@@ -1,5 +1,7 @@
 """A controller's clock is set only where the YAML says so, and what came of it is on record."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -9,7 +11,7 @@ from support.open_protocol_rig import Journal, gateway
 from support.waiting import until
 
 
-def moves(journal):
+def moves(journal: Any) -> Any:
     return [
         {name: (before, after) for name, before, after in notice.changes}
         for notice in journal.notices("parameter.changed")
@@ -17,7 +19,7 @@ def moves(journal):
     ]
 
 
-async def test_a_clock_that_is_off_is_set_and_measured_again():
+async def test_a_clock_that_is_off_is_set_and_measured_again() -> None:
     journal = Journal()
     async with serve(TorqueOptions(zone="Europe/Berlin")) as simulator:
         simulator.jump_clock(3600)
@@ -29,7 +31,7 @@ async def test_a_clock_that_is_off_is_set_and_measured_again():
     assert abs(after) < 3000
 
 
-async def test_a_clock_within_the_limit_and_one_without_the_setting_are_left_alone():
+async def test_a_clock_within_the_limit_and_one_without_the_setting_are_left_alone() -> None:
     for settings in ({"set_clock_beyond_s": 7200}, {}):
         journal = Journal()
         async with serve() as simulator:
@@ -41,7 +43,7 @@ async def test_a_clock_within_the_limit_and_one_without_the_setting_are_left_alo
         assert moves(journal) == []
 
 
-async def test_a_controller_that_does_not_let_its_clock_be_set_is_on_record_with_its_reason():
+async def test_a_controller_that_does_not_let_its_clock_be_set_is_on_record_with_its_reason() -> None:
     journal = Journal()
     async with serve(TorqueOptions(revisions=without(82))) as simulator:
         simulator.jump_clock(3600)
@@ -53,6 +55,6 @@ async def test_a_controller_that_does_not_let_its_clock_be_set_is_on_record_with
     assert notice.changes[0][1] == notice.changes[0][2]
 
 
-def test_setting_a_clock_needs_its_zone():
+def test_setting_a_clock_needs_its_zone() -> None:
     with pytest.raises(ValidationError, match="which zone"):
         OpenProtocolOptions(id="w", driver="open_protocol", host="h", set_clock_beyond_s=5)

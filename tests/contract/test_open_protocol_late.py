@@ -3,7 +3,9 @@
 import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ REFUSED = Telegram(mid=Mid.REFUSED, data=b"008002")
 
 
 @asynccontextmanager
-async def started():
+async def started() -> AsyncIterator[Any]:
     """A link whose start was answered, and the controller's end of its connection."""
     ours, theirs = socket.socketpair()
     link = ControllerLink(
@@ -37,11 +39,11 @@ async def started():
     await link.stop()
 
 
-async def asked(link, controller, answer, *, optional):
+async def asked(link: Any, controller: Any, answer: Any, *, optional: Any) -> Any:
     """Ask for the time, and let the process stand still until the answer is there and its time is over."""
     loop = asyncio.get_running_loop()
 
-    def stand_still():
+    def stand_still() -> None:
         controller.send(answer.wire())
         time.sleep(3 * TIMEOUT_S)
 
@@ -50,7 +52,7 @@ async def asked(link, controller, answer, *, optional):
 
 
 @pytest.mark.parametrize("optional", [True, False])
-async def test_an_answer_in_the_last_moment_counts(optional):
+async def test_an_answer_in_the_last_moment_counts(optional: Any) -> None:
     async with started() as (link, controller):
         received = await asked(link, controller, TIME, optional=optional)
         assert received.telegram.mid == Mid.TIME
@@ -58,7 +60,7 @@ async def test_an_answer_in_the_last_moment_counts(optional):
 
 
 @pytest.mark.parametrize("optional", [True, False])
-async def test_a_refusal_in_the_last_moment_counts(optional):
+async def test_a_refusal_in_the_last_moment_counts(optional: Any) -> None:
     async with started() as (link, controller):
         with pytest.raises(RefusedByController) as refused:
             await asked(link, controller, REFUSED, optional=optional)

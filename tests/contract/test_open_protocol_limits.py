@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -20,11 +22,11 @@ from support.open_protocol_rig import Journal
 from support.waiting import until
 
 
-def telegram(mid, data="", revision=1):
+def telegram(mid: Any, data: str = "", revision: int = 1) -> Any:
     return f"{20 + len(data):04d}{mid:04d}{revision:03d}{'':9}{data}".encode() + b"\0"
 
 
-def result(number):
+def result(number: int) -> Any:
     fields = (
         *("0001", "01", "Airbag1".ljust(25), "SN0001".ljust(25), "00", "001", "0000", "0000", "1", "1", "1"),
         *("001200", "001300", "001250", "001230", "00000", "00360", "00180", "00190"),
@@ -36,16 +38,18 @@ def result(number):
 class Controller:
     """It agrees to everything and answers no question about stored results; then it pushes."""
 
-    def __init__(self, *, at_once=False):
+    port: int
+
+    def __init__(self, *, at_once: bool = False) -> None:
         self.at_once = at_once
         self.acknowledged = 0
         self.pushed = 0
         self.connections = 0
-        self.serving = []
+        self.serving: list[Any] = []
         self.hung_up = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def serve(self, reader, writer):
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.serving.append(asyncio.current_task())
         async with asyncio.TaskGroup() as group:
@@ -56,7 +60,7 @@ class Controller:
         self.hung_up.set()
         writer.close()
 
-    async def _listen(self, reader, writer):
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readexactly(20):
             await reader.readexactly(int(head[:4]) - 20 + 1)
             mid = int(head[4:8])
@@ -73,7 +77,7 @@ class Controller:
             else:
                 writer.write(telegram(4, f"{mid:04d}99"))
 
-    async def _push(self, writer):
+    async def _push(self, writer: asyncio.StreamWriter) -> None:
         await self.go.wait()
         with contextlib.suppress(OSError):
             while not writer.is_closing():
@@ -83,7 +87,7 @@ class Controller:
 
 
 @contextlib.asynccontextmanager
-async def controller(**how):
+async def controller(**how: Any) -> AsyncIterator[Any]:
     running = Controller(**how)
     server = await asyncio.start_server(running.serve, "127.0.0.1", 0)
     async with server:
@@ -94,21 +98,21 @@ async def controller(**how):
                 await asyncio.wait(running.serving)
 
 
-def driver_for(running):
+def driver_for(running: Any) -> Any:
     options = OpenProtocolOptions(
         id="wrench-10", host="127.0.0.1", port=running.port, timezone="UTC", back_fill="none"
     )
     return OpenProtocolDriver(options, clock=SystemClock())
 
 
-async def take_all(session, journal, *, confirm):
+async def take_all(session: Any, journal: Any, *, confirm: Any) -> None:
     async for observation in session.observations():
         journal.commit(observation)
         if confirm and observation.confirmable:
             await session.confirm(observation)
 
 
-async def test_what_nobody_takes_is_bounded_and_is_still_handed_over():
+async def test_what_nobody_takes_is_bounded_and_is_still_handed_over() -> None:
     async with controller() as wrench:
         async with driver_for(wrench).connect(Journal()) as session:
             wrench.go.set()
@@ -123,12 +127,12 @@ async def test_what_nobody_takes_is_bounded_and_is_still_handed_over():
         assert ids == list(range(1, len(ids) + 1)), "a hole or a repetition in what was handed over"
 
 
-async def test_nothing_is_confirmed_that_was_not_committed():
+async def test_nothing_is_confirmed_that_was_not_committed() -> None:
     """The journal is slow, the controller does not wait: each confirmation follows a commit."""
     async with controller() as wrench:
         journal = Journal()
 
-        async def slowly():
+        async def slowly() -> None:
             async with driver_for(wrench).connect(journal) as session:
                 wrench.go.set()
                 async for observation in session.observations():
@@ -145,13 +149,13 @@ async def test_nothing_is_confirmed_that_was_not_committed():
         assert journal.ids == list(range(1, len(journal.ids) + 1))
 
 
-async def test_pushes_that_come_while_the_session_is_prepared_are_bounded_too():
+async def test_pushes_that_come_while_the_session_is_prepared_are_bounded_too() -> None:
     async with controller(at_once=True) as wrench, asyncio.timeout(60):
         with pytest.raises(DeviceUnavailable, match=f"{MAX_PUSHES} telegrams wait"):
             await driver_for(wrench).connect(Journal()).__aenter__()
 
 
-async def test_a_controller_that_waits_is_never_left_for_that():
+async def test_a_controller_that_waits_is_never_left_for_that() -> None:
     async with controller() as wrench, driver_for(wrench).connect(Journal()) as session:
         await until(lambda: wrench.connections == 1)
         assert session._link.failure is None
@@ -159,7 +163,7 @@ async def test_a_controller_that_waits_is_never_left_for_that():
         assert not session._out.is_full
 
 
-async def test_a_queue_counts_what_it_holds():
+async def test_a_queue_counts_what_it_holds() -> None:
     queue = BoundedQueue(most=3, most_bytes=100, bytes_of=len)
     for length in (10, 20):
         queue.put(b"x" * length)
@@ -178,7 +182,7 @@ async def test_a_queue_counts_what_it_holds():
     assert queue.is_full
 
 
-async def test_stored_results_wait_long_before_it_is_full():
+async def test_stored_results_wait_long_before_it_is_full() -> None:
     box = ObservationQueue()
     end = DeviceUnavailable("over")
     for _ in range(ENOUGH):

@@ -9,6 +9,7 @@ from linewitness.devices.open_protocol.probe import probe
 from linewitness.devices.open_protocol.session.commands import CommandRefused
 from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
 from support.open_protocol_rig import Journal, gateway, options_for
+from support.present import present
 from support.waiting import until
 
 
@@ -21,7 +22,7 @@ async def test_a_probe_tells_who_it_is_and_what_to_write_into_the_yaml() -> None
     assert report.result_revisions == (11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 998, 999)
     assert report.newest_id == 77
     assert ("alarms", 3) in report.subscriptions
-    assert abs(report.clock.offset_ms) < 2000
+    assert abs(present(report.clock).offset_ms) < 2000
     text = "\n".join(report.lines())
     assert "A1234567" in text
     assert "newest tightening id 77" in text

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
@@ -17,7 +18,7 @@ from support.waiting import until
 Reply = Callable[[Telegram], list[Telegram]]
 
 
-def result(number: int, *, torque: int = 2500) -> dict[str, object]:
+def result(number: int, *, torque: int = 2500) -> dict[str, Any]:
     return {
         "tightening_id": number,
         "vin": f"SN{number}",
@@ -48,8 +49,8 @@ def minimal(telegram: Telegram) -> list[Telegram]:
 
 @contextlib.asynccontextmanager
 async def scripted(
-    reply: Reply, journal: Journal, **more
-) -> AsyncIterator[tuple[Gateway, list[Telegram], list]]:
+    reply: Reply, journal: Journal, **more: Any
+) -> AsyncIterator[tuple[Gateway, list[Telegram], list[Any]]]:
     """Run a gateway against a script; yields it, what it sent, and the writers of its connections."""
     heard: list[Telegram] = []
     writers: list[asyncio.StreamWriter] = []

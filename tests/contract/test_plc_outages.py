@@ -4,6 +4,8 @@ After each one all points live again within 15 s, and every interval that was lo
 """
 
 import asyncio
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +14,7 @@ from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.netns import cable
-from support.plc_line import plc_line, wall
+from support.plc_line import PlcLine, plc_line, wall
 from support.waiting import until
 
 WITHIN_S = 15
@@ -21,12 +23,12 @@ REMINDS = {"opcua": "session", "modbus": "absence"}
 LIVING = {"opcua": ("force", "position", "temperature"), "modbus": ("zone-0", "zone-1", "humidity")}
 
 
-def press(endpoint, *names, **more):
+def press(endpoint: str, *names: str, **more: Any) -> dict[str, Any]:
     points = [{"id": name.lower(), "node": f"ns=2;s=Press.{name}", "record": "change"} for name in names]
     return {"id": "press", "driver": "opcua", "endpoint": endpoint, "points": points, **more}
 
 
-def oven(host, port, **more):
+def oven(host: str, port: int, **more: Any) -> Any:
     points = [
         {"id": name, "table": "input", "address": address, "type": "int16", "record": "change"}
         for name, address in (("zone-0", 0), ("zone-1", 1), ("humidity", 4))
@@ -35,7 +37,7 @@ def oven(host, port, **more):
     return {"id": "oven", "driver": "modbus", **place, "period_ms": 100, "points": points, **more}
 
 
-def cycles(**more):
+def cycles(**more: Any) -> Any:
     """The oven's ring of results."""
     return {
         "id": "cycle", "pattern": "ring", "counter": {"address": 200}, "slots": 8, "stride": 16,
@@ -48,15 +50,15 @@ def cycles(**more):
     }  # fmt: skip
 
 
-def device_of(kind, host, port):
+def device_of(kind: str, host: str, port: int) -> dict[str, Any]:
     return press(f"opc.tcp://{host}:{port}", *NAMES) if kind == "opcua" else oven(host, port)
 
 
-def simulator_of(kind):
+def simulator_of(kind: str) -> str:
     return "press" if kind == "opcua" else "oven"
 
 
-def assert_on_record(line, begun_s, ended_s, *, slack_s):
+def assert_on_record(line: PlcLine, begun_s: float, ended_s: float, *, slack_s: float) -> None:
     """One gap covers the outage, and is not much longer than it."""
     covering = [
         (first, last)
@@ -71,7 +73,9 @@ def assert_on_record(line, begun_s, ended_s, *, slack_s):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["opcua", "modbus"])
-async def test_complaint_8_pulled_cable_all_points_live_again_and_the_outage_is_on_record(tmp_path, kind):
+async def test_complaint_8_pulled_cable_all_points_live_again_and_the_outage_is_on_record(
+    tmp_path: Path, kind: str
+) -> None:
     with cable() as wire:
         async with (
             wire.simulator(simulator_of(kind), 5020),
@@ -92,7 +96,9 @@ async def test_complaint_8_pulled_cable_all_points_live_again_and_the_outage_is_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["opcua", "modbus"])
-async def test_complaint_8_killed_device_all_points_live_again_and_the_outage_is_on_record(tmp_path, kind):
+async def test_complaint_8_killed_device_all_points_live_again_and_the_outage_is_on_record(
+    tmp_path: Path, kind: str
+) -> None:
     with cable() as wire:
         async with (
             wire.simulator(simulator_of(kind), 5020) as process,
@@ -109,7 +115,9 @@ async def test_complaint_8_killed_device_all_points_live_again_and_the_outage_is
     print(f"\n{kind}: away for {started - killed:.1f} s, all points live after {took_s:.1f} s")
 
 
-async def test_complaint_8_restarted_oven_lives_again_with_its_lost_interval_on_record(tmp_path):
+async def test_complaint_8_restarted_oven_lives_again_with_its_lost_interval_on_record(
+    tmp_path: Path,
+) -> None:
     async with serve_oven(OvenServerOptions()) as device:
         settings = {"id": "set-point", "address": 1, "type": "int16", "record": "change"}
         yaml = oven("127.0.0.1", device.port) | {"points": [settings]}
@@ -126,7 +134,9 @@ async def test_complaint_8_restarted_oven_lives_again_with_its_lost_interval_on_
         assert_on_record(line, stopped, started, slack_s=0.5)
 
 
-async def test_complaint_9_silent_subscription_all_points_live_again_and_the_silence_is_on_record(tmp_path):
+async def test_complaint_9_silent_subscription_all_points_live_again_and_the_silence_is_on_record(
+    tmp_path: Path,
+) -> None:
     async with serve_press(PressSimulation(tick_s=0.1)) as device:
         async with plc_line(
             tmp_path / "journal", press(device.url, *NAMES, silence_s=1, timeout_s=1)
@@ -144,7 +154,7 @@ async def test_complaint_9_silent_subscription_all_points_live_again_and_the_sil
         assert_on_record(line, silenced, again, slack_s=1)
 
 
-async def test_full_queue_of_the_server_is_a_gap_between_two_changes(tmp_path):
+async def test_full_queue_of_the_server_is_a_gap_between_two_changes(tmp_path: Path) -> None:
     async with serve_press(PressSimulation(tick_s=0)) as device:
         async with plc_line(tmp_path / "journal", press(device.url, "Holding", "Program")) as line:
             await until(lambda: line.value("holding") and line.value("program"))
@@ -157,7 +167,9 @@ async def test_full_queue_of_the_server_is_a_gap_between_two_changes(tmp_path):
         assert kinds == ["parameter.changed"] * 2 + ["source.gap"] + ["parameter.changed"] * 2
 
 
-async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_points_live_on(tmp_path):
+async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_points_live_on(
+    tmp_path: Path,
+) -> None:
     """Nothing is taken from the driver while the journal stands still; what does not fit is counted."""
     points = [f"Signal{number}" for number in range(100)]
     async with serve_press(PressSimulation(tick_s=0.05, extra=len(points))) as device:
@@ -166,13 +178,13 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
             await until(lambda: line.value("program") and line.value("signal99"))
             stalled, gate = asyncio.Event(), line.journal.pressure.gate
 
-            async def waiting():
+            async def waiting() -> None:
                 await stalled.wait()
 
-            line.journal.pressure.gate = waiting
+            cast(Any, line.journal.pressure).gate = waiting
             begun, ticks = wall(), device.ticks
             await until(lambda: device.ticks >= ticks + 60, timeout_s=60)
-            line.journal.pressure.gate = gate
+            cast(Any, line.journal.pressure).gate = gate
             stalled.set()
             ended = wall()
             await until(lambda: line.records("source.gap"), timeout_s=WITHIN_S)
@@ -181,12 +193,12 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
         gap, *_later = line.records("source.gap")  # a slow machine may fill the buffer once more
         fields = {change["field"]: change["after"] for change in gap["changes"]}
         assert int(fields["count"]) >= 1000
-        (_, first, last), *_later = line.gaps()
+        (_, first, last), *_others = line.gaps()
         assert begun - 1 <= first < last <= ended + 1
         assert not line.records("device.lost")
 
 
-async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(tmp_path):
+async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(tmp_path: Path) -> None:
     """Modbus has no queue but the one that the PLC keeps: what was overwritten there is named by number."""
     async with serve_oven(OvenServerOptions(cycle_s=1e9)) as device:
         yaml = oven("127.0.0.1", device.port, results=[cycles()])
@@ -208,8 +220,8 @@ async def test_ring_that_went_round_during_an_outage_is_a_gap_with_its_numbers(t
 
 @pytest.mark.parametrize("kind", ["opcua", "modbus"])
 async def test_complaint_11_what_happened_while_the_gateway_was_down_is_a_gap_even_where_nothing_changes(
-    tmp_path, monkeypatch, kind
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
     """A quiet device is remembered as heard, so that the gap does not begin with its last change."""
     monkeypatch.setattr(f"linewitness.devices.{kind}.{REMINDS[kind]}.REMIND_S", 0.2)
     async with (

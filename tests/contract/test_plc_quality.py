@@ -1,12 +1,16 @@
 """Value and quality, from the PLC to the journal: what is bad or uncertain is never recorded as good."""
 
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from linewitness_simulators.oven.server import OvenServerOptions
 from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
-from support.plc_line import plc_line
+from support.plc_line import PlcLine, plc_line
 from support.waiting import until
 
 BAD_NOT_CONNECTED = 0x808A0000
@@ -14,7 +18,7 @@ UNCERTAIN_LAST_USABLE = 0x40900000
 GOOD_CLAMPED = 0x00300000
 
 
-def press(endpoint, **more):
+def press(endpoint: str, **more: Any) -> dict[str, Any]:
     return {
         "id": "press",
         "driver": "opcua",
@@ -28,7 +32,7 @@ def press(endpoint, **more):
     }
 
 
-def oven(port, *points):
+def oven(port: int, *points: Any) -> Any:
     return {
         "id": "oven",
         "driver": "modbus",
@@ -39,7 +43,7 @@ def oven(port, *points):
     }
 
 
-def told(line, point):
+def told(line: PlcLine, point: str) -> list[tuple[Any, ...]]:
     """Return each change of a point's records: field, before, after, and the verdict on its limits."""
     return [
         (change["field"], change["before"], change["after"], change.get("status"))
@@ -50,7 +54,7 @@ def told(line, point):
 
 
 @pytest.mark.parametrize("mode", ["subscribe", "poll"])
-async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path, mode):
+async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path: Path, mode: str) -> None:
     async with serve_press(PressSimulation(tick_s=0)) as device:
         yaml = press(device.url, mode=mode, poll_ms=50)
         async with plc_line(tmp_path / "journal", yaml) as line:
@@ -63,7 +67,7 @@ async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path
             ]
             for value, status, word in steps:
                 await device.set("Holding", value, status=status)
-                await until(lambda word=word: told(line, "holding")[-1][2] == word)
+                await until(partial(lambda word: told(line, "holding")[-1][2] == word, word))
         assert told(line, "holding") == [
             ("holding", None, "125", "ok"),
             ("holding.quality", "Good", "BadNotConnected", None),
@@ -76,7 +80,7 @@ async def test_bad_opcua_value_is_no_value_and_an_uncertain_one_says_so(tmp_path
         ]
 
 
-async def test_bad_opcua_telemetry_reaches_the_historian_with_its_status(tmp_path):
+async def test_bad_opcua_telemetry_reaches_the_historian_with_its_status(tmp_path: Path) -> None:
     async with serve_press(PressSimulation(tick_s=0)) as device:
         async with plc_line(tmp_path / "journal", press(device.url)) as line:
             await until(lambda: any("force" in message["points"] for message in line.signals()))
@@ -86,7 +90,9 @@ async def test_bad_opcua_telemetry_reaches_the_historian_with_its_status(tmp_pat
         assert marked["status"] == {str(marked["points"].index("force")): "BadNotConnected"}
 
 
-async def test_bad_modbus_value_is_no_value_and_the_next_good_one_follows_the_last_good_one(tmp_path):
+async def test_bad_modbus_value_is_no_value_and_the_next_good_one_follows_the_last_good_one(
+    tmp_path: Path,
+) -> None:
     async with serve_oven(OvenServerOptions()) as device:
         points = [
             {"id": "set-point", "address": 1, "type": "int16", "scale": "0.1", "record": "change"},
@@ -115,7 +121,7 @@ async def test_bad_modbus_value_is_no_value_and_the_next_good_one_follows_the_la
         assert good == ("set-point.quality", failed[2], "Good", None)
 
 
-async def test_label_that_is_not_configured_is_uncertain_and_never_good(tmp_path):
+async def test_label_that_is_not_configured_is_uncertain_and_never_good(tmp_path: Path) -> None:
     async with serve_oven(OvenServerOptions()) as device:
         point = {"id": "program", "address": 0, "type": "uint16", "labels": {1: "slow"}, "record": "change"}
         async with plc_line(tmp_path / "journal", oven(device.port, point)) as line:

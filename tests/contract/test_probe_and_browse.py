@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -12,7 +13,7 @@ from linewitness_simulators.torque import server as torque
 from linewitness_simulators.torque.options import TorqueOptions
 
 
-async def linewitness(*arguments):
+async def linewitness(*arguments: Any) -> Any:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "linewitness", *arguments),
         stdout=asyncio.subprocess.PIPE,
@@ -23,7 +24,7 @@ async def linewitness(*arguments):
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_controller_says_who_it_is_and_gives_a_device_to_paste():
+async def test_a_controller_says_who_it_is_and_gives_a_device_to_paste() -> None:
     async with torque.serve(TorqueOptions()) as sim:
         code, out, _ = await linewitness("probe", f"open-protocol://127.0.0.1:{sim.port}")
     assert code == 0
@@ -32,7 +33,7 @@ async def test_a_controller_says_who_it_is_and_gives_a_device_to_paste():
     assert fragment["devices"][0]["controller_serial"] == "SIM0000001"
 
 
-async def test_a_server_shows_what_it_offers_and_what_a_node_reads():
+async def test_a_server_shows_what_it_offers_and_what_a_node_reads() -> None:
     async with press.serve(press.PressSimulation()) as sim:
         code, out, _ = await linewitness("probe", sim.url, "--node", "ns=2;s=Press.Holding")
     assert code == 0
@@ -40,7 +41,7 @@ async def test_a_server_shows_what_it_offers_and_what_a_node_reads():
     assert "clock: " in out
 
 
-async def test_browsing_prints_points_that_the_configuration_accepts():
+async def test_browsing_prints_points_that_the_configuration_accepts() -> None:
     async with press.serve(press.PressSimulation()) as sim:
         code, out, _ = await linewitness("browse", sim.url, "--filter", "Holding")
     assert code == 0
@@ -50,7 +51,7 @@ async def test_browsing_prints_points_that_the_configuration_accepts():
     assert point["node"].endswith("s=Press.Holding")
 
 
-async def test_a_scan_finds_the_registers_that_exist():
+async def test_a_scan_finds_the_registers_that_exist() -> None:
     async with oven.serve(oven.OvenServerOptions()) as sim:
         code, out, _ = await linewitness("probe", f"modbus://127.0.0.1:{sim.port}", "--scan", "holding:0-20")
     assert code == 0
@@ -68,7 +69,7 @@ async def test_a_scan_finds_the_registers_that_exist():
         (("browse", "modbus://127.0.0.1:1"), 2, "OPC UA"),
     ],
 )
-async def test_what_cannot_be_probed_says_why(arguments, code, words):
+async def test_what_cannot_be_probed_says_why(arguments: Any, code: str, words: str) -> None:
     found, _, err = await linewitness(*arguments)
     assert found == code
     assert words in err

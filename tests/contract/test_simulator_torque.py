@@ -9,7 +9,7 @@ from linewitness_simulators.torque import ToolDisabledError, without
 from support.torque_client import GOLDEN, MOMENT, Standing, client_of, code, condition, running
 
 
-async def test_everything_before_the_start_is_ignored():
+async def test_everything_before_the_start_is_ignored() -> None:
     async with running() as (simulator, client):
         client.send(60)
         client.send(9999)
@@ -18,14 +18,14 @@ async def test_everything_before_the_start_is_ignored():
 
 
 @pytest.mark.parametrize("revision", range(1, 8))
-async def test_the_start_is_answered_in_the_revision_asked_for(revision):
+async def test_the_start_is_answered_in_the_revision_asked_for(revision: int) -> None:
     async with running() as (_, client):
         answer = await client.ask(1, b"011" if revision == 7 else b"", revision)
         assert answer[8:11] == b"%03d" % revision
         assert len(answer) == int(answer[:4])
 
 
-async def test_refusals_carry_the_codes_of_the_protocol():
+async def test_refusals_carry_the_codes_of_the_protocol() -> None:
     async with running(max_clients=1) as (simulator, client):
         await client.start()
         assert code(await client.ask(1)) == (b"0001", 96)
@@ -50,7 +50,7 @@ async def test_refusals_carry_the_codes_of_the_protocol():
             assert code(await second.start()) == (b"0001", 16)
 
 
-async def test_a_result_waits_for_the_confirmation_of_the_one_before():
+async def test_a_result_waits_for_the_confirmation_of_the_one_before() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -63,7 +63,7 @@ async def test_a_result_waits_for_the_confirmation_of_the_one_before():
         await condition(lambda: simulator.acked == made)
 
 
-async def test_a_result_without_confirmation_comes_three_times_more_and_then_the_connection_breaks():
+async def test_a_result_without_confirmation_comes_three_times_more_and_then_the_connection_breaks() -> None:
     async with running(ack_timeout_s=0.05) as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -74,7 +74,7 @@ async def test_a_result_without_confirmation_comes_three_times_more_and_then_the
         assert simulator.ledger.numbers("sent", 61) == [number] * 4
 
 
-async def test_a_new_session_is_not_told_again_unless_the_controller_redelivers():
+async def test_a_new_session_is_not_told_again_unless_the_controller_redelivers() -> None:
     for redeliver in (False, True):
         async with running(redeliver=redeliver) as (simulator, client):
             number = simulator.tighten()
@@ -87,7 +87,7 @@ async def test_a_new_session_is_not_told_again_unless_the_controller_redelivers(
                     await client.receive(timeout=0.1)
 
 
-async def test_without_the_acknowledge_flag_results_come_at_once():
+async def test_without_the_acknowledge_flag_results_come_at_once() -> None:
     async with running() as (simulator, client):
         await client.start()
         client.send(60, no_ack=b"1")
@@ -96,7 +96,7 @@ async def test_without_the_acknowledge_flag_results_come_at_once():
         assert [await client.result(confirm=False) for _ in range(3)] == made
 
 
-async def test_an_ended_subscription_sends_nothing_more():
+async def test_an_ended_subscription_sends_nothing_more() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -109,7 +109,7 @@ async def test_an_ended_subscription_sends_nothing_more():
             await client.receive(timeout=0.1)
 
 
-async def test_old_results_are_found_exactly():
+async def test_old_results_are_found_exactly() -> None:
     async with running(first_id=10) as (simulator, client):
         simulator.faults.foreign_ids = 2
         made = [simulator.tighten(f"SN{n}") for n in range(2)]
@@ -120,7 +120,7 @@ async def test_old_results_are_found_exactly():
         assert (await client.ask(64, b"0000000000"))[22:32] == b"0000000015"
 
 
-async def test_old_results_are_found_at_or_before_with_other_stations_between():
+async def test_old_results_are_found_at_or_before_with_other_stations_between() -> None:
     async with running(first_id=10, history="at-or-before") as (simulator, client):
         simulator.faults.foreign_ids = 2
         for n in range(2):
@@ -134,7 +134,7 @@ async def test_old_results_are_found_at_or_before_with_other_stations_between():
         assert [made.id for made in simulator.results()] == [12, 15]
 
 
-async def test_a_controller_can_have_operation_results_only():
+async def test_a_controller_can_have_operation_results_only() -> None:
     async with running(revisions=without(60, 64)) as (_, client):
         await client.start()
         assert code(await client.ask(60)) == (b"0060", 99)
@@ -142,14 +142,14 @@ async def test_a_controller_can_have_operation_results_only():
         assert (await client.ask(8, b"120100100"))[20:] == b"1201"
 
 
-async def test_a_controller_without_history_does_not_know_the_request():
+async def test_a_controller_without_history_does_not_know_the_request() -> None:
     async with running(history="none") as (simulator, client):
         simulator.tighten()
         await client.start()
         assert code(await client.ask(64, b"0000000000")) == (b"0064", 99)
 
 
-async def test_parameter_sets_are_listed_told_and_selected():
+async def test_parameter_sets_are_listed_told_and_selected() -> None:
     async with running() as (_, client):
         await client.start()
         assert (await client.ask(10))[20:] == b"003007008009"
@@ -164,7 +164,7 @@ async def test_parameter_sets_are_listed_told_and_selected():
         assert (await client.receive())[4:8] == b"0015"
 
 
-async def test_a_job_counts_its_tightenings():
+async def test_a_job_counts_its_tightenings() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe(34)
@@ -177,7 +177,7 @@ async def test_a_job_counts_its_tightenings():
         assert [(t[26:27], t[38:42]) for t in counts] == [(b"0", b"0000"), (b"0", b"0001"), (b"1", b"0002")]
 
 
-async def test_a_disabled_tool_makes_nothing():
+async def test_a_disabled_tool_makes_nothing() -> None:
     async with running() as (simulator, client):
         await client.start()
         assert (await client.ask(42))[20:] == b"0042"
@@ -188,7 +188,7 @@ async def test_a_disabled_tool_makes_nothing():
         assert [e.mid for e in simulator.ledger.entries if e.what == "command"] == [42, 43]
 
 
-async def test_identifiers_are_taken_over_and_told():
+async def test_identifiers_are_taken_over_and_told() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe(51)
@@ -204,7 +204,7 @@ async def test_identifiers_are_taken_over_and_told():
         assert simulator.results()[-1].vin == "y" * 25
 
 
-async def test_alarms_hold_back_results_until_they_are_confirmed():
+async def test_alarms_hold_back_results_until_they_are_confirmed() -> None:
     async with running() as (simulator, client):
         await client.start()
         simulator.alarm("E001")
@@ -222,7 +222,7 @@ async def test_alarms_hold_back_results_until_they_are_confirmed():
         assert (await client.receive())[20:] == b"E001"
 
 
-async def test_the_clock_shows_the_time_of_its_zone_and_can_be_set():
+async def test_the_clock_shows_the_time_of_its_zone_and_can_be_set() -> None:
     clock = Standing(datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
     async with running(clock=clock, zone="Europe/Vienna") as (simulator, client):
         await client.start()
@@ -237,7 +237,7 @@ async def test_the_clock_shows_the_time_of_its_zone_and_can_be_set():
         assert (await client.ask(80))[20:] == b"2026-03-14:11:26:53"
 
 
-async def test_spindles_that_tighten_together_share_one_result():
+async def test_spindles_that_tighten_together_share_one_result() -> None:
     async with running(spindles=2) as (simulator, client):
         await client.start()
         await client.subscribe(100)
@@ -255,7 +255,7 @@ async def test_spindles_that_tighten_together_share_one_result():
         assert await client.ask(104, b"01%010d" % 65_535) == first
 
 
-async def test_operation_results_come_in_their_parts():
+async def test_operation_results_come_in_their_parts() -> None:
     async with running() as (simulator, client):
         await client.start()
         client.send(8, b"1201001310" + b"0" * 29 + b"1")
@@ -275,7 +275,7 @@ async def test_operation_results_come_in_their_parts():
         assert (await client.ask(9, b"120100100"))[20:] == b"1201"
 
 
-async def test_traces_end_in_binary_samples_without_an_end_mark():
+async def test_traces_end_in_binary_samples_without_an_end_mark() -> None:
     async with running() as (simulator, client):
         await client.start()
         number = simulator.tighten("SN1", torque=2512)
@@ -290,7 +290,7 @@ async def test_traces_end_in_binary_samples_without_an_end_mark():
         assert plot[20:30] == b"%010d" % number
 
 
-async def test_the_memory_can_be_listed_and_forgets_the_oldest():
+async def test_the_memory_can_be_listed_and_forgets_the_oldest() -> None:
     async with running(capacity=2) as (simulator, client):
         await client.start()
         for _ in range(3):
@@ -303,7 +303,7 @@ async def test_the_memory_can_be_listed_and_forgets_the_oldest():
         assert [made.id for made in simulator.results()] == [1, 2, 3]
 
 
-async def test_the_link_level_confirms_repeats_and_objects():
+async def test_the_link_level_confirms_repeats_and_objects() -> None:
     async with running() as (simulator, client):
         await client.start(6)
         client.send(60, revision=3, sequence=b"01")
@@ -320,14 +320,14 @@ async def test_the_link_level_confirms_repeats_and_objects():
         await condition(lambda: simulator.acked == [number])
 
 
-async def test_a_silent_client_is_cut_off():
+async def test_a_silent_client_is_cut_off() -> None:
     async with running(keep_alive_s=0.2) as (simulator, client):
         await client.start()
         assert await client.at_end()
         assert simulator.ledger.entries[-1].text == "nothing heard for 0.2 s"
 
 
-async def test_a_stopped_client_is_told_so_and_let_go():
+async def test_a_stopped_client_is_told_so_and_let_go() -> None:
     async with running() as (simulator, client):
         await client.start()
         assert (await client.ask(3))[20:] == b"0003"
@@ -335,8 +335,8 @@ async def test_a_stopped_client_is_told_so_and_let_go():
         await condition(lambda: simulator.clients == 0)
 
 
-async def test_what_the_block_raises_comes_out_as_it_is():
-    async def fail():
+async def test_what_the_block_raises_comes_out_as_it_is() -> None:
+    async def fail() -> None:
         async with running():
             raise ZeroDivisionError
 
@@ -344,7 +344,7 @@ async def test_what_the_block_raises_comes_out_as_it_is():
         await fail()
 
 
-async def test_each_client_has_its_own_subscription_and_confirmations():
+async def test_each_client_has_its_own_subscription_and_confirmations() -> None:
     async with running() as (simulator, client), client_of(simulator) as second:
         for each in (client, second):
             await each.start()

@@ -4,16 +4,17 @@ import asyncio
 import json
 import random
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
-from linewitness_simulators.torque import ResultType, TorqueFaults, TorqueOptions, serve
+from linewitness_simulators.torque import ResultType, TorqueFaults, TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.command import parse_faults
 from linewitness_simulators.torque.control import set_faults
 from support.torque_client import client_of, code, condition, running
 
 
-async def result_bytes(simulator, client, revision=1):
+async def result_bytes(simulator: TorqueSimulator, client: Any, revision: int = 1) -> Any:
     """Return the next result, as bytes."""
     simulator.tighten("SN1", torque=2512, angle=47)
     telegram = await client.receive_mid(61)
@@ -21,12 +22,12 @@ async def result_bytes(simulator, client, revision=1):
     return telegram
 
 
-async def raw(client, count):
+async def raw(client: Any, count: int) -> Any:
     async with asyncio.timeout(5):
         return await client.reader.readexactly(count)
 
 
-async def test_every_byte_can_come_on_its_own():
+async def test_every_byte_can_come_on_its_own() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -35,7 +36,7 @@ async def test_every_byte_can_come_on_its_own():
         assert (len(telegram), telegram[4:8]) == (231, b"0061")
 
 
-async def test_telegrams_can_come_glued_together():
+async def test_telegrams_can_come_glued_together() -> None:
     async with running() as (simulator, client):
         await client.start()
         client.send(60, no_ack=b"1")
@@ -49,7 +50,7 @@ async def test_telegrams_can_come_glued_together():
 
 
 @pytest.mark.parametrize(("fault", "end"), [("omit_nul", b""), ("double_nul", b"\0\0")])
-async def test_the_end_mark_can_be_missing_or_doubled(fault, end):
+async def test_the_end_mark_can_be_missing_or_doubled(fault: str, end: Any) -> None:
     async with running() as (simulator, client):
         setattr(simulator.faults, fault, True)
         client.send(1)
@@ -59,7 +60,7 @@ async def test_the_end_mark_can_be_missing_or_doubled(fault, end):
         assert whole[57 + len(end) :] == b"00209999001         " + end
 
 
-async def test_a_result_can_come_in_parts():
+async def test_a_result_can_come_in_parts() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -72,7 +73,7 @@ async def test_a_result_can_come_in_parts():
         assert whole[175:179] == b"21" + b"20"
 
 
-async def test_the_revision_can_be_blank_or_lower():
+async def test_the_revision_can_be_blank_or_lower() -> None:
     async with running() as (simulator, client):
         await client.start()
         simulator.faults.lower_revision = True
@@ -83,7 +84,7 @@ async def test_the_revision_can_be_blank_or_lower():
         assert (await client.ask(80))[8:11] == b"   "
 
 
-async def test_values_can_be_blank_garbled_or_right_aligned():
+async def test_values_can_be_blank_garbled_or_right_aligned() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe(60, revision=2)
@@ -99,7 +100,7 @@ async def test_values_can_be_blank_garbled_or_right_aligned():
         assert old[67:70] == b"007"
 
 
-async def test_a_result_can_be_undecodable_once():
+async def test_a_result_can_be_undecodable_once() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -108,7 +109,7 @@ async def test_a_result_can_be_undecodable_once():
         assert (await result_bytes(simulator, client))[57:59] == b"04"
 
 
-async def test_a_result_can_be_cut_short_or_come_again_with_another_torque():
+async def test_a_result_can_be_cut_short_or_come_again_with_another_torque() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -119,7 +120,7 @@ async def test_a_result_can_be_cut_short_or_come_again_with_another_torque():
         assert (again[221:231], again[140:146]) == (b"0000000001", b"002600")
 
 
-async def test_a_start_of_too_high_a_revision_can_end_in_silence():
+async def test_a_start_of_too_high_a_revision_can_end_in_silence() -> None:
     async with running(max_revision=3) as (simulator, client):
         simulator.faults.silent_close = True
         client.send(1, revision=4)
@@ -128,7 +129,7 @@ async def test_a_start_of_too_high_a_revision_can_end_in_silence():
             assert (await again.start(3))[8:11] == b"003"
 
 
-async def test_a_dropped_client_finds_its_place_taken_for_a_while():
+async def test_a_dropped_client_finds_its_place_taken_for_a_while() -> None:
     async with running() as (simulator, client):
         simulator.faults.busy_after_drop_s = 0.3
         await client.start()
@@ -146,7 +147,7 @@ async def test_a_dropped_client_finds_its_place_taken_for_a_while():
             assert (await third.start())[4:8] == b"0002"
 
 
-async def test_answers_can_be_late():
+async def test_answers_can_be_late() -> None:
     async with running() as (simulator, client):
         await client.start()
         simulator.faults.reply_delay_s = 0.2
@@ -155,7 +156,7 @@ async def test_answers_can_be_late():
             await client.receive(timeout=0.1)
 
 
-async def test_a_machine_that_is_gone_neither_answers_nor_closes_and_may_come_back():
+async def test_a_machine_that_is_gone_neither_answers_nor_closes_and_may_come_back() -> None:
     async with running(keep_alive_s=0.3, ack_timeout_s=0.05) as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -172,7 +173,7 @@ async def test_a_machine_that_is_gone_neither_answers_nor_closes_and_may_come_ba
             assert (await second.receive())[4:8] == b"0002"
 
 
-async def test_a_result_can_come_between_request_and_answer():
+async def test_a_result_can_come_between_request_and_answer() -> None:
     async with running() as (simulator, client):
         first = simulator.tighten()
         await client.start()
@@ -184,7 +185,7 @@ async def test_a_result_can_come_between_request_and_answer():
         assert len(simulator.results()) == 2
 
 
-async def test_confirmations_can_be_lost_and_each_transmission_is_confirmed_by_its_own():
+async def test_confirmations_can_be_lost_and_each_transmission_is_confirmed_by_its_own() -> None:
     async with running(ack_timeout_s=0.1) as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -197,7 +198,7 @@ async def test_confirmations_can_be_lost_and_each_transmission_is_confirmed_by_i
         assert simulator.ledger.numbers("lost-ack", 61) == [number, number]
 
 
-async def test_late_confirmations_count_for_the_transmissions_that_they_answer():
+async def test_late_confirmations_count_for_the_transmissions_that_they_answer() -> None:
     async with running(ack_timeout_s=0.2) as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -209,7 +210,7 @@ async def test_late_confirmations_count_for_the_transmissions_that_they_answer()
         await condition(lambda: simulator.acked == [first, second])
 
 
-async def test_a_connection_can_break_right_after_a_result_or_after_the_start():
+async def test_a_connection_can_break_right_after_a_result_or_after_the_start() -> None:
     async with running() as (simulator, client):
         await client.start()
         await client.subscribe()
@@ -227,7 +228,7 @@ async def test_a_connection_can_break_right_after_a_result_or_after_the_start():
             assert (await calm.ask(9999))[4:8] == b"9999"
 
 
-async def test_history_can_miss_results_and_contradict_itself():
+async def test_history_can_miss_results_and_contradict_itself() -> None:
     async with running() as (simulator, client):
         first, second = simulator.tighten(torque=2500), simulator.tighten(torque=2500)
         simulator.faults.missing_ids = frozenset({first})
@@ -237,7 +238,7 @@ async def test_history_can_miss_results_and_contradict_itself():
         assert (await client.ask(64, b"%010d" % second))[81:87] == b"002601"
 
 
-async def test_refusals_can_be_ordered_once_or_always():
+async def test_refusals_can_be_ordered_once_or_always() -> None:
     async with running() as (simulator, client):
         await client.start()
         simulator.faults.refuse_once = {60: 9}
@@ -247,7 +248,7 @@ async def test_refusals_can_be_ordered_once_or_always():
         assert code(await client.ask(80)) == code(await client.ask(80)) == (b"0080", 98)
 
 
-async def test_identifiers_can_be_accepted_and_forgotten():
+async def test_identifiers_can_be_accepted_and_forgotten() -> None:
     async with running() as (simulator, client):
         await client.start()
         simulator.faults.ignore_identifiers = True
@@ -256,7 +257,7 @@ async def test_identifiers_can_be_accepted_and_forgotten():
         assert simulator.results()[-1].vin == ""
 
 
-async def test_another_controller_can_answer_at_the_same_address():
+async def test_another_controller_can_answer_at_the_same_address() -> None:
     async with running() as (simulator, client):
         simulator.faults.other_serial = "SIM9"
         simulator.faults.other_station = 4
@@ -264,7 +265,7 @@ async def test_another_controller_can_answer_at_the_same_address():
         assert (told[153:163], told[181:191]) == (b"SIM9      ", b"0000000004")
 
 
-async def test_a_controller_can_fall_silent_when_it_is_polled_too_fast():
+async def test_a_controller_can_fall_silent_when_it_is_polled_too_fast() -> None:
     async with running() as (simulator, client):
         simulator.faults.fastest_keep_alive_s = 5
         await client.start()
@@ -275,7 +276,7 @@ async def test_a_controller_can_fall_silent_when_it_is_polled_too_fast():
             await client.receive(timeout=0.1)
 
 
-async def test_ids_can_start_anew_be_skipped_and_outlive_a_purge():
+async def test_ids_can_start_anew_be_skipped_and_outlive_a_purge() -> None:
     async with running(first_id=100) as (simulator, _):
         assert [simulator.tighten(), simulator.tighten()] == [100, 101]
         simulator.purge(below=101)
@@ -288,7 +289,7 @@ async def test_ids_can_start_anew_be_skipped_and_outlive_a_purge():
         assert [made.id for made in simulator.results()] == [100, 101, 107, 1]
 
 
-async def test_results_are_made_while_the_network_is_away_but_not_without_power():
+async def test_results_are_made_while_the_network_is_away_but_not_without_power() -> None:
     async with running() as (simulator, client):
         await client.start()
         await simulator.unplug()
@@ -302,7 +303,7 @@ async def test_results_are_made_while_the_network_is_away_but_not_without_power(
             assert (await again.ask(64, b"0000000000"))[22:32] == b"%010d" % number
 
 
-async def test_a_client_that_sends_no_telegram_is_cut_off():
+async def test_a_client_that_sends_no_telegram_is_cut_off() -> None:
     async with running() as (simulator, client):
         client.writer.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await client.at_end()
@@ -310,13 +311,13 @@ async def test_a_client_that_sends_no_telegram_is_cut_off():
             assert (await again.start())[4:8] == b"0002"
 
 
-async def test_the_control_port_operates_and_answers():
+async def test_the_control_port_operates_and_answers() -> None:
     options = TorqueOptions(control_port=0)
     async with serve(options) as simulator, client_of(simulator) as client, AsyncExitStack() as cleanup:
         reader, writer = await asyncio.open_connection("127.0.0.1", simulator.control_port)
         cleanup.callback(writer.transport.abort)
 
-        async def do(**request):
+        async def do(**request: Any) -> Any:
             writer.write(json.dumps(request).encode() + b"\n")
             async with asyncio.timeout(5):
                 return json.loads(await reader.readline())
@@ -340,7 +341,7 @@ async def test_the_control_port_operates_and_answers():
         assert [e["what"] for e in (await do(do="ledger"))["answer"]][:2] == ["opened", "started"]
 
 
-def test_switches_are_read_from_the_command_line():
+def test_switches_are_read_from_the_command_line() -> None:
     faults = TorqueFaults()
     set_faults(faults, parse_faults(["omit_nul", "split_bytes=3", "missing_ids=[4]", "other_serial=SIM9"]))
     expected = (True, 3, frozenset({4}), "SIM9")
@@ -351,7 +352,7 @@ def test_switches_are_read_from_the_command_line():
         set_faults(faults, {"split_bytes": "three"})
 
 
-async def test_no_telegram_whatever_it_holds_brings_the_controller_down():
+async def test_no_telegram_whatever_it_holds_brings_the_controller_down() -> None:
     rng = random.Random(7)
     mids = [*range(320), 900, 901, 902, 1201, 1202, 1203, 7408, 9997, 9998, 9999]
     async with running(max_clients=100, spindles=2) as (simulator, client):

@@ -1,28 +1,29 @@
 """The torque controller simulator sends the golden telegrams of the protocol, byte for byte."""
 
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
-from linewitness_simulators.torque import ParameterSet, Tool
+from linewitness_simulators.torque import ParameterSet, Tool, TorqueSimulator
 from support.torque_client import GOLDEN, MOMENT, Client, Standing, running
 
 PSET = ParameterSet(7, "M8 bracket 25Nm", 2300, 2700, 2500, 20, 90)
 
 
-def golden_controller(**more):
+def golden_controller(**more: Any) -> Any:
     tool = Tool(lifetime_before=184_233 - 2, since_service_before=40_211 - 2)
     return running(parameter_sets=(PSET,), tool=tool, first_id=1_000_122, keep_alive_s=0, **more)
 
 
-def make_golden_results(simulator):
+def make_golden_results(simulator: TorqueSimulator) -> Any:
     simulator.controller.identify("LOT-2026-031", 1)
     simulator.tighten("WP1SIM00000000042", torque=2500, angle=50, at=MOMENT)
     return simulator.tighten("WP1SIM00000000042", torque=2512, angle=47, rundown_angle=812, at=MOMENT)
 
 
 @pytest.mark.parametrize(("name", "revision"), [("0002 r1 reply", 1), ("0002 r6 reply", 6)])
-async def test_start_is_answered_with_the_golden_bytes(name, revision):
+async def test_start_is_answered_with_the_golden_bytes(name: str, revision: int) -> None:
     async with golden_controller() as (_, client):
         assert await client.start(revision) == GOLDEN[name]
 
@@ -36,7 +37,7 @@ async def test_start_is_answered_with_the_golden_bytes(name, revision):
         ("0061 r999 compact result", 999),
     ],
 )
-async def test_a_pushed_result_has_the_golden_bytes(name, revision):
+async def test_a_pushed_result_has_the_golden_bytes(name: str, revision: int) -> None:
     async with golden_controller() as (simulator, client):
         await client.start()
         assert await client.ask(60, revision=revision) == GOLDEN["0005: 0060 accepted"]
@@ -46,7 +47,7 @@ async def test_a_pushed_result_has_the_golden_bytes(name, revision):
         assert await client.receive() == GOLDEN[name]
 
 
-async def test_a_result_that_is_not_ok_has_the_golden_bytes():
+async def test_a_result_that_is_not_ok_has_the_golden_bytes() -> None:
     async with golden_controller() as (simulator, client):
         await client.start()
         make_golden_results(simulator)
@@ -60,7 +61,7 @@ async def test_a_result_that_is_not_ok_has_the_golden_bytes():
     ("name", "revision"),
     [("0065 r1 reply", 1), ("0065 r2 reply", 2), ("0065 r7 reply (with station id/name)", 7)],
 )
-async def test_an_old_result_has_the_golden_bytes(name, revision):
+async def test_an_old_result_has_the_golden_bytes(name: str, revision: int) -> None:
     async with golden_controller() as (simulator, client):
         await client.start()
         make_golden_results(simulator)
@@ -68,7 +69,7 @@ async def test_an_old_result_has_the_golden_bytes(name, revision):
         assert await client.ask(64, b"0001000123", revision) == GOLDEN[name]
 
 
-async def test_other_answers_have_the_golden_bytes():
+async def test_other_answers_have_the_golden_bytes() -> None:
     async with golden_controller(clock=Standing()) as (simulator, client):
         refused = await client.ask(1, revision=8)
         assert refused == GOLDEN["0004 r1: 0001 refused, revision unsupported (97)"]
@@ -96,13 +97,13 @@ async def test_other_answers_have_the_golden_bytes():
         assert await client.receive() == GOLDEN["0076 r1 alarm status: none active"]
 
 
-def test_the_client_of_these_tests_writes_the_golden_bytes():
-    sent = []
+def test_the_client_of_these_tests_writes_the_golden_bytes() -> None:
+    sent: list[Any] = []
 
     class Writer:
         write = sent.append
 
-    client = Client(None, Writer())
+    client = Client(cast(Any, None), cast(Any, Writer()))
     client.send(64, b"0001000124", 3)
     client.send(60, revision=3, no_ack=b"1")
     assert sent[0] == GOLDEN["0064 r3: id 1000124"] + b"\0"
@@ -136,11 +137,11 @@ LENGTHS = {
 }
 
 
-async def lengths_of_answers(client, mid, data):
+async def lengths_of_answers(client: Any, mid: Any, data: Any) -> Any:
     return {n: len(await client.ask(mid, data(n), n)) for n in LENGTHS[mid + 1]}
 
 
-async def test_answers_have_the_length_of_their_revision():
+async def test_answers_have_the_length_of_their_revision() -> None:
     async with golden_controller() as (simulator, client):
         await client.start()
         make_golden_results(simulator)
@@ -150,11 +151,11 @@ async def test_answers_have_the_length_of_their_revision():
 
 
 @pytest.mark.parametrize("mid", [14, 34, 51, 60, 70, 151])
-async def test_events_have_the_length_of_their_revision(mid):
+async def test_events_have_the_length_of_their_revision(mid: int) -> None:
     async with running() as (simulator, client):
         await client.start()
 
-        def cause():
+        def cause() -> None:
             if mid == 34:
                 simulator.controller.select_job(1)
             elif mid == 60:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,7 +15,7 @@ from linewitness_simulators.torque.command import command
 from support.torque_client import client_of, condition, running
 
 
-async def test_a_line_runs_by_itself():
+async def test_a_line_runs_by_itself() -> None:
     options = TorqueOptions(cycle_s=0.001, per_unit=2, nok_share=0.3, seed=5)
     async with serve(options) as simulator:
         await condition(lambda: len(simulator.results()) >= 12)
@@ -23,7 +25,7 @@ async def test_a_line_runs_by_itself():
     assert not all(result.ok for result in made)
 
 
-async def test_the_memory_outlives_a_restart(tmp_path):
+async def test_the_memory_outlives_a_restart(tmp_path: Path) -> None:
     async with running(state=tmp_path / "memory") as (simulator, client):
         await client.start()
         first = simulator.tighten("SN1")
@@ -36,14 +38,14 @@ async def test_the_memory_outlives_a_restart(tmp_path):
             assert (await again.ask(64, b"%010d" % first))[4:8] == b"0065"
 
 
-async def test_a_process_that_was_killed_still_has_what_it_made(tmp_path):
+async def test_a_process_that_was_killed_still_has_what_it_made(tmp_path: Path) -> None:
     start = (
         "import typer; from linewitness_simulators.torque.command import command; "
         "app = typer.Typer(); app.command()(command); app()"
     )
     arguments = ("-c", start, "--port", "0", "--control-port", "0", "--state", str(tmp_path / "memory"))
 
-    async def operate(process):
+    async def operate(process: Any) -> Any:
         ready = (await process.stdout.readline()).decode().split()
         control = (await process.stdout.readline()).decode().split()
         assert (ready[0], control[0]) == ("ready", "control")
@@ -77,7 +79,7 @@ async def test_a_process_that_was_killed_still_has_what_it_made(tmp_path):
         (["--host", "203.0.113.77"], "cannot assign"),
     ],
 )
-def test_wrong_usage_ends_with_a_sentence(arguments, said):
+def test_wrong_usage_ends_with_a_sentence(arguments: Any, said: Any) -> None:
     app = typer.Typer()
     app.command()(command)
     outcome = CliRunner().invoke(app, ["--port", "0", *arguments])

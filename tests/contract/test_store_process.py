@@ -5,7 +5,10 @@ import contextlib
 import random
 import signal
 import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,14 +21,14 @@ from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
-from support.brokers import mosquitto
+from support.brokers import Broker, mosquitto
 from support.fake_gateway import FakeGateway
 
 DEADLINE_S = 60
 BATCH = 25
 
 
-async def command(*arguments):
+async def command(*arguments: Any) -> Any:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -38,7 +41,7 @@ async def command(*arguments):
 
 
 @asynccontextmanager
-async def running(file):
+async def running(file: Path) -> AsyncIterator[Any]:
     process = await command("run", file)
     try:
         async with asyncio.timeout(DEADLINE_S):
@@ -51,13 +54,13 @@ async def running(file):
 
 
 @pytest.fixture
-async def broker(tmp_path):
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     async with mosquitto(tmp_path / "broker") as running_broker:
         yield running_broker
 
 
 @pytest.fixture
-async def file(tmp_path, broker):
+async def file(tmp_path: Path, broker: Broker) -> Path:
     file = tmp_path / "store.yaml"
     file.write_text(
         f"database: sqlite:///store.db\nname: store.example\nkey: {{file: store.key}}\n"
@@ -70,20 +73,20 @@ async def file(tmp_path, broker):
 
 
 @pytest.fixture
-def database(file):
+def database(file: Path) -> Iterator[Database]:
     database = Database(load_store(file).database_url)
     yield database
     database.close()
 
 
-async def test_sigterm_stops_it_with_exit_code_0(file):
+async def test_sigterm_stops_it_with_exit_code_0(file: Path) -> None:
     async with running(file) as process:
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(DEADLINE_S):
             assert await process.wait() == ExitCode.OK
 
 
-async def test_missing_broker_is_waited_for_and_said_once(file, broker):
+async def test_missing_broker_is_waited_for_and_said_once(file: Path, broker: Broker) -> None:
     broker.stop()
     process = await command("run", file)
     try:
@@ -104,7 +107,7 @@ async def test_missing_broker_is_waited_for_and_said_once(file, broker):
     assert rest.count(b"broker connected again") == 1
 
 
-async def test_missing_key_ends_it_with_exit_code_2(file, tmp_path):
+async def test_missing_key_ends_it_with_exit_code_2(file: Path, tmp_path: Path) -> None:
     (tmp_path / "store.key").unlink()
     process = await command("run", file)
     _, said = await process.communicate()
@@ -113,7 +116,9 @@ async def test_missing_key_ends_it_with_exit_code_2(file, tmp_path):
     assert b"Traceback" not in said
 
 
-async def test_killed_again_and_again_it_loses_and_repeats_nothing(file, broker, database):
+async def test_killed_again_and_again_it_loses_and_repeats_nothing(
+    file: Path, broker: Broker, database: Database
+) -> None:
     gateway = FakeGateway()
     for _ in range(8):
         gateway.grow(99, unit="SN-1")
@@ -157,11 +162,11 @@ async def test_killed_again_and_again_it_loses_and_repeats_nothing(file, broker,
 class Held:
     """What the receipts said so far; a receipt is never taken back."""
 
-    def __init__(self, gateway, vkey):
+    def __init__(self, gateway: Any, vkey: Any) -> None:
         self.gateway, self.vkey, self.size = gateway, vkey, 0
         self._all = asyncio.Event()
 
-    async def listen(self, connection):
+    async def listen(self, connection: Any) -> None:
         async for message in connection.messages():
             checkpoint, note = open_checkpoint(message.payload.decode(), self.gateway.log_vkey)
             assert note.signed_by(self.vkey)
@@ -170,11 +175,11 @@ class Held:
             if self.size == self.gateway.size:
                 self._all.set()
 
-    async def everything(self):
+    async def everything(self) -> None:
         await self._all.wait()
 
 
-async def send_from(connection, gateway, held):
+async def send_from(connection: Any, gateway: Any, held: Any) -> None:
     for first in range(held.size, gateway.size, BATCH):
         await connection.publish(gateway.topics.records, gateway.batch(first, first + BATCH))
         size = min(first + BATCH, gateway.size)

@@ -2,40 +2,45 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import UplinkRefused
 from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.evidence.format.note import Vkey
 from linewitness.store import reports
 from linewitness.store.database import Database, StoreError, enroll
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.service import run
-from linewitness.uplink.mqtt import MqttConnector
+from linewitness.uplink.mqtt import MqttConnection, MqttConnector
 from linewitness.uplink.options import MqttOptions
-from support.brokers import mosquitto
+from linewitness.uplink.peer import MqttMessage
+from support.brokers import Broker, mosquitto
 from support.fake_gateway import FakeGateway
+from support.present import present
 
 DEADLINE_S = 30
 
 
-def make_store(folder, broker):
+def make_store(folder: Path, broker: Broker) -> tuple[AuditStoreOptions, Database]:
     options = AuditStoreOptions(
         database=f"sqlite:///{folder}/store.db",
         name="store.example",
         key={"file": folder / "store.key"},
         mqtt={"url": broker.url},
     )
-    create_key(options.name, options.key.file)
+    create_key(options.name, present(options.key.file))
     database = Database(options.database_url)
     database.create()
     return options, database
 
 
-def enroll_gateway(database, gateway):
+def enroll_gateway(database: Database, gateway: FakeGateway) -> None:
     enroll(
         database,
         clock=SystemClock(),
@@ -47,7 +52,7 @@ def enroll_gateway(database, gateway):
 
 
 @asynccontextmanager
-async def serving(options):
+async def serving(options: AuditStoreOptions) -> AsyncIterator[asyncio.Event]:
     ready = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(run(options, clock=SystemClock(), ready=ready))
@@ -57,7 +62,7 @@ async def serving(options):
         task.cancel()
 
 
-async def receipt_for(connection, gateway, vkey, size):
+async def receipt_for(connection: MqttConnection, gateway: FakeGateway, vkey: Vkey, size: int) -> MqttMessage:
     """Wait for the receipt of a size."""
     async with asyncio.timeout(DEADLINE_S):
         async for message in connection.messages():
@@ -70,20 +75,20 @@ async def receipt_for(connection, gateway, vkey, size):
 
 
 @pytest.fixture
-async def broker(tmp_path):
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     async with mosquitto(tmp_path / "broker") as running:
         yield running
 
 
 @pytest.fixture
-def store(tmp_path, broker):
+def store(tmp_path: Path, broker: Broker) -> Iterator[tuple[AuditStoreOptions, Database]]:
     options, database = make_store(tmp_path, broker)
     yield options, database
     database.close()
 
 
 @pytest.fixture
-def gateway(store):
+def gateway(store: tuple[AuditStoreOptions, Database]) -> FakeGateway:
     gateway = FakeGateway()
     gateway.grow(50)
     enroll_gateway(store[1], gateway)
@@ -91,7 +96,9 @@ def gateway(store):
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_records_and_checkpoint_become_a_retained_receipt(broker, store, gateway, protocol):
+async def test_records_and_checkpoint_become_a_retained_receipt(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway, protocol: str
+) -> None:
     options, database = store
     options = options.model_copy(update={"mqtt": MqttOptions(url=broker.url, protocol=protocol)})
     vkey = Cosigner.load(options.name, options.key).vkey
@@ -109,7 +116,9 @@ async def test_records_and_checkpoint_become_a_retained_receipt(broker, store, g
     assert retained.payload == live.payload
 
 
-async def test_gateway_that_sent_while_the_store_was_away_is_told_to_send_again(broker, store, gateway):
+async def test_gateway_that_sent_while_the_store_was_away_is_told_to_send_again(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
     options, _ = store
     vkey = Cosigner.load(options.name, options.key).vkey
     async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
@@ -127,7 +136,9 @@ async def test_gateway_that_sent_while_the_store_was_away_is_told_to_send_again(
             await receipt_for(connection, gateway, vkey, gateway.size)
 
 
-async def test_broker_outage_is_survived_and_receipts_come_back(tmp_path, broker, store, gateway):
+async def test_broker_outage_is_survived_and_receipts_come_back(
+    tmp_path: Path, broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
     options, _ = store
     vkey = Cosigner.load(options.name, options.key).vkey
     async with serving(options) as ready:
@@ -149,7 +160,9 @@ async def test_broker_outage_is_survived_and_receipts_come_back(tmp_path, broker
             await receipt_for(connection, gateway, vkey, gateway.size)
 
 
-async def test_conflict_is_answered_with_the_newest_receipt(broker, store, gateway):
+async def test_conflict_is_answered_with_the_newest_receipt(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
     options, database = store
     other = gateway.fork(30)
     other.grow(1)
@@ -165,7 +178,9 @@ async def test_conflict_is_answered_with_the_newest_receipt(broker, store, gatew
     assert len(reports.read_conflicts(database)) == 1
 
 
-async def test_unknown_gateway_is_not_answered(broker, store, gateway):
+async def test_unknown_gateway_is_not_answered(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
     options, database = store
     stranger = FakeGateway(gateway="stranger", origin="stranger.example/1")
     vkey = Cosigner.load(options.name, options.key).vkey
@@ -180,7 +195,9 @@ async def test_unknown_gateway_is_not_answered(broker, store, gateway):
     assert [refusal.reason for refusal in reports.read_refusals(database)] == ["unknown"]
 
 
-async def test_served_tenants_may_be_chosen(broker, store, gateway):
+async def test_served_tenants_may_be_chosen(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
     options, database = store
     options = options.model_copy(update={"tenants": ("acme",)})
     other = FakeGateway(tenant="other", origin="other.example/1")
@@ -195,7 +212,9 @@ async def test_served_tenants_may_be_chosen(broker, store, gateway):
     assert {record.origin for record in reports.read_records(database)} == {gateway.origin}
 
 
-async def test_missing_database_is_not_replaced_by_an_empty_one(tmp_path, broker, store):
+async def test_missing_database_is_not_replaced_by_an_empty_one(
+    tmp_path: Path, broker: Broker, store: tuple[AuditStoreOptions, Database]
+) -> None:
     options, database = store
     database.close()
     options.database_file.rename(tmp_path / "elsewhere")
@@ -204,7 +223,7 @@ async def test_missing_database_is_not_replaced_by_an_empty_one(tmp_path, broker
     assert not options.database_file.exists()
 
 
-async def test_broker_that_refuses_receipts_ends_the_store(tmp_path):
+async def test_broker_that_refuses_receipts_ends_the_store(tmp_path: Path) -> None:
     acl = "topic read linewitness/#\ntopic write linewitness/v1/+/+/records\n"
     acl += "topic write linewitness/v1/+/+/checkpoint\n"
     async with mosquitto(tmp_path / "broker", acl=acl) as broker:
@@ -212,7 +231,7 @@ async def test_broker_that_refuses_receipts_ends_the_store(tmp_path):
         gateway = FakeGateway()
         enroll_gateway(database, gateway)
 
-        async def serve():
+        async def serve() -> None:
             async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
                 await connection.publish(gateway.topics.records, gateway.batch())
                 await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())

@@ -5,8 +5,12 @@ import contextlib
 import signal
 import sys
 from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from linewitness.anchors.base import AnchorFailed, Subject
 from linewitness.anchors.options import WitnessOptions
@@ -19,6 +23,7 @@ from linewitness.evidence.format.note import Note, Vkey
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
+from support.present import present
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 LOG = new_key()
@@ -26,42 +31,42 @@ KEY = Cosigner("witness.example", new_key())
 LEAVES = [merkle.leaf_hash(bytes([number])) for number in range(40)]
 
 
-def subtree(leaves):
+def subtree(leaves: list[bytes]) -> Callable[..., Any]:
     return lambda level, index: merkle.root_of(leaves[index << level : (index + 1) << level])
 
 
-def note_of(size, leaves=LEAVES, *, key=LOG, origin=ORIGIN):
+def note_of(size: int, leaves: list[bytes] = LEAVES, *, key: SigningKey = LOG, origin: str = ORIGIN) -> str:
     return str(Checkpoint(origin, size, merkle.root_of(leaves[:size])).sign(key))
 
 
-def proof(old, new, leaves=LEAVES):
+def proof(old: int, new: int, leaves: list[bytes] = LEAVES) -> list[bytes]:
     return merkle.consistency_proof(old, new, subtree(leaves)) if old else []
 
 
-def request(old, note, path=()):
+def request(old: int, note: str, path: list[bytes] | tuple[Any, ...] = ()) -> bytes:
     hashes = "".join(f"{b64encode(step).decode()}\n" for step in path)
     return f"old {old}\n{hashes}\n{note}".encode()
 
 
-def open_witness(folder):
+def open_witness(folder: Path) -> Any:
     known = {ORIGIN: log_vkey(ORIGIN, LOG)}
     return Witness(folder / "witness.db", KEY, log_key_of=known.get, clock=SystemClock())
 
 
 @pytest.fixture
-def witness(tmp_path):
+def witness(tmp_path: Path) -> Iterator[Any]:
     opened = open_witness(tmp_path)
     yield opened
     opened.close()
 
 
-def test_what_grows_is_cosigned(witness):
+def test_what_grows_is_cosigned(witness: Any) -> None:
     old = 0
     for size in (1, 6, 7, 8, 31, 40):
         reply = witness.add_checkpoint(request(old, note_of(size), proof(old, size)))
         assert reply.status == 200, reply
         text = note_of(size).partition("\n\n")[0] + "\n\n" + reply.body
-        assert Note.parse(text).signed_by(KEY.vkey) > 0
+        assert present(Note.parse(text).signed_by(KEY.vkey)) > 0
         old = size
 
 
@@ -87,7 +92,9 @@ def test_what_grows_is_cosigned(witness):
         (request(3, note_of(9), proof(3, 9)), 200),
     ],
 )
-def test_each_request_has_the_status_that_the_specification_gives_it(witness, sent, status):
+def test_each_request_has_the_status_that_the_specification_gives_it(
+    witness: Any, sent: Any, status: Any
+) -> None:
     assert witness.add_checkpoint(request(0, note_of(3))).status == 200
     reply = witness.add_checkpoint(sent)
     assert reply.status == status, reply
@@ -97,7 +104,7 @@ def test_each_request_has_the_status_that_the_specification_gives_it(witness, se
         assert "witness.example" not in reply.body
 
 
-def test_a_restart_forgets_nothing(tmp_path):
+def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     first = open_witness(tmp_path)
     first.add_checkpoint(request(0, note_of(7)))
     first.close()
@@ -107,7 +114,7 @@ def test_a_restart_forgets_nothing(tmp_path):
     second.close()
 
 
-async def test_a_gateway_is_witnessed_over_http(tmp_path):
+async def test_a_gateway_is_witnessed_over_http(tmp_path: Path) -> None:
     (tmp_path / "store.yaml").write_text(
         "database: sqlite:///store.db\nname: store.example\nkey: {file: store.key}\nmqtt: {url: 'mqtt://[::1]:9'}\n"
     )
@@ -131,11 +138,11 @@ async def test_a_gateway_is_witnessed_over_http(tmp_path):
     )
     try:
         async with asyncio.timeout(20):
-            vkey = Vkey.parse((await process.stdout.readline()).decode().split()[-1])
-            url = (await process.stdout.readline()).decode().removeprefix("ready ").strip()
+            vkey = Vkey.parse((await present(process.stdout).readline()).decode().split()[-1])
+            url = (await present(process.stdout).readline()).decode().removeprefix("ready ").strip()
 
-        def subject(size, leaves=LEAVES):
-            async def consistency(old):
+        def subject(size: int, leaves: Any = LEAVES) -> Any:
+            async def consistency(old: Any) -> Any:
                 return proof(old, size, leaves)
 
             return Subject(ORIGIN, size, note_of(size, leaves), consistency)
@@ -160,7 +167,7 @@ async def test_a_gateway_is_witnessed_over_http(tmp_path):
     assert vkey == cosigner_vkey("witness.example", Cosigner.load("witness.example", _secret(tmp_path)).key)
 
 
-def _secret(folder):
+def _secret(folder: Path) -> Any:
     from linewitness.base.secrets import Secret  # noqa: PLC0415 (one test needs it)
 
     return Secret(file=folder / "witness.key")

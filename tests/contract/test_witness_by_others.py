@@ -10,9 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -22,6 +25,7 @@ from starlette.requests import Request
 from linewitness.base.clock import SystemClock
 from linewitness.store import witness_http
 from linewitness.store.database import Database, enroll
+from support.present import present
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 STRANGER = "acme.example/elsewhere/1"
@@ -33,41 +37,41 @@ mqtt: {url: 'mqtt://[::1]:9'}
 """
 
 
-def command(*words):
+def command(*words: str) -> Any:
     return (sys.executable, "-m", "linewitness", "store", *words)
 
 
-def now():
+def now() -> Any:
     return int(datetime.now(UTC).timestamp())  # noqa: TID251 (the linter's rule is for the product's parts)
 
 
 class Log:
     """A log as RFC 6962 defines it, word for word."""
 
-    def __init__(self, count=64, change_at=None):
+    def __init__(self, count: int = 64, change_at: int | None = None) -> None:
         self.key = Ed25519PrivateKey.from_private_bytes(b"\7" * 32)
         entries = [f"entry {number}" for number in range(count)]
         if change_at is not None:
             entries[change_at] = "another one"
         self.leaves = [hashlib.sha256(b"\0" + entry.encode()).digest() for entry in entries]
 
-    def root(self, leaves):
+    def root(self, leaves: list[bytes]) -> bytes:
         if len(leaves) < 2:
             return leaves[0] if leaves else hashlib.sha256(b"").digest()
         half = self.half(len(leaves))
         return hashlib.sha256(b"\1" + self.root(leaves[:half]) + self.root(leaves[half:])).digest()
 
     @staticmethod
-    def half(count):
+    def half(count: int) -> int:
         half = 1
         while half * 2 < count:
             half *= 2
         return half
 
-    def proof(self, old, new):
+    def proof(self, old: int, new: int) -> list[bytes]:
         return self.part(old, self.leaves[:new], whole=True) if 0 < old < new else []
 
-    def part(self, old, leaves, *, whole):
+    def part(self, old: int, leaves: list[bytes], *, whole: bool) -> list[bytes]:
         if old == len(leaves):
             return [] if whole else [self.root(leaves)]
         half = self.half(len(leaves))
@@ -75,16 +79,16 @@ class Log:
             return [*self.part(old, leaves[:half], whole=whole), self.root(leaves[half:])]
         return [*self.part(old - half, leaves[half:], whole=False), self.root(leaves[:half])]
 
-    def checkpoint(self, size, *, origin=ORIGIN, key=None):
+    def checkpoint(self, size: int, *, origin: str = ORIGIN, key: Ed25519PrivateKey | None = None) -> str:
         text = f"{origin}\n{size}\n{base64.b64encode(self.root(self.leaves[:size])).decode()}\n"
         return text + "\n" + self.line(text, origin, key or self.key)
 
-    def line(self, text, name, key):
+    def line(self, text: str, name: str, key: Ed25519PrivateKey) -> str:
         public = key.public_key().public_bytes_raw()
         key_id = hashlib.sha256(name.encode() + b"\n\1" + public).digest()[:4]
         return f"\N{EM DASH} {name} {base64.b64encode(key_id + key.sign(text.encode())).decode()}\n"
 
-    def vkey_of(self, origin):
+    def vkey_of(self, origin: Any) -> Any:
         public = b"\1" + self.key.public_key().public_bytes_raw()
         key_id = hashlib.sha256(origin.encode() + b"\n" + public).hexdigest()[:8]
         return f"{origin}+{key_id}+{base64.b64encode(public).decode()}"
@@ -94,7 +98,7 @@ LOG = Log()
 FORK = Log(change_at=1)
 
 
-def asked(old, size, *, log=LOG, proof=None, **other):
+def asked(old: int, size: int, *, log: Log = LOG, proof: list[bytes] | None = None, **other: Any) -> bytes:
     hashes = log.proof(old, size) if proof is None else proof
     lines = "".join(base64.b64encode(each).decode() + "\n" for each in hashes)
     return f"old {old}\n{lines}\n{log.checkpoint(size, **other)}".encode()
@@ -107,14 +111,14 @@ class Witness:
     key_id: bytes
     public: Ed25519PublicKey
 
-    def post(self, body, **headers):
+    def post(self, body: Any, **headers: Any) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
             connection.request("POST", "/add-checkpoint", body, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers["content-type"], answer.read()
 
-    def cosigned_at(self, body, log, size, *, origin=ORIGIN):
+    def cosigned_at(self, body: Any, log: Any, size: int, *, origin: Any = ORIGIN) -> Any:
         """Verify the answer as tlog-cosignature says, and return its time."""
         (line,) = body.decode().splitlines()
         dash, name, encoded = line.split(" ")
@@ -127,7 +131,7 @@ class Witness:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("witness")
     (folder / "store.yaml").write_text(STORE)
     known = (
@@ -146,17 +150,17 @@ def folder(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def running(folder, state):
+def running(folder: Path, state: Any) -> Iterator[Any]:
     words = ("witness", "store.yaml", "--name", "w.example/1", "--key", "witness.key", "--state", state)
     process = subprocess.Popen(
         command(*words, "--listen", "127.0.0.1:0"), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
-        name, key_id, encoded = process.stdout.readline().decode().split()[-1].split("+", 2)
+        name, key_id, encoded = present(process.stdout).readline().decode().split()[-1].split("+", 2)
         public = base64.b64decode(encoded)
         assert public[0] == 4
         assert hashlib.sha256(name.encode() + b"\n" + public).hexdigest()[:8] == key_id
-        port = int(process.stdout.readline().rsplit(b":", 1)[1])
+        port = int(present(process.stdout).readline().rsplit(b":", 1)[1])
         key = Ed25519PublicKey.from_public_bytes(public[1:])
         yield Witness(port, name, bytes.fromhex(key_id), key), process
     finally:
@@ -166,13 +170,13 @@ def running(folder, state):
 
 
 @pytest.fixture(scope="module")
-def witness(folder):
+def witness(folder: Path) -> Iterator[Any]:
     with running(folder, "shared.db") as (served, _):
         assert served.post(asked(0, 3))[0] == 200
         yield served
 
 
-def test_a_log_is_followed_from_nothing_on(folder):
+def test_a_log_is_followed_from_nothing_on(folder: Path) -> None:
     with running(folder, "follow.db") as (witness, _):
         old = 0
         for size in (1, 2, 5, 8, 8, 33, 64):
@@ -183,7 +187,7 @@ def test_a_log_is_followed_from_nothing_on(folder):
             old = size
 
 
-def test_an_empty_log_may_be_first(folder):
+def test_an_empty_log_may_be_first(folder: Path) -> None:
     with running(folder, "empty.db") as (witness, _):
         for size in (0, 0, 9):
             status, _, body = witness.post(asked(0, size))
@@ -221,17 +225,17 @@ def test_an_empty_log_may_be_first(folder):
         (b"\xff\xfe", 400),
     ],
 )
-def test_what_is_wrong_has_the_status_of_the_specification(witness, body, status):
+def test_what_is_wrong_has_the_status_of_the_specification(witness: Any, body: bytes, status: Any) -> None:
     assert witness.post(body)[0] == status
     assert witness.post(asked(3, 3))[0] == 200, "it still stands where it stood"
 
 
 @pytest.mark.parametrize("body", [asked(0, 9), asked(2, 9), asked(4, 9), asked(3, 3, log=FORK)])
-def test_another_state_than_the_clients_is_said_exactly(witness, body):
+def test_another_state_than_the_clients_is_said_exactly(witness: Any, body: bytes) -> None:
     assert witness.post(body) == (409, "text/x.tlog.size", b"3\n")
 
 
-def test_lines_of_keys_that_nobody_knows_are_ignored(witness):
+def test_lines_of_keys_that_nobody_knows_are_ignored(witness: Any) -> None:
     text = LOG.checkpoint(3).partition("\n\n")[0] + "\n"
     stranger = Ed25519PrivateKey.generate()
     lines = [LOG.line(text, f"cosigner.example/{number}", stranger) for number in range(15)]
@@ -241,7 +245,7 @@ def test_lines_of_keys_that_nobody_knows_are_ignored(witness):
     witness.cosigned_at(body, LOG, 3)
 
 
-def test_a_connection_is_kept_for_more_requests(witness):
+def test_a_connection_is_kept_for_more_requests(witness: Any) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", witness.port, timeout=20)
     with contextlib.closing(connection):
         connection.connect()
@@ -252,7 +256,7 @@ def test_a_connection_is_kept_for_more_requests(witness):
         assert connection.sock is first
 
 
-def test_other_methods_and_places_are_refused(witness):
+def test_other_methods_and_places_are_refused(witness: Any) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", witness.port, timeout=20)
     with contextlib.closing(connection):
         for method, path, status in (("GET", "/add-checkpoint", 405), ("POST", "/", 404), ("PUT", "/x", 404)):
@@ -262,7 +266,7 @@ def test_other_methods_and_places_are_refused(witness):
             assert answer.status == status
 
 
-def test_a_body_without_end_is_not_read_to_its_end(witness):
+def test_a_body_without_end_is_not_read_to_its_end(witness: Any) -> None:
     with socket.create_connection(("127.0.0.1", witness.port), timeout=20) as wire:
         wire.sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n")
         sent = 0
@@ -275,13 +279,13 @@ def test_a_body_without_end_is_not_read_to_its_end(witness):
     assert witness.post(asked(3, 3))[0] == 200
 
 
-def test_a_client_that_goes_away_in_the_middle_disturbs_nobody(witness):
+def test_a_client_that_goes_away_in_the_middle_disturbs_nobody(witness: Any) -> None:
     with socket.create_connection(("127.0.0.1", witness.port), timeout=20) as wire:
         wire.sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 1000\r\n\r\nold 3\n")
     assert witness.post(asked(3, 3))[0] == 200
 
 
-def test_of_two_roots_of_one_size_only_one_is_ever_signed(folder):
+def test_of_two_roots_of_one_size_only_one_is_ever_signed(folder: Path) -> None:
     """Two witnesses share the state, as after a careless restart, and are asked for a fork at one moment."""
     origins = [f"acme.example/race/{number}" for number in range(30)]
     enroll_in_process(folder, origins)
@@ -290,7 +294,7 @@ def test_of_two_roots_of_one_size_only_one_is_ever_signed(folder):
             for origin in origins:
                 together = threading.Barrier(8)
 
-                def ask(number, origin=origin, together=together):
+                def ask(number: int, origin: Any = origin, together: Any = together) -> Any:
                     log = LOG if number % 2 else FORK
                     body = asked(0, 5, log=log, origin=origin)
                     together.wait(timeout=20)
@@ -307,7 +311,7 @@ def test_of_two_roots_of_one_size_only_one_is_ever_signed(folder):
         assert status == 200
 
 
-def enroll_in_process(folder, origins):
+def enroll_in_process(folder: Path, origins: Any) -> None:
     database = Database(f"sqlite:///{folder / 'store.db'}")
     for origin in origins:
         enroll(
@@ -321,7 +325,7 @@ def enroll_in_process(folder, origins):
     database.close()
 
 
-def test_killed_at_any_moment_it_remembers_what_it_signed(folder):
+def test_killed_at_any_moment_it_remembers_what_it_signed(folder: Path) -> None:
     newest = 0
     for round_ in range(4):
         with running(folder, "killed.db") as (witness, process):
@@ -342,14 +346,14 @@ def test_killed_at_any_moment_it_remembers_what_it_signed(folder):
             assert witness.post(asked(newest, newest, log=FORK) if newest > 1 else asked(0, 64))[0] == 409
 
 
-def test_what_it_signs_is_not_taken_for_another_statement(witness):
+def test_what_it_signs_is_not_taken_for_another_statement(witness: Any) -> None:
     status, _, body = witness.post(asked(3, 3))
     assert status == 200
     with pytest.raises(InvalidSignature):
         witness.cosigned_at(body, FORK, 3)
 
 
-def test_the_stores_own_name_is_no_witness(folder):
+def test_the_stores_own_name_is_no_witness(folder: Path) -> None:
     done = subprocess.run(
         command("witness", "store.yaml", "--name", "store.example", "--key", "store.key", "--state", "s.db"),
         cwd=folder,
@@ -362,11 +366,11 @@ def test_the_stores_own_name_is_no_witness(folder):
     assert "is the store itself" in done.stderr
 
 
-async def test_a_slow_request_is_ended(witness, folder, monkeypatch):
+async def test_a_slow_request_is_ended(witness: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witness_http, "READING_S", 0.05)
-    endpoint = witness_http.application(None).routes[0].endpoint
+    endpoint = cast(Any, witness_http.application(cast(Any, None)).routes[0]).endpoint
 
-    async def never():
+    async def never() -> Any:
         await asyncio.Event().wait()
 
     reply = await endpoint(Request({"type": "http", "method": "POST"}, never))

@@ -1,7 +1,9 @@
 """Whatever answers in a witness's place, the gateway says that the anchor failed, and nothing worse."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -19,8 +21,8 @@ GOOD = note.cosign(NOTE.text, name="w.example", key=WITNESS, time_s=1_772_344_80
 
 
 @asynccontextmanager
-async def answering(reply: bytes):
-    async def serve(reader, writer):
+async def answering(reply: bytes) -> AsyncIterator[Any]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(reply)
         await writer.drain()
@@ -31,8 +33,8 @@ async def answering(reply: bytes):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def write(url):
-    async def consistency(_):
+async def write(url: str) -> Any:
+    async def consistency(_: Any) -> Any:
         return []
 
     vkey = str(keys.cosigner_vkey("w.example", WITNESS))
@@ -46,7 +48,7 @@ def http(status: str, body: bytes, kind: str = "text/plain", *, length: int | No
     return head.encode() + body
 
 
-async def test_the_honest_answer_is_taken():
+async def test_the_honest_answer_is_taken() -> None:
     async with answering(http("200 OK", f"{GOOD}\n".encode())) as url:
         written = await write(url)
     assert note.Note.parse(written.note).signed_by(keys.cosigner_vkey("w.example", WITNESS)) == 1_772_344_800
@@ -71,13 +73,13 @@ async def test_the_honest_answer_is_taken():
         (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "answer|302"),
     ],
 )
-async def test_every_other_answer_is_a_failure_with_words(reply, words):
+async def test_every_other_answer_is_a_failure_with_words(reply: Any, words: str) -> None:
     async with answering(reply) as url:
         with pytest.raises(AnchorFailed, match=words):
             await write(url)
 
 
-async def test_what_does_not_speak_http_is_a_failure_for_every_anchor():
+async def test_what_does_not_speak_http_is_a_failure_for_every_anchor() -> None:
     async with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as url:
         with pytest.raises(AnchorFailed):
             await post(url, b"", content_type="text/plain")

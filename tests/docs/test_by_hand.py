@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/by-hand.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def work_through(folder: Path, spoil: str = ""):
+def work_through(folder: Path, spoil: str = "") -> subprocess.CompletedProcess[Any]:
     script = "\n".join(["set -euo pipefail", BLOCKS[0], spoil, *BLOCKS[1:]])
     return subprocess.run(
         ["bash", "-c", script],
@@ -22,7 +23,7 @@ def work_through(folder: Path, spoil: str = ""):
     )
 
 
-def test_the_page_checks_a_good_record(tmp_path):
+def test_the_page_checks_a_good_record(tmp_path: Path) -> None:
     done = work_through(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("Signature Verified Successfully") == 3
@@ -42,7 +43,7 @@ def test_the_page_checks_a_good_record(tmp_path):
         "sed -i 's/sha256:./sha256:x/' policy.json",
     ],
 )
-def test_the_page_finds_what_was_altered(tmp_path, spoil):
+def test_the_page_finds_what_was_altered(tmp_path: Path, spoil: str) -> None:
     done = work_through(
         tmp_path,
         spoil + "; ! cmp -s record.json $vectors/record/record.json ||"

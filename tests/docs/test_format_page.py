@@ -6,6 +6,7 @@ import pytest
 from linewitness.evidence.format import kinds, proof, record, schema
 from linewitness.evidence.format.canonical import MAX_BYTES, MAX_DEPTH
 from linewitness.evidence.format.keys import POSSESSION_TYPE
+from linewitness.evidence.format.schema import Members
 from linewitness.evidence.policy import policy, revocation
 from linewitness.evidence.verify.clock_rules import DRIFT_PER_US, SILENCE_US, STARTING, STEP_US
 from linewitness.evidence.verify.verdict import Attestation, Remark, Verdict
@@ -14,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs/format.md").read_text()
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)
-def test_every_kind_is_on_the_page(kind):
+def test_every_kind_is_on_the_page(kind: str) -> None:
     assert f"`{kind}`" in PAGE
 
 
@@ -22,7 +23,7 @@ def test_every_kind_is_on_the_page(kind):
     "members",
     [schema.RECORD, schema.ACTOR, schema.RESOURCE, schema.CHANGE, schema.CONTEXT, schema.CLOCK],
 )
-def test_every_member_is_on_the_page(members):
+def test_every_member_is_on_the_page(members: Members) -> None:
     for name in (*members.required, *members.optional):
         assert f"`{name}`" in PAGE
 
@@ -30,11 +31,11 @@ def test_every_member_is_on_the_page(members):
 @pytest.mark.parametrize(
     "name", [*policy._REQUIRED, *policy._OPTIONAL, *policy._ATTESTER, *policy._REVOCATION]
 )
-def test_every_member_of_the_policy_is_on_the_page(name):
+def test_every_member_of_the_policy_is_on_the_page(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 
-def test_constants_are_those_of_the_page():
+def test_constants_are_those_of_the_page() -> None:
     assert (MAX_BYTES, MAX_DEPTH) == (65_535, 8)
     assert "at most 65 535" in PAGE
     assert "at most eight deep" in PAGE
@@ -46,7 +47,7 @@ def test_constants_are_those_of_the_page():
         assert text in PAGE
 
 
-def test_every_member_of_the_verdict_is_on_the_page():
+def test_every_member_of_the_verdict_is_on_the_page() -> None:
     part = PAGE.partition("### 12.4")[2]
     for found in (Verdict, Attestation, Remark):
         for field in fields(found):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "linewitness"
@@ -17,11 +18,11 @@ MOST_LINES = 300
 MOST_MODULES = 20
 
 
-def modules():
+def modules() -> list[Path]:
     return sorted(file for package in PACKAGES for file in package.rglob("*.py"))
 
 
-def test_no_file_is_longer_than_one_sitting():
+def test_no_file_is_longer_than_one_sitting() -> None:
     long = {
         str(file.relative_to(ROOT)): lines
         for file in modules()
@@ -30,16 +31,16 @@ def test_no_file_is_longer_than_one_sitting():
     assert not long
 
 
-def test_no_folder_holds_more_modules_than_can_be_taken_in():
+def test_no_folder_holds_more_modules_than_can_be_taken_in() -> None:
     """The commands are a list, one file each."""
-    beside = defaultdict(int)
+    beside: defaultdict[Any, Any] = defaultdict(int)
     for file in modules():
         if file.name != "__init__.py" and file.parent != SOURCE / "cli":
             beside[str(file.parent.relative_to(ROOT))] += 1
     assert not {folder: count for folder, count in beside.items() if count > MOST_MODULES}
 
 
-def test_no_class_bears_the_name_of_another():
+def test_no_class_bears_the_name_of_another() -> None:
     """Drivers may share names with each other, which are the words of their protocols, and with no others."""
     named = defaultdict(list)
     for file in modules():
@@ -55,7 +56,7 @@ def test_no_class_bears_the_name_of_another():
     assert not twice
 
 
-def test_every_package_says_what_it_is():
+def test_every_package_says_what_it_is() -> None:
     silent = [
         str(file.relative_to(ROOT))
         for package in PACKAGES
@@ -65,7 +66,7 @@ def test_every_package_says_what_it_is():
     assert not silent
 
 
-def test_the_table_of_layers_is_that_of_the_import_contract():
+def test_the_table_of_layers_is_that_of_the_import_contract() -> None:
     """`tools/layers --write` puts it into the page."""
     script = [sys.executable, str(ROOT / "tools" / "layers")]
     table = subprocess.run(script, capture_output=True, text=True, check=True).stdout

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources and the contracts, to be broken."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("src", "simulators", "tools"):
@@ -105,7 +106,7 @@ def copy(tmp_path_factory):
     return folder
 
 
-def lint(folder, contract):
+def lint(folder: Path, contract: str) -> subprocess.CompletedProcess[Any]:
     environment = os.environ | {"PYTHONPATH": f"{folder / 'src'}:{folder / 'simulators'}"}
     return subprocess.run(
         [sys.executable, "-c", LINT, "--no-logo", "--contract", contract],
@@ -118,7 +119,7 @@ def lint(folder, contract):
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda name: name.replace(" ", "-"))
-def test_an_import_against_a_contract_is_refused_with_its_sentence(copy, case):
+def test_an_import_against_a_contract_is_refused_with_its_sentence(copy: Path, case: str) -> None:
     name, line, contract, said = BROKEN[case]
     file = copy / "src" / "linewitness" / name
     text = file.read_text(encoding="utf-8")
@@ -140,6 +141,6 @@ def test_every_contract_is_broken_once() -> None:
 
 
 @pytest.mark.parametrize("contract", sorted({contract for _, _, contract, _ in BROKEN.values()}))
-def test_the_sources_keep_the_contract(copy, contract):
+def test_the_sources_keep_the_contract(copy: Path, contract: str) -> None:
     found = lint(copy, contract)
     assert found.returncode == 0, found.stdout + found.stderr

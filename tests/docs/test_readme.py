@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 COMMAND = re.compile(r"(?:^|[`\s(])linewitness ([a-z]+)(?: ([a-z][a-z-]*))?")
 
 
-def help_of(*arguments):
+def help_of(*arguments: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "linewitness", *arguments, "--help"],
         capture_output=True,
@@ -26,7 +27,7 @@ def help_of(*arguments):
 
 
 @pytest.fixture(scope="module")
-def commands():
+def commands() -> dict[str, Any]:
     """All commands, and for groups their commands."""
     found = {}
     for line in help_of().split("Commands:")[1].splitlines():
@@ -38,14 +39,14 @@ def commands():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page):
+def test_every_link_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     broken = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
     assert not broken
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_that_is_named_exists(page, commands):
+def test_every_command_that_is_named_exists(page: Path, commands: dict[str, Any]) -> None:
     text = page.read_text(encoding="utf-8")
     unknown = []
     for name, below in COMMAND.findall(text):
@@ -57,17 +58,17 @@ def test_every_command_that_is_named_exists(page, commands):
 @pytest.mark.parametrize(
     "target", re.findall(r"^    make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
 )
-def test_what_the_readme_makes_is_in_the_makefile(target):
+def test_what_the_readme_makes_is_in_the_makefile(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_every_package_of_the_architecture_table_exists():
+def test_every_package_of_the_architecture_table_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     for name in re.findall(r"^\| `([a-z_]+/)`", text, re.MULTILINE):
         assert (ROOT / "src" / "linewitness" / name).is_dir(), name
 
 
-def test_every_driver_has_its_page_and_its_sample():
+def test_every_driver_has_its_page_and_its_sample() -> None:
     for spec in BUNDLED:
         assert (ROOT / "docs" / "drivers" / f"{spec.name}.md").exists()
         assert (ROOT / "src" / "linewitness" / "devices" / spec.name / "sample.yaml").exists()

@@ -20,20 +20,20 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("row", ATTACKS, ids=lambda row: row[0])
-def test_an_attack_is_shown_by_tests_that_exist(row):
+def test_an_attack_is_shown_by_tests_that_exist(row: list[str]) -> None:
     assert len(row) == 4
     named = re.findall(r"`(test_\w+)`", row[3])
     assert named
     assert set(named) <= KNOWN
 
 
-def test_what_is_not_found_is_shown_too():
+def test_what_is_not_found_is_shown_too() -> None:
     named = re.findall(r"`(test_\w+)`", TEXT.partition("## What is not found")[2])
     assert len(named) >= 7
     assert set(named) <= KNOWN
 
 
-def test_each_attack_of_the_suite_is_in_the_table():
+def test_each_attack_of_the_suite_is_in_the_table() -> None:
     suite = {
         name
         for path in (ROOT / "tests/attacks").glob("test_attacks_on_[rs]*.py")

@@ -8,13 +8,17 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.devices import base
 from linewitness.journal.reader import JournalReader
 from support.page_package import PAGE, ROOT, files, install
+from support.present import present
 
 INTERFACE = (base.Memory, base.Session, base.ConfirmingSession, base.Driver)
 DRIVER = "acme_thermometer/driver.py"
@@ -39,17 +43,17 @@ SWALLOWED = (
 
 
 @pytest.fixture
-def package(tmp_path):
+def package(tmp_path: Path) -> Path:
     install(tmp_path)
     return tmp_path
 
 
-def environment(folder):
+def environment(folder: Path) -> dict[str, str]:
     known = [str(folder), str(folder / "tests"), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
     return {**os.environ, "PYTHONPATH": ":".join(known)}
 
 
-def run(folder, *arguments):
+def run(folder: Path, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
@@ -61,25 +65,25 @@ def run(folder, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def contract(folder, *more):
+def contract(folder: Path, *more: str) -> tuple[int, str]:
     """Run the contract suite in the package's own folder, without plugins, as its author would."""
     plain = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:xdist", "-p", "no:hypothesispytest")
     return run(folder, "pytest", "-q", "--tb=line", *plain, "tests", *more)
 
 
-def test_the_page_shows_the_interface_as_it_is():
+def test_the_page_shows_the_interface_as_it_is() -> None:
     page = PAGE.read_text(encoding="utf-8")
     source = "\n\n".join(inspect.getsource(one) for one in INTERFACE)
     assert f"```python\n{source}```" in page
 
 
-def test_the_page_names_every_observation():
+def test_the_page_names_every_observation() -> None:
     names = {one.__name__ for one in vars(base).values() if inspect.isclass(one)
              and issubclass(one, base.Observation) and one is not base.Observation}  # fmt: skip
     assert names <= set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
 
 
-def test_the_pages_python_is_formatted_and_free_of_lint(package):
+def test_the_pages_python_is_formatted_and_free_of_lint(package: Path) -> None:
     for command in (
         ("ruff", "format", "--isolated", "--check", "--line-length", "110", "acme_thermometer", "tests"),
         ("ruff", "check", "--isolated", "--ignore", "I", "--line-length", "110", "acme_thermometer", "tests"),
@@ -88,20 +92,20 @@ def test_the_pages_python_is_formatted_and_free_of_lint(package):
         assert code == 0, said
 
 
-def test_the_line_of_the_page_is_checked_and_explained(package):
+def test_the_line_of_the_page_is_checked_and_explained(package: Path) -> None:
     code, said = run(package, "linewitness", "check", "line.yaml", "--explain")
     assert code == 0, said
     assert "line.yaml: ok, 1 device, 2 points, 0 stations" in said
     assert "cellar: channels 1, 2 of 127.0.0.1:4210 every 100 ms" in said
 
 
-def test_settings_of_the_driver_are_in_the_schema(package):
+def test_settings_of_the_driver_are_in_the_schema(package: Path) -> None:
     code, said = run(package, "linewitness", "schema")
     assert code == 0
     assert "thermometer" in json.loads(said)["properties"]["devices"]["items"]["properties"]["driver"]["enum"]
 
 
-def test_the_driver_of_the_page_keeps_the_contract(package):
+def test_the_driver_of_the_page_keeps_the_contract(package: Path) -> None:
     code, said = contract(package)
     assert code == 0, said
     assert "12 passed" in said
@@ -123,7 +127,9 @@ def test_the_driver_of_the_page_keeps_the_contract(package):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_suite_finds_a_driver_that_breaks_its_promise(tmp_path, edit, test, says):
+def test_the_suite_finds_a_driver_that_breaks_its_promise(
+    tmp_path: Path, edit: tuple[str, str], test: str, says: str
+) -> None:
     install(tmp_path, IMPATIENT, (DRIVER, *edit))
     code, said = contract(tmp_path, "-k", test)
     assert code == 1, said
@@ -138,7 +144,9 @@ def test_the_suite_finds_a_driver_that_breaks_its_promise(tmp_path, edit, test, 
         ("thermometer.md", "host: 10.0.0.41", "host: 10.0.0.42", "does not show sample.yaml"),
     ],
 )
-def test_the_suite_looks_at_sample_and_page(tmp_path, file, before, after, says):
+def test_the_suite_looks_at_sample_and_page(
+    tmp_path: Path, file: str, before: str, after: str, says: str
+) -> None:
     install(tmp_path, (file, before, after))
     code, said = contract(tmp_path, "-k", "sample or page")
     assert code == 1, said
@@ -146,7 +154,7 @@ def test_the_suite_looks_at_sample_and_page(tmp_path, file, before, after, says)
 
 
 @asynccontextmanager
-async def process(folder, *arguments):
+async def process(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     running = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=folder, env=environment(folder), stdout=asyncio.subprocess.PIPE
     )
@@ -171,14 +179,14 @@ asyncio.run(main())
 """
 
 
-def recorded(folder):
+def recorded(folder: Path) -> list[dict[str, Any]]:
     with JournalReader(folder / "journal") as reader:
         return [json.loads(data) for _, data in reader.records()]
 
 
-async def test_a_gateway_captures_through_the_driver_of_the_page(package):
+async def test_a_gateway_captures_through_the_driver_of_the_page(package: Path) -> None:
     async with process(package, "-c", MODEL) as model:
-        port = int(await model.stdout.readline())
+        port = int(await present(model.stdout).readline())
         line = package / "line.yaml"
         text = line.read_text(encoding="utf-8").replace("127.0.0.1\n", f"127.0.0.1\n    port: {port}\n")
         line.write_text(text, encoding="utf-8")
@@ -198,7 +206,7 @@ async def test_a_gateway_captures_through_the_driver_of_the_page(package):
     assert code == 0, said
 
 
-def test_the_page_has_all_that_its_table_of_files_names():
+def test_the_page_has_all_that_its_table_of_files_names() -> None:
     named = re.findall(r"^\| `([\w.]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     made = {path.rpartition("/")[2] for path in files()}
     assert {name for name in named if "." in name} <= made

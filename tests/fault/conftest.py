@@ -1,6 +1,7 @@
 """The account of all fault tests: each hands in its rows, and one table ends the run."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def account(request: pytest.FixtureRequest) -> Callable[[FaultOutcome], None]:
     return put
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     """Print the table."""
     rows = config.stash.get(_ROWS, [])
     if not rows:

@@ -5,15 +5,19 @@ import itertools
 import json
 import shutil
 import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.clock import from_rfc3339
 from linewitness.base.errors import ExitCode
+from linewitness_selftest.outcome import FaultOutcome
 from support.faked_time import SettableTime, clean
 from support.far import far_plant
-from support.lossy import lossy_cable
+from support.lossy import LossyCable, lossy_cable
 from support.outcomes import kept
 from support.plants import Load, at_work, change, ended, held, held_tightenings, journal_verdict, settle
 from support.plc_line import wall
@@ -27,15 +31,15 @@ STEPS_S = (HOUR_S + 600, -2 * HOUR_S)
 class Faulty:
     """A running plant whose gateway's clock can be set, and what may go wrong in it."""
 
-    def __init__(self, plant, cable, time, folder):
+    def __init__(self, plant: Any, cable: LossyCable, time: Any, folder: Path) -> None:
         self.plant, self.cable, self.time, self.folder = plant, cable, time, folder
         self.load = Load(plant, period_s=0.2)
 
-    async def work(self, steps=6):
+    async def work(self, steps: int = 6) -> None:
         goal = self.load.steps + steps
         await until(lambda: self.load.steps >= goal, "work")
 
-    async def set_clock(self, seconds):
+    async def set_clock(self, seconds: float) -> None:
         """Set it forward or backward, and wait until a record has the new time."""
         self.time.step(seconds)
         if self.plant.gateway.running:
@@ -43,61 +47,61 @@ class Faulty:
                 lambda: abs(self.newest_s() - wall() - self.time.offset_s) < HOUR_S / 4, "the new time"
             )
 
-    def newest_s(self):
+    def newest_s(self) -> Any:
         with self.plant.journal() as journal:
             ((_, data),) = journal.records(journal.size() - 1)
         return from_rfc3339(json.loads(data)["ingested_at"]) / 1e9
 
-    async def arrived(self):
+    async def arrived(self) -> None:
         made = set(self.load.made)
         await until(lambda: made <= held_tightenings(self.plant), "all so far in the store")
 
-    async def kill(self):
+    async def kill(self) -> None:
         await self.plant.gateway.kill()
         clean(self.plant.gateway.pid)
 
-    async def restart(self):
+    async def restart(self) -> None:
         await self.plant.gateway.start()
         await at_work(self.plant)
 
     @asynccontextmanager
-    async def killed(self):
+    async def killed(self) -> AsyncIterator[None]:
         await self.kill()
         yield
         await self.restart()
 
     @asynccontextmanager
-    async def stopped(self):
+    async def stopped(self) -> AsyncIterator[None]:
         assert await self.plant.gateway.stop() == 0
         yield
         await self.restart()
 
     @asynccontextmanager
-    async def broker_away(self):
+    async def broker_away(self) -> AsyncIterator[None]:
         await self.plant.broker.stop()
         yield
         await self.plant.broker.start()
 
     @asynccontextmanager
-    async def half_open(self):
+    async def half_open(self) -> AsyncIterator[None]:
         await self.cable.lose(1)
         yield
         await self.cable.lose(0)
 
     @asynccontextmanager
-    async def packets_lost(self):
+    async def packets_lost(self) -> AsyncIterator[None]:
         await self.cable.lose(0.3)
         yield
         await self.cable.lose(0)
 
     @asynccontextmanager
-    async def store_killed(self):
+    async def store_killed(self) -> AsyncIterator[None]:
         await self.plant.store.kill()
         yield
         await self.plant.store.start()
 
     @asynccontextmanager
-    async def store_restored(self):
+    async def store_restored(self) -> AsyncIterator[None]:
         store, database = self.plant.store, self.plant.folder / "store.db"
         await self.arrived()
         assert await store.stop() == 0
@@ -111,7 +115,7 @@ class Faulty:
         await store.start()
 
     @asynccontextmanager
-    async def disk_full(self):
+    async def disk_full(self) -> AsyncIterator[None]:
         ballast = self.folder / "disk" / "ballast"
         with contextlib.suppress(OSError):
             ballast.write_bytes(bytes(shutil.disk_usage(ballast.parent).free))
@@ -120,7 +124,7 @@ class Faulty:
         ballast.unlink()
         await self.restart()
 
-    def stamps(self):
+    def stamps(self) -> Any:
         """Return wall clock and BOOTTIME of each record in the store, in seconds."""
         records = held(self.plant).records
         return [(from_rfc3339(r["ingested_at"]) / 1e9, r["clock"]["boottime_us"] / 1e6) for r in records]
@@ -130,10 +134,10 @@ FAULTS = ("killed", "stopped", "broker_away", "half_open", "packets_lost", "stor
 
 
 @asynccontextmanager
-async def faulty(folder, prepare=lambda plant: None):
+async def faulty(folder: Path, prepare: Any = lambda plant: None) -> AsyncIterator[Any]:
     time = SettableTime(folder)
 
-    def prepared(plant):
+    def prepared(plant: Any) -> None:
         prepare(plant)
         plant.gateway.environment = time.environment
 
@@ -146,7 +150,7 @@ async def faulty(folder, prepare=lambda plant: None):
         await found.kill()
 
 
-def moved(stamps):
+def moved(stamps: Any) -> Any:
     """Return by how much the clock was moved between two records, in hours, each time that it was."""
     jumps = [
         (wall - last_wall) - (boot - last_boot)
@@ -155,7 +159,7 @@ def moved(stamps):
     return [round(jump / HOUR_S, 2) for jump in jumps if abs(jump) > 1]
 
 
-async def set_during(plant, fault, *, steps_s=STEPS_S):
+async def set_during(plant: Any, fault: str, *, steps_s: Any = STEPS_S) -> None:
     """Let a fault come once for each step, and set the clock while it holds; then let everything arrive."""
     async with plant.load.going_on():
         for step_s in steps_s:
@@ -168,7 +172,7 @@ async def set_during(plant, fault, *, steps_s=STEPS_S):
     await settle(plant.plant, plant.load.made, timeout_s=120)
 
 
-def check(plant, fault, account, *, steps_s=STEPS_S):
+def check(plant: Any, fault: str, account: Callable[[FaultOutcome], None], *, steps_s: Any = STEPS_S) -> None:
     """Check ledgers, order and what is said of the clock."""
     account(kept(f"clock set while: {fault.replace('_', ' ')}", plant.plant, plant.load.made, injected=2))
     assert journal_verdict(plant.plant).status != "BROKEN"
@@ -181,11 +185,13 @@ def check(plant, fault, account, *, steps_s=STEPS_S):
         assert any(f"{step_s / HOUR_S:+.0f}"[0] in text for text in remarks), remarks
 
 
-def stepped(plant):
+def stepped(plant: Any) -> Any:
     return [r for r in held(plant.plant).records if r["kind"] == "clock.stepped"]
 
 
-async def test_clock_set_back_while_the_broker_is_away_and_across_a_kill(tmp_path, account):
+async def test_clock_set_back_while_the_broker_is_away_and_across_a_kill(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with faulty(tmp_path) as plant:
         async with plant.load.going_on():
             await plant.work()
@@ -204,7 +210,9 @@ async def test_clock_set_back_while_the_broker_is_away_and_across_a_kill(tmp_pat
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_clock_set_in_the_middle_of(tmp_path, account, fault):
+async def test_clock_set_in_the_middle_of(
+    tmp_path: Path, account: Callable[[FaultOutcome], None], fault: str
+) -> None:
     async with faulty(tmp_path) as plant:
         await set_during(plant, fault)
         check(plant, fault, account)
@@ -213,7 +221,7 @@ async def test_clock_set_in_the_middle_of(tmp_path, account, fault):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A small file system; where none can be mounted, the test fails."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -224,8 +232,10 @@ def small_disk(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_clock_set_while_the_disk_is_full(tmp_path, account, small_disk):
-    def on_small_disk(plant):
+async def test_clock_set_while_the_disk_is_full(
+    tmp_path: Path, account: Callable[[FaultOutcome], None], small_disk: Path
+) -> None:
+    def on_small_disk(plant: Any) -> None:
         shutil.move(plant.folder / "journal", small_disk / "journal")
         (plant.folder / "journal").symlink_to(small_disk / "journal")
         change(plant, "directory: journal", f"directory: {small_disk}/journal\n  min_free: 0")

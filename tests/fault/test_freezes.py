@@ -4,9 +4,14 @@ import asyncio
 import os
 import random
 import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from linewitness_selftest.outcome import FaultOutcome
 from support.outcomes import kept
 from support.plants import Load, running_plant, settle
 from support.waiting import until
@@ -14,7 +19,7 @@ from support.waiting import until
 FEW, MANY = 5, 40
 
 
-async def frozen_again_and_again(folder, *, times, seed):
+async def frozen_again_and_again(folder: Path, *, times: int, seed: Any) -> Any:
     """Freeze it for moments, for as long as an answer may take, and for longer than a device is missed."""
     chance = random.Random(seed)
     async with running_plant(folder) as plant:
@@ -22,7 +27,7 @@ async def frozen_again_and_again(folder, *, times, seed):
         async with load.going_on():
             for _ in range(times):
                 steps = load.steps
-                await until(lambda steps=steps: load.steps > steps + 3, "work")
+                await until(partial(lambda steps: load.steps > steps + 3, steps), "work")
                 await asyncio.sleep(chance.uniform(0, 0.5))
                 os.kill(pid, signal.SIGSTOP)
                 try:
@@ -36,11 +41,15 @@ async def frozen_again_and_again(folder, *, times, seed):
         return kept("gateway frozen, and let go on", plant, load.made, injected=times)
 
 
-async def test_a_gateway_that_stood_still_a_few_times_goes_on(tmp_path, account):
+async def test_a_gateway_that_stood_still_a_few_times_goes_on(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     account(await frozen_again_and_again(tmp_path, times=FEW, seed=1))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-async def test_a_gateway_that_stood_still_many_times_goes_on(tmp_path, account):
+async def test_a_gateway_that_stood_still_many_times_goes_on(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     account(await frozen_again_and_again(tmp_path, times=MANY, seed=2))

@@ -4,7 +4,10 @@ import asyncio
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +52,7 @@ class Killed:
         )
 
 
-async def kill_once(gateway, moments) -> str:
+async def kill_once(gateway: Any, moments: Any) -> str:
     """Kill it at a random moment, and return which kind of moment that was."""
     (moment,) = moments.choices(list(MOMENTS), list(MOMENTS.values()))
     if moment == "start":
@@ -62,18 +65,20 @@ async def kill_once(gateway, moments) -> str:
         await asyncio.sleep(moments.uniform(0, 0.3))
     assert gateway.running or moment == "stop", gateway.said()[-4000:]
     await gateway.kill()
-    return moment
+    value: str = moment
+    return value
 
 
-async def in_the_store(plant, made):
+async def in_the_store(plant: Any, made: Any) -> None:
     """Wait for all that was made; looking into a large store takes long, so it is not done often."""
     async with asyncio.timeout(900):
         while not made <= held_tightenings(plant):  # noqa: ASYNC110 (the store is another process)
             await asyncio.sleep(1)
 
 
-async def killed_again_and_again(folder, *, kills, seed) -> Killed:
+async def killed_again_and_again(folder: Path, *, kills: int, seed: Any) -> Killed:
     """Kill it at moments between right after the start and well into the work."""
+    met: Counter[Any]
     moments, met, began = random.Random(seed), Counter(), monotonic()
     async with full_plant(folder) as (plant, scale), forked_gateway(plant) as gateway:
         await plant.store.start()
@@ -106,7 +111,9 @@ async def killed_again_and_again(folder, *, kills, seed) -> Killed:
     return killed
 
 
-async def test_killed_a_few_times_it_loses_nothing(tmp_path, account):
+async def test_killed_a_few_times_it_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     killed = await killed_again_and_again(tmp_path, kills=FEW, seed=SEED)
     killed.check()
     account(killed.outcome())
@@ -117,7 +124,9 @@ async def test_killed_a_few_times_it_loses_nothing(tmp_path, account):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180 + 6 * MANY)
-async def test_killed_many_times_it_loses_nothing(tmp_path, account):
+async def test_killed_many_times_it_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     killed = await killed_again_and_again(tmp_path, kills=MANY, seed=SEED + 1)
     killed.check()
     account(killed.outcome())

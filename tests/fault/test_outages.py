@@ -3,18 +3,22 @@
 import asyncio
 import itertools
 import statistics
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.clock import monotonic
 from linewitness.testing import proxy
+from linewitness_selftest.outcome import FaultOutcome
 from support.outcomes import kept
 from support.plants import Load, at_work, change, held, new_plant, running_plant, said, settle
 from support.waiting import until
 
 
-async def broker_away(folder, seconds):
+async def broker_away(folder: Path, seconds: float) -> Any:
     """Take the broker away under load; return how often the oven was asked meanwhile, and before."""
     async with running_plant(folder) as plant:
         oven = plant.devices.oven
@@ -42,25 +46,29 @@ async def broker_away(folder, seconds):
     return found, len(load.made)
 
 
-async def test_broker_away_for_a_while_delays_and_loses_nothing(tmp_path, account):
+async def test_broker_away_for_a_while_delays_and_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     outcome, _ = await broker_away(tmp_path, 6)
     account(outcome)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_broker_away_for_a_minute_delays_and_loses_nothing(tmp_path, account):
+async def test_broker_away_for_a_minute_delays_and_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     outcome, made = await broker_away(tmp_path, 60)
     account(outcome)
     assert made > 600
 
 
-def intervals_of(oven):
+def intervals_of(oven: Any) -> Any:
     """Note the times between the oven's requests from now on."""
     times = []
     answer = oven.answer
 
-    def noting(*arguments):
+    def noting(*arguments: Any) -> Any:
         times.append(monotonic())
         return answer(*arguments)
 
@@ -68,7 +76,7 @@ def intervals_of(oven):
     return times
 
 
-def intervals(times):
+def intervals(times: list[float]) -> Any:
     """Return the median and the worst of twenty, in seconds."""
     # The points of one round follow each other at once; the rounds are what is measured.
     rounds = [one for previous, one in zip([0, *times], times, strict=False) if one - previous > 0.03]
@@ -77,7 +85,7 @@ def intervals(times):
 
 
 @asynccontextmanager
-async def plant_with_cables(folder):
+async def plant_with_cables(folder: Path) -> AsyncIterator[Any]:
     """A running plant whose tool, reader, press and broker are reached through cables that can be cut."""
     async with AsyncExitStack() as stack:
         plant = await stack.enter_async_context(new_plant(folder))
@@ -110,7 +118,7 @@ async def plant_with_cables(folder):
         pytest.param("press", marks=pytest.mark.slow),
     ],
 )
-async def test_dead_device_does_not_slow_down_the_others(tmp_path, dead):
+async def test_dead_device_does_not_slow_down_the_others(tmp_path: Path, dead: Any) -> None:
     """Its machine is gone: connections are accepted, or stay open, and nothing is answered."""
     async with plant_with_cables(tmp_path) as (plant, cables):
         times = intervals_of(plant.devices.oven)
@@ -129,7 +137,9 @@ async def test_dead_device_does_not_slow_down_the_others(tmp_path, dead):
         cables[dead].silent = False
 
 
-async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(tmp_path, account):
+async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
         async with load.going_on():
@@ -145,7 +155,9 @@ async def test_half_open_connection_to_the_broker_is_noticed_and_replaced(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_silent_broker_is_given_up_without_its_help(tmp_path, account):
+async def test_silent_broker_is_given_up_without_its_help(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     """Nobody resets the connection: the gateway's own timeouts must find out."""
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
@@ -159,7 +171,9 @@ async def test_silent_broker_is_given_up_without_its_help(tmp_path, account):
 
 
 @pytest.mark.slow
-async def test_tool_behind_a_half_open_connection_comes_back_without_loss(tmp_path, account):
+async def test_tool_behind_a_half_open_connection_comes_back_without_loss(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with plant_with_cables(tmp_path) as (plant, cables):
         load = Load(plant)
         async with load.going_on():

@@ -1,9 +1,15 @@
 """Three packets in ten are lost on the cable to the broker or to the tool: slower, and nothing else."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
+from linewitness.demo.plant import Plant
+from linewitness_selftest.outcome import FaultOutcome
 from support.far import far_plant
-from support.lossy import lossy_cable
+from support.lossy import LossyCable, lossy_cable
 from support.outcomes import kept
 from support.plants import Load, held, held_tightenings, said, settle
 from support.waiting import until
@@ -13,7 +19,7 @@ SEED = 11
 EACH = ("broker", "tool")
 
 
-async def ended(plant, cable, load):
+async def ended(plant: Plant, cable: LossyCable, load: Load) -> int:
     """Check that all arrived in order while packets were lost; return how many were.
 
     Only for the last words is the cable mended: a gateway that stops waits seconds for the last receipt.
@@ -32,19 +38,21 @@ async def ended(plant, cable, load):
     return lost
 
 
-def in_order(plant):
+def in_order(plant: Plant) -> bool:
     """Say whether the store has the results in the order in which they were made."""
     numbers = [int(r["resource"]["id"].rpartition("/")[2]) for r in held(plant).kind("tightening.result")]
     return numbers == sorted(numbers)
 
 
-async def work(load, steps):
+async def work(load: Load, steps: int) -> None:
     async with load.going_on():
         goal = load.steps + steps
         await until(lambda: load.steps >= goal, "work", timeout_s=120)
 
 
-async def test_a_cable_that_loses_packets_delays_and_loses_nothing(tmp_path, account):
+async def test_a_cable_that_loses_packets_delays_and_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with lossy_cable(seed=SEED, quick=True) as cable, far_plant(tmp_path, cable, *EACH) as plant:
         await cable.lose(SHARE)
         await work(load := Load(plant), steps=20)
@@ -57,7 +65,9 @@ async def test_a_cable_that_loses_packets_delays_and_loses_nothing(tmp_path, acc
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("what", "steps"), [("broker", 500), ("tool", 80)])
-async def test_a_long_shift_on_a_bad_cable_loses_nothing(tmp_path, account, what, steps):
+async def test_a_long_shift_on_a_bad_cable_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None], what: str, steps: int
+) -> None:
     """With the timeouts that Linux has; the tool tells its next result when the last one is confirmed."""
     async with lossy_cable(seed=SEED) as cable, far_plant(tmp_path, cable, what) as plant:
         await cable.lose(SHARE)
@@ -70,14 +80,16 @@ async def test_a_long_shift_on_a_bad_cable_loses_nothing(tmp_path, account, what
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-async def test_a_broker_that_comes_and_goes_behind_a_bad_cable_loses_nothing(tmp_path, account):
+async def test_a_broker_that_comes_and_goes_behind_a_bad_cable_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     """Connections must be made anew while packets are lost, and the store asks for what it lacks."""
     async with lossy_cable(seed=SEED + 1) as cable, far_plant(tmp_path, cable, "broker") as plant:
         await cable.lose(SHARE)
         load = Load(plant)
         for _ in range(3):
             await work(load, steps=40)
-            await plant.broker.cut_off()
+            await cast(Any, plant.broker).cut_off()
         await work(load, steps=20)
         await ended(plant, cable, load)
         assert in_order(plant)
@@ -86,7 +98,9 @@ async def test_a_broker_that_comes_and_goes_behind_a_bad_cable_loses_nothing(tmp
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-async def test_a_tool_that_comes_and_goes_behind_a_bad_cable_is_confirmed_rightly(tmp_path, account):
+async def test_a_tool_that_comes_and_goes_behind_a_bad_cable_is_confirmed_rightly(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     """Results and confirmations are lost with the connection: what was not confirmed is fetched, once.
 
     What is made after the connection is back may be on record before what is fetched.

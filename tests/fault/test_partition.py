@@ -3,10 +3,15 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.clock import from_rfc3339
+from linewitness.demo.plant import Plant
+from linewitness_selftest.outcome import FaultOutcome
 from support.brokers import free_port
 from support.faked_time import fast_time
 from support.far import far_plant
@@ -27,6 +32,7 @@ from support.plants import (
     stopped,
 )
 from support.plc_line import wall
+from support.present import present
 from support.waiting import until
 
 SPEED = 40
@@ -49,29 +55,32 @@ PATIENT = {
 class Watcher:
     """Looks at the gateway from outside, as long as the cable is cut."""
 
-    def __init__(self, plant, port):
+    def __init__(self, plant: Plant, port: int) -> None:
+        self.sealed: set[Any]
+        self.hours_left: set[Any]
+        self.pending: list[Any]
         self.plant, self.sealed, self.hours_left, self.pending = plant, set(), set(), []
         self._port = port
 
-    def records(self):
+    def records(self) -> list[dict[str, Any]]:
         with self.plant.journal() as journal:
             return [json.loads(data) for _, data in journal.records()]
 
-    def plant_time(self):
+    def plant_time(self) -> float:
         """Return the time of the newest record, in seconds."""
         with self.plant.journal() as journal:
             (newest,) = [data for _, data in journal.records(journal.size() - 1)]
         return from_rfc3339(json.loads(newest)["ingested_at"]) / 1e9
 
-    async def look(self):
+    async def look(self) -> None:
         with self.plant.journal() as journal:
-            self.sealed.add(journal.newest_checkpoint()[0])
+            self.sealed.add(present(journal.newest_checkpoint())[0])
         found = await figures(self._port)
         self.pending.append(found["linewitness_records_pending"])
         if "linewitness_journal_hours_left" in found:
             self.hours_left.add(found["linewitness_journal_hours_left"])
 
-    async def wait(self, seconds, *, load=None):
+    async def wait(self, seconds: float, *, load: Load | None = None) -> None:
         """Let so many seconds of the plant pass; with a load, work in them."""
         until_s = self.plant_time() + seconds
         while self.plant_time() < until_s:
@@ -81,16 +90,18 @@ class Watcher:
             await asyncio.sleep(0.25)
 
 
-def kinds(records, kind):
+def kinds(records: Any, kind: Any) -> Any:
     return [record for record in records if record["kind"] == kind]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-async def test_an_hour_without_the_uplink_changes_nothing_but_the_delay(tmp_path, account):
+async def test_an_hour_without_the_uplink_changes_nothing_but_the_delay(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     port = free_port()
 
-    def prepare(plant):
+    def prepare(plant: Plant) -> None:
         for old, new in PATIENT.items():
             change(plant, old, new)
         change(
@@ -149,6 +160,6 @@ async def test_an_hour_without_the_uplink_changes_nothing_but_the_delay(tmp_path
         account(kept("uplink cut for an hour of the plant", plant, load.made))
 
 
-def plant_receipted(plant):
+def plant_receipted(plant: Plant) -> int:
     with plant.journal() as journal:
         return journal.figures().receipted

@@ -2,11 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from linewitness_selftest.outcome import FaultOutcome
 from linewitness_selftest.power.cuts import (
     at_each_of,
     by_chance,
@@ -25,9 +28,9 @@ FEW, MANY = 60, 500
 SEEDS = (11, 12, 13, 14, 15)
 
 
-async def test_power_cut_loses_nothing(tmp_path, account):
+async def test_power_cut_loses_nothing(tmp_path: Path, account: Callable[[FaultOutcome], None]) -> None:
     account(await power_cuts(tmp_path, cuts=FEW, seed=1))
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
 
 
 BEGIN = """
@@ -42,7 +45,7 @@ JournalFile.create(folder, identity(1), clock=SystemClock(), clock_state=SharedC
 """
 
 
-async def test_folders_that_init_makes_are_durable_with_all_above_them(tmp_path):
+async def test_folders_that_init_makes_are_durable_with_all_above_them(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     recording = await record(site, (sys.executable, "-c", BEGIN, str(site)))
@@ -55,8 +58,8 @@ async def test_folders_that_init_makes_are_durable_with_all_above_them(tmp_path)
 
 
 @pytest.mark.parametrize("moment", ["recording", "judging"])
-async def test_given_up_leaves_nothing_behind(tmp_path, moment):
-    def reached():
+async def test_given_up_leaves_nothing_behind(tmp_path: Path, moment: Any) -> None:
+    def reached() -> Any:
         there = {path.suffix for path in tmp_path.glob("power-cut-*/*")}
         return ".strace" in there if moment == "recording" else there == {".wrapping"}
 
@@ -66,7 +69,7 @@ async def test_given_up_leaves_nothing_behind(tmp_path, moment):
             await asyncio.sleep(0.01)
         task.cancel()
     assert task.cancelled()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
     gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
     assert not alive, gone
 
@@ -74,13 +77,17 @@ async def test_given_up_leaves_nothing_behind(tmp_path, moment):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_many_power_cuts_lose_nothing(tmp_path, account, seed):
+async def test_many_power_cuts_lose_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None], seed: Any
+) -> None:
     account(await power_cuts(tmp_path, cuts=MANY, seed=seed))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_power_cut_after_every_call_loses_nothing(tmp_path, account):
+async def test_power_cut_after_every_call_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     """Nothing survives that was not synchronised: the hardest disk that keeps its word."""
     recording = await recorded(tmp_path, 21)
     judged = judge_all(recording, each_with_nothing(recording))
@@ -90,7 +97,9 @@ async def test_power_cut_after_every_call_loses_nothing(tmp_path, account):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("operation", "times"), [("init", 5), ("rotate", 5), ("wrap", 10), ("continue", 10)])
-async def test_power_cut_at_each_call_with_names_and_keys_loses_nothing(tmp_path, account, operation, times):
+async def test_power_cut_at_each_call_with_names_and_keys_loses_nothing(
+    tmp_path: Path, account: Callable[[FaultOutcome], None], operation: str, times: int
+) -> None:
     """Where it matters which of several files and names is there: by chance, several times a call."""
     recording = await recorded(tmp_path, 41)
     judged = judge_all(recording, at_each_of(recording, [operation], times=times, seed=41))
@@ -113,7 +122,7 @@ WEAKNESSES = {
         for weakness in WEAKNESSES
     ],
 )
-async def test_power_cut_finds_out_a_journal_that_does_not_synchronise(tmp_path, weakness):
+async def test_power_cut_finds_out_a_journal_that_does_not_synchronise(tmp_path: Path, weakness: str) -> None:
     recording = await recorded(tmp_path, 31, command=(sys.executable, str(WEAK), weakness))
     found = outcome(judge_all(recording, by_chance(recording, FEW, 31)), note="weakened")
     assert getattr(found, WEAKNESSES[weakness]) > 0

@@ -3,10 +3,13 @@
 import random
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from linewitness_selftest.outcome import FaultOutcome
 from linewitness_selftest.power.cuts import check_complete, each_with_nothing
 from linewitness_selftest.power.disk import Disk, Rule
 from linewitness_selftest.power.image import Cut, Grown, Survives, image_after
@@ -19,7 +22,7 @@ FAULT = "power cut of the store, unsynchronised writes dropped"
 FEW, MANY = 60, 300
 
 
-async def recorded(place, work, *weakness):
+async def recorded(place: Path, work: Work, *weakness: str) -> Any:
     """Return all that a store did to its files."""
     site = place / "site"
     site.mkdir()
@@ -32,9 +35,9 @@ async def recorded(place, work, *weakness):
     return recording
 
 
-async def judged(recording, cuts, work, place):
+async def judged(recording: Any, cuts: Any, work: Any, place: Any) -> Any:
     """Return (lost, duplicated, what is wrong) of each cut."""
-    waiting = {}
+    waiting: dict[Any, Any] = {}
     for cut in cuts:
         waiting.setdefault(cut.after, []).append(cut)
     saying = told(step.line for step in recording.steps if isinstance(step, Said))
@@ -53,7 +56,7 @@ async def judged(recording, cuts, work, place):
     return found
 
 
-def by_chance(recording, count, seed):
+def by_chance(recording: Any, count: int, seed: Any) -> Any:
     chance = random.Random(seed)
     return [
         Cut(
@@ -67,7 +70,9 @@ def by_chance(recording, count, seed):
     ]
 
 
-async def test_power_cut_of_the_store_loses_nothing_that_has_a_receipt(tmp_path, account):
+async def test_power_cut_of_the_store_loses_nothing_that_has_a_receipt(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     work = Work(tmp_path)
     recording = await recorded(tmp_path, work)
     found = await judged(recording, by_chance(recording, FEW, 1), work, tmp_path / "image")
@@ -76,7 +81,9 @@ async def test_power_cut_of_the_store_loses_nothing_that_has_a_receipt(tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_many_power_cuts_of_the_store_lose_nothing_that_has_a_receipt(tmp_path, account):
+async def test_many_power_cuts_of_the_store_lose_nothing_that_has_a_receipt(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     work = Work(tmp_path)
     recording = await recorded(tmp_path, work)
     cuts = by_chance(recording, MANY, 2) + each_with_nothing(recording)
@@ -86,7 +93,7 @@ async def test_many_power_cuts_of_the_store_lose_nothing_that_has_a_receipt(tmp_
 
 
 @pytest.mark.parametrize("weakness", [pytest.param("normal", marks=pytest.mark.slow), "folders"])
-async def test_power_cut_finds_out_a_store_that_does_not_synchronise(tmp_path, weakness):
+async def test_power_cut_finds_out_a_store_that_does_not_synchronise(tmp_path: Path, weakness: str) -> None:
     work = Work(tmp_path)
     recording = await recorded(tmp_path, work, weakness)
     cuts = [

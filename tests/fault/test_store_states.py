@@ -2,7 +2,11 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from linewitness_selftest.outcome import FaultOutcome
 from support.brokers import free_port
 from support.figures import figures
 from support.outcomes import kept
@@ -21,19 +25,21 @@ from support.plants import (
 from support.waiting import until
 
 
-async def work(plant, load, steps=15):
+async def work(plant: Any, load: Any, steps: int = 15) -> None:
     goal = load.steps + steps
     async with load.going_on():
         await until(lambda: load.steps > goal, "work")
     await until(lambda: load.made <= held_tightenings(plant), "it in the store")
 
 
-async def all_receipted(plant):
+async def all_receipted(plant: Any) -> None:
     """Wait for the receipt over all that is in the store; records of custody come after it without end."""
     await plant.receipted(len(held(plant).records))
 
 
-async def test_store_restored_from_a_backup_gets_what_it_lost(tmp_path, account):
+async def test_store_restored_from_a_backup_gets_what_it_lost(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await work(plant, load)
@@ -49,7 +55,9 @@ async def test_store_restored_from_a_backup_gets_what_it_lost(tmp_path, account)
         account(kept("store restored from a backup", plant, load.made))
 
 
-async def test_store_restored_while_the_gateway_is_away_gets_what_it_lost(tmp_path, account):
+async def test_store_restored_while_the_gateway_is_away_gets_what_it_lost(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await work(plant, load)
@@ -67,7 +75,9 @@ async def test_store_restored_while_the_gateway_is_away_gets_what_it_lost(tmp_pa
         account(kept("store restored while the gateway was away", plant, load.made))
 
 
-async def test_store_that_begins_anew_gets_everything(tmp_path, account):
+async def test_store_that_begins_anew_gets_everything(
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await work(plant, load)
@@ -92,7 +102,7 @@ async def test_store_that_begins_anew_gets_everything(tmp_path, account):
         assert held(plant).records[0]["kind"] == "stream.created"
 
 
-async def pruned(plant):
+async def pruned(plant: Any) -> Any:
     """Let the gateway prune what the store has, which it does at its start; return the first that is left."""
     assert await plant.gateway.stop() == 0
     await plant.gateway.start()
@@ -102,7 +112,7 @@ async def pruned(plant):
         return journal.pruned
 
 
-async def use(plant, database):
+async def use(plant: Any, database: Any) -> None:
     """Let the store go on with another copy of its database, whether or not it runs."""
     assert await plant.store.stop() == 0
     for file in plant.folder.glob("store.db-*"):
@@ -112,8 +122,8 @@ async def use(plant, database):
 
 
 async def test_store_that_lost_what_was_pruned_on_its_receipt_is_said_and_gets_the_rest_once_it_is_back(
-    tmp_path, account
-):
+    tmp_path: Path, account: Callable[[FaultOutcome], None]
+) -> None:
     """Nobody can give it those records: it must be restored from a newer backup."""
     async with new_plant(tmp_path) as plant:
         change(
@@ -167,6 +177,6 @@ async def test_store_that_lost_what_was_pruned_on_its_receipt_is_said_and_gets_t
         account(kept("store restored from before what was pruned", plant, load.made))
 
 
-def receipted(plant):
+def receipted(plant: Any) -> Any:
     with plant.journal() as journal:
         return journal.figures().receipted

@@ -5,14 +5,17 @@ piece gets a length of its own, so that mutations reach the data fields.
 """
 
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from nacl.signing import SigningKey
 
 from linewitness.base.clock import SharedClockState, Stamp, SystemClock
-from linewitness.devices.base import Result
+from linewitness.devices.base import Observation, Result
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.tightening import entry_of
+from linewitness.devices.open_protocol.ledger.epochs import Answer, Asking
 from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultRecord
 from linewitness.devices.open_protocol.ledger.storage import load
 from linewitness.devices.open_protocol.session import recovery
@@ -72,7 +75,7 @@ def received(pieces: list[bytes]) -> list[PushReceived | UnexpectedTelegram]:
     """Return what comes after the start, up to where the stream is no telegram any more."""
     protocol = ControllerProtocol("wrench-10")
     protocol.ask(Telegram(mid=Mid.START), frozenset({int(Mid.STARTED)}))
-    found = []
+    found: list[PushReceived | UnexpectedTelegram] = []
     for piece in pieces:
         for event in protocol.receive(piece, STAMP):
             if isinstance(event, ProtocolFailed):
@@ -87,7 +90,7 @@ class Session:
 
     def __init__(self, switches: int, memory: list[ResultRecord], remembered: dict[str, str]) -> None:
         self.switches, self.memory, self.remembered = switches, memory, remembered
-        self.said: list = []
+        self.said: list[Observation] = []
         self.questions = 0
         mode = HistoryMode.AT_OR_BEFORE if switches & SHARED else HistoryMode.EXACT
         self.capture = ControllerCapture(
@@ -111,7 +114,7 @@ class Session:
         for observation in self.capture.observations(FACTS, STAMP):
             self.put(observation)
 
-    def put(self, observation) -> None:
+    def put(self, observation: Observation) -> None:
         """Remember it, and write the records that it means."""
         self.said.append(observation)
         for key, text in observation.remember.items():
@@ -123,7 +126,7 @@ class Session:
         for event in self.station.interpret(observation).events:
             BUILDER.build(event, sequence_no=1, prev_hash="sha256:" + "0" * 64, key=KEY, stamp=STAMP)
 
-    async def drive(self, asking) -> None:
+    async def drive(self, asking: Asking) -> None:
         """Answer questions as the switches say: exactly, by the nearest id, or with anything."""
         try:
             number = next(asking)
@@ -135,7 +138,7 @@ class Session:
         except StopIteration:
             self.put_events()
 
-    def answer(self, number: int):
+    def answer(self, number: int) -> Answer:
         if self.switches & ODD and self.memory:
             return self.memory[self.questions % len(self.memory)]
         fitting = [each for each in self.memory if number == 0 or each.entry.id <= number]
@@ -144,7 +147,7 @@ class Session:
         return best if best is not None and exact else NoResult.ABSENT
 
 
-def run(work) -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that never waits."""
     try:
         work.send(None)

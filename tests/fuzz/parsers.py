@@ -13,10 +13,12 @@ from base64 import b64decode
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
-from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData
+from asyncua.ua import Variant
 from asyncua.ua.ua_binary import variant_from_binary
+from asyncua.ua.uaerrors import UaError
 from nacl.signing import SigningKey
 from seeds import VECTORS
 
@@ -136,7 +138,10 @@ def signed(text: str, name: str, key: SigningKey) -> str:
 def receipt(data: bytes) -> None:
     """Read an answer of the store: as it came, and with both signatures made good."""
     judge = ReceiptJudge(
-        SimpleNamespace(log_vkey=LOG_VKEY), SimpleNamespace(), store_vkey=STORE_VKEY, clock=SystemClock()
+        cast(Any, SimpleNamespace(log_vkey=LOG_VKEY)),
+        cast(Any, None),
+        store_vkey=STORE_VKEY,
+        clock=SystemClock(),
     )
     head, _, text = data.decode("utf-8", "replace").rpartition("\n\n")
     both = Note(text, (notes.sign(text, name=ORIGIN, key=LOG),)).with_signature(
@@ -236,12 +241,12 @@ def stamp(data: bytes) -> None:
             Authorities((data,), believing).open(TOKEN, STAMPED[0])
 
 
-def variant_of(data: bytes) -> ua.Variant | None:
+def variant_of(data: bytes) -> Variant | None:
     """Decode as the library does within our bounds; what it cannot decode ends the connection."""
     hardening.harden()
     try:
         return variant_from_binary(Buffer(data))
-    except (ua.UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+    except (UaError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
         return None
     except (NotEnoughData, struct.error, RecursionError, MemoryError):
         return None

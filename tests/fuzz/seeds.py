@@ -4,8 +4,9 @@ import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
-from asyncua import ua
 from asyncua.ua.ua_binary import variant_to_binary
+
+from linewitness_simulators.press.library import ua
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 SEEDS = {

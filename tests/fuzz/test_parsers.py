@@ -1,18 +1,20 @@
 """What others wrote is read or refused, never worse: hypothesis on every parser."""
 
 from base64 import b64decode
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 from parsers import PARSERS
 from seeds import SEEDS
 
 
-def mutated(seeds):
+def mutated(seeds: Sequence[bytes]) -> SearchStrategy[bytes]:
     """Good material with places cut out, put in and turned over; and anything at all."""
 
-    def mutate(parts):
+    def mutate(parts: tuple[bytes, int, int, bytes]) -> bytes:
         seed, place, length, other = parts
         place %= len(seed) + 1
         return seed[:place] + other + seed[place + length :]
@@ -36,16 +38,16 @@ FINDINGS = [
 
 
 @pytest.mark.parametrize(("name", "data"), FINDINGS)
-def test_what_fuzzing_found_is_read_or_refused(name, data):
+def test_what_fuzzing_found_is_read_or_refused(name: str, data: bytes) -> None:
     PARSERS[name](data)
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_parser_reads_or_refuses(name):
+def test_parser_reads_or_refuses(name: str) -> None:
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(mutated(SEEDS[name]))
     @example(b"")
-    def fuzzed(data):
+    def fuzzed(data: bytes) -> None:
         PARSERS[name](data)
 
     for seed in SEEDS[name]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 from linewitness.base.clock import monotonic
 from soak.line import Line
@@ -70,7 +71,7 @@ def slow(*names: str) -> Fault:
 
 
 async def broker_killed(line: Line, chance: random.Random) -> None:
-    await line.plant.broker.kill()
+    await cast(Any, line.plant.broker).kill()
     await line.lasting(some_s(chance))
     await line.plant.broker.start()
 
@@ -82,11 +83,11 @@ async def broker_restarted(line: Line, chance: random.Random) -> None:
 
 
 async def broker_frozen(line: Line, chance: random.Random) -> None:
-    line.plant.broker.frozen(wanted=True)
+    cast(Any, line.plant.broker).frozen(wanted=True)
     try:
         await line.lasting(some_s(chance))
     finally:
-        line.plant.broker.frozen(wanted=False)
+        cast(Any, line.plant.broker).frozen(wanted=False)
 
 
 def process_ended(name: str, *, killed: bool) -> Fault:

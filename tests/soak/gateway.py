@@ -18,6 +18,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any, cast
 
 from linewitness.base import inspection
 from linewitness.journal import database, prune
@@ -36,15 +37,15 @@ def write(file: Path, **figures: object) -> None:
 def watch(file: Path) -> None:
     """Write figures until the process ends."""
     while not threading.Event().wait(PERIOD_S):
-        tasks = sum(not task.done() for task in list(asyncio.tasks._all_tasks))
+        tasks = sum(not task.done() for task in list(cast(Any, asyncio.tasks)._all_tasks))
         write(file, tasks=tasks, blocks=sys.getallocatedblocks())
 
 
 def main() -> None:
     file = Path(os.environ["SOAK_INSIDE"])
-    prune.PERIOD_S = MINUTE_S
-    inspection.FIRST_S = inspection.EVERY_S = MINUTE_S
-    database.CACHE_KIB = CACHE_KIB
+    cast(Any, prune).PERIOD_S = MINUTE_S
+    cast(Any, inspection).FIRST_S = cast(Any, inspection).EVERY_S = MINUTE_S
+    cast(Any, database).CACHE_KIB = CACHE_KIB
 
     def count(*_: object) -> None:
         gc.collect()

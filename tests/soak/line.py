@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Devices, Plant, free_port
@@ -49,11 +50,13 @@ class Cable(Proxy):
             self._server = None
         self.drop()
 
-    async def serve(self, reader, writer) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             await super().serve(reader, writer)
 
-    async def _relay(self, reader, writer, *, outbound) -> None:
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, outbound: Any
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
                 if self.delay_s:

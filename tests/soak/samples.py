@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 
@@ -104,7 +105,7 @@ class Sampler:
             store_fds=store.fds,
             store_db=_bytes(folder / "store.db") + _bytes(folder / "store.db-wal"),
             store_log=_bytes(plant.store.log),
-            broker_rss=_rss(plant.broker.pid),
+            broker_rss=_rss(cast(Any, plant.broker).pid),
         )
 
     def _from_inside(self, pid: int) -> tuple[int, int]:
@@ -144,7 +145,7 @@ class Seen:
     cpu_s: float = 0.0
 
 
-def _look(process) -> Seen:
+def _look(process: Any) -> Seen:
     if not process.running:
         return Seen()
     try:

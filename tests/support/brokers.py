@@ -17,6 +17,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.x509 import Name
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 START_TIMEOUT_S = 10.0
@@ -87,7 +89,9 @@ def _subject(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _builder(subject, issuer, public_key, *, days: int) -> x509.CertificateBuilder:
+def _builder(
+    subject: Name, issuer: Name, public_key: EllipticCurvePublicKey, *, days: int
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)  # noqa: TID251 (OpenSSL compares with the machine's clock)
     return (
         x509.CertificateBuilder()

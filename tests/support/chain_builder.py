@@ -1,6 +1,6 @@
 """Build streams for the tests of the evidence: every record by hand, so that a test can spoil any of them."""
 
-from typing import Any
+from typing import Any, cast
 
 from nacl.signing import SigningKey
 
@@ -115,7 +115,7 @@ class Stream:
         return keys.rotation_changes(
             keys.event_vkey(self.origin, self.event_key),
             keys.event_vkey(self.origin, new),
-            keys.prove_possession(new, **where),
+            keys.prove_possession(new, **cast(Any, where)),
         )
 
     def rotate(self) -> bytes:

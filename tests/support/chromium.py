@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -93,12 +93,12 @@ def page(width: int = 1100, height: int = 1000) -> Iterator[Page]:
         try:
             address = next(line.split()[-1] for line in browser.stderr if "DevTools listening on" in line)
             with connect(address, max_size=None) as root:
-                tabs = Page(root).call("Target.getTargets")["targetInfos"]
+                tabs = Page(cast(Any, root)).call("Target.getTargets")["targetInfos"]
             tab = next(each["targetId"] for each in tabs if each["type"] == "page")
             with connect(
                 address.partition("/devtools")[0] + f"/devtools/page/{tab}", max_size=None
             ) as socket:
-                yield Page(socket)
+                yield Page(cast(Any, socket))
         finally:
             _end(browser)
             browser.stderr.close()

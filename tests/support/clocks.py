@@ -9,7 +9,9 @@ START_NS = 1_772_352_000 * NS_PER_S
 class ManualClock:
     """A machine's clocks that move by `tick_ns` at each stamp, and as the test says."""
 
-    def __init__(self, *, tick_ns: int = 1_000_000, boot_id: str = "00000000-0000-4000-8000-000000000001"):
+    def __init__(
+        self, *, tick_ns: int = 1_000_000, boot_id: str = "00000000-0000-4000-8000-000000000001"
+    ) -> None:
         self.realtime_ns = START_NS
         self.boottime_ns = 60 * NS_PER_S
         self.tick_ns = tick_ns

@@ -1,25 +1,28 @@
 """A scripted device for tests of capture: what it says is in the test's hand."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.base import Memory, Observation
 
 
 class ScriptedSession:
-    def __init__(self, driver):
+    def __init__(self, driver: "ScriptedDriver") -> None:
         self._driver = driver
         self.session_id = f"session-{driver.connections}"
         self.identity = {"serial": "S-1"}
 
-    async def observations(self):
+    async def observations(self) -> AsyncIterator[Observation]:
         while True:
             item = await self._driver.says.get()
             if isinstance(item, Exception):
                 raise item
             yield item
 
-    async def confirm(self, observation):
+    async def confirm(self, observation: Observation) -> None:
         if self._driver.confirm_fails:
             raise DeviceUnavailable("the link broke")
         self._driver.confirmed.append(observation)
@@ -29,18 +32,18 @@ class ScriptedSession:
 class ScriptedDriver:
     """`says` is a queue of observations and errors; `refusals` are raised by the next connects."""
 
-    def __init__(self, device="wrench-10"):
+    def __init__(self, device: str = "wrench-10") -> None:
         self.device = device
-        self.says = asyncio.Queue()
-        self.refusals = []
-        self.confirmed = []
+        self.says: asyncio.Queue[Any] = asyncio.Queue()
+        self.refusals: list[Exception] = []
+        self.confirmed: list[Any] = []
         self.confirmation = asyncio.Event()
         self.confirm_fails = False
         self.connections = 0
-        self.remembered = None
+        self.remembered: Any = None
 
     @asynccontextmanager
-    async def connect(self, memory):
+    async def connect(self, memory: Memory) -> AsyncIterator[ScriptedSession]:
         self.remembered = await memory.items("")
         self.connections += 1
         if self.refusals:
@@ -49,15 +52,15 @@ class ScriptedDriver:
 
 
 class Health:
-    def __init__(self):
-        self.states = []
+    def __init__(self) -> None:
+        self.states: list[str] = []
         self.counts = 0
 
-    def device(self, name, state, why):
+    def device(self, name: str, state: str, why: str) -> None:
         self.states.append(state)
 
-    def observed(self, name, count):
+    def observed(self, name: str, count: int) -> None:
         self.counts += count
 
-    def at_work(self, name, busy):
+    def at_work(self, name: str, busy: bool) -> None:
         pass

@@ -2,13 +2,16 @@
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nacl.signing import SigningKey
 
 from linewitness.base.clock import to_rfc3339
 from linewitness.evidence.format import keys, merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import ZERO_HASH, signed_record
 from linewitness.uplink.topics import Topics
 
@@ -39,7 +42,7 @@ class FakeGateway:
         self.append("stream.created", changes=self.creation_changes)
 
     @property
-    def log_vkey(self):
+    def log_vkey(self) -> Vkey:
         return keys.log_vkey(self.origin, self.log_key)
 
     @property
@@ -54,10 +57,18 @@ class FakeGateway:
     def size(self) -> int:
         return len(self.records)
 
-    def append(self, kind="tightening.result", *, unit=None, changes=(), event_id=None, **members) -> bytes:
+    def append(
+        self,
+        kind: str = "tightening.result",
+        *,
+        unit: str | None = None,
+        changes: Sequence[Any] = (),
+        event_id: str | None = None,
+        **members: Any,
+    ) -> bytes:
         """Write the next record; further keywords replace members of it."""
         self._events += 1
-        resource = {"type": "tightening", "id": f"tool-1/0/{self._events}"}
+        resource: dict[str, Any] = {"type": "tightening", "id": f"tool-1/0/{self._events}"}
         if unit:
             resource["parent"] = {"type": "unit", "id": unit}
         at = to_rfc3339(START_NS + self._events * 1_000_000_000)
@@ -103,7 +114,7 @@ class FakeGateway:
         self.frontier.append(merkle.leaf_hash(data))
         return data
 
-    def grow(self, count: int, **members) -> list[bytes]:
+    def grow(self, count: int, **members: Any) -> list[bytes]:
         """Write some results."""
         return [self.append(**members) for _ in range(count)]
 

@@ -1,36 +1,44 @@
 """Broker, store or tool at the far end of a cable that can lose packets."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
 
 from linewitness.demo.broker import Mosquitto
+from linewitness.demo.plant import Plant
+from support.lossy import LossyCable
 from support.plants import at_work, change, new_plant
+from support.present import present
 
 
 class FarBroker(Mosquitto):
     """A mosquitto at the far end of a cable; the store beside it finds it on the loopback interface."""
 
-    def __init__(self, plant, cable):
-        super().__init__(plant.folder, plant.broker.port, None)
+    def __init__(self, plant: Plant, cable: LossyCable) -> None:
+        super().__init__(plant.folder, plant.broker.port, cast(Any, None))
         self._cable = cable
         with self._configuration.open("a") as file:
             file.write(f"listener {self.port} {cable.theirs}\n")
 
-    async def start(self):
+    async def start(self) -> None:
         with (self._folder / "broker.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self._cable.wrapper, "mosquitto", "-c", str(self._configuration)), stdout=log, stderr=log
             )
 
-    async def cut_off(self):
+    async def cut_off(self) -> None:
         """End it without a word to anybody, and start it again."""
-        self._process.kill()
-        await self._process.wait()
+        present(self._process).kill()
+        await present(self._process).wait()
         await self.start()
 
 
 @asynccontextmanager
-async def far_plant(folder, cable, *what, prepare=lambda plant: None):
+async def far_plant(
+    folder: Path, cable: LossyCable, *what: str, prepare: Callable[[Plant], object] = lambda plant: None
+) -> AsyncIterator[Plant]:
     """A running plant, with "broker" (and store) or "tool", or both, behind a cable.
 
     `prepare` may change the plant before its processes start.
@@ -49,7 +57,7 @@ async def far_plant(folder, cable, *what, prepare=lambda plant: None):
 
 
 @asynccontextmanager
-async def _far_broker(plant, cable):
+async def _far_broker(plant: Plant, cable: LossyCable) -> AsyncIterator[None]:
     await plant.broker.stop()
     plant.broker = broker = FarBroker(plant, cable)
     change(plant, f"mqtt://127.0.0.1:{broker.port}", f"mqtt://{cable.theirs}:{broker.port}")
@@ -62,7 +70,7 @@ async def _far_broker(plant, cable):
         await broker.stop()
 
 
-async def _move_tool(plant, cable):
+async def _move_tool(plant: Plant, cable: LossyCable) -> None:
     torque = plant.devices.torque
     await torque.unplug()
     socket = cable.listen()

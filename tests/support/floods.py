@@ -3,6 +3,7 @@
 import gc
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -14,38 +15,40 @@ ALLOWED = 24 * MIB
 
 
 class NoMemory:
-    async def get(self, key):
+    async def get(self, key: str) -> str | None:
         return None
 
-    async def items(self, prefix):
+    async def items(self, prefix: str) -> dict[str, str]:
         return {}
 
 
 class Flood:
     """How much was sent, and whether the other side has had enough (hung up, or no longer reads)."""
 
-    def __init__(self, port):
+    def __init__(self, port: int) -> None:
         self.port = port
         self.sent = 0
         self.over = threading.Event()
 
     @property
-    def grown(self):
+    def grown(self) -> int:
         gc.collect()
-        return psutil.Process().memory_info().rss - self.before
+        return int(psutil.Process().memory_info().rss) - self.before
 
-    def begin(self):
+    def begin(self) -> None:
         gc.collect()
-        self.before = psutil.Process().memory_info().rss
+        self.before = int(psutil.Process().memory_info().rss)
 
 
 @contextmanager
-def flooding(chunk, *, greet=lambda connection: None):
+def flooding(
+    chunk: bytes, *, greet: Callable[[socket.socket], object] = lambda connection: None
+) -> Iterator[Flood]:
     """Serve one connection after the other: `greet` speaks first, then `chunk` comes again and again."""
     server = socket.create_server(("127.0.0.1", 0))
     flood, closing = Flood(server.getsockname()[1]), threading.Event()
 
-    def serve():
+    def serve() -> None:
         while not closing.is_set():
             try:
                 connection, _ = server.accept()

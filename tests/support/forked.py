@@ -9,10 +9,13 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from linewitness.demo.plant import Plant, Process
+from support.present import present
 
 _PROGRAM = """
 import os, signal, sys
@@ -62,9 +65,9 @@ class ForkedProcess(Process):
         self._pid, self._code = int(await self._ask(b"start\n")), None
 
     async def _ask(self, command: bytes) -> bytes:
-        self._mother.stdin.write(command)
+        present(self._mother.stdin).write(command)
         async with asyncio.timeout(60):
-            answer = await self._mother.stdout.readline()
+            answer = await present(self._mother.stdout).readline()
         assert answer, "the process that forks gateways ended"
         return answer
 
@@ -103,7 +106,7 @@ class ForkedProcess(Process):
 
 
 @asynccontextmanager
-async def forked_gateway(plant: Plant):
+async def forked_gateway(plant: Plant) -> AsyncIterator[Any]:
     """Let the plant's gateway be forked, for the time of a block."""
     mother = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PROGRAM, str(plant.line_file), str(plant.folder / "gateway.log")),

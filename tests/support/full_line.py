@@ -1,9 +1,12 @@
 """A line with every driver: the demo's plant and a scale, and work at all of them."""
 
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
 
 from linewitness_simulators.scale.server import RunningScale, ScaleSimulation
 from linewitness_simulators.scale.server import serve as serve_scale
@@ -20,7 +23,7 @@ _SCALE = """
 
 
 @asynccontextmanager
-async def full_plant(folder):
+async def full_plant(folder: Path) -> AsyncIterator[Any]:
     """Start devices and broker of a line with a scale; gateway and store do not run yet."""
     async with new_plant(folder) as plant, serve_scale(ScaleSimulation()) as scale:
         change(plant, "\n  - id: oven-10\n", f"{_SCALE.format(port=scale.port)}  - id: oven-10\n")
@@ -32,7 +35,7 @@ async def full_plant(folder):
 class FullLoad(Load):
     """Work at all devices. Each scan and each weight is another, so that one on record twice is seen."""
 
-    scale: RunningScale = None
+    scale: RunningScale = field(default=cast(Any, None))
     scans: set[str] = field(default_factory=set)
     weights: set[str] = field(default_factory=set)
 
@@ -56,7 +59,7 @@ class Fleeting:
     invented: list[str]
 
 
-def fleeting(records, load) -> Fleeting:
+def fleeting(records: Sequence[dict[str, Any]], load: FullLoad) -> Fleeting:
     """Compare scans and weights on record with those that were made."""
     scans = Counter(r["changes"][0]["after"] for r in records if r["kind"] == "unit.entered")
     weights = Counter(r["changes"][0]["after"] for r in records if r["kind"] == "measurement.result")

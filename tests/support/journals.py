@@ -1,37 +1,42 @@
 """Journals for tests."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from linewitness.base.clock import SharedClockState
+from linewitness.base.clock import Clock, SharedClockState
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
 from linewitness.evidence.verify.stream import verify
+from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
-from linewitness.journal.journal import open_journal
+from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from support.clocks import ManualClock
 
 IDENTITY = StreamIdentity(
     stream="acme.example/ber-01/line-02/1", tenant="acme", plant="ber-01", line="line-02"
 )
 
 
-def create(directory, clock, identity=IDENTITY):
+def create(directory: Path, clock: Clock, identity: StreamIdentity = IDENTITY) -> None:
     file = JournalFile.create(directory, identity, clock=clock, clock_state=SharedClockState())
     file.close()
 
 
-def reopen(directory, clock):
+def reopen(directory: Path, clock: ManualClock) -> JournalFile:
     return JournalFile.open(directory, clock=clock, clock_state=SharedClockState())
 
 
-def options(directory, **settings):
+def options(directory: Path, **settings: Any) -> JournalOptions:
     return JournalOptions(directory=directory, **settings)
 
 
 @asynccontextmanager
-async def running(directory, clock, **settings):
+async def running(directory: Path, clock: Clock, **settings: Any) -> AsyncIterator[Journal]:
     """A journal whose writer runs; drained at the end of the block."""
     async with (
         open_journal(options(directory, **settings), clock=clock, clock_state=SharedClockState()) as journal,
@@ -42,7 +47,7 @@ async def running(directory, clock, **settings):
         await journal.drain()
 
 
-def result_event(number, clock, unit="SN0001"):
+def result_event(number: int, clock: Clock, unit: str = "SN0001") -> Event:
     """Return an event like a torque tool's."""
     return Event(
         kind="tightening.result",
@@ -56,13 +61,13 @@ def result_event(number, clock, unit="SN0001"):
     )
 
 
-def verdict_of(directory):
+def verdict_of(directory: Path) -> Verdict:
     """Return the verifier's verdict on a journal's folder."""
     with JournalReader(directory) as reader:
         return verify(data for _, data in reader.records())
 
 
-def members_of(directory):
+def members_of(directory: Path) -> list[dict[str, Any]]:
     """Return all records of a journal, parsed."""
     with JournalReader(directory) as reader:
         return [parse(data) for _, data in reader.records()]

@@ -1,6 +1,7 @@
 """A line's YAML for tests of the command line: one scanner that nobody has to answer for."""
 
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
@@ -33,6 +34,6 @@ def write_line(folder: Path, *, generation: int = 1, journal: str = "", more: st
     return file
 
 
-def call(*arguments: object):
+def call(*arguments: object) -> Any:
     """Run one command in this process; `.exit_code`, `.output`, `.exception` say what came of it."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

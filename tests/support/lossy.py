@@ -7,6 +7,7 @@ above it, TCP with its retransmissions and timeouts, is the kernel's own. Needs 
 import asyncio
 import ctypes
 import fcntl
+import io
 import itertools
 import os
 import random
@@ -16,9 +17,12 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.present import present
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
@@ -45,9 +49,9 @@ class LossyCable:
         return int(dropped), int(passed)
 
     async def _ask(self, command: str) -> str:
-        self.process.stdin.write(command.encode())
+        present(self.process.stdin).write(command.encode())
         async with asyncio.timeout(10):
-            return (await self.process.stdout.readline()).decode()
+            return (await present(self.process.stdout).readline()).decode()
 
     @property
     def wrapper(self) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ class LossyCable:
 
 
 @asynccontextmanager
-async def lossy_cable(*, seed: int, quick: bool = False):
+async def lossy_cable(*, seed: int, quick: bool = False) -> AsyncIterator[LossyCable]:
     """Lay such a cable for the time of a block; it loses nothing until it is told to.
 
     `quick` lets TCP send again after 20 ms at the earliest instead of 200 ms, so that a test is short.
@@ -115,7 +119,7 @@ def _ip(*words: str) -> None:
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr.strip()} (this test needs root)"
 
 
-def _tun(name: str):
+def _tun(name: str) -> io.FileIO:
     """Make a TUN device; it lives until the last file that is attached to it is closed."""
     device = Path("/dev/net/tun").open("r+b", buffering=0)  # noqa: SIM115 (the caller closes it)
     try:

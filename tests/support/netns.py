@@ -8,14 +8,17 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+
+from support.present import present
 
 _NUMBERS = itertools.count()
 _PROGRAM = "import typer; from linewitness_simulators.{simulator}.command import command; typer.run(command)"
 
 
-def ip(*words):
+def ip(*words: str) -> None:
     """Run one `ip` command; it must work."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr.strip()} (this test needs root)"
@@ -29,16 +32,18 @@ class Cable:
     ours: str
     theirs: str
 
-    def pull(self):
+    def pull(self) -> None:
         """Let everything that they send vanish: answers, acknowledgements, refusals."""
         ip("-n", self.name, "route", "add", "blackhole", f"{self.ours}/32")
 
-    def plug(self):
+    def plug(self) -> None:
         """Put the cable back."""
         ip("-n", self.name, "route", "del", "blackhole", f"{self.ours}/32")
 
     @asynccontextmanager
-    async def simulator(self, simulator, port, *arguments):
+    async def simulator(
+        self, simulator: str, port: int, *arguments: str
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a bundled simulator at the other end for the time of a block."""
         program = _PROGRAM.format(simulator=simulator)
         process = await asyncio.create_subprocess_exec(
@@ -48,7 +53,7 @@ class Cable:
         )  # fmt: skip
         try:
             async with asyncio.timeout(30):
-                assert (await process.stdout.readline()).startswith(b"ready")
+                assert (await present(process.stdout).readline()).startswith(b"ready")
             yield process
         finally:
             if process.returncode is None:
@@ -57,7 +62,7 @@ class Cable:
 
 
 @contextmanager
-def cable():
+def cable() -> Iterator[Cable]:
     """Lay a cable for the time of a block."""
     number = next(_NUMBERS)
     tag = f"{os.getpid()}-{number}"

@@ -1,28 +1,46 @@
 """Observations for tests."""
 
+from typing import Any
+
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Gap, Measured, Notice, Quality, Reading, Result, Seen, When
 
 BASE_NS = 1_772_352_000_000_000_000
 
 
-def _common(device, at_ms, **more):
+def _common(device: str, at_ms: int, **more: Any) -> dict[str, Any]:
     stamp = Stamp(BASE_NS + at_ms * 1_000_000, at_ms * 1_000_000)
     when = When(occurred_ns=stamp.realtime_ns, occurred_from="device", unc_ms=1)
     return {"device": device, "session_id": "s1", "received": stamp, "when": when, **more}
 
 
 def reading(
-    value, *, device="press-10", point="holding", at_ms=0, quality=Quality.GOOD, status="Good", **more
-):
+    value: dict[str, str] | str,
+    *,
+    device: str = "press-10",
+    point: str = "holding",
+    at_ms: int = 0,
+    quality: Quality = Quality.GOOD,
+    status: str = "Good",
+    **more: Any,
+) -> Reading:
     return Reading(point=point, value=value, quality=quality, status=status, **_common(device, at_ms, **more))
 
 
-def code(text, *, device="scan-10", at_ms=0, **more):
+def code(text: str, *, device: str = "scan-10", at_ms: int = 0, **more: Any) -> Code:
     return Code(text=text, raw=text.encode(), **_common(device, at_ms, **more))
 
 
-def tightening(number, *, identifier=None, ok=True, device="wrench-10", at_ms=0, pset=3, **more):
+def tightening(
+    number: int,
+    *,
+    identifier: str | None = None,
+    ok: bool = True,
+    device: str = "wrench-10",
+    at_ms: int = 0,
+    pset: int = 3,
+    **more: Any,
+) -> Result:
     common = _common(device, at_ms, **more)
     return Result(
         kind="tightening.result",
@@ -39,7 +57,7 @@ def tightening(number, *, identifier=None, ok=True, device="wrench-10", at_ms=0,
     )
 
 
-def gap(first, last, *, device="wrench-10", at_ms=0):
+def gap(first: int, last: int, *, device: str = "wrench-10", at_ms: int = 0) -> Gap:
     return Gap(
         source="ACT-1234/1",
         first=str(first),
@@ -49,11 +67,11 @@ def gap(first, last, *, device="wrench-10", at_ms=0):
     )
 
 
-def notice(kind, *, device="wrench-10", at_ms=0, **what):
+def notice(kind: str, *, device: str = "wrench-10", at_ms: int = 0, **what: Any) -> Notice:
     return Notice(
         kind=kind, resource_type="tool", resource_id="1", reason="said so", **what, **_common(device, at_ms)
     )
 
 
-def seen(*, device="wrench-10", at_ms=0, **more):
+def seen(*, device: str = "wrench-10", at_ms: int = 0, **more: Any) -> Seen:
     return Seen(**_common(device, at_ms, **more))

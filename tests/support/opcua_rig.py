@@ -42,12 +42,12 @@ class Listening:
 
     def __init__(self, session: Any, memory: Memory) -> None:
         self.session = session
-        self.heard: list[Observation] = []
+        self.heard: list[Any] = []
         self._memory = memory
         self._waiting: asyncio.Future[Observation] | None = None
         self._stream = session.observations()
 
-    async def next(self) -> Observation:
+    async def next(self) -> Any:
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             return await waiting
@@ -55,7 +55,8 @@ class Listening:
             observation = await anext(self._stream)
         self._memory.keep(observation)
         self.heard.append(observation)
-        return observation
+        value: Observation = observation
+        return value
 
     async def first(self, wanted: Callable[[Any], bool]) -> Any:
         """Return the first observation from here on that is wanted."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
@@ -36,7 +37,7 @@ class Journal:
             else:
                 self.state[key] = text
 
-    def all(self, kind: type[Observation]) -> list:
+    def all(self, kind: type[Observation]) -> list[Any]:
         return [each for each in self.said if isinstance(each, kind)]
 
     @property
@@ -59,7 +60,7 @@ class Journal:
         return [each for each in self.all(Seen) if each.confirmable]
 
 
-def options_for(simulator: TorqueSimulator, **more) -> OpenProtocolOptions:
+def options_for(simulator: TorqueSimulator, **more: Any) -> OpenProtocolOptions:
     quick = {"back_fill_per_s": 50, "request_timeout_s": 3, "keepalive_s": 0.5, "dead_after_s": 3}
     place = {"id": "wrench-10", "host": "127.0.0.1", "port": simulator.port}
     return OpenProtocolOptions(**{**place, **quick, **more})
@@ -80,7 +81,7 @@ class Gateway:
     error: DeviceError | None = None
     connected: int = 0
     identity: dict[str, str] = field(default_factory=dict)
-    session: object = None
+    session: Any = None
 
     async def run(self) -> None:
         while True:
@@ -97,7 +98,7 @@ class Gateway:
                     return
                 await asyncio.sleep(0.05)
 
-    async def _carry(self, session, observation: Observation) -> None:
+    async def _carry(self, session: Any, observation: Observation) -> None:
         if not self.commits and isinstance(observation, Result):
             return
         self.journal.commit(observation)
@@ -106,7 +107,7 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway(simulator: TorqueSimulator, journal: Journal, **more) -> AsyncIterator[Gateway]:
+async def gateway(simulator: TorqueSimulator, journal: Journal, **more: Any) -> AsyncIterator[Gateway]:
     """Run a gateway until the block ends; its end is a crash: nothing more is committed."""
     flags = {key: more.pop(key) for key in ("commits", "confirms", "reconnects") if key in more}
     driver = more.pop("driver", None) or OpenProtocolDriver(

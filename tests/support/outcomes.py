@@ -1,10 +1,11 @@
 """The row of one fault for the table of all: the ledgers of the simulated devices against the store."""
 
+from linewitness.demo.plant import Plant
 from linewitness_selftest.outcome import FaultOutcome
 from support.plants import account
 
 
-def kept(fault: str, plant, made: set[int], *, injected: int = 1, note: str = "") -> FaultOutcome:
+def kept(fault: str, plant: Plant, made: set[int], *, injected: int = 1, note: str = "") -> FaultOutcome:
     """Return what came of a fault; everything but losses and doubles fails here, with the whole account."""
     found = account(plant, made)
     if not found.lost and not found.duplicated:

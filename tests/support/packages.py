@@ -1,7 +1,7 @@
 """Build evidence packages for the tests: whole streams and selections, with all private keys known."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from linewitness.evidence.policy.trust import read_trust
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.verdict import Verdict
 from support.chain_builder import Stream
+
+#: From records, and what lies beside them, to the verdict under a policy.
+Judge = Callable[..., dict[str, Any]]
 
 STORE = SigningKey(b"s" * 32)
 WITNESS = SigningKey(b"w" * 32)

@@ -9,12 +9,12 @@ PAGE = ROOT / "docs" / "drivers" / "write-a-driver.md"
 FILE = re.compile(r"^`([\w./-]+)`:\n\n(`{3,})\w+\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 
 
-def files():
+def files() -> dict[str, str]:
     """Return the files of the page, by path."""
     return {path: text for path, _, text in FILE.findall(PAGE.read_text(encoding="utf-8"))}
 
 
-def install(folder, *edits):
+def install(folder: Path, *edits: tuple[str, str, str]) -> None:
     """Write the package as if it were installed, with its entry point; `edits` are (file, before, after)."""
     made = files()
     for path, before, after in edits:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, cast
 
 from sqlalchemy import make_url
 
@@ -23,6 +24,7 @@ from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 from linewitness.store.database import Database
 from linewitness.store.reports import read_receipts, read_records
+from support.present import present
 from support.waiting import until
 
 WAIT_S = 40.0
@@ -74,7 +76,7 @@ def said(plant: Plant, name: str = "gateway") -> str:
     return log.read_text() if log.exists() else ""
 
 
-def log_lines(plant: Plant, event: str, **members: object) -> list[dict]:
+def log_lines(plant: Plant, event: str, **members: object) -> list[dict[str, Any]]:
     """Return the gateway's log entries of one kind."""
     entries = [json.loads(line) for line in said(plant).splitlines() if line.startswith("{")]
     return [
@@ -125,10 +127,10 @@ class Load:
 class Held:
     """The records of the one stream in the store, as an auditor reads them."""
 
-    records: list[dict]
+    records: list[dict[str, Any]]
     verdict: Verdict
 
-    def kind(self, kind: str) -> list[dict]:
+    def kind(self, kind: str) -> list[dict[str, Any]]:
         return [record for record in self.records if record["kind"] == kind]
 
     def tightenings(self) -> Counter[int]:
@@ -293,7 +295,7 @@ async def run(*arguments: object, python: tuple[str, ...] = ("-m", "linewitness"
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        **named,
+        **cast(Any, named),
     )
     try:
         async with asyncio.timeout(30):
@@ -301,4 +303,4 @@ async def run(*arguments: object, python: tuple[str, ...] = ("-m", "linewitness"
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    return Ended(process.returncode, out.decode(), err.decode())
+    return Ended(present(process.returncode), out.decode(), err.decode())

@@ -3,13 +3,18 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.context import DriverContext
+from linewitness.devices.options import DeviceOptions
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
+from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from support.journals import create, members_of, running, verdict_of
@@ -17,7 +22,7 @@ from support.journals import create, members_of, running, verdict_of
 CLOCK = SystemClock()
 
 
-def wall():
+def wall() -> float:
     """Return the time in Unix seconds, as records have it."""
     return CLOCK.stamp().realtime_ns / 1e9
 
@@ -25,16 +30,16 @@ def wall():
 class PlcLine:
     """A running line, and what its journal says."""
 
-    def __init__(self, folder, journal, telemetry, fleet):
+    def __init__(self, folder: Path, journal: Journal, telemetry: TelemetryBuffer, fleet: Fleet) -> None:
         self.folder = folder
         self.journal = journal
         self.fleet = fleet
         self._telemetry = telemetry
 
-    def records(self, *kinds):
+    def records(self, *kinds: str) -> list[dict[str, Any]]:
         return [record for record in members_of(self.folder) if record["kind"] in kinds]
 
-    def changes(self, point):
+    def changes(self, point: str) -> list[tuple[Any, Any]]:
         """Return (before, after) of each recorded change of a point, bad quality included as its status."""
         return [
             (change["before"], change["after"])
@@ -43,12 +48,12 @@ class PlcLine:
             for change in record["changes"]
         ]
 
-    def value(self, point):
+    def value(self, point: str) -> Any:
         """Return the last value on record, None if there is none."""
         changes = self.changes(point)
         return changes[-1][1] if changes else None
 
-    def gaps(self):
+    def gaps(self) -> list[tuple[str, Any, Any]]:
         """Return (source, first, last) of each gap; times as Unix seconds where they are times."""
         found = []
         for record in self.records("source.gap"):
@@ -56,10 +61,10 @@ class PlcLine:
             found.append((record["resource"]["id"], _time(fields["first"]), _time(fields["last"])))
         return found
 
-    def size(self):
+    def size(self) -> int:
         return self.journal.head.size
 
-    def signals(self):
+    def signals(self) -> list[Any]:
         """Return the telemetry messages so far."""
         connection = sqlite3.connect(self.folder / "telemetry.sqlite")
         try:
@@ -67,7 +72,7 @@ class PlcLine:
         finally:
             connection.close()
 
-    async def all_move(self, points, *, within_s=15):
+    async def all_move(self, points: Iterable[str], *, within_s: float = 15) -> float:
         """Wait until each point has a change on record that is newer than now; return the seconds it took."""
         begun = monotonic()
         first = self.size()
@@ -86,9 +91,9 @@ class PlcLine:
 
 
 @asynccontextmanager
-async def plc_line(folder, *devices):
+async def plc_line(folder: Path, *devices: dict[str, Any]) -> AsyncIterator[PlcLine]:
     """Run a line with these devices, given as in the YAML; at the end its journal must verify."""
-    if not folder.exists():
+    if not folder.exists():  # noqa: ASYNC240
         create(folder, CLOCK)
     telemetry = TelemetryBuffer(folder, max_bytes=100_000_000)
     try:
@@ -114,12 +119,12 @@ async def plc_line(folder, *devices):
     assert verdict_of(folder).status == "INTACT"
 
 
-def options_of(device):
+def options_of(device: dict[str, Any]) -> DeviceOptions:
     """Return the options of a device as the YAML gives it."""
     return known(device["driver"]).options_class().model_validate(device)
 
 
-def _time(text):
+def _time(text: str | None) -> float | str | None:
     if text is None or "T" not in text:
         return text
     return datetime.fromisoformat(text).timestamp()

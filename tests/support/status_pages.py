@@ -1,13 +1,18 @@
 """A line to look at, and how tests ask its pages, without a server."""
 
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 from linewitness.gateway.clock_watch import ClockBoard
+from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.status.page import application
 from linewitness.status.rows import DeviceFacts, LineFacts
 from linewitness.status.snapshot import Overview
+from support.clocks import ManualClock
 from support.journals import create, running
 
 FACTS = LineFacts(
@@ -29,7 +34,7 @@ FACTS = LineFacts(
 class Looked:
     """A running journal with health, clock and pages around it."""
 
-    def __init__(self, journal, buffer, clock):
+    def __init__(self, journal: Journal, buffer: TelemetryBuffer, clock: ManualClock) -> None:
         self.journal, self.buffer, self.clock = journal, buffer, clock
         self.health, self.board, self.expiries = Health(), ClockBoard(), ()
         self.overview = Overview(
@@ -42,15 +47,17 @@ class Looked:
             expiries=lambda: self.expiries,
         )
 
-    async def get(self, path, *, host="127.0.0.1:8460", method="GET"):
+    async def get(
+        self, path: str, *, host: str = "127.0.0.1:8460", method: str = "GET"
+    ) -> tuple[int, dict[str, str], str]:
         """Return status, headers and text of an answer."""
         self.overview._taken = float("-inf")
         sent = []
 
-        async def receive():
+        async def receive() -> Any:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def send(message):
+        async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
 
         scope = {
@@ -74,7 +81,7 @@ class Looked:
 
 
 @asynccontextmanager
-async def looked_at(directory, clock):
+async def looked_at(directory: Path, clock: ManualClock) -> AsyncIterator[Looked]:
     create(directory, clock)
     buffer = TelemetryBuffer(directory, max_bytes=2**20)
     try:

@@ -2,6 +2,9 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError, LinewitnessError
@@ -24,7 +27,7 @@ CLOCK = SystemClock()
 class Work:
     """What a gateway sends: records in batches, with key rotations, and a checkpoint after each batch."""
 
-    def __init__(self, place):
+    def __init__(self, place: Path) -> None:
         self.gateway = gateway = FakeGateway()
         while gateway.size < SIZE:
             gateway.append(unit=f"SN-{gateway.size // 4}")
@@ -49,9 +52,9 @@ class Work:
         self.file.write_text(json.dumps({"enrolment": self.enrolment, "messages": encoded}))
 
 
-def told(lines):
+def told(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Return what a store had said after each line, the first time before any."""
-    so_far = {"receipts": []}
+    so_far: dict[str, Any] = {"receipts": []}
     yield so_far
     for line in lines:
         ((what, value),) = json.loads(line).items()
@@ -60,7 +63,7 @@ def told(lines):
         yield so_far
 
 
-async def judge(site, said, work):
+async def judge(site: Path, said: dict[str, Any], work: Work) -> tuple[int, int, str]:
     """Return (lost, twice, what is wrong) of a store that starts on what is left and is sent all again."""
     database = Database(f"sqlite:///{site}/data/store.db")
     try:
@@ -89,7 +92,7 @@ async def judge(site, said, work):
     return lost, len(after) - len(set(after)), "; ".join(wrong)
 
 
-def _begun(site, database, said):
+def _begun(site: Path, database: Database, said: dict[str, Any]) -> Cosigner:
     """Do what a person does where `store init` did not come to its end: the same again."""
     file = site / "keys" / "store.key"
     if "key" in said:
@@ -103,11 +106,11 @@ def _begun(site, database, said):
         return create_key(NAME, file)
 
 
-def _size(note):
+def _size(note: str) -> int:
     return Checkpoint.parse(Note.parse(note).text).size
 
 
-def outcome(fault, found, note):
+def outcome(fault: str, found: Sequence[tuple[int, int, str]], note: str) -> FaultOutcome:
     """Return the account of what `judge` said of each fault; the note names the first bad ones."""
     bad = [wrong or "lost" for lost, duplicated, wrong in found if lost or duplicated or wrong]
     return FaultOutcome(

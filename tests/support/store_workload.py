@@ -8,6 +8,7 @@ import json
 import sys
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import event
 
@@ -31,7 +32,7 @@ def weaken(weakness: str, database: Database) -> None:
     if weakness == "normal":  # a commit is not synchronised, only the move of the log is
 
         @event.listens_for(database._engine, "connect")
-        def _on_connect(connection, _):
+        def _on_connect(connection: Any, _: Any) -> None:
             connection.execute("PRAGMA synchronous=NORMAL")
 
 

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.present import present
 
 SYSTEMD = Path("/lib/systemd/systemd")
 SOURCE = Path(__file__).parents[2] / "src"
@@ -150,7 +153,7 @@ class Box:
         """Return what a unit and systemd itself wrote about it."""
         return self.must("journalctl", "--no-pager", "--output=cat", f"--unit={unit}")
 
-    def wait_until(self, condition, what: str, unit: str) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str, unit: str) -> None:
         """Wait until a condition holds."""
         for _ in range(WAIT_S * 10):
             if condition():
@@ -164,9 +167,9 @@ class Box:
 
 
 @contextmanager
-def box(folder: Path):
+def box(folder: Path) -> Iterator["Box"]:
     """Boot a box, and take it away again."""
-    group = _cgroup2() / f"box-{os.getpid()}"
+    group = present(_cgroup2()) / f"box-{os.getpid()}"
     group.mkdir()
     place = folder / "box"
     place.mkdir()
@@ -187,7 +190,7 @@ def box(folder: Path):
         _remove(group)
 
 
-def _booted(outer: subprocess.Popen, log: Path) -> Box:
+def _booted(outer: subprocess.Popen[bytes], log: Path) -> Box:
     children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
     for _ in range(WAIT_S * 10):
         if outer.poll() is not None:

@@ -1,5 +1,8 @@
 """A gateway in a process of its own that captures one torque controller, and keeps its evidence to itself."""
 
+from pathlib import Path
+from typing import Any
+
 from linewitness.demo.plant import Process
 from support.torque_line import fields_of, id_of, records_of
 
@@ -27,16 +30,16 @@ devices:
 class Gateway:
     """The process, and what its journal holds."""
 
-    def __init__(self, folder, port, **settings):
+    def __init__(self, folder: Path, port: int, **settings: Any) -> None:
         self.folder = folder
         lines = "\n".join(f"    {name}: {value}" for name, value in settings.items())
         (folder / "line.yaml").write_text(TEMPLATE.format(port=port, settings=lines))
         self.process = Process("gateway", folder, "run", "line.yaml")
 
-    async def init(self):
+    async def init(self) -> None:
         await Process("init", self.folder, "init", "line.yaml").run()
 
-    async def command(self, *arguments):
+    async def command(self, *arguments: str) -> tuple[int, str]:
         """Run one command of `linewitness` and return its exit code and what it printed."""
         process = Process("command", self.folder, *arguments)
         process.log.unlink(missing_ok=True)
@@ -44,11 +47,11 @@ class Gateway:
         code = await process.wait()
         return code, process.log.read_text()
 
-    def results(self):
+    def results(self) -> list[dict[str, Any]]:
         return [each for each in records_of(self.folder / "journal") if fields_of(each).get("decoded", True)]
 
-    def ids(self):
+    def ids(self) -> list[int | str]:
         return [id_of(each)[2] for each in self.results()]
 
-    def said(self):
+    def said(self) -> str:
         return self.process.log.read_text()

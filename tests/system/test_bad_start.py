@@ -4,6 +4,8 @@ import os
 import shutil
 import sqlite3
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,19 +24,19 @@ devices:
 
 
 @pytest.fixture
-def line(tmp_path):
+def line(tmp_path: Path) -> Path:
     file = tmp_path / "line.yaml"
     file.write_text(LINE.format(journal="", port=free_port()))
     return file
 
 
 @pytest.fixture
-async def journal(line):
+async def journal(line: Path) -> Path:
     assert (await run("init", line)).code == 0
     return line.parent / "journal"
 
 
-def assert_clear(ended_, code, *words):
+def assert_clear(ended_: Any, code: int, *words: str) -> None:
     """The message is one for people: it says what and what to do, and shows no insides."""
     assert ended_.code == code, ended_
     for word in words:
@@ -42,34 +44,34 @@ def assert_clear(ended_, code, *words):
     assert "Traceback" not in ended_.err
 
 
-async def test_wrong_yaml_is_placed(line):
-    line.write_text(line.read_text().replace("port: ", "prot: "))
+async def test_wrong_yaml_is_placed(line: Path) -> None:
+    line.write_text(line.read_text().replace("port: ", "prot: "))  # noqa: ASYNC240
     assert_clear(await run("run", line), ExitCode.CONFIGURATION, f"{line}:5:", "devices.wrench.prot")
 
 
-async def test_yaml_that_is_none(line):
-    line.write_text("line: [")
+async def test_yaml_that_is_none(line: Path) -> None:
+    line.write_text("line: [")  # noqa: ASYNC240
     assert_clear(await run("run", line), ExitCode.CONFIGURATION, f"{line}:1:")
 
 
-async def test_missing_yaml(tmp_path):
+async def test_missing_yaml(tmp_path: Path) -> None:
     assert_clear(await run("run", tmp_path / "no.yaml"), ExitCode.CONFIGURATION, "no.yaml")
 
 
-async def test_wrong_usage_ends_with_2():
+async def test_wrong_usage_ends_with_2() -> None:
     assert (await run("run")).code == ExitCode.CONFIGURATION
     assert (await run("walk")).code == ExitCode.CONFIGURATION
 
 
-async def test_missing_journal(line):
+async def test_missing_journal(line: Path) -> None:
     assert_clear(await run("run", line), ExitCode.JOURNAL, "there is no journal", "linewitness init")
 
 
-async def test_journal_that_is_there_is_not_begun_again(line, journal):
+async def test_journal_that_is_there_is_not_begun_again(line: Path, journal: Path) -> None:
     assert_clear(await run("init", line), ExitCode.JOURNAL, "a journal", "already")
 
 
-async def test_second_gateway_on_one_journal(tmp_path):
+async def test_second_gateway_on_one_journal(tmp_path: Path) -> None:
     async with new_plant(tmp_path) as plant:
         await plant.gateway.start()
         await at_work(plant)
@@ -78,7 +80,7 @@ async def test_second_gateway_on_one_journal(tmp_path):
         assert await stopped(plant) == 0
 
 
-def alter_record(journal):
+def alter_record(journal: Any) -> None:
     connection = sqlite3.connect(journal / "journal.sqlite")
     connection.execute("DROP TRIGGER record_is_final")
     (data,) = connection.execute("SELECT bytes FROM record WHERE seq = 0").fetchone()
@@ -87,7 +89,7 @@ def alter_record(journal):
     connection.close()
 
 
-def drop_last_record(journal):
+def drop_last_record(journal: Any) -> None:
     connection = sqlite3.connect(journal / "journal.sqlite")
     triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
     for (name,) in triggers:
@@ -97,7 +99,7 @@ def drop_last_record(journal):
     connection.close()
 
 
-def overwrite_a_page(journal, table="record"):
+def overwrite_a_page(journal: Any, table: str = "record") -> None:
     file = journal / "journal.sqlite"
     connection = sqlite3.connect(file)
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
@@ -107,13 +109,13 @@ def overwrite_a_page(journal, table="record"):
     file.write_bytes(data)
 
 
-def overwrite_the_header(journal):
+def overwrite_the_header(journal: Any) -> None:
     data = bytearray((journal / "journal.sqlite").read_bytes())
     data[:100] = os.urandom(100)
     (journal / "journal.sqlite").write_bytes(data)
 
 
-def overwrite_the_records(journal):
+def overwrite_the_records(journal: Any) -> None:
     """Every byte of evidence is gone, and the file is still a database."""
     connection = sqlite3.connect(journal / "journal.sqlite")
     connection.execute("DROP TRIGGER record_is_final")
@@ -122,16 +124,16 @@ def overwrite_the_records(journal):
     connection.close()
 
 
-def cut_in_half(journal):
+def cut_in_half(journal: Any) -> None:
     data = (journal / "journal.sqlite").read_bytes()
     (journal / "journal.sqlite").write_bytes(data[: len(data) // 2])
 
 
-def empty(journal):
+def empty(journal: Any) -> None:
     (journal / "journal.sqlite").write_bytes(b"")
 
 
-def put_a_foreign_database_in_its_place(journal):
+def put_a_foreign_database_in_its_place(journal: Any) -> None:
     (journal / "journal.sqlite").unlink()
     connection = sqlite3.connect(journal / "journal.sqlite")
     connection.execute("CREATE TABLE t (x)")
@@ -139,17 +141,17 @@ def put_a_foreign_database_in_its_place(journal):
     connection.close()
 
 
-def lose_the_log_key(journal):
+def lose_the_log_key(journal: Any) -> None:
     (journal / "keys" / "log.key").unlink()
 
 
-def garble_the_event_key(journal):
+def garble_the_event_key(journal: Any) -> None:
     for key in (journal / "keys").glob("*.key"):
         if key.name != "log.key":
             key.write_text("nonsense\n")
 
 
-def lose_the_folder_of_keys(journal):
+def lose_the_folder_of_keys(journal: Any) -> None:
     shutil.rmtree(journal / "keys")
 
 
@@ -169,7 +171,7 @@ def lose_the_folder_of_keys(journal):
         lose_the_folder_of_keys,
     ],
 )
-async def test_damaged_journal_is_refused(line, journal, damage):
+async def test_damaged_journal_is_refused(line: Path, journal: Path, damage: Any) -> None:
     damage(journal)
     before = (journal / "journal.sqlite").read_bytes()
     ended_ = await run("run", line)
@@ -178,14 +180,14 @@ async def test_damaged_journal_is_refused(line, journal, damage):
 
 
 @pytest.mark.parametrize("table", ["stream", "head", "event_key", "state", "receipt"])
-async def test_damaged_page_of_what_a_start_needs_is_refused(line, journal, table):
+async def test_damaged_page_of_what_a_start_needs_is_refused(line: Path, journal: Path, table: str) -> None:
     overwrite_a_page(journal, table)
     assert_clear(await run("run", line), ExitCode.JOURNAL, "damaged")
     looked = await run("status", line)
     assert looked.code in (ExitCode.OK, ExitCode.JOURNAL), looked
 
 
-async def test_damaged_telemetry_does_not_stop_evidence(tmp_path):
+async def test_damaged_telemetry_does_not_stop_evidence(tmp_path: Path) -> None:
     async with new_plant(tmp_path) as plant:
         (plant.folder / "journal" / "telemetry.sqlite").write_bytes(os.urandom(8192))
         await plant.gateway.start()
@@ -195,9 +197,9 @@ async def test_damaged_telemetry_does_not_stop_evidence(tmp_path):
         assert await stopped(plant) == 0
 
 
-async def test_folder_that_is_not_ours(line, journal, tmp_path):
+async def test_folder_that_is_not_ours(line: Path, journal: Path, tmp_path: Path) -> None:
     """Root may write anywhere, so the gateway runs without that right."""
-    journal.chmod(0o500)
+    journal.chmod(0o500)  # noqa: ASYNC240
     for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"):
         if (journal / name).exists():
             (journal / name).chmod(0o400)
@@ -207,19 +209,19 @@ async def test_folder_that_is_not_ours(line, journal, tmp_path):
     assert_clear(ended_, ExitCode.JOURNAL, "(")
 
 
-async def test_journal_in_a_place_where_no_folder_can_be(line, tmp_path):
+async def test_journal_in_a_place_where_no_folder_can_be(line: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    line.write_text(line.read_text().replace("directory: journal", "directory: file/journal"))
+    line.write_text(line.read_text().replace("directory: journal", "directory: file/journal"))  # noqa: ASYNC240
     assert_clear(await run("init", line), ExitCode.JOURNAL, "file/journal")
     assert_clear(await run("run", line), ExitCode.JOURNAL, "file/journal")
 
 
-async def test_export_to_where_nothing_can_be_written(line, journal, tmp_path):
+async def test_export_to_where_nothing_can_be_written(line: Path, journal: Path, tmp_path: Path) -> None:
     ended_ = await run("export", line, "-o", tmp_path / "no" / "x.ndjson")
     assert_clear(ended_, ExitCode.CONFIGURATION, "no/x.ndjson")
 
 
-async def test_reader_of_an_export_goes_away(line, journal):
+async def test_reader_of_an_export_goes_away(line: Path, journal: Path) -> None:
     """`linewitness export … | head -1` is no bug."""
     script = f"{sys.executable} -m linewitness export {line} | true; exit ${{PIPESTATUS[0]}}"
     for _ in range(3):
@@ -227,7 +229,7 @@ async def test_reader_of_an_export_goes_away(line, journal):
         assert "bug" not in ended_.err, ended_.err
 
 
-async def test_unreachable_device_is_waited_for_and_said_once(line, journal):
+async def test_unreachable_device_is_waited_for_and_said_once(line: Path, journal: Path) -> None:
     """A line whose only device is away runs, says so once, and stops in order."""
     from linewitness.demo.plant import Process  # noqa: PLC0415
 

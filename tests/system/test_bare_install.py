@@ -5,12 +5,15 @@ import json
 import re
 import sys
 from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.clock import monotonic
 from linewitness.demo.plant import free_port
 from support.plants import run
+from support.present import present
 from support.waiting import until
 
 # What the extras bring, and what comes with it; a gateway must not ask for any of it.
@@ -38,7 +41,7 @@ without_extras = ("-c", WITHOUT.format(refused=EXTRAS) + MAIN)
 
 
 @pytest.fixture
-def line(tmp_path):
+def line(tmp_path: Path) -> Path:
     file = tmp_path / "line.yaml"
     vkey = "store.demo.example+af2add38+BMkzGYD25lzCqldM5FG44mXDTFMW14TNvrzAd3lV0hRW"
     file.write_text(
@@ -58,16 +61,16 @@ def line(tmp_path):
     return file
 
 
-def test_the_list_of_extras_is_complete():
+def test_the_list_of_extras_is_complete() -> None:
     named = {
         re.split(r"[^\w-]", requirement)[0].lower().replace("-", "_")
-        for requirement in requires("linewitness")
+        for requirement in present(requires("linewitness"))
         if "extra ==" in requirement and "dev" not in requirement.partition("extra ==")[2]
     } - {"linewitness"}
     assert named <= set(EXTRAS) | {"psycopg"}, named
 
 
-async def test_every_command_of_a_gateway_works_without_the_extras(line):
+async def test_every_command_of_a_gateway_works_without_the_extras(line: Path) -> None:
     for command in (
         ("init", line),
         ("check", line),
@@ -81,7 +84,7 @@ async def test_every_command_of_a_gateway_works_without_the_extras(line):
         assert found.code == 0, (command, found)
 
 
-async def test_a_line_runs_without_the_extras(line):
+async def test_a_line_runs_without_the_extras(line: Path) -> None:
     assert (await run("init", line, python=without_extras)).code == 0
     log = line.with_name("log")
     with log.open("w") as file:
@@ -103,9 +106,9 @@ async def test_a_line_runs_without_the_extras(line):
     assert "gateway stopping" in events
 
 
-async def test_a_line_is_installed_without_the_extras(line, tmp_path):
+async def test_a_line_is_installed_without_the_extras(line: Path, tmp_path: Path) -> None:
     named = tmp_path / "line-02.yaml"
-    text = line.read_text().replace("directory: journal", "directory: /var/lib/linewitness/line-02")
+    text = line.read_text().replace("directory: journal", "directory: /var/lib/linewitness/line-02")  # noqa: ASYNC240
     named.write_text(text)
     for command in (("install",), ("install", named), ("uninstall", "line-02")):
         found = await run(*command, "--root", tmp_path / "root", python=without_extras)
@@ -115,14 +118,14 @@ async def test_a_line_is_installed_without_the_extras(line, tmp_path):
 @pytest.mark.parametrize(
     "command", [("store", "run", "store.yaml"), ("install", "--store", "store.yaml"), ("demo",)]
 )
-async def test_a_command_of_an_extra_says_which_one_it_needs(tmp_path, command):
+async def test_a_command_of_an_extra_says_which_one_it_needs(tmp_path: Path, command: Any) -> None:
     found = await run(*command, python=without_extras, cwd=tmp_path)
     assert found.code == 2, found
     assert "Traceback" not in found.err
     assert "linewitness[" in found.err
 
 
-async def test_help_answers_in_under_a_second():
+async def test_help_answers_in_under_a_second() -> None:
     best = float("inf")
     for _ in range(3):
         began = monotonic()

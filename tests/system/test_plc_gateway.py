@@ -3,8 +3,11 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from linewitness.base.clock import SystemClock
 from linewitness.demo.plant import Process, free_port
@@ -41,7 +44,7 @@ devices:
 
 
 @asynccontextmanager
-async def gateway_on(folder, press, oven, more=""):
+async def gateway_on(folder: Path, press: Any, oven: Any, more: str = "") -> AsyncIterator[Any]:
     """Run a gateway on a press and an oven; at its end it stops in order and its journal verifies."""
     file = folder / "line.yaml"
     file.write_text(LINE.format(press=press.url, oven=oven.port, more=more))
@@ -58,11 +61,11 @@ async def gateway_on(folder, press, oven, more=""):
     assert verdict_of(folder / "journal").status == "INTACT"
 
 
-def records(folder, kind):
+def records(folder: Path, kind: Any) -> Any:
     return [record for record in members_of(folder / "journal") if record["kind"] == kind]
 
 
-def afters(folder, point):
+def afters(folder: Path, point: Any) -> Any:
     return [
         change["after"]
         for record in records(folder, "parameter.changed")
@@ -71,7 +74,7 @@ def afters(folder, point):
     ]
 
 
-def samples(folder):
+def samples(folder: Path) -> Any:
     connection = sqlite3.connect(folder / "journal" / "telemetry.sqlite")
     try:
         return dict(connection.execute("SELECT device, SUM(samples) FROM block GROUP BY device"))
@@ -79,7 +82,7 @@ def samples(folder):
         connection.close()
 
 
-def signals(folder, device):
+def signals(folder: Path, device: Any) -> Any:
     connection = sqlite3.connect(folder / "journal" / "telemetry.sqlite")
     try:
         rows = connection.execute("SELECT payload FROM block WHERE device = ?", (device,))
@@ -88,7 +91,7 @@ def signals(folder, device):
         connection.close()
 
 
-async def test_complaint_2_devices_are_polled_and_recorded_while_there_is_no_broker(tmp_path):
+async def test_complaint_2_devices_are_polled_and_recorded_while_there_is_no_broker(tmp_path: Path) -> None:
     uplink = f"uplink: {{url: 'mqtt://127.0.0.1:{free_port()}'}}\nstore: {{vkey: {VKEY}}}"
     async with serve_press(PressSimulation(tick_s=0.1)) as press, serve_oven(OvenServerOptions()) as oven:
         async with gateway_on(tmp_path, press, oven, uplink):
@@ -113,7 +116,9 @@ async def test_complaint_2_devices_are_polled_and_recorded_while_there_is_no_bro
         assert found["oven"] > 40
 
 
-async def test_complaint_14_a_plc_in_the_year_2000_is_on_record_beside_our_time_and_poisons_nothing(tmp_path):
+async def test_complaint_14_a_plc_in_the_year_2000_is_on_record_beside_our_time_and_poisons_nothing(
+    tmp_path: Path,
+) -> None:
     now = SystemClock().stamp().realtime_ns / 1e9
     far_s = datetime(2000, 1, 1, tzinfo=UTC).timestamp() - now
     wrong = PressSimulation(tick_s=0.1, clock_offset_s=far_s)

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from linewitness.demo.plant import Process, open_plant
+from linewitness.demo.plant import Plant, Process, open_plant
 from linewitness.evidence.verify.stream import verify
 from support.waiting import until
 
 
 @pytest.fixture
-async def plant(tmp_path):
+async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
     async with open_plant(tmp_path / "plant") as plant:
         await plant.enroll()
         await plant.gateway.start()
@@ -19,22 +22,22 @@ async def plant(tmp_path):
         yield plant
 
 
-def records(plant):
+def records(plant: Any) -> Any:
     with plant.journal() as journal:
         return [json.loads(data) for _, data in journal.records()]
 
 
-def kinds(plant):
+def kinds(plant: Any) -> Any:
     return [record["kind"] for record in records(plant)]
 
 
-def rewrite(plant, before, after):
+def rewrite(plant: Any, before: Any, after: Any) -> None:
     text = plant.line_file.read_text(encoding="utf-8")
     assert before in text
     plant.line_file.write_text(text.replace(before, after), encoding="utf-8")
 
 
-async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant):
+async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant: Plant) -> None:
     rewrite(plant, "period_ms: 100", "period_ms: 200")
     await plant.command("reload", "reload", str(plant.line_file))
     await until(lambda: kinds(plant).count("config.applied") == 2)
@@ -51,7 +54,7 @@ async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant):
         assert verify(data for _, data in journal.records()).status == "INTACT"
 
 
-async def test_a_wrong_yaml_is_refused_with_its_errors_and_the_old_one_goes_on(plant):
+async def test_a_wrong_yaml_is_refused_with_its_errors_and_the_old_one_goes_on(plant: Plant) -> None:
     rewrite(plant, "period_ms: 100", "period_ms: soon")
     command = Process("reload", plant.folder, "reload", str(plant.line_file))
     await command.start()
@@ -62,7 +65,7 @@ async def test_a_wrong_yaml_is_refused_with_its_errors_and_the_old_one_goes_on(p
     assert plant.devices.oven.served > polled
 
 
-async def test_what_needs_a_restart_is_refused_by_the_gateway(plant):
+async def test_what_needs_a_restart_is_refused_by_the_gateway(plant: Plant) -> None:
     rewrite(plant, "name: Demo line, axle carriers", "name: Another name")
     await plant.command("reload", "reload", str(plant.line_file))
     async with asyncio.timeout(10):
@@ -71,7 +74,7 @@ async def test_what_needs_a_restart_is_refused_by_the_gateway(plant):
     assert [record["kind"] for record in records(plant)].count("config.applied") == 1
 
 
-async def test_reloading_a_line_that_does_not_run_says_so(plant):
+async def test_reloading_a_line_that_does_not_run_says_so(plant: Plant) -> None:
     assert await plant.gateway.stop() == 0
     command = Process("reload", plant.folder, "reload", str(plant.line_file))
     await command.start()

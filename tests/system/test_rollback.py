@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy import make_url
 
@@ -24,7 +26,7 @@ from support.plants import (
 from support.waiting import until
 
 
-async def work(plant, steps=8):
+async def work(plant: Any, steps: int = 8) -> Any:
     load = Load(plant)
     for _ in range(steps):
         await load.step()
@@ -32,12 +34,12 @@ async def work(plant, steps=8):
     return load.made
 
 
-def frozen(plant):
+def frozen(plant: Any) -> Any:
     with plant.journal() as journal:
         return journal.frozen
 
 
-def conflicts(plant):
+def conflicts(plant: Any) -> Any:
     database = Database(make_url(f"sqlite:///{plant.folder / 'store.db'}"))
     try:
         return read_conflicts(database)
@@ -45,7 +47,7 @@ def conflicts(plant):
         database.close()
 
 
-async def roll_back(plant):
+async def roll_back(plant: Any) -> Any:
     """Work, take an image of the journal, work on, and restore the image."""
     made = await work(plant)
     await settle(plant, made)
@@ -59,7 +61,7 @@ async def roll_back(plant):
     return made
 
 
-async def begin_next_generation(plant):
+async def begin_next_generation(plant: Any) -> Any:
     refused = await run("init", plant.line_file, "--continue")
     assert refused.code == ExitCode.CONFIGURATION
     assert "/2`" in refused.err
@@ -79,11 +81,13 @@ async def begin_next_generation(plant):
     return begun
 
 
-def fields(record):
+def fields(record: Any) -> Any:
     return {item["field"]: item["after"] for item in record["changes"]}
 
 
-async def test_a_restored_image_is_found_before_it_sends_anything_and_the_line_goes_on(tmp_path):
+async def test_a_restored_image_is_found_before_it_sends_anything_and_the_line_goes_on(
+    tmp_path: Path,
+) -> None:
     async with running_plant(tmp_path) as plant:
         before = await roll_back(plant)
         at_store = held(plant)
@@ -138,7 +142,7 @@ async def test_a_restored_image_is_found_before_it_sends_anything_and_the_line_g
         assert journal_verdict(plant).status in ("COMPLETE", "INTACT")
 
 
-async def test_two_live_forks_the_second_at_the_store_is_frozen(tmp_path):
+async def test_two_live_forks_the_second_at_the_store_is_frozen(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         made = await work(plant)
         await settle(plant, made)

@@ -3,7 +3,10 @@
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,10 +32,11 @@ from support.plants import (
     settle,
     stopped,
 )
+from support.present import present
 from support.waiting import until
 
 
-async def test_unreachable_broker_is_said_once_while_capture_goes_on(tmp_path):
+async def test_unreachable_broker_is_said_once_while_capture_goes_on(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         await plant.broker.stop()
         load = Load(plant)
@@ -46,7 +50,7 @@ async def test_unreachable_broker_is_said_once_while_capture_goes_on(tmp_path):
         account(plant, load.made).check()
 
 
-async def test_lost_device_is_said_once_while_the_others_go_on(tmp_path):
+async def test_lost_device_is_said_once_while_the_others_go_on(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         await plant.devices.oven.stop()
         made = set()
@@ -62,7 +66,7 @@ async def test_lost_device_is_said_once_while_the_others_go_on(tmp_path):
         assert len(lost) == 1
 
 
-async def test_broken_telegram_is_stored_raw_and_confirmed(tmp_path):
+async def test_broken_telegram_is_stored_raw_and_confirmed(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         torque = plant.devices.torque
         torque.faults.garbled_fields = {"torque": "NaN"}
@@ -76,10 +80,10 @@ async def test_broken_telegram_is_stored_raw_and_confirmed(tmp_path):
             r for r in held(plant).kind("tightening.result") if r["resource"]["id"].endswith(f"/{min(made)}")
         ]
         with plant.journal() as journal:
-            assert b"NaN" in journal.raw(record["context"]["raw_sha256"].removeprefix("sha256:"))
+            assert b"NaN" in present(journal.raw(record["context"]["raw_sha256"].removeprefix("sha256:")))
 
 
-async def test_telegram_of_no_known_form_is_stored_raw_and_confirmed(tmp_path):
+async def test_telegram_of_no_known_form_is_stored_raw_and_confirmed(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         torque = plant.devices.torque
         torque.faults.corrupt_results = 1
@@ -94,7 +98,7 @@ async def test_telegram_of_no_known_form_is_stored_raw_and_confirmed(tmp_path):
         assert raw
 
 
-async def test_refused_certificate_parks_the_device_and_status_says_why(tmp_path):
+async def test_refused_certificate_parks_the_device_and_status_says_why(tmp_path: Path) -> None:
     for name in ("ours", "other"):
         make_client_certificate(
             certificate=tmp_path / f"{name}.der",
@@ -127,7 +131,7 @@ async def test_refused_certificate_parks_the_device_and_status_says_why(tmp_path
 
 
 @asynccontextmanager
-async def gateway_on(line):
+async def gateway_on(line: Any) -> AsyncIterator[Any]:
     gateway = Process("gateway", line.parent, "run", str(line))
     await gateway.start()
     try:
@@ -138,7 +142,7 @@ async def gateway_on(line):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of few megabytes; where none can be mounted, the test fails."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -147,11 +151,11 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def resize(disk, size):
+def resize(disk: Any, size: int | str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
-async def test_full_disk_ends_with_4_and_loses_nothing_confirmed(tmp_path, small_disk):
+async def test_full_disk_ends_with_4_and_loses_nothing_confirmed(tmp_path: Path, small_disk: Path) -> None:
     async with new_plant(tmp_path) as plant:
         shutil.move(plant.folder / "journal", small_disk / "journal")
         (plant.folder / "journal").symlink_to(small_disk / "journal")
@@ -172,7 +176,7 @@ async def test_full_disk_ends_with_4_and_loses_nothing_confirmed(tmp_path, small
         account(plant, load.made).check()
 
 
-async def test_full_disk_at_the_start_ends_with_4(tmp_path, small_disk):
+async def test_full_disk_at_the_start_ends_with_4(tmp_path: Path, small_disk: Path) -> None:
     line = tmp_path / "line.yaml"
     line.write_text(
         "version: 1\n"
@@ -196,7 +200,7 @@ async def test_full_disk_at_the_start_ends_with_4(tmp_path, small_disk):
         await until(lambda: "gateway started" in (tmp_path / "gateway.log").read_text(), "the start")
 
 
-def overwrite_signals(folder):
+def overwrite_signals(folder: Path) -> None:
     """Damage the buffer of signals behind the running gateway's back."""
     file = folder / "telemetry.sqlite"
     connection = sqlite3.connect(file)
@@ -207,7 +211,7 @@ def overwrite_signals(folder):
         stream.write(b"\xa5" * (file.stat().st_size - 4096))
 
 
-async def test_buffer_of_signals_that_is_damaged_under_way_stops_nothing(tmp_path):
+async def test_buffer_of_signals_that_is_damaged_under_way_stops_nothing(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         await plant.broker.stop()
         journal = plant.folder / "journal"
@@ -228,7 +232,7 @@ async def test_buffer_of_signals_that_is_damaged_under_way_stops_nothing(tmp_pat
         assert len(log_lines(plant, "telemetry buffer damaged")) == 1
 
 
-async def test_limit_of_a_file_size_ends_with_4(tmp_path):
+async def test_limit_of_a_file_size_ends_with_4(tmp_path: Path) -> None:
     """RLIMIT_FSIZE stands for quotas: the write fails with EFBIG, and with a signal that we must survive."""
     async with new_plant(tmp_path) as plant:
         plant.gateway.wrapper = ("prlimit", f"--fsize={2**20}")
@@ -245,7 +249,7 @@ async def test_limit_of_a_file_size_ends_with_4(tmp_path):
         account(plant, load.made).check()
 
 
-async def test_full_journal_holds_back_confirmations_and_still_stops(tmp_path):
+async def test_full_journal_holds_back_confirmations_and_still_stops(tmp_path: Path) -> None:
     async with new_plant(tmp_path) as plant:
         change(plant, "directory: journal", f"directory: journal\n  min_free: {2**50}")
         await plant.gateway.start()
@@ -255,7 +259,7 @@ async def test_full_journal_holds_back_confirmations_and_still_stops(tmp_path):
         assert plant.devices.torque.acked == []
 
 
-async def test_broker_that_refuses_us_is_said_with_what_to_do(tmp_path):
+async def test_broker_that_refuses_us_is_said_with_what_to_do(tmp_path: Path) -> None:
     async with new_plant(tmp_path) as plant:
         await plant.broker.stop()
         change(
@@ -271,7 +275,7 @@ async def test_broker_that_refuses_us_is_said_with_what_to_do(tmp_path):
             assert await stopped(plant) == 0
 
 
-async def test_store_that_the_broker_refuses_ends_with_3(tmp_path):
+async def test_store_that_the_broker_refuses_ends_with_3(tmp_path: Path) -> None:
     async with mosquitto(tmp_path / "strict", passwords={"somebody": "secret"}) as strict:
         file = tmp_path / "store.yaml"
         file.write_text(
@@ -284,7 +288,7 @@ async def test_store_that_the_broker_refuses_ends_with_3(tmp_path):
         assert "Traceback" not in found.err
 
 
-async def test_forged_record_makes_verify_end_with_1(tmp_path):
+async def test_forged_record_makes_verify_end_with_1(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         assert await stopped(plant) == 0
         connection = sqlite3.connect(plant.folder / "journal" / "journal.sqlite")
@@ -297,7 +301,7 @@ async def test_forged_record_makes_verify_end_with_1(tmp_path):
         assert "BROKEN at record 3" in found.out
 
 
-async def test_bug_ends_with_70_and_asks_to_be_reported(tmp_path):
+async def test_bug_ends_with_70_and_asks_to_be_reported(tmp_path: Path) -> None:
     code = (
         "import sys, linewitness.config as c\n"
         "def bug(path): raise ZeroDivisionError('seven')\n"

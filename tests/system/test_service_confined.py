@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -25,7 +26,7 @@ log: {level: debug}
 """
 
 
-def group(name):
+def group(name: Any) -> Any:
     """Return the system calls of one of systemd's groups, with those of the groups inside."""
     listed = subprocess.run(
         ["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True
@@ -40,8 +41,8 @@ def group(name):
     return calls
 
 
-def allowed():
-    calls = set()
+def allowed() -> Any:
+    calls: set[Any] = set()
     for rule in re.findall(r"(?m)^SystemCallFilter=(.*)$", UNIT.read_text()):
         names = set().union(*(group(name) for name in rule.lstrip("~").split()))
         calls = calls - names if rule.startswith("~") else calls | names
@@ -49,7 +50,7 @@ def allowed():
 
 
 @pytest.fixture
-async def line(tmp_path):
+async def line(tmp_path: Path) -> Path:
     (tmp_path / "password").write_text(SECRET)
     (tmp_path / "password").chmod(0o600)
     file = write_line(tmp_path, more=UPLINK)
@@ -57,7 +58,7 @@ async def line(tmp_path):
     return file
 
 
-async def worked(*command, log):
+async def worked(*command: Any, log: Any) -> Any:
     """Run a gateway until it has lost device and broker, and stop it."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -79,7 +80,7 @@ async def worked(*command, log):
     return arguments
 
 
-async def test_only_allowed_system_calls_are_made(line, tmp_path):
+async def test_only_allowed_system_calls_are_made(line: Path, tmp_path: Path) -> None:
     if shutil.which("strace") is None or shutil.which("systemd-analyze") is None:
         pytest.skip("strace and systemd-analyze are needed")
     summary = tmp_path / "calls"
@@ -104,7 +105,7 @@ async def test_only_allowed_system_calls_are_made(line, tmp_path):
     assert used - allowed() <= {"prlimit64", "sched_setaffinity", "mbind", "fchown"}, used - allowed()
 
 
-async def test_a_secret_is_in_no_log_no_argument_and_no_record(line, tmp_path):
+async def test_a_secret_is_in_no_log_no_argument_and_no_record(line: Path, tmp_path: Path) -> None:
     arguments = await worked(sys.executable, "-m", "linewitness", "run", str(line), log=tmp_path / "log")
     assert SECRET.encode() not in arguments
     assert SECRET not in (tmp_path / "log").read_text()

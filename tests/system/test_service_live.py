@@ -1,12 +1,15 @@
 """The units under a real systemd: ready, watched, restarted within limits, stopped in time, and confined."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.errors import ExitCode
 from support.lines import YAML
-from support.systemd_box import box, why_not
+from support.systemd_box import Box, box, why_not
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"no systemd can be started here: {why_not()}"),
@@ -23,20 +26,20 @@ QUICK = "[Unit]\nStartLimitBurst=3\n[Service]\nRestartSec=200ms\nWatchdogSec=3s\
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory):
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     with box(tmp_path_factory.mktemp("box")) as running:
         yield running
 
 
-def unit_of(name):
+def unit_of(name: Any) -> Any:
     return f"linewitness@{name}.service"
 
 
-def folder_of(name):
+def folder_of(name: Any) -> Any:
     return f"/var/lib/linewitness/{name}"
 
 
-def yaml_of(name, generation=1):
+def yaml_of(name: Any, generation: int = 1) -> Any:
     text = YAML.format(generation=generation, journal="  wrapping_key: {credential: wrapping-key}", more=MORE)
     return (
         text.replace("{{", "{")
@@ -45,13 +48,13 @@ def yaml_of(name, generation=1):
     )
 
 
-def begin(machine, name, *options):
+def begin(machine: Any, name: Any, *options: Any) -> Any:
     """Run `linewitness init` as `linewitness install` says it."""
     secrets = "CREDENTIALS_DIRECTORY=/etc/linewitness/secrets"
     return machine.run("env", secrets, "linewitness", "init", *options, f"/etc/linewitness/{name}.yaml")
 
 
-def installed(machine, name):
+def installed(machine: Any, name: Any) -> Any:
     """Put a line on the machine, as docs/operating.md says it, and start it."""
     machine.write(f"/root/{name}.yaml", yaml_of(name))
     said = machine.must("linewitness", "install", f"/root/{name}.yaml")
@@ -69,26 +72,29 @@ def installed(machine, name):
     return unit_of(name)
 
 
-def main_pid(machine, unit):
+def main_pid(machine: Any, unit: str) -> Any:
     return machine.show(unit, "MainPID")["MainPID"]
 
 
-def status_of(machine, pid):
+def status_of(machine: Any, pid: int) -> Any:
     text = machine.must("cat", f"/proc/{pid}/status")
     return dict(re.findall(r"(?m)^(\w+):\t(.*)$", text))
 
 
-def verify(machine, folder, said="INTACT"):
+def verify(machine: Any, folder: Path | str, said: str = "INTACT") -> None:
     found = machine.run("linewitness", "verify", folder)
     assert found.code == 0, found.out
     assert said in found.out
 
 
-def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine):
+def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine: Box) -> None:
     unit = installed(machine, "line-02")
     machine.until_shown(unit, ActiveState="active", SubState="running")
     machine.wait_until(lambda: "uplink lost" in machine.log(unit), "work", unit)
-    shown = lambda: machine.show(unit, "StatusText")["StatusText"]  # noqa: E731 (read again and again)
+
+    def shown() -> str:
+        return machine.show(unit, "StatusText")["StatusText"]
+
     machine.wait_until(lambda: "0 of 1 devices up" in shown(), "the status", unit)
 
     process = status_of(machine, main_pid(machine, unit))
@@ -123,7 +129,7 @@ def test_a_line_is_installed_confined_reloaded_stopped_and_taken_away(machine):
     verify(machine, folder_of("line-02"))
 
 
-def test_a_gateway_that_hangs_is_killed_and_started_again(machine):
+def test_a_gateway_that_hangs_is_killed_and_started_again(machine: Box) -> None:
     unit = installed(machine, "line-03")
     machine.until_shown(unit, SubState="running", NRestarts="0")
     machine.must("kill", "-STOP", main_pid(machine, unit))
@@ -136,7 +142,7 @@ def test_a_gateway_that_hangs_is_killed_and_started_again(machine):
     verify(machine, folder_of("line-03"))
 
 
-def test_what_starting_again_does_not_mend_is_not_started_for_ever(machine):
+def test_what_starting_again_does_not_mend_is_not_started_for_ever(machine: Box) -> None:
     unit = installed(machine, "line-04")
     machine.must("systemctl", "stop", unit)
 
@@ -167,7 +173,7 @@ def test_what_starting_again_does_not_mend_is_not_started_for_ever(machine):
     machine.must("systemctl", "stop", unit)
 
 
-def test_a_new_generation_begins_where_only_the_state_folder_can_be_written(machine):
+def test_a_new_generation_begins_where_only_the_state_folder_can_be_written(machine: Box) -> None:
     unit = installed(machine, "line-05")
     machine.must("systemctl", "stop", unit)
     machine.write("/etc/linewitness/line-05.yaml", yaml_of("line-05", generation=2))
@@ -182,7 +188,7 @@ def test_a_new_generation_begins_where_only_the_state_folder_can_be_written(mach
     verify(machine, f"{folder_of('line-05')}/ended-1", "line-02/1: INTACT")
 
 
-def test_a_key_that_root_rotates_stays_the_services(machine):
+def test_a_key_that_root_rotates_stays_the_services(machine: Box) -> None:
     unit = installed(machine, "line-06")
     machine.must("systemctl", "stop", unit)
     secrets = "CREDENTIALS_DIRECTORY=/etc/linewitness/secrets"
@@ -193,7 +199,7 @@ def test_a_key_that_root_rotates_stays_the_services(machine):
     verify(machine, folder_of("line-06"))
 
 
-def test_the_store_runs_as_a_service(machine):
+def test_the_store_runs_as_a_service(machine: Box) -> None:
     unit = "linewitness-store.service"
     machine.write(
         "/root/store.yaml",

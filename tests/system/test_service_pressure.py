@@ -3,6 +3,9 @@
 import asyncio
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ MAX_SIZE = 32 * MIB
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A small file system; where none can be mounted, the test fails."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -24,7 +27,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def leave(disk, room):
+def leave(disk: Any, room: int) -> None:
     """Fill the disk further, until so many bytes are left to the journal; may be less than none.
 
     Room never comes back meanwhile: the gateway looks whenever it likes.
@@ -36,7 +39,9 @@ def leave(disk, room):
         ballast.write(b"\0" * (size % MIB))
 
 
-async def test_signals_yield_first_then_devices_wait_and_all_goes_on_when_space_returns(tmp_path, disk):
+async def test_signals_yield_first_then_devices_wait_and_all_goes_on_when_space_returns(
+    tmp_path: Path, disk: Path
+) -> None:
     async with new_plant(tmp_path) as plant:
         shutil.move(plant.folder / "journal", disk / "journal")
         (plant.folder / "journal").symlink_to(disk / "journal")

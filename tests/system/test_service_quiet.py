@@ -1,6 +1,8 @@
 """The log stays small: an outage is said once, however long it lasts, and work is not said at all."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 from support.plants import Load, log_lines, run, running_plant, said, settle
 from support.waiting import until
@@ -30,7 +32,7 @@ devices:
 DEVICES = ("wrench", "reader", "scale", "press", "oven")
 
 
-async def test_what_is_away_is_said_once(tmp_path):
+async def test_what_is_away_is_said_once(tmp_path: Path) -> None:
     from linewitness.demo.plant import Process  # noqa: PLC0415 (needs the extra)
 
     line = tmp_path / "line.yaml"
@@ -51,7 +53,7 @@ async def test_what_is_away_is_said_once(tmp_path):
     assert len(lines) <= len(DEVICES) + 8, log.read_text()
 
 
-async def test_work_leaves_no_line_in_the_log(tmp_path):
+async def test_work_leaves_no_line_in_the_log(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await until(lambda: len(log_lines(plant, "device connected")) == 4, lambda: said(plant))
@@ -63,13 +65,13 @@ async def test_work_leaves_no_line_in_the_log(tmp_path):
         await settle(plant, load.made)
 
 
-async def test_what_comes_and_goes_all_the_time_is_not_said_all_the_time(tmp_path):
+async def test_what_comes_and_goes_all_the_time_is_not_said_all_the_time(tmp_path: Path) -> None:
     """A reader that hangs up on us, as a device does whose only connection somebody else holds."""
     from linewitness.demo.plant import Process  # noqa: PLC0415 (needs the extra)
 
     calls = []
 
-    async def hang_up(_reader, writer):
+    async def hang_up(_reader: Any, writer: asyncio.StreamWriter) -> None:
         calls.append(1)
         writer.close()
 

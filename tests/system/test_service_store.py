@@ -6,7 +6,10 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,7 +17,7 @@ import pytest
 from linewitness.base.errors import ExitCode
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
-from support.brokers import Authority, mosquitto
+from support.brokers import Authority, Broker, mosquitto
 from support.fake_gateway import FakeGateway
 from support.plants import run
 from support.waiting import until
@@ -38,13 +41,13 @@ StoreLedger.process = lambda self, messages: time.sleep(3600)
 
 
 @pytest.fixture
-async def broker(tmp_path):
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     async with mosquitto(tmp_path / "broker") as running:
         yield running
 
 
 @pytest.fixture
-async def store(tmp_path, broker):
+async def store(tmp_path: Path, broker: Broker) -> Path:
     file = tmp_path / "store.yaml"
     file.write_text(
         "database: sqlite:///store.db\nname: store.example\nkey: {file: store.key}\n"
@@ -55,7 +58,7 @@ async def store(tmp_path, broker):
 
 
 @asynccontextmanager
-async def under_systemd(file, *, code=""):
+async def under_systemd(file: Path, *, code: str = "") -> AsyncIterator[Any]:
     """The store as a process, and what it says to systemd and to the log."""
     folder, said = file.parent, []
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -78,13 +81,13 @@ async def under_systemd(file, *, code=""):
         receiver.close()
 
 
-async def send_one_batch(broker, gateway):
+async def send_one_batch(broker: Any, gateway: Any) -> None:
     async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
         await connection.publish(gateway.topics.records, gateway.batch(0, gateway.size))
         await connection.publish(gateway.topics.checkpoint, gateway.checkpoint(gateway.size))
 
 
-async def enrolled(store):
+async def enrolled(store: Any) -> Any:
     gateway = FakeGateway()
     done = await run(
         *("store", "enroll", store, "--tenant", gateway.tenant, "--gateway", gateway.gateway),
@@ -94,7 +97,7 @@ async def enrolled(store):
     return gateway
 
 
-async def test_systemd_is_told_how_the_store_is(store, broker):
+async def test_systemd_is_told_how_the_store_is(store: Path, broker: Broker) -> None:
     gateway = await enrolled(store)
     async with under_systemd(store) as (process, said):
         await until(lambda: "READY=1" in said, "ready")
@@ -107,7 +110,7 @@ async def test_systemd_is_told_how_the_store_is(store, broker):
         await until(lambda: "STOPPING=1" in said, "the farewell")
 
 
-async def test_a_stuck_thread_ends_the_process_with_70(store, broker):
+async def test_a_stuck_thread_ends_the_process_with_70(store: Path, broker: Broker) -> None:
     gateway = await enrolled(store)
     async with under_systemd(store, code=STUCK_THREAD) as (process, said):
         await until(lambda: any("broker connected" in text for text in said), "the broker")
@@ -120,7 +123,7 @@ async def test_a_stuck_thread_ends_the_process_with_70(store, broker):
         assert not said[-1].startswith("WATCHDOG"), said
 
 
-async def test_a_database_that_another_process_holds_ends_it_with_4(store, broker):
+async def test_a_database_that_another_process_holds_ends_it_with_4(store: Path, broker: Broker) -> None:
     gateway = await enrolled(store)
     other = sqlite3.connect(store.parent / "store.db", isolation_level=None)
     async with under_systemd(store) as (process, said):
@@ -136,12 +139,12 @@ async def test_a_database_that_another_process_holds_ends_it_with_4(store, broke
     other.close()
 
 
-async def test_certificates_that_end_soon_are_said_in_log_and_status(store, tmp_path):
+async def test_certificates_that_end_soon_are_said_in_log_and_status(store: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tls")
     identity = authority.issue("store", days=12)
     tls = f"{{ca: {authority.file}, certificate: {identity.certificate}, key: {{file: {identity.key}}}}}"
-    text = store.read_text().partition("mqtt:")[0]
-    store.write_text(f"{text}mqtt: {{url: 'mqtts://127.0.0.1:9', tls: {tls}}}\n")
+    text = store.read_text().partition("mqtt:")[0]  # noqa: ASYNC240
+    store.write_text(f"{text}mqtt: {{url: 'mqtts://127.0.0.1:9', tls: {tls}}}\n")  # noqa: ASYNC240
     async with under_systemd(store) as (process, said):
         await until(lambda: any("mqtt.tls.certificate ends in" in text for text in said), "the status")
         process.send_signal(signal.SIGTERM)
@@ -152,7 +155,7 @@ async def test_certificates_that_end_soon_are_said_in_log_and_status(store, tmp_
     assert str(identity.certificate) in log
 
 
-async def test_no_core_dump_can_carry_keys_away(store):
+async def test_no_core_dump_can_carry_keys_away(store: Path) -> None:
     async with under_systemd(store) as (process, said):
         await until(lambda: "READY=1" in said, "ready")
         assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)

@@ -6,7 +6,10 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,14 +47,14 @@ Lifecycle.heartbeat = heartbeat
 
 
 @pytest.fixture
-async def line(tmp_path):
+async def line(tmp_path: Path) -> Path:
     file = write_line(tmp_path)
     assert (await run("init", file)).code == 0
     return file
 
 
 @asynccontextmanager
-async def systemd(folder):
+async def systemd(folder: Path) -> AsyncIterator[Any]:
     """A notification socket like systemd's, and what was said to it."""
     path, said = folder / "notify", []
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -66,7 +69,7 @@ async def systemd(folder):
         receiver.close()
 
 
-async def test_systemd_is_told_when_it_is_ready_alive_and_stopping(line, tmp_path):
+async def test_systemd_is_told_when_it_is_ready_alive_and_stopping(line: Path, tmp_path: Path) -> None:
     async with systemd(tmp_path) as (environment, said):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "linewitness", "run", str(line), env=environment
@@ -89,7 +92,9 @@ async def test_systemd_is_told_when_it_is_ready_alive_and_stopping(line, tmp_pat
     ("what", "words"),
     [(STUCK_WRITER, "no progress: journal"), (STUCK_EVENT_LOOP, "the event loop does not run")],
 )
-async def test_a_stuck_loop_ends_the_process_with_70(line, tmp_path, what, words):
+async def test_a_stuck_loop_ends_the_process_with_70(
+    line: Path, tmp_path: Path, what: str, words: str
+) -> None:
     code = SHORT % (what + "\ns.Lifeline.__init__.__kwdefaults__['limit_s'] = 1.0\n")
     async with systemd(tmp_path) as (environment, said):
         found = await run(line, python=("-c", code), env=environment)
@@ -101,7 +106,7 @@ async def test_a_stuck_loop_ends_the_process_with_70(line, tmp_path, what, words
             assert not said[-1].startswith("WATCHDOG")
 
 
-async def test_a_journal_that_another_process_holds_ends_it_with_4(line, tmp_path):
+async def test_a_journal_that_another_process_holds_ends_it_with_4(line: Path, tmp_path: Path) -> None:
     code = "import linewitness.journal.database as d\nd.BUSY_MS = 1000\n" + SHORT % ""
     other = sqlite3.connect(tmp_path / "journal" / "journal.sqlite", isolation_level=None)
     async with systemd(tmp_path) as (environment, said):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.present import present
+
 UNITS = Path(__file__).parents[2] / "systemd"
 NAMES = ("linewitness@.service", "linewitness-store.service")
 #: Tenths: `--threshold=15` fails above an exposure of 1.5.
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def judge(unit: Path) -> subprocess.CompletedProcess:
+def judge(unit: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", "--no-pager", str(unit)],
         capture_output=True,
@@ -37,13 +39,13 @@ def settings(name: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_exposure_is_low(name):
+def test_exposure_is_low(name: str) -> None:
     judged = judge(UNITS / name)
     assert judged.returncode == 0, judged.stdout + judged.stderr
-    assert float(re.search(r"exposure level for .*: ([0-9.]+)", judged.stdout)[1]) <= EXPOSURE / 10
+    assert float(present(re.search(r"exposure level for .*: ([0-9.]+)", judged.stdout))[1]) <= EXPOSURE / 10
 
 
-def test_a_looser_unit_would_be_found(tmp_path):
+def test_a_looser_unit_would_be_found(tmp_path: Path) -> None:
     text = (UNITS / NAMES[0]).read_text()
     loose = tmp_path / NAMES[0]
     loose.write_text(re.sub(r"(?m)^(SystemCallFilter|CapabilityBoundingSet|DynamicUser)=.*\n", "", text))
@@ -51,7 +53,7 @@ def test_a_looser_unit_would_be_found(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_unit_is_written_without_mistakes(name, tmp_path):
+def test_unit_is_written_without_mistakes(name: str, tmp_path: Path) -> None:
     unit = tmp_path / name.replace("@", "@line-02")
     text = (UNITS / name).read_text()
     unit.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={shutil.which('true')}", text))
@@ -66,7 +68,7 @@ def test_unit_is_written_without_mistakes(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_unit_is_supervised_and_keeps_its_secrets(name):
+def test_unit_is_supervised_and_keeps_its_secrets(name: str) -> None:
     unit = settings(name)
     assert unit["Type"] == ["notify"]
     assert unit["WatchdogSec"] == ["90s"]
@@ -79,12 +81,12 @@ def test_unit_is_supervised_and_keeps_its_secrets(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kernel_boot_id_stays_readable(name):
+def test_kernel_boot_id_stays_readable(name: str) -> None:
     # Each record carries the boot id; with ProcSubset=pid the program would not even start.
     assert settings(name)["ProcSubset"] == ["all"]
 
 
-def test_both_units_confine_alike():
+def test_both_units_confine_alike() -> None:
     line, store = (settings(name) for name in NAMES)
     own = {"Description", "ExecStart", "ExecReload", "StateDirectory"}
     assert {key: line[key] for key in line.keys() - own} == {key: store[key] for key in store.keys() - own}

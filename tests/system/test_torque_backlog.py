@@ -1,9 +1,12 @@
 """Five hundred results made while the gateway was down, and a live one while they are fetched."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from linewitness.base.clock import monotonic
-from linewitness_simulators.torque import serve
+from linewitness_simulators.torque import TorqueSimulator, serve
 from support.torque_gateway import Gateway
 from support.torque_line import account, fields_of, id_of
 from support.waiting import until
@@ -14,7 +17,9 @@ ALL_S, LIVE_S = 60, 1
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-async def test_500_results_of_an_outage_come_within_a_minute_in_order_and_live_ones_within_a_second(tmp_path):
+async def test_500_results_of_an_outage_come_within_a_minute_in_order_and_live_ones_within_a_second(
+    tmp_path: Path,
+) -> None:
     async with serve() as simulator:
         gateway = Gateway(tmp_path, simulator.port)
         await gateway.init()
@@ -47,7 +52,7 @@ async def test_500_results_of_an_outage_come_within_a_minute_in_order_and_live_o
     assert took_s < ALL_S
 
 
-async def acknowledged_s(simulator):
+async def acknowledged_s(simulator: TorqueSimulator) -> Any:
     """Tighten once and return how long the confirmation took."""
     began = monotonic()
     number = simulator.tighten("SN777")

@@ -1,16 +1,21 @@
 """Failure cases of capture, through the journal: confirmations, contradictions, what cannot be read."""
 
-from linewitness_simulators.torque import ControllerDescription, TorqueOptions, serve
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewitness_simulators.torque import ControllerDescription, TorqueOptions, TorqueSimulator, serve
 from linewitness_simulators.torque.replies import HANDLERS
 from support.torque_line import account, fields_of, id_of, line, ready, records_of, station, unit_of, wrench
 from support.waiting import until
 
 
-def sent(simulator):
+def sent(simulator: TorqueSimulator) -> Any:
     return simulator.ledger.numbers("sent", 61)
 
 
-async def test_case_03_three_lost_confirmations_give_one_record(tmp_path):
+async def test_case_03_three_lost_confirmations_give_one_record(tmp_path: Path) -> None:
     async with (
         serve(TorqueOptions(ack_timeout_s=0.2)) as simulator,
         line(tmp_path, [wrench(simulator)]) as running,
@@ -25,10 +30,13 @@ async def test_case_03_three_lost_confirmations_give_one_record(tmp_path):
     account(tmp_path, simulator)
 
 
-async def test_case_05_a_result_between_subscription_and_newest_is_on_record_once(tmp_path, monkeypatch):
+async def test_case_05_a_result_between_subscription_and_newest_is_on_record_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any]
     newest, made = HANDLERS[64], []
 
-    async def tighten_first(session, telegram):
+    async def tighten_first(session: Any, telegram: Any) -> None:
         if session.subscribed(60) and not made:
             made.append(simulator.tighten("SN4"))
         await newest(session, telegram)
@@ -44,10 +52,12 @@ async def test_case_05_a_result_between_subscription_and_newest_is_on_record_onc
     account(tmp_path, simulator)
 
 
-async def test_case_06_a_result_between_a_question_and_its_answer_is_on_record_once(tmp_path, monkeypatch):
+async def test_case_06_a_result_between_a_question_and_its_answer_is_on_record_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = HANDLERS[64]
 
-    async def push_first(session, telegram):
+    async def push_first(session: Any, telegram: Any) -> None:
         if telegram.data.endswith(b"3") and not simulator.acked:
             simulator.faults.push_before_reply = 3
         await answer(session, telegram)
@@ -62,7 +72,7 @@ async def test_case_06_a_result_between_a_question_and_its_answer_is_on_record_o
     account(tmp_path, simulator)
 
 
-async def test_case_13_two_controllers_with_equal_ids_do_not_clash(tmp_path):
+async def test_case_13_two_controllers_with_equal_ids_do_not_clash(tmp_path: Path) -> None:
     other = TorqueOptions(station=ControllerDescription(serial="SIM0000002"))
     async with (
         serve() as first,
@@ -83,7 +93,9 @@ async def test_case_13_two_controllers_with_equal_ids_do_not_clash(tmp_path):
     account(tmp_path, first, second)
 
 
-async def test_case_14_an_undecodable_result_is_kept_and_confirmed_and_its_unit_lacks_it(tmp_path):
+async def test_case_14_an_undecodable_result_is_kept_and_confirmed_and_its_unit_lacks_it(
+    tmp_path: Path,
+) -> None:
     place = station("wrench-10", requires=[{"device": "wrench-10", "count": 2}])
     async with serve() as simulator, line(tmp_path, [wrench(simulator)], [place]) as running:
         await ready(simulator)
@@ -109,7 +121,9 @@ async def test_case_14_an_undecodable_result_is_kept_and_confirmed_and_its_unit_
     account(tmp_path, simulator)
 
 
-async def test_case_16_another_torque_under_a_known_id_is_a_conflict_and_overwrites_nothing(tmp_path):
+async def test_case_16_another_torque_under_a_known_id_is_a_conflict_and_overwrites_nothing(
+    tmp_path: Path,
+) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)]) as running:
         await ready(simulator)
         simulator.tighten("SN1", torque=2500)

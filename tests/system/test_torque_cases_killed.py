@@ -2,15 +2,20 @@
 
 import asyncio
 import re
+import shutil
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.journal import pressure
 from linewitness.testing import proxy
-from linewitness_simulators.torque import TorqueOptions, serve
+from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
 from support.torque_gateway import Gateway
 from support.torque_line import account, fields_of, line, ready, records_of, wrench
 from support.waiting import until
@@ -19,10 +24,10 @@ RESULT_ACK = re.compile(rb"00200062[0-9 ]{12}\x00")
 
 
 @asynccontextmanager
-async def working(simulator, period_s=0.05):
+async def working(simulator: TorqueSimulator, period_s: float = 0.05) -> AsyncIterator[None]:
     """Tighten again and again for the time of a block."""
 
-    async def work():
+    async def work() -> None:
         while True:
             simulator.tighten(f"SN{len(simulator.results()) // 4}")
             await asyncio.sleep(period_s)
@@ -35,7 +40,7 @@ async def working(simulator, period_s=0.05):
             task.cancel()
 
 
-async def killed_at_commits(tmp_path, commits):
+async def killed_at_commits(tmp_path: Path, commits: Any) -> None:
     """Let the kernel kill the gateway at its n-th commit, under load, for each of these n."""
     async with serve(TorqueOptions(redeliver=True)) as simulator:
         gateway = Gateway(tmp_path, simulator.port)
@@ -55,17 +60,19 @@ async def killed_at_commits(tmp_path, commits):
         print(f"\nkilled at commits {commits}: {len(simulator.results())} results, each once")
 
 
-async def test_case_01_killed_in_the_commit_the_result_is_on_record_once(tmp_path):
+async def test_case_01_killed_in_the_commit_the_result_is_on_record_once(tmp_path: Path) -> None:
     await killed_at_commits(tmp_path, (12, 15))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_case_01_killed_in_each_of_many_commits(tmp_path):
+async def test_case_01_killed_in_each_of_many_commits(tmp_path: Path) -> None:
     await killed_at_commits(tmp_path, range(4, 28, 2))
 
 
-async def test_case_02_killed_between_commit_and_confirmation_the_repeat_is_recognised(tmp_path):
+async def test_case_02_killed_between_commit_and_confirmation_the_repeat_is_recognised(
+    tmp_path: Path,
+) -> None:
     async with serve(TorqueOptions(redeliver=True)) as simulator, proxy(simulator.port) as cable:
         gateway = Gateway(tmp_path, cable.port)
         await gateway.init()
@@ -84,7 +91,7 @@ async def test_case_02_killed_between_commit_and_confirmation_the_repeat_is_reco
         account(tmp_path, simulator)
 
 
-async def test_case_15_a_process_that_cannot_write_confirms_nothing_and_ends(tmp_path):
+async def test_case_15_a_process_that_cannot_write_confirms_nothing_and_ends(tmp_path: Path) -> None:
     async with serve() as simulator:
         gateway = Gateway(tmp_path, simulator.port)
         await gateway.init()
@@ -105,10 +112,10 @@ async def test_case_15_a_process_that_cannot_write_confirms_nothing_and_ends(tmp
 
 
 async def test_case_15_a_full_disk_confirms_nothing_and_loses_nothing_when_space_returns(
-    tmp_path, monkeypatch
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = SimpleNamespace(total=0, used=0, free=10**12)
-    monkeypatch.setattr(pressure.shutil, "disk_usage", lambda _: disk)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk)
     monkeypatch.setattr(pressure, "CHECK_PERIOD_S", 0.01)
     async with (
         serve(TorqueOptions(ack_timeout_s=0.2)) as simulator,
@@ -130,7 +137,7 @@ async def test_case_15_a_full_disk_confirms_nothing_and_loses_nothing_when_space
     account(tmp_path, simulator)
 
 
-async def test_case_24_killed_in_the_middle_of_a_walk_the_set_is_the_same(tmp_path):
+async def test_case_24_killed_in_the_middle_of_a_walk_the_set_is_the_same(tmp_path: Path) -> None:
     async with serve(TorqueOptions(history="at-or-before")) as simulator:
         gateway = Gateway(tmp_path, simulator.port, back_fill_per_s=25)
         await gateway.init()
@@ -139,7 +146,7 @@ async def test_case_24_killed_in_the_middle_of_a_walk_the_set_is_the_same(tmp_pa
             simulator.tighten(f"SN{number // 4}")
         await gateway.process.start()
         for share in (10, 45):
-            await until(lambda share=share: len(asked(simulator)) > share, gateway.said)
+            await until(partial(lambda share: len(asked(simulator)) > share, share), gateway.said)
             await gateway.process.kill()
             assert len(gateway.ids()) < 40
             await gateway.process.start()
@@ -151,5 +158,5 @@ async def test_case_24_killed_in_the_middle_of_a_walk_the_set_is_the_same(tmp_pa
         account(tmp_path, simulator)
 
 
-def asked(simulator):
+def asked(simulator: TorqueSimulator) -> Any:
     return simulator.ledger.numbers("asked", 64)

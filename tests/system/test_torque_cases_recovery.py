@@ -1,17 +1,28 @@
 """Failure cases of recovery, through the journal: outages, memories that forget, ids that begin anew."""
 
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
 from linewitness.journal.reader import JournalReader
-from linewitness_simulators.torque import ControllerDescription, TorqueOptions, serve
+from linewitness_simulators.torque import (
+    ControllerDescription,
+    TorqueOptions,
+    TorqueSimulator,
+    serve,
+)
 from support.torque_line import account, fields_of, id_of, line, made_by, ready, records_of, wrench
 from support.waiting import until
 
 
-async def test_case_04_all_of_an_outage_comes_in_order_and_a_live_result_is_not_held_up(tmp_path):
+async def test_case_04_all_of_an_outage_comes_in_order_and_a_live_result_is_not_held_up(
+    tmp_path: Path,
+) -> None:
     """With 500 results and a real gateway process: test_torque_backlog."""
     slow = {"back_fill_per_s": 15}  # four seconds of fetching: room for a commit on a machine that is busy
-    async with serve() as simulator, line(tmp_path, [wrench(simulator, **slow)]) as running:
+    async with serve() as simulator, line(tmp_path, [wrench(simulator, **cast(Any, slow))]) as running:
         await ready(simulator)
         simulator.tighten("SN1")
         await until(lambda: running.ids() == [1])
@@ -32,7 +43,7 @@ async def test_case_04_all_of_an_outage_comes_in_order_and_a_live_result_is_not_
     account(tmp_path, simulator)
 
 
-async def test_case_07_an_id_that_is_not_found_becomes_a_gap_and_the_rest_is_complete(tmp_path):
+async def test_case_07_an_id_that_is_not_found_becomes_a_gap_and_the_rest_is_complete(tmp_path: Path) -> None:
     async with serve() as simulator:
         simulator.faults.missing_ids = frozenset({3})
         for number in range(6):
@@ -41,10 +52,13 @@ async def test_case_07_an_id_that_is_not_found_becomes_a_gap_and_the_rest_is_com
             async with line(tmp_path, [wrench(simulator)]) as running:
                 await ready(simulator)
                 wanted = 2 * connect
-                await until(lambda wanted=wanted: _asked(simulator, 3) >= wanted, "asked again")
+                await until(partial(lambda wanted: _asked(simulator, 3) >= wanted, wanted), "asked again")
                 await until(lambda: len(running.ids()) == 5)
                 if connect < 3:
-                    await until(lambda connect=connect: _rounds(running, 3) == connect, "the round on record")
+                    await until(
+                        partial(lambda connect: _rounds(running, 3) == connect, connect),
+                        "the round on record",
+                    )
                     assert not running.records("source.gap"), "given up too early"
                 else:
                     await until(lambda: running.records("source.gap"), "the gap on record")
@@ -53,21 +67,21 @@ async def test_case_07_an_id_that_is_not_found_becomes_a_gap_and_the_rest_is_com
     account(tmp_path, simulator, missing=[3])
 
 
-def _rounds(running, number):
+def _rounds(running: Any, number: int) -> Any:
     """Return in how many sessions this id was asked for in vain, as the journal knows it."""
     with JournalReader(running.directory) as reader:
         spans = {key.rpartition("/")[2]: value for key, value in reader.state("device/wrench-10/").items()}
     return int(spans.get(f"{number}-{number}", "0").split()[0])
 
 
-def _asked(simulator, number):
+def _asked(simulator: TorqueSimulator, number: int) -> Any:
     return simulator.ledger.numbers("asked", 64).count(number)
 
 
 @pytest.mark.parametrize(
     "made", [pytest.param(2, id="case_08_newest_below"), pytest.param(9, id="case_09_newest_above")]
 )
-async def test_case_08_and_09_ids_that_begin_anew_are_another_epoch(tmp_path, made):
+async def test_case_08_and_09_ids_that_begin_anew_are_another_epoch(tmp_path: Path, made: Any) -> None:
     async with serve() as simulator:
         async with line(tmp_path, [wrench(simulator)]) as running:
             await ready(simulator)
@@ -87,7 +101,7 @@ async def test_case_08_and_09_ids_that_begin_anew_are_another_epoch(tmp_path, ma
     account(tmp_path, simulator)
 
 
-async def test_case_10_a_memory_that_rolled_over_leaves_a_gap_that_names_the_range(tmp_path):
+async def test_case_10_a_memory_that_rolled_over_leaves_a_gap_that_names_the_range(tmp_path: Path) -> None:
     async with serve(TorqueOptions(capacity=5)) as simulator:
         async with line(tmp_path, [wrench(simulator)]) as running:
             await ready(simulator)
@@ -106,7 +120,7 @@ async def test_case_10_a_memory_that_rolled_over_leaves_a_gap_that_names_the_ran
     account(tmp_path, simulator, missing=range(2, 17))
 
 
-async def test_case_11_of_a_shared_memory_only_own_results_and_all_of_them(tmp_path):
+async def test_case_11_of_a_shared_memory_only_own_results_and_all_of_them(tmp_path: Path) -> None:
     async with serve(TorqueOptions(history="at-or-before")) as simulator:
         simulator.faults.foreign_ids = 2
         for number in range(6):
@@ -124,7 +138,7 @@ async def test_case_11_of_a_shared_memory_only_own_results_and_all_of_them(tmp_p
     account(tmp_path, simulator)
 
 
-async def test_case_12_another_controller_behind_the_same_address_is_not_captured(tmp_path):
+async def test_case_12_another_controller_behind_the_same_address_is_not_captured(tmp_path: Path) -> None:
     async with serve() as simulator:
         async with line(tmp_path, [wrench(simulator)]) as running:
             await ready(simulator)
@@ -145,7 +159,7 @@ async def test_case_12_another_controller_behind_the_same_address_is_not_capture
     account(tmp_path, simulator)
 
 
-async def test_case_12_the_exchange_on_purpose_is_another_source(tmp_path):
+async def test_case_12_the_exchange_on_purpose_is_another_source(tmp_path: Path) -> None:
     new = TorqueOptions(station=ControllerDescription(serial="SIM0000002"))
     async with serve() as simulator, serve(new) as replacement:
         async with line(tmp_path, [wrench(simulator)]) as running:

@@ -1,20 +1,25 @@
 """Failure cases of binding, through the journal: wrong identifiers, bookkeeping results, several spindles."""
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.stations.options import UnitOptions
-from linewitness_simulators.scanner.server import ScannerSimulation
+from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.torque_line import account, fields_of, line, ready, records_of, station, unit_of, wrench
+from linewitness_simulators.torque.server import TorqueSimulator
+from support.torque_line import Line, account, fields_of, line, ready, records_of, station, unit_of, wrench
 from support.waiting import until
 
 
 @asynccontextmanager
-async def scanned(tmp_path, simulator):
+async def scanned(tmp_path: Path, simulator: TorqueSimulator) -> AsyncIterator[tuple[RunningScanner, Line]]:
     """A station whose units are known by a reader, and a tool that names units too."""
     place = station("reader-10", "wrench-10", unit=UnitOptions(scanner="reader-10", pattern=r"SN\d{4}"))
     async with serve_scanner(ScannerSimulation()) as reader:
@@ -27,12 +32,12 @@ async def scanned(tmp_path, simulator):
             yield reader, running
 
 
-async def enter(reader, running, serial):
+async def enter(reader: RunningScanner, running: Line, serial: str) -> None:
     await reader.scan(serial)
     await until(lambda: unit_of_station(running) == serial, serial)
 
 
-def unit_of_station(running):
+def unit_of_station(running: Line) -> str | None:
     entered = running.records("unit.entered")
     return fields_of(entered[-1])["unit"] if entered else None
 
@@ -47,8 +52,8 @@ def unit_of_station(running):
     ],
 )
 async def test_case_21_a_result_that_contradicts_the_station_is_unbound_and_says_why(
-    tmp_path, identifier, words
-):
+    tmp_path: Path, identifier: str, words: str
+) -> None:
     async with serve() as simulator, scanned(tmp_path, simulator) as (reader, running):
         await enter(reader, running, "SN0001")
         await enter(reader, running, "SN0002")
@@ -62,7 +67,9 @@ async def test_case_21_a_result_that_contradicts_the_station_is_unbound_and_says
     account(tmp_path, simulator)
 
 
-async def test_case_21_a_blank_identifier_is_never_taken_for_one_and_never_binds_what_was_fetched(tmp_path):
+async def test_case_21_a_blank_identifier_is_never_taken_for_one_and_never_binds_what_was_fetched(
+    tmp_path: Path,
+) -> None:
     """Live it belongs to what stands at the station and says that only the station says so."""
     async with serve() as simulator:
         simulator.tighten("")
@@ -76,7 +83,7 @@ async def test_case_21_a_blank_identifier_is_never_taken_for_one_and_never_binds
     account(tmp_path, simulator)
 
 
-async def test_case_22_bookkeeping_is_on_record_by_its_name_and_decides_nothing(tmp_path):
+async def test_case_22_bookkeeping_is_on_record_by_its_name_and_decides_nothing(tmp_path: Path) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)]) as running:
         await ready(simulator)
         for kind in range(1, 11):
@@ -98,7 +105,7 @@ async def test_case_22_bookkeeping_is_on_record_by_its_name_and_decides_nothing(
     account(tmp_path, simulator)
 
 
-async def test_case_23_sync_ids_that_wrap_give_no_repeat_and_no_gap(tmp_path):
+async def test_case_23_sync_ids_that_wrap_give_no_repeat_and_no_gap(tmp_path: Path) -> None:
     options = TorqueOptions(spindles=2, ack_timeout_s=0.3)
     async with (
         serve(options) as simulator,
@@ -109,7 +116,7 @@ async def test_case_23_sync_ids_that_wrap_give_no_repeat_and_no_gap(tmp_path):
         simulator.set_sync_id(65534)
         for made in range(1, 5):
             simulator.tighten(f"SN{made}")
-            await until(lambda made=made: len(spindles(running.records())) == 2 * made)
+            await until(partial(lambda made: len(spindles(running.records())) == 2 * made, made))
         simulator.faults.lose_acks = 1
         simulator.tighten("SN5")
         await until(lambda: simulator.ledger.numbers("lost-ack", 61) or simulator.ledger.entries[-1].what)
@@ -122,5 +129,5 @@ async def test_case_23_sync_ids_that_wrap_give_no_repeat_and_no_gap(tmp_path):
     account(tmp_path, simulator)
 
 
-def spindles(records):
+def spindles(records: Any) -> Any:
     return [each for each in records if "spindle" in fields_of(each)]

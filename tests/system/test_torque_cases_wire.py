@@ -1,6 +1,8 @@
 """Failure cases of the wire, through the journal: refusals, cut streams, dead cables, jumping clocks."""
 
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -9,7 +11,7 @@ from support.torque_line import account, fields_of, id_of, line, ready, records_
 from support.waiting import until
 
 
-async def test_case_17_the_repeated_hour_changes_neither_order_nor_number(tmp_path):
+async def test_case_17_the_repeated_hour_changes_neither_order_nor_number(tmp_path: Path) -> None:
     """02:40 summer time, then 02:10, 02:50 and 03:05 winter time: the wall clock goes back between them."""
     moments = [
         datetime(2026, 10, 25, *time, tzinfo=UTC) for time in ((0, 40), (1, 10), (1, 50), (2, 5), (3, 0))
@@ -32,7 +34,9 @@ async def test_case_17_the_repeated_hour_changes_neither_order_nor_number(tmp_pa
 
 
 @pytest.mark.parametrize("jump_s", [3600, -3600])
-async def test_case_17_a_clock_that_jumps_changes_neither_order_nor_number(tmp_path, jump_s):
+async def test_case_17_a_clock_that_jumps_changes_neither_order_nor_number(
+    tmp_path: Path, jump_s: float
+) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)]) as running:
         await ready(simulator)
         simulator.tighten("SN1")
@@ -51,7 +55,7 @@ async def test_case_17_a_clock_that_jumps_changes_neither_order_nor_number(tmp_p
     account(tmp_path, simulator)
 
 
-async def test_case_17_a_controller_set_to_2000_changes_neither_order_nor_number(tmp_path):
+async def test_case_17_a_controller_set_to_2000_changes_neither_order_nor_number(tmp_path: Path) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)]) as running:
         await ready(simulator)
         simulator.tighten("SN1")
@@ -70,7 +74,7 @@ async def test_case_17_a_controller_set_to_2000_changes_neither_order_nor_number
     account(tmp_path, simulator)
 
 
-REFUSALS = {
+REFUSALS: dict[str, dict[str, Any]] = {
     "0060_09": {"refuse_once": {60: 9}},
     "0001_96": {"refuse_once": {1: 96}},
     "0001_97": {"refuse_once": {1: 97}},
@@ -81,7 +85,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_case_18_a_refusal_passes_without_a_person(tmp_path, name):
+async def test_case_18_a_refusal_passes_without_a_person(tmp_path: Path, name: str) -> None:
     options = TorqueOptions(max_revision=5) if name == "silent_close" else TorqueOptions()
     async with serve(options) as simulator:
         for fault, value in REFUSALS[name].items():
@@ -94,7 +98,7 @@ async def test_case_18_a_refusal_passes_without_a_person(tmp_path, name):
     account(tmp_path, simulator)
 
 
-CUTS = {
+CUTS: dict[str, dict[str, Any]] = {
     "every_byte": {"split_bytes": 1},
     "every_seven": {"split_bytes": 7},
     "ten_in_one_segment": {"glue": 10},
@@ -105,7 +109,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("name", CUTS)
-async def test_case_19_results_are_the_same_however_the_stream_is_cut(tmp_path, name):
+async def test_case_19_results_are_the_same_however_the_stream_is_cut(tmp_path: Path, name: str) -> None:
     async with serve() as simulator:
         for fault, value in CUTS[name].items():
             setattr(simulator.faults, fault, value)
@@ -120,7 +124,7 @@ async def test_case_19_results_are_the_same_however_the_stream_is_cut(tmp_path, 
     account(tmp_path, simulator)
 
 
-async def test_case_20_a_half_open_connection_is_noticed_and_what_was_made_is_fetched(tmp_path):
+async def test_case_20_a_half_open_connection_is_noticed_and_what_was_made_is_fetched(tmp_path: Path) -> None:
     """With the default timers it takes 15 s: test_torque_timers."""
     async with serve() as simulator, line(tmp_path, [wrench(simulator)]) as running:
         await ready(simulator)
@@ -136,9 +140,9 @@ async def test_case_20_a_half_open_connection_is_noticed_and_what_was_made_is_fe
 
 
 @pytest.mark.slow
-async def test_case_20_with_the_default_timers_within_15_seconds(tmp_path):
+async def test_case_20_with_the_default_timers_within_15_seconds(tmp_path: Path) -> None:
     timers = {"keepalive_s": 7, "dead_after_s": 15, "request_timeout_s": 10}
-    async with serve() as simulator, line(tmp_path, [wrench(simulator, **timers)]) as running:
+    async with serve() as simulator, line(tmp_path, [wrench(simulator, **cast(Any, timers))]) as running:
         await ready(simulator)
         simulator.faults.half_open = True
         await until(lambda: running.records("device.lost"))

@@ -1,27 +1,31 @@
 """A gate that locks the tool: on record before it is sent, accepted, and given again when it was lost."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from linewitness.stations.options import GateOptions, OperatorOptions
+from linewitness.stations.options import GateOptions, OperatorOptions, StationOptions
 from linewitness_simulators.torque import Tool, TorqueOptions, serve
+from linewitness_simulators.torque.server import TorqueSimulator
 from support import torque_line
-from support.torque_line import account, fields_of, line, station, wrench
+from support.torque_line import Line, account, fields_of, line, station, wrench
 from support.waiting import until
 
 
-def gated(**more):
+def gated(**more: Any) -> StationOptions:
     return station("wrench-10", gate=GateOptions(device="wrench-10", hold=("not_ok",), **more))
 
 
-def commands(simulator):
+def commands(simulator: TorqueSimulator) -> list[int]:
     return [entry.mid for entry in simulator.ledger.entries if entry.what == "command"]
 
 
-def locked(simulator):
+def locked(simulator: TorqueSimulator) -> bool:
     return not simulator.controller.state.tool_enabled
 
 
-async def ready(running, simulator):
+async def ready(running: Line, simulator: TorqueSimulator) -> None:
     """Wait until results count as live and the controller has answered the gate's first order.
 
     A result that is made before is fetched from the controller's memory: it names no unit at the station.
@@ -33,7 +37,7 @@ async def ready(running, simulator):
     )
 
 
-async def test_a_result_out_of_tolerance_locks_the_tool_after_the_order_is_on_record(tmp_path):
+async def test_a_result_out_of_tolerance_locks_the_tool_after_the_order_is_on_record(tmp_path: Path) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)], [gated()]) as running:
         await ready(running, simulator)
         assert commands(simulator) == [43]
@@ -50,7 +54,7 @@ async def test_a_result_out_of_tolerance_locks_the_tool_after_the_order_is_on_re
     account(tmp_path, simulator)
 
 
-async def test_the_next_unit_releases_the_tool(tmp_path):
+async def test_the_next_unit_releases_the_tool(tmp_path: Path) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)], [gated()]) as running:
         await ready(running, simulator)
         simulator.tighten("SN1", ok=False)
@@ -62,7 +66,7 @@ async def test_the_next_unit_releases_the_tool(tmp_path):
     account(tmp_path, simulator)
 
 
-async def test_a_lock_is_given_again_on_a_new_connection(tmp_path):
+async def test_a_lock_is_given_again_on_a_new_connection(tmp_path: Path) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)], [gated()]) as running:
         await ready(running, simulator)
         simulator.tighten("SN1", ok=False)
@@ -79,7 +83,9 @@ async def test_a_lock_is_given_again_on_a_new_connection(tmp_path):
     account(tmp_path, simulator)
 
 
-async def test_a_controller_that_takes_no_commands_is_on_record_and_results_still_flow(tmp_path):
+async def test_a_controller_that_takes_no_commands_is_on_record_and_results_still_flow(
+    tmp_path: Path,
+) -> None:
     async with serve() as simulator:
         simulator.faults.commands_disabled = True
         async with line(tmp_path, [wrench(simulator)], [gated()]) as running:
@@ -100,7 +106,7 @@ async def test_a_controller_that_takes_no_commands_is_on_record_and_results_stil
     account(tmp_path, simulator)
 
 
-async def test_the_tool_is_left_locked_when_the_gateway_stops_if_that_is_safe(tmp_path):
+async def test_the_tool_is_left_locked_when_the_gateway_stops_if_that_is_safe(tmp_path: Path) -> None:
     async with serve() as simulator, line(tmp_path, [wrench(simulator)], [gated(safe="closed")]) as running:
         await ready(running, simulator)
         assert not locked(simulator)
@@ -109,7 +115,7 @@ async def test_the_tool_is_left_locked_when_the_gateway_stops_if_that_is_safe(tm
 
 
 @pytest.mark.parametrize(("number", "code"), [(1, None), (2, "29")])
-async def test_one_of_several_tools_can_be_locked(tmp_path, number, code):
+async def test_one_of_several_tools_can_be_locked(tmp_path: Path, number: int, code: str) -> None:
     options = TorqueOptions(tool=Tool(number=1))
     async with (
         serve(options) as simulator,
@@ -134,7 +140,7 @@ async def test_one_of_several_tools_can_be_locked(tmp_path, number, code):
     account(tmp_path, simulator)
 
 
-async def test_a_controller_without_revision_2_says_what_to_change(tmp_path):
+async def test_a_controller_without_revision_2_says_what_to_change(tmp_path: Path) -> None:
     async with (
         serve(TorqueOptions(max_revision=1)) as simulator,
         line(tmp_path, [wrench(simulator, tool_number=1)], [gated()]) as running,
@@ -145,7 +151,7 @@ async def test_a_controller_without_revision_2_says_what_to_change(tmp_path):
     account(tmp_path, simulator)
 
 
-async def test_a_badge_lets_the_unit_pass(tmp_path):
+async def test_a_badge_lets_the_unit_pass(tmp_path: Path) -> None:
     """The controller's own reader tells the badge and the code to let pass (0052)."""
     place = station(
         "wrench-10",

@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,10 +22,10 @@ from support.waiting import until
 
 
 @asynccontextmanager
-async def plain(answer):
+async def plain(answer: Any) -> AsyncIterator[Any]:
     """Serve a port that answers every block of bytes in this way; None hears and says nothing."""
 
-    async def handle(reader, writer):
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.append(asyncio.current_task())
         with contextlib.suppress(ConnectionError):
             while await reader.read(4096):
@@ -30,7 +33,7 @@ async def plain(answer):
                     writer.write(answer)
         writer.close()
 
-    served = []
+    served: list[Any] = []
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
@@ -39,31 +42,31 @@ async def plain(answer):
 
 
 @asynccontextmanager
-async def controller(**options):
+async def controller(**options: Any) -> AsyncIterator[Any]:
     async with serve(TorqueOptions(**options)) as simulator:
         yield simulator.port
 
 
 @asynccontextmanager
-async def opcua_server():
+async def opcua_server() -> AsyncIterator[Any]:
     async with press.serve(press.PressSimulation()) as sim:
         yield sim.port
 
 
 @asynccontextmanager
-async def modbus_server():
+async def modbus_server() -> AsyncIterator[Any]:
     async with oven.serve(oven.OvenServerOptions()) as sim:
         yield sim.port
 
 
 @asynccontextmanager
-async def nobody():
+async def nobody() -> AsyncIterator[Any]:
     async with plain(None) as port:
         pass
     yield port
 
 
-MISTAKES = {
+MISTAKES: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "revision too high": (lambda: controller(max_revision=4), {"result_revision": 7}, "set it to 4"),
     "revision with gaps": (
         lambda: controller(special_revisions=()),
@@ -99,7 +102,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-async def test_a_mistake_is_said_once_with_what_to_change(tmp_path, name):
+async def test_a_mistake_is_said_once_with_what_to_change(tmp_path: Path, name: str) -> None:
     place, settings, advice = MISTAKES[name]
     quick = {"request_timeout_s": 1, **settings}
     async with place() as port, line(tmp_path, [wrench(SimpleNamespace(port=port), **quick)]) as running:
@@ -112,7 +115,7 @@ async def test_a_mistake_is_said_once_with_what_to_change(tmp_path, name):
     assert verdict_of(tmp_path / "journal").status == "INTACT"
 
 
-async def test_a_wrong_revision_is_not_asked_for_again_and_again(tmp_path):
+async def test_a_wrong_revision_is_not_asked_for_again_and_again(tmp_path: Path) -> None:
     """What others turn into an endless row of errors 97 is asked once, and then not for a minute."""
     async with serve(TorqueOptions(max_revision=4)) as simulator:
         gateway = Gateway(tmp_path, simulator.port, result_revision=7)
@@ -143,7 +146,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-async def test_check_says_where_the_yaml_is_wrong_before_anything_starts(tmp_path, text):
+async def test_check_says_where_the_yaml_is_wrong_before_anything_starts(tmp_path: Path, text: str) -> None:
     gateway = Gateway(tmp_path, 4545)
     file = tmp_path / "line.yaml"
     if text.startswith(("port", "timezone")):
@@ -161,7 +164,7 @@ async def test_check_says_where_the_yaml_is_wrong_before_anything_starts(tmp_pat
 @pytest.mark.parametrize(
     "name", ["a web server", "nobody there", pytest.param("a Modbus server", marks=pytest.mark.slow)]
 )
-async def test_the_probe_says_it_too(tmp_path, name):
+async def test_the_probe_says_it_too(tmp_path: Path, name: str) -> None:
     place, _, advice = MISTAKES[name]
     async with place() as port:
         code, told = await Gateway(tmp_path, port).command("probe", f"open-protocol://127.0.0.1:{port}")

@@ -8,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,15 @@ POLICY = ("--policy", str(PLANT / "policy.json"))
 NO_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def run(*command: object, **more: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def run(*command: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    found: subprocess.CompletedProcess[str] = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False, **more
     )
+    return found
 
 
 @pytest.fixture(scope="module")
-def auditor(tmp_path_factory) -> Path:
+def auditor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs of a fresh environment, into which the wheel was installed."""
     folder = tmp_path_factory.mktemp("auditor")
     pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -44,7 +46,8 @@ def auditor(tmp_path_factory) -> Path:
     constraint = ("--constraint", ROOT / "constraints.txt")
     done = run(folder / "venv/bin/python", *pip, "install", *constraint, wheel, env=NO_PATH)
     assert done.returncode == 0, done.stderr
-    return folder / "venv/bin"
+    found: Path = folder / "venv/bin"
+    return found
 
 
 def both(auditor: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -56,13 +59,13 @@ def both(auditor: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return theirs
 
 
-def test_it_brings_pynacl_and_nothing_else(auditor):
+def test_it_brings_pynacl_and_nothing_else(auditor: Path) -> None:
     listed = run(auditor / "python", "-m", "pip", "list", "--format", "json", env=NO_PATH)
     names = {each["name"].lower() for each in json.loads(listed.stdout)}
     assert names - {"pip", "setuptools"} == {"linewitness-verify", "pynacl", "cffi", "pycparser"}
 
 
-def test_it_is_of_the_same_version():
+def test_it_is_of_the_same_version() -> None:
     projects = [ROOT / "pyproject.toml", ROOT / "packages/verify/pyproject.toml"]
     versions = {tomllib.loads(path.read_text())["project"]["version"] for path in projects}
     assert len(versions) == 1
@@ -77,13 +80,13 @@ def test_it_is_of_the_same_version():
         ("store-unit.zip", "INCLUDED: 6 selected records"),
     ],
 )
-def test_packages_are_judged_alike(auditor, package, says, more):
+def test_packages_are_judged_alike(auditor: Path, package: Path, says: str, more: Any) -> None:
     done = both(auditor, PLANT / package, *POLICY, *more)
     assert done.returncode == 0
     assert says in done.stdout
 
 
-def test_exported_records_are_judged_alike(auditor, tmp_path):
+def test_exported_records_are_judged_alike(auditor: Path, tmp_path: Path) -> None:
     records = tmp_path / "records.ndjson"
     journal = shutil.copytree(PLANT / "journal", tmp_path / "journal")
     exported = run(sys.executable, "-m", "linewitness", "export", journal, "--ndjson", "-o", records)
@@ -107,16 +110,18 @@ def test_exported_records_are_judged_alike(auditor, tmp_path):
         (PLANT / "unit.zip", *POLICY, "--revocation", PLANT / "line.yaml"),
     ],
 )
-def test_what_cannot_be_verified_ends_alike(auditor, arguments):
+def test_what_cannot_be_verified_ends_alike(auditor: Path, arguments: Any) -> None:
     assert both(auditor, *arguments).returncode in (1, 2)
 
 
-def test_a_file_that_is_no_zip_ends_with_a_sentence(auditor, tmp_path):
+def test_a_file_that_is_no_zip_ends_with_a_sentence(auditor: Path, tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"no zip")
     assert both(auditor, tmp_path / "x.zip", *POLICY).returncode == 1
 
 
-def test_time_stamps_are_not_checked_without_their_extra_and_that_is_said(auditor, tmp_path):
+def test_time_stamps_are_not_checked_without_their_extra_and_that_is_said(
+    auditor: Path, tmp_path: Path
+) -> None:
     lines = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
     note = (VECTORS / "checkpoint/7.checkpoint").read_text()
 
@@ -143,7 +148,7 @@ def test_time_stamps_are_not_checked_without_their_extra_and_that_is_said(audito
     assert "time-stamped by tsa.vectors.example" in ours.stdout
 
 
-def test_no_file_of_it_names_the_package_that_it_was_taken_from(auditor):
+def test_no_file_of_it_names_the_package_that_it_was_taken_from(auditor: Path) -> None:
     (wheel,) = auditor.parents[1].glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         sources = {name: archive.read(name).decode() for name in archive.namelist() if name.endswith(".py")}

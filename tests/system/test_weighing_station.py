@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,14 +37,14 @@ STATION = StationOptions(
 )
 
 
-def records(directory, kind):
+def records(directory: Path, kind: Any) -> Any:
     with JournalReader(directory) as reader:
         found = [json.loads(data) for _, data in reader.records()]
     return [record for record in found if record["kind"] == kind]
 
 
 @pytest.fixture
-async def line(tmp_path):
+async def line(tmp_path: Path) -> AsyncIterator[Any]:
     clock, directory = SystemClock(), tmp_path / "journal"
     create(directory, clock)
     telemetry = TelemetryBuffer(directory, max_bytes=1_000_000)
@@ -81,7 +84,7 @@ async def line(tmp_path):
     telemetry.close()
 
 
-async def test_the_weight_that_was_asked_for_belongs_to_the_scanned_unit(line):
+async def test_the_weight_that_was_asked_for_belongs_to_the_scanned_unit(line: Any) -> None:
     directory, reader, scale = line
     for serial, grams in (("SN0001", "100.25"), ("SN0002", "120.50")):
         scale.load(Decimal(grams))

@@ -1,12 +1,14 @@
 """The whole way on real processes: from device to verdict, and restarts in between."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 from support.plants import Load, account, at_work, held, journal_verdict, run, running_plant, settle, stopped
 from support.waiting import until
 
 
-async def work(plant, steps=10):
+async def work(plant: Any, steps: int = 10) -> Any:
     load = Load(plant)
     for _ in range(steps):
         await load.step()
@@ -14,7 +16,7 @@ async def work(plant, steps=10):
     return load.made
 
 
-async def test_everything_that_was_made_is_stored_and_verifies(tmp_path):
+async def test_everything_that_was_made_is_stored_and_verifies(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         made = await work(plant, 40)
         await until(lambda: set(plant.devices.torque.acked) >= made, "confirmations")
@@ -28,7 +30,7 @@ async def test_everything_that_was_made_is_stored_and_verifies(tmp_path):
         assert {"unit.entered", "tightening.result", "parameter.changed", "custody.received"} <= set(kinds)
 
 
-async def test_broker_restart_loses_nothing(tmp_path):
+async def test_broker_restart_loses_nothing(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         async with load.going_on():
@@ -41,7 +43,7 @@ async def test_broker_restart_loses_nothing(tmp_path):
         account(plant, load.made).check()
 
 
-async def test_store_restart_loses_nothing(tmp_path):
+async def test_store_restart_loses_nothing(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         async with load.going_on():
@@ -53,7 +55,7 @@ async def test_store_restart_loses_nothing(tmp_path):
         account(plant, load.made).check()
 
 
-async def test_gateway_restart_goes_on_where_it_stopped(tmp_path):
+async def test_gateway_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         made = await work(plant)
         assert await stopped(plant) == 0

@@ -1,6 +1,8 @@
 """Anchors: what is put out of our reach is read back; a failure is on record once and stops nobody."""
 
 import asyncio
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -12,10 +14,12 @@ from linewitness.config import load
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.journal.journal import Journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.requests import ANCHOR, Requests
 from linewitness.journal.submission import Submission
+from support.clocks import ManualClock
 from support.journals import create, members_of, result_event, running, verdict_of
 from support.lines import call, write_line
 
@@ -23,13 +27,13 @@ ORIGIN = "acme.example/ber-01/line-02/1"
 
 
 @pytest.fixture
-def directory(tmp_path, clock):
+def directory(tmp_path: Path, clock: ManualClock) -> Path:
     create(tmp_path / "journal", clock)
     return tmp_path / "journal"
 
 
 @pytest.fixture
-def worm(tmp_path):
+def worm(tmp_path: Path) -> Path:
     folder = tmp_path / "worm"
     folder.mkdir()
     return folder
@@ -40,10 +44,10 @@ class Fickle:
 
     name = "directory fickle"
 
-    def __init__(self, *, works=True, hangs=False):
+    def __init__(self, *, works: bool = True, hangs: bool = False) -> None:
         self.works, self.hangs, self.asked = works, hangs, 0
 
-    async def write(self, subject):
+    async def write(self, subject: Subject) -> Written:
         self.asked += 1
         if self.hangs:
             await asyncio.Event().wait()
@@ -52,7 +56,13 @@ class Fickle:
         return Written("somewhere", subject.note)
 
 
-def anchoring(journal, directory, clock, places, **settings):
+def anchoring(
+    journal: Journal,
+    directory: Path,
+    clock: ManualClock,
+    places: list[DirectoryTarget | Fickle],
+    **settings: float,
+) -> Anchoring:
     return Anchoring(
         journal,
         CheckpointSigner(journal, Keyring(directory).load(LOG_KEY)),
@@ -63,28 +73,30 @@ def anchoring(journal, directory, clock, places, **settings):
     )
 
 
-def anchors(directory):
+def anchors(directory: Path) -> list[dict[str, Any]]:
     return [record for record in members_of(directory) if record["kind"] == "anchor.written"]
 
 
-def fields(record):
+def fields(record: dict[str, Any]) -> dict[str, Any]:
     return {change["field"]: change["after"] for change in record["changes"]}
 
 
-async def no_proof(_old):
+async def no_proof(_old: Any) -> Any:
     return []
 
 
-def subject(note="the note\n", size=7):
+def subject(note: str = "the note\n", size: int = 7) -> Subject:
     return Subject(ORIGIN, size, note, no_proof)
 
 
-async def test_a_checkpoint_becomes_a_read_only_file_of_its_own(directory, worm, clock):
+async def test_a_checkpoint_becomes_a_read_only_file_of_its_own(
+    directory: Path, worm: Path, clock: ManualClock
+) -> None:
     options = AnchorOptions(directories=(DirectoryOptions(id="worm", path=worm),))
     async with running(directory, clock) as journal:
-        await anchoring(journal, directory, clock, targets_of(options, clock=clock)).write()
+        await anchoring(journal, directory, clock, cast(Any, targets_of(options, clock=clock))).write()
         await journal.submit([result_event(1, clock)])
-        await anchoring(journal, directory, clock, targets_of(options, clock=clock)).write()
+        await anchoring(journal, directory, clock, cast(Any, targets_of(options, clock=clock))).write()
     folder = worm / ORIGIN.replace("/", "_")
     files = sorted(folder.iterdir())
     assert [path.name for path in files] == ["000000000001.checkpoint", "000000000003.checkpoint"]
@@ -100,17 +112,17 @@ async def test_a_checkpoint_becomes_a_read_only_file_of_its_own(directory, worm,
     assert verdict_of(directory).status == "INTACT"
 
 
-async def test_a_file_that_is_there_already_is_never_touched(worm):
+async def test_a_file_that_is_there_already_is_never_touched(worm: Path) -> None:
     place = DirectoryTarget(DirectoryOptions(id="worm", path=worm))
     await place.write(subject())
     await place.write(subject())
     with pytest.raises(AnchorFailed, match="another content"):
         await place.write(subject("another history\n"))
-    [file] = [path for path in worm.rglob("*") if path.is_file()]
+    [file] = [path for path in worm.rglob("*") if path.is_file()]  # noqa: ASYNC240
     assert file.read_text() == "the note\n"
 
 
-async def test_a_medium_that_is_not_mounted_is_noticed(tmp_path):
+async def test_a_medium_that_is_not_mounted_is_noticed(tmp_path: Path) -> None:
     place = DirectoryTarget(DirectoryOptions(id="worm", path=tmp_path / "gone"))
     with pytest.raises(AnchorFailed, match="mounted"):
         await place.write(subject())
@@ -118,7 +130,9 @@ async def test_a_medium_that_is_not_mounted_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["fails", "hangs"])
-async def test_a_failure_is_on_record_once_until_the_place_works_again(directory, clock, how):
+async def test_a_failure_is_on_record_once_until_the_place_works_again(
+    directory: Path, clock: ManualClock, how: str
+) -> None:
     place, other = Fickle(works=how == "hangs", hangs=how == "hangs"), Fickle()
     other.name = "directory other"
     async with running(directory, clock) as journal:
@@ -137,12 +151,14 @@ async def test_a_failure_is_on_record_once_until_the_place_works_again(directory
     assert place.asked == 6
 
 
-async def test_it_is_written_at_the_start_every_hour_and_when_asked(directory, clock):
+async def test_it_is_written_at_the_start_every_hour_and_when_asked(
+    directory: Path, clock: ManualClock
+) -> None:
     place = Fickle()
     async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
         task = group.create_task(anchoring(journal, directory, clock, [place]).run())
 
-        async def written(count):
+        async def written(count: int) -> None:
             async with asyncio.timeout(10):
                 while place.asked < count:  # noqa: ASYNC110 (the place is asked, it does not tell)
                     await asyncio.sleep(0.01)
@@ -159,14 +175,16 @@ async def test_it_is_written_at_the_start_every_hour_and_when_asked(directory, c
     assert place.asked == 3
 
 
-async def test_a_person_asks_for_an_anchor_and_sees_what_every_place_holds(tmp_path, directory, worm, clock):
+async def test_a_person_asks_for_an_anchor_and_sees_what_every_place_holds(
+    tmp_path: Path, directory: Path, worm: Path, clock: ManualClock
+) -> None:
     more = f"anchors: {{directories: [{{id: worm, path: {worm}}}, {{id: gone, path: {tmp_path}/gone}}]}}"
     file = write_line(tmp_path, more=more)
     assert "no gateway runs" in call("anchor", file).exception.what
     options = load(file).anchors
     async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
         places = targets_of(options, clock=clock)
-        task = group.create_task(anchoring(journal, directory, clock, places).run())
+        task = group.create_task(anchoring(journal, directory, clock, cast(Any, places)).run())
         result = await asyncio.to_thread(call, "anchor", file)
         task.cancel()
     assert result.exit_code == 0, result.output
@@ -176,7 +194,7 @@ async def test_a_person_asks_for_an_anchor_and_sees_what_every_place_holds(tmp_p
     assert "names no anchors" in call("anchor", write_line(tmp_path)).exception.what
 
 
-async def test_nothing_of_a_frozen_stream_is_anchored(directory, clock):
+async def test_nothing_of_a_frozen_stream_is_anchored(directory: Path, clock: ManualClock) -> None:
     place = Fickle()
     async with running(directory, clock) as journal:
         await journal.submit_all(Submission(freeze=True))

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ def why(data: bytes) -> str:
 
 @pytest.mark.heavy
 @given(VALUES)
-def test_what_is_encoded_is_decoded_to_the_same(value):
+def test_what_is_encoded_is_decoded_to_the_same(value: Any) -> None:
     try:
         canonical.check_profile(value)
     except NotCanonical:
@@ -36,7 +37,7 @@ def test_what_is_encoded_is_decoded_to_the_same(value):
 
 
 @given(st.binary())
-def test_any_bytes_are_one_form_or_refused(data):
+def test_any_bytes_are_one_form_or_refused(data: bytes) -> None:
     try:
         value = canonical.decode(data)
     except NotCanonical:
@@ -46,7 +47,7 @@ def test_any_bytes_are_one_form_or_refused(data):
 
 @pytest.mark.heavy
 @given(VALUES, st.integers(0, 200), st.sampled_from(b' \n{}[]",:0a\\'))
-def test_one_more_byte_is_never_the_same_value(value, place, byte):
+def test_one_more_byte_is_never_the_same_value(value: Any, place: int, byte: int) -> None:
     """Two byte forms of one value would be two hashes of one statement."""
     data = canonical.encode(value)
     longer = data[:place] + bytes([byte]) + data[place:]
@@ -54,7 +55,7 @@ def test_one_more_byte_is_never_the_same_value(value, place, byte):
         assert json.dumps(canonical.decode(longer)) != json.dumps(value)
 
 
-def test_the_refusal_names_the_rule():
+def test_the_refusal_names_the_rule() -> None:
     assert "key 'a' is there twice" in why(b'{"a":1,"a":1}')
     assert "12.30 is not an integer" in why(b'{"a":12.30}')
     assert "NaN is not an integer" in why(b"[NaN]")
@@ -69,11 +70,11 @@ def test_the_refusal_names_the_rule():
     assert "65536 bytes" in why(b" " * 65_536)
 
 
-def test_the_largest_allowed_value_is_allowed():
+def test_the_largest_allowed_value_is_allowed() -> None:
     assert canonical.decode(b'"' + b"x" * 65_533 + b'"') == "x" * 65_533
 
 
-def test_the_profile_refuses_what_json_would_write():
+def test_the_profile_refuses_what_json_would_write() -> None:
     for value in (1.5, {"A": 1}, {1: 2}, b"x", (1,), {1}, 2**53):
         with pytest.raises(NotCanonical):
             canonical.check_profile(value)

@@ -1,18 +1,24 @@
 """Capture: durable first, confirmed then; what breaks is said once, and nothing read is lost."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable, JournalError
 from linewitness.base.retry import Backoff
-from linewitness.devices.base import Signals, When
+from linewitness.devices.base import Result, Signals, When
 from linewitness.gateway import capture as capture_module
 from linewitness.gateway.capture import Capture
+from linewitness.journal.journal import Journal
+from linewitness.journal.submission import Submission
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
 from support.observations import reading, seen, tightening
@@ -22,7 +28,9 @@ from support.waiting import until
 class Rig:
     """One capture on a real journal."""
 
-    def __init__(self, directory, clock, journal, telemetry):
+    def __init__(
+        self, directory: Path, clock: ManualClock, journal: Journal, telemetry: TelemetryBuffer
+    ) -> None:
         self.directory = directory
         self.journal = journal
         self.telemetry = telemetry
@@ -39,17 +47,17 @@ class Rig:
             backoff=Backoff(first_s=0.01, cap_s=0.02),
         )
 
-    def kinds(self):
+    def kinds(self) -> list[str]:
         return [record["kind"] for record in members_of(self.directory)][1:]
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_module, "PARKED_S", 0.01)
 
 
 @asynccontextmanager
-async def rig(tmp_path, clock):
+async def rig(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Rig]:
     directory = tmp_path / "journal"
     if not directory.exists():
         create(directory, clock)
@@ -65,13 +73,13 @@ async def rig(tmp_path, clock):
         telemetry.close()
 
 
-async def test_a_result_is_confirmed_only_after_its_commit(tmp_path, clock):
+async def test_a_result_is_confirmed_only_after_its_commit(tmp_path: Path, clock: ManualClock) -> None:
     async with rig(tmp_path, clock) as it:
         durable_at_confirm = []
         confirm = it.driver.confirmed.append
 
-        class Recording(list):
-            def append(self, observation):
+        class Recording(list[Any]):
+            def append(self, observation: Result) -> None:
                 durable_at_confirm.append(it.kinds())
                 confirm(observation)
 
@@ -82,7 +90,9 @@ async def test_a_result_is_confirmed_only_after_its_commit(tmp_path, clock):
     assert verdict_of(it.directory).status == "INTACT"
 
 
-async def test_nothing_is_confirmed_when_the_journal_fails(tmp_path, clock, monkeypatch):
+async def test_nothing_is_confirmed_when_the_journal_fails(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012 (the whole rig ends)
         async with rig(tmp_path, clock) as it:
             await until(lambda: it.health.states == ["up"])
@@ -94,18 +104,22 @@ async def test_nothing_is_confirmed_when_the_journal_fails(tmp_path, clock, monk
     assert it.driver.confirmed == []
 
 
-def _broken_disk(batch):
+def _broken_disk(batch: list[Submission]) -> None:
     raise JournalError("the disk is gone")
 
 
-async def test_a_duplicate_makes_no_record_and_is_confirmed_all_the_same(tmp_path, clock):
+async def test_a_duplicate_makes_no_record_and_is_confirmed_all_the_same(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with rig(tmp_path, clock) as it:
         await it.driver.says.put(seen(confirmable=True))
         await until(lambda: it.driver.confirmed)
     assert it.kinds() == ["device.back"]
 
 
-async def test_lost_and_back_are_said_once_each_however_often_it_is_tried(tmp_path, clock):
+async def test_lost_and_back_are_said_once_each_however_often_it_is_tried(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with rig(tmp_path, clock) as it:
         await until(lambda: "up" in it.health.states)
         it.driver.refusals = [DeviceUnavailable("no route") for _ in range(3)]
@@ -116,7 +130,9 @@ async def test_lost_and_back_are_said_once_each_however_often_it_is_tried(tmp_pa
     assert it.driver.connections == 5
 
 
-async def test_a_device_that_refuses_is_parked_with_its_reason_and_tried_again(tmp_path, clock):
+async def test_a_device_that_refuses_is_parked_with_its_reason_and_tried_again(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with rig(tmp_path, clock) as it:
         it.driver.refusals = [DeviceRefused("certificate unknown", hint="trust it")]
         await it.driver.says.put(reading("1"))
@@ -126,7 +142,7 @@ async def test_a_device_that_refuses_is_parked_with_its_reason_and_tried_again(t
     assert it.health.states == ["refused", "up"]
 
 
-async def test_what_was_read_before_the_break_is_durable(tmp_path, clock):
+async def test_what_was_read_before_the_break_is_durable(tmp_path: Path, clock: ManualClock) -> None:
     async with rig(tmp_path, clock) as it:
         for number in range(500):
             await it.driver.says.put(reading(str(number)))
@@ -135,7 +151,9 @@ async def test_what_was_read_before_the_break_is_durable(tmp_path, clock):
     assert it.kinds().count("parameter.changed") == 500
 
 
-async def test_a_break_between_commit_and_confirmation_ends_the_session(tmp_path, clock):
+async def test_a_break_between_commit_and_confirmation_ends_the_session(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with rig(tmp_path, clock) as it:
         it.driver.confirm_fails = True
         await it.driver.says.put(tightening(1))
@@ -146,7 +164,7 @@ async def test_a_break_between_commit_and_confirmation_ends_the_session(tmp_path
     assert lost["reason"] == "the link broke"
 
 
-async def test_the_next_connection_is_given_what_was_remembered(tmp_path, clock):
+async def test_the_next_connection_is_given_what_was_remembered(tmp_path: Path, clock: ManualClock) -> None:
     async with rig(tmp_path, clock) as it:
         await it.driver.says.put(tightening(1, remember={"watermark": "1"}))
         await it.driver.says.put(DeviceUnavailable("gone"))
@@ -154,7 +172,9 @@ async def test_the_next_connection_is_given_what_was_remembered(tmp_path, clock)
     assert it.driver.remembered == {"watermark": "1"}
 
 
-async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(tmp_path, clock):
+async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     stamp = clock.stamp()
     signals = Signals(
         device="wrench-10",

@@ -2,12 +2,15 @@
 
 import asyncio
 import datetime as dt
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import Certificate
 from cryptography.x509.oid import NameOID
 
 from linewitness.base.certificates import CertificateMonitor, expiries, named_in
@@ -17,7 +20,7 @@ from support.waiting import until
 NOW = dt.datetime.fromtimestamp(START_NS / 1e9, dt.UTC)
 
 
-def certificate(name, days):
+def certificate(name: str, days: int) -> Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     return (
@@ -33,7 +36,7 @@ def certificate(name, days):
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path: Path) -> Path:
     pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
     (tmp_path / "ca.pem").write_bytes(
         certificate("old", 20).public_bytes(pem) + certificate("new", 900).public_bytes(pem)
@@ -56,7 +59,7 @@ SETTINGS = {
 }
 
 
-def settings(folder, value=SETTINGS):
+def settings(folder: Path, value: Any = SETTINGS) -> Any:
     if isinstance(value, dict):
         return {name: settings(folder, inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -64,20 +67,20 @@ def settings(folder, value=SETTINGS):
     return value.format(folder) if isinstance(value, str) else value
 
 
-def test_the_first_end_of_each_file_counts_soonest_first(files):
-    found = expiries(named_in(settings(files)))
+def test_the_first_end_of_each_file_counts_soonest_first(files: Path) -> None:
+    found = expiries(named_in(cast(Any, settings(files))))
     assert [(one.setting, one.subject, one.days_left(START_NS)) for one in found] == [
         ("devices[press-4].security.server_certificate", "CN=press", -3),
         ("uplink.tls.ca", "CN=old", 20),
     ]
 
 
-def test_secrets_are_not_opened(files):
-    assert not [file for _, file in named_in(settings(files)) if file.name == "key"]
+def test_secrets_are_not_opened(files: Path) -> None:
+    assert not [file for _, file in named_in(cast(Any, settings(files))) if file.name == "key"]
 
 
-async def test_what_ends_soon_is_logged(files):
-    monitor = CertificateMonitor(lambda: named_in(settings(files)), clock=ManualClock())
+async def test_what_ends_soon_is_logged(files: Path) -> None:
+    monitor = CertificateMonitor(lambda: named_in(cast(Any, settings(files))), clock=ManualClock())
     with structlog.testing.capture_logs() as said:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(monitor.run())

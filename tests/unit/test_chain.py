@@ -1,6 +1,7 @@
 import json
 import pickle
 from dataclasses import asdict
+from typing import Any, cast
 
 import pytest
 from nacl.signing import SigningKey
@@ -11,20 +12,20 @@ from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from support.chain_builder import ORIGIN, Stream, grown, ulid
 
 
-def verify(records: list[bytes], **given) -> ChainVerifier:
-    verifier = ChainVerifier(stream=given.pop("stream", ORIGIN), **given)
+def verify(records: list[bytes], **given: ChainHead) -> ChainVerifier:
+    verifier = ChainVerifier(stream=cast(Any, given.pop("stream", ORIGIN)), **cast(Any, given))
     for data in records:
         verifier.accept(data)
     return verifier
 
 
-def broken(records: list[bytes], **given) -> Broken:
+def broken(records: list[bytes], **given: Any) -> Broken:
     with pytest.raises(Broken) as caught:
         verify(records, **given)
     return caught.value
 
 
-def test_a_stream_with_rotations_is_accepted():
+def test_a_stream_with_rotations_is_accepted() -> None:
     stream = grown(40, rotate_every=7)
     verifier = verify(stream.records)
     assert verifier.size == 40
@@ -34,14 +35,14 @@ def test_a_stream_with_rotations_is_accepted():
 
 
 @pytest.mark.parametrize("at", [1, 6, 7, 8, 14, 39])
-def test_verification_goes_on_from_a_saved_head(at):
+def test_verification_goes_on_from_a_saved_head(at: int) -> None:
     stream = grown(40, rotate_every=7)
     saved = json.loads(json.dumps(asdict(verify(stream.records[:at]).head)))
     whole = verify(stream.records[at:], head=ChainHead(**saved))
     assert whole.head == verify(stream.records).head
 
 
-def test_an_accepted_record_has_its_place_hash_and_bytes():
+def test_an_accepted_record_has_its_place_hash_and_bytes() -> None:
     stream = grown(2)
     verifier = verify(stream.records[:1])
     accepted = verifier.accept(stream.records[1])
@@ -50,7 +51,7 @@ def test_an_accepted_record_has_its_place_hash_and_bytes():
     assert accepted.fields.event_id == ulid(1)
 
 
-def test_a_refused_record_leaves_the_verifier_where_it_was():
+def test_a_refused_record_leaves_the_verifier_where_it_was() -> None:
     stream = grown(5)
     verifier = verify(stream.records[:3])
     before = verifier.head
@@ -60,7 +61,7 @@ def test_a_refused_record_leaves_the_verifier_where_it_was():
     verifier.accept(stream.records[3])
 
 
-def test_every_single_changed_byte_is_found():
+def test_every_single_changed_byte_is_found() -> None:
     stream = grown(3)
     data = stream.records[1]
     for place in range(len(data)):
@@ -78,14 +79,14 @@ def test_every_single_changed_byte_is_found():
         ([0, 0], 1, "sequence_no is 0"),
     ],
 )
-def test_a_wrong_order_is_named(order, index, reason):
+def test_a_wrong_order_is_named(order: list[int], index: int, reason: str) -> None:
     stream = grown(4)
     found = broken([stream.records[at] for at in order])
     assert found.index == index
     assert reason in found.reason
 
 
-def test_a_record_of_another_stream_or_tenant_is_refused():
+def test_a_record_of_another_stream_or_tenant_is_refused() -> None:
     stream = grown(3)
     other = grown(3, origin="acme.example/ber-01/line-03/1")
     assert "belongs to the stream" in broken([*stream.records[:2], other.records[2]]).reason
@@ -94,7 +95,7 @@ def test_a_record_of_another_stream_or_tenant_is_refused():
     assert "belongs to the tenant" in broken(stream.records, tenant="globex").reason
 
 
-def test_the_hash_covers_prev_hash():
+def test_the_hash_covers_prev_hash() -> None:
     """A digest that forgot prev_hash would let a forger relink a record by editing that member alone."""
     stream = grown(4)
     other = grown(4, seed=1)
@@ -107,7 +108,7 @@ def test_the_hash_covers_prev_hash():
     assert "hashes to" in broken([*fork.records, canonical.encode(moved)]).reason
 
 
-def test_a_new_hash_without_the_key_does_not_help():
+def test_a_new_hash_without_the_key_does_not_help() -> None:
     stream = grown(3)
     forged = json.loads(stream.records[2])
     forged["changes"][0]["after"] = "9.99"
@@ -116,7 +117,7 @@ def test_a_new_hash_without_the_key_does_not_help():
     assert "signature" in found.reason
 
 
-def test_only_the_active_key_signs():
+def test_only_the_active_key_signs() -> None:
     stream = grown(8, rotate_every=7)
     retired = SigningKey(bytes([2]) * 32)
     old = stream.seal(stream.members(), key=retired)
@@ -127,7 +128,7 @@ def test_only_the_active_key_signs():
     assert "not one of the active key" in broken([*stream.records, posing]).reason
 
 
-def test_record_0_announces_both_keys_and_nothing_else_is_record_0():
+def test_record_0_announces_both_keys_and_nothing_else_is_record_0() -> None:
     stream = Stream()
     assert "wrong place" in broken([stream.seal(stream.members())]).reason
     both = keys.creation_changes(
@@ -140,7 +141,7 @@ def test_record_0_announces_both_keys_and_nothing_else_is_record_0():
     assert "wrong place" in broken([*grown_stream.records, again]).reason
 
 
-def test_one_key_for_log_and_events_is_refused():
+def test_one_key_for_log_and_events_is_refused() -> None:
     stream = Stream()
     stream.log_key = stream.event_key
     stream.create()
@@ -151,7 +152,7 @@ def rotated(stream: Stream, changes: tuple[Change, ...]) -> list[bytes]:
     return [*stream.records, stream.seal(stream.members("key.rotated", changes))]
 
 
-def test_a_rotation_needs_the_new_keys_own_signature_for_this_place():
+def test_a_rotation_needs_the_new_keys_own_signature_for_this_place() -> None:
     stream = grown(5)
     new = SigningKey(b"n" * 32)
     good = stream.rotation(new)
@@ -163,7 +164,7 @@ def test_a_rotation_needs_the_new_keys_own_signature_for_this_place():
     assert "does not prove its possession" in broken(rotated(stream, stolen)).reason
 
 
-def test_a_rotation_is_from_the_active_key_to_another():
+def test_a_rotation_is_from_the_active_key_to_another() -> None:
     stream = grown(5)
     new = SigningKey(b"n" * 32)
     good = stream.rotation(new)
@@ -175,17 +176,17 @@ def test_a_rotation_is_from_the_active_key_to_another():
     assert "named" in broken(rotated(stream, nameless)).reason
 
 
-def test_a_record_that_cannot_be_parsed_is_broken_too():
+def test_a_record_that_cannot_be_parsed_is_broken_too() -> None:
     assert broken([b"{}"]).index == 0
     assert "not UTF-8" in broken([b"\xff"]).reason
 
 
-def test_a_verdict_travels_between_processes():
+def test_a_verdict_travels_between_processes() -> None:
     found = pickle.loads(pickle.dumps(Broken(3, "why")))  # noqa: S301 (its own bytes)
     assert (found.index, found.reason) == (3, "why")
 
 
-def test_a_head_belongs_to_its_stream():
+def test_a_head_belongs_to_its_stream() -> None:
     stream = grown(1)
     with pytest.raises(ValueError, match="cannot continue"):
         ChainVerifier(stream="other/1", head=verify(stream.records).head)
@@ -193,7 +194,7 @@ def test_a_head_belongs_to_its_stream():
         _ = ChainVerifier(stream=ORIGIN).head
 
 
-def test_fields_that_were_read_already_are_followed_like_bytes():
+def test_fields_that_were_read_already_are_followed_like_bytes() -> None:
     stream = grown(6, rotate_every=3)
     verifier = ChainVerifier(stream=ORIGIN)
     for data in stream.records:
@@ -202,7 +203,7 @@ def test_fields_that_were_read_already_are_followed_like_bytes():
     assert verifier.head == verify(stream.records).head
 
 
-def test_a_record_that_announces_keys_is_not_followed_without_its_members():
+def test_a_record_that_announces_keys_is_not_followed_without_its_members() -> None:
     stream = grown(6, rotate_every=3)
     for at in (0, 3):
         verifier = verify(stream.records[:at])

@@ -14,7 +14,7 @@ GOOD = Checkpoint(ORIGIN, 42, ROOT)
 B64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 
-def test_a_checkpoint_is_three_lines_and_a_signature():
+def test_a_checkpoint_is_three_lines_and_a_signature() -> None:
     assert GOOD.text == f"{ORIGIN}\n42\n{B64}\n"
     checkpoint, signed = open_checkpoint(str(GOOD.sign(KEY)), LOG)
     assert checkpoint == GOOD
@@ -41,17 +41,17 @@ def test_a_checkpoint_is_three_lines_and_a_signature():
         f"{ORIGIN}\n0\n{B64}\n",
     ],
 )
-def test_any_other_text_is_refused(text):
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(BadNote):
         Checkpoint.parse(text)
 
 
-def test_no_records_have_one_root():
+def test_no_records_have_one_root() -> None:
     empty = Checkpoint(ORIGIN, 0, EMPTY_ROOT)
     assert Checkpoint.parse(empty.text) == empty
 
 
-def test_only_the_log_key_of_this_stream_makes_a_checkpoint():
+def test_only_the_log_key_of_this_stream_makes_a_checkpoint() -> None:
     other = SigningKey(b"o" * 32)
     with pytest.raises(BadNote, match="not signed"):
         open_checkpoint(str(GOOD.sign(other)), LOG)

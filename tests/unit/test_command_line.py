@@ -7,12 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from linewitness.cli import app
+from support.present import present
 
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[2]
 RUN = CliRunner()
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+COMMANDS = [command.name or present(command.callback).__name__ for command in app.registered_commands]
 GROUPS = [group.name for group in app.registered_groups]
 
 

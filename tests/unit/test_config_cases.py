@@ -21,12 +21,12 @@ def told(case: Path) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_mistake_is_answered_with_its_place_and_a_hint(case):
+def test_mistake_is_answered_with_its_place_and_a_hint(case: Path) -> None:
     assert told(case) == (case / "error.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_secrets_are_never_repeated(case):
+def test_secrets_are_never_repeated(case: Path) -> None:
     output = io.StringIO()
     with redirect_stdout(output), redirect_stderr(output):
         message = told(case)

@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from linewitness.config.problems import ConfigurationErrors, SourcePosition
 from linewitness.config.reading import MAX_BYTES, MAX_PROBLEMS, MAX_VALUES, read_bytes, read_file
-from linewitness.config.tree import follow, plain
+from linewitness.config.tree import Node, follow, plain
 
 FILE = Path("line.yaml")
 WORDS = ["a", "b: ", "- ", "  ", "\n", "&x ", "*x", "<<: ", "[", "]", "{", "}", ", ", ": ", "? ", "| ", "> "]
@@ -38,7 +39,7 @@ DATA = st.recursive(
 )
 
 
-def read(text: str):
+def read(text: str) -> Node:
     return read_bytes(text.encode(), FILE)
 
 
@@ -70,17 +71,17 @@ def said(text: str | bytes) -> str:
         ("ns=2;s=Press.Force", "ns=2;s=Press.Force"),
     ],
 )
-def test_words_mean_what_yaml_1_2_says(word, value):
-    found = plain(read(f"a: {word}\n"))
+def test_words_mean_what_yaml_1_2_says(word: str, value: Any) -> None:
+    found: Any = plain(read(f"a: {word}\n"))
     assert found == {"a": value}
     assert type(found["a"]) is type(value)
 
 
-def test_a_decimal_keeps_its_digits():
-    assert str(plain(read("a: 12.30"))["a"]) == "12.30"
+def test_a_decimal_keeps_its_digits() -> None:
+    assert str(cast(Any, plain(read("a: 12.30")))["a"]) == "12.30"
 
 
-def test_keys_and_values_know_their_places():
+def test_keys_and_values_know_their_places() -> None:
     root = read("version: 1\ndevices:\n  - id: press\n    port:   502\n")
     found = follow(root, ("devices", 0, "port"))
     assert (found.path, found.place, found.node.place) == (
@@ -90,89 +91,89 @@ def test_keys_and_values_know_their_places():
     )
 
 
-def test_an_entry_without_id_is_named_by_its_index():
+def test_an_entry_without_id_is_named_by_its_index() -> None:
     assert follow(read("a: [{b: 1}, {b: 2}]"), ("a", 1, "b")).path == "a[1].b"
 
 
-def test_names_of_union_members_are_passed_over():
+def test_names_of_union_members_are_passed_over() -> None:
     found = follow(read("a: {b: 1}"), ("a", "tagged", "b", "int"))
     assert (found.path, found.missing) == ("a.b", ("int",))
 
 
-def test_a_merge_takes_what_is_not_given():
+def test_a_merge_takes_what_is_not_given() -> None:
     root = read("base: &base {port: 502, host: a}\nother:\n  <<: *base\n  host: b\n")
-    assert plain(root)["other"] == {"port": 502, "host": "b"}
+    assert cast(Any, plain(root))["other"] == {"port": 502, "host": "b"}
 
 
-def test_a_merge_of_several_prefers_the_first():
+def test_a_merge_of_several_prefers_the_first() -> None:
     root = read("x: &x {a: 1}\ny: &y {a: 2, b: 3}\nz: {<<: [*x, *y]}\n")
-    assert plain(root)["z"] == {"a": 1, "b": 3}
+    assert cast(Any, plain(root))["z"] == {"a": 1, "b": 3}
 
 
-def test_a_quoted_merge_sign_is_an_ordinary_key():
+def test_a_quoted_merge_sign_is_an_ordinary_key() -> None:
     assert plain(read('"<<": {a: 1}')) == {"<<": {"a": 1}}
 
 
-def test_a_byte_order_mark_is_no_content():
+def test_a_byte_order_mark_is_no_content() -> None:
     assert plain(read("\ufeffa: 1")) == {"a": 1}
 
 
-def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     file = tmp_path / "line.yaml"
     file.write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(ConfigurationErrors, match="larger than 1024 KiB"):
         read_file(file)
 
 
-def test_a_file_of_the_greatest_size_is_read():
+def test_a_file_of_the_greatest_size_is_read() -> None:
     data = b"a: 1\n#"
     assert plain(read_bytes(data + b"#" * (MAX_BYTES - len(data)), FILE)) == {"a": 1}
 
 
 @pytest.mark.parametrize("name", ["absent.yaml", "."])
-def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationErrors, match="cannot be read"):
         read_file(tmp_path / name)
 
 
-def test_values_are_counted_with_their_aliases():
+def test_values_are_counted_with_their_aliases() -> None:
     entry = "[" + ", ".join(["1"] * 999) + "]"
     many = ", ".join(["*a"] * (MAX_VALUES // 1000))
     assert "more than 200000 values" in said(f"a: &a {entry}\nb: [{many}]\n")
 
 
-def test_aliases_below_the_limit_are_followed():
-    assert plain(read("a: &a [1, 2]\nb: [*a, *a]"))["b"] == [[1, 2], [1, 2]]
+def test_aliases_below_the_limit_are_followed() -> None:
+    assert cast(Any, plain(read("a: &a [1, 2]\nb: [*a, *a]")))["b"] == [[1, 2], [1, 2]]
 
 
-def test_an_alias_to_what_surrounds_it_is_refused():
+def test_an_alias_to_what_surrounds_it_is_refused() -> None:
     assert "no anchor &a above" in said("a: &a [*a]")
 
 
-def test_a_line_end_in_a_key_does_not_forge_a_line_of_the_report():
+def test_a_line_end_in_a_key_does_not_forge_a_line_of_the_report() -> None:
     assert len(said('"a\\nx:1:1: forged": 1\n"a\\nx:1:1: forged": 2\n').splitlines()) == 1
 
 
-def test_control_sequences_do_not_reach_the_terminal():
+def test_control_sequences_do_not_reach_the_terminal() -> None:
     assert "\x1b" not in said('"a\\e[2J": 1\n"a\\e[2J": 2\n')
 
 
-def test_a_flood_of_problems_ends():
+def test_a_flood_of_problems_ends() -> None:
     assert len(said("a: 1\n" * 1000).splitlines()) == MAX_PROBLEMS
 
 
 @given(DATA)
-def test_json_is_read_as_what_it_says(data):
+def test_json_is_read_as_what_it_says(data: Any) -> None:
     assert plain(read(json.dumps({"data": data}, ensure_ascii=False))) == {"data": data}
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused_with_a_place(data):
+def test_any_bytes_are_read_or_refused_with_a_place(data: bytes) -> None:
     _read_or_refused(data)
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=25))
-def test_any_yaml_is_read_or_refused_with_a_place(words):
+def test_any_yaml_is_read_or_refused_with_a_place(words: list[str]) -> None:
     _read_or_refused("".join(words).encode())
 
 

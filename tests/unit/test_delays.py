@@ -52,7 +52,8 @@ class Line:
 
     def _append(self, members: dict[str, Any]) -> int:
         self.stream.append(self.stream.seal(members))
-        return members["sequence_no"]
+        found: int = members["sequence_no"]
+        return found
 
     def delays(self, **how: Any) -> Delays:
         records = ((parse(data), None) for data in self.stream.records)

@@ -30,7 +30,10 @@ def records(folder: Path, *events: Event) -> list[bytes]:
 
 def of(device: str, offset_ms: int | None, **other: Any) -> Event:
     event = result_event(1, ManualClock())
-    return replace(event, context={**event.context, "device_id": device}, device_offset_ms=offset_ms, **other)
+    found: Event = replace(
+        event, context={**event.context, "device_id": device}, device_offset_ms=offset_ms, **other
+    )
+    return found
 
 
 def test_the_newest_offset_of_each_device_is_read_off_its_records(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -38,11 +40,11 @@ def build(options, context):
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Return a function that puts a distribution with modules and entry points on the path."""
     monkeypatch.syspath_prepend(tmp_path)
 
-    def put(distribution, entries, **modules):
+    def put(distribution: str, entries: dict[str, str], **modules: str) -> None:
         info = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
@@ -57,7 +59,7 @@ def install(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def line_with(tmp_path, driver):
+def line_with(tmp_path: Path, driver: str) -> Path:
     """Write a line whose only device has this driver."""
     text = OVEN.read_text(encoding="utf-8").partition("\ndevices:")[0].partition("\nstations:")[0]
     file = tmp_path / "line.yaml"
@@ -66,28 +68,28 @@ def line_with(tmp_path, driver):
 
 
 @pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: spec.name)
-def test_each_reference_of_a_bundled_driver_leads_somewhere(spec):
+def test_each_reference_of_a_bundled_driver_leads_somewhere(spec: DriverSpec) -> None:
     options = spec.options_class()
     assert issubclass(options, DeviceOptions)
-    assert options.model_fields["driver"].annotation.__args__ == (spec.name,)
+    assert cast(Any, options.model_fields["driver"].annotation).__args__ == (spec.name,)
     references = [spec.driver, spec.explain, spec.browse]
     if spec.probe:
         references += [spec.probe.output, spec.probe.options]
     assert all(callable(spec.load(reference)) for reference in references if reference)
 
 
-def test_names_and_schemes_of_the_bundled_drivers_are_unique():
+def test_names_and_schemes_of_the_bundled_drivers_are_unique() -> None:
     schemes = [spec.probe.scheme for spec in BUNDLED if spec.probe]
     assert len({spec.name for spec in BUNDLED}) == len(BUNDLED)
     assert len(set(schemes)) == len(schemes)
 
 
-def test_every_folder_of_a_driver_has_its_constant_in_the_table():
+def test_every_folder_of_a_driver_has_its_constant_in_the_table() -> None:
     folders = {path.parent.name for path in (ROOT / "src/linewitness/devices").glob("*/__init__.py")}
     assert folders == {spec.name for spec in BUNDLED}
 
 
-def modules_after(*command):
+def modules_after(*command: str) -> set[str]:
     """Return the modules that a fresh interpreter has loaded after a statement."""
     code = f"import sys\n{command[0]}\nprint('\\n'.join(sys.modules))"
     done = subprocess.run(
@@ -96,7 +98,7 @@ def modules_after(*command):
     return set(done.stdout.splitlines())
 
 
-def test_the_table_loads_no_driver():
+def test_the_table_loads_no_driver() -> None:
     loaded = modules_after("import linewitness.devices.table")
     assert not loaded & {"asyncua", "pymodbus", "serial"}
     assert not [
@@ -104,14 +106,16 @@ def test_the_table_loads_no_driver():
     ]
 
 
-def test_checking_a_line_loads_only_the_drivers_that_it_uses():
+def test_checking_a_line_loads_only_the_drivers_that_it_uses() -> None:
     check = "from linewitness.config import load; from pathlib import Path; load(Path(sys.argv[1]))"
     loaded = modules_after(check, str(OVEN))
     assert "linewitness.devices.modbus.options" in loaded
     assert not loaded & {"asyncua", "pymodbus", "linewitness.devices.opcua.options"}
 
 
-def test_a_driver_of_another_distribution_is_found_by_its_entry_point(install, tmp_path):
+def test_a_driver_of_another_distribution_is_found_by_its_entry_point(
+    install: Callable[..., Any], tmp_path: Path
+) -> None:
     install(
         "acme-thermo",
         {"thermo": "thermo_spec:SPEC"},
@@ -139,7 +143,9 @@ def test_a_driver_of_another_distribution_is_found_by_its_entry_point(install, t
         ("thermo_broken:SPEC", SPEC.format(name="thermo", options="json:dumps"), "is not a DeviceOptions"),
     ],
 )
-def test_a_broken_driver_names_its_distribution_and_stops_no_other_line(install, tmp_path, value, spec, why):
+def test_a_broken_driver_names_its_distribution_and_stops_no_other_line(
+    install: Callable[..., Any], tmp_path: Path, value: str, spec: str, why: str
+) -> None:
     install("acme-thermo", {"thermo": value}, thermo_broken=spec)
     with pytest.raises(ConfigurationErrors) as caught:
         load(line_with(tmp_path, "thermo"))
@@ -151,7 +157,7 @@ def test_a_broken_driver_names_its_distribution_and_stops_no_other_line(install,
     assert load(OVEN).devices
 
 
-def test_two_distributions_with_one_name_are_refused(install):
+def test_two_distributions_with_one_name_are_refused(install: Callable[..., Any]) -> None:
     spec = SPEC.format(name="thermo", options="thermo_parts:ThermoOptions")
     install("acme-thermo", {"thermo": "thermo_spec:SPEC"}, thermo_spec=spec)
     install("other-thermo", {"thermo": "thermo_other:SPEC"}, thermo_other=spec)
@@ -160,20 +166,20 @@ def test_two_distributions_with_one_name_are_refused(install):
     assert title_of("thermo") == "thermo"
 
 
-def test_a_bundled_name_cannot_be_taken(install):
+def test_a_bundled_name_cannot_be_taken(install: Callable[..., Any]) -> None:
     install("acme-thermo", {"modbus": "thermo_nowhere:SPEC"})
     assert known("modbus").distribution == "linewitness"
     assert names().count("modbus") == 1
 
 
-def test_what_cannot_be_loaded_is_listed_as_such(install):
+def test_what_cannot_be_loaded_is_listed_as_such(install: Callable[..., Any]) -> None:
     install("acme-thermo", {"thermo": "thermo_nowhere:SPEC"})
     assert [each for each in usable() if isinstance(each, DriverSpec)] == list(BUNDLED)
     [broken] = [each for each in usable() if isinstance(each, DriverUnusable)]
     assert "acme-thermo" in str(broken)
 
 
-def test_a_context_shares_one_object_a_line_and_nothing_between_lines():
+def test_a_context_shares_one_object_a_line_and_nothing_between_lines() -> None:
     class Shared:
         pass
 

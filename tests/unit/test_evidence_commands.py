@@ -4,9 +4,11 @@ import json
 import re
 import zipfile
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from linewitness.base.clock import NS_PER_S
 from linewitness.base.errors import ConfigurationError, EvidenceError, ExitCode
@@ -22,6 +24,7 @@ from linewitness.journal.attestations import StoredAttestation, StoredReceipt
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.clocks import ManualClock
 from support.journals import IDENTITY, create, reopen, result_event
 from support.packages import STORE, TIME_S, WITNESS
 
@@ -30,17 +33,17 @@ pytestmark = pytest.mark.heavy
 RECORDS = 30
 
 
-def run(*arguments):
+def run(*arguments: Any) -> Result:
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
-def good(*arguments) -> str:
+def good(*arguments: Any) -> str:
     done = run(*arguments)
     assert done.exit_code == 0, (done.output, done.exception)
     return done.output
 
 
-def refused(error, *arguments) -> str:
+def refused(error: Any, *arguments: Any) -> str:
     done = run(*arguments)
     assert isinstance(done.exception, error), (done.output, done.exception)
     return str(done.exception)
@@ -50,7 +53,7 @@ AT = "2026-03-01T08:00:00.000Z"
 
 
 @pytest.fixture
-def journal(tmp_path, clock):
+def journal(tmp_path: Path, clock: ManualClock) -> Path:
     """A journal of three units, of which one names its batch; the store and a witness have seen it."""
     directory = tmp_path / "journal"
     create(directory, clock)
@@ -83,7 +86,7 @@ def journal(tmp_path, clock):
 
 
 @pytest.fixture
-def policy(tmp_path, journal):
+def policy(tmp_path: Path, journal: Path) -> Path:
     """A policy that needs the store and the witness, as `policy new` writes it from what `init` prints."""
     good("policy", "key", "customer.example/quality", tmp_path / "customer.key")
     with JournalReader(journal) as reader:
@@ -92,11 +95,13 @@ def policy(tmp_path, journal):
     return made(tmp_path, "policy.json", quorum=2)
 
 
-def customer(tmp_path) -> str:
+def customer(tmp_path: Path) -> str:
     return str(Customer.parse((tmp_path / "customer.key").read_text()).vkey)
 
 
-def made(tmp_path, name, *, quorum, party="acme production", extra=()):
+def made(
+    tmp_path: Path, name: str, *, quorum: int, party: str = "acme production", extra: tuple[Any, ...] = ()
+) -> Path:
     path = tmp_path / name
     store = f"auditor={keys.cosigner_vkey('store.example', STORE)}"
     witness = f"institute={keys.cosigner_vkey('witness.example', WITNESS)}"
@@ -106,17 +111,17 @@ def made(tmp_path, name, *, quorum, party="acme production", extra=()):
     return path
 
 
-def verdict(*arguments):
+def verdict(*arguments: Path | str) -> tuple[int, dict[str, Any]]:
     done = run("verify", "--json", *arguments)
     return done.exit_code, json.loads(done.output)
 
 
-def names(path) -> set[str]:
+def names(path: Path) -> set[str]:
     with zipfile.ZipFile(path) as package:
         return set(package.namelist())
 
 
-def test_new_explains_who_must_agree(tmp_path, policy):
+def test_new_explains_who_must_agree(tmp_path: Path, policy: Path) -> None:
     said = good("policy", "check", policy)
     assert "auditor runs the store store.example" in said
     assert "attested when auditor and institute cosigned" in said
@@ -124,7 +129,7 @@ def test_new_explains_who_must_agree(tmp_path, policy):
     assert "Keys are revoked by the customer key customer.example/quality" in said
 
 
-def test_new_refuses_what_proves_nothing_and_says_why(tmp_path, policy):
+def test_new_refuses_what_proves_nothing_and_says_why(tmp_path: Path, policy: Path) -> None:
     store = f"acme production={keys.cosigner_vkey('store.example', STORE)}"
     given = ["--init", tmp_path / "init.txt", "--gateway-party", "acme production", "--store", store]
     said = refused(BadPolicy, "policy", "new", *given, "-o", tmp_path / "weak.json")
@@ -136,13 +141,15 @@ def test_new_refuses_what_proves_nothing_and_says_why(tmp_path, policy):
     assert BadPolicy.exit_code == ExitCode.CONFIGURATION
 
 
-def test_nothing_is_overwritten(tmp_path, policy):
+def test_nothing_is_overwritten(tmp_path: Path, policy: Path) -> None:
     assert "File exists" in refused(
         ConfigurationError, "policy", "key", "customer.example/quality", tmp_path / "customer.key"
     )
 
 
-def test_a_signed_policy_is_checked_against_the_customers_key(tmp_path, journal, policy):
+def test_a_signed_policy_is_checked_against_the_customers_key(
+    tmp_path: Path, journal: Path, policy: Path
+) -> None:
     signed = tmp_path / "policy.note"
     good("policy", "sign", policy, "--key", tmp_path / "customer.key", "-o", signed)
     code, found = verdict(journal, "--policy", signed, "--customer", customer(tmp_path))
@@ -156,7 +163,9 @@ def test_a_signed_policy_is_checked_against_the_customers_key(tmp_path, journal,
     assert "not signed" in refused(BadPolicy, "verify", journal, "--policy", policy, "--customer", other)
 
 
-def test_a_revoked_event_key_breaks_the_stream_where_it_signed(tmp_path, journal, policy):
+def test_a_revoked_event_key_breaks_the_stream_where_it_signed(
+    tmp_path: Path, journal: Path, policy: Path
+) -> None:
     with JournalReader(journal) as reader:
         first, second = reader.event_keys()
     revocation = tmp_path / "revocation.note"
@@ -168,7 +177,7 @@ def test_a_revoked_event_key_breaks_the_stream_where_it_signed(tmp_path, journal
     assert f"Revoked: {first[1].name}" in good("policy", "check", policy, "--revocation", revocation)
 
 
-def test_a_revocation_by_somebody_else_is_refused(tmp_path, journal, policy):
+def test_a_revocation_by_somebody_else_is_refused(tmp_path: Path, journal: Path, policy: Path) -> None:
     good("policy", "key", "customer.example/quality", tmp_path / "other.key")
     given = [
         "--vkey",
@@ -182,7 +191,7 @@ def test_a_revocation_by_somebody_else_is_refused(tmp_path, journal, policy):
     assert "not signed by the customer key" in said
 
 
-def test_a_revoked_store_is_not_counted(tmp_path, journal, policy):
+def test_a_revoked_store_is_not_counted(tmp_path: Path, journal: Path, policy: Path) -> None:
     given = ["--vkey", keys.cosigner_vkey("store.example", STORE), "--reason", "sold"]
     signed = ["--key", tmp_path / "customer.key", "-o", tmp_path / "r"]
     good("policy", "revoke", policy, "--first", 5, *given, *signed)
@@ -190,7 +199,9 @@ def test_a_revoked_store_is_not_counted(tmp_path, journal, policy):
     assert (code, found["status"], found["attested"]) == (0, "INTACT", 0)
 
 
-def test_the_package_of_a_unit_holds_that_unit_alone_and_is_included(tmp_path, journal, policy):
+def test_the_package_of_a_unit_holds_that_unit_alone_and_is_included(
+    tmp_path: Path, journal: Path, policy: Path
+) -> None:
     package = tmp_path / "sn1.zip"
     assert good("export", journal, "--unit", "SN1", "-o", package, "--policy", policy).startswith(
         "10 records"
@@ -206,12 +217,12 @@ def test_the_package_of_a_unit_holds_that_unit_alone_and_is_included(tmp_path, j
     assert {"report.html", "verify.html", "keys.ndjson"} <= names(package)
 
 
-def test_a_batch_brings_all_records_of_its_units(tmp_path, journal, policy):
+def test_a_batch_brings_all_records_of_its_units(tmp_path: Path, journal: Path, policy: Path) -> None:
     assert good("export", journal, "--batch", "LOT-7", "-o", tmp_path / "lot.zip").startswith("10 records")
     assert verdict(tmp_path / "lot.zip", "--policy", policy)[1]["status"] == "INCLUDED"
 
 
-def test_times_cut_out_a_range(tmp_path, journal, policy, clock):
+def test_times_cut_out_a_range(tmp_path: Path, journal: Path, policy: Path, clock: ManualClock) -> None:
     with JournalReader(journal) as reader:
         times = [json.loads(data)["occurred_at"] for _, data in reader.records()]
     package = tmp_path / "hour.zip"
@@ -222,7 +233,7 @@ def test_times_cut_out_a_range(tmp_path, journal, policy, clock):
     assert "not a time" in refused(ConfigurationError, "export", journal, "--from", "soon", "-o", package)
 
 
-def test_the_whole_stream_is_complete_up_to_the_receipt(tmp_path, journal, policy):
+def test_the_whole_stream_is_complete_up_to_the_receipt(tmp_path: Path, journal: Path, policy: Path) -> None:
     package = tmp_path / "all.zip"
     good("export", journal, "-o", package, "--policy", policy)
     code, found = verdict(package, "--policy", policy)
@@ -231,7 +242,7 @@ def test_the_whole_stream_is_complete_up_to_the_receipt(tmp_path, journal, polic
     assert (code, found["status"], found["attested"]) == (0, "INTACT", 0)
 
 
-def test_an_altered_package_ends_with_exit_code_1(tmp_path, journal, policy):
+def test_an_altered_package_ends_with_exit_code_1(tmp_path: Path, journal: Path, policy: Path) -> None:
     package, spoiled = tmp_path / "all.zip", tmp_path / "spoiled.zip"
     good("export", journal, "-o", package)
     with zipfile.ZipFile(package) as source, zipfile.ZipFile(spoiled, "w") as target:
@@ -242,7 +253,7 @@ def test_an_altered_package_ends_with_exit_code_1(tmp_path, journal, policy):
     assert (code, found["status"], found["broken_at"]) == (1, "BROKEN", 1)
 
 
-def test_what_no_receipt_covers_is_not_packed(tmp_path, journal):
+def test_what_no_receipt_covers_is_not_packed(tmp_path: Path, journal: Path) -> None:
     said = refused(CannotPack, "export", journal, "--unit", "SN9", "-o", tmp_path / "sn9.zip")
     assert "no receipt covers" in said
     assert "no such records" in refused(
@@ -251,13 +262,13 @@ def test_what_no_receipt_covers_is_not_packed(tmp_path, journal):
     assert not list(tmp_path.glob("*.zip*"))
 
 
-def test_a_selection_needs_a_policy(tmp_path, journal):
+def test_a_selection_needs_a_policy(tmp_path: Path, journal: Path) -> None:
     good("export", journal, "--unit", "SN1", "-o", tmp_path / "sn1.zip")
     said = refused(ConfigurationError, "verify", tmp_path / "sn1.zip")
     assert "a selection proves nothing without a policy" in said
 
 
-def test_ndjson_is_the_exact_bytes(tmp_path, journal, policy):
+def test_ndjson_is_the_exact_bytes(tmp_path: Path, journal: Path, policy: Path) -> None:
     with JournalReader(journal) as reader:
         exact = b"".join(data + b"\n" for _, data in reader.records())
     good("export", journal, "--ndjson", "-o", tmp_path / "all.ndjson")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -63,7 +64,15 @@ def thorough(data: bytes) -> FastRecord:
 
 @pytest.mark.heavy
 @given(actor=ACTORS, resource=RESOURCES, context=CONTEXTS, clock=CLOCKS, changes=CHANGES, reason=TEXTS)
-def test_what_is_read_fast_is_what_is_parsed(*, actor, resource, context, clock, changes, reason):
+def test_what_is_read_fast_is_what_is_parsed(
+    *,
+    actor: dict[str, str],
+    resource: dict[str, Any],
+    context: dict[str, str],
+    clock: dict[str, Any],
+    changes: list[Change],
+    reason: str,
+) -> None:
     stream = Stream()
     data = stream.seal(
         stream.members(
@@ -79,14 +88,14 @@ def test_what_is_read_fast_is_what_is_parsed(*, actor, resource, context, clock,
 
 
 @pytest.mark.parametrize("at", range(12))
-def test_usual_records_are_read_fast_and_not_parsed(at):
+def test_usual_records_are_read_fast_and_not_parsed(at: int) -> None:
     """A pattern that never matched would be right, and useless."""
     data = grown(12, rotate_every=5).records[at]
     announces_keys = json.loads(data)["kind"] in KEY_RECORDS
     assert read_fast(data) == (None if announces_keys else thorough(data))
 
 
-def test_records_with_everything_are_read_fast():
+def test_records_with_everything_are_read_fast() -> None:
     stream = Stream()
     full = dict.fromkeys(schema.CONTEXT.optional, "é\\\n")
     data = stream.seal(
@@ -102,7 +111,7 @@ def test_records_with_everything_are_read_fast():
 
 
 @pytest.mark.parametrize("name", sorted(schema.CONTEXT.optional))
-def test_each_member_of_the_context_alone_is_read_fast(name):
+def test_each_member_of_the_context_alone_is_read_fast(name: str) -> None:
     stream = Stream()
     data = stream.seal(stream.members(context={name: "x"}))
     assert read_fast(data) is not None
@@ -110,7 +119,7 @@ def test_each_member_of_the_context_alone_is_read_fast(name):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32))
-def test_nothing_is_read_fast_that_parsing_refuses(seed):
+def test_nothing_is_read_fast_that_parsing_refuses(seed: int) -> None:
     dice = random.Random(seed)
     sources = grown(8, rotate_every=3).records
     pieces = [
@@ -151,7 +160,7 @@ def test_nothing_is_read_fast_that_parsing_refuses(seed):
         assert fast == parsed
 
 
-def test_numbers_beyond_fifteen_digits_are_left_to_the_parser():
+def test_numbers_beyond_fifteen_digits_are_left_to_the_parser() -> None:
     stream = Stream()
     data = stream.seal(stream.members(changes=(Change("n", None, 2**53 - 1),)))
     assert read_fast(data) is None
@@ -203,7 +212,7 @@ SPOILED = [
 
 
 @pytest.mark.parametrize(("old", "new"), SPOILED)
-def test_bytes_that_only_look_well_formed_are_not_read_fast(old, new):
+def test_bytes_that_only_look_well_formed_are_not_read_fast(old: str, new: str) -> None:
     data = grown(6).records[5].decode()
     assert old in data
     spoiled = data.replace(old, new, 1).encode()
@@ -212,7 +221,7 @@ def test_bytes_that_only_look_well_formed_are_not_read_fast(old, new):
     assert read_fast(spoiled) is None
 
 
-def test_a_signature_with_stray_bits_is_not_read_fast():
+def test_a_signature_with_stray_bits_is_not_read_fast() -> None:
     """The last character before the padding carries two bits, and has sixteen spellings of them."""
     data = grown(6).records[5]
     at = data.index(b'=="') - 1
@@ -221,7 +230,7 @@ def test_a_signature_with_stray_bits_is_not_read_fast():
         assert (read_fast(spelled) is None) == (letter not in b"AQgw")
 
 
-def test_a_record_beyond_the_limit_is_not_read_fast():
+def test_a_record_beyond_the_limit_is_not_read_fast() -> None:
     stream = Stream()
     most = stream.seal(stream.members(reason=""))
     fits = stream.seal(stream.members(reason="x" * (65_535 - len(most))))
@@ -230,7 +239,7 @@ def test_a_record_beyond_the_limit_is_not_read_fast():
     assert read_fast(fits.replace(b'"reason":"x', b'"reason":"xx')) is None
 
 
-def test_bytes_that_are_not_utf_8_are_not_read_fast():
+def test_bytes_that_are_not_utf_8_are_not_read_fast() -> None:
     data = grown(6).records[5]
     for odd in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"):
         assert read_fast(data.replace(b'"reason":"measured"', b'"reason":"' + odd + b'"')) is None

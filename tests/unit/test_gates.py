@@ -1,14 +1,20 @@
 """Gates: a unit is held while it lacks results; each command is on record first, and read back."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.base import Code, Memory, Result
 from linewitness.devices.options import DeviceOptions
+from linewitness.evidence.format.record import Event
 from linewitness.gateway.fleet import Fleet
+from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import (
     GateOptions,
@@ -19,13 +25,15 @@ from linewitness.stations.options import (
 )
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver, ScriptedSession
 from support.journals import create, members_of, running, verdict_of
 from support.observations import code, tightening
+from support.present import present
 from support.waiting import until
 
 
-def station_options(**gate):
+def station_options(**gate: Any) -> StationOptions:
     return StationOptions(
         id="st-10",
         devices=("scan-10", "badge-10", "wrench-10", "plc-10"),
@@ -36,11 +44,11 @@ def station_options(**gate):
     )
 
 
-def a_station(stored=None, **gate):
+def a_station(stored: dict[str, str] | None = None, **gate: str) -> Station:
     return Station(station_options(**gate), {}, shared=SharedState(), state=stored or {})
 
 
-def say(station, *observations, stored=None):
+def say(station: Station, *observations: Code | Result, stored: dict[Any, Any] | None = None) -> list[Event]:
     events = []
     for observation in observations:
         outcome = station.interpret(observation)
@@ -50,11 +58,11 @@ def say(station, *observations, stored=None):
     return events
 
 
-def positions(events):
+def positions(events: list[Event]) -> list[str]:
     return [event.kind for event in events if event.kind.startswith("gate.")]
 
 
-def test_a_unit_is_held_until_it_has_what_it_needs():
+def test_a_unit_is_held_until_it_has_what_it_needs() -> None:
     station = a_station()
     assert positions(say(station, code("SN0001"))) == ["gate.closed"]
     assert positions(say(station, tightening(1))) == []
@@ -63,14 +71,14 @@ def test_a_unit_is_held_until_it_has_what_it_needs():
     assert opened.reason == "SN0001 has what it needs"
 
 
-def test_a_result_out_of_tolerance_holds_the_unit_although_nothing_is_missing():
+def test_a_result_out_of_tolerance_holds_the_unit_although_nothing_is_missing() -> None:
     station = a_station()
     events = say(station, code("SN0001"), tightening(1, ok=False), tightening(2), tightening(3))
     assert positions(events) == ["gate.closed"]
-    assert station.order().reason == "SN0001 has 1 result(s) out of tolerance"
+    assert present(station.order()).reason == "SN0001 has 1 result(s) out of tolerance"
 
 
-def test_the_operator_signed_on_can_let_it_pass_and_says_why():
+def test_the_operator_signed_on_can_let_it_pass_and_says_why() -> None:
     station = a_station(pass_code="PASS-(?P<reason>.+)")
     say(station, code("B17", device="badge-10"), code("SN0001"), tightening(1, ok=False))
     events = say(station, code("PASS-reworked by hand"))
@@ -80,19 +88,19 @@ def test_the_operator_signed_on_can_let_it_pass_and_says_why():
     assert positions(say(station, tightening(2, ok=False))) == ["gate.closed"]
 
 
-def test_nobody_signed_on_lets_nothing_pass():
+def test_nobody_signed_on_lets_nothing_pass() -> None:
     station = a_station(pass_code="PASS-(?P<reason>.+)")
     say(station, code("SN0001"))
     [event] = say(station, code("PASS-please"))
     assert event.kind == "identifier.scanned"
-    assert station.order().position == "closed"
+    assert present(station.order()).position == "closed"
 
 
-def test_the_gate_is_where_it_was_after_a_crash():
-    stored = {}
+def test_the_gate_is_where_it_was_after_a_crash() -> None:
+    stored: dict[Any, Any] = {}
     say(a_station(), code("SN0001"), tightening(1), stored=stored)
     again = a_station(stored)
-    assert again.order().position == "closed"
+    assert present(again.order()).position == "closed"
     assert positions(say(again, tightening(2))) == ["gate.opened"]
 
 
@@ -106,14 +114,14 @@ def test_the_gate_is_where_it_was_after_a_crash():
         ({"device": "elsewhere"}, "elsewhere is not among"),
     ],
 )
-def test_a_gate_that_makes_no_sense_is_refused(settings, words):
+def test_a_gate_that_makes_no_sense_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         station_options(**settings)
 
 
 class CommandedSession(ScriptedSession):
-    async def command(self, point, value):
-        driver = self._driver
+    async def command(self, point: str, value: str) -> str:
+        driver: Any = self._driver
         driver.commands.append((point, value, len(driver.events())))
         if driver.command_fails:
             raise driver.command_fails
@@ -121,15 +129,15 @@ class CommandedSession(ScriptedSession):
 
 
 class CommandedDriver(ScriptedDriver):
-    def __init__(self, device, events=list):
+    def __init__(self, device: str, events: Callable[..., Any] = list) -> None:
         super().__init__(device)
-        self.commands = []
-        self.command_fails = None
-        self.answer = None
+        self.commands: list[Any] = []
+        self.command_fails: Exception | None = None
+        self.answer: str | None = None
         self.events = events
 
     @asynccontextmanager
-    async def connect(self, memory):
+    async def connect(self, memory: Memory) -> AsyncIterator[CommandedSession]:
         async with super().connect(memory):
             yield CommandedSession(self)
 
@@ -137,14 +145,21 @@ class CommandedDriver(ScriptedDriver):
 class Line:
     """A reader, a wrench and a PLC with a gate, on a real journal."""
 
-    def __init__(self, directory, journal, telemetry, clock, group):
+    def __init__(
+        self,
+        directory: Path,
+        journal: Journal,
+        telemetry: TelemetryBuffer,
+        clock: ManualClock,
+        group: asyncio.TaskGroup,
+    ) -> None:
         self.directory = directory
         self.drivers = {
             name: CommandedDriver(name, self.gate_events) for name in ("scan-10", "wrench-10", "plc-10")
         }
         self.fleet = Fleet(
             group,
-            build=lambda options: self.drivers[options.id],
+            build=cast(Any, lambda options: self.drivers[options.id]),
             journal=journal,
             telemetry=telemetry,
             clock=clock,
@@ -152,13 +167,13 @@ class Line:
         )
         self.plc = self.drivers["plc-10"]
 
-    def gate_events(self):
+    def gate_events(self) -> list[dict[str, Any]]:
         return [record for record in members_of(self.directory) if record["kind"].startswith("gate.")]
 
-    def written(self):
+    def written(self) -> list[tuple[str, str]]:
         return [(point, value) for point, value, _ in self.plc.commands if point == "hold"]
 
-    async def start(self, **gate):
+    async def start(self, **gate: str) -> None:
         devices = [DeviceOptions(id=name, driver="scripted") for name in self.drivers]
         options = station_options(**gate).model_copy(
             update={"devices": tuple(self.drivers), "operator": OperatorOptions()}
@@ -168,7 +183,7 @@ class Line:
 
 
 @asynccontextmanager
-async def line(tmp_path, clock):
+async def line(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Line]:
     directory = tmp_path / "journal"
     create(directory, clock)
     telemetry = TelemetryBuffer(directory, max_bytes=1_000_000)
@@ -181,7 +196,9 @@ async def line(tmp_path, clock):
         telemetry.close()
 
 
-async def test_a_command_is_sent_after_its_event_is_durable_and_confirmed_by_reading_back(tmp_path, clock):
+async def test_a_command_is_sent_after_its_event_is_durable_and_confirmed_by_reading_back(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with line(tmp_path, clock) as it:
         await it.start()
         await it.drivers["scan-10"].says.put(code("SN0001"))
@@ -198,13 +215,13 @@ async def test_a_command_is_sent_after_its_event_is_durable_and_confirmed_by_rea
     assert verdict_of(it.directory).status == "INTACT"
 
 
-def _confirmed(event):
+def _confirmed(event: dict[str, Any]) -> bool:
     return any(change["field"] == "confirmed" and change["after"] is True for change in event["changes"])
 
 
-async def test_a_plc_that_reads_back_something_else_is_on_record(tmp_path, clock):
+async def test_a_plc_that_reads_back_something_else_is_on_record(tmp_path: Path, clock: ManualClock) -> None:
     async with line(tmp_path, clock) as it:
-        it.plc.answer = "7"
+        cast(Any, it.plc).answer = "7"
         await it.start()
         await until(it.gate_events)
         await until(lambda: any("confirmed" in str(event) for event in it.gate_events()))
@@ -212,14 +229,14 @@ async def test_a_plc_that_reads_back_something_else_is_on_record(tmp_path, clock
     assert (found["read_back"], found["confirmed"]) == ("7", False)
 
 
-async def test_a_plc_that_refuses_is_on_record_with_its_reason(tmp_path, clock):
+async def test_a_plc_that_refuses_is_on_record_with_its_reason(tmp_path: Path, clock: ManualClock) -> None:
     async with line(tmp_path, clock) as it:
-        it.plc.command_fails = DeviceRefused("not writable", hint="allow it")
+        cast(Any, it.plc).command_fails = DeviceRefused("not writable", hint="allow it")
         await it.start()
         await until(lambda: any("not writable" in event["reason"] for event in it.gate_events()))
 
 
-async def test_the_order_is_written_again_on_a_new_connection(tmp_path, clock):
+async def test_the_order_is_written_again_on_a_new_connection(tmp_path: Path, clock: ManualClock) -> None:
     async with line(tmp_path, clock) as it:
         await it.start()
         await it.drivers["scan-10"].says.put(code("SN0001"))
@@ -230,7 +247,9 @@ async def test_the_order_is_written_again_on_a_new_connection(tmp_path, clock):
         assert it.written()[-1] == ("hold", "1")
 
 
-async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(tmp_path, clock):
+async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     async with line(tmp_path, clock) as it:
         await it.start(safe="closed")
         await until(lambda: it.written() == [("hold", "0")])
@@ -238,7 +257,9 @@ async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(tmp_
     assert it.gate_events()[-1]["reason"] == "the gateway leaves its safe position"
 
 
-async def test_the_life_counter_moves(tmp_path, clock, monkeypatch):
+async def test_the_life_counter_moves(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("linewitness.gateway.gates.ALIVE_S", 0.01)
     async with line(tmp_path, clock) as it:
         await it.start(alive="life")

@@ -6,17 +6,21 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from linewitness.base.errors import ConfigurationError, ExitCode, JournalError
+from linewitness.journal import database
 from linewitness.journal.builder import StreamIdentity
-from linewitness.journal.generations import generation, handover
+from linewitness.journal.generations import handover
 from linewitness.journal.generations.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.clocks import ManualClock
 from support.journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
 from support.lines import call, write_line
+from support.present import present
 
 pytestmark = pytest.mark.heavy
 
@@ -29,8 +33,8 @@ STATE = {
 ROOT = "sha256:" + "ab" * 32
 
 
-def conflict(**members):
-    known = {
+def conflict(**members: Any) -> Conflict:
+    known: dict[str, Any] = {
         "at": "2026-03-01T08:00:00.000Z",
         "what": "the store holds 12 records of this stream, the journal only 4",
         "hint": "do this",
@@ -44,7 +48,7 @@ def conflict(**members):
 
 
 @pytest.fixture
-def directory(tmp_path, clock):
+def directory(tmp_path: Path, clock: ManualClock) -> Path:
     create(tmp_path / "journal", clock)
     file = reopen(tmp_path / "journal", clock)
     file.append([Submission(events=tuple(result_event(n, clock) for n in range(3)), state=STATE)])
@@ -52,21 +56,21 @@ def directory(tmp_path, clock):
     return tmp_path / "journal"
 
 
-def freeze(directory, clock, found=None):
+def freeze(directory: Path, clock: ManualClock, found: None = None) -> None:
     file = reopen(directory, clock)
     file.append([Submission(freeze=True, state={CONFLICT: (found or conflict()).to_json()})])
     file.close()
 
 
-def contents(folder):
+def contents(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def after(record):
+def after(record: dict[str, Any]) -> dict[str, Any]:
     return {change["field"]: change["after"] for change in record["changes"]}
 
 
-def test_a_frozen_stream_goes_on_in_the_next_generation(directory, clock):
+def test_a_frozen_stream_goes_on_in_the_next_generation(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
     with JournalReader(directory) as reader:
         head = reader.head()
@@ -96,36 +100,38 @@ def test_a_frozen_stream_goes_on_in_the_next_generation(directory, clock):
         assert not reader.frozen
 
 
-def test_a_healthy_stream_is_not_ended_without_a_reason(directory, clock):
+def test_a_healthy_stream_is_not_ended_without_a_reason(directory: Path, clock: ManualClock) -> None:
     with pytest.raises(JournalError, match="nothing prevents"):
         begin_next(options(directory), NEXT, clock=clock)
     begin_next(options(directory), NEXT, clock=clock, reason="the log key was stolen")
     assert members_of(directory)[1]["reason"] == "the log key was stolen"
 
 
-def test_the_yaml_must_name_the_next_generation(directory, clock):
+def test_the_yaml_must_name_the_next_generation(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
     with pytest.raises(ConfigurationError, match=r"origin: acme.example/ber-01/line-02/2"):
         begin_next(options(directory), IDENTITY, clock=clock)
     assert members_of(directory)[0]["integrity"]["stream"] == IDENTITY.stream
 
 
-def test_a_running_gateway_prevents_it(directory, clock):
+def test_a_running_gateway_prevents_it(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
-    with generation.database.Lock(directory), pytest.raises(JournalError, match="another gateway"):
+    with database.Lock(directory), pytest.raises(JournalError, match="another gateway"):
         begin_next(options(directory), NEXT, clock=clock)
 
 
-def test_a_lost_key_ends_a_stream(directory, clock):
+def test_a_lost_key_ends_a_stream(directory: Path, clock: ManualClock) -> None:
     (directory / "keys" / "log.key").unlink()
     begun = begin_next(options(directory), NEXT, clock=clock)
     assert "log.key is gone" in begun.why
     assert "log.key is gone" in members_of(directory)[1]["reason"]
-    assert members_of(begun.aside)
+    assert members_of(present(begun.aside))
 
 
 @pytest.mark.parametrize("damage", ["no database", "torn pages", "a record changed"])
-def test_a_damaged_journal_goes_on_with_what_can_be_read(directory, clock, damage):
+def test_a_damaged_journal_goes_on_with_what_can_be_read(
+    directory: Path, clock: ManualClock, damage: str
+) -> None:
     database = directory / "journal.sqlite"
     if damage == "no database":
         database.write_bytes(b"not a database" * 1000)
@@ -141,7 +147,7 @@ def test_a_damaged_journal_goes_on_with_what_can_be_read(directory, clock, damag
         connection.close()
     before = database.read_bytes()
     begun = begin_next(options(directory), NEXT, clock=clock)
-    assert (begun.aside / "journal.sqlite").read_bytes() == before
+    assert (present(begun.aside) / "journal.sqlite").read_bytes() == before
     record = members_of(directory)[1]
     assert verdict_of(directory).status == "INTACT"
     with JournalReader(directory) as reader:
@@ -153,7 +159,7 @@ def test_a_damaged_journal_goes_on_with_what_can_be_read(directory, clock, damag
             assert "may be reported again" in record["reason"]
 
 
-def test_an_own_folder_is_never_overwritten(directory, clock):
+def test_an_own_folder_is_never_overwritten(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
     (directory / "ended-1").mkdir()
     (directory / "ended-1" / "note.txt").write_text("mine")
@@ -162,15 +168,19 @@ def test_an_own_folder_is_never_overwritten(directory, clock):
     assert verdict_of(directory).size == 4
 
 
-def renames(directory, clock, monkeypatch, *, allowed):
+def renames(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, *, allowed: int
+) -> int | None:
     """Begin the next generation with a crash before its rename number `allowed`; say how many there were."""
+    count: list[Any]
     rename, count = Path.rename, []
 
-    def crashing(self, target):
+    def crashing(self: Path, target: Path) -> Path:
         if len(count) == allowed:
             raise KeyboardInterrupt
         count.append(self)
-        return rename(self, target)
+        found: Path = rename(self, target)
+        return found
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", crashing)
@@ -181,7 +191,9 @@ def renames(directory, clock, monkeypatch, *, allowed):
     return len(count)
 
 
-def test_a_crash_at_any_step_is_finished_by_the_next_call(tmp_path, directory, clock, monkeypatch):
+def test_a_crash_at_any_step_is_finished_by_the_next_call(
+    tmp_path: Path, directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     freeze(directory, clock)
     (directory / "telemetry.sqlite").write_bytes(b"signals on their way")
     before = contents(directory)
@@ -209,7 +221,7 @@ def test_a_crash_at_any_step_is_finished_by_the_next_call(tmp_path, directory, c
     assert number >= 8
 
 
-def test_what_a_crash_left_half_built_is_built_anew(directory, clock):
+def test_what_a_crash_left_half_built_is_built_anew(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
     half = directory / "building"
     half.mkdir()
@@ -219,7 +231,9 @@ def test_what_a_crash_left_half_built_is_built_anew(directory, clock):
     assert not half.exists()
 
 
-def test_a_user_who_may_write_that_folder_only_can_do_it(directory, clock, tmp_path):
+def test_a_user_who_may_write_that_folder_only_can_do_it(
+    directory: Path, clock: ManualClock, tmp_path: Path
+) -> None:
     """As under DynamicUser=: the folder is reached by a link, and the one above it is somebody else's."""
     freeze(directory, clock)
     above = tmp_path / "private"
@@ -244,7 +258,7 @@ def test_a_user_who_may_write_that_folder_only_can_do_it(directory, clock, tmp_p
     assert verdict_of(directory / "ended-1").size == 4
 
 
-def test_what_root_does_stays_the_owners(directory, clock):
+def test_what_root_does_stays_the_owners(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
     for path in (directory, *directory.rglob("*")):
         os.chown(path, 65534, 65534)
@@ -252,7 +266,7 @@ def test_what_root_does_stays_the_owners(directory, clock):
     assert {path.stat().st_uid for path in (directory, *directory.rglob("*"))} == {65534}
 
 
-def test_the_schema_keeps_a_frozen_stream_frozen_and_whole(directory, clock):
+def test_the_schema_keeps_a_frozen_stream_frozen_and_whole(directory: Path, clock: ManualClock) -> None:
     freeze(directory, clock)
     connection = sqlite3.connect(directory / "journal.sqlite")
     for statement in ("UPDATE stream SET state = 'open'", "DELETE FROM record WHERE seq = 1"):
@@ -261,7 +275,9 @@ def test_the_schema_keeps_a_frozen_stream_frozen_and_whole(directory, clock):
     connection.close()
 
 
-def test_the_command_says_what_to_change_and_status_says_what_happened(tmp_path, directory, clock):
+def test_the_command_says_what_to_change_and_status_says_what_happened(
+    tmp_path: Path, directory: Path, clock: ManualClock
+) -> None:
     freeze(directory, clock)
     file = write_line(tmp_path)
     status = call("status", file).output

@@ -4,6 +4,9 @@ import asyncio
 import hashlib
 import sqlite3
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -14,6 +17,7 @@ from linewitness.journal.inspection import inspect, inspect_daily
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.status.health import Health
+from support.clocks import ManualClock
 from support.journals import create, reopen, result_event, running
 from support.waiting import until
 
@@ -25,7 +29,7 @@ RAW = [b"telegram %d" % number for number in range(300)]
 
 
 @pytest.fixture
-def directory(tmp_path, clock, monkeypatch):
+def directory(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(inspection, "PAUSE_S", 0.0)
     create(tmp_path / "journal", clock)
     file = reopen(tmp_path / "journal", clock)
@@ -37,16 +41,17 @@ def directory(tmp_path, clock, monkeypatch):
     return tmp_path / "journal"
 
 
-async def inspected(directory):
+async def inspected(directory: Path) -> list[str]:
     with JournalReader(directory) as reader:
 
-        async def read(look):
-            return reader.ask(look)
+        async def read(look: Callable[..., Any]) -> str:
+            found: str = reader.ask(look)
+            return found
 
         return await inspect(read)
 
 
-def change(directory, *statements):
+def change(directory: Path, *statements: str) -> None:
     connection = sqlite3.connect(directory / "journal.sqlite")
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {name}")
@@ -56,7 +61,7 @@ def change(directory, *statements):
     connection.close()
 
 
-def overwrite_root_page(directory, table):
+def overwrite_root_page(directory: Path, table: str) -> None:
     file = directory / "journal.sqlite"
     connection = sqlite3.connect(file)
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
@@ -66,7 +71,7 @@ def overwrite_root_page(directory, table):
     file.write_bytes(data)
 
 
-async def test_a_sound_journal_is_found_sound(directory):
+async def test_a_sound_journal_is_found_sound(directory: Path) -> None:
     assert await inspected(directory) == []
 
 
@@ -88,14 +93,14 @@ async def test_a_sound_journal_is_found_sound(directory):
     ],
 )
 async def test_bytes_that_changed_are_found_though_a_start_does_not_see_them(
-    directory, clock, statement, found
-):
+    directory: Path, clock: ManualClock, statement: str, found: str
+) -> None:
     change(directory, statement)
     (damage,) = await inspected(directory)
     assert found in damage
 
 
-async def test_a_record_that_the_index_of_units_has_lost_is_found(directory):
+async def test_a_record_that_the_index_of_units_has_lost_is_found(directory: Path) -> None:
     file = directory / "journal.sqlite"
     data = bytearray(file.read_bytes())
     for page in range(0, len(data), 4096):
@@ -108,14 +113,18 @@ async def test_a_record_that_the_index_of_units_has_lost_is_found(directory):
 
 
 @pytest.mark.parametrize("table", ["attestation", "checkpoint", "record_by_unit", "raw_by_record", "raw"])
-async def test_damaged_pages_that_a_start_does_not_read_are_found(directory, clock, table):
+async def test_damaged_pages_that_a_start_does_not_read_are_found(
+    directory: Path, clock: ManualClock, table: str
+) -> None:
     overwrite_root_page(directory, table)
     reopen(directory, clock).close()
     (damage,) = await inspected(directory)
     assert "damaged" in damage
 
 
-async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkeypatch):
+async def test_damage_is_an_alarm_while_capture_goes_on(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
     monkeypatch.setattr(daily_inspection, "EVERY_S", 0.01)
     change(directory, "UPDATE record SET bytes = x'00' WHERE seq = 3")
@@ -136,16 +145,18 @@ async def test_damage_is_an_alarm_while_capture_goes_on(directory, clock, monkey
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
 
 
-async def stopped_during(directory, monkeypatch, query):
+async def stopped_during(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, query: Callable[..., Any]
+) -> threading.Event:
     """Stop an inspection whose query has begun in its thread; return the event of the closed journal."""
     monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
     begun, closed, close = threading.Event(), threading.Event(), JournalReader.close
 
-    def run(reader):
+    def run(reader: JournalReader) -> None:
         begun.set()
         query(reader._connection)
 
-    def close_and_say(reader):
+    def close_and_say(reader: JournalReader) -> None:
         close(reader)
         closed.set()
 
@@ -158,15 +169,19 @@ async def stopped_during(directory, monkeypatch, query):
     return closed
 
 
-async def test_a_gateway_that_stops_interrupts_an_inspection(directory, monkeypatch):
+async def test_a_gateway_that_stops_interrupts_an_inspection(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     closed = await stopped_during(directory, monkeypatch, lambda sqlite: sqlite.execute(ENDLESS).fetchone())
     await until(closed.is_set)
 
 
-async def test_a_query_that_starts_after_the_interruption_is_interrupted_too(directory, monkeypatch):
+async def test_a_query_that_starts_after_the_interruption_is_interrupted_too(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stopped = threading.Event()
 
-    def late(sqlite):
+    def late(sqlite: sqlite3.Connection) -> None:
         assert stopped.wait(10)
         sqlite.execute(ENDLESS).fetchone()
 
@@ -178,17 +193,19 @@ async def test_a_query_that_starts_after_the_interruption_is_interrupted_too(dir
 
 
 @pytest.mark.parametrize("what", ["header", "disk"])
-async def test_what_cannot_be_read_at_all_is_an_alarm_too(directory, monkeypatch, what):
+async def test_what_cannot_be_read_at_all_is_an_alarm_too(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
     if what == "header":
         (directory / "journal.sqlite").write_bytes(b"\xa5" * 8192)
     else:
 
-        def refuse(*_):
+        def refuse(*_: int | JournalReader | str) -> None:
             raise sqlite3.OperationalError("disk I/O error")
 
         monkeypatch.setattr(JournalReader, "raws", refuse)
-    found = []
+    found: list[Any] = []
     async with asyncio.TaskGroup() as group:
         task = group.create_task(inspect_daily(directory, tell=found.append))
         await until(lambda: found)

@@ -11,20 +11,21 @@ import pytest
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.install import units
+from linewitness.install.files import InstallRoot
 from support.lines import call, write_line
 
 pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path) -> Path:
     folder = tmp_path / "root"
     folder.mkdir()
     return folder
 
 
 @pytest.fixture
-def line(tmp_path):
+def line(tmp_path: Path) -> Path:
     source = tmp_path / "source"
     source.mkdir()
     file = write_line(
@@ -42,7 +43,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_everything_is_where_systemd_expects_it(line, root):
+def test_everything_is_where_systemd_expects_it(line: Path, root: Path) -> None:
     done = call("install", line, "--root", root)
     assert done.exit_code == 0, done.output
     assert (root / "etc/linewitness/line-02.yaml").read_text() == line.read_text()
@@ -57,7 +58,7 @@ def test_everything_is_where_systemd_expects_it(line, root):
     assert "mqtt-password, mode 0600" in done.output
 
 
-def test_what_is_installed_satisfies_systemd(line, root):
+def test_what_is_installed_satisfies_systemd(line: Path, root: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     call("install", line, "--root", root)
@@ -76,7 +77,7 @@ def test_what_is_installed_satisfies_systemd(line, root):
     assert "linewitness@" not in found.stderr, found.stderr
 
 
-def test_installing_twice_changes_nothing(line, root):
+def test_installing_twice_changes_nothing(line: Path, root: Path) -> None:
     call("install", line, "--root", root)
     again = call("install", line, "--root", root)
     assert again.exit_code == 0
@@ -84,7 +85,7 @@ def test_installing_twice_changes_nothing(line, root):
     assert "renewed" not in again.output
 
 
-def test_a_changed_yaml_on_the_machine_is_never_overwritten(line, root):
+def test_a_changed_yaml_on_the_machine_is_never_overwritten(line: Path, root: Path) -> None:
     call("install", line, "--root", root)
     installed = root / "etc/linewitness/line-02.yaml"
     installed.write_text(installed.read_text() + "# tuned by the night shift\n")
@@ -94,7 +95,7 @@ def test_a_changed_yaml_on_the_machine_is_never_overwritten(line, root):
     assert "night shift" in installed.read_text()
 
 
-def test_a_newer_release_renews_its_unit(line, root):
+def test_a_newer_release_renews_its_unit(line: Path, root: Path) -> None:
     call("install", line, "--root", root)
     unit = root / "etc/systemd/system/linewitness@.service"
     unit.write_text("[Service]\n# of an older release\n")
@@ -102,14 +103,16 @@ def test_a_newer_release_renews_its_unit(line, root):
     assert "DynamicUser=yes" in unit.read_text()
 
 
-def test_a_journal_that_the_unit_may_not_write_is_refused(line, root):
+def test_a_journal_that_the_unit_may_not_write_is_refused(line: Path, root: Path) -> None:
     line.write_text(line.read_text().replace("/var/lib/linewitness/line-02", "/srv/journal"))
     refused = call("install", line, "--root", root)
     assert "directory: /var/lib/linewitness/line-02" in str(refused.exception)
     assert list(root.iterdir()) == []
 
 
-def test_a_secret_in_a_file_that_the_service_cannot_read_is_refused(line, root, tmp_path):
+def test_a_secret_in_a_file_that_the_service_cannot_read_is_refused(
+    line: Path, root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "password").write_text("x")
     text = line.read_text().replace("{credential: mqtt-password}", f"{{file: {tmp_path}/password}}")
     line.write_text(text)
@@ -118,12 +121,12 @@ def test_a_secret_in_a_file_that_the_service_cannot_read_is_refused(line, root, 
 
 
 @pytest.mark.parametrize("name", ["line 02", "-x", "a/b", "", "x" * 80])
-def test_a_name_that_is_no_unit_is_refused(name, root):
+def test_a_name_that_is_no_unit_is_refused(name: str, root: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be the name"):
-        units.uninstall_line(units.InstallRoot(root), name)
+        units.uninstall_line(InstallRoot(root), name)
 
 
-def test_uninstalling_leaves_evidence_keys_and_yaml(line, root):
+def test_uninstalling_leaves_evidence_keys_and_yaml(line: Path, root: Path) -> None:
     call("install", line, "--root", root)
     journal = root / "var/lib/linewitness/line-02"
     journal.mkdir(parents=True)
@@ -137,7 +140,7 @@ def test_uninstalling_leaves_evidence_keys_and_yaml(line, root):
     assert f"stays    {journal}" in done.output
 
 
-def test_the_unit_stays_while_another_line_needs_it(line, root):
+def test_the_unit_stays_while_another_line_needs_it(line: Path, root: Path) -> None:
     call("install", line, "--root", root)
     other = root / "etc/linewitness/line-03.yaml"
     other.write_text("version: 1\n")
@@ -145,7 +148,7 @@ def test_the_unit_stays_while_another_line_needs_it(line, root):
     assert (root / "etc/systemd/system/linewitness@.service").exists()
 
 
-def test_the_example_is_a_line_that_can_be_installed(root, tmp_path):
+def test_the_example_is_a_line_that_can_be_installed(root: Path, tmp_path: Path) -> None:
     assert call("install", "--root", root).exit_code == 0
     example = tmp_path / "line-02.yaml"
     example.write_text((root / "etc/linewitness/example.yaml").read_text())
@@ -154,7 +157,7 @@ def test_the_example_is_a_line_that_can_be_installed(root, tmp_path):
     assert installed.exit_code == 0, installed.exception
 
 
-def test_the_store_is_installed_likewise(root, tmp_path):
+def test_the_store_is_installed_likewise(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "store.yaml"
     file.write_text(
         "database: sqlite:////var/lib/linewitness-store/store.db\nname: s.example\n"
@@ -168,7 +171,7 @@ def test_the_store_is_installed_likewise(root, tmp_path):
     assert "LoadCredential=store-key:/etc/linewitness-store/secrets/store-key" in dropin.read_text()
 
 
-def test_a_program_that_the_unit_hides_is_refused(monkeypatch):
+def test_a_program_that_the_unit_hides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", "/home/anna/venv")
     with pytest.raises(ConfigurationError, match="could not see"):
         units.program()
@@ -177,7 +180,7 @@ def test_a_program_that_the_unit_hides_is_refused(monkeypatch):
     assert units.program() == Path("/opt/linewitness/bin/linewitness")
 
 
-def test_a_key_in_the_folder_that_the_service_owns_is_allowed(tmp_path, root):
+def test_a_key_in_the_folder_that_the_service_owns_is_allowed(tmp_path: Path, root: Path) -> None:
     file = tmp_path / "store.yaml"
     file.write_text(
         "database: sqlite:////var/lib/linewitness-store/store.db\nname: store.example\n"

@@ -5,6 +5,8 @@ import dataclasses
 import resource
 import signal
 import sqlite3
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -18,17 +20,18 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from support.clocks import ManualClock
 from support.journals import IDENTITY, create, members_of, reopen, result_event, running, verdict_of
 from support.journals import options as journal_options
 
 
 @pytest.fixture
-def directory(tmp_path, clock):
+def directory(tmp_path: Path, clock: ManualClock) -> Path:
     create(tmp_path / "journal", clock)
     return tmp_path / "journal"
 
 
-def fill(directory, clock, count, **event):
+def fill(directory: Path, clock: ManualClock, count: int, **event: str) -> None:
     file = reopen(directory, clock)
     for start in range(0, count, 100):
         batch = [
@@ -39,7 +42,9 @@ def fill(directory, clock, count, **event):
     file.close()
 
 
-def test_record_0_names_both_keys_and_a_second_creation_is_refused(directory, clock):
+def test_record_0_names_both_keys_and_a_second_creation_is_refused(
+    directory: Path, clock: ManualClock
+) -> None:
     [first] = members_of(directory)
     assert first["kind"] == "stream.created"
     assert [change["field"] for change in first["changes"]] == ["log_key", "event_key"]
@@ -47,19 +52,19 @@ def test_record_0_names_both_keys_and_a_second_creation_is_refused(directory, cl
         create(directory, clock)
 
 
-def test_a_journal_that_is_missing_is_never_created_in_silence(tmp_path, clock):
+def test_a_journal_that_is_missing_is_never_created_in_silence(tmp_path: Path, clock: ManualClock) -> None:
     with pytest.raises(JournalError, match="linewitness init"):
         reopen(tmp_path / "nowhere", clock)
 
 
-def test_records_survive_reopening_and_verify(directory, clock):
+def test_records_survive_reopening_and_verify(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 300)
     fill(directory, clock, 5)
     assert verdict_of(directory).status == "INTACT"
     assert [record["sequence_no"] for record in members_of(directory)] == list(range(306))
 
 
-def test_each_start_rotates_the_event_key_and_erases_the_old_one(directory, clock):
+def test_each_start_rotates_the_event_key_and_erases_the_old_one(directory: Path, clock: ManualClock) -> None:
     for _ in range(3):
         file = reopen(directory, clock)
         file.append([Submission(rotate=True), Submission(events=(result_event(1, clock),))])
@@ -70,12 +75,12 @@ def test_each_start_rotates_the_event_key_and_erases_the_old_one(directory, cloc
     assert [record["kind"] for record in members_of(directory)].count("key.rotated") == 3
 
 
-def test_private_keys_are_for_their_owner_only(directory):
+def test_private_keys_are_for_their_owner_only(directory: Path) -> None:
     for path in (directory / "keys").iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_clock_step_is_on_record_before_the_next_record(directory, clock):
+def test_a_clock_step_is_on_record_before_the_next_record(directory: Path, clock: ManualClock) -> None:
     file = reopen(directory, clock)
     file.append([Submission(events=(result_event(1, clock),))])
     clock.step_ns(3_600_000_000_000)
@@ -87,7 +92,7 @@ def test_a_clock_step_is_on_record_before_the_next_record(directory, clock):
     assert verdict_of(directory).status == "INTACT"
 
 
-def test_what_the_schema_must_refuse(directory, clock):
+def test_what_the_schema_must_refuse(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 3)
     connection = sqlite3.connect(directory / "journal.sqlite")
     for statement, words in (
@@ -100,7 +105,9 @@ def test_what_the_schema_must_refuse(directory, clock):
     connection.close()
 
 
-def test_a_record_may_be_deleted_only_below_the_receipt_and_never_a_key_or_the_open_tile(directory, clock):
+def test_a_record_may_be_deleted_only_below_the_receipt_and_never_a_key_or_the_open_tile(
+    directory: Path, clock: ManualClock
+) -> None:
     file = reopen(directory, clock)
     file.append([Submission(rotate=True)])
     file.append([Submission(events=tuple(result_event(n, clock) for n in range(600)))])
@@ -117,7 +124,9 @@ def test_a_record_may_be_deleted_only_below_the_receipt_and_never_a_key_or_the_o
 
 
 @pytest.mark.parametrize("damage", ["flip a byte", "drop the last record", "change the head"])
-def test_a_damaged_tail_is_refused_when_the_journal_is_opened(directory, clock, damage):
+def test_a_damaged_tail_is_refused_when_the_journal_is_opened(
+    directory: Path, clock: ManualClock, damage: str
+) -> None:
     fill(directory, clock, 10)
     connection = sqlite3.connect(directory / "journal.sqlite")
     connection.executescript(
@@ -137,14 +146,14 @@ def test_a_damaged_tail_is_refused_when_the_journal_is_opened(directory, clock, 
         reopen(directory, clock)
 
 
-def test_a_missing_key_is_refused_with_its_name(directory, clock):
+def test_a_missing_key_is_refused_with_its_name(directory: Path, clock: ManualClock) -> None:
     [event_key] = [path for path in (directory / "keys").iterdir() if path.name != "log.key"]
     event_key.unlink()
     with pytest.raises(JournalError, match=event_key.name):
         reopen(directory, clock)
 
 
-def test_a_foreign_database_in_our_place_is_refused(directory, clock):
+def test_a_foreign_database_in_our_place_is_refused(directory: Path, clock: ManualClock) -> None:
     (directory / "journal.sqlite").unlink()
     connection = sqlite3.connect(directory / "journal.sqlite")
     connection.execute("CREATE TABLE record (seq INTEGER)")
@@ -154,7 +163,9 @@ def test_a_foreign_database_in_our_place_is_refused(directory, clock):
 
 
 @pytest.mark.parametrize("count", [1, 255, 256, 257, 600])
-def test_the_stored_tree_gives_the_roots_and_proofs_of_all_records(directory, clock, count):
+def test_the_stored_tree_gives_the_roots_and_proofs_of_all_records(
+    directory: Path, clock: ManualClock, count: int
+) -> None:
     fill(directory, clock, count - 1)
     with JournalReader(directory) as reader:
         leaves = [merkle.leaf_hash(data) for _, data in reader.records()]
@@ -166,14 +177,16 @@ def test_the_stored_tree_gives_the_roots_and_proofs_of_all_records(directory, cl
         merkle.verify_inclusion(leaves[count // 3], count // 3, count, merkle.root_of(leaves), path)
 
 
-def test_one_units_records_are_found(directory, clock):
+def test_one_units_records_are_found(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 3, unit="SN0001")
     fill(directory, clock, 2, unit="SN0002")
     with JournalReader(directory) as reader:
         assert [seq for seq, _ in reader.of_unit("SN0002")] == [4, 5]
 
 
-async def test_submissions_become_durable_in_the_order_of_their_calls(directory, clock):
+async def test_submissions_become_durable_in_the_order_of_their_calls(
+    directory: Path, clock: ManualClock
+) -> None:
     async with running(directory, clock) as journal:
         futures = [journal.submit([result_event(number, clock)]) for number in range(200)]
         for future in futures:
@@ -182,21 +195,25 @@ async def test_submissions_become_durable_in_the_order_of_their_calls(directory,
     assert numbers == [str(number) for number in range(200)]
 
 
-async def test_state_is_stored_with_its_records_and_deleted_with_none(directory, clock):
+async def test_state_is_stored_with_its_records_and_deleted_with_none(
+    directory: Path, clock: ManualClock
+) -> None:
     async with running(directory, clock) as journal:
         await journal.submit([], state={"point/a": "1", "point/b": "2"})
         await journal.submit([], state={"point/a": None})
         assert await journal.read(lambda reader: reader.state("point/")) == {"point/b": "2"}
 
 
-async def test_a_second_gateway_on_the_same_journal_is_refused(directory, clock):
+async def test_a_second_gateway_on_the_same_journal_is_refused(directory: Path, clock: ManualClock) -> None:
     async with running(directory, clock):
         with pytest.raises(JournalError, match="another gateway"):
             async with open_journal(journal_options(directory), clock=clock, clock_state=SharedClockState()):
                 pass
 
 
-async def test_a_cancelled_submitter_does_not_take_its_record_back(directory, clock):
+async def test_a_cancelled_submitter_does_not_take_its_record_back(
+    directory: Path, clock: ManualClock
+) -> None:
     async with running(directory, clock) as journal:
         future = journal.submit([result_event(1, clock)])
         future.cancel()
@@ -204,7 +221,7 @@ async def test_a_cancelled_submitter_does_not_take_its_record_back(directory, cl
     assert len(members_of(directory)) == 3
 
 
-async def test_waiting_for_growth_ends_when_records_are_durable(directory, clock):
+async def test_waiting_for_growth_ends_when_records_are_durable(directory: Path, clock: ManualClock) -> None:
     async with running(directory, clock) as journal:
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(journal.wait_beyond(1))
@@ -214,7 +231,9 @@ async def test_waiting_for_growth_ends_when_records_are_durable(directory, clock
         assert waiting.result() == 2
 
 
-def test_a_full_disk_stores_nothing_of_the_batch_and_says_what_to_do(directory, clock):
+def test_a_full_disk_stores_nothing_of_the_batch_and_says_what_to_do(
+    directory: Path, clock: ManualClock
+) -> None:
     file = reopen(directory, clock)
     file.append([Submission(events=(result_event(0, clock),))])
     limit = (directory / "journal.sqlite-wal").stat().st_size + 4096
@@ -235,7 +254,7 @@ def test_a_full_disk_stores_nothing_of_the_batch_and_says_what_to_do(directory, 
     again.close()
 
 
-def test_a_text_too_long_for_a_record_is_replaced_by_its_hash(directory, clock):
+def test_a_text_too_long_for_a_record_is_replaced_by_its_hash(directory: Path, clock: ManualClock) -> None:
     event = Event(
         kind="parameter.changed",
         occurred_ns=clock.stamp().realtime_ns,
@@ -254,7 +273,9 @@ def test_a_text_too_long_for_a_record_is_replaced_by_its_hash(directory, clock):
     assert verdict_of(directory).status == "INTACT"
 
 
-def test_a_journal_with_another_schema_is_refused_with_its_version(directory, clock):
+def test_a_journal_with_another_schema_is_refused_with_its_version(
+    directory: Path, clock: ManualClock
+) -> None:
     connection = sqlite3.connect(directory / "journal.sqlite")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -262,16 +283,17 @@ def test_a_journal_with_another_schema_is_refused_with_its_version(directory, cl
         reopen(directory, clock)
 
 
-def test_the_identity_is_the_files_own(directory, clock):
+def test_the_identity_is_the_files_own(directory: Path, clock: ManualClock) -> None:
     file: JournalFile = reopen(directory, clock)
     assert file.identity == IDENTITY
     assert Checkpoint(IDENTITY.stream, file.head.size, file.head.root).size == 1
     file.close()
 
 
-def test_a_float_that_a_driver_let_through_is_written_as_text(directory, clock):
+def test_a_float_that_a_driver_let_through_is_written_as_text(directory: Path, clock: ManualClock) -> None:
     event = dataclasses.replace(
-        result_event(1, clock), changes=(Change("force", 0.5, 12.3), Change("count", None, 2**60))
+        result_event(1, clock),
+        changes=(Change("force", cast(Any, 0.5), cast(Any, 12.3)), Change("count", None, 2**60)),
     )
     file = reopen(directory, clock)
     file.append([Submission(events=(event,))])
@@ -281,7 +303,9 @@ def test_a_float_that_a_driver_let_through_is_written_as_text(directory, clock):
     assert verdict_of(directory).status == "INTACT"
 
 
-def test_an_uncertainty_below_zero_that_a_driver_let_through_is_left_out(directory, clock):
+def test_an_uncertainty_below_zero_that_a_driver_let_through_is_left_out(
+    directory: Path, clock: ManualClock
+) -> None:
     """The store would refuse the record, and with it all that follows."""
     file = reopen(directory, clock)
     file.append([Submission(events=(dataclasses.replace(result_event(1, clock), occurred_unc_ms=-1),))])

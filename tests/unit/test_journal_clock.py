@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -286,7 +286,7 @@ def test_over_a_drifting_day_the_truth_is_within_the_bound_of_every_record(ppm: 
         state.set(judge.at(stamp).state, stamp)
         clock.true_ns += 2 * NS_PER_S
         if minute % 4 == 0:
-            journal.append([Submission(events=(result_event(minute, clock),))])
+            journal.append([Submission(events=(result_event(minute, cast(Any, clock)),))])
             truths.append(clock.true_ns)
     journal.close()
     records = members_of(tmp_path)[1:]

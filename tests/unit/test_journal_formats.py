@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,17 +18,17 @@ FORMATS = sorted(FOLDER.iterdir())
 
 
 @pytest.fixture(params=FORMATS, ids=lambda folder: folder.name)
-def kept(request, tmp_path):
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     directory = tmp_path / "journal"
     shutil.copytree(request.param, directory)
     return directory, json.loads((directory / "expected.json").read_text())
 
 
-def test_the_format_of_this_release_is_kept():
+def test_the_format_of_this_release_is_kept() -> None:
     assert FORMATS[-1].name == f"v{SCHEMA_VERSION}"
 
 
-def test_it_reads_as_it_was_written(kept):
+def test_it_reads_as_it_was_written(kept: tuple[Path, dict[str, Any]]) -> None:
     directory, expected = kept
     with JournalReader(directory) as reader:
         head = reader.head()
@@ -43,7 +45,7 @@ def test_it_reads_as_it_was_written(kept):
     assert verdict_of(directory).status == "INTACT"
 
 
-def test_it_goes_on_where_it_stood(kept):
+def test_it_goes_on_where_it_stood(kept: tuple[Path, dict[str, Any]]) -> None:
     directory, expected = kept
     clock = ManualClock(boot_id="00000000-0000-4000-8000-000000000002")
     clock.advance_ns(365 * 24 * 3600 * 10**9)

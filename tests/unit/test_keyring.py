@@ -2,6 +2,9 @@
 
 import base64
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from nacl.signing import SigningKey
@@ -12,35 +15,36 @@ from linewitness.base.secrets import Secret
 from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.submission import Submission
+from support.clocks import ManualClock
 from support.journals import IDENTITY, create, members_of, options, reopen, running, verdict_of
 
 WRAPPING = bytes(range(32))
 
 
 @pytest.fixture
-def plain(tmp_path):
+def plain(tmp_path: Path) -> Keyring:
     keyring = Keyring(tmp_path)
     keyring.create()
     return keyring
 
 
 @pytest.fixture
-def wrapping(tmp_path, plain):
+def wrapping(tmp_path: Path, plain: Keyring) -> Keyring:
     return Keyring(tmp_path, wrapping_key=WRAPPING)
 
 
-def contents(folder):
+def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "keys").iterdir()}
 
 
-def test_a_key_comes_back_as_it_was_saved(plain, wrapping):
+def test_a_key_comes_back_as_it_was_saved(plain: Keyring, wrapping: Keyring) -> None:
     for keyring in (plain, wrapping):
         key = SigningKey.generate()
         keyring.save("log", key)
         assert bytes(keyring.load("log")) == bytes(key)
 
 
-def test_a_wrapped_key_is_not_on_the_disk_in_the_open(wrapping, tmp_path):
+def test_a_wrapped_key_is_not_on_the_disk_in_the_open(wrapping: Keyring, tmp_path: Path) -> None:
     key = SigningKey.generate()
     wrapping.save("log", key)
     [data] = contents(tmp_path).values()
@@ -48,7 +52,9 @@ def test_a_wrapped_key_is_not_on_the_disk_in_the_open(wrapping, tmp_path):
     assert base64.b64encode(bytes(key)) not in data
 
 
-def test_plain_keys_are_wrapped_at_the_first_start_with_a_wrapping_key(plain, wrapping, tmp_path):
+def test_plain_keys_are_wrapped_at_the_first_start_with_a_wrapping_key(
+    plain: Keyring, wrapping: Keyring, tmp_path: Path
+) -> None:
     keys = {name: SigningKey.generate() for name in ("log", "1a2b3c4d")}
     for name, key in keys.items():
         plain.save(name, key)
@@ -63,7 +69,9 @@ def test_plain_keys_are_wrapped_at_the_first_start_with_a_wrapping_key(plain, wr
 
 
 @pytest.mark.parametrize("crash", ["after the second name", "after the rename", "after writing beside"])
-def test_wrapping_that_was_cut_short_is_finished_at_the_next_opening(plain, wrapping, tmp_path, crash):
+def test_wrapping_that_was_cut_short_is_finished_at_the_next_opening(
+    plain: Keyring, wrapping: Keyring, tmp_path: Path, crash: str
+) -> None:
     key = SigningKey.generate()
     plain.save("log", key)
     path = tmp_path / "keys" / "log.key"
@@ -80,7 +88,7 @@ def test_wrapping_that_was_cut_short_is_finished_at_the_next_opening(plain, wrap
     assert bytes(wrapping.load("log")) == bytes(key)
 
 
-def test_a_plain_opening_after_a_cut_short_wrapping_keeps_the_key(plain, tmp_path):
+def test_a_plain_opening_after_a_cut_short_wrapping_keeps_the_key(plain: Keyring, tmp_path: Path) -> None:
     key = SigningKey.generate()
     plain.save("log", key)
     (tmp_path / "keys" / "log.key.replaced").hardlink_to(tmp_path / "keys" / "log.key")
@@ -89,13 +97,13 @@ def test_a_plain_opening_after_a_cut_short_wrapping_keeps_the_key(plain, tmp_pat
     assert bytes(plain.load("log")) == bytes(key)
 
 
-def test_the_wrong_wrapping_key_is_named_as_the_cause(wrapping, tmp_path):
+def test_the_wrong_wrapping_key_is_named_as_the_cause(wrapping: Keyring, tmp_path: Path) -> None:
     wrapping.save("log", SigningKey.generate())
     with pytest.raises(ConfigurationError, match="another wrapping key"):
         Keyring(tmp_path, wrapping_key=bytes(32)).load("log")
 
 
-def test_one_wrapped_key_cannot_stand_in_for_another(wrapping, tmp_path):
+def test_one_wrapped_key_cannot_stand_in_for_another(wrapping: Keyring, tmp_path: Path) -> None:
     wrapping.save("1a2b3c4d", SigningKey.generate())
     (tmp_path / "keys" / "1a2b3c4d.key").rename(tmp_path / "keys" / "log.key")
     with pytest.raises(JournalDamaged, match="another key than its name"):
@@ -105,14 +113,16 @@ def test_one_wrapped_key_cannot_stand_in_for_another(wrapping, tmp_path):
 @pytest.mark.parametrize(
     ("content", "error"), [(b"nonsense", JournalDamaged), (b"\0" * 77, JournalDamaged), (None, JournalError)]
 )
-def test_what_is_not_a_key_is_said_with_its_file(plain, tmp_path, content, error):
+def test_what_is_not_a_key_is_said_with_its_file(
+    plain: Keyring, tmp_path: Path, content: bytes | None, error: type[JournalDamaged] | type[JournalError]
+) -> None:
     if content is not None:
         (tmp_path / "keys" / "log.key").write_bytes(content)
     with pytest.raises(error, match=r"log\.key"):
         plain.load("log")
 
 
-def test_erasing_overwrites_before_it_removes(plain, tmp_path):
+def test_erasing_overwrites_before_it_removes(plain: Keyring, tmp_path: Path) -> None:
     plain.save("old", SigningKey.generate())
     inode = os.open(tmp_path / "keys" / "old.key", os.O_RDONLY)
     plain.erase_all_but("new")
@@ -122,7 +132,9 @@ def test_erasing_overwrites_before_it_removes(plain, tmp_path):
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 78], ids=["empty", "zeros"])
-def test_a_key_whose_erasure_was_cut_short_prevents_no_opening(wrapping, tmp_path, left):
+def test_a_key_whose_erasure_was_cut_short_prevents_no_opening(
+    wrapping: Keyring, tmp_path: Path, left: bytes
+) -> None:
     wrapping.save("log", SigningKey.generate())
     (tmp_path / "keys" / "0a0b0c0d.key").write_bytes(left)
     wrapping.tidy()
@@ -131,7 +143,7 @@ def test_a_key_whose_erasure_was_cut_short_prevents_no_opening(wrapping, tmp_pat
 
 
 @pytest.mark.parametrize("form", [lambda key: key, lambda key: base64.b64encode(key) + b"\n"])
-def test_a_wrapping_key_is_32_bytes_or_their_base64(tmp_path, form):
+def test_a_wrapping_key_is_32_bytes_or_their_base64(tmp_path: Path, form: Callable[..., Any]) -> None:
     (tmp_path / "wrap").write_bytes(form(WRAPPING))
     settings = options(tmp_path, wrapping_key=Secret(file=tmp_path / "wrap"))
     Keyring(tmp_path).create()
@@ -140,14 +152,16 @@ def test_a_wrapping_key_is_32_bytes_or_their_base64(tmp_path, form):
 
 
 @pytest.mark.parametrize("content", [b"too short", None])
-def test_a_wrapping_key_that_is_none_is_refused_with_a_hint(tmp_path, content):
+def test_a_wrapping_key_that_is_none_is_refused_with_a_hint(tmp_path: Path, content: bytes | None) -> None:
     if content:
         (tmp_path / "wrap").write_bytes(content)
     with pytest.raises(ConfigurationError, match="wrap"):
         keyring_of(options(tmp_path, wrapping_key=Secret(file=tmp_path / "wrap")))
 
 
-def test_a_wrapping_key_comes_from_a_systemd_credential(tmp_path, monkeypatch):
+def test_a_wrapping_key_comes_from_a_systemd_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "linewitness.wrap").write_bytes(WRAPPING)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     settings = options(tmp_path, wrapping_key=Secret(credential="linewitness.wrap"))
@@ -157,7 +171,9 @@ def test_a_wrapping_key_comes_from_a_systemd_credential(tmp_path, monkeypatch):
     assert bytes(Keyring(tmp_path, wrapping_key=WRAPPING).load("log")) == bytes(key)
 
 
-async def test_a_journal_with_plain_keys_goes_on_with_wrapped_ones(tmp_path, clock):
+async def test_a_journal_with_plain_keys_goes_on_with_wrapped_ones(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     directory = tmp_path / "journal"
     create(directory, clock)
     (tmp_path / "wrap").write_bytes(WRAPPING)
@@ -169,10 +185,10 @@ async def test_a_journal_with_plain_keys_goes_on_with_wrapped_ones(tmp_path, clo
         reopen(directory, clock)
 
 
-def test_a_new_stream_can_begin_with_wrapped_keys(tmp_path, clock):
+def test_a_new_stream_can_begin_with_wrapped_keys(tmp_path: Path, clock: ManualClock) -> None:
     keyring = Keyring(tmp_path / "journal", wrapping_key=WRAPPING)
     arguments = {"clock": clock, "clock_state": SharedClockState(), "keyring": keyring}
-    JournalFile.create(tmp_path / "journal", IDENTITY, **arguments).close()
+    JournalFile.create(tmp_path / "journal", IDENTITY, **cast(Any, arguments)).close()
     assert all(b"wrapped" in data for data in contents(tmp_path / "journal").values())
     assert keyring.load(LOG_KEY)
     assert len(members_of(tmp_path / "journal")) == 1

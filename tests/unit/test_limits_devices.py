@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -10,13 +13,13 @@ from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
-from support.floods import ALLOWED, NoMemory, flooding
+from support.floods import ALLOWED, Flood, NoMemory, flooding
 
 pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(autouse=True)
-def _libraries_are_quiet():
+def _libraries_are_quiet() -> Iterator[None]:
     """As in production; pytest would keep every complaint in memory."""
     levels = {name: logging.getLogger(name).level for name in ("asyncua", "pymodbus")}
     for name in levels:
@@ -26,12 +29,12 @@ def _libraries_are_quiet():
         logging.getLogger(name).setLevel(level)
 
 
-def telegram(mid, data="", revision=1):
+def telegram(mid: int, data: str = "", revision: int = 1) -> bytes:
     text = f"{20 + len(data):04d}{mid:04d}{revision:03d}{'':9}{data}"
     return text.encode() + b"\0"
 
 
-def controller(connection):
+def controller(connection: socket.socket) -> None:
     """Agree to everything until results are asked for."""
     while True:
         said = connection.recv(4096)
@@ -75,16 +78,16 @@ FLOODS = {
 ENOUGH = 5000
 
 
-def driver(name, port):
-    given = {"id": "d-1", "driver": name, "host": "127.0.0.1", "port": port, **DRIVERS[name]}
+def driver(name: str, port: int) -> Any:
+    given = {"id": "d-1", "driver": name, "host": "127.0.0.1", "port": port, **cast(Any, DRIVERS[name])}
     return build(known(name).options_class().model_validate(given))
 
 
-def build(options):
+def build(options: Any) -> Any:
     return known(options.driver).build(options, DriverContext(clock=SystemClock()))
 
 
-async def use(device, flood, *, consume):
+async def use(device: Any, flood: Flood, *, consume: bool) -> int:
     """Work with the flooding device, until it is over for either side."""
     taken = 0
     with contextlib.suppress(DeviceError):
@@ -102,7 +105,7 @@ async def use(device, flood, *, consume):
 @pytest.mark.parametrize("consume", [True, False], ids=["taken", "not taken"])
 @pytest.mark.parametrize("flood", FLOODS)
 @pytest.mark.parametrize("name", ["scanner", "mt_sics", "modbus", "open_protocol"])
-async def test_flood_is_bounded(name, flood, consume):
+async def test_flood_is_bounded(name: str, flood: str, consume: bool) -> None:
     with flooding(FLOODS[flood]) as running:
         async with asyncio.timeout(30):
             await use(driver(name, running.port), running, consume=consume)
@@ -112,7 +115,7 @@ async def test_flood_is_bounded(name, flood, consume):
 
 
 @pytest.mark.parametrize("consume", [True, False], ids=["taken", "not taken"])
-async def test_controller_that_waits_for_no_confirmation_is_bounded(consume):
+async def test_controller_that_waits_for_no_confirmation_is_bounded(consume: bool) -> None:
     with flooding(RESULT * 200, greet=controller) as running:
         async with asyncio.timeout(40):
             taken = await use(driver("open_protocol", running.port), running, consume=consume)
@@ -120,7 +123,7 @@ async def test_controller_that_waits_for_no_confirmation_is_bounded(consume):
         assert running.grown < ALLOWED, f"{running.grown / 2**20:.0f} MiB, {taken} taken"
 
 
-async def test_opc_ua_server_that_announces_gigabytes_is_bounded():
+async def test_opc_ua_server_that_announces_gigabytes_is_bounded() -> None:
     options = (
         known("opcua")
         .options_class()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 
@@ -17,12 +18,12 @@ WELCOME_5 = b"\x20\x03\x00\x00\x00"
 HUGE = b"\x30\xff\xff\xff\x7f\x00\x01a\x00"
 
 
-def greet(connection):
+def greet(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.sendall(WELCOME_5 + HUGE)
 
 
-async def test_a_huge_message_ends_the_connection():
+async def test_a_huge_message_ends_the_connection() -> None:
     with flooding(b"x" * 65_536, greet=greet) as running:
         options = MqttOptions(url=f"mqtt://127.0.0.1:{running.port}", protocol="5")
         said = ""
@@ -41,7 +42,7 @@ async def test_a_huge_message_ends_the_connection():
         assert running.sent < 32 * 2**20
 
 
-async def test_a_peer_that_is_no_broker_is_bounded():
+async def test_a_peer_that_is_no_broker_is_bounded() -> None:
     for chunk in (b"\xff" * 65_536, b"\x00" * 65_536, b"HTTP/1.1 400 Bad Request\r\n" * 2000):
         with flooding(chunk) as running:
             options = MqttOptions(url=f"mqtt://127.0.0.1:{running.port}", connect_timeout_s=2)

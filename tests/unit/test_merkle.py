@@ -3,6 +3,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
 
 from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import BadProof, Frontier, Grove
@@ -28,12 +29,12 @@ def subtree(level: int, index: int) -> bytes:
 
 
 @given(st.integers(0, 70))
-def test_roots_are_those_of_the_definition(size):
+def test_roots_are_those_of_the_definition(size: int) -> None:
     assert merkle.root_of(LEAVES[:size]) == naive(LEAVES[:size]) == merkle.root_at(size, subtree)
 
 
 @given(st.integers(0, 70), st.integers(0, 70))
-def test_a_frontier_goes_on_from_any_size(first, last):
+def test_a_frontier_goes_on_from_any_size(first: int, last: int) -> None:
     frontier = Frontier(min(first, last), subtree)
     completed = []
     for leaf in LEAVES[frontier.size : max(first, last)]:
@@ -42,13 +43,13 @@ def test_a_frontier_goes_on_from_any_size(first, last):
     assert all(node == subtree(level, index) for level, index, node in completed)
 
 
-def test_a_frontier_that_is_not_empty_needs_the_tree():
+def test_a_frontier_that_is_not_empty_needs_the_tree() -> None:
     with pytest.raises(ValueError, match="needs the tree"):
         Frontier(3)
 
 
 @given(st.data())
-def test_every_leaf_is_proved_in_every_tree_and_in_no_other_way(data):
+def test_every_leaf_is_proved_in_every_tree_and_in_no_other_way(data: DataObject) -> None:
     size = data.draw(SIZES)
     index = data.draw(st.integers(0, size - 1))
     root = naive(LEAVES[:size])
@@ -70,7 +71,7 @@ def test_every_leaf_is_proved_in_every_tree_and_in_no_other_way(data):
 
 
 @given(SIZES, SIZES)
-def test_an_older_tree_is_proved_to_be_a_prefix_and_no_other_tree_is(first, second):
+def test_an_older_tree_is_proved_to_be_a_prefix_and_no_other_tree_is(first: int, second: int) -> None:
     old, new = sorted((first, second))
     roots = naive(LEAVES[:old]), naive(LEAVES[:new])
     path = merkle.consistency_proof(old, new, subtree)
@@ -90,7 +91,7 @@ def test_an_older_tree_is_proved_to_be_a_prefix_and_no_other_tree_is(first, seco
             merkle.verify_consistency(old, roots[0], new, roots[1], path[:-1])
 
 
-def test_a_rewritten_prefix_has_no_proof():
+def test_a_rewritten_prefix_has_no_proof() -> None:
     forged = [merkle.leaf_hash(b"forged"), *LEAVES[1:8]]
     path = merkle.consistency_proof(4, 8, subtree)
     with pytest.raises(BadProof, match="not a prefix"):
@@ -98,14 +99,14 @@ def test_a_rewritten_prefix_has_no_proof():
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (5, 5), (-1, 5)])
-def test_there_is_no_proof_of_what_is_not_there(index, size):
+def test_there_is_no_proof_of_what_is_not_there(index: int, size: int) -> None:
     with pytest.raises(ValueError, match="not in a tree"):
         merkle.inclusion_proof(index, size, subtree)
     with pytest.raises(ValueError, match="no consistency proof"):
         merkle.consistency_proof(size + 1, size, subtree)
 
 
-def test_a_path_has_the_length_that_the_size_asks_for():
+def test_a_path_has_the_length_that_the_size_asks_for() -> None:
     """Else a root could be passed off as that of a tree of another size."""
     leaf, other = LEAVES[:2]
     pair = merkle.node_hash(leaf, other)
@@ -122,7 +123,7 @@ def test_a_path_has_the_length_that_the_size_asks_for():
 
 
 @given(st.integers(0, 70), st.integers(0, 70))
-def test_a_grove_knows_the_edge_of_every_size(count, size):
+def test_a_grove_knows_the_edge_of_every_size(count: int, size: int) -> None:
     frontier = Frontier()
     for leaf in LEAVES[: min(size, count)]:
         frontier.append(leaf)

@@ -1,12 +1,17 @@
 """The metrics: names that stay, values that are true."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from linewitness.journal.pressure import Level, Room
 from linewitness.status import metric_names
 from linewitness.status.metric_names import Metric
-from support.status_pages import looked_at
+from support.clocks import ManualClock
+from support.status_pages import Looked, looked_at
 
 NAMES = {
     "linewitness",
@@ -32,12 +37,12 @@ NAMES = {
 
 
 @pytest.fixture
-async def line(tmp_path, clock):
+async def line(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Looked]:
     async with looked_at(tmp_path / "journal", clock) as looked:
         yield looked
 
 
-async def values(line):
+async def values(line: Looked) -> dict[Any, float]:
     status, headers, text = await line.get("/metrics")
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -48,12 +53,12 @@ async def values(line):
     }
 
 
-def test_names_are_those_that_dashboards_know():
+def test_names_are_those_that_dashboards_know() -> None:
     metrics = {value for value in vars(metric_names).values() if isinstance(value, Metric)}
     assert {metric.name for metric in metrics} == NAMES
 
 
-async def test_values_are_those_of_the_line(line):
+async def test_values_are_those_of_the_line(line: Looked) -> None:
     line.health.device("wrench-10", "up", "")
     line.health.device("press-4", "lost", "no route")
     line.health.observed("wrench-10", 7)
@@ -78,6 +83,6 @@ async def test_values_are_those_of_the_line(line):
     assert found["process_open_fds",] > 0
 
 
-async def test_what_is_not_known_is_absent_rather_than_zero(line):
+async def test_what_is_not_known_is_absent_rather_than_zero(line: Looked) -> None:
     found = await values(line)
     assert not {key for key in found if key[0].startswith(("linewitness_clock", "linewitness_journal_hours"))}

@@ -5,7 +5,7 @@ import contextlib
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import async_solipsism
 import pytest
@@ -131,7 +131,7 @@ def test_the_truth_is_within_the_stated_uncertainty_whenever_it_is_read() -> Non
             scene.ahead_s = 7 + tenth / 10
             scene.clock = DeviceClock(options(), origin=ORIGIN, reader=scene, clock=scene)  # type: ignore[arg-type]  # reads only
             (notice,) = await scene.ticks(1)
-            offset_ms, unc_ms = notice.changes[0][2], notice.changes[1][2]
+            offset_ms, unc_ms = cast(Any, notice.changes[0][2]), cast(Any, notice.changes[1][2])
             assert abs(offset_ms - scene.ahead_s * 1000) <= unc_ms
 
     played(play)
@@ -142,7 +142,7 @@ def test_the_clock_is_taken_to_be_read_half_way_between_request_and_answer() -> 
         scene.form, scene.ahead_s = "unix-ms", 7
         scene.clock = DeviceClock(options("unix-ms"), origin=ORIGIN, reader=scene, clock=scene)  # type: ignore[arg-type]  # reads only
         (notice,) = await scene.ticks(1)
-        assert abs(notice.changes[0][2] - 7000) <= 2
+        assert abs(cast(Any, notice.changes[0][2]) - 7000) <= 2
 
     played(play)
 

@@ -1,6 +1,8 @@
 import math
 import struct
 from decimal import Decimal
+from random import Random
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -9,13 +11,13 @@ from hypothesis import strategies as st
 from linewitness.devices.base import Quality
 from linewitness.devices.modbus.points import ModbusPoint, RegisterAddress
 from linewitness.devices.modbus.polling.columns import TelemetryDecoder
-from linewitness.devices.modbus.polling.decode import decoder, slice_of
+from linewitness.devices.modbus.polling.decode import Decoded, decoder, slice_of
 from linewitness.devices.modbus.polling.numbers import shortest_float32
 
 FLOATS_32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-def value_of(hexadecimal, **settings):
+def value_of(hexadecimal: str, **settings: Any) -> Decoded:
     place = RegisterAddress(address=0, **settings)
     return decoder(place, "big")(bytes.fromhex(hexadecimal))
 
@@ -33,7 +35,7 @@ def value_of(hexadecimal, **settings):
         ("CDAB", "56781234"),
     ],
 )
-def test_all_orders_of_a_32_bit_number(order, registers):
+def test_all_orders_of_a_32_bit_number(order: str, registers: str) -> None:
     assert value_of(registers, type="uint32", order=order).value == str(0x12345678)
 
 
@@ -46,7 +48,7 @@ def test_all_orders_of_a_32_bit_number(order, registers):
         ("little-byte-swap", "0708050603040102"),
     ],
 )
-def test_all_orders_of_a_64_bit_number(order, registers):
+def test_all_orders_of_a_64_bit_number(order: str, registers: str) -> None:
     assert value_of(registers, type="uint64", order=order).value == str(0x0102030405060708)
 
 
@@ -87,7 +89,9 @@ def test_all_orders_of_a_64_bit_number(order, registers):
          {"heater": True, "fan": False, "door": True}),
     ],
 )  # fmt: skip
-def test_registers_become_exact_values(hexadecimal, settings, expected):
+def test_registers_become_exact_values(
+    hexadecimal: str, settings: dict[str, Any], expected: bool | dict[str, bool] | str
+) -> None:
     decoded = value_of(hexadecimal, **settings)
     assert decoded.value == expected
     assert decoded.quality is Quality.GOOD
@@ -103,28 +107,28 @@ def test_registers_become_exact_values(hexadecimal, settings, expected):
         ("ff41", {"type": "string", "length": 2}, "not ascii"),
     ],
 )
-def test_what_is_no_value_is_bad_and_says_why(hexadecimal, settings, words):
+def test_what_is_no_value_is_bad_and_says_why(hexadecimal: str, settings: dict[str, Any], words: str) -> None:
     decoded = value_of(hexadecimal, **settings)
     assert decoded.value is None
     assert decoded.quality is Quality.BAD
     assert words in decoded.status
 
 
-def test_a_number_without_a_label_is_uncertain_and_kept():
+def test_a_number_without_a_label_is_uncertain_and_kept() -> None:
     decoded = value_of("0009", type="uint16", labels={1: "running"})
     assert (decoded.value, decoded.quality) == ("9", Quality.UNCERTAIN)
 
 
 @settings(deadline=None)
 @given(FLOATS_32)
-def test_float32_decimals_read_back_as_the_same_float32(value):
+def test_float32_decimals_read_back_as_the_same_float32(value: float) -> None:
     text = str(shortest_float32(value))
     assert struct.unpack(">f", struct.pack(">f", float(text)))[0] == value
 
 
 @settings(deadline=None)
 @given(FLOATS_32.filter(lambda value: value != 0))
-def test_no_float32_decimals_with_fewer_digits_read_back(value):
+def test_no_float32_decimals_with_fewer_digits_read_back(value: float) -> None:
     digits = len(shortest_float32(value).as_tuple().digits)
     if digits == 1:
         return
@@ -141,7 +145,7 @@ def test_no_float32_decimals_with_fewer_digits_read_back(value):
 
 @settings(deadline=None)
 @given(st.integers(-(2**15), 2**15 - 1), st.decimals(min_value="-99", max_value="99", places=3))
-def test_scaling_is_decimal_arithmetic(raw, scale):
+def test_scaling_is_decimal_arithmetic(raw: int, scale: Decimal) -> None:
     if scale == 0:
         return
     decoded = decoder(RegisterAddress(address=0, type="int16", scale=scale), "big")(struct.pack(">h", raw))
@@ -149,11 +153,11 @@ def test_scaling_is_decimal_arithmetic(raw, scale):
     assert "E" not in str(decoded.value)
 
 
-def point(name, address, **settings):
+def point(name: str, address: int, **settings: Any) -> ModbusPoint:
     return ModbusPoint(id=name, record="telemetry", address=address, **settings)
 
 
-def test_a_block_of_telemetry_is_decoded_at_once_in_one_order():
+def test_a_block_of_telemetry_is_decoded_at_once_in_one_order() -> None:
     points = [
         point("a", 10, type="int16"),
         point("b", 12, type="float32", order="CDAB"),
@@ -167,7 +171,7 @@ def test_a_block_of_telemetry_is_decoded_at_once_in_one_order():
     ]
     data = bytes.fromhex("fffe0000999a414100037856341200424142")
     decode = TelemetryDecoder(points, first=10, count=9, order="big")
-    values = dict(zip(decode.points, decode.decode(data).values, strict=True))
+    values: dict[str, Any] = dict(zip(decode.points, decode.decode(data).values, strict=True))
     assert values == {
         "a": -2,
         "b": struct.unpack(">f", bytes.fromhex("4141999a"))[0],
@@ -181,16 +185,16 @@ def test_a_block_of_telemetry_is_decoded_at_once_in_one_order():
     }
 
 
-def test_telemetry_marks_what_is_not_a_number_and_keeps_the_rest():
+def test_telemetry_marks_what_is_not_a_number_and_keeps_the_rest() -> None:
     points = [point("a", 0, type="float32"), point("b", 2, type="float32"), point("c", 4, type="bcd16")]
     decode = TelemetryDecoder(points, first=0, count=5, order="big")
     columns = decode.decode(bytes.fromhex("7fc000003f80000000ff"))
-    values = dict(zip(decode.points, columns.values, strict=True))
+    values: dict[str, Any] = dict(zip(decode.points, columns.values, strict=True))
     assert values == {"a": None, "b": 1.0, "c": None}
     assert set(columns.statuses) == {decode.points.index("a"), decode.points.index("c")}
 
 
-def test_bits_of_a_table_of_bits_are_found_across_bytes():
+def test_bits_of_a_table_of_bits_are_found_across_bytes() -> None:
     points = [point(f"p{address}", address, table="coil") for address in (5, 6, 13, 14)]
     decode = TelemetryDecoder(points, first=5, count=10, order="big")
     assert decode.decode(bytes((0b0000_0001, 0b0000_0011))).values == (True, False, True, True)
@@ -203,21 +207,23 @@ def test_bits_of_a_table_of_bits_are_found_across_bytes():
     st.sampled_from(["big", "little", "big-byte-swap", "little-byte-swap"]),
     st.randoms(use_true_random=False),
 )
-def test_telemetry_and_evidence_read_the_same_numbers(kinds, order, randomness):
+def test_telemetry_and_evidence_read_the_same_numbers(
+    kinds: list[str], order: str, randomness: Random
+) -> None:
     points, address = [], 100
     for kind in kinds:
         points.append(point(f"p{address}", address, type=kind))
         address = points[-1].end + randomness.randint(0, 2)
     count = points[-1].end - 100
     data = randomness.randbytes(count * 2)
-    decode = TelemetryDecoder(points, first=100, count=count, order=order)
-    values = dict(zip(decode.points, decode.decode(data).values, strict=True))
+    decode = TelemetryDecoder(points, first=100, count=count, order=cast(Any, order))
+    values: dict[str, Any] = dict(zip(decode.points, decode.decode(data).values, strict=True))
     for each in points:
-        evidence = decoder(each, order)(slice_of(each, 100, data)).value
+        evidence = decoder(each, cast(Any, order))(slice_of(each, 100, data)).value
         found = values[each.id]
         if evidence is None:
             assert found is None
         elif each.kind == "float32":
             assert struct.pack(">f", float(str(evidence))) == struct.pack(">f", found + 0.0)
         else:
-            assert math.isclose(float(str(evidence)), float(found), rel_tol=0, abs_tol=0)
+            assert math.isclose(float(str(evidence)), float(cast(Any, found)), rel_tol=0, abs_tol=0)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -9,59 +10,61 @@ from ruamel.yaml import YAML
 import linewitness.devices.modbus
 from linewitness.devices.modbus.options import Forbidden, ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.polling.plan import Limits, explain, limits_of, plan, split
+from linewitness.devices.modbus.polling.plan import Limits, RegisterBlock, explain, limits_of, plan, split
 from linewitness.devices.modbus.wire.protocol import reference
 
 
-def point(name, address, **settings):
+def point(name: str, address: int, **settings: Any) -> ModbusPoint:
     settings = {"type": "uint16", "record": "change"} | settings
     return ModbusPoint(id=name, address=address, **settings)
 
 
-def limits(**settings):
-    return Limits(**({"max_registers": 125, "max_bits": 2000, "gap": 8, "forbidden": ()} | settings))
+def limits(**settings: Any) -> Limits:
+    return Limits(
+        **(cast(Any, {"max_registers": 125, "max_bits": 2000, "gap": 8, "forbidden": ()} | settings))
+    )
 
 
-def spans(blocks):
+def spans(blocks: tuple[RegisterBlock[Any], ...]) -> list[tuple[str, int, int]]:
     return [(block.table, block.first, block.last) for block in blocks]
 
 
-def test_complaint_12_registers_are_read_in_blocks_not_one_by_one():
+def test_complaint_12_registers_are_read_in_blocks_not_one_by_one() -> None:
     points = [point(f"p{address}", address) for address in range(100)]
     assert spans(plan(points, limits())) == [("holding", 0, 99)]
 
 
-def test_gaps_are_read_through_up_to_the_limit():
+def test_gaps_are_read_through_up_to_the_limit() -> None:
     points = [point("a", 0), point("b", 9), point("c", 19)]
     assert spans(plan(points, limits(gap=8))) == [("holding", 0, 9), ("holding", 19, 19)]
     assert len(plan(points, limits(gap=9))) == 1
     assert len(plan(points, limits(gap=0))) == 3
 
 
-def test_a_block_never_exceeds_what_one_request_may_hold():
+def test_a_block_never_exceeds_what_one_request_may_hold() -> None:
     points = [point(f"p{address}", address, type="float32") for address in range(0, 300, 2)]
     blocks = plan(points, limits())
     assert spans(blocks) == [("holding", 0, 123), ("holding", 124, 247), ("holding", 248, 299)]
 
 
-def test_forbidden_ranges_are_not_read_through():
+def test_forbidden_ranges_are_not_read_through() -> None:
     forbidden = (Forbidden(table="holding", first=3, last=4),)
     points = [point("a", 0), point("b", 6)]
     assert len(plan(points, limits(forbidden=forbidden))) == 2
     assert len(plan(points, limits(forbidden=(Forbidden(table="input", first=3, last=4),)))) == 1
 
 
-def test_tables_are_not_mixed():
+def test_tables_are_not_mixed() -> None:
     points = [point("a", 0), point("b", 1, table="input"), point("c", 2, table="coil", type=None)]
     assert [block.table for block in plan(points, limits())] == ["coil", "holding", "input"]
 
 
-def test_overlapping_points_share_a_block():
+def test_overlapping_points_share_a_block() -> None:
     points = [point("a", 0, type="uint64"), point("b", 1), point("c", 4)]
     assert spans(plan(points, limits(gap=0))) == [("holding", 0, 4)]
 
 
-def test_a_block_is_split_at_its_gaps_first_and_then_in_halves():
+def test_a_block_is_split_at_its_gaps_first_and_then_in_halves() -> None:
     block = plan([point(f"p{at}", at) for at in (0, 1, 5, 6)], limits())[0]
     assert spans(split(block)) == [("holding", 0, 1), ("holding", 5, 6)]
     assert spans(split(split(block)[0])) == [("holding", 0, 0), ("holding", 1, 1)]
@@ -82,7 +85,9 @@ def test_a_block_is_split_at_its_gaps_first_and_then_in_halves():
     st.integers(0, 30),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 10)), max_size=4),
 )
-def test_every_plan_reads_every_point_and_nothing_forbidden(places, most, gap, ranges):
+def test_every_plan_reads_every_point_and_nothing_forbidden(
+    places: list[tuple[int, str, str]], most: int, gap: int, ranges: list[tuple[int, int]]
+) -> None:
     forbidden = tuple(Forbidden(first=first, last=first + length) for first, length in ranges)
     points = [
         point(f"p{number}", address, type=kind, table=table)
@@ -103,7 +108,7 @@ def test_every_plan_reads_every_point_and_nothing_forbidden(places, most, gap, r
             assert not any(block.first <= f.last and f.first <= block.last for f in forbidden)
 
 
-def options(**settings):
+def options(**settings: Any) -> ModbusOptions:
     return ModbusOptions(**({"id": "oven", "host": "10.0.0.7"} | settings))
 
 
@@ -126,7 +131,7 @@ def options(**settings):
         ({"adress": 5}, "not permitted"),
     ],
 )
-def test_a_wrong_point_is_refused_in_words(settings, words):
+def test_a_wrong_point_is_refused_in_words(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         point("a", settings.pop("address", 0), **settings)
 
@@ -152,12 +157,12 @@ def test_a_wrong_point_is_refused_in_words(settings, words):
         ),
     ],
 )  # fmt: skip
-def test_wrong_options_are_refused_in_words(settings, words):
+def test_wrong_options_are_refused_in_words(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         options(**settings)
 
 
-def test_the_sample_is_valid():
+def test_the_sample_is_valid() -> None:
     text = (Path(linewitness.devices.modbus.__file__).parent / "sample.yaml").read_text(encoding="utf-8")
     devices = YAML(typ="safe").load(text)["devices"]
     for each in devices:
@@ -165,7 +170,7 @@ def test_the_sample_is_valid():
     assert len(devices) >= 1
 
 
-def test_the_plan_is_explained_with_the_references_of_manuals():
+def test_the_plan_is_explained_with_the_references_of_manuals() -> None:
     described = options(
         points=[point("a", 0), point("b", 4, type="float32"), point("c", 0, table="coil", type=None)],
         forbidden=[{"first": 90, "last": 99}],
@@ -179,21 +184,21 @@ def test_the_plan_is_explained_with_the_references_of_manuals():
     assert "pause of 20 ms" in text
 
 
-def test_single_registers_are_counted_and_warned_of():
+def test_single_registers_are_counted_and_warned_of() -> None:
     described = options(points=[point("a", 0, type="float32"), point("b", 4)], one_register=True)
     assert "2 points in 3 requests" in explain(described)
     assert "torn" in explain(described)
     assert len(plan(described.points, limits_of(described))) == 2
 
 
-def test_references_have_five_digits_and_six_above():
+def test_references_have_five_digits_and_six_above() -> None:
     assert reference("holding", 0) == "40001"
     assert reference("input", 9998) == "39999"
     assert reference("holding", 9999) == "410000"
     assert reference("coil", 0) == "00001"
 
 
-def test_results_are_explained_too():
+def test_results_are_explained_too() -> None:
     fields = [
         {"id": "peak", "address": 210, "type": "float32"},
         {"id": "number", "address": 222, "type": "uint16"},
@@ -214,7 +219,7 @@ def test_results_are_explained_too():
     assert "result queue: FIFO queue at 400, read each round, number in number" in text
 
 
-def test_complaint_17_a_wrong_setting_is_named_with_its_place():
+def test_complaint_17_a_wrong_setting_is_named_with_its_place() -> None:
     points = [{"id": "a", "record": "change", "address": 0, "type": "uint16"}]
     with pytest.raises(ValidationError) as caught:
         options(points=[*points, {"id": "b", "record": "change", "address": 70000, "type": "unit16"}])

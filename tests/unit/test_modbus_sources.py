@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ LIMITS = Limits(max_registers=125, max_bits=2000, gap=8, forbidden=())
 FIELD = {"id": "value", "address": 10, "type": "uint16"}
 
 
-def result(**settings):
+def result(**settings: Any) -> ModbusResult:
     defaults = {"id": "cycle", "pattern": "counter", "counter": {"address": 0}, "fields": [FIELD]}
     return ModbusResult(**{key: value for key, value in (defaults | settings).items() if value is not None})
 
@@ -19,45 +21,45 @@ def result(**settings):
 class Registers:
     """A device whose counter moves on after so many reads."""
 
-    def __init__(self, counter, *, moves_after=None):
+    def __init__(self, counter: int, *, moves_after: int | None = None) -> None:
         self.counter = counter
         self.moves_after = moves_after
-        self.read_at = []
+        self.read_at: list[Any] = []
 
-    async def read(self, table, first, count):
+    async def read(self, table: str, first: int, count: int) -> bytes:
         self.read_at.append((table, first, count))
         if self.moves_after is not None and len(self.read_at) > self.moves_after:
             return (self.counter + 1).to_bytes(2 * count, "big")
         return self.counter.to_bytes(2 * count, "big")
 
 
-async def test_a_block_that_was_overwritten_while_it_was_read_is_not_taken():
+async def test_a_block_that_was_overwritten_while_it_was_read_is_not_taken() -> None:
     steady, moving = Registers(7), Registers(7, moves_after=2)
     for registers, expected in ((steady, [(10, b"\0\7", (result().fields[0],))]), (moving, None)):
-        source = source_of(result(), registers, LIMITS, "big")
+        source = source_of(result(), cast(Any, registers), LIMITS, "big")
         assert (await source.stock()).newest == 7
         assert await source.fetch(7) == expected
 
 
-async def test_a_slot_of_a_ring_is_overwritten_only_when_the_ring_went_round():
+async def test_a_slot_of_a_ring_is_overwritten_only_when_the_ring_went_round() -> None:
     ring = result(pattern="ring", slots=2, stride=4)
-    assert await source_of(ring, Registers(7), LIMITS, "big").fetch(6) is not None
-    assert await source_of(ring, Registers(8), LIMITS, "big").fetch(6) is None
+    assert await source_of(ring, cast(Any, Registers(7)), LIMITS, "big").fetch(6) is not None
+    assert await source_of(ring, cast(Any, Registers(8)), LIMITS, "big").fetch(6) is None
 
 
 @pytest.mark.parametrize(
     ("first_number", "number", "address"), [(0, 8, 10), (0, 9, 14), (1, 1, 10), (1, 4, 22)]
 )
-async def test_each_number_has_its_slot(first_number, number, address):
+async def test_each_number_has_its_slot(first_number: int, number: int, address: int) -> None:
     ring = result(pattern="ring", slots=4, stride=4, first_number=first_number)
     registers = Registers(number)
-    await source_of(ring, registers, LIMITS, "big").fetch(number)
+    await source_of(ring, cast(Any, registers), LIMITS, "big").fetch(number)
     assert registers.read_at[0] == ("holding", address, 1)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["big", "little", "big-byte-swap", "little-byte-swap"]))
-def test_a_number_is_written_back_as_it_was_read(number, order):
+def test_a_number_is_written_back_as_it_was_read(number: int, order: str) -> None:
     place = result(counter={"address": 0, "type": "uint32", "order": order}).numbered_by
     registers = registers_of(place, number, "big")
     data = b"".join(register.to_bytes(2, "big") for register in registers)
@@ -85,6 +87,6 @@ def test_a_number_is_written_back_as_it_was_read(number, order):
         ),
     ],
 )
-def test_wrong_results_are_refused_in_words(settings, words):
+def test_wrong_results_are_refused_in_words(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         result(**settings)

@@ -26,24 +26,24 @@ def signed() -> Note:
     return Note(TEXT, (note.sign(TEXT, name="signer.example", key=KEY),))
 
 
-def test_a_note_survives_its_text():
+def test_a_note_survives_its_text() -> None:
     again = Note.parse(str(signed()))
     assert again == signed()
     assert again.text == TEXT
     assert again.signed_by(VKEY) == 0
 
 
-def test_a_cosignature_carries_its_time():
+def test_a_cosignature_carries_its_time() -> None:
     both = signed().with_signature(note.cosign(TEXT, name="store.example", key=KEY, time_s=1_772_344_800))
     assert Note.parse(str(both)).signed_by(COSIGNER) == 1_772_344_800
 
 
-def test_of_two_good_cosignatures_of_one_key_the_first_counts():
+def test_of_two_good_cosignatures_of_one_key_the_first_counts() -> None:
     lines = tuple(note.cosign(TEXT, name="store.example", key=KEY, time_s=time_s) for time_s in (5, 9))
     assert Note(TEXT, lines).signed_by(COSIGNER) == 5
 
 
-def test_the_types_of_one_key_do_not_stand_in_for_each_other():
+def test_the_types_of_one_key_do_not_stand_in_for_each_other() -> None:
     assert signed().signed_by(COSIGNER) is None
     plain = signed().signatures[0]
     posing = NoteSignature("store.example", COSIGNER.key_id, bytes(8) + plain.signature)
@@ -51,7 +51,7 @@ def test_the_types_of_one_key_do_not_stand_in_for_each_other():
         Note(TEXT, (posing,)).signed_by(COSIGNER)
 
 
-def test_an_unknown_signer_is_no_signer_and_a_false_one_is_an_error():
+def test_an_unknown_signer_is_no_signer_and_a_false_one_is_an_error() -> None:
     other = Vkey("signer.example", ED25519, bytes(SigningKey(b"o" * 32).verify_key))
     assert signed().signed_by(other) is None
     false = NoteSignature("signer.example", VKEY.key_id, bytes(64))
@@ -85,13 +85,13 @@ def test_an_unknown_signer_is_no_signer_and_a_false_one_is_an_error():
         "x" * 1_000_001,
     ],
 )
-def test_malformed_notes_are_refused(data):
+def test_malformed_notes_are_refused(data: str) -> None:
     with pytest.raises(BadNote):
         Note.parse(data)
 
 
 @given(st.text())
-def test_any_text_is_a_note_or_refused(data):
+def test_any_text_is_a_note_or_refused(data: str) -> None:
     try:
         parsed = Note.parse(data)
     except BadNote:
@@ -114,24 +114,24 @@ def test_any_text_is_a_note_or_refused(data):
         "a+00000000+" + b64encode(b"\x02" + bytes(32)).decode(),
     ],
 )
-def test_malformed_vkeys_are_refused(text):
+def test_malformed_vkeys_are_refused(text: str) -> None:
     with pytest.raises(BadNote):
         Vkey.parse(text)
 
 
-def test_the_key_by_hand_is_a_good_one():
+def test_the_key_by_hand_is_a_good_one() -> None:
     vkey = Vkey.parse(vkey_text(PUBLIC))
     assert vkey.verify(b"m", hand.sign(SECRET, PUBLIC, 99, b"m"))
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_keys_of_small_order_are_refused(number):
+def test_keys_of_small_order_are_refused(number: int) -> None:
     with pytest.raises(BadNote, match="weak"):
         Vkey.parse(vkey_text(hand.encode(TORSION[number])))
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_keys_outside_the_main_subgroup_are_refused(number):
+def test_keys_outside_the_main_subgroup_are_refused(number: int) -> None:
     mixed = hand.encode(hand.add(hand.times(SECRET, hand.BASE), TORSION[number]))
     with pytest.raises(BadNote, match="weak"):
         Vkey.parse(vkey_text(mixed))
@@ -139,7 +139,7 @@ def test_keys_outside_the_main_subgroup_are_refused(number):
 
 @pytest.mark.parametrize("y", [*range(19), 2**255 - 20])
 @pytest.mark.parametrize("sign", [0, 1])
-def test_keys_that_are_not_canonical_or_no_points_are_refused(y, sign):
+def test_keys_that_are_not_canonical_or_no_points_are_refused(y: int, sign: int) -> None:
     above = (hand.P + y if y < 19 else y) | sign << 255
     if above < 2**256:
         with pytest.raises(BadNote, match="weak"):
@@ -147,25 +147,25 @@ def test_keys_that_are_not_canonical_or_no_points_are_refused(y, sign):
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_an_r_outside_the_main_subgroup_is_refused(number):
+def test_an_r_outside_the_main_subgroup_is_refused(number: int) -> None:
     """A verifier that multiplies by the cofactor would accept these; all of ours refuse them."""
     twisted = hand.sign(SECRET, PUBLIC, 99, b"m", TORSION[number])
     assert not Vkey("a", ED25519, PUBLIC).verify(b"m", twisted)
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_an_r_of_small_order_is_refused(number):
+def test_an_r_of_small_order_is_refused(number: int) -> None:
     small = hand.sign(SECRET, PUBLIC, 0, b"m", TORSION[number])
     assert not Vkey("a", ED25519, PUBLIC).verify(b"m", small)
 
 
 @pytest.mark.parametrize("times", [1, 2, 8])
-def test_an_s_beyond_the_order_is_refused(times):
+def test_an_s_beyond_the_order_is_refused(times: int) -> None:
     good = hand.sign(SECRET, PUBLIC, 99, b"m")
     larger = int.from_bytes(good[32:], "little") + times * hand.L
     assert not Vkey("a", ED25519, PUBLIC).verify(b"m", good[:32] + larger.to_bytes(32, "little"))
 
 
 @pytest.mark.parametrize("length", [0, 63, 65, 128])
-def test_a_signature_has_64_bytes(length):
+def test_a_signature_has_64_bytes(length: int) -> None:
     assert not VKEY.verify(b"m", (KEY.sign(b"m").signature * 2)[:length])

@@ -6,6 +6,7 @@ When one does, take the change out of `hardening.py` or `bounded.py`, and its te
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from asyncua.common.utils import Buffer
@@ -112,49 +113,50 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def alone():
+def alone() -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def test_five_bytes_still_become_a_million_nothings(alone):
+def test_five_bytes_still_become_a_million_nothings(alone: dict[str, Any]) -> None:
     assert alone["array_of_nothing"] == 1_000_000
 
 
-def test_dimensions_still_make_a_million_elements_up(alone):
+def test_dimensions_still_make_a_million_elements_up(alone: dict[str, Any]) -> None:
     assert alone["dimensions"] == 1_000_000
 
 
-def test_a_length_below_zero_still_goes_back(alone):
+def test_a_length_below_zero_still_goes_back(alone: dict[str, Any]) -> None:
     assert alone["negative_length"] == "abcd"
 
 
-def test_a_text_in_latin_1_still_cannot_be_written(alone):
+def test_a_text_in_latin_1_still_cannot_be_written(alone: dict[str, Any]) -> None:
     assert alone["latin_1"] == "UnicodeEncodeError"
 
 
-def test_a_message_still_grows_beyond_our_limit(alone):
+def test_a_message_still_grows_beyond_our_limit(alone: dict[str, Any]) -> None:
     assert alone["message_without_end"] > MAX_MESSAGE_BYTES
 
 
-def test_a_chunk_still_grows_beyond_our_limit(alone):
+def test_a_chunk_still_grows_beyond_our_limit(alone: dict[str, Any]) -> None:
     assert alone["chunk_without_end"] > MAX_CHUNK_BYTES
 
 
-def test_the_servers_limits_still_replace_the_clients(alone):
+def test_the_servers_limits_still_replace_the_clients(alone: dict[str, Any]) -> None:
     assert alone["limits_of_the_server"] == [1, 2**32 - 1]
 
 
-def test_the_library_still_logs_what_we_raise(alone):
+def test_the_library_still_logs_what_we_raise(alone: dict[str, Any]) -> None:
     assert alone["log level"] < 50
 
 
-def test_what_the_decoder_has_built_is_still_kept():
+def test_what_the_decoder_has_built_is_still_kept() -> None:
     """Without this cache, `harden` would not have to empty it."""
     assert all(callable(built.cache_clear) for built in hardening._BUILT)
 
 
-def test_importing_the_driver_changes_nothing_in_the_library():
+def test_importing_the_driver_changes_nothing_in_the_library() -> None:
     code = (
         "import linewitness.devices.opcua.driver\n"
         "from asyncua.common.utils import Buffer\n"
@@ -164,7 +166,7 @@ def test_importing_the_driver_changes_nothing_in_the_library():
     assert done.stdout.strip() == "asyncua.common.utils"
 
 
-def test_making_a_client_hardens_the_library_once():
+def test_making_a_client_hardens_the_library_once() -> None:
     client._new_client("opc.tcp://127.0.0.1:1", 1.0)
     changed = (Buffer.read, ua_binary._reshape, ua_binary.unpack_uatype_array)
     assert changed == (hardening.read_forward, hardening.reshape, hardening.unpack_array)

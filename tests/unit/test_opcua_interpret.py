@@ -1,7 +1,9 @@
 """What deliveries mean, one after the other."""
 
+from typing import Any
+
 import pytest
-from asyncua import ua
+from asyncua.ua.uaprotocol_auto import MonitoredItemNotification
 
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Gap, Reading, Signals
@@ -11,6 +13,7 @@ from linewitness.devices.opcua.decoding.times import moment_of
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import plan
 from linewitness.devices.opcua.options import OpcUaOptions as Options
+from linewitness_simulators.press.library import ua
 
 NOW = 1_800_000_000 * NS_PER_S
 HERE = Stamp(NOW, 0)
@@ -28,12 +31,12 @@ OPTIONS = Options.model_validate(
 
 
 @pytest.fixture
-def interpreter():
+def interpreter() -> Interpreter:
     items = plan(OPTIONS, Server(identity={}, namespaces=("", "", "")))
     return Interpreter(options=OPTIONS, session_id="S", items=items, contact_ns=None)
 
 
-def change(handle, value, *, age_ms=0, status=0):
+def change(handle: int, value: float, *, age_ms: int = 0, status: int = 0) -> MonitoredItemNotification:
     notification = ua.MonitoredItemNotification()
     notification.ClientHandle = handle
     notification.Value = ua.DataValue(
@@ -41,11 +44,12 @@ def change(handle, value, *, age_ms=0, status=0):
         StatusCode=ua.StatusCode(status),
         SourceTimestamp=moment_of(NOW - age_ms * 1_000_000),
     )
-    return notification
+    returned: MonitoredItemNotification = notification
+    return returned
 
 
-def delivery(sequence, *changes, subscription=1):
-    content = ()
+def delivery(sequence: int, *changes: MonitoredItemNotification, subscription: int = 1) -> Delivery:
+    content: tuple[Any, ...] = ()
     if changes:
         part = ua.DataChangeNotification()
         part.MonitoredItems = list(changes)
@@ -53,17 +57,17 @@ def delivery(sequence, *changes, subscription=1):
     return Delivery(HERE, subscription, sequence, content)
 
 
-def told(interpreter, *deliveries):
+def told(interpreter: Interpreter, *deliveries: Delivery | Dropped) -> list[Any]:
     return [one for held in deliveries for one in interpreter.observe(held)]
 
 
-def test_missing_sequence_number_is_a_gap_before_what_follows(interpreter):
+def test_missing_sequence_number_is_a_gap_before_what_follows(interpreter: Interpreter) -> None:
     found = told(interpreter, delivery(1, change(0, 1.0)), delivery(4, change(0, 2.0)))
     assert [type(one) for one in found] == [Reading, Gap, Reading]
     assert "2 to 3" in found[1].reason
 
 
-def test_keep_alive_uses_no_number_up(interpreter):
+def test_keep_alive_uses_no_number_up(interpreter: Interpreter) -> None:
     found = told(
         interpreter,
         delivery(1, change(0, 1.0)),
@@ -75,27 +79,27 @@ def test_keep_alive_uses_no_number_up(interpreter):
     assert [type(one) for one in found] == [Reading, Reading]
 
 
-def test_keep_alive_that_announces_a_later_number_shows_the_gap(interpreter):
+def test_keep_alive_that_announces_a_later_number_shows_the_gap(interpreter: Interpreter) -> None:
     found = told(interpreter, delivery(1, change(0, 1.0)), delivery(3))
     assert [type(one) for one in found] == [Reading, Gap]
 
 
-def test_message_that_a_keep_alive_announced_and_that_never_came_is_a_gap(interpreter):
+def test_message_that_a_keep_alive_announced_and_that_never_came_is_a_gap(interpreter: Interpreter) -> None:
     found = told(interpreter, delivery(1, change(0, 1.0)), delivery(2), delivery(3, change(0, 2.0)))
     assert [type(one) for one in found] == [Reading, Gap, Reading]
 
 
-def test_numbers_begin_again_after_the_last(interpreter):
+def test_numbers_begin_again_after_the_last(interpreter: Interpreter) -> None:
     found = told(interpreter, delivery(4_294_967_295, change(0, 1.0)), delivery(1, change(0, 2.0)))
     assert [type(one) for one in found] == [Reading, Reading]
 
 
-def test_numbers_of_two_subscriptions_do_not_mix(interpreter):
+def test_numbers_of_two_subscriptions_do_not_mix(interpreter: Interpreter) -> None:
     found = told(interpreter, delivery(1, change(0, 1.0)), delivery(1, change(1, 1.0), subscription=2))
     assert [type(one) for one in found] == [Reading, Signals]
 
 
-def test_what_the_buffer_dropped_is_a_gap_and_not_a_missing_number_as_well(interpreter):
+def test_what_the_buffer_dropped_is_a_gap_and_not_a_missing_number_as_well(interpreter: Interpreter) -> None:
     found = told(
         interpreter, delivery(1, change(0, 1.0)), Dropped(1, HERE, HERE, 9), delivery(4, change(0, 2.0))
     )
@@ -103,26 +107,26 @@ def test_what_the_buffer_dropped_is_a_gap_and_not_a_missing_number_as_well(inter
     assert found[1].count == 9
 
 
-def test_evidence_and_telemetry_of_one_delivery_are_kept_apart(interpreter):
+def test_evidence_and_telemetry_of_one_delivery_are_kept_apart(interpreter: Interpreter) -> None:
     reading, block = told(interpreter, delivery(1, change(1, 5.5), change(0, 1.0), change(1, 6.5)))
     assert (reading.point, reading.value) == ("holding", "1")
     assert (block.points, block.values) == (("force", "force"), (5.5, 6.5))
 
 
-def test_value_that_history_told_already_is_not_told_again(interpreter):
+def test_value_that_history_told_already_is_not_told_again(interpreter: Interpreter) -> None:
     told(interpreter, delivery(1, change(0, 1.0, age_ms=50)))
     interpreter.filled = {0: {NOW - 20 * 1_000_000}}
     found = told(interpreter, delivery(2, change(0, 2.0, age_ms=20), change(0, 3.0, age_ms=10)))
     assert [one.value for one in found] == ["3"]
 
 
-def test_value_with_an_older_stamp_than_history_is_told_all_the_same(interpreter):
+def test_value_with_an_older_stamp_than_history_is_told_all_the_same(interpreter: Interpreter) -> None:
     interpreter.filled = {0: {NOW}}
     found = told(interpreter, delivery(1, change(0, 2.0, age_ms=500)))
     assert [one.value for one in found] == ["2"]
 
 
-def test_telemetry_without_a_number_is_null_and_overflow_is_a_gap(interpreter):
+def test_telemetry_without_a_number_is_null_and_overflow_is_a_gap(interpreter: Interpreter) -> None:
     found = told(interpreter, delivery(1, change(1, float("nan")), change(1, 2.0, status=0x480)))
     assert [type(one) for one in found] == [Gap, Signals]
     assert found[1].values == (None, 2.0)

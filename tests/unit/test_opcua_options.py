@@ -1,22 +1,24 @@
 """What the YAML may say of an OPC UA server."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from asyncua import ua
+from asyncua.ua.uatypes import NodeId
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 import linewitness.devices.opcua
 from linewitness.devices.opcua.nodes import portable, resolve
 from linewitness.devices.opcua.options import OpcUaOptions as Options
+from linewitness_simulators.press.library import ua
 
 POINT = {"id": "force", "node": "ns=2;s=Press.Force", "record": "change"}
 LEAST = {"id": "press-4", "driver": "opcua", "endpoint": "opc.tcp://10.0.0.5:4840", "points": [POINT]}
 NAMESPACES = ("http://opcfoundation.org/UA/", "urn:server", "urn:acme:press")
 
 
-def test_sample_is_accepted():
+def test_sample_is_accepted() -> None:
     sample = Path(linewitness.devices.opcua.__file__).with_name("sample.yaml")
     (device,) = YAML(typ="safe").load(sample.read_text(encoding="utf-8"))["devices"]
     assert [point.record for point in Options.model_validate(device).points] == [
@@ -27,7 +29,7 @@ def test_sample_is_accepted():
     ]
 
 
-def test_port_is_4840_unless_said_otherwise():
+def test_port_is_4840_unless_said_otherwise() -> None:
     assert Options.model_validate(LEAST | {"endpoint": "opc.tcp://plc/a"}).endpoint == "opc.tcp://plc:4840/a"
 
 
@@ -53,7 +55,7 @@ def test_port_is_4840_unless_said_otherwise():
         ({"pionts": []}, "not permitted"),
     ],
 )
-def test_what_is_wrong_is_said(change, words):
+def test_what_is_wrong_is_said(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Options.model_validate(LEAST | change)
 
@@ -68,10 +70,10 @@ def test_what_is_wrong_is_said(change, words):
         ("nsu=urn:unknown;s=Force", None),
     ],
 )
-def test_node_is_found_by_index_or_by_namespace(text, node):
+def test_node_is_found_by_index_or_by_namespace(text: str, node: NodeId | None) -> None:
     assert resolve(text, NAMESPACES) == node
 
 
-def test_portable_name_leads_back_to_the_node():
+def test_portable_name_leads_back_to_the_node() -> None:
     for node in (ua.NodeId("a;b", 2), ua.NodeId(2258, 0), ua.NodeId(5, 1)):
         assert resolve(portable(node, NAMESPACES), NAMESPACES) == node

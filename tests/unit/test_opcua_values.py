@@ -4,14 +4,16 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from asyncua import ua
+from asyncua.ua.uatypes import Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.devices.base import Quality
 from linewitness.devices.opcua.decoding.values import decimal_text, overflowed, plain, quality, status_name
+from linewitness_simulators.press.library import ua
 
 V = ua.VariantType
 
@@ -27,17 +29,17 @@ V = ua.VariantType
         (0.1 + 0.2, "0.30000000000000004"),
     ],
 )
-def test_float64_has_its_shortest_decimals(number, text):
+def test_float64_has_its_shortest_decimals(number: float, text: str) -> None:
     assert decimal_text(number) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_every_float64_comes_back_from_its_text(number):
+def test_every_float64_comes_back_from_its_text(number: float) -> None:
     assert float(Decimal(decimal_text(number))) == number
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-def test_every_float32_comes_back_from_its_text(number):
+def test_every_float32_comes_back_from_its_text(number: float) -> None:
     text = decimal_text(number, single=True)
     assert struct.pack("<f", float(text)) == struct.pack("<f", number)
     assert len(Decimal(text).as_tuple().digits.__str__()) <= len(
@@ -45,13 +47,13 @@ def test_every_float32_comes_back_from_its_text(number):
     )
 
 
-def test_float32_shows_what_the_plc_meant():
+def test_float32_shows_what_the_plc_meant() -> None:
     single = struct.unpack("<f", struct.pack("<f", 12.3))[0]
     assert plain(ua.Variant(single, V.Float)) == "12.3"
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_told_in_words(number):
+def test_what_is_no_number_is_told_in_words(number: float) -> None:
     assert plain(ua.Variant(number, V.Double)) in {"NaN", "Infinity", "-Infinity"}
 
 
@@ -75,24 +77,24 @@ def test_what_is_no_number_is_told_in_words(number):
         (ua.Variant([], V.Double), {}),
     ],
 )
-def test_each_type_has_its_form(variant, told):
+def test_each_type_has_its_form(variant: Variant, told: bool | dict[str, str] | str | None) -> None:
     assert plain(variant) == told
 
 
 @dataclass
 class Step:
     Name: str
-    Forces: list
+    Forces: list[Any]
 
 
-def test_structure_is_told_field_by_field():
+def test_structure_is_told_field_by_field() -> None:
     variant = ua.Variant([Step("press", [1.5, 2.5])], V.ExtensionObject)
     assert plain(variant) == {"[0].Name": "press", "[0].Forces[0]": "1.5", "[0].Forces[1]": "2.5"}
 
 
-def test_large_array_is_named_by_its_hash_which_any_change_alters():
-    one = plain(ua.Variant([0.0] * 1000, V.Double))
-    other = plain(ua.Variant([0.0] * 999 + [1.0], V.Double))
+def test_large_array_is_named_by_its_hash_which_any_change_alters() -> None:
+    one: Any = plain(ua.Variant([0.0] * 1000, V.Double))
+    other: Any = plain(ua.Variant([0.0] * 999 + [1.0], V.Double))
     assert one["fields"] == "1000"
     assert one["sha256"] != other["sha256"]
 
@@ -109,11 +111,11 @@ def test_large_array_is_named_by_its_hash_which_any_change_alters():
         (0xC0000000, Quality.BAD, "0xc0000000"),
     ],
 )
-def test_status_is_named_and_judged(code, kept, name):
+def test_status_is_named_and_judged(code: int, kept: Quality, name: str) -> None:
     assert (quality(ua.StatusCode(code)), status_name(ua.StatusCode(code))) == (kept, name)
 
 
-def test_overflow_is_only_the_overflow_bit_of_a_data_value():
+def test_overflow_is_only_the_overflow_bit_of_a_data_value() -> None:
     assert overflowed(ua.StatusCode(0x480))
     assert overflowed(ua.StatusCode(0x808A0480))
     assert not overflowed(ua.StatusCode(0x400))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -78,7 +79,7 @@ def filled(draw: st.DrawFn) -> tuple[Layout, dict[str, object]]:
 @pytest.mark.heavy
 @given(filled())
 @settings(max_examples=400, deadline=None)
-def test_every_layout_reads_back_what_it_wrote(case) -> None:
+def test_every_layout_reads_back_what_it_wrote(case: tuple[Any, ...]) -> None:
     layout, values = case
     telegram = parse(encode(layout.mid, layout.revision, values).to_bytes())
     decoded = decode(telegram)
@@ -104,7 +105,7 @@ def test_lengths_are_those_of_the_protocol(mid: int, revision: int, length: int)
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=[each["name"] for each in GOLDEN])
-def test_golden_telegrams_decode(golden) -> None:
+def test_golden_telegrams_decode(golden: dict[str, Any]) -> None:
     raw = golden["telegram"].encode()
     assert len(raw) == golden["length"]
     telegram = parse(raw)
@@ -139,6 +140,7 @@ def test_golden_result_says_what_it_says() -> None:
 def test_every_cutting_gives_the_same_telegrams(cuts: list[int], ends: list[bytes]) -> None:
     telegrams = [each["telegram"].encode() for each in GOLDEN]
     stream = b"".join(raw + end for raw, end in zip(telegrams, ends[: len(telegrams)], strict=False))
+    found: list[Any]
     framer, found, start = Framer(), [], 0
     for cut in cuts:
         found += framer.feed(stream[start : start + cut])
@@ -149,6 +151,7 @@ def test_every_cutting_gives_the_same_telegrams(cuts: list[int], ends: list[byte
 
 def test_a_stream_cut_at_every_byte_gives_the_same_telegrams() -> None:
     telegrams = [each["telegram"].encode() for each in GOLDEN]
+    found: list[Any]
     framer, found = Framer(), []
     for byte in b"".join(raw + b"\x00" for raw in telegrams):
         found += framer.feed(bytes([byte]))

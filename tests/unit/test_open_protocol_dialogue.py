@@ -47,7 +47,8 @@ def test_a_push_between_question_and_answer_is_a_push() -> None:
     dialogue.ask(Telegram(mid=Mid.OLD_RESULT_REQUEST), frozenset({Mid.OLD_RESULT}))
     assert dialogue.receive(RESULT) is DialogueMessage.PUSH
     assert dialogue.receive(Telegram(mid=Mid.KEEP_ALIVE)) is DialogueMessage.ALIVE
-    assert dialogue.state is DialogueState.ASKING
+    before = dialogue.state
+    assert before is DialogueState.ASKING
     assert dialogue.receive(Telegram(mid=Mid.OLD_RESULT)) is DialogueMessage.ANSWER
     assert dialogue.state is DialogueState.OPEN
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewitness.devices.open_protocol.ledger.state import ResultCore
+from linewitness.devices.open_protocol.session.capture import ControllerCapture
 
 sys.path.append(str(Path(__file__).parents[1] / "fuzz"))
 import open_protocol_target as target
@@ -33,6 +34,6 @@ def test_what_is_remembered_of_a_result_is_read_back_as_it_was(parts: list[str])
 
 
 def test_the_target_notices_a_push_that_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target.ControllerCapture, "_unread", lambda *_: [])
+    monkeypatch.setattr(ControllerCapture, "_unread", lambda *_: [])
     with pytest.raises(AssertionError, match="0 confirmations"):
         target.test_one(b"\x00" + b"00280061001         nonsense")

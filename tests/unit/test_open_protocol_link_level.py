@@ -12,6 +12,7 @@ from linewitness.devices.open_protocol.wire.link_level import (
 )
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.telegram import Telegram
+from support.present import present
 
 
 def numbered(sequence: int, mid: int = Mid.RESULT) -> Telegram:
@@ -35,7 +36,7 @@ def test_a_confirmation_carries_the_next_number_and_the_message() -> None:
     level = LinkLevel()
     assert level.check(numbered(1, Mid.TIME)) is SequenceCheck.NEW
     ack = level.taken(numbered(1, Mid.TIME))
-    assert (ack.mid, ack.sequence, ack.data) == (Mid.LINK_ACK, 2, b"0081")
+    assert (present(ack).mid, present(ack).sequence, present(ack).data) == (Mid.LINK_ACK, 2, b"0081")
 
 
 def test_a_push_is_confirmed_only_when_it_is_durable_and_its_repeat_is_ignored_until_then() -> None:
@@ -45,7 +46,7 @@ def test_a_push_is_confirmed_only_when_it_is_durable_and_its_repeat_is_ignored_u
     assert level.check(numbered(1)) is SequenceCheck.REPEATED
     assert level.again() is None
     ack = level.durable()
-    assert (ack.sequence, ack.data) == (2, b"0061")
+    assert (present(ack).sequence, present(ack).data) == (2, b"0061")
     assert level.check(numbered(1)) is SequenceCheck.REPEATED
     assert level.again() == ack
 
@@ -56,7 +57,7 @@ def test_an_answer_may_overtake_a_push_that_waits() -> None:
     level.wait(numbered(1))
     level.check(numbered(2, Mid.TIME))
     answered = level.taken(numbered(2, Mid.TIME))
-    assert level.durable().sequence == 2
+    assert present(level.durable()).sequence == 2
     assert level.check(numbered(2, Mid.TIME)) is SequenceCheck.REPEATED
     assert level.again() == answered
 
@@ -66,8 +67,8 @@ def test_a_push_that_belongs_to_an_answer_is_confirmed_at_once_and_the_older_one
     for number in (1, 2):
         level.check(numbered(number, Mid.OPERATION_OBJECT))
         level.wait(numbered(number, Mid.OPERATION_OBJECT))
-    assert level.release().sequence == 3
-    assert level.durable().sequence == 2
+    assert present(level.release()).sequence == 3
+    assert present(level.durable()).sequence == 2
 
 
 def test_what_has_no_number_is_not_confirmed_here() -> None:

@@ -35,7 +35,7 @@ def test_id_driver_and_host_are_enough() -> None:
     ],
     ids=str,
 )
-def test_a_mistake_is_explained(wrong, words: str) -> None:
+def test_a_mistake_is_explained(wrong: dict[str, int | str], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         OpenProtocolOptions(id="w", host="10.0.0.1", **wrong)
 

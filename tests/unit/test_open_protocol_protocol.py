@@ -1,5 +1,7 @@
 """The protocol without a socket: bytes in, events out, and what is to be sent."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def started(*, numbered: bool = False) -> ControllerProtocol:
     return protocol
 
 
-def receive(protocol: ControllerProtocol, *telegrams: Telegram) -> list:
+def receive(protocol: ControllerProtocol, *telegrams: Telegram) -> list[Any]:
     return list(protocol.receive(b"".join(each.wire() for each in telegrams), STAMP))
 
 
@@ -107,6 +109,7 @@ def test_what_was_never_a_telegram_is_another_port_and_later_it_is_a_broken_conn
     assert isinstance(failed, ProtocolFailed)
     assert isinstance(failed.error, DeviceRefused)
     _, _, failed = started().receive(RESULT.wire() + b"HTTP/1.1 400 Bad", STAMP)
+    assert isinstance(failed, ProtocolFailed)
     assert isinstance(failed.error, DeviceUnavailable)
 
 
@@ -160,7 +163,9 @@ def test_on_the_link_level_a_push_that_needs_no_commit_is_released() -> None:
     ("telegram", "answered"),
     [(numbered(RESULT, 9), [Mid.LINK_NACK]), (Telegram(mid=Mid.LINK_NACK, data=b"00620003"), [])],
 )
-def test_on_the_link_level_a_wrong_number_and_a_formal_refusal_end_the_connection(telegram, answered) -> None:
+def test_on_the_link_level_a_wrong_number_and_a_formal_refusal_end_the_connection(
+    telegram: Telegram, answered: list[Mid]
+) -> None:
     protocol = started(numbered=True)
     (event,) = receive(protocol, telegram)
     assert isinstance(event, ProtocolFailed)

@@ -1,7 +1,8 @@
 """Recovery against a model of a controller: each result once, or a gap that names what is missing."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +46,7 @@ class Controller:
     memory: dict[int, tuple[ResultCore, int]] = field(default_factory=dict)
     counter: int = 0
     minutes: int = 0
-    made: list[tuple[int, int]] = field(default_factory=list)
+    made: list[tuple[int, str]] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
 
     def make(self, *, foreign: bool = False) -> ResultRecord:
@@ -91,8 +92,8 @@ class Gateway:
     mode: HistoryMode = HistoryMode.EXACT
     start_after: int | None = None
     committed: dict[str, str] = field(default_factory=dict)
-    said: list[object] = field(default_factory=list)
-    pending: list[object] = field(default_factory=list)
+    said: list[Any] = field(default_factory=list)
+    pending: list[Any] = field(default_factory=list)
     linked: bool = False
 
     def __post_init__(self) -> None:
@@ -113,7 +114,9 @@ class Gateway:
                     self.committed[key] = text
         del self.pending[: len(self.pending) if count is None else count]
 
-    def run(self, asking: Generator[int, recovery.Answer, None], between=None) -> None:
+    def run(
+        self, asking: Generator[int, recovery.Answer, None], between: Callable[..., Any] | None = None
+    ) -> None:
         # What happens between question and answer runs to its end there, as tasks of one loop may.
         try:
             number = next(asking)
@@ -131,7 +134,7 @@ class Gateway:
         if self.tracker.behind:
             self.run(recovery.back_fill(self.tracker, again=False))
 
-    def connect(self, between=None) -> None:
+    def connect(self, between: Callable[..., Any] | None = None) -> None:
         self.linked = True
         self.run(recovery.establish(self.tracker, self.start_after))
         self.run(recovery.back_fill(self.tracker, again=True), between)
@@ -141,13 +144,13 @@ class Gateway:
             (each.ledger.epoch, each.record.entry.id) for each in self.said if isinstance(each, NewResult)
         ]
 
-    def all(self, kind: type) -> list:
+    def all(self, kind: type) -> list[Any]:
         return [each for each in self.said if isinstance(each, kind)]
 
 
-def enrolled(count: int = 10, **options) -> tuple[Controller, Gateway]:
+def enrolled(count: int = 10, **options: int) -> tuple[Controller, Gateway]:
     """A gateway that has captured ids 6..count live; 1..5 were made before it came."""
-    controller = Controller(**options)
+    controller = Controller(**cast(Any, options))
     gateway = Gateway(controller)
     for _ in range(5):
         controller.make()
@@ -326,7 +329,7 @@ def test_a_memory_that_overwrote_the_watermark_leaves_a_named_gap() -> None:
 def test_a_controller_set_back_in_time_after_overwriting_begins_an_epoch() -> None:
     controller, gateway = enrolled(capacity=5)
     controller.minutes -= 100_000
-    controller.time = lambda: "2000-01-01:00:00:00"
+    cast(Any, controller).time = lambda: "2000-01-01:00:00:00"
     for _ in range(30):
         controller.make()
     gateway.crash()
@@ -460,7 +463,9 @@ ACTIONS = st.lists(
 @pytest.mark.heavy
 @given(ACTIONS, st.sampled_from([5, 30, 10_000]), st.booleans(), st.integers(0, 3))
 @settings(max_examples=600, deadline=None)
-def test_any_history_ends_with_each_result_once_or_in_a_gap(actions, capacity, shared, keep) -> None:
+def test_any_history_ends_with_each_result_once_or_in_a_gap(
+    actions: list[str], capacity: int, shared: bool, keep: int
+) -> None:
     controller = Controller(capacity=capacity, shared=shared)
     controller.make()
     gateway = Gateway(controller)
@@ -565,7 +570,7 @@ def test_a_newest_id_that_went_down_is_another_life_even_where_its_content_is_kn
 def test_a_controller_that_counts_its_newest_later_than_it_pushes_it_began_nothing_anew() -> None:
     controller, gateway = enrolled()
     ask = controller.ask
-    controller.ask = lambda number: ask(9 if number == 0 else number)
+    cast(Any, controller).ask = lambda number: ask(9 if number == 0 else number)
     gateway.run(recovery.establish(gateway.tracker, None))
     gateway.commit()
     assert not gateway.all(EpochBegan)

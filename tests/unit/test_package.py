@@ -2,6 +2,7 @@ import json
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
@@ -9,6 +10,7 @@ from nacl.signing import SigningKey
 from linewitness.evidence.format import keys, merkle
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import BadProof
+from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof, format_consistency, parse_consistency
 from linewitness.evidence.package import archive as package_module
 from linewitness.evidence.package.archive import (
@@ -18,13 +20,12 @@ from linewitness.evidence.package.archive import (
     write_package,
 )
 from linewitness.evidence.policy.revocation import Revocation
-from support import packages
-from support.chain_builder import ORIGIN, grown
+from support.chain_builder import ORIGIN, Stream, grown
 from support.packages import policy_for, receipt, selection, subtree_of, verify_package, whole
 
 
 @pytest.fixture(scope="module")
-def stream():
+def stream() -> Stream:
     return grown(40, rotate_every=9)
 
 
@@ -39,7 +40,7 @@ def repacked(path: Path, change: dict[str, bytes | None]) -> Path:
     return path
 
 
-def test_a_whole_stream_travels_in_a_package(stream, tmp_path):
+def test_a_whole_stream_travels_in_a_package(stream: Stream, tmp_path: Path) -> None:
     path = whole(stream, tmp_path / "a.zip")
     verdict = verify_package(path, policy=policy_for(stream))
     assert verdict.text == "COMPLETE to 40, attested by auditor (store store.example)"
@@ -50,11 +51,11 @@ def test_a_whole_stream_travels_in_a_package(stream, tmp_path):
     assert "records.ndjson" in {file["name"] for file in manifest["files"]}
 
 
-def test_the_same_contents_give_the_same_file(stream, tmp_path):
+def test_the_same_contents_give_the_same_file(stream: Stream, tmp_path: Path) -> None:
     assert whole(stream, tmp_path / "a.zip").read_bytes() == whole(stream, tmp_path / "b.zip").read_bytes()
 
 
-def test_a_selection_is_included_and_never_complete(stream, tmp_path):
+def test_a_selection_is_included_and_never_complete(stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "a.zip", [0, 3, 4, 10, 28, 39])
     verdict = verify_package(path, policy=policy_for(stream))
     assert verdict.status == "INCLUDED"
@@ -62,19 +63,19 @@ def test_a_selection_is_included_and_never_complete(stream, tmp_path):
     assert "other records were not verified" in verdict.text
 
 
-def test_a_selection_without_an_attestation_is_only_intact(stream, tmp_path):
+def test_a_selection_without_an_attestation_is_only_intact(stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "a.zip", [3])
     verdict = verify_package(path, policy=policy_for(stream, quorum=2))
     assert verdict.text == "INTACT, 1 selected records; the 40 they are among are not yet attested"
 
 
-def broken(path: Path, stream, **other) -> tuple[int | None, str]:
+def broken(path: Path, stream: Stream, **other: Any) -> tuple[int | None, str]:
     verdict = verify_package(path, policy=policy_for(stream, **other))
     assert verdict.status == "BROKEN", verdict.text
     return verdict.broken_at, verdict.text
 
 
-def test_a_selected_record_cannot_be_altered(stream, tmp_path):
+def test_a_selected_record_cannot_be_altered(stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "a.zip", [3, 5])
     with zipfile.ZipFile(path) as package:
         spoiled = package.read("records.ndjson").replace(b"5.50", b"5.51")
@@ -83,7 +84,7 @@ def test_a_selected_record_cannot_be_altered(stream, tmp_path):
     assert "hashes to" in text
 
 
-def test_a_record_that_only_the_keys_vouch_for_is_not_in_the_stream(stream, tmp_path):
+def test_a_record_that_only_the_keys_vouch_for_is_not_in_the_stream(stream: Stream, tmp_path: Path) -> None:
     """Who holds the event key can sign another record 5, and cannot prove that it is the attested one."""
     fork = grown(5, rotate_every=9)
     fork.add(reason="another")
@@ -93,7 +94,7 @@ def test_a_record_that_only_the_keys_vouch_for_is_not_in_the_stream(stream, tmp_
     assert "does not lead to the root" in text
 
 
-def test_a_selection_needs_all_proofs_of_one_checkpoint(stream, tmp_path):
+def test_a_selection_needs_all_proofs_of_one_checkpoint(stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "a.zip", [3, 5])
     assert "holds no proof" in broken(repacked(path, {"proofs/5.tlog-proof": None}), stream)[1]
     path = selection(stream, tmp_path / "b.zip", [3, 5])
@@ -106,19 +107,19 @@ def test_a_selection_needs_all_proofs_of_one_checkpoint(stream, tmp_path):
 
 
 @pytest.mark.parametrize("at", [0, 9])
-def test_the_records_that_announce_keys_need_proofs_too(stream, tmp_path, at):
+def test_the_records_that_announce_keys_need_proofs_too(stream: Stream, tmp_path: Path, at: int) -> None:
     """Else the thief of a retired key could announce a key of his own, in a record that no stream holds."""
     path = repacked(selection(stream, tmp_path / "a.zip", [12]), {f"proofs/{at}.tlog-proof": None})
     assert broken(path, stream) == (at, f"BROKEN at record {at}: the selection holds no proof of it")
 
 
-def test_a_selection_is_under_the_log_key_of_the_policy(stream, tmp_path):
+def test_a_selection_is_under_the_log_key_of_the_policy(stream: Stream, tmp_path: Path) -> None:
     other = keys.log_vkey(ORIGIN, SigningKey(b"o" * 32))
     path = selection(stream, tmp_path / "a.zip", [12])
     assert "log key is not the one" in broken(path, stream, log_key=other)[1]
 
 
-def test_neighbours_in_a_selection_are_chained(tmp_path):
+def test_neighbours_in_a_selection_are_chained(tmp_path: Path) -> None:
     """A gateway and a store that both look away could put a record into the tree that follows nothing."""
     loose = grown(6)
     loose.append(loose.seal(loose.members(), prev_hash=loose.hashes[2]))
@@ -129,7 +130,7 @@ def test_neighbours_in_a_selection_are_chained(tmp_path):
     )
 
 
-def test_a_selection_needs_all_its_rotations(stream, tmp_path):
+def test_a_selection_needs_all_its_rotations(stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "a.zip", [30], key_records=[stream.records[0], stream.records[9]])
     assert "the active key is" in broken(path, stream)[1]
     path = selection(stream, tmp_path / "b.zip", [30], key_records=[])
@@ -138,7 +139,7 @@ def test_a_selection_needs_all_its_rotations(stream, tmp_path):
     assert "rotates no key" in broken(path, stream)[1]
 
 
-def test_a_selection_is_of_the_pinned_stream_and_in_order(stream, tmp_path):
+def test_a_selection_is_of_the_pinned_stream_and_in_order(stream: Stream, tmp_path: Path) -> None:
     other = grown(40, seed=7)
     assert "not the record 0" in broken(selection(other, tmp_path / "a.zip", [3]), stream)[1]
     twice = [stream.records[at] for at in (5, 5)]
@@ -147,9 +148,9 @@ def test_a_selection_is_of_the_pinned_stream_and_in_order(stream, tmp_path):
     assert "no records in the selection" in none[1]
 
 
-def test_a_revoked_key_signs_no_selected_record(stream, tmp_path):
+def test_a_revoked_key_signs_no_selected_record(stream: Stream, tmp_path: Path) -> None:
     key = json.loads(stream.records[9])["changes"][0]["after"]
-    revoked = Revocation(ORIGIN, packages.note.Vkey.parse(key), 12, "stolen")
+    revoked = Revocation(ORIGIN, Vkey.parse(key), 12, "stolen")
     path = selection(stream, tmp_path / "a.zip", [11, 12])
     at, text = broken(path, stream, revocations=(revoked,))
     assert at == 12
@@ -171,13 +172,15 @@ def test_a_revoked_key_signs_no_selected_record(stream, tmp_path):
         "setup.py",
     ],
 )
-def test_files_that_do_not_belong_into_a_package_are_refused(stream, tmp_path, name):
+def test_files_that_do_not_belong_into_a_package_are_refused(
+    stream: Stream, tmp_path: Path, name: str
+) -> None:
     path = repacked(whole(stream, tmp_path / "a.zip"), {name: b"x"})
     with pytest.raises(BadPackage, match="does not belong"):
         verify_package(path, policy=policy_for(stream))
 
 
-def test_a_link_a_duplicate_and_an_odd_compression_are_refused(stream, tmp_path):
+def test_a_link_a_duplicate_and_an_odd_compression_are_refused(stream: Stream, tmp_path: Path) -> None:
     link = zipfile.ZipInfo("receipts/link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     odd = zipfile.ZipInfo("receipts/odd")
@@ -195,7 +198,7 @@ def test_a_link_a_duplicate_and_an_odd_compression_are_refused(stream, tmp_path)
         verify_package(path, policy=policy_for(stream))
 
 
-def test_a_zip_bomb_costs_neither_memory_nor_disk(stream, tmp_path):
+def test_a_zip_bomb_costs_neither_memory_nor_disk(stream: Stream, tmp_path: Path) -> None:
     path = repacked(whole(stream, tmp_path / "a.zip"), {"receipts/big": b"0" * 1_000_001})
     with pytest.raises(BadPackage, match="larger than"):
         verify_package(path, policy=policy_for(stream))
@@ -203,7 +206,9 @@ def test_a_zip_bomb_costs_neither_memory_nor_disk(stream, tmp_path):
     assert verify_package(path, policy=policy_for(stream)).broken_at == 0
 
 
-def test_a_package_with_very_many_files_is_refused(stream, tmp_path, monkeypatch):
+def test_a_package_with_very_many_files_is_refused(
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = whole(stream, tmp_path / "a.zip")
     assert verify_package(path, policy=policy_for(stream)).status == "COMPLETE"
     monkeypatch.setattr(package_module, "MAX_MEMBERS", 3)
@@ -211,7 +216,7 @@ def test_a_package_with_very_many_files_is_refused(stream, tmp_path, monkeypatch
         verify_package(path, policy=policy_for(stream))
 
 
-def test_what_is_no_package_is_refused(stream, tmp_path):
+def test_what_is_no_package_is_refused(stream: Stream, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"PK")
     with pytest.raises(BadPackage, match="not a readable zip"):
@@ -231,20 +236,20 @@ def test_what_is_no_package_is_refused(stream, tmp_path):
             package.manifest()
 
 
-def test_a_receipt_that_is_not_text_counts_for_nothing(stream, tmp_path):
+def test_a_receipt_that_is_not_text_counts_for_nothing(stream: Stream, tmp_path: Path) -> None:
     path = repacked(whole(stream, tmp_path / "a.zip"), {"receipts/2.receipt": b"\xff"})
     verdict = verify_package(path, policy=policy_for(stream))
     assert verdict.status == "COMPLETE"
     assert "receipts/2.receipt does not count" in verdict.remarks[0].text
 
 
-def test_only_files_of_a_package_are_written(stream, tmp_path):
+def test_only_files_of_a_package_are_written(stream: Stream, tmp_path: Path) -> None:
     contents = PackageContents(origin=ORIGIN, created_at="", records=[], statements=[("../x", "y")])
     with (tmp_path / "a.zip").open("wb") as file, pytest.raises(ValueError, match="cannot be a file"):
         write_package(file, contents)
 
 
-def test_a_proof_survives_its_text(stream):
+def test_a_proof_survives_its_text(stream: Stream) -> None:
     proof = TlogProof.make(7, receipt(stream), subtree_of(stream))
     again = TlogProof.parse(str(proof))
     assert again == proof
@@ -268,7 +273,7 @@ def test_a_proof_survives_its_text(stream):
         ("index 7\n", "index 7\n*\n"),
     ],
 )
-def test_malformed_proofs_are_refused(stream, old, new):
+def test_malformed_proofs_are_refused(stream: Stream, old: str, new: str) -> None:
     proof = str(TlogProof.make(7, receipt(stream), subtree_of(stream)))
     with pytest.raises(BadProof):
         TlogProof.parse(
@@ -278,7 +283,7 @@ def test_malformed_proofs_are_refused(stream, old, new):
         )
 
 
-def test_a_consistency_proof_survives_its_text(stream):
+def test_a_consistency_proof_survives_its_text(stream: Stream) -> None:
     path = merkle.consistency_proof(23, 40, subtree_of(stream))
     assert parse_consistency(format_consistency(path)) == path
     for text in ("AAAA\n", format_consistency(path)[:-1], "*\n"):

@@ -1,6 +1,9 @@
 import json
 import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +19,7 @@ from linewitness.evidence.verify import selection
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from support.browser_verifier import judge_with_page
-from support.chain_builder import grown
+from support.chain_builder import Stream, grown
 from support.clocks import ManualClock
 from support.journals import IDENTITY, create, result_event, running
 from support.packages import policy_for, receipt, subtree_of, verify_package
@@ -25,15 +28,15 @@ LABEL = PackageLabel(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z"
 
 
 @pytest.fixture(scope="module")
-def stream():
+def stream() -> Stream:
     return grown(60, rotate_every=9)
 
 
-def key_records(stream):
+def key_records(stream: Stream) -> list[tuple[int, bytes]]:
     return [(at, data) for at, data in enumerate(stream.records) if at == 0 or b'"key.rotated"' in data]
 
 
-def packed(stream, path, picked, **other):
+def packed(stream: Stream, path: Path, picked: list[int], **other: Any) -> int:
     given = {
         "origin": stream.origin,
         "selected": [(at, stream.records[at]) for at in picked],
@@ -43,10 +46,10 @@ def packed(stream, path, picked, **other):
         "label": LABEL,
     }
     with path.open("wb") as file:
-        return pack_selection(file, **(given | other))
+        return pack_selection(file, **(cast(Any, given | other)))
 
 
-def test_a_selection_with_its_papers(stream, tmp_path):
+def test_a_selection_with_its_papers(stream: Stream, tmp_path: Path) -> None:
     path = tmp_path / "unit.zip"
     assert packed(stream, path, [11, 12, 29]) == 3
     policy = policy_for(stream)
@@ -61,7 +64,7 @@ def test_a_selection_with_its_papers(stream, tmp_path):
     assert "proofs/36.tlog-proof" not in names
 
 
-def test_other_records_stay_undisclosed(stream, tmp_path):
+def test_other_records_stay_undisclosed(stream: Stream, tmp_path: Path) -> None:
     packed(stream, tmp_path / "unit.zip", [11])
     with zipfile.ZipFile(tmp_path / "unit.zip") as package:
         everything = b"".join(package.read(name) for name in package.namelist())
@@ -69,14 +72,14 @@ def test_other_records_stay_undisclosed(stream, tmp_path):
     assert b"12.50" not in everything
 
 
-def test_what_no_receipt_covers_is_not_packed(stream, tmp_path):
+def test_what_no_receipt_covers_is_not_packed(stream: Stream, tmp_path: Path) -> None:
     with pytest.raises(CannotPack, match="record 50 is not covered by the receipt over 50"):
         packed(stream, tmp_path / "a.zip", [50])
     with pytest.raises(CannotPack, match="nothing to pack"):
         packed(stream, tmp_path / "a.zip", [])
 
 
-def test_a_whole_stream_with_its_papers(stream, tmp_path):
+def test_a_whole_stream_with_its_papers(stream: Stream, tmp_path: Path) -> None:
     path = tmp_path / "all.zip"
     receipts = [(size, receipt(stream, size)) for size in (20, 60)]
     with path.open("wb") as file:
@@ -87,7 +90,7 @@ def test_a_whole_stream_with_its_papers(stream, tmp_path):
     assert verify_package(path, policy=policy_for(stream)).status == "COMPLETE"
 
 
-async def test_one_unit_out_of_a_real_journal(tmp_path):
+async def test_one_unit_out_of_a_real_journal(tmp_path: Path) -> None:
     clock = ManualClock()
     create(tmp_path / "journal", clock)
     async with running(tmp_path / "journal", clock) as journal:
@@ -133,30 +136,30 @@ async def test_one_unit_out_of_a_real_journal(tmp_path):
 class Line:
     """A stream of the tests, as somebody who holds it."""
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.origin = stream.origin
         self.size = len(stream.records)
         self.first = 0
         self.subtree = subtree_of(stream)
         self._stream = stream
 
-    def records(self):
+    def records(self) -> Iterator[tuple[int, bytes]]:
         return enumerate(self._stream.records)
 
-    def of_unit(self, unit):
+    def of_unit(self, unit: Any) -> Any:
         return ((at, data) for at, data in self.records() if f'"id":"{unit}"'.encode() in data)
 
-    def key_records(self):
+    def key_records(self) -> Iterator[tuple[int, bytes]]:
         return iter(key_records(self._stream))
 
-    def notes(self):
+    def notes(self) -> list[str]:
         return [receipt(self._stream, 50)]
 
-    def stamps(self):
+    def stamps(self) -> list[Any]:
         return []
 
 
-def test_too_many_records_are_refused_with_what_to_do(stream):
+def test_too_many_records_are_refused_with_what_to_do(stream: Stream) -> None:
     with RecordSpool() as chosen, pytest.raises(CannotPack, match="more than 20 records") as refused:
         RecordQuery(since="2026").collect(Line(stream), chosen, most=20)
     assert "one package each" in refused.value.hint
@@ -165,7 +168,7 @@ def test_too_many_records_are_refused_with_what_to_do(stream):
         assert len(chosen) == 60
 
 
-def test_chosen_records_come_in_their_order_and_once(stream):
+def test_chosen_records_come_in_their_order_and_once(stream: Stream) -> None:
     places = [7, 3, 11, 3, 0]
     with RecordSpool() as chosen:
         for at in places:
@@ -175,23 +178,25 @@ def test_chosen_records_come_in_their_order_and_once(stream):
         assert chosen[1:3] == [(3, stream.records[3]), (7, stream.records[7])]
 
 
-def test_progress_is_told_at_each_step_of_the_work(stream, tmp_path, monkeypatch):
+def test_progress_is_told_at_each_step_of_the_work(
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (query, build, request):
         monkeypatch.setattr(module, "_EVERY", 10)
     monkeypatch.setattr(selection, "BATCH", 16)
     steps: dict[str, tuple[int | None, list[int]]] = {}
 
     @contextmanager
-    def stage(what, total):
+    def stage(what: str, total: int) -> Iterator[Callable[..., Any]]:
         steps[what] = (total, [])
         yield steps[what][1].append
 
-    def write(asked):
+    def write(asked: RecordQuery) -> int:
         job = PackageRequest(
             holdings=Line(stream), query=asked, created_at=LABEL.created_at, policy=policy_for(stream)
         )
         with (tmp_path / "x.zip").open("wb") as file:
-            return job.write(file, stage=stage)
+            return job.write(file, stage=cast(Any, stage))
 
     assert write(RecordQuery(until=json.loads(stream.records[45])["occurred_at"])) == 45
     assert steps == {
@@ -205,12 +210,12 @@ def test_progress_is_told_at_each_step_of_the_work(stream, tmp_path, monkeypatch
     assert steps["records verified"][1][-1] == 60
 
 
-def test_receipts_over_more_than_is_packed_stay_out(stream, tmp_path):
+def test_receipts_over_more_than_is_packed_stay_out(stream: Stream, tmp_path: Path) -> None:
     """They came while a gateway went on: a package with them would lack records that they are about."""
     line = Line(stream)
     line.size = 40
-    line.records = lambda: enumerate(stream.records[:40])
-    line.notes = lambda: [receipt(stream, 30), receipt(stream, 50)]
+    cast(Any, line).records = lambda: enumerate(stream.records[:40])
+    cast(Any, line).notes = lambda: [receipt(stream, 30), receipt(stream, 50)]
     job = PackageRequest(holdings=line, query=RecordQuery(), created_at=LABEL.created_at)
     with (tmp_path / "x.zip").open("wb") as file:
         job.write(file)

@@ -1,7 +1,9 @@
 """The status page: what a person at the line needs to see, and nothing that acts."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -12,8 +14,10 @@ from linewitness.status import views
 from linewitness.timesources.judge import ClockVerdict
 from linewitness.timesources.sample import Leap
 from support.chromium import page as browser
+from support.clocks import ManualClock
 from support.journals import result_event
-from support.status_pages import looked_at
+from support.present import present
+from support.status_pages import Looked, looked_at
 
 pytestmark = pytest.mark.heavy
 
@@ -21,7 +25,7 @@ DAY_NS = 24 * 3600 * 10**9
 
 
 @pytest.fixture
-async def line(tmp_path, clock):
+async def line(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Looked]:
     async with looked_at(tmp_path / "journal", clock) as looked:
         looked.health.device("wrench-10", "up", "")
         looked.health.device("press-4", "up", "")
@@ -29,11 +33,18 @@ async def line(tmp_path, clock):
         yield looked
 
 
-def verdict(clock, *, sync="ntp", bound_us=1500, offset_us=-300, warning=False):
+def verdict(
+    clock: ManualClock,
+    *,
+    sync: str = "ntp",
+    bound_us: int = 1500,
+    offset_us: int = -300,
+    warning: bool = False,
+) -> ClockVerdict:
     stamp = Stamp(clock.realtime_ns, clock.boottime_ns)
     return ClockVerdict(
         stamp=stamp,
-        state=ClockState(sync, bound_us),
+        state=ClockState(cast(Any, sync), bound_us),
         offset_us=offset_us,
         warning=warning,
         leap=Leap.NONE,
@@ -42,7 +53,7 @@ def verdict(clock, *, sync="ntp", bound_us=1500, offset_us=-300, warning=False):
     )
 
 
-async def test_page_shows_devices_units_journal_and_last_events(line, clock):
+async def test_page_shows_devices_units_journal_and_last_events(line: Looked, clock: ManualClock) -> None:
     unit = json.dumps(["SN0042", "scan", {"wrench-10|tightening|": [3, 1]}])
     await line.journal.submit([result_event(7, clock)], state={"station/st-10/unit": unit})
     line.board.show(verdict(clock))
@@ -68,7 +79,7 @@ async def test_page_shows_devices_units_journal_and_last_events(line, clock):
         assert said in text, said
 
 
-async def test_what_a_device_says_cannot_become_part_of_the_page(line):
+async def test_what_a_device_says_cannot_become_part_of_the_page(line: Looked) -> None:
     line.health.device("press-4", "lost", "<script>alert(1)</script>")
     _, headers, text = await line.get("/")
     assert "<script" not in text
@@ -77,14 +88,14 @@ async def test_what_a_device_says_cannot_become_part_of_the_page(line):
     assert headers["cache-control"] == "no-store"
 
 
-async def test_an_operators_id_is_nobodys_business_here(line):
+async def test_an_operators_id_is_nobodys_business_here(line: Looked) -> None:
     await line.journal.submit([], state={"station/st-10/operator": "badge-4711"})
     _, _, text = await line.get("/")
     assert "an operator is signed on" in text
     assert "badge-4711" not in text
 
 
-async def test_a_lost_device_is_a_remark_and_a_refusal_needs_a_person(line):
+async def test_a_lost_device_is_a_remark_and_a_refusal_needs_a_person(line: Looked) -> None:
     line.health.device("press-4", "lost", "no route to host")
     assert "Running, with warnings" in (await line.get("/"))[2]
     assert (await line.get("/healthz"))[0] == 200
@@ -101,7 +112,7 @@ async def test_a_lost_device_is_a_remark_and_a_refusal_needs_a_person(line):
 @pytest.mark.parametrize(
     ("level", "alarm"), [(Level.HIGH, False), (Level.CRITICAL, True), (Level.FULL, True)]
 )
-async def test_a_journal_that_fills_up_is_said(line, level, alarm):
+async def test_a_journal_that_fills_up_is_said(line: Looked, level: Level, alarm: bool) -> None:
     line.journal.pressure.level = level
     line.journal.pressure.room_left = Room(900, 100, 1000, 12.5)
     _, _, text = await line.get("/")
@@ -110,24 +121,26 @@ async def test_a_journal_that_fills_up_is_said(line, level, alarm):
     assert (await line.get("/healthz"))[0] == (503 if alarm else 200)
 
 
-async def test_a_contradiction_of_the_store_is_an_alarm(line):
+async def test_a_contradiction_of_the_store_is_an_alarm(line: Looked) -> None:
     line.health.uplink("conflict", "the store holds another history")
     assert "store contradicts" in (await line.get("/"))[2]
     assert (await line.get("/healthz"))[0] == 503
 
 
-async def test_certificates_are_a_remark_before_and_an_alarm_after_their_end(line, clock):
-    def ends(days):
+async def test_certificates_are_a_remark_before_and_an_alarm_after_their_end(
+    line: Looked, clock: ManualClock
+) -> None:
+    def ends(days: int) -> tuple[Expiry]:
         return (
             Expiry("uplink.tls.certificate", Path("/etc/gw.pem"), "CN=gw", clock.realtime_ns + days * DAY_NS),
         )
 
-    line.expiries = ends(90)
+    cast(Any, line).expiries = ends(90)
     assert "in 89 days" in (await line.get("/"))[2]
     assert (await line.get("/healthz"))[2] == '{"healthy":true,"problems":[]}'
-    line.expiries = ends(10)
+    cast(Any, line).expiries = ends(10)
     assert "the certificate uplink.tls.certificate ends in 9 days" in (await line.get("/"))[2]
-    line.expiries = ends(-2)
+    cast(Any, line).expiries = ends(-2)
     assert "replace /etc/gw.pem" in (await line.get("/"))[2]
     assert (await line.get("/healthz"))[0] == 503
 
@@ -145,22 +158,24 @@ async def test_certificates_are_a_remark_before_and_an_alarm_after_their_end(lin
         ("", 421),
     ],
 )
-async def test_only_requests_that_name_this_machine_are_answered(line, host, status):
+async def test_only_requests_that_name_this_machine_are_answered(
+    line: Looked, host: str, status: int
+) -> None:
     assert (await line.get("/", host=host))[0] == status
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_nothing_can_be_done_here(line, method):
+async def test_nothing_can_be_done_here(line: Looked, method: str) -> None:
     assert (await line.get("/", method=method))[0] == 405
 
 
-async def test_many_who_look_ask_the_journal_once(line):
+async def test_many_who_look_ask_the_journal_once(line: Looked) -> None:
     line.overview._taken = float("-inf")
     first = await line.overview.snapshot()
     assert await line.overview.snapshot() is first
 
 
-def test_figures_read_as_people_write_them():
+def test_figures_read_as_people_write_them() -> None:
     assert views.duration(59) == "59 s"
     assert views.duration(3600) == "60 min"
     assert views.duration(7200) == "2 h"
@@ -170,10 +185,12 @@ def test_figures_read_as_people_write_them():
     assert views.microseconds(-300) == "-300 µs"
     assert views.microseconds(2_500_000) == "2.50 s"
     assert views.plot([]) is None
-    assert views.plot([1000, None, -1000]).points == "0.0,4.0 600.0,76.0"
+    assert present(views.plot([1000, None, -1000])).points == "0.0,4.0 600.0,76.0"
 
 
-async def test_a_browser_shows_it_without_a_complaint(line, clock, tmp_path):
+async def test_a_browser_shows_it_without_a_complaint(
+    line: Looked, clock: ManualClock, tmp_path: Path
+) -> None:
     for minute in range(30):
         clock.advance_ns(60 * 10**9)
         line.board.show(verdict(clock, offset_us=minute * 100 - 1500))

@@ -3,10 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from linewitness.cli import app
 from linewitness.cli.sources import load_store
@@ -23,22 +24,22 @@ INCLUDED = "INCLUDED: 6 selected records are unaltered and among the 147 atteste
 
 
 @pytest.fixture
-def plant(tmp_path):
+def plant(tmp_path: Path) -> Path:
     """A copy: what is kept is never written to."""
     return Path(shutil.copytree(PLANT, tmp_path / "plant"))
 
 
-def run(*arguments):
+def run(*arguments: Path | str) -> Result:
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
-def good(*arguments) -> str:
+def good(*arguments: Path | str) -> str:
     done = run(*arguments)
     assert done.exit_code == 0, (done.output, done.exception)
     return done.stdout
 
 
-def test_the_journal_opens_and_is_complete(plant):
+def test_the_journal_opens_and_is_complete(plant: Path) -> None:
     with JournalReader(plant / "journal") as reader:
         assert reader.size() == 148
         assert not reader.frozen
@@ -47,7 +48,7 @@ def test_the_journal_opens_and_is_complete(plant):
     assert not is_being_written(plant / "journal")
 
 
-def test_units_of_the_journal_are_found_by_its_index(plant):
+def test_units_of_the_journal_are_found_by_its_index(plant: Path) -> None:
     with JournalReader(plant / "journal") as reader:
         units = {unit for _, unit, _ in reader.units(0, reader.size()) if unit}
         assert units
@@ -60,11 +61,11 @@ def test_units_of_the_journal_are_found_by_its_index(plant):
     ("package", "says"),
     [("stream.zip", COMPLETE), ("unit.zip", INCLUDED), ("store-unit.zip", INCLUDED)],
 )
-def test_packages_have_the_same_verdict(package, says):
+def test_packages_have_the_same_verdict(package: str, says: str) -> None:
     assert says in verify_package(PLANT / package, policy=read_policy(PLANT / "policy.json")).text
 
 
-def test_packages_are_made_from_the_journal_and_from_the_store(plant, tmp_path):
+def test_packages_are_made_from_the_journal_and_from_the_store(plant: Path, tmp_path: Path) -> None:
     policy = read_policy(plant / "policy.json")
     with JournalReader(plant / "journal") as reader:
         unit = next(unit for _, unit, _ in reader.units(0, 147) if unit)
@@ -76,7 +77,7 @@ def test_packages_are_made_from_the_journal_and_from_the_store(plant, tmp_path):
         assert verify_package(tmp_path / name, policy=policy).status == "INCLUDED"
 
 
-def test_the_store_opens_is_sound_and_exports_what_the_journal_holds(plant, tmp_path):
+def test_the_store_opens_is_sound_and_exports_what_the_journal_holds(plant: Path, tmp_path: Path) -> None:
     assert "sound: records 147, streams 1" in good("store", "check", plant / "store.yaml")
     good("store", "export", plant / "store.yaml", "-o", tmp_path / "store.ndjson")
     with JournalReader(plant / "journal") as reader:
@@ -85,7 +86,7 @@ def test_the_store_opens_is_sound_and_exports_what_the_journal_holds(plant, tmp_
     assert (tmp_path / "store.ndjson").read_bytes().splitlines() == records[:147]
 
 
-def test_its_yaml_loads(plant):
+def test_its_yaml_loads(plant: Path) -> None:
     assert load(plant / "line.yaml").line.origin == "demo.example/ber-01/line-02/1"
     options = load_store(plant / "store.yaml")
     assert (options.name, options.database_file) == ("store.demo.example", plant / "store.db")
@@ -93,7 +94,7 @@ def test_its_yaml_loads(plant):
 
 def signature_of(path: str) -> tuple[set[str], list[str]]:
     """Return the options of a command, which must exist, and its arguments."""
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     for word in path.split():
         assert word in command.commands, f"there is no {path}"
         command = command.commands[word]
@@ -102,7 +103,7 @@ def signature_of(path: str) -> tuple[set[str], list[str]]:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_and_option_is_still_there(line):
+def test_every_command_and_option_is_still_there(line: str) -> None:
     words = line.split()
     path = " ".join(word for word in words if word[0] not in "<-")
     options, arguments = signature_of(path)
@@ -110,7 +111,7 @@ def test_every_command_and_option_is_still_there(line):
     assert [word.strip("<>") for word in words if word.startswith("<")] == arguments
 
 
-def test_the_verdict_in_json_has_the_members_it_had(plant):
+def test_the_verdict_in_json_has_the_members_it_had(plant: Path) -> None:
     said = json.loads(good("verify", plant / "stream.zip", "--policy", plant / "policy.json", "--json"))
     assert list(said) == [
         "status", "origin", "size", "root", "head_hash", "record_0", "policy", "selected", "attested",

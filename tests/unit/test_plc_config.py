@@ -1,5 +1,7 @@
 """Mistakes in the settings of PLCs are named by file, line, column and setting, with what would be right."""
 
+from pathlib import Path
+
 import pytest
 
 from support.lines import call
@@ -75,7 +77,9 @@ MODBUS = """\
     ],
     ids=["opcua", "modbus"],
 )
-def test_complaint_17_every_mistake_has_its_place_and_says_what_would_be_right(tmp_path, text, places):
+def test_complaint_17_every_mistake_has_its_place_and_says_what_would_be_right(
+    tmp_path: Path, text: str, places: dict[str, str]
+) -> None:
     file = tmp_path / "line.yaml"
     file.write_text(HEAD + text)
     checked = call("check", file)

@@ -1,10 +1,11 @@
 import json
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
 
 from linewitness.evidence.format import keys
-from linewitness.evidence.format.note import BadNote
+from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.policy.policy import BadPolicy, Policy, open_policy
 from linewitness.evidence.policy.revocation import Revocation, open_revocation
 
@@ -17,7 +18,7 @@ CUSTOMER = keys.log_vkey("customer.example", CUSTOMER_KEY)
 EVENT = keys.event_vkey(ORIGIN, SigningKey(b"e" * 32))
 
 
-def members(**other):
+def members(**other: Any) -> dict[str, Any]:
     return {
         "v": 1,
         "origin": ORIGIN,
@@ -32,21 +33,21 @@ def members(**other):
     } | other
 
 
-def parse(**other) -> Policy:
+def parse(**other: Any) -> Policy:
     return Policy.parse(json.dumps(members(**other), indent=2).encode())
 
 
-def refused(**other) -> str:
+def refused(**other: Any) -> str:
     with pytest.raises(BadPolicy) as caught:
         parse(**other)
     return str(caught.value)
 
 
-def attester(party="audit house", role="store", key=STORE):
+def attester(party: str = "audit house", role: str = "store", key: Vkey = STORE) -> dict[str, str]:
     return {"party": party, "role": role, "key": str(key)}
 
 
-def test_a_policy_may_be_written_with_blanks_and_has_one_hash():
+def test_a_policy_may_be_written_with_blanks_and_has_one_hash() -> None:
     everything = {
         "customer_key": str(CUSTOMER),
         "tsa_roots": ["MAA="],
@@ -59,7 +60,7 @@ def test_a_policy_may_be_written_with_blanks_and_has_one_hash():
     assert policy.revocations == (Revocation(ORIGIN, EVENT, 7, "stolen"),)
 
 
-def test_a_policy_that_the_gateway_alone_satisfies_is_refused():
+def test_a_policy_that_the_gateway_alone_satisfies_is_refused() -> None:
     assert "gateway's own keys satisfy the policy" in refused(quorum=0)
     assert "gateway's own keys satisfy the policy" in refused(quorum=0, attesters=[])
     assert "'plant' alone satisfies the policy" in refused(attesters=[attester("plant")])
@@ -68,13 +69,13 @@ def test_a_policy_that_the_gateway_alone_satisfies_is_refused():
     assert parse(attesters=mixed, quorum=2).quorum == 2
 
 
-def test_a_quorum_counts_parties_not_keys():
+def test_a_quorum_counts_parties_not_keys() -> None:
     two_of_one = [attester(), attester("audit house", "witness", WITNESS)]
     assert "cannot be reached" in refused(attesters=two_of_one, quorum=2)
     assert "cannot be reached" in refused(quorum=3)
 
 
-def test_one_key_has_one_role():
+def test_one_key_has_one_role() -> None:
     twice = [attester("a"), attester("b")]
     assert "is also" in refused(attesters=twice, quorum=2)
     renamed = keys.cosigner_vkey("other.example", SigningKey(b"s" * 32))
@@ -106,19 +107,19 @@ def test_one_key_has_one_role():
         ({"revocations": [{"key": str(EVENT)}]}, "lacks first, reason"),
     ],
 )
-def test_a_wrong_policy_says_what_is_wrong(other, reason):
+def test_a_wrong_policy_says_what_is_wrong(other: dict[str, Any], reason: str) -> None:
     assert reason in refused(**other)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"v":1,"v":1}', json.dumps({"v": 1}).encode()]
 )
-def test_what_is_no_policy_is_refused(data):
+def test_what_is_no_policy_is_refused(data: bytes) -> None:
     with pytest.raises(BadPolicy):
         Policy.parse(data)
 
 
-def test_a_policy_travels_under_the_customers_signature():
+def test_a_policy_travels_under_the_customers_signature() -> None:
     policy = parse()
     note = str(policy.sign(CUSTOMER_KEY, name="customer.example"))
     assert open_policy(note, CUSTOMER) == policy
@@ -128,7 +129,7 @@ def test_a_policy_travels_under_the_customers_signature():
         open_policy(str(policy.sign(SigningKey(b"x" * 32), name="customer.example")), CUSTOMER)
 
 
-def test_a_revocation_is_the_customers_and_for_this_stream():
+def test_a_revocation_is_the_customers_and_for_this_stream() -> None:
     revocation = Revocation(ORIGIN, EVENT, 7, "the gateway was stolen")
     note = str(revocation.sign(CUSTOMER_KEY, name="customer.example"))
     assert open_revocation(note, customer=CUSTOMER, origin=ORIGIN) == revocation
@@ -145,7 +146,7 @@ def test_a_revocation_is_the_customers_and_for_this_stream():
             Revocation.parse(text)
 
 
-def test_a_policy_signature_is_no_revocation_and_the_other_way_round():
+def test_a_policy_signature_is_no_revocation_and_the_other_way_round() -> None:
     policy = str(parse().sign(CUSTOMER_KEY, name="customer.example"))
     with pytest.raises(BadNote):
         open_revocation(policy, customer=CUSTOMER, origin=ORIGIN)

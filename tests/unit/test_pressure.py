@@ -1,18 +1,24 @@
 """Room for evidence: said at thresholds, devices held back at the end, and all goes on by itself."""
 
 import asyncio
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from linewitness.evidence.format.record import Event
 from linewitness.gateway.capture import Capture
 from linewitness.journal import pressure as module
 from linewitness.journal.pressure import Level, Pressure, Room, level_of
-from linewitness.journal.reader import Figures
+from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, options, running, verdict_of
 from support.observations import tightening
@@ -25,28 +31,26 @@ WHOLE = 100 * MIB
 class Disk:
     """A disk and a journal whose sizes the test says."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.used, self.free = 0, 10**12
-        monkeypatch.setattr(
-            module.shutil, "disk_usage", lambda _: SimpleNamespace(total=0, used=0, free=self.free)
-        )
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=0, used=0, free=self.free))
         monkeypatch.setattr(module, "CHECK_PERIOD_S", 0.01)
 
-    async def read(self, _query):
+    async def read(self, _query: Callable[..., Any]) -> Figures:
         return Figures(10, 0, 5, self.used)
 
 
 @pytest.fixture
-def disk(monkeypatch):
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
 @pytest.fixture
-def pressure():
+def pressure() -> Pressure:
     return Pressure(options(Path("/nowhere"), max_size=WHOLE, min_free=MIB))
 
 
-def room(share):
+def room(share: float) -> Room:
     return Room(used=0, left=round(WHOLE * (1 - share)), whole=WHOLE, hours_left=None)
 
 
@@ -67,11 +71,15 @@ def room(share):
         (0.10, Level.FULL, Level.NORMAL),
     ],
 )
-def test_a_level_begins_at_its_threshold_and_ends_with_some_distance(share, before, now):
+def test_a_level_begins_at_its_threshold_and_ends_with_some_distance(
+    share: float, before: Level, now: Level
+) -> None:
     assert level_of(room(share), before) is now
 
 
-async def test_the_journals_limit_and_the_disks_count_whichever_comes_first(disk, pressure):
+async def test_the_journals_limit_and_the_disks_count_whichever_comes_first(
+    disk: Disk, pressure: Pressure
+) -> None:
     disk.used = 30 * MIB
     await pressure.measure(disk.read)
     assert pressure.room_left.left == 70 * MIB
@@ -84,7 +92,9 @@ async def test_the_journals_limit_and_the_disks_count_whichever_comes_first(disk
     assert pressure.full
 
 
-async def test_devices_wait_while_it_is_full_and_go_on_when_space_returns(disk, pressure):
+async def test_devices_wait_while_it_is_full_and_go_on_when_space_returns(
+    disk: Disk, pressure: Pressure
+) -> None:
     disk.used = WHOLE
     await pressure.measure(disk.read)
     async with asyncio.TaskGroup() as group:
@@ -96,7 +106,7 @@ async def test_devices_wait_while_it_is_full_and_go_on_when_space_returns(disk, 
     assert not pressure.full
 
 
-async def test_a_gateway_that_stops_uses_the_reserve(disk, pressure):
+async def test_a_gateway_that_stops_uses_the_reserve(disk: Disk, pressure: Pressure) -> None:
     disk.used = WHOLE
     await pressure.measure(disk.read)
     pressure.lift()
@@ -104,7 +114,9 @@ async def test_a_gateway_that_stops_uses_the_reserve(disk, pressure):
     await asyncio.wait_for(pressure.gate(), 1)
 
 
-async def test_hours_left_follow_from_the_growth_of_the_last_hour(disk, pressure, monkeypatch):
+async def test_hours_left_follow_from_the_growth_of_the_last_hour(
+    disk: Disk, pressure: Pressure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1000.0
     monkeypatch.setattr(module, "monotonic", lambda: now)
     for minute in range(31):
@@ -115,7 +127,9 @@ async def test_hours_left_follow_from_the_growth_of_the_last_hour(disk, pressure
     assert len(pressure._history) < 100
 
 
-async def test_no_hours_are_promised_from_the_first_seconds(disk, pressure, monkeypatch):
+async def test_no_hours_are_promised_from_the_first_seconds(
+    disk: Disk, pressure: Pressure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1000.0
     monkeypatch.setattr(module, "monotonic", lambda: now)
     for second in range(30):
@@ -126,23 +140,26 @@ async def test_no_hours_are_promised_from_the_first_seconds(disk, pressure, monk
     assert len(pressure._history) < 6
 
 
-async def test_each_level_is_put_on_record_once(disk, pressure, clock):
+async def test_each_level_is_put_on_record_once(disk: Disk, pressure: Pressure, clock: ManualClock) -> None:
+    spared: list[Any]
     events, spared = [], []
 
-    def submit(submitted):
+    def submit(submitted: list[Event]) -> asyncio.Future[Any]:
         events.extend(submitted)
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
 
-    def levels():
+    def levels() -> list[object]:
         return [event.changes[0].after for event in events]
 
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(pressure.watch(disk.read, submit, clock=clock, spare=spared.append))
+        task = group.create_task(
+            pressure.watch(disk.read, cast(Any, submit), clock=clock, spare=spared.append)
+        )
         for used, level in ((0.85, "high"), (0.96, "critical"), (1.0, "full"), (0.3, "normal")):
             disk.used = int(used * WHOLE)
-            await until(lambda level=level: levels()[-1:] == [level])
+            await until(partial(lambda level: levels()[-1:] == [level], level))
             await asyncio.sleep(0.05)
         task.cancel()
     assert levels() == ["high", "critical", "full", "normal"]
@@ -152,9 +169,9 @@ async def test_each_level_is_put_on_record_once(disk, pressure, clock):
 
 
 async def test_capture_confirms_nothing_in_a_full_journal_and_all_of_it_afterwards(
-    tmp_path, clock, disk, monkeypatch
-):
-    monkeypatch.setattr(module.JournalReader, "figures", lambda _self: Figures(1, 0, 0, disk.used))
+    tmp_path: Path, clock: ManualClock, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JournalReader, "figures", lambda _self: Figures(1, 0, 0, disk.used))
     directory = tmp_path / "journal"
     create(directory, clock)
     driver, health = ScriptedDriver(), Health()

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +21,10 @@ from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.prune import Plan, Pruner, plan_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from support.clocks import START_NS
+from support.clocks import START_NS, ManualClock
 from support.journals import create, members_of, options, reopen, result_event, running
 from support.lines import call
+from support.present import present
 
 STORE = new_key()
 DAY_NS = 86_400 * NS_PER_S
@@ -29,12 +32,12 @@ AT = "2026-03-01T08:00:00.000Z"
 
 
 @pytest.fixture
-def directory(tmp_path, clock):
+def directory(tmp_path: Path, clock: ManualClock) -> Path:
     create(tmp_path / "journal", clock)
     return tmp_path / "journal"
 
 
-def fill(directory, clock, count=1000, *, raw_bytes=2000):
+def fill(directory: Path, clock: ManualClock, count: int = 1000, *, raw_bytes: int = 2000) -> None:
     """Write results with raw bytes of their own, rotations, and one telegram that comes again and again."""
     submissions = [
         Submission(
@@ -50,7 +53,9 @@ def fill(directory, clock, count=1000, *, raw_bytes=2000):
     file.close()
 
 
-def receipt(directory, clock, size=None, *, attested=None):
+def receipt(
+    directory: Path, clock: ManualClock, size: int | None = None, *, attested: int | None = None
+) -> str:
     """Let the store have `size` records, and a place `attested` of them."""
     file = reopen(directory, clock)
     with JournalReader(directory) as reader:
@@ -67,7 +72,7 @@ def receipt(directory, clock, size=None, *, attested=None):
     return str(signed)
 
 
-def receipted(directory, clock, *sizes):
+def receipted(directory: Path, clock: ManualClock, *sizes: int) -> None:
     """Let receipts over these sizes come now."""
     file = reopen(directory, clock)
     at = to_rfc3339(clock.stamp().realtime_ns)
@@ -75,7 +80,7 @@ def receipted(directory, clock, *sizes):
     file.close()
 
 
-def policy_of(reader):
+def policy_of(reader: JournalReader) -> Policy:
     return Policy(
         origin=reader.identity.stream,
         record_0=reader.record_0_hash,
@@ -85,19 +90,19 @@ def policy_of(reader):
     )
 
 
-async def pruned(directory, clock, *, step=100, **settings):
+async def pruned(directory: Path, clock: ManualClock, *, step: int = 100, **settings: Any) -> Plan | None:
     settings = {"keep_days": 30, "prune_requires": "receipt"} | settings
     async with running(directory, clock, **settings) as journal:
         pruner = Pruner(journal, options=options(directory, **settings), clock=clock, step=step)
         return await pruner.prune()
 
 
-def kept(directory):
+def kept(directory: Path) -> list[int]:
     with JournalReader(directory) as reader:
         return [number for number, _ in reader.records()]
 
 
-async def test_only_whole_tiles_that_are_old_and_receipted_go(directory, clock):
+async def test_only_whole_tiles_that_are_old_and_receipted_go(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock)
     receipt(directory, clock, 700)
     clock.advance_ns(31 * DAY_NS)
@@ -116,7 +121,9 @@ async def test_only_whole_tiles_that_are_old_and_receipted_go(directory, clock):
     }
 
 
-async def test_a_receipt_alone_is_not_enough_unless_the_customer_says_so(directory, clock):
+async def test_a_receipt_alone_is_not_enough_unless_the_customer_says_so(
+    directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock)
     receipt(directory, clock, 700)
     clock.advance_ns(31 * DAY_NS)
@@ -126,7 +133,7 @@ async def test_a_receipt_alone_is_not_enough_unless_the_customer_says_so(directo
 
 
 @pytest.mark.parametrize("days", [0, 29])
-async def test_what_is_younger_stays(directory, clock, days):
+async def test_what_is_younger_stays(directory: Path, clock: ManualClock, days: int) -> None:
     fill(directory, clock, 300)
     receipt(directory, clock)
     clock.advance_ns(days * DAY_NS)
@@ -134,35 +141,39 @@ async def test_what_is_younger_stays(directory, clock, days):
     assert len(kept(directory)) == 302
 
 
-async def test_only_the_tiles_before_the_first_young_record_go(directory, clock):
+async def test_only_the_tiles_before_the_first_young_record_go(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 400)
     clock.advance_ns(31 * DAY_NS)
     fill(directory, clock, 400)
     receipt(directory, clock)
-    assert (await pruned(directory, clock)).boundary == 256
+    assert (present(await pruned(directory, clock))).boundary == 256
 
 
-async def test_the_last_tile_stays_even_when_it_is_full_and_the_journal_opens_again(directory, clock):
+async def test_the_last_tile_stays_even_when_it_is_full_and_the_journal_opens_again(
+    directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock, 510)
     receipt(directory, clock)
     with JournalReader(directory) as reader:
         assert reader.size() == 512
     clock.advance_ns(31 * DAY_NS)
-    assert (await pruned(directory, clock)).boundary == 256
+    assert (present(await pruned(directory, clock))).boundary == 256
     reopen(directory, clock).close()
-    assert (await pruned(directory, clock)).boundary == 512  # journal.pruned is a newer record
+    assert (present(await pruned(directory, clock))).boundary == 512  # journal.pruned is a newer record
     reopen(directory, clock).close()
     assert kept(directory) == [0, 102, 512, 513]
 
 
 @pytest.mark.heavy
-async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_receipt(directory, clock):
+async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_receipt(
+    directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock)
     note = receipt(directory, clock)
     with JournalReader(directory) as reader:
         before = {number: merkle.leaf_hash(data) for number, data in reader.records()}
     clock.advance_ns(31 * DAY_NS)
-    assert (await pruned(directory, clock)).boundary == 768
+    assert (present(await pruned(directory, clock))).boundary == 768
     with JournalReader(directory) as reader:
         subtree = reader.tree().subtree
         checkpoint = Checkpoint.parse(note.partition("\n\n")[0] + "\n")
@@ -181,7 +192,9 @@ async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_rec
     assert verdict.selected == len(left) == 1003 - 768
 
 
-async def test_the_command_verifies_what_a_pruned_journal_keeps(tmp_path, directory, clock):
+async def test_the_command_verifies_what_a_pruned_journal_keeps(
+    tmp_path: Path, directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock, 1100)
     receipt(directory, clock, 1000)
     clock.advance_ns(31 * DAY_NS)
@@ -203,7 +216,9 @@ async def test_the_command_verifies_what_a_pruned_journal_keeps(tmp_path, direct
     assert "BROKEN at record 900" in forged.output
 
 
-async def test_receipts_go_with_the_records_of_their_time_but_for_the_first_over_each_key(directory, clock):
+async def test_receipts_go_with_the_records_of_their_time_but_for_the_first_over_each_key(
+    directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock, 200)
     receipted(directory, clock, 50, 100, 102, 200)
     clock.advance_ns(3600 * NS_PER_S)
@@ -213,14 +228,16 @@ async def test_receipts_go_with_the_records_of_their_time_but_for_the_first_over
     receipted(directory, clock, 150, 250, 350, 600)
     with JournalReader(directory) as reader:
         assert [first for first, _ in reader.event_keys()][:2] == [0, 103]
-    assert (await pruned(directory, clock, step=40)).boundary == 256
+    assert (present(await pruned(directory, clock, step=40))).boundary == 256
     with JournalReader(directory) as reader:
         left = [size for size, _ in reader.receipts()]
     # 150 and 250 cover only what is gone, but came late: newer records cite them.
     assert left == [50, 150, 250, 350, 600]
 
 
-async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_shrinks(directory, clock):
+async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_shrinks(
+    directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock, raw_bytes=8000)
     receipt(directory, clock)
     with JournalReader(directory) as reader:
@@ -235,7 +252,9 @@ async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_sh
         assert reader.figures().bytes_on_disk < large / 2
 
 
-async def test_what_a_crash_left_undone_is_finished_at_the_next_start(directory, clock):
+async def test_what_a_crash_left_undone_is_finished_at_the_next_start(
+    directory: Path, clock: ManualClock
+) -> None:
     fill(directory, clock)
     receipt(directory, clock)
     file = reopen(directory, clock)
@@ -250,7 +269,7 @@ async def test_what_a_crash_left_undone_is_finished_at_the_next_start(directory,
     assert kept(directory) == [0, 102, *range(512, 1003)]
 
 
-async def test_records_are_committed_between_the_steps(directory, clock):
+async def test_records_are_committed_between_the_steps(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 600)
     receipt(directory, clock)
     clock.advance_ns(31 * DAY_NS)
@@ -265,7 +284,7 @@ async def test_records_are_committed_between_the_steps(directory, clock):
     assert kept(directory)[-1] == 605
 
 
-async def test_nothing_of_a_frozen_stream_goes(directory, clock):
+async def test_nothing_of_a_frozen_stream_goes(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 600)
     receipt(directory, clock)
     file = reopen(directory, clock)
@@ -276,7 +295,7 @@ async def test_nothing_of_a_frozen_stream_goes(directory, clock):
     assert len(kept(directory)) == 602
 
 
-def test_a_stream_without_receipts_has_nothing_to_prune(directory, clock):
+def test_a_stream_without_receipts_has_nothing_to_prune(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 600)
     with JournalReader(directory) as reader:
         assert plan_of(reader, START_NS + 99 * DAY_NS, receipt_is_enough=True) is None

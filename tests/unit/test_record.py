@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,18 +87,18 @@ def spoiled(path: str, value: object) -> bytes:
         ("integrity.signature", None),
     ],
 )
-def test_a_record_has_these_members_and_no_others(path, value):
+def test_a_record_has_these_members_and_no_others(path: str, value: Any) -> None:
     with pytest.raises(MalformedRecord):
         record.parse(spoiled(path, value))
 
 
-def test_the_good_one_is_good():
+def test_the_good_one_is_good() -> None:
     assert record.parse(canonical.encode(GOOD)) == GOOD
     assert record.parse(spoiled("clock.bound_us", ...))
     assert record.parse(spoiled("clock.device_offset_ms", -(2**53) + 1))
 
 
-def test_a_signature_has_one_spelling():
+def test_a_signature_has_one_spelling() -> None:
     text = GOOD["integrity"]["signature"]
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     last = alphabet[alphabet.index(text[-3]) + 1]
@@ -108,12 +109,12 @@ def test_a_signature_has_one_spelling():
 @pytest.mark.parametrize(
     "data", [b"[]", b'"x"', b"null", b"1", b"{}", b"[" * 5000, b'{"changes":' + b"[" * 5000]
 )
-def test_what_is_no_record_is_refused(data):
+def test_what_is_no_record_is_refused(data: bytes) -> None:
     with pytest.raises(EvidenceError):
         record.parse(data)
 
 
-def test_known_shapes_are_still_checked():
+def test_known_shapes_are_still_checked() -> None:
     """The members of an object that look like an earlier good one are checked all the same."""
     for _ in range(3):
         record.parse(canonical.encode(GOOD))
@@ -122,7 +123,7 @@ def test_known_shapes_are_still_checked():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
-def test_sealed_bytes_are_canonical_and_hash_to_what_they_say(reason):
+def test_sealed_bytes_are_canonical_and_hash_to_what_they_say(reason: str) -> None:
     stream = Stream()
     data = stream.seal(stream.members(reason=reason))
     members = record.parse(data)
@@ -132,7 +133,7 @@ def test_sealed_bytes_are_canonical_and_hash_to_what_they_say(reason):
     assert record.sha256(message) == members["integrity"]["record_hash"]
 
 
-def test_a_text_that_looks_like_the_integrity_is_not_cut_out():
+def test_a_text_that_looks_like_the_integrity_is_not_cut_out() -> None:
     stream = Stream()
     sample = GOOD["integrity"]
     looks = f',"record_hash":"{sample["record_hash"]}","signature":"{sample["signature"]}"'
@@ -141,7 +142,7 @@ def test_a_text_that_looks_like_the_integrity_is_not_cut_out():
     assert record.message_of(data, members["integrity"]) == record.signed_message(members)
 
 
-def test_pae_counts_bytes():
+def test_pae_counts_bytes() -> None:
     assert record.pae("té", "€".encode()) == "DSSEv1 3 té 3 €".encode()
 
 
@@ -156,7 +157,7 @@ def test_pae_counts_bytes():
         (b'"measured"', b'"\\ud800"'),
     ],
 )
-def test_a_record_has_one_form(old, new):
+def test_a_record_has_one_form(old: bytes, new: bytes) -> None:
     data = canonical.encode(GOOD)
     assert old in data
     with pytest.raises(NotCanonical):
@@ -172,8 +173,8 @@ def test_a_record_has_one_form(old, new):
         (Resource("device", "press-4"), None),
     ],
 )
-def test_a_record_is_about_its_resources_parent_or_the_resource(resource, unit):
-    members = {"type": resource.type, "id": resource.id}
+def test_a_record_is_about_its_resources_parent_or_the_resource(resource: Resource, unit: str | None) -> None:
+    members: dict[str, Any] = {"type": resource.type, "id": resource.id}
     if resource.parent:
         members["parent"] = {"type": resource.parent[0], "id": resource.parent[1]}
     assert resource.unit == unit

@@ -1,6 +1,8 @@
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -35,14 +37,14 @@ def day_at_the_line() -> Stream:
         stream.tick(9_000)
         if number == 20:
             where = {"context": {"device_id": "torque-1"}, "reason": "no answer for 5 s"}
-            stream.add("device.lost", **where)
+            stream.add("device.lost", **cast(Any, where))
             stream.tick(60_000)
-            stream.add("device.back", **where)
+            stream.add("device.back", **cast(Any, where))
             stream.add("source.gap", (Change("result_id", "4711", "4713"),), **where)
     return stream
 
 
-def report_on(stream: Stream, **other) -> str:
+def report_on(stream: Stream, **other: Any) -> str:
     given = {"title": "Unit SN-4703", "created_at": "2026-03-02T00:00:00.000Z"} | other
     return build_report((json.loads(data) for data in stream.records), **given).decode()
 
@@ -53,11 +55,11 @@ class Texts(HTMLParser):
         self.tags: list[str] = []
         self.text = ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
@@ -67,7 +69,7 @@ def parsed(html: str) -> Texts:
     return texts
 
 
-def test_the_report_says_what_happened():
+def test_the_report_says_what_happened() -> None:
     stream = day_at_the_line()
     seen = parsed(report_on(stream, verdict=verify(stream.records)))
     assert "INTACT, last 34 records not yet attested" in seen.text
@@ -78,7 +80,7 @@ def test_the_report_says_what_happened():
     assert seen.tags.count("tr") > 34
 
 
-def test_a_time_stamp_is_named_beside_who_attested():
+def test_a_time_stamp_is_named_beside_who_attested() -> None:
     stream = grown(3)
     verdict = verify(stream.records, policy=policy_for(stream), statements=[Statement("r", receipt(stream))])
     stamp = Attestation(
@@ -90,7 +92,7 @@ def test_a_time_stamp_is_named_beside_who_attested():
     assert "auditorstore store.example3" in seen.text
 
 
-def test_values_outside_their_limits_and_gaps_stand_out():
+def test_values_outside_their_limits_and_gaps_stand_out() -> None:
     html = report_on(day_at_the_line())
     assert '<span class="nok">torque: 15.20 Nm' in html
     assert '<circle class="nok"' in html
@@ -98,7 +100,7 @@ def test_values_outside_their_limits_and_gaps_stand_out():
     assert html.count('<tr class="gap">') == 4
 
 
-def test_nothing_in_the_evidence_becomes_markup():
+def test_nothing_in_the_evidence_becomes_markup() -> None:
     stream = Stream()
     stream.create()
     evil = "</title></style><script>alert(1)</script>&\"'"
@@ -115,19 +117,19 @@ def test_nothing_in_the_evidence_becomes_markup():
     assert evil in seen.text
 
 
-def test_a_long_stream_gives_a_readable_page():
+def test_a_long_stream_gives_a_readable_page() -> None:
     members = json.loads(grown(2).records[1])
     html = build_report((members for _ in range(MAX_ROWS + 5)), title="x", created_at="y").decode()
     assert "5 further records are in records.ndjson" in html
 
 
-def test_very_many_gaps_do_not_fill_the_memory():
+def test_very_many_gaps_do_not_fill_the_memory() -> None:
     members = json.loads(grown(2).records[1]) | {"kind": "device.lost"}
     html = build_report((members for _ in range(MAX_ROWS + 7)), title="x", created_at="y").decode()
     assert "7 further ones are in records.ndjson" in html
 
 
-def test_what_was_measured_stands_out_and_the_rest_is_run_in():
+def test_what_was_measured_stands_out_and_the_rest_is_run_in() -> None:
     stream = Stream()
     stream.create()
     stream.add(
@@ -143,14 +145,14 @@ def test_what_was_measured_stands_out_and_the_rest_is_run_in():
     assert '<span class="quiet">pset: 7 · tool: A1</span>' in html
 
 
-def test_a_time_that_is_no_date_is_said_to_be_none():
+def test_a_time_that_is_no_date_is_said_to_be_none() -> None:
     stream = grown(3)
     statement = Statement("a receipt", receipt(stream, time_s=2**62))
     verdict = verify(stream.records, policy=policy_for(stream), statements=[statement])
     assert "s after 1970, which is no date" in report_on(stream, verdict=verdict)
 
 
-def test_values_that_are_no_numbers_are_not_drawn():
+def test_values_that_are_no_numbers_are_not_drawn() -> None:
     stream = Stream()
     stream.create()
     for text in ("NaN", "inf", "1e999", "n/a", ""):
@@ -160,12 +162,12 @@ def test_values_that_are_no_numbers_are_not_drawn():
     assert "torque: n/a" in html
 
 
-def test_no_records_give_a_page_too():
+def test_no_records_give_a_page_too() -> None:
     assert "None is on record" in build_report([], title="x", created_at="y").decode()
 
 
 @pytest.mark.heavy
-def test_the_report_in_a_browser(tmp_path):
+def test_the_report_in_a_browser(tmp_path: Path) -> None:
     stream = day_at_the_line()
     path = tmp_path / "report.html"
     path.write_text(report_on(stream, verdict=verify(stream.records)))

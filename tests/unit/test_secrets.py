@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -13,26 +14,26 @@ from support.lines import call
 WORD = "correct-horse"
 
 
-def test_a_line_end_is_not_part_of_a_secret(tmp_path):
+def test_a_line_end_is_not_part_of_a_secret(tmp_path: Path) -> None:
     (tmp_path / "s").write_text(WORD + "\r\n")
     assert Secret(file=tmp_path / "s").read() == WORD
 
 
-def test_what_is_no_text_is_refused_without_showing_it(tmp_path):
+def test_what_is_no_text_is_refused_without_showing_it(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"\xff" + WORD.encode())
     with pytest.raises(ConfigurationError, match="is not text") as refused:
         Secret(file=tmp_path / "s").read()
     assert WORD not in "".join(traceback.format_exception(refused.value))
 
 
-def test_a_secret_is_shown_as_its_place_only(tmp_path):
+def test_a_secret_is_shown_as_its_place_only(tmp_path: Path) -> None:
     (tmp_path / "s").write_text(WORD)
     secret = Secret(file=tmp_path / "s")
     secret.read()
     assert WORD not in repr(secret) + str(secret) + secret.model_dump_json()
 
 
-def test_a_credential_needs_systemd(tmp_path, monkeypatch):
+def test_a_credential_needs_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     with pytest.raises(ConfigurationError, match="is not there"):
         Secret(credential="mqtt").read()
@@ -41,7 +42,7 @@ def test_a_credential_needs_systemd(tmp_path, monkeypatch):
     assert Secret(credential="mqtt").read() == WORD
 
 
-def test_a_crash_leaves_no_memory_behind():
+def test_a_crash_leaves_no_memory_behind() -> None:
     """The kernel says itself that it would write no dump, whatever `core_pattern` is."""
     code = (
         "import ctypes, resource\n"
@@ -56,7 +57,9 @@ def test_a_crash_leaves_no_memory_behind():
 
 
 @pytest.mark.parametrize("command", [("run", "line.yaml"), ("store", "run", "store.yaml")])
-def test_a_process_that_holds_keys_sees_to_it_before_it_reads_them(command, monkeypatch):
+def test_a_process_that_holds_keys_sees_to_it_before_it_reads_them(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = []
     monkeypatch.setattr("linewitness.base.secrets.keep_memory_private", lambda: done.append(command))
     assert isinstance(call(*command).exception, ConfigurationError)

@@ -1,6 +1,7 @@
 """Selections: on one core or on several, what is wrong in itself is named before what is not proven."""
 
 import json
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
@@ -17,7 +18,7 @@ from support.packages import policy_for, receipt, subtree_of
 class Chosen:
     """A selection whose parts can be spoiled."""
 
-    def __init__(self, stream: Stream, picked, *, tree: Stream | None = None) -> None:
+    def __init__(self, stream: Stream, picked: list[int], *, tree: Stream | None = None) -> None:
         """Take records of a stream, and proofs as somebody makes them who holds `tree`."""
         note, subtree = receipt(stream), subtree_of(tree or stream)
         self.stream = stream
@@ -26,7 +27,7 @@ class Chosen:
         places = {*picked, *(json.loads(data)["sequence_no"] for data in self.keys)}
         self.proofs = {at: str(TlogProof.make(at, note, subtree)) for at in places}
 
-    def verdict(self, **other) -> Verdict:
+    def verdict(self, **other: Any) -> Verdict:
         policy = policy_for(self.stream)
         return verify_selection(self.records, self.keys, self.proofs.get, policy=policy, **other)
 
@@ -36,18 +37,18 @@ def is_key(data: bytes) -> bool:
 
 
 @pytest.fixture
-def stream(monkeypatch) -> Stream:
+def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     """A stream that makes many parts, which are made small for it."""
     monkeypatch.setattr(selection, "BATCH", 16)
     return grown(400, rotate_every=90)
 
 
 @pytest.fixture
-def chosen(stream) -> Chosen:
+def chosen(stream: Stream) -> Chosen:
     return Chosen(stream, [at for at in range(400) if at % 3])
 
 
-def test_two_cores_say_what_one_says(chosen):
+def test_two_cores_say_what_one_says(chosen: Chosen) -> None:
     seen: list[int] = []
     parallel = chosen.verdict(workers=2, progress=seen.append)
     assert parallel == chosen.verdict()
@@ -56,7 +57,7 @@ def test_two_cores_say_what_one_says(chosen):
 
 
 @pytest.mark.parametrize("place", [0, 15, 16, 130, 200, 265])
-def test_two_cores_find_the_same_break(chosen, place):
+def test_two_cores_find_the_same_break(chosen: Chosen, place: int) -> None:
     good = json.loads(chosen.records[place])["sequence_no"]
     chosen.records[place] = chosen.records[place].replace(b'"measured"', b'"invented"')
     parallel = chosen.verdict(workers=2)
@@ -65,7 +66,7 @@ def test_two_cores_find_the_same_break(chosen, place):
 
 
 @pytest.mark.parametrize("place", [0, 127, 128, 200])
-def test_an_order_that_is_not_the_streams_is_found_at_any_seam(chosen, place):
+def test_an_order_that_is_not_the_streams_is_found_at_any_seam(chosen: Chosen, place: int) -> None:
     chosen.records[place], chosen.records[place + 1] = chosen.records[place + 1], chosen.records[place]
     parallel = chosen.verdict(workers=2)
     assert parallel == chosen.verdict()
@@ -73,7 +74,7 @@ def test_an_order_that_is_not_the_streams_is_found_at_any_seam(chosen, place):
     assert "order" in parallel.text
 
 
-def test_neighbours_must_follow_each_other_at_a_seam_too(stream):
+def test_neighbours_must_follow_each_other_at_a_seam_too(stream: Stream) -> None:
     fork = grown(90)
     fork.add(changes=(Change("force", None, "6.66"),))
     theirs = Chosen(stream, [*range(16, 32), 32])
@@ -86,7 +87,7 @@ def test_neighbours_must_follow_each_other_at_a_seam_too(stream):
     assert theirs.verdict().broken_at == 32
 
 
-def test_a_wrong_record_is_named_before_the_proofs_that_it_spoils(stream):
+def test_a_wrong_record_is_named_before_the_proofs_that_it_spoils(stream: Stream) -> None:
     """As from a journal whose newest records were altered: no proof is good, and only one record is bad."""
     forged = grown(400, rotate_every=90)
     forged.records[395] = forged.records[395].replace(b'"measured"', b'"invented"')
@@ -96,7 +97,7 @@ def test_a_wrong_record_is_named_before_the_proofs_that_it_spoils(stream):
     assert "hashes to" in theirs.verdict().text
 
 
-def test_if_no_proof_is_good_the_range_is_named(stream):
+def test_if_no_proof_is_good_the_range_is_named(stream: Stream) -> None:
     forged = grown(400, rotate_every=90)
     forged.records[395] = forged.records[395].replace(b'"measured"', b'"invented"')
     verdict = Chosen(stream, [3, 200], tree=forged).verdict()
@@ -104,7 +105,7 @@ def test_if_no_proof_is_good_the_range_is_named(stream):
     assert "neither does any other proof: somewhere from record 0 to record 399" in verdict.text
 
 
-def test_one_bad_proof_names_its_record_alone(chosen):
+def test_one_bad_proof_names_its_record_alone(chosen: Chosen) -> None:
     chosen.proofs[200] = chosen.proofs[199].replace("index 199", "index 200")
     assert chosen.verdict(workers=2) == chosen.verdict()
     assert (
@@ -115,7 +116,7 @@ def test_one_bad_proof_names_its_record_alone(chosen):
     assert chosen.verdict().text == "BROKEN at record 100: the selection holds no proof of it"
 
 
-def test_a_key_that_comes_back_is_refused_in_a_selection_too():
+def test_a_key_that_comes_back_is_refused_in_a_selection_too() -> None:
     stream = grown(20, rotate_every=8)
     first = SigningKey(bytes([2]) * 32)
     stream.add("key.rotated", stream.rotation(first), action="update")

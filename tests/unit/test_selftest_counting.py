@@ -2,8 +2,10 @@
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -19,6 +21,7 @@ from linewitness_selftest.results import DEVICES, Count, ToldResults, submission
 from linewitness_selftest.show import show
 from linewitness_selftest.speed import DiskSpeed, file_system_of, measure
 from linewitness_selftest.suite import SelftestReport, check_place
+from support.clocks import ManualClock
 from support.journals import create, reopen
 
 pytestmark = pytest.mark.heavy
@@ -28,10 +31,10 @@ SPEED = DiskSpeed("ext4", 400.0, 2_400, 9_000)
 
 
 @pytest.fixture
-def records(tmp_path, clock):
+def records(tmp_path: Path, clock: ManualClock) -> Callable[..., Any]:
     """Return records of these numbers of one device, as a journal writes them."""
 
-    def make(*numbers):
+    def make(*numbers: int) -> list[bytes]:
         directory = tmp_path / "journal"
         create(directory, clock)
         file = reopen(directory, clock)
@@ -54,7 +57,13 @@ def records(tmp_path, clock):
         ((), 1, (1, 0)),
     ],
 )
-def test_results_are_counted_against_what_was_told(tmp_path, records, numbers, told, expected):
+def test_results_are_counted_against_what_was_told(
+    tmp_path: Path,
+    records: Callable[..., Any],
+    numbers: tuple[int, ...],
+    told: int,
+    expected: tuple[int, int],
+) -> None:
     count = Count()
     count.read(records(*numbers))
     with ToldResults(tmp_path / "told") as ledger:
@@ -63,7 +72,9 @@ def test_results_are_counted_against_what_was_told(tmp_path, records, numbers, t
     assert count.size == len(numbers) + 1
 
 
-def test_what_is_lost_is_not_lost_again_with_the_next_fault(tmp_path, records):
+def test_what_is_lost_is_not_lost_again_with_the_next_fault(
+    tmp_path: Path, records: Callable[..., Any]
+) -> None:
     first, second = Count(), Count()
     with ToldResults(tmp_path / "told") as told:
         told[0] = 3
@@ -78,19 +89,19 @@ def test_what_is_lost_is_not_lost_again_with_the_next_fault(tmp_path, records):
         assert second.lost(told) == 2
 
 
-def records_after(tmp_path):
+def records_after(tmp_path: Path) -> list[bytes]:
     with JournalReader(tmp_path / "journal") as reader:
         return [data for _, data in reader.records()]
 
 
-def test_what_was_told_outlives_who_told_it(tmp_path):
+def test_what_was_told_outlives_who_told_it(tmp_path: Path) -> None:
     with ToldResults(tmp_path / "told") as told:
         told[1] = 7
     with ToldResults(tmp_path / "told") as told:
         assert [told[slot] for slot in range(3)] == [0, 7, 0]
 
 
-def test_a_row_survives_only_with_nothing_found():
+def test_a_row_survives_only_with_nothing_found() -> None:
     tally = FaultTally("kills")
     tally.add(Findings(), "one")
     tally.add(Findings(lost=2), "two")
@@ -101,7 +112,7 @@ def test_a_row_survives_only_with_nothing_found():
     assert not row.held
 
 
-def test_what_is_lost_is_counted_once_however_often_it_is_looked_for():
+def test_what_is_lost_is_counted_once_however_often_it_is_looked_for() -> None:
     found = Findings(lost=2)
     found.join(Findings(lost=2, duplicated=1))
     assert (found.lost, found.duplicated) == (2, 1)
@@ -116,7 +127,7 @@ pwrite64(5</d/journal/journal.sqlite-wal>, "x"..., 24, 0) = 24
 """
 
 
-def test_calls_on_the_journal_are_found_with_their_numbers(tmp_path):
+def test_calls_on_the_journal_are_found_with_their_numbers(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     trace.write_text(TRACE)
     journal = Path("/d/journal")
@@ -126,7 +137,7 @@ def test_calls_on_the_journal_are_found_with_their_numbers(tmp_path):
     assert not was_hit(trace, journal)
 
 
-def test_a_sample_has_every_call_and_all_is_all():
+def test_a_sample_has_every_call_and_all_is_all() -> None:
     found = [CallSite("pwrite64", number) for number in range(100)] + [CallSite("rename", 1)]
     few = _chosen(found, 0.05, random.Random(1))
     assert {place.call for place, _ in few} == {"pwrite64", "rename"}
@@ -146,13 +157,13 @@ def test_a_sample_has_every_call_and_all_is_all():
         (replace(SPEED, median_us=90_000), False, "That is slow"),
     ],
 )
-def test_a_disk_is_described_in_a_sentence(speed, suspicious, words):
+def test_a_disk_is_described_in_a_sentence(speed: DiskSpeed, suspicious: bool, words: str) -> None:
     assert speed.suspicious == suspicious
     assert words in speed.sentence()
     assert "a second durable" in speed.sentence()
 
 
-def test_a_disk_is_measured_and_nothing_is_left(tmp_path):
+def test_a_disk_is_measured_and_nothing_is_left(tmp_path: Path) -> None:
     speed = measure(tmp_path, seconds=0.05, clock=SystemClock())
     assert 0 < speed.median_us <= speed.worst_of_100_us
     assert speed.syncs_per_s > 0
@@ -160,32 +171,32 @@ def test_a_disk_is_measured_and_nothing_is_left(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_other_file_systems_are_recognised():
+def test_other_file_systems_are_recognised() -> None:
     assert file_system_of(Path("/proc")) == "proc"
     assert file_system_of(Path("/sys")) == "sysfs"
 
 
-def text_of(*rows, speed=SPEED):
+def text_of(*rows: FaultOutcome, speed: DiskSpeed = SPEED) -> str:
     console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as capture:
         show(SelftestReport(Path("/data"), 7, speed, rows), console)
     return re.sub(r"\s+", " ", capture.get())
 
 
-def test_the_table_says_what_held():
+def test_the_table_says_what_held() -> None:
     text = text_of(GOOD)
     assert "3 faults, nothing lost, nothing twice" in text
     assert "Not run" not in text
 
 
-def test_the_table_says_what_did_not_hold_and_how_to_repeat_it():
+def test_the_table_says_what_did_not_hold_and_how_to_repeat_it() -> None:
     text = text_of(GOOD, replace(GOOD, fault="calls", survived=2, lost=1, note="rename 1, error=EIO: gone"))
     assert "A promise was broken" in text
     assert "--seed 7" in text
     assert "rename 1, error=EIO: gone" in text
 
 
-def test_a_row_that_was_not_run_is_not_passed_over():
+def test_a_row_that_was_not_run_is_not_passed_over() -> None:
     missing = replace(GOOD, fault="calls", injected=0, survived=0, note="not run: strace is missing")
     text = text_of(GOOD, missing)
     assert "Not run, so that nothing is known of it: calls." in text
@@ -195,7 +206,7 @@ def test_a_row_that_was_not_run_is_not_passed_over():
     assert report.members()["rows"][0]["held"]
 
 
-def test_a_place_without_room_is_refused(tmp_path, monkeypatch):
+def test_a_place_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_place(tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigurationError, match="not a folder"):

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,28 +28,28 @@ pytestmark = pytest.mark.heavy
 PLACE = Path("/site")
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in text.encode())
 
 
-def path(name):
+def path(name: str) -> str:
     return f'"{escaped(f"/site/{name}")}"'
 
 
-def opened(name, number=3, flags="O_RDWR|O_CREAT|O_CLOEXEC"):
+def opened(name: str, number: int = 3, flags: str = "O_RDWR|O_CREAT|O_CLOEXEC") -> str:
     where = escaped(f"/site/{name}")
     return f'7 openat(AT_FDCWD<\\x2f>, "{where}", {flags}, 0644) = {number}<{where}>'
 
 
-def on(number, name="a"):
+def on(number: int, name: str = "a") -> str:
     return f"{number}<{escaped(f'/site/{name}')}>"
 
 
-def steps(*lines):
+def steps(*lines: str) -> list[Any]:
     return [*parse(lines, PLACE)]
 
 
-def test_each_call_becomes_its_step():
+def test_each_call_becomes_its_step() -> None:
     found = steps(
         f"7 mkdir({path('f')}, 0700) = 0",
         opened("f/a"),
@@ -71,7 +72,7 @@ def test_each_call_becomes_its_step():
     assert found[5].line == "told 1"
 
 
-def test_position_of_plain_writes_is_followed():
+def test_position_of_plain_writes_is_followed() -> None:
     found = steps(
         opened("a"),
         f'7 write({on(3)}, "\\x61\\x62", 2) = 2',
@@ -88,7 +89,7 @@ def test_position_of_plain_writes_is_followed():
     assert Resize(call="openat", place="a", inode=1, size=0) in found
 
 
-def test_number_that_was_closed_or_given_again_is_not_confused():
+def test_number_that_was_closed_or_given_again_is_not_confused() -> None:
     found = steps(
         opened("a"),
         f"7 fcntl({on(3)}, F_DUPFD_CLOEXEC, 0) = 4",
@@ -103,7 +104,7 @@ def test_number_that_was_closed_or_given_again_is_not_confused():
     ]
 
 
-def test_calls_that_failed_and_files_elsewhere_are_left_out():
+def test_calls_that_failed_and_files_elsewhere_are_left_out() -> None:
     assert (
         steps(
             opened("a").rpartition("=")[0] + "= -1 ENOENT (No such file or directory)",
@@ -116,7 +117,7 @@ def test_calls_that_failed_and_files_elsewhere_are_left_out():
     )
 
 
-def test_index_of_the_log_may_be_mapped():
+def test_index_of_the_log_may_be_mapped() -> None:
     mapped = f"7 mmap(NULL, 32768, PROT_READ|PROT_WRITE, MAP_SHARED, {on(3, 'a-shm')}, 0) = 0x7f00"
     assert isinstance(steps(opened("a-shm"), mapped)[-1], Mapped)
 
@@ -139,36 +140,37 @@ def test_index_of_the_log_may_be_mapped():
         (f"7 renameat2(4<\\x2f>, {path('a')}, 4<\\x2f>, {path('b')}, RENAME_EXCHANGE) = 0", "EXCHANGE"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_known_is_refused(line, why):
+def test_what_cannot_be_known_is_refused(line: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         steps(opened("a"), line)
 
 
-async def recorded(folder, program):
+async def recorded(folder: Path, program: str) -> Recording:
     site = folder / "site"
     site.mkdir()
     script = "import os, sys; from pathlib import Path; site = Path(sys.argv[1]); " + program
     return await record(site, [sys.executable, "-c", script, str(site)])
 
 
-async def test_real_process_is_recorded_as_it_was(tmp_path):
+async def test_real_process_is_recorded_as_it_was(tmp_path: Path) -> None:
     recording = await recorded(
         tmp_path,
         "(site / 'f').mkdir(); (site / 'f' / 'ä').write_bytes(bytes(range(256))); os.write(1, b'x\\n')",
     )
     power.check_complete(recording)
     assert [type(step) for step in recording.steps] == [Enter, Enter, Write, Said]
+    assert isinstance(recording.steps[2], Write)
     assert recording.steps[2].data == bytes(range(256))
     assert recording.steps[2].place == "f/ä"
-    assert [*tmp_path.iterdir()] == [tmp_path / "site"]
+    assert [*tmp_path.iterdir()] == [tmp_path / "site"]  # noqa: ASYNC240
 
 
-async def test_process_that_fails_is_no_recording(tmp_path):
+async def test_process_that_fails_is_no_recording(tmp_path: Path) -> None:
     with pytest.raises(NotRecorded, match="ended with 3"):
         await recorded(tmp_path, "sys.exit(3)")
 
 
-async def test_recording_that_lacks_something_is_refused(tmp_path):
+async def test_recording_that_lacks_something_is_refused(tmp_path: Path) -> None:
     recording = await recorded(tmp_path, "(site / 'a').write_bytes(b'abc')")
     (recording.site / "a").write_bytes(b"abd")
     with pytest.raises(NotRecorded, match="these files are not as they were recorded: a"):
@@ -179,7 +181,9 @@ async def test_recording_that_lacks_something_is_refused(tmp_path):
         power.check_complete(recording)
 
 
-async def test_without_strace_nothing_is_injected_and_that_is_said(tmp_path, monkeypatch):
+async def test_without_strace_nothing_is_injected_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = await power.power_cuts(tmp_path, cuts=10, seed=1)
     assert (found.injected, found.survived, found.note) == (
@@ -189,7 +193,7 @@ async def test_without_strace_nothing_is_injected_and_that_is_said(tmp_path, mon
     )
 
 
-async def test_strace_that_may_not_trace_is_said(tmp_path, monkeypatch):
+async def test_strace_that_may_not_trace_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "strace").write_text(
         "#!/bin/sh\necho 'strace: ptrace: Operation not permitted' >&2\nexit 1\n"
     )
@@ -198,14 +202,14 @@ async def test_strace_that_may_not_trace_is_said(tmp_path, monkeypatch):
     found = await power.power_cuts(tmp_path, cuts=10, seed=1)
     assert found.injected == 0
     assert "Operation not permitted" in found.note
-    assert [*tmp_path.iterdir()] == [tmp_path / "strace"]
+    assert [*tmp_path.iterdir()] == [tmp_path / "strace"]  # noqa: ASYNC240
 
 
-def said(operation, *, begun=False):
+def said(operation: str, *, begun: bool = False) -> Said:
     return Said(line=Truth(operation=operation, begun=begun).to_line().decode())
 
 
-def test_every_operation_has_as_many_cuts_and_the_seed_decides():
+def test_every_operation_has_as_many_cuts_and_the_seed_decides() -> None:
     writes = [Write(inode=1, offset=0, data=b"x")] * 50
     recording = Recording(PLACE, (said("init"), *writes, said("rotate"), writes[0]))
     cuts = power.by_chance(recording, 100, 7)
@@ -215,7 +219,7 @@ def test_every_operation_has_as_many_cuts_and_the_seed_decides():
     assert {cut.rule for cut in cuts} == {*Rule}
 
 
-def test_cut_after_every_call_takes_the_last_before_anything_changes():
+def test_cut_after_every_call_takes_the_last_before_anything_changes() -> None:
     write, sync = Write(inode=1, offset=0, data=b"x"), Sync(inode=1)
     recording = Recording(PLACE, (said("init"), write, write, sync, write, said("append"), write))
     ends = {cut.after for cut in power.each_with_nothing(recording)}

@@ -1,14 +1,17 @@
+from pathlib import Path
+
 import pytest
 
 from linewitness_simulators.torque.device import tighten
 from linewitness_simulators.torque.memory import Acked, Forgotten, MemoryDamagedError, ResultMemory
 from linewitness_simulators.torque.model import Inputs, Setup, State, Tool
 from linewitness_simulators.torque.options import JOBS, PARAMETER_SETS
+from support.present import present
 
 SETUP = Setup({p.id: p for p in PARAMETER_SETS}, {j.id: j for j in JOBS}, Tool())
 
 
-def fill(memory, count, state=None):
+def fill(memory: ResultMemory, count: int, state: State | None = None) -> State:
     state = state or State()
     for _ in range(count):
         state, made = tighten(SETUP, state, 1, (0, "1970-01-01:00:00:00"), Inputs(vin="SN1"))
@@ -16,7 +19,7 @@ def fill(memory, count, state=None):
     return state
 
 
-def test_what_was_appended_comes_back(tmp_path):
+def test_what_was_appended_comes_back(tmp_path: Path) -> None:
     with ResultMemory(tmp_path / "memory") as memory:
         state = fill(memory, 3)
         memory.append(Acked(2))
@@ -28,14 +31,14 @@ def test_what_was_appended_comes_back(tmp_path):
         assert again.acked == [2]
 
 
-def test_without_a_file_it_remembers_while_it_lives():
+def test_without_a_file_it_remembers_while_it_lives() -> None:
     memory = ResultMemory()
     fill(memory, 2)
     memory.append(Forgotten(below=None))
     assert (len(memory.made), memory.stored) == (2, {})
 
 
-def test_a_file_cut_at_any_byte_holds_whole_entries_and_goes_on(tmp_path):
+def test_a_file_cut_at_any_byte_holds_whole_entries_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "memory"
     with ResultMemory(path) as memory:
         fill(memory, 2)
@@ -53,7 +56,7 @@ def test_a_file_cut_at_any_byte_holds_whole_entries_and_goes_on(tmp_path):
             assert len(again.made) == expected + 1
 
 
-def test_a_damaged_line_is_not_passed_over(tmp_path):
+def test_a_damaged_line_is_not_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "memory"
     with ResultMemory(path) as memory:
         fill(memory, 2)
@@ -62,9 +65,9 @@ def test_a_damaged_line_is_not_passed_over(tmp_path):
         ResultMemory(path)
 
 
-def test_the_newest_and_the_one_at_or_before():
+def test_the_newest_and_the_one_at_or_before() -> None:
     memory = ResultMemory()
     assert (memory.newest(), memory.at_or_before(9)) == (None, None)
     fill(memory, 2, State(next_id=5))
-    assert memory.newest().id == 6
-    assert [memory.at_or_before(n) and memory.at_or_before(n).id for n in (4, 5, 9)] == [None, 5, 6]
+    assert present(memory.newest()).id == 6
+    assert [memory.at_or_before(n) and present(memory.at_or_before(n)).id for n in (4, 5, 9)] == [None, 5, 6]

@@ -1,8 +1,10 @@
 """What is asked to end does end, also where something breaks at that very moment."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,30 +13,31 @@ from linewitness.base.errors import JournalError, UplinkUnavailable
 from linewitness.base.stopping import attempted
 from linewitness.gateway.forward import Forwarder
 from linewitness.store import service
+from support.present import present
 from support.waiting import until
 
 
 class Breaking:
     """A link that can be broken."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.listened = asyncio.Event()
         self.broken = asyncio.Event()
 
-    async def subscribe(self, topic):
+    async def subscribe(self, topic: str) -> None:
         pass
 
-    async def publish(self, topic, payload, *, retain=False):
+    async def publish(self, topic: Any, payload: Any, *, retain: bool = False) -> None:
         await asyncio.Event().wait()
 
-    async def messages(self):
+    async def messages(self) -> AsyncIterator[None]:
         self.listened.set()
         await self.broken.wait()
         raise UplinkUnavailable("the connection to the broker broke")
         yield
 
 
-async def ends_although_the_link_breaks(work, link):
+async def ends_although_the_link_breaks(work: Coroutine[Any, Any, Any], link: Breaking) -> None:
     """Break the link and cancel at once: the failure comes first, and takes the cancellation with it."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work)
@@ -48,59 +51,59 @@ async def ends_although_the_link_breaks(work, link):
         assert monotonic() - began < 1
 
 
-async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends():
+async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends() -> None:
     link = Breaking()
 
     @asynccontextmanager
-    async def connect():
+    async def connect() -> AsyncIterator[Breaking]:
         yield link
 
     store = service._Service.__new__(service._Service)
-    store._connected = store._disconnected = lambda *_: None
-    store._work = SimpleNamespace(attempts=0, connected=False)
-    store._connector = SimpleNamespace(connect=connect)
-    store._topics = list
-    store._backoff = SimpleNamespace(next_s=lambda: 60.0)
-    store._ledger = SimpleNamespace(newest=list)
-    store._publish = store._in_thread = _nothing
+    cast(Any, store)._connected = cast(Any, store)._disconnected = lambda *_: None
+    cast(Any, store)._work = SimpleNamespace(attempts=0, connected=False)
+    cast(Any, store)._connector = SimpleNamespace(connect=connect)
+    cast(Any, store)._topics = list
+    cast(Any, store)._backoff = SimpleNamespace(next_s=lambda: 60.0)
+    cast(Any, store)._ledger = SimpleNamespace(newest=list)
+    cast(Any, store)._publish = cast(Any, store)._in_thread = _nothing
     await ends_although_the_link_breaks(store.run(), link)
 
 
-async def _nothing(*_):
+async def _nothing(*_: list[Any] | Breaking | type[list[Any]]) -> list[Any]:
     return []
 
 
-async def _forever(*_):
+async def _forever(*_: Breaking) -> None:
     await asyncio.Event().wait()
 
 
-def forwarder_over(connect):
+def forwarder_over(connect: Callable[..., Any]) -> Forwarder:
     """Return a forwarder that connects so, and whose tasks but the listening one do nothing."""
     forwarder = Forwarder.__new__(Forwarder)
     forwarder._connect = connect
     forwarder._logged = ""
-    forwarder._judge = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
+    cast(Any, forwarder)._judge = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
     forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
-    forwarder._topics = SimpleNamespace(receipt="receipt")
-    forwarder._announce = _nothing
-    forwarder._records = SimpleNamespace(run=_forever)
-    forwarder._follow_journal = forwarder._send_telemetry = _forever
+    cast(Any, forwarder)._topics = SimpleNamespace(receipt="receipt")
+    cast(Any, forwarder)._announce = _nothing
+    cast(Any, forwarder)._records = SimpleNamespace(run=_forever)
+    cast(Any, forwarder)._follow_journal = cast(Any, forwarder)._send_telemetry = _forever
     return forwarder
 
 
-async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends():
+async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends() -> None:
     link = Breaking()
 
     @asynccontextmanager
-    async def dial():
+    async def dial() -> AsyncIterator[Breaking]:
         yield link
 
     forwarder = forwarder_over(dial)
     await ends_although_the_link_breaks(forwarder.run(), link)
 
 
-async def fails_in_a_group(error):
-    async def fail():
+async def fails_in_a_group(error: UplinkUnavailable) -> None:
+    async def fail() -> None:
         await asyncio.sleep(0)
         raise error
 
@@ -112,17 +115,17 @@ async def fails_in_a_group(error):
     raise error
 
 
-async def test_a_part_that_fails_is_no_request_to_end():
+async def test_a_part_that_fails_is_no_request_to_end() -> None:
     """Before Python 3.13 a TaskGroup counts a cancellation for it that nobody asked for."""
     task = asyncio.current_task()
     for _ in range(3):
         with pytest.raises(UplinkUnavailable):
             await attempted(fails_in_a_group(UplinkUnavailable("gone")), retried=UplinkUnavailable)
-        assert task.cancelling() == 0
+        assert present(task).cancelling() == 0
 
 
-async def test_a_failure_that_is_not_retried_outweighs_the_request_to_end():
-    async def ends_badly():
+async def test_a_failure_that_is_not_retried_outweighs_the_request_to_end() -> None:
+    async def ends_badly() -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -135,11 +138,11 @@ async def test_a_failure_that_is_not_retried_outweighs_the_request_to_end():
         await task
 
 
-async def test_a_link_that_breaks_is_found_again_and_again():
+async def test_a_link_that_breaks_is_found_again_and_again() -> None:
     dialled = []
 
     @asynccontextmanager
-    async def dial():
+    async def dial() -> AsyncIterator[Breaking]:
         dialled.append(1)
         link = Breaking()
         link.broken.set()

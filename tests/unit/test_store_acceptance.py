@@ -5,16 +5,17 @@ from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.verify.chain import ChainVerifier
 from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by
 from support.fake_gateway import FakeGateway
+from support.present import present
 
 
 @pytest.fixture
-def gateway():
+def gateway() -> FakeGateway:
     gateway = FakeGateway()
     gateway.grow(4)
     return gateway
 
 
-def pinned(gateway):
+def pinned(gateway: FakeGateway) -> Acceptance:
     return Acceptance(
         Pinned(gateway.origin, gateway.tenant, gateway.log_vkey, gateway.record0_hash),
         ChainVerifier(stream=gateway.origin, tenant=gateway.tenant),
@@ -22,7 +23,7 @@ def pinned(gateway):
     )
 
 
-def test_head_and_root_follow_the_records(gateway):
+def test_head_and_root_follow_the_records(gateway: FakeGateway) -> None:
     gateway.rotate()
     gateway.grow(2)
     acceptance = pinned(gateway)
@@ -35,24 +36,24 @@ def test_head_and_root_follow_the_records(gateway):
     assert acceptance.event_key == str(keys.event_vkey(gateway.origin, gateway.event_key))
 
 
-def test_first_bad_record_ends_the_run_and_the_next_try_may_succeed(gateway):
+def test_first_bad_record_ends_the_run_and_the_next_try_may_succeed(gateway: FakeGateway) -> None:
     acceptance = pinned(gateway)
     bad = gateway.records[2].replace(b'"341"', b'"342"')
     accepted = acceptance.accept([*gateway.records[:2], bad, *gateway.records[3:]])
     assert len(accepted.records) == 2
-    assert accepted.stopped.index == 2
+    assert present(accepted.stopped).index == 2
     assert acceptance.accept(gateway.records[2:]).stopped is None
     assert acceptance.root() == gateway.frontier.root()
 
 
-def test_record_0_must_be_the_pinned_one_even_after_a_wrong_one_was_seen(gateway):
+def test_record_0_must_be_the_pinned_one_even_after_a_wrong_one_was_seen(gateway: FakeGateway) -> None:
     acceptance = pinned(gateway)
-    assert acceptance.accept(FakeGateway(seed="two").records).stopped.index == 0
+    assert present(acceptance.accept(FakeGateway(seed="two").records).stopped).index == 0
     assert acceptance.event_key is None
     assert acceptance.accept(gateway.records).stopped is None
 
 
-def test_signature_counts_only_for_its_stream_and_key(gateway):
+def test_signature_counts_only_for_its_stream_and_key(gateway: FakeGateway) -> None:
     line, key = gateway.records[3], keys.event_vkey(gateway.origin, gateway.event_key)
     assert signed_by(line, stream=gateway.origin, event_key=key)
     assert not signed_by(line, stream="other.example/1", event_key=key)
@@ -78,16 +79,16 @@ def test_signature_counts_only_for_its_stream_and_key(gateway):
         b"[" * 60_000,
     ],
 )
-def test_what_cannot_be_a_record_claims_nothing(line):
+def test_what_cannot_be_a_record_claims_nothing(line: bytes) -> None:
     assert peek(line) is None
 
 
-def test_last_line_feed_may_be_missing():
+def test_last_line_feed_may_be_missing() -> None:
     assert lines_of(b"a\nb\n") == lines_of(b"a\nb") == [b"a", b"b"]
     assert lines_of(b"") == []
 
 
-def test_unit_is_the_parent_or_the_resource_itself(gateway):
+def test_unit_is_the_parent_or_the_resource_itself(gateway: FakeGateway) -> None:
     acceptance = pinned(gateway)
     gateway.append(unit="SN-1")
     gateway.append("unit.entered", resource={"type": "unit", "id": "SN-2"})

@@ -4,9 +4,10 @@ import contextlib
 import re
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError
@@ -19,6 +20,7 @@ from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
 from support.packages import verify_package
+from support.present import present
 
 YAML = """\
 database: sqlite:///data/store.db
@@ -31,23 +33,23 @@ mqtt:
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     file = tmp_path / "store.yaml"
     file.write_text(YAML)
     return file
 
 
-def run(*arguments):
+def run(*arguments: Any) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def good(*arguments):
+def good(*arguments: Any) -> str:
     result = run(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
     return result.output
 
 
-def feed(file, gateway, *messages):
+def feed(file: Path, gateway: FakeGateway, *messages: tuple[str, bytes]) -> None:
     options = load_store(file)
     database = Database(options.database_url)
     cosigner = Cosigner.load(options.name, options.key)
@@ -55,7 +57,7 @@ def feed(file, gateway, *messages):
     database.close()
 
 
-def enroll(file, gateway):
+def enroll(file: Path, gateway: FakeGateway) -> str:
     return good(
         "enroll",
         file,
@@ -70,7 +72,7 @@ def enroll(file, gateway):
     )
 
 
-def test_store_from_init_to_export(file, tmp_path):
+def test_store_from_init_to_export(file: Path, tmp_path: Path) -> None:
     output = good("init", file)
     assert (tmp_path / "data" / "store.db").is_file()
     options = load_store(file)
@@ -100,7 +102,7 @@ def test_store_from_init_to_export(file, tmp_path):
     assert good("conflicts", file) == "no conflicts\n"
 
 
-def test_conflicts_are_shown_and_end_with_exit_code_1(file):
+def test_conflicts_are_shown_and_end_with_exit_code_1(file: Path) -> None:
     good("init", file)
     gateway = FakeGateway()
     gateway.grow(3)
@@ -114,7 +116,7 @@ def test_conflicts_are_shown_and_end_with_exit_code_1(file):
     assert "conflicts 1" in good("status", file)
 
 
-def test_a_sound_store_is_told_from_a_damaged_one(file):
+def test_a_sound_store_is_told_from_a_damaged_one(file: Path) -> None:
     good("init", file)
     gateway = FakeGateway()
     gateway.grow(5)
@@ -132,7 +134,7 @@ def test_a_sound_store_is_told_from_a_damaged_one(file):
     )
 
 
-def test_refused_gateways_are_shown(file):
+def test_refused_gateways_are_shown(file: Path) -> None:
     good("init", file)
     assert "no stream is enrolled" in good("status", file)
     stranger = FakeGateway()
@@ -140,7 +142,7 @@ def test_refused_gateways_are_shown(file):
     assert f"refused {stranger.origin} from ber-01 of acme" in good("status", file)
 
 
-def test_init_changes_nothing_that_is_there(file, tmp_path):
+def test_init_changes_nothing_that_is_there(file: Path, tmp_path: Path) -> None:
     good("init", file)
     key = (tmp_path / "store.key").read_text()
     result = run("init", file)
@@ -148,7 +150,7 @@ def test_init_changes_nothing_that_is_there(file, tmp_path):
     assert (tmp_path / "store.key").read_text() == key
 
 
-def test_init_that_was_cut_short_is_finished_by_the_same_again(file):
+def test_init_that_was_cut_short_is_finished_by_the_same_again(file: Path) -> None:
     good("init", file)
     database = file.parent / "data" / "store.db"
     database.unlink()
@@ -158,7 +160,7 @@ def test_init_that_was_cut_short_is_finished_by_the_same_again(file):
     assert "no stream is enrolled" in good("status", file)
 
 
-def test_init_leaves_the_database_of_others_alone(file):
+def test_init_leaves_the_database_of_others_alone(file: Path) -> None:
     database = file.parent / "data" / "store.db"
     database.parent.mkdir()
     with contextlib.closing(sqlite3.connect(database)) as connection:
@@ -172,14 +174,14 @@ def test_init_leaves_the_database_of_others_alone(file):
     assert isinstance(run("init", file).exception, StoreError)
 
 
-def test_commands_need_a_database(file):
+def test_commands_need_a_database(file: Path) -> None:
     for command in (["status", file], ["export", file], ["conflicts", file]):
         result = run(*command)
         assert isinstance(result.exception, StoreError)
         assert "store init" in result.exception.hint
 
 
-def test_wrong_yaml_is_told_with_its_place(file):
+def test_wrong_yaml_is_told_with_its_place(file: Path) -> None:
     file.write_text(YAML.replace("mqtt://127.0.0.1", "http://127.0.0.1").replace("name:", "nme:"))
     with pytest.raises(ConfigurationError) as raised:
         load_store(file)
@@ -188,7 +190,7 @@ def test_wrong_yaml_is_told_with_its_place(file):
     assert "mqtt://host:1883" in str(raised.value)
 
 
-def test_paths_are_seen_from_the_yamls_folder(file, tmp_path):
+def test_paths_are_seen_from_the_yamls_folder(file: Path, tmp_path: Path) -> None:
     file.write_text(
         YAML.replace("url: mqtt://127.0.0.1", "url: mqtts://broker")
         + "  username: u\n  password: {file: pw}\n"
@@ -197,13 +199,13 @@ def test_paths_are_seen_from_the_yamls_folder(file, tmp_path):
     options = load_store(file)
     assert options.database_file == tmp_path / "data" / "store.db"
     assert options.key.file == tmp_path / "store.key"
-    assert options.mqtt.password.file == tmp_path / "pw"
+    assert present(options.mqtt.password).file == tmp_path / "pw"
     assert options.mqtt.tls.ca == Path("/etc/ca.pem")
     assert options.mqtt.tls.certificate == tmp_path / "tls" / "store.pem"
-    assert options.mqtt.tls.key.credential == "tls-key"
+    assert present(options.mqtt.tls.key).credential == "tls-key"
 
 
-def test_a_private_key_pasted_into_the_yaml_is_refused_and_not_repeated(file):
+def test_a_private_key_pasted_into_the_yaml_is_refused_and_not_repeated(file: Path) -> None:
     pasted = "-----BEGIN PRIVATE KEY-----"
     file.write_text(YAML.replace("file: store.key", f"file: '{pasted} MC4CAQAwBQYDK2VwBCIEIF'"))
     with pytest.raises(ConfigurationError) as raised:
@@ -212,14 +214,14 @@ def test_a_private_key_pasted_into_the_yaml_is_refused_and_not_repeated(file):
     assert "MC4C" not in str(raised.value)
 
 
-def test_missing_extra_is_told(file, monkeypatch):
+def test_missing_extra_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("linewitness.cli.store.find_spec", lambda _: None)
     result = run("status", file)
     assert isinstance(result.exception, ConfigurationError)
     assert "linewitness[store]" in result.exception.hint
 
 
-def test_export_of_a_package_proves_one_unit(file, tmp_path):
+def test_export_of_a_package_proves_one_unit(file: Path, tmp_path: Path) -> None:
     gateway = FakeGateway()
     init = good("init", file)
     enroll(file, gateway)
@@ -240,7 +242,7 @@ def test_export_of_a_package_proves_one_unit(file, tmp_path):
         record_0=gateway.record0_hash,
         log_key=gateway.log_vkey,
         gateway_party="acme",
-        attesters=(Attester("auditor", "store", Vkey.parse(re.search("store key +(.*)", init)[1])),),
+        attesters=(Attester("auditor", "store", Vkey.parse(present(re.search("store key +(.*)", init))[1])),),
     )
     verdict = verify_package(package, policy=policy)
     assert (verdict.status, verdict.selected) == ("INCLUDED", 12)

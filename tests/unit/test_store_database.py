@@ -1,25 +1,27 @@
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError
 from linewitness.store import reports
-from linewitness.store.database import Database, StoreError, enroll
+from linewitness.store.database import Database, Enrolment, StoreError, enroll
 from linewitness.store.keys import create_key
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/store.db")
     database.create()
     yield database
     database.close()
 
 
-def enrolled(database, writer, **changes):
+def enrolled(database: Database, writer: FakeGateway, **changes: str) -> Enrolment:
     settings = {
         "tenant": writer.tenant,
         "gateway": writer.gateway,
@@ -29,7 +31,7 @@ def enrolled(database, writer, **changes):
     return enroll(database, clock=SystemClock(), **(settings | changes))
 
 
-def test_enrolment_is_repeatable_but_not_changeable(database):
+def test_enrolment_is_repeatable_but_not_changeable(database: Database) -> None:
     gateway = FakeGateway()
     first = enrolled(database, gateway)
     assert enrolled(database, gateway) == first
@@ -55,26 +57,26 @@ def test_enrolment_is_repeatable_but_not_changeable(database):
         {"gateway": "+"},
     ],
 )
-def test_wrong_enrolment_is_refused(database, wrong):
+def test_wrong_enrolment_is_refused(database: Database, wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):
         enrolled(database, FakeGateway(), **wrong)
     assert reports.read_streams(database) == []
 
 
-def test_cosignature_key_is_no_log_key(database, tmp_path):
+def test_cosignature_key_is_no_log_key(database: Database, tmp_path: Path) -> None:
     vkey = create_key("acme.example/ber-01/line-02/1", tmp_path / "key").vkey
     with pytest.raises(ConfigurationError, match="cosignature"):
         enrolled(database, FakeGateway(), log_vkey=str(vkey))
 
 
-def test_database_is_durable_before_it_is_fast(database, tmp_path):
+def test_database_is_durable_before_it_is_fast(database: Database, tmp_path: Path) -> None:
     with database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
 
 
 @pytest.mark.parametrize("table", ["records", "receipts", "conflicts", "event_keys", "nodes"])
-def test_evidence_is_never_changed_or_deleted(database, tmp_path, table):
+def test_evidence_is_never_changed_or_deleted(database: Database, tmp_path: Path, table: str) -> None:
     gateway = FakeGateway()
     gateway.grow(300)
     enrolled(database, gateway)
@@ -98,13 +100,13 @@ def test_evidence_is_never_changed_or_deleted(database, tmp_path, table):
     connection.close()
 
 
-def test_creating_again_changes_nothing(database):
+def test_creating_again_changes_nothing(database: Database) -> None:
     enrolled(database, FakeGateway())
     database.create()
     assert len(reports.read_streams(database)) == 1
 
 
-def test_foreign_database_is_refused(tmp_path):
+def test_foreign_database_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE something (x)")
     connection.close()
@@ -114,7 +116,7 @@ def test_foreign_database_is_refused(tmp_path):
     database.close()
 
 
-def test_file_that_is_no_database_is_refused(tmp_path):
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("hello " * 1000)
     database = Database(f"sqlite:///{tmp_path}/text.db")
     with pytest.raises(StoreError, match="not a database"):
@@ -122,7 +124,7 @@ def test_file_that_is_no_database_is_refused(tmp_path):
     database.close()
 
 
-def test_database_of_a_newer_version_is_refused(database):
+def test_database_of_a_newer_version_is_refused(database: Database) -> None:
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE store SET schema = 99")
     with pytest.raises(StoreError, match="schema 99"):
@@ -131,7 +133,7 @@ def test_database_of_a_newer_version_is_refused(database):
         database.create()
 
 
-def test_second_store_on_the_same_database_is_stopped(database, tmp_path):
+def test_second_store_on_the_same_database_is_stopped(database: Database, tmp_path: Path) -> None:
     gateway = FakeGateway()
     gateway.grow(5)
     enrolled(database, gateway)
@@ -144,6 +146,6 @@ def test_second_store_on_the_same_database_is_stopped(database, tmp_path):
     assert [record.data for record in reports.read_records(database)] == gateway.records[:4]
 
 
-def test_unknown_stream_is_told_with_what_to_do(database):
+def test_unknown_stream_is_told_with_what_to_do(database: Database) -> None:
     with pytest.raises(ConfigurationError, match="not enrolled"):
         list(reports.read_records(database, origin="nobody.example/1"))

@@ -1,5 +1,8 @@
 """Whatever is sent, in whatever order: the store holds a true beginning of the stream, and nothing else."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from support.fake_gateway import FakeGateway
 pytestmark = pytest.mark.heavy
 
 
-def streams():
+def streams() -> tuple[FakeGateway, FakeGateway, FakeGateway]:
     true = FakeGateway()
     true.grow(7)
     true.rotate()
@@ -35,14 +38,15 @@ WRITER = st.sampled_from([TRUE, TRUE, TRUE, FALSE, STRANGER])
 
 
 @st.composite
-def runs(draw):
+def runs(draw: Callable[..., Any]) -> bytes:
     writer = draw(WRITER)
     first = draw(st.integers(0, writer.size))
-    return writer.batch(first, draw(st.integers(first, writer.size)))
+    found: bytes = writer.batch(first, draw(st.integers(first, writer.size)))
+    return found
 
 
 @st.composite
-def damaged(draw):
+def damaged(draw: Callable[..., Any]) -> bytes:
     payload = bytearray(draw(runs()) or b"x")
     at = draw(st.integers(0, len(payload) - 1))
     payload[at] = draw(st.integers(0, 255))
@@ -50,9 +54,10 @@ def damaged(draw):
 
 
 @st.composite
-def checkpoints(draw):
+def checkpoints(draw: Callable[..., Any]) -> bytes:
     writer = draw(WRITER)
-    return writer.checkpoint(draw(st.integers(0, writer.size)))
+    found: bytes = writer.checkpoint(draw(st.integers(0, writer.size)))
+    return found
 
 
 RECORDS = runs() | damaged() | st.tuples(runs(), runs()).map(b"".join) | st.binary(max_size=40)
@@ -63,13 +68,18 @@ MESSAGES = st.lists(
 )
 
 
-def is_prefix(records):
+def is_prefix(records: list[bytes]) -> bool:
     return records == TRUE.records[: len(records)] or records == FALSE.records[: len(records)]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=MESSAGES, turns=st.lists(st.integers(1, 4), max_size=6), restart=st.booleans())
-def test_store_holds_a_beginning_of_one_history(tmp_path_factory, messages, turns, restart):
+def test_store_holds_a_beginning_of_one_history(
+    tmp_path_factory: pytest.TempPathFactory,
+    messages: list[tuple[str, bytes]],
+    turns: list[int],
+    restart: bool,
+) -> None:
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
     database.create()
     cosigner = Cosigner("store.example", SigningKey(bytes(32)))

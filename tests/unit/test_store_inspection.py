@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 import structlog
 from nacl.signing import SigningKey
+from sqlalchemy import Connection
 
 from linewitness.base import inspection as daily_inspection
 from linewitness.base.clock import SystemClock
@@ -29,7 +31,7 @@ LEAF_OF_AN_INDEX = 0x0A
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with two streams, receipts within tiles and at their ends, units, and a conflict."""
     file = tmp_path_factory.mktemp("store") / "store.db"
     database = Database(f"sqlite:///{file}")
@@ -54,13 +56,13 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture
-def file(kept, tmp_path):
+def file(kept: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "store.db"
     copy.write_bytes(kept.read_bytes())
     return copy
 
 
-async def inspected(file):
+async def inspected(file: Path) -> list[str]:
     database = Database(f"sqlite:///{file}")
     try:
         return await inspect(database, store_key=KEY)
@@ -68,7 +70,7 @@ async def inspected(file):
         database.close()
 
 
-def change(file, statement):
+def change(file: Path, statement: str) -> None:
     connection = sqlite3.connect(file)
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {name}")
@@ -77,7 +79,7 @@ def change(file, statement):
     connection.close()
 
 
-def garble_in_index(file, column):
+def garble_in_index(file: Path, column: str) -> None:
     """Change a letter of record 301's entry in an index, where SQLite looks for it and not where it lies."""
     with contextlib.closing(sqlite3.connect(file)) as connection:
         query = f"SELECT {column} FROM records WHERE stream_id = 1 AND seq = 301"  # noqa: S608 (our own names)
@@ -89,7 +91,7 @@ def garble_in_index(file, column):
     file.write_bytes(data)
 
 
-def overwrite_root_page(file, name):
+def overwrite_root_page(file: Path, name: str) -> None:
     connection = sqlite3.connect(file)
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     connection.close()
@@ -98,11 +100,11 @@ def overwrite_root_page(file, name):
     file.write_bytes(data)
 
 
-async def test_a_sound_store_is_found_sound(file):
+async def test_a_sound_store_is_found_sound(file: Path) -> None:
     assert await inspected(file) == []
 
 
-async def test_the_fixture_holds_what_is_to_be_damaged(file):
+async def test_the_fixture_holds_what_is_to_be_damaged(file: Path) -> None:
     connection = sqlite3.connect(file)
     counts = {
         table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 (our own names)
@@ -139,13 +141,15 @@ OTHER_SIGNATURE = "note = substr(note, 1, length(note) - 9) || 'AAAA' || substr(
         ("conflicts", "data = x'00'", "id = 1", "conflict 1 is not the one that was written"),
     ],
 )
-async def test_what_changed_is_found_and_named(file, table, change_to, where, found):
+async def test_what_changed_is_found_and_named(
+    file: Path, table: str, change_to: str, where: str, found: str
+) -> None:
     change(file, f"UPDATE {table} SET {change_to} WHERE stream_id = 1 AND {where}")  # noqa: S608 (our own words)
     damage = await inspected(file)
     assert found.replace("LINE", "acme.example/ber-01/line-01/1") in damage[0]
 
 
-async def test_a_wrong_node_is_not_said_again_by_every_receipt(file):
+async def test_a_wrong_node_is_not_said_again_by_every_receipt(file: Path) -> None:
     change(file, "UPDATE nodes SET hash = zeroblob(32) WHERE stream_id = 1 AND idx = 0")
     damage = await inspected(file)
     assert len(damage) == 2  # the records under it, and once what was receipted over it
@@ -155,7 +159,7 @@ async def test_a_wrong_node_is_not_said_again_by_every_receipt(file):
     ("column", "found"),
     [("unit", "/1 is not found by its unit"), ("event_id", "/1 is not found by its event_id")],
 )
-async def test_a_record_that_an_index_has_lost_is_named(file, column, found):
+async def test_a_record_that_an_index_has_lost_is_named(file: Path, column: str, found: str) -> None:
     garble_in_index(file, column)
     damage = await inspected(file)
     assert damage[0].startswith("record 301 of acme.example/ber-01/line-0")
@@ -165,12 +169,12 @@ async def test_a_record_that_an_index_has_lost_is_named(file, column, found):
 @pytest.mark.parametrize(
     "name", ["records", "records_by_unit", "receipts", "nodes", "event_keys", "refusals", "conflicts"]
 )
-async def test_damaged_pages_are_found(file, name):
+async def test_damaged_pages_are_found(file: Path, name: str) -> None:
     overwrite_root_page(file, name)
     assert any("malformed" in each for each in await inspected(file))
 
 
-async def test_damage_is_an_alarm_while_judging_goes_on(file, monkeypatch):
+async def test_damage_is_an_alarm_while_judging_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daily_inspection, "FIRST_S", 0.0)
     monkeypatch.setattr(daily_inspection, "EVERY_S", 0.01)
     change(file, "UPDATE conflicts SET data = x'00' WHERE id = 1")
@@ -188,17 +192,19 @@ async def test_damage_is_an_alarm_while_judging_goes_on(file, monkeypatch):
     }
 
 
-async def test_damage_that_was_mended_is_no_longer_said():
+async def test_damage_that_was_mended_is_no_longer_said() -> None:
     work = StoreWork(connected=True)
     work.damaged("a page")
     work.damaged("")
     assert work.sentence == "broker connected, 0 messages judged"
 
 
-async def test_a_store_that_stops_interrupts_a_query_that_starts_after_it(file, monkeypatch):
+async def test_a_store_that_stops_interrupts_a_query_that_starts_after_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, stopped, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def late(connection):
+    def late(connection: Connection) -> None:
         begun.set()
         assert stopped.wait(10)
         try:

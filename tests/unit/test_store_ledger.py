@@ -1,5 +1,9 @@
 """What the audit store accepts, answers and keeps."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from nacl.signing import SigningKey
 
@@ -7,7 +11,7 @@ from linewitness.base.clock import Stamp, to_rfc3339
 from linewitness.evidence.format import note
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
-from linewitness.store.database import Database, StoreError, enroll
+from linewitness.store.database import Database, Enrolment, StoreError, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.tree import StoreTree
@@ -19,32 +23,32 @@ NOW_NS = 1_800_000_000_000_000_000
 class FakeClock:
     boot_id = "b"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ns = NOW_NS
 
-    def stamp(self):
+    def stamp(self) -> Stamp:
         return Stamp(self.ns, self.ns - NOW_NS + 1)
 
 
 class Store:
     """A ledger with its database, and shorthands for what a gateway sends."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.url = f"sqlite:///{path}/store.db"
         self.clock = FakeClock()
         self.cosigner = Cosigner("store.example", SigningKey(bytes(range(32))))
         self.open()
 
-    def open(self):
+    def open(self) -> None:
         self.database = Database(self.url)
         self.database.create()
         self.ledger = StoreLedger(database=self.database, cosigner=self.cosigner, clock=self.clock)
 
-    def restart(self):
+    def restart(self) -> None:
         self.database.close()
         self.open()
 
-    def enroll(self, gateway):
+    def enroll(self, gateway: FakeGateway) -> Enrolment:
         return enroll(
             self.database,
             clock=self.clock,
@@ -54,48 +58,50 @@ class Store:
             record0_hash=gateway.record0_hash,
         )
 
-    def send(self, gateway, first=0, last=None):
+    def send(self, gateway: FakeGateway, first: int = 0, last: int | None = None) -> list[bytes]:
         return self.process((gateway.topics.records, gateway.batch(first, last)))
 
-    def check(self, gateway, size=None):
+    def check(self, gateway: FakeGateway, size: int | None = None) -> list[bytes]:
         return self.process((gateway.topics.checkpoint, gateway.checkpoint(size)))
 
-    def process(self, *messages):
+    def process(self, *messages: tuple[str, bytes]) -> list[bytes]:
         return [answer.payload for answer in self.ledger.process(messages)]
 
-    def held(self):
+    def held(self) -> list[bytes]:
         return [record.data for record in reports.read_records(self.database)]
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Iterator[Store]:
     running = Store(tmp_path)
     yield running
     running.database.close()
 
 
 @pytest.fixture
-def gateway(store):
+def gateway(store: Store) -> FakeGateway:
     gateway = FakeGateway()
     gateway.grow(9)
     store.enroll(gateway)
     return gateway
 
 
-def receipt_size(store, gateway, payload):
+def receipt_size(store: Store, gateway: FakeGateway, payload: bytes) -> int:
     checkpoint, note = open_checkpoint(payload.decode(), gateway.log_vkey)
     assert note.signed_by(store.cosigner.vkey) == store.clock.ns // 10**9
     return checkpoint.size
 
 
-def test_checkpoint_of_held_records_is_receipted(store, gateway):
+def test_checkpoint_of_held_records_is_receipted(store: Store, gateway: FakeGateway) -> None:
     assert store.send(gateway) == []
     (answer,) = store.check(gateway)
     assert receipt_size(store, gateway, answer) == 10
     assert store.held() == gateway.records
 
 
-def test_records_are_described_and_stamped_by_the_stores_own_clock(store, gateway):
+def test_records_are_described_and_stamped_by_the_stores_own_clock(
+    store: Store, gateway: FakeGateway
+) -> None:
     gateway.append(unit="SN-1")
     store.send(gateway)
     (found,) = reports.read_records(store.database, unit="SN-1")
@@ -104,7 +110,7 @@ def test_records_are_described_and_stamped_by_the_stores_own_clock(store, gatewa
     assert [record.seq for record in reports.read_records(store.database, first=3, last=5)] == [3, 4, 5]
 
 
-def test_receipt_waits_for_the_records(store, gateway):
+def test_receipt_waits_for_the_records(store: Store, gateway: FakeGateway) -> None:
     store.check(gateway)
     store.send(gateway, 0, 5)
     assert reports.read_receipts(store.database, gateway.origin) == []
@@ -112,7 +118,7 @@ def test_receipt_waits_for_the_records(store, gateway):
     assert receipt_size(store, gateway, answer) == 10
 
 
-def test_checkpoint_of_a_smaller_size_gets_the_newest_receipt(store, gateway):
+def test_checkpoint_of_a_smaller_size_gets_the_newest_receipt(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     (newest,) = store.check(gateway)
     store.clock.ns += 10**12
@@ -120,7 +126,7 @@ def test_checkpoint_of_a_smaller_size_gets_the_newest_receipt(store, gateway):
     assert store.check(gateway) == [newest]
 
 
-def test_checkpoint_between_the_receipt_and_the_head_is_receipted(store, gateway):
+def test_checkpoint_between_the_receipt_and_the_head_is_receipted(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     store.check(gateway, 3)
     (answer,) = store.check(gateway, 7)
@@ -128,14 +134,14 @@ def test_checkpoint_between_the_receipt_and_the_head_is_receipted(store, gateway
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 512, 600])
-def test_root_is_known_at_every_size(store, gateway, size):
+def test_root_is_known_at_every_size(store: Store, gateway: FakeGateway, size: int) -> None:
     gateway.grow(590)
     store.send(gateway)
     (answer,) = store.check(gateway, size)
     assert receipt_size(store, gateway, answer) == size
 
 
-def test_same_bytes_again_are_no_news(store, gateway):
+def test_same_bytes_again_are_no_news(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     assert store.send(gateway) == []
     gateway.grow(3)
@@ -144,7 +150,9 @@ def test_same_bytes_again_are_no_news(store, gateway):
     assert reports.read_conflicts(store.database) == []
 
 
-def test_records_beyond_a_hole_are_not_taken_and_the_newest_receipt_is_repeated(store, gateway):
+def test_records_beyond_a_hole_are_not_taken_and_the_newest_receipt_is_repeated(
+    store: Store, gateway: FakeGateway
+) -> None:
     store.send(gateway, 0, 5)
     (receipt,) = store.check(gateway, 5)
     assert store.send(gateway, 6) == [receipt]
@@ -156,24 +164,26 @@ def test_records_beyond_a_hole_are_not_taken_and_the_newest_receipt_is_repeated(
     assert store.held() == gateway.records
 
 
-def test_hole_before_any_receipt_asks_for_everything(store, gateway):
+def test_hole_before_any_receipt_asks_for_everything(store: Store, gateway: FakeGateway) -> None:
     assert store.send(gateway, 1) == [b""]
     assert store.check(gateway) == [], "not for every message of the burst"
 
 
-def test_hole_within_a_message_is_a_hole(store, gateway):
+def test_hole_within_a_message_is_a_hole(store: Store, gateway: FakeGateway) -> None:
     payload = gateway.batch(0, 3) + gateway.batch(5)
     assert store.process((gateway.topics.records, payload)) == [b""]
     assert store.held() == gateway.records[:3]
     assert reports.read_conflicts(store.database) == []
 
 
-def test_message_may_repeat_itself(store, gateway):
+def test_message_may_repeat_itself(store: Store, gateway: FakeGateway) -> None:
     store.process((gateway.topics.records, gateway.batch(0, 3) + gateway.batch(1)))
     assert store.held() == gateway.records
 
 
-def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(store, gateway):
+def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(
+    store: Store, gateway: FakeGateway
+) -> None:
     store.send(gateway)
     (receipt,) = store.check(gateway)
     other = gateway.fork(6)
@@ -190,7 +200,7 @@ def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(
 
 
 @pytest.mark.parametrize("size", [9, 10, 11, 12])
-def test_fork_around_a_rotation_is_a_conflict(store, gateway, size):
+def test_fork_around_a_rotation_is_a_conflict(store: Store, gateway: FakeGateway, size: int) -> None:
     gateway.rotate()
     gateway.grow(2)
     store.send(gateway)
@@ -200,7 +210,7 @@ def test_fork_around_a_rotation_is_a_conflict(store, gateway, size):
     assert answer.startswith(f"conflict {gateway.origin} at record {size}".encode())
 
 
-def test_fork_at_the_head_is_a_conflict(store, gateway):
+def test_fork_at_the_head_is_a_conflict(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     other = gateway.fork(8)
     other.grow(5)
@@ -209,7 +219,7 @@ def test_fork_at_the_head_is_a_conflict(store, gateway):
     assert store.held() == gateway.records
 
 
-def test_unsigned_contradiction_proves_nothing_and_stops_nobody(store, gateway):
+def test_unsigned_contradiction_proves_nothing_and_stops_nobody(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     (receipt,) = store.check(gateway)
     forged = gateway.records[4].replace(b'"12.30"', b'"99.99"')
@@ -220,13 +230,15 @@ def test_unsigned_contradiction_proves_nothing_and_stops_nobody(store, gateway):
 
 
 @pytest.mark.parametrize("change", [(b'"12.30"', b'"99.99"'), (b'"ed25519:', b'"ed25519:A'), (b"{", b"{ ")])
-def test_altered_record_is_not_taken_and_nothing_after_it(store, gateway, change):
+def test_altered_record_is_not_taken_and_nothing_after_it(
+    store: Store, gateway: FakeGateway, change: tuple[bytes, bytes]
+) -> None:
     payload = gateway.batch(0, 3) + gateway.batch(3).replace(*change, 1)
     store.process((gateway.topics.records, payload))
     assert store.held() == gateway.records[:3]
 
 
-def test_rotation_is_followed_across_a_restart(store, gateway):
+def test_rotation_is_followed_across_a_restart(store: Store, gateway: FakeGateway) -> None:
     gateway.rotate()
     gateway.grow(3)
     store.send(gateway, 0, 11)
@@ -237,7 +249,7 @@ def test_rotation_is_followed_across_a_restart(store, gateway):
     assert store.held() == gateway.records
 
 
-def test_restart_goes_on_where_it_stopped(store, gateway):
+def test_restart_goes_on_where_it_stopped(store: Store, gateway: FakeGateway) -> None:
     gateway.grow(300)
     store.send(gateway, 0, 299)
     (receipt,) = store.check(gateway, 299)
@@ -248,7 +260,7 @@ def test_restart_goes_on_where_it_stopped(store, gateway):
     assert receipt_size(store, gateway, answer) == 310
 
 
-def test_checkpoint_with_another_root_is_a_conflict(store, gateway):
+def test_checkpoint_with_another_root_is_a_conflict(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     other = gateway.fork(6)
     other.grow(4)
@@ -259,7 +271,9 @@ def test_checkpoint_with_another_root_is_a_conflict(store, gateway):
     assert reports.read_receipts(store.database, gateway.origin) == []
 
 
-def test_checkpoint_that_waited_is_compared_when_the_records_are_there(store, gateway):
+def test_checkpoint_that_waited_is_compared_when_the_records_are_there(
+    store: Store, gateway: FakeGateway
+) -> None:
     other = gateway.fork(6)
     other.grow(4)
     store.check(other)
@@ -267,7 +281,7 @@ def test_checkpoint_that_waited_is_compared_when_the_records_are_there(store, ga
     assert answer.startswith(f"conflict {gateway.origin} at size 10".encode())
 
 
-def test_checkpoint_by_another_key_is_refused(store, gateway):
+def test_checkpoint_by_another_key_is_refused(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     text = gateway.checkpoint().decode()
     stranger = FakeGateway(seed="two").log_key
@@ -277,14 +291,14 @@ def test_checkpoint_by_another_key_is_refused(store, gateway):
     assert reports.read_refusals(store.database)[0].reason == "checkpoint"
 
 
-def test_receipt_carries_only_the_log_key_and_the_store(store, gateway):
+def test_receipt_carries_only_the_log_key_and_the_store(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     noisy = gateway.checkpoint() + "— stranger.example AAAAAAAA\n".encode()
     (answer,) = store.process((gateway.topics.checkpoint, noisy))
     assert answer.count("—".encode()) == 2
 
 
-def test_unknown_gateway_is_refused_noted_once_and_not_answered(store):
+def test_unknown_gateway_is_refused_noted_once_and_not_answered(store: Store) -> None:
     stranger = FakeGateway(origin="evil.example/1")
     stranger.grow(3)
     for _ in range(3):
@@ -295,7 +309,7 @@ def test_unknown_gateway_is_refused_noted_once_and_not_answered(store):
     assert store.held() == []
 
 
-def test_gateway_enrolled_later_is_heard_at_once(store):
+def test_gateway_enrolled_later_is_heard_at_once(store: Store) -> None:
     late = FakeGateway()
     store.send(late)
     store.enroll(late)
@@ -303,14 +317,14 @@ def test_gateway_enrolled_later_is_heard_at_once(store):
     assert store.held() == late.records
 
 
-def test_stream_comes_only_from_its_own_gateway(store, gateway):
+def test_stream_comes_only_from_its_own_gateway(store: Store, gateway: FakeGateway) -> None:
     thief = FakeGateway(gateway="thief")
     store.process((thief.topics.records, gateway.batch()), (thief.topics.checkpoint, gateway.checkpoint()))
     assert store.held() == []
     assert reports.read_refusals(store.database)[0].reason == "foreign"
 
 
-def test_only_the_enrolled_record_0_begins_a_stream(store, gateway):
+def test_only_the_enrolled_record_0_begins_a_stream(store: Store, gateway: FakeGateway) -> None:
     impostor = FakeGateway(seed="two")
     impostor.grow(3)
     store.send(impostor)
@@ -319,7 +333,9 @@ def test_only_the_enrolled_record_0_begins_a_stream(store, gateway):
     assert store.held() == gateway.records
 
 
-def test_another_record_0_of_the_same_keys_does_not_begin_the_stream(store, gateway):
+def test_another_record_0_of_the_same_keys_does_not_begin_the_stream(
+    store: Store, gateway: FakeGateway
+) -> None:
     other = gateway.fork(0)
     creation = gateway.creation_changes
     other.append("stream.created", changes=creation)
@@ -329,23 +345,26 @@ def test_another_record_0_of_the_same_keys_does_not_begin_the_stream(store, gate
     assert "the enrolled one" in reports.read_refusals(store.database)[0].detail
 
 
-def test_old_roots_are_found_without_reading_all_records(store, gateway, monkeypatch):
+def test_old_roots_are_found_without_reading_all_records(
+    store: Store, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gateway.grow(1000)
     store.send(gateway)
     store.restart()
-    read = []
+    read: list[int] = []
     real = StoreTree._leaves
-    monkeypatch.setattr(
-        StoreTree,
-        "_leaves",
-        lambda self, first, last: read.append(last - first) or real(self, first, last),
-    )
+
+    def leaves(self: StoreTree, first: int, last: int) -> Any:
+        read.append(last - first)
+        return real(self, first, last)
+
+    monkeypatch.setattr(StoreTree, "_leaves", leaves)
     (answer,) = store.check(gateway, 900)
     assert receipt_size(store, gateway, answer) == 900
     assert sum(read) < 2 * 256
 
 
-def test_repeated_event_id_is_not_taken(store, gateway):
+def test_repeated_event_id_is_not_taken(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
     gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
@@ -357,19 +376,21 @@ def test_repeated_event_id_is_not_taken(store, gateway):
 
 
 @pytest.mark.parametrize("payload", [b"", b"\n", b"[]", b"{}", b"\xff", b"nonsense\n" * 3, b"x" * 70_000])
-def test_rubbish_is_refused(store, gateway, payload):
+def test_rubbish_is_refused(store: Store, gateway: FakeGateway, payload: bytes) -> None:
     store.process((gateway.topics.records, payload), (gateway.topics.checkpoint, payload))
     assert store.held() == []
     store.send(gateway)
     assert store.held() == gateway.records
 
 
-def test_other_topics_are_ignored(store, gateway):
+def test_other_topics_are_ignored(store: Store, gateway: FakeGateway) -> None:
     assert store.process((gateway.topics.status, b"{}"), ("a/b", gateway.batch())) == []
 
 
-def test_failed_commit_leaves_nothing_behind_and_the_next_try_succeeds(store, gateway, monkeypatch):
-    def fail(*_):
+def test_failed_commit_leaves_nothing_behind_and_the_next_try_succeeds(
+    store: Store, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as patched:
@@ -385,7 +406,7 @@ def test_failed_commit_leaves_nothing_behind_and_the_next_try_succeeds(store, ga
     assert store.held() == gateway.records
 
 
-def test_new_generation_is_a_stream_of_its_own(store, gateway):
+def test_new_generation_is_a_stream_of_its_own(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     store.check(gateway)
     following = FakeGateway(origin="acme.example/ber-01/line-02/2", seed="g2")
@@ -398,7 +419,7 @@ def test_new_generation_is_a_stream_of_its_own(store, gateway):
     assert [found.payload for found in store.ledger.newest()] == [answer]
 
 
-def test_newest_receipts_are_not_repeated_over_a_conflict(store, gateway):
+def test_newest_receipts_are_not_repeated_over_a_conflict(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     (receipt,) = store.check(gateway)
     assert [answer.payload for answer in store.ledger.newest()] == [receipt]
@@ -408,7 +429,7 @@ def test_newest_receipts_are_not_repeated_over_a_conflict(store, gateway):
     assert store.ledger.newest() == []
 
 
-def test_conflict_outweighs_a_receipt_of_the_same_turn(store, gateway):
+def test_conflict_outweighs_a_receipt_of_the_same_turn(store: Store, gateway: FakeGateway) -> None:
     other = gateway.fork(6)
     other.grow(1)
     (answer,) = store.process(

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ GOOD = {
 }
 
 
-def test_absolute_database_stays():
+def test_absolute_database_stays() -> None:
     options = AuditStoreOptions.model_validate(GOOD | {"database": "sqlite:////var/lib/store.db"})
     assert options.seen_from(Path("/etc")).database_file == Path("/var/lib/store.db")
 
@@ -31,7 +32,7 @@ def test_absolute_database_stays():
         {"surprise": 1},
     ],
 )
-def test_wrong_settings_are_refused(wrong):
+def test_wrong_settings_are_refused(wrong: dict[str, int | str]) -> None:
     with pytest.raises(ValidationError):
         AuditStoreOptions.model_validate(GOOD | wrong)
 
@@ -45,7 +46,7 @@ def test_wrong_settings_are_refused(wrong):
         ("mqtt://[::1]:1884", "::1", 1884, False),
     ],
 )
-def test_url_says_where_the_broker_is(url, host, port, secure):
+def test_url_says_where_the_broker_is(url: str, host: str, port: int, secure: bool) -> None:
     options = MqttOptions(url=url)
     assert (options.host, options.port, options.secure) == (host, port, secure)
 
@@ -67,12 +68,12 @@ def test_url_says_where_the_broker_is(url, host, port, secure):
         {"url": "mqtts://broker", "protocol": "3.1"},
     ],
 )
-def test_wrong_connections_are_refused(wrong):
+def test_wrong_connections_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         MqttOptions.model_validate(wrong)
 
 
-def test_wrong_url_is_not_repeated_with_its_password():
+def test_wrong_url_is_not_repeated_with_its_password() -> None:
     with pytest.raises(ValidationError) as raised:
         MqttOptions(url="mqtt://user:hunter2@broker")
     assert "hunter2" not in raised.value.errors()[0]["msg"]

@@ -1,5 +1,7 @@
 """The loops of a line: which of them are stuck if nothing moves any more."""
 
+from typing import Any, cast
+
 import pytest
 
 from linewitness.base.watchdog import CARRY_S, COMMIT_S, CONNECT_S, Looks
@@ -23,7 +25,7 @@ class Pressure:
 
 
 class FakeJournal:
-    def __init__(self):
+    def __init__(self) -> None:
         self.waiting, self.head, self.pressure = 0, Head(), Pressure()
 
 
@@ -32,12 +34,12 @@ class Buffer:
 
 
 @pytest.fixture
-def parts():
+def parts() -> GatewayLoops:
     health, journal = Health(), FakeJournal()
     health.device("wrench-10", "up", "")
     return GatewayLoops(
-        journal=journal,
-        telemetry=Buffer(),
+        journal=cast(Any, journal),
+        telemetry=cast(Any, Buffer()),
         health=health,
         board=ClockBoard(),
         forward=ForwardOptions(),
@@ -46,23 +48,23 @@ def parts():
     )
 
 
-def progress(parts):
+def progress(parts: GatewayLoops) -> dict[str, object]:
     return {loop.name: loop.progress() for loop in parts()}
 
 
-def test_silent_devices_and_an_idle_journal_are_no_reason_to_end(parts):
+def test_silent_devices_and_an_idle_journal_are_no_reason_to_end(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
     assert set(progress(parts).values()) == {None}
     assert stuck_after(parts) == ""
 
 
-def test_a_writer_that_does_not_commit_is_stuck(parts):
+def test_a_writer_that_does_not_commit_is_stuck(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
-    parts.journal.waiting = 3
+    cast(Any, parts.journal).waiting = 3
     assert stuck_after(parts) == f"no progress: journal for {COMMIT_S:.0f} s"
 
 
-def test_a_capture_that_does_not_come_to_its_end_is_stuck(parts):
+def test_a_capture_that_does_not_come_to_its_end_is_stuck(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
     parts.health.at_work("wrench-10", True)
     assert stuck_after(parts) == f"no progress: capture:wrench-10 for {CARRY_S:.0f} s"
@@ -70,7 +72,9 @@ def test_a_capture_that_does_not_come_to_its_end_is_stuck(parts):
     assert stuck_after(parts) == ""
 
 
-def test_a_connect_that_never_ends_is_stuck_but_one_that_fails_again_and_again_is_not(parts):
+def test_a_connect_that_never_ends_is_stuck_but_one_that_fails_again_and_again_is_not(
+    parts: GatewayLoops,
+) -> None:
     parts.health.receipt(10)
     parts.health.device("wrench-10", "lost", "no route")
     assert stuck_after(parts) == f"no progress: connect:wrench-10 for {CONNECT_S:.0f} s"
@@ -80,21 +84,22 @@ def test_a_connect_that_never_ends_is_stuck_but_one_that_fails_again_and_again_i
         looks.look(parts())
 
 
-def test_a_full_journal_is_no_stuck_loop(parts):
+def test_a_full_journal_is_no_stuck_loop(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
-    parts.journal.waiting, parts.journal.pressure.full = 3, True
+    journal: Any = parts.journal
+    journal.waiting, journal.pressure.full = 3, True
     parts.health.at_work("wrench-10", True)
     assert stuck_after(parts) == ""
 
 
-def test_a_forwarder_with_records_that_takes_no_step_is_stuck(parts):
+def test_a_forwarder_with_records_that_takes_no_step_is_stuck(parts: GatewayLoops) -> None:
     parts.health.uplink("up", "")
     assert "forward" in stuck_after(parts)
     parts.health.uplink("conflict", "the store holds another history")
     assert stuck_after(parts) == ""
 
 
-def test_a_thin_network_gets_the_time_that_its_batches_take(parts):
+def test_a_thin_network_gets_the_time_that_its_batches_take(parts: GatewayLoops) -> None:
     slow = GatewayLoops(
         **{name: getattr(parts, name) for name in parts.__slots__ if name != "forward"},
         forward=ForwardOptions(batch_size=1024 * 1024, max_rate=1024),
@@ -103,6 +108,6 @@ def test_a_thin_network_gets_the_time_that_its_batches_take(parts):
     assert limit > 1024
 
 
-def test_the_real_journal_has_what_is_looked_at():
+def test_the_real_journal_has_what_is_looked_at() -> None:
     assert isinstance(Journal.waiting, property)
     assert isinstance(Journal.pressure, property)

@@ -2,24 +2,29 @@
 
 import asyncio
 import sqlite3
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from linewitness.evidence.format.record import Event
 from linewitness.journal.telemetry import buffer as module
 from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
+from support.clocks import ManualClock
+from support.present import present
 from support.waiting import until
 
 
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def payload(number, size=10_000):
+def payload(number: int, size: int = 10_000) -> bytes:
     return str(number).encode().ljust(size, b".")
 
 
-async def fill(buffer, count, device="press-4"):
+async def fill(buffer: TelemetryBuffer, count: int, device: str = "press-4") -> None:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(buffer.run())
         stored = buffer.stored
@@ -29,7 +34,7 @@ async def fill(buffer, count, device="press-4"):
         task.cancel()
 
 
-async def test_the_oldest_blocks_give_way(directory):
+async def test_the_oldest_blocks_give_way(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=100_000)
     await fill(buffer, 30)
     blocks = await buffer.oldest(10**9)
@@ -38,7 +43,7 @@ async def test_the_oldest_blocks_give_way(directory):
     buffer.close()
 
 
-async def test_what_was_kept_is_there_after_a_restart(directory):
+async def test_what_was_kept_is_there_after_a_restart(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=100_000)
     await fill(buffer, 5)
     buffer.close()
@@ -49,7 +54,7 @@ async def test_what_was_kept_is_there_after_a_restart(directory):
     again.close()
 
 
-async def test_a_restart_with_a_smaller_limit_drops_what_is_too_much(directory):
+async def test_a_restart_with_a_smaller_limit_drops_what_is_too_much(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=100_000)
     await fill(buffer, 10)
     buffer.close()
@@ -59,7 +64,7 @@ async def test_a_restart_with_a_smaller_limit_drops_what_is_too_much(directory):
     smaller.close()
 
 
-async def test_it_makes_do_with_what_it_has_where_evidence_needs_the_disk(directory):
+async def test_it_makes_do_with_what_it_has_where_evidence_needs_the_disk(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=1_000_000)
     await fill(buffer, 10)
     buffer.make_do(True)
@@ -72,11 +77,11 @@ async def test_it_makes_do_with_what_it_has_where_evidence_needs_the_disk(direct
     buffer.close()
 
 
-async def test_memory_is_bounded_while_the_disk_is_behind(directory):
+async def test_memory_is_bounded_while_the_disk_is_behind(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=10**9)
     async with asyncio.TaskGroup() as group:
 
-        async def pour():
+        async def pour() -> None:
             for number in range(10_000):
                 await buffer.put("press-4", 1, payload(number, 100))
 
@@ -88,7 +93,7 @@ async def test_memory_is_bounded_while_the_disk_is_behind(directory):
     buffer.close()
 
 
-async def test_a_disk_that_refuses_costs_signals_not_the_process(directory):
+async def test_a_disk_that_refuses_costs_signals_not_the_process(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=10**6)
     await fill(buffer, 2)
     other = sqlite3.connect(directory / "telemetry.sqlite")
@@ -100,23 +105,25 @@ async def test_a_disk_that_refuses_costs_signals_not_the_process(directory):
     buffer.close()
 
 
-async def test_losses_are_put_on_record_and_added_up(directory, clock, monkeypatch):
+async def test_losses_are_put_on_record_and_added_up(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "FIRST_REPORT_S", 0.01)
     monkeypatch.setattr(module, "REPORT_S", 0.05)
     events = []
 
-    async def submitted(found):
+    async def submitted(found: list[Event]) -> None:
         events.extend(found)
 
-    def counts():
+    def counts() -> dict[str, int]:
         return {
-            device: sum(e.changes[0].after for e in events if e.resource.id == device)
+            device: sum(cast(int, e.changes[0].after) for e in events if e.resource.id == device)
             for device in ("oven-1", "press-4")
         }
 
     buffer = TelemetryBuffer(directory, max_bytes=100_000)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(report_losses(buffer, submitted, clock=clock))
+        task = group.create_task(report_losses(buffer, cast(Any, submitted), clock=clock))
         await fill(buffer, 10, "oven-1")
         await asyncio.sleep(0.05)
         assert events == []
@@ -130,7 +137,7 @@ async def test_losses_are_put_on_record_and_added_up(directory, clock, monkeypat
     buffer.close()
 
 
-def damage(directory, *, first=4096):
+def damage(directory: Path, *, first: int = 4096) -> None:
     """Overwrite what is in the main file, behind SQLite's back, and take the log of changes away."""
     file = directory / "telemetry.sqlite"
     with file.open("r+b") as stream:
@@ -138,13 +145,13 @@ def damage(directory, *, first=4096):
         stream.write(b"\xa5" * (file.stat().st_size - first))
 
 
-def moved_to_the_main_file(directory):
+def moved_to_the_main_file(directory: Path) -> None:
     other = sqlite3.connect(directory / "telemetry.sqlite")
     other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     other.close()
 
 
-async def test_damage_while_it_runs_costs_what_was_in_it_and_is_counted(directory):
+async def test_damage_while_it_runs_costs_what_was_in_it_and_is_counted(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=10**7)
     await fill(buffer, 300)
     moved_to_the_main_file(directory)
@@ -160,7 +167,7 @@ async def test_damage_while_it_runs_costs_what_was_in_it_and_is_counted(director
     buffer.close()
 
 
-async def test_what_a_damaged_file_gave_is_not_looked_for_in_the_new_one(directory):
+async def test_what_a_damaged_file_gave_is_not_looked_for_in_the_new_one(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=2 * 10**6)
     await fill(buffer, 200)
     sent = await buffer.oldest(1)
@@ -168,23 +175,25 @@ async def test_what_a_damaged_file_gave_is_not_looked_for_in_the_new_one(directo
     damage(directory)
     await fill(buffer, 30)  # making room reads the damaged pages
     assert (directory / "telemetry.sqlite.damaged").exists()
-    kept = dict(buffer._file.held)
+    kept = dict(present(buffer._file).held)
     await buffer.remove(sent)
-    assert buffer._file.held == kept
+    assert present(buffer._file).held == kept
     assert len(await buffer.oldest(10**9)) == kept["press-4"] // 5
     buffer.close()
 
 
-async def test_a_damaged_file_at_the_start_is_a_gap_without_a_number(directory, clock, monkeypatch):
+async def test_a_damaged_file_at_the_start_is_a_gap_without_a_number(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "FIRST_REPORT_S", 0.01)
     (directory / "telemetry.sqlite").write_bytes(b"\xa5" * 8192)
     buffer, events = TelemetryBuffer(directory, max_bytes=10**6), []
 
-    async def submitted(found):
+    async def submitted(found: list[Event]) -> None:
         events.extend(found)
 
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(report_losses(buffer, submitted, clock=clock))
+        task = group.create_task(report_losses(buffer, cast(Any, submitted), clock=clock))
         await until(lambda: events)
         task.cancel()
     assert [(event.kind, event.resource.id, event.changes) for event in events] == [

@@ -4,7 +4,9 @@ import asyncio
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -13,17 +15,20 @@ from linewitness.uplink import wire
 from linewitness.uplink.options import MqttOptions, TlsOptions
 from linewitness.uplink.wire import open_wire
 from support.brokers import Authority
+from support.present import present
 
 WEAK = ("NULL", "RC4", "DES", "MD5", "EXP", "ADH", "AECDH", "SEED", "IDEA")
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager
-def server(authority, *, newest=None, ciphers=None):
+def server(
+    authority: Authority, *, newest: ssl.TLSVersion | None = None, ciphers: str | None = None
+) -> Iterator[tuple[int, list[Any]]]:
     """A TLS server that knows no better; yields its port and what was agreed on."""
     identity = authority.issue("broker", server=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -32,9 +37,9 @@ def server(authority, *, newest=None, ciphers=None):
     if newest is not None:
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         context.maximum_version = newest
-    agreed = []
+    agreed: list[Any] = []
 
-    def serve():
+    def serve() -> None:
         while True:
             try:
                 connection, _ = listener.accept()
@@ -42,7 +47,7 @@ def server(authority, *, newest=None, ciphers=None):
                 return
             try:
                 with context.wrap_socket(connection, server_side=True) as secure:
-                    agreed.append((secure.version(), secure.cipher()[0]))
+                    agreed.append((secure.version(), present(secure.cipher())[0]))
             except (OSError, ssl.SSLError):
                 connection.close()
 
@@ -56,13 +61,13 @@ def server(authority, *, newest=None, ciphers=None):
             thread.join()
 
 
-def options(port, authority):
+def options(port: int, authority: Authority) -> MqttOptions:
     return MqttOptions(url=f"mqtts://127.0.0.1:{port}", tls=TlsOptions(ca=authority.file))
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("newest", ["TLSv1", "TLSv1_1"])
-async def test_a_broker_that_speaks_old_tls_only_is_refused(authority, newest):
+async def test_a_broker_that_speaks_old_tls_only_is_refused(authority: Authority, newest: str) -> None:
     with (
         server(authority, newest=ssl.TLSVersion[newest]) as (port, agreed),
         pytest.raises((UplinkRefused, UplinkUnavailable)) as refused,
@@ -73,7 +78,7 @@ async def test_a_broker_that_speaks_old_tls_only_is_refused(authority, newest):
 
 
 @pytest.mark.parametrize("newest", ["TLSv1_2", "TLSv1_3"])
-async def test_a_broker_that_speaks_new_tls_is_met(authority, newest):
+async def test_a_broker_that_speaks_new_tls_is_met(authority: Authority, newest: str) -> None:
     with server(authority, newest=ssl.TLSVersion[newest]) as (port, agreed):
         connected = await open_wire(options(port, authority))
         connected.close()
@@ -81,7 +86,7 @@ async def test_a_broker_that_speaks_new_tls_is_met(authority, newest):
 
 
 @pytest.mark.parametrize("ciphers", ["NULL", "aNULL", "AES128-SHA"])
-async def test_a_broker_that_offers_weak_ciphers_only_is_refused(authority, ciphers):
+async def test_a_broker_that_offers_weak_ciphers_only_is_refused(authority: Authority, ciphers: str) -> None:
     weak = f"{ciphers}:@SECLEVEL=0"
     with (
         server(authority, newest=ssl.TLSVersion.TLSv1_2, ciphers=weak) as (port, agreed),
@@ -91,7 +96,7 @@ async def test_a_broker_that_offers_weak_ciphers_only_is_refused(authority, ciph
     assert agreed == []
 
 
-def test_no_weak_cipher_is_offered(authority):
+def test_no_weak_cipher_is_offered(authority: Authority) -> None:
     context = wire._tls_context(options(1, authority))
     offered = context.get_ciphers()
     assert offered
@@ -102,7 +107,7 @@ def test_no_weak_cipher_is_offered(authority):
     assert context.check_hostname
 
 
-async def test_an_attempt_that_is_given_up_leaves_no_socket(authority):
+async def test_an_attempt_that_is_given_up_leaves_no_socket(authority: Authority) -> None:
     with server(authority) as (port, _):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(open_wire(options(port, authority)))

@@ -3,7 +3,7 @@ import pytest
 from linewitness.uplink.topics import Topics
 
 
-def test_topics_are_those_of_the_format():
+def test_topics_are_those_of_the_format() -> None:
     topics = Topics("acme", "ber-01")
     assert topics.records == "linewitness/v1/acme/ber-01/records"
     assert topics.checkpoint == "linewitness/v1/acme/ber-01/checkpoint"
@@ -13,7 +13,7 @@ def test_topics_are_those_of_the_format():
 
 
 @pytest.mark.parametrize("channel", ["records", "checkpoint", "receipt", "status"])
-def test_a_topic_says_whose_it_is(channel):
+def test_a_topic_says_whose_it_is(channel: str) -> None:
     topics = Topics("acme", "ber-01")
     assert Topics.parse(getattr(topics, channel)) == (topics, channel)
 
@@ -33,12 +33,12 @@ def test_a_topic_says_whose_it_is(channel):
         "",
     ],
 )
-def test_other_topics_are_nobodys(topic):
+def test_other_topics_are_nobodys(topic: str) -> None:
     assert Topics.parse(topic) is None
 
 
 @pytest.mark.parametrize("name", ["", "+", "#", "a/b", "a+", "nul\0"])
-def test_a_name_cannot_change_a_topics_meaning(name):
+def test_a_name_cannot_change_a_topics_meaning(name: str) -> None:
     with pytest.raises(ValueError, match="part of a topic"):
         Topics(name, "ber-01")
     with pytest.raises(ValueError, match="part of a topic"):

@@ -25,12 +25,14 @@ def first_by_hand(numbers: list[int]) -> tuple[int, int] | None:
 
 
 @given(IDS)
-def test_the_first_duplicate_is_found(chunks):
+def test_the_first_duplicate_is_found(chunks: list[list[int]]) -> None:
     assert found_in(chunks) == first_by_hand([number for chunk in chunks for number in chunk])
 
 
 @given(st.sets(st.integers(0, 10**6), max_size=40), st.integers(0, 40))
-def test_ids_that_rise_from_chunk_to_chunk_are_unique_unless_an_old_one_comes_back(numbers, place):
+def test_ids_that_rise_from_chunk_to_chunk_are_unique_unless_an_old_one_comes_back(
+    numbers: set[int], place: int
+) -> None:
     rising = sorted(numbers)
     chunks = [rising[at : at + 5][::-1] for at in range(0, len(rising), 5)]
     assert found_in(chunks) is None

@@ -5,6 +5,8 @@ published note with its key is in test_vectors.py. In tlog-proof signatures are 
 """
 
 from base64 import b64decode
+from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
@@ -66,7 +68,7 @@ PROOF = (
 KEY = SigningKey(b"c" * 32)
 
 
-def test_a_note_is_divided_at_its_last_empty_line():
+def test_a_note_is_divided_at_its_last_empty_line() -> None:
     read = Note.parse(QUASIMODO)
     assert read.text.endswith("sole:\n\ned \u00e8 subito sera.\n")
     (line,) = read.signatures
@@ -74,7 +76,7 @@ def test_a_note_is_divided_at_its_last_empty_line():
     assert str(read) == QUASIMODO
 
 
-def test_the_lines_of_keys_that_nobody_knows_are_ignored():
+def test_the_lines_of_keys_that_nobody_knows_are_ignored() -> None:
     """Signed-note: of an unknown key, even of a known name, a line says nothing; ours beside it counts."""
     known = Vkey("example.com/behind-the-sofa", ED25519, bytes(KEY.verify_key))
     read = Note.parse(CHECKPOINT)
@@ -82,25 +84,25 @@ def test_the_lines_of_keys_that_nobody_knows_are_ignored():
     assert read.with_signature(note.sign(SOFA, name=known.name, key=KEY)).signed_by(known) == 0
 
 
-def test_sixteen_signatures_are_accepted():
+def test_sixteen_signatures_are_accepted() -> None:
     lines = [note.sign(SOFA, name=f"s{number}.example", key=KEY) for number in range(16)]
     assert len(Note.parse(str(Note(SOFA, tuple(lines)))).signatures) == 16
 
 
-def test_a_checkpoint_is_what_its_lines_say():
+def test_a_checkpoint_is_what_its_lines_say() -> None:
     checkpoint = Checkpoint.parse(Note.parse(CHECKPOINT).text)
     assert checkpoint.text == SOFA
     assert (checkpoint.origin, checkpoint.size) == ("example.com/behind-the-sofa", 20852163)
 
 
-def test_extension_lines_are_not_of_our_profile():
+def test_extension_lines_are_not_of_our_profile() -> None:
     """tlog-checkpoint allows them and recommends none; docs/format.md has none, so they are refused."""
     with pytest.raises(BadNote, match="exactly three lines"):
         Checkpoint.parse(SOFA + "extension\n")
 
 
-def test_the_request_of_the_specification_is_understood(tmp_path):
-    known = {}
+def test_the_request_of_the_specification_is_understood(tmp_path: Path) -> None:
+    known: dict[Any, Any] = {}
     witness = Witness(
         tmp_path / "w.db", Cosigner("w.example", KEY), log_key_of=known.get, clock=SystemClock()
     )
@@ -113,7 +115,7 @@ def test_the_request_of_the_specification_is_understood(tmp_path):
     witness.close()
 
 
-def test_the_answer_of_the_specification_is_understood():
+def test_the_answer_of_the_specification_is_understood() -> None:
     read = Note.parse(CHECKPOINT + ANSWER)
     names = [line.name for line in read.signatures]
     assert names == ["example.com/behind-the-sofa", *["witness.example/w1"] * 2, "witness.example/w2"]
@@ -121,7 +123,7 @@ def test_the_answer_of_the_specification_is_understood():
     assert read.text == SOFA
 
 
-def test_a_time_that_no_cosignature_may_have_is_refused():
+def test_a_time_that_no_cosignature_may_have_is_refused() -> None:
     """tlog-cosignature: a timestamp must not exceed 2^63-1."""
     cosigner = Vkey("w.example", note.COSIGNATURE_V1, bytes(KEY.verify_key))
     line = note.cosign(SOFA, name="w.example", key=KEY, time_s=2**63)
@@ -129,13 +131,13 @@ def test_a_time_that_no_cosignature_may_have_is_refused():
         Note.parse(CHECKPOINT).with_signature(line).signed_by(cosigner)
 
 
-def test_a_proof_is_what_its_lines_say():
+def test_a_proof_is_what_its_lines_say() -> None:
     proof = TlogProof.parse(PROOF)
     assert (proof.index, proof.path) == (73894, tuple(b64decode(step) for step in STEPS))
     assert Checkpoint.parse(Note.parse(proof.checkpoint).text).text == FANCY
 
 
-def test_the_page_reads_the_same():
+def test_the_page_reads_the_same() -> None:
     question = """(source) => {
       const note = parseNote(source);
       return [note.text, note.lines.map((line) => [line.name, line.id, line.signature.length])];

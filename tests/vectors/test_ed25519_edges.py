@@ -1,6 +1,7 @@
 """The edge cases of Ed25519 that C2SP/CCTV publishes, under strict rules: any of its flags is a refusal."""
 
 import hashlib
+from typing import Any
 
 import pytest
 from nacl.exceptions import BadSignatureError
@@ -14,11 +15,11 @@ from support.page_signatures import judge_signatures
 VECTORS = cctv_ed25519.vectors()
 
 
-def parts(vector):
+def parts(vector: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
     return bytes.fromhex(vector["key"]), bytes.fromhex(vector["sig"]), vector["msg"].encode()
 
 
-def accepted(vector):
+def accepted(vector: dict[str, Any]) -> bool:
     """Take the key as every reader of the product takes it, then the signature."""
     key, signature, message = parts(vector)
     try:
@@ -28,7 +29,7 @@ def accepted(vector):
     return vkey.verify(message, signature)
 
 
-def test_the_set_is_the_published_one():
+def test_the_set_is_the_published_one() -> None:
     """The published file has these many vectors and characters, and these lines at these places."""
     text = cctv_ed25519.text_of(VECTORS)
     assert (len(VECTORS), len(text)) == (914, 351_077)
@@ -57,18 +58,18 @@ def test_the_set_is_the_published_one():
         (911, "ed25519vectors 7", "8fcc9e160cf71f1343cf2a6cc8d51cae1a9dc2e3debc99d97ec1190782406e05"),
     ],
 )
-def test_single_vectors_are_the_published_ones(number, message, scalar):
+def test_single_vectors_are_the_published_ones(number: int, message: str, scalar: str) -> None:
     assert (VECTORS[number]["msg"], VECTORS[number]["sig"][64:]) == (message, scalar)
 
 
-def test_the_set_would_catch_a_lenient_verifier():
+def test_the_set_would_catch_a_lenient_verifier() -> None:
     """By the formula with the cofactor, all are good: nothing is refused for a mistake in the generator."""
     for vector in VECTORS[::23]:
         assert "reencoded_k" in (vector["flags"] or ()) or passes_with_cofactor(*parts(vector))
     assert any(takes_without_subgroup_check(vector) for vector in VECTORS if vector["flags"])
 
 
-def passes_with_cofactor(key, signature, message):
+def passes_with_cofactor(key: bytes, signature: bytes, message: bytes) -> bool:
     a, r = decoded(key), decoded(signature[:32])
     scalar = int.from_bytes(signature[32:], "little")
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little")
@@ -76,14 +77,14 @@ def passes_with_cofactor(key, signature, message):
     return hand.times(8, hand.times(scalar, hand.BASE)) == hand.times(8, other)
 
 
-def decoded(encoded):
+def decoded(encoded: bytes) -> tuple[int, int]:
     number = int.from_bytes(encoded, "little")
     point = hand.recover((number & (1 << 255) - 1) % hand.P, number >> 255)
     assert point is not None
     return point
 
 
-def takes_without_subgroup_check(vector):
+def takes_without_subgroup_check(vector: dict[str, Any]) -> bool:
     key, signature, message = parts(vector)
     try:
         VerifyKey(key).verify(message, signature)
@@ -92,7 +93,7 @@ def takes_without_subgroup_check(vector):
     return True
 
 
-def test_only_the_vector_without_a_flag_is_accepted():
+def test_only_the_vector_without_a_flag_is_accepted() -> None:
     assert [vector["number"] for vector in VECTORS if accepted(vector)] == [
         vector["number"] for vector in VECTORS if not vector["flags"]
     ]
@@ -103,18 +104,18 @@ def test_only_the_vector_without_a_flag_is_accepted():
 NO_NONCE = [vector for vector in VECTORS if vector["flags"] == ["low_order_R"]]
 
 
-def test_the_page_accepts_only_the_vector_without_a_flag():
+def test_the_page_accepts_only_the_vector_without_a_flag() -> None:
     asked = [vector for vector in VECTORS if vector not in NO_NONCE]
     verdicts = judge_signatures([parts(vector) for vector in asked])
     assert verdicts == [not vector["flags"] for vector in asked]
 
 
-def test_the_page_refuses_the_neutral_element_as_r():
+def test_the_page_refuses_the_neutral_element_as_r() -> None:
     assert len(NO_NONCE) == 1
     assert judge_signatures([parts(vector) for vector in NO_NONCE]) == [False]
 
 
-def test_a_scalar_beyond_the_order_is_refused_by_both():
+def test_a_scalar_beyond_the_order_is_refused_by_both() -> None:
     (good,) = [vector for vector in VECTORS if not vector["flags"]]
     key, signature, message = parts(good)
     scalar = int.from_bytes(signature[32:], "little")

@@ -39,7 +39,7 @@ def public(name: str) -> bytes:
     return unbase64(vkey.split("+", 2)[2])[1:]
 
 
-def test_the_script_writes_the_same_files_again(tmp_path):
+def test_the_script_writes_the_same_files_again(tmp_path: Path) -> None:
     run(str(VECTORS / "make.sh"), str(tmp_path))
     again = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     kept = {path.relative_to(VECTORS): path.read_bytes() for path in VECTORS.rglob("*") if path.is_file()}
@@ -50,7 +50,7 @@ def test_the_script_writes_the_same_files_again(tmp_path):
     }
 
 
-def test_every_record_hashes_and_verifies(tmp_path):
+def test_every_record_hashes_and_verifies(tmp_path: Path) -> None:
     lines = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
     hashes = (VECTORS / "chain/hashes.txt").read_text().split()
     previous = "sha256:" + "0" * 64
@@ -71,7 +71,7 @@ def test_every_record_hashes_and_verifies(tmp_path):
 @pytest.mark.parametrize(
     ("name", "key"), [("checkpoint", "log"), ("receipt", "store"), ("witnessed", "witness")]
 )
-def test_notes_verify(tmp_path, name, key):
+def test_notes_verify(tmp_path: Path, name: str, key: str) -> None:
     for size in (4, 7):
         text, _, block = (VECTORS / f"checkpoint/{size}.{name}").read_text().partition("\n\n")
         raw = unbase64(block.splitlines()[-1].split(" ")[2])[4:]
@@ -82,13 +82,13 @@ def test_notes_verify(tmp_path, name, key):
         assert signed(tmp_path, public(key), message, raw)
 
 
-def test_roots_of_certificate_transparency():
+def test_roots_of_certificate_transparency() -> None:
     """The last root is the one that implementations of RFC 6962 publish for these eight inputs."""
     last = (VECTORS / "tree/roots.txt").read_text().splitlines()[-1]
     assert last == "8 5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
 
 
-def test_the_readmes_recipe_works(tmp_path):
+def test_the_readmes_recipe_works(tmp_path: Path) -> None:
     shutil.copytree(VECTORS, tmp_path / "vectors")
     recipe = (VECTORS / "README.md").read_text().partition("## One record by hand")[2]
     script = "\n".join(line[4:] for line in recipe.splitlines() if line.startswith("    "))

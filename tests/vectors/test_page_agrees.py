@@ -33,7 +33,7 @@ def both(path: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("note", ["4.checkpoint", "4.receipt", "7.receipt", "7.witnessed"])
-def test_on_the_chain(tmp_path, note):
+def test_on_the_chain(tmp_path: Path, note: str) -> None:
     files = {
         "records.ndjson": b"\n".join(RECORDS) + b"\n",
         f"receipts/{note}": (VECTORS / "checkpoint" / note).read_bytes(),
@@ -43,7 +43,7 @@ def test_on_the_chain(tmp_path, note):
     assert python.startswith("COMPLETE to 7" if note[0] == "7" else "INTACT, last")
 
 
-def test_on_the_proof(tmp_path):
+def test_on_the_proof(tmp_path: Path) -> None:
     files = {
         "records.ndjson": RECORDS[2] + b"\n",
         "keys.ndjson": RECORDS[0] + b"\n",
@@ -55,7 +55,7 @@ def test_on_the_proof(tmp_path):
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
-def test_on_bytes_that_are_no_canonical_form(tmp_path, case):
+def test_on_bytes_that_are_no_canonical_form(tmp_path: Path, case: dict[str, str]) -> None:
     data = bytes.fromhex(case["hex"]) if "hex" in case else case["text"].encode()
     python, page = both(packed(tmp_path / "a.zip", {"records.ndjson": RECORDS[0] + b"\n" + data + b"\n"}))
     assert python.startswith("BROKEN at record 1: ")
@@ -77,7 +77,7 @@ def test_on_bytes_that_are_no_canonical_form(tmp_path, case):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_on_revocations(tmp_path, trusted, names, says):
+def test_on_revocations(tmp_path: Path, trusted: str, names: list[str], says: str) -> None:
     receipts = {f"receipts/{size}": (VECTORS / f"checkpoint/{size}.receipt").read_bytes() for size in (4, 7)}
     path = packed(tmp_path / "a.zip", {"records.ndjson": b"\n".join(RECORDS) + b"\n"} | receipts)
     policy = (VECTORS / "revocation" / trusted).read_bytes()
@@ -112,7 +112,7 @@ def stamped_cases(folder: Path) -> list[list[Path]]:
     return cases
 
 
-def test_on_the_time_stamps(tmp_path):
+def test_on_the_time_stamps(tmp_path: Path) -> None:
     """What the token says or why it does not count, in the same words; so, too, where a byte is changed."""
     cases = stamped_cases(tmp_path)
     for (path, policy), page in zip(cases, judge_all_with_page(cases), strict=True):

@@ -83,12 +83,12 @@ def unhex(texts: list[str]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("size", range(9))
-def test_roots_are_the_published_ones(size):
+def test_roots_are_the_published_ones(size: int) -> None:
     assert merkle.root_of(LEAVES[:size]).hex() == merkle.root_at(size, subtree).hex() == ROOTS[size]
 
 
 @pytest.mark.parametrize("place", PATHS)
-def test_audit_paths_are_the_published_ones(place):
+def test_audit_paths_are_the_published_ones(place: tuple[int, int]) -> None:
     index, size = place
     path = unhex(PATHS[place])
     assert merkle.inclusion_proof(index, size, subtree) == path
@@ -96,7 +96,7 @@ def test_audit_paths_are_the_published_ones(place):
 
 
 @pytest.mark.parametrize("sizes", PROOFS)
-def test_consistency_proofs_are_the_published_ones(sizes):
+def test_consistency_proofs_are_the_published_ones(sizes: tuple[int, int]) -> None:
     old, new = sizes
     path = unhex(PROOFS[sizes])
     assert merkle.consistency_proof(old, new, subtree) == path
@@ -106,7 +106,7 @@ def test_consistency_proofs_are_the_published_ones(sizes):
 @pytest.mark.parametrize(
     ("index", "path"), [(0, [B, H, L]), (3, [C, G, L]), (4, [F, J, K]), (6, [I_, K])], ids=str
 )
-def test_audit_paths_of_the_rfcs_example(index, path):
+def test_audit_paths_of_the_rfcs_example(index: int, path: list[bytes]) -> None:
     assert merkle.inclusion_proof(index, 7, subtree) == path
     merkle.verify_inclusion(LEAVES[index], index, 7, HASH, path)
 
@@ -114,13 +114,13 @@ def test_audit_paths_of_the_rfcs_example(index, path):
 @pytest.mark.parametrize(
     ("old", "root", "path"), [(3, HASH0, [C, D, G, L]), (4, HASH1, [L]), (6, HASH2, [I_, J, K])], ids=str
 )
-def test_consistency_proofs_of_the_rfcs_example(old, root, path):
+def test_consistency_proofs_of_the_rfcs_example(old: int, root: bytes, path: list[bytes]) -> None:
     assert merkle.consistency_proof(old, 7, subtree) == path
     merkle.verify_consistency(old, root, 7, HASH, path)
 
 
 @pytest.mark.parametrize("place", [place for place in PATHS if PATHS[place]])
-def test_an_altered_published_path_proves_nothing(place):
+def test_an_altered_published_path_proves_nothing(place: tuple[int, int]) -> None:
     index, size = place
     root = bytes.fromhex(ROOTS[size])
     for spoiled in (
@@ -133,7 +133,7 @@ def test_an_altered_published_path_proves_nothing(place):
             merkle.verify_inclusion(LEAVES[index], index, size, root, unhex(spoiled))
 
 
-def test_the_page_says_the_same():
+def test_the_page_says_the_same() -> None:
     question = """([leaf, index, size, root, path]) => {
       const tree = new Tree();
       for (const one of leaf.slice(0, size)) tree.append(bytes(one));

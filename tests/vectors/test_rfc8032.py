@@ -84,7 +84,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_key_signs_and_verifies_as_published(name):
+def test_a_published_key_signs_and_verifies_as_published(name: str) -> None:
     secret, public, message, signature = PUBLISHED[name]
     key = SigningKey(bytes.fromhex(secret))
     assert bytes(key.verify_key).hex() == public
@@ -94,7 +94,7 @@ def test_a_published_key_signs_and_verifies_as_published(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_no_altered_bit_of_a_published_signature_verifies(name):
+def test_no_altered_bit_of_a_published_signature_verifies(name: str) -> None:
     _, public, message, published = PUBLISHED[name]
     vkey = Vkey("rfc8032", ED25519, bytes.fromhex(public))
     signature = int(published, 16)
@@ -103,7 +103,7 @@ def test_no_altered_bit_of_a_published_signature_verifies(name):
     assert not vkey.verify(message + b"\0", signature.to_bytes(64))
 
 
-def test_the_page_judges_them_alike():
+def test_the_page_judges_them_alike() -> None:
     good = [
         (bytes.fromhex(public), bytes.fromhex(signature), message)
         for _, public, message, signature in PUBLISHED.values()

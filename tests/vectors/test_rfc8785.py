@@ -5,7 +5,8 @@ of rfc8785 0.1.4 on PyPI carries them.
 """
 
 import json
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -75,7 +76,7 @@ def whole_numbers(text: str) -> int:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_published_form_is_accepted_or_refused_with_the_reason(name):
+def test_the_published_form_is_accepted_or_refused_with_the_reason(name: str) -> None:
     sample = SAMPLES[name]
     form = sample.published.encode()
     if sample.refused is None:
@@ -87,19 +88,19 @@ def test_the_published_form_is_accepted_or_refused_with_the_reason(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_input_as_it_stands_is_no_canonical_form(name):
+def test_the_input_as_it_stands_is_no_canonical_form(name: str) -> None:
     with pytest.raises(NotCanonical):
         canonical.decode(SAMPLES[name].given.encode())
 
 
 @pytest.mark.parametrize("name", ["arrays", "french", "structures", "unicode"])
-def test_the_writer_gives_the_published_bytes(name):
+def test_the_writer_gives_the_published_bytes(name: str) -> None:
     """Keys beyond the profile are written as published too; a whole float is an integer first."""
     value = json.loads(SAMPLES[name].given, parse_float=whole_numbers)
     assert canonical.encode(value) == SAMPLES[name].published.encode()
 
 
-def test_the_writer_gives_the_published_bytes_of_strings_and_literals():
+def test_the_writer_gives_the_published_bytes_of_strings_and_literals() -> None:
     value = json.loads(SAMPLES["values"].given)
     del value["numbers"]
     published = SAMPLES["values"].published
@@ -107,7 +108,7 @@ def test_the_writer_gives_the_published_bytes_of_strings_and_literals():
     assert canonical.encode(value) == (published[:start] + published[end:]).encode()
 
 
-def strings(value):
+def strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -120,13 +121,13 @@ def strings(value):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_string_is_escaped_as_published(name):
+def test_each_string_is_escaped_as_published(name: str) -> None:
     sample = SAMPLES[name]
     for text in strings(json.loads(sample.given)):
         assert canonical.encode(text).decode() in sample.published
 
 
-def test_only_beyond_the_profile_is_there_another_order():
+def test_only_beyond_the_profile_is_there_another_order() -> None:
     """RFC 8785 sorts by UTF-16 units, Python by code points: they part where a key leaves the plane."""
     given, published = (json.loads(text) for text in SAMPLES["weird"][:2])
     names = [*json.loads(canonical.encode(given))]
@@ -137,13 +138,13 @@ def test_only_beyond_the_profile_is_there_another_order():
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9_]+", fullmatch=True), unique=True))
-def test_names_of_the_profile_have_one_order(names):
+def test_names_of_the_profile_have_one_order(names: list[str]) -> None:
     value = dict.fromkeys(names)
     by_units = sorted(names, key=lambda name: name.encode("utf-16-be"))
     assert [*json.loads(canonical.encode(value))] == by_units
 
 
-def test_the_page_says_the_same_of_each():
+def test_the_page_says_the_same_of_each() -> None:
     question = "(form) => { decode(utf8(form)); return canonical(JSON.parse(form)); }"
     for name, said in zip(
         NAMES, ask_page(question, [SAMPLES[name].published for name in NAMES]), strict=True
@@ -154,6 +155,6 @@ def test_the_page_says_the_same_of_each():
             assert set(said) == {"refused"}, name
 
 
-def test_the_page_writes_the_published_bytes():
+def test_the_page_writes_the_published_bytes() -> None:
     said = ask_page("(text) => canonical(JSON.parse(text))", [sample.given for sample in SAMPLES.values()])
     assert said == [sample.published for sample in SAMPLES.values()]

@@ -23,12 +23,12 @@ def stamped(name: str) -> Path:
     return own if own.exists() else VECTORS / f"checkpoint/{name}.checkpoint"
 
 
-def test_the_table_lists_every_token():
+def test_the_table_lists_every_token() -> None:
     assert {name for name, *_ in TABLE} == {path.stem for path in STAMPS.glob("*.tsr")}
 
 
 @pytest.mark.parametrize(("name", "about", "outcome", "what"), TABLE)
-def test_each_token_is_judged_as_the_table_says(name, about, outcome, what):
+def test_each_token_is_judged_as_the_table_says(name: str, about: str, outcome: str, what: str) -> None:
     token, data = (STAMPS / f"{name}.tsr").read_bytes(), stamped(about).read_bytes()
     authorities = Authorities(ROOTS, verifies)
     if outcome == "good":
@@ -45,7 +45,7 @@ def test_each_token_is_judged_as_the_table_says(name, about, outcome, what):
 
 
 @pytest.mark.parametrize(("name", "about", "outcome"), [row[:3] for row in TABLE if row[0] != "pss"])
-def test_openssl_agrees(tmp_path, name, about, outcome):
+def test_openssl_agrees(tmp_path: Path, name: str, about: str, outcome: str) -> None:
     """Of PSS it does not know."""
     roots = tmp_path / "roots.pem"
     roots.write_bytes((STAMPS / "root.pem").read_bytes() + (STAMPS / "root-ec.pem").read_bytes())
@@ -62,7 +62,7 @@ def test_openssl_agrees(tmp_path, name, about, outcome):
 
 
 @pytest.mark.parametrize("name", ["rsa", "ecdsa", "pss"])
-def test_a_token_with_one_byte_changed_is_not_believed_or_says_the_same(name):
+def test_a_token_with_one_byte_changed_is_not_believed_or_says_the_same(name: str) -> None:
     """A changed byte is found, or lies where nothing is read: in what the signature does not cover."""
     good = (STAMPS / f"{name}.tsr").read_bytes()
     data = stamped("7").read_bytes()

@@ -1,6 +1,8 @@
 import json
 from base64 import b64encode
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from nacl.signing import SigningKey
@@ -46,20 +48,20 @@ def subtree(level: int, index: int) -> bytes:
 
 
 @pytest.mark.parametrize("case", CANONICAL["accepted"], ids=lambda case: case["name"])
-def test_canonical_form(case):
+def test_canonical_form(case: dict[str, str]) -> None:
     form = case["canonical"].encode()
     assert canonical.encode(json.loads(case["json"])) == form
     assert canonical.encode(canonical.decode(form)) == form
 
 
 @pytest.mark.parametrize("case", CANONICAL["refused"], ids=lambda case: case["name"])
-def test_bytes_that_are_no_canonical_form(case):
+def test_bytes_that_are_no_canonical_form(case: dict[str, str]) -> None:
     data = bytes.fromhex(case["hex"]) if "hex" in case else case["text"].encode()
     with pytest.raises(NotCanonical):
         canonical.decode(data)
 
 
-def test_the_record_hash_covers_the_message():
+def test_the_record_hash_covers_the_message() -> None:
     data = (VECTORS / "record/record.json").read_bytes()
     message = (VECTORS / "record/message.bin").read_bytes()
     members = record.parse(data)
@@ -69,7 +71,7 @@ def test_the_record_hash_covers_the_message():
     assert message == record.pae(record.PAYLOAD_TYPE, (VECTORS / "record/body.json").read_bytes())
 
 
-def test_sealing_gives_the_same_bytes_as_openssl_did():
+def test_sealing_gives_the_same_bytes_as_openssl_did() -> None:
     for number, data in enumerate(RECORDS):
         members = record.parse(data)
         integrity = members.pop("integrity")
@@ -84,27 +86,29 @@ def test_sealing_gives_the_same_bytes_as_openssl_did():
             stream=ORIGIN,
             key_id=integrity["key_id"],
             prev_hash=integrity["prev_hash"],
-            sign=lambda message, key=key: key.sign(message).signature,
+            sign=partial(lambda key, message: key.sign(message).signature, key),
         )
         assert (sealed, record_hash) == (data, HASHES[number])
 
 
-def test_the_chain_with_its_rotation_is_accepted():
+def test_the_chain_with_its_rotation_is_accepted() -> None:
     verifier = ChainVerifier(stream=ORIGIN)
     assert [verifier.accept(data).fields.record_hash for data in RECORDS] == HASHES
     assert verifier.head.event_key == str(VKEYS["event2"])
     assert verifier.head.log_key == (VECTORS / "chain/log.vkey").read_text().strip()
 
 
-def test_the_proof_of_possession_is_over_the_published_message():
+def test_the_proof_of_possession_is_over_the_published_message() -> None:
     body = (VECTORS / "record/possession.json").read_bytes()
     expected = record.pae(keys.POSSESSION_TYPE, body)
     place = {"stream": ORIGIN, "sequence_no": 4, "prev_hash": HASHES[3]}
-    assert keys.possession_message(new=VKEYS["event2"], **place) == expected
-    assert keys.prove_possession(EVENT2, **place) == record.parse(RECORDS[4])["changes"][1]["after"]
+    assert keys.possession_message(new=VKEYS["event2"], **cast(Any, place)) == expected
+    assert (
+        keys.prove_possession(EVENT2, **cast(Any, place)) == record.parse(RECORDS[4])["changes"][1]["after"]
+    )
 
 
-def test_keys_have_the_published_ids():
+def test_keys_have_the_published_ids() -> None:
     assert keys.log_vkey(ORIGIN, LOG) == VKEYS["log"]
     assert keys.event_vkey(ORIGIN, EVENT2) == VKEYS["event2"]
     assert keys.cosigner_vkey("store.audit.example", STORE) == VKEYS["store"]
@@ -113,7 +117,7 @@ def test_keys_have_the_published_ids():
         assert str(VKEYS[name]) == text
 
 
-def test_leaves_and_roots():
+def test_leaves_and_roots() -> None:
     inputs = [b"" if row[0] == "-" else bytes.fromhex(row[0]) for row in rows("tree/leaves.txt")]
     assert [merkle.leaf_hash(data) for data in inputs] == LEAVES
     frontier = merkle.Frontier()
@@ -121,26 +125,26 @@ def test_leaves_and_roots():
     for size, leaf in enumerate(LEAVES, 1):
         frontier.append(leaf)
         assert frontier.root() == ROOTS[size] == merkle.root_at(size, subtree)
-    for size, root in rows("chain/roots.txt"):
-        assert merkle.root_of(merkle.leaf_hash(data) for data in RECORDS[: int(size)]).hex() == root
+    for count, root in rows("chain/roots.txt"):
+        assert merkle.root_of(merkle.leaf_hash(data) for data in RECORDS[: int(count)]).hex() == root
 
 
 @pytest.mark.parametrize("row", rows("tree/inclusion.txt"), ids=lambda row: f"{row[0]} in {row[1]}")
-def test_inclusion_proofs(row):
+def test_inclusion_proofs(row: list[str]) -> None:
     index, size, path = int(row[0]), int(row[1]), unhex(row[2:])
     assert merkle.inclusion_proof(index, size, subtree) == path
     merkle.verify_inclusion(LEAVES[index], index, size, ROOTS[size], path)
 
 
 @pytest.mark.parametrize("row", rows("tree/consistency.txt"), ids=lambda row: f"{row[0]} to {row[1]}")
-def test_consistency_proofs(row):
+def test_consistency_proofs(row: list[str]) -> None:
     old, new, path = int(row[0]), int(row[1]), unhex(row[2:])
     assert merkle.consistency_proof(old, new, subtree) == path
     merkle.verify_consistency(old, ROOTS[old], new, ROOTS[new], path)
 
 
 @pytest.mark.parametrize("size", [4, 7])
-def test_checkpoints_and_cosignatures(size):
+def test_checkpoints_and_cosignatures(size: int) -> None:
     root = merkle.root_of(merkle.leaf_hash(data) for data in RECORDS[:size])
     published = (VECTORS / f"checkpoint/{size}.checkpoint").read_text()
     assert str(Checkpoint(ORIGIN, size, root).sign(LOG)) == published
@@ -160,7 +164,7 @@ def chain_subtree(level: int, index: int) -> bytes:
     return merkle.root_of(merkle.leaf_hash(data) for data in RECORDS[index << level : (index + 1) << level])
 
 
-def test_the_proof_of_a_record():
+def test_the_proof_of_a_record() -> None:
     published = (VECTORS / "proof/2.tlog-proof").read_text()
     receipt = (VECTORS / "checkpoint/7.receipt").read_text()
     proof = TlogProof.make(2, receipt, chain_subtree)
@@ -170,7 +174,7 @@ def test_the_proof_of_a_record():
     proof.check(RECORDS[2], checkpoint)
 
 
-def test_the_consistency_proof_between_two_checkpoints():
+def test_the_consistency_proof_between_two_checkpoints() -> None:
     path = unhex((VECTORS / "proof/4-7.consistency").read_text().split())
     assert merkle.consistency_proof(4, 7, chain_subtree) == path
     older, newer = (
@@ -180,7 +184,7 @@ def test_the_consistency_proof_between_two_checkpoints():
     merkle.verify_consistency(4, older.root, 7, newer.root, path)
 
 
-def test_the_policy_finds_the_chain_complete():
+def test_the_policy_finds_the_chain_complete() -> None:
     policy = Policy.parse((VECTORS / "policy.json").read_bytes())
     receipt = Statement("7.receipt", (VECTORS / "checkpoint/7.receipt").read_text())
     verdict = verify(read_ndjson(VECTORS / "chain/records.ndjson"), policy=policy, statements=[receipt])
@@ -198,7 +202,7 @@ PETERS_NOTE = (
 )
 
 
-def test_a_published_signed_note_opens():
+def test_a_published_signed_note_opens() -> None:
     vkey = Vkey.parse(PETER)
     signed = Note.parse(PETERS_NOTE)
     assert signed.signed_by(vkey) == 0
@@ -207,7 +211,7 @@ def test_a_published_signed_note_opens():
         Note.parse(PETERS_NOTE.replace("think", "thank")).signed_by(vkey)
 
 
-def test_no_part_of_a_published_vkey_is_one():
+def test_no_part_of_a_published_vkey_is_one() -> None:
     for first in range(len(PETER)):
         for last in range(first, len(PETER) + 1):
             if last - first < len(PETER):
@@ -225,7 +229,7 @@ COSIGNED = (
 )
 
 
-def test_the_specifications_cosigned_checkpoint_parses_to_what_its_text_says():
+def test_the_specifications_cosigned_checkpoint_parses_to_what_its_text_says() -> None:
     signed = Note.parse(COSIGNED)
     assert str(signed) == COSIGNED
     checkpoint = Checkpoint.parse(signed.text)
@@ -261,7 +265,7 @@ RFC_8032 = [
 
 
 @pytest.mark.parametrize(("secret", "public", "message", "signature"), RFC_8032)
-def test_ed25519_as_published(secret, public, message, signature):
+def test_ed25519_as_published(secret: str, public: str, message: str, signature: str) -> None:
     key = SigningKey(bytes.fromhex(secret))
     assert bytes(key.verify_key).hex() == public
     assert key.sign(bytes.fromhex(message)).signature.hex() == signature
