@@ -11,6 +11,7 @@ from linewitness.evidence.format import canonical, keys, record
 from support import ed25519_by_hand as hand
 from support.chain_builder import Stream, grown
 from support.packages import Judge, receipt
+from support.signed_message import signed_message
 
 
 def broken(verdict: dict[str, Any], index: int, *words: str) -> None:
@@ -54,7 +55,7 @@ def test_edit(judge: Judge, stream: Stream) -> None:
 def test_edit_with_a_new_hash(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
     forged = json.loads(spoiled(records[7], "7.50", "8.50"))
-    forged["integrity"]["record_hash"] = record.sha256(record.signed_message(forged))
+    forged["integrity"]["record_hash"] = record.sha256(signed_message(forged))
     records[7] = canonical.encode(forged)
     broken(judge(records), 7, "signature")
 

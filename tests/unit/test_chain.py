@@ -10,6 +10,7 @@ from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format.record import Change
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from support.chain_builder import ORIGIN, Stream, grown, ulid
+from support.signed_message import signed_message
 
 
 def verify(records: list[bytes], **given: ChainHead) -> ChainVerifier:
@@ -112,7 +113,7 @@ def test_a_new_hash_without_the_key_does_not_help() -> None:
     stream = grown(3)
     forged = json.loads(stream.records[2])
     forged["changes"][0]["after"] = "9.99"
-    forged["integrity"]["record_hash"] = record.sha256(record.signed_message(forged))
+    forged["integrity"]["record_hash"] = record.sha256(signed_message(forged))
     found = broken([*stream.records[:2], canonical.encode(forged)])
     assert "signature" in found.reason
 

@@ -11,6 +11,7 @@ from linewitness.evidence.format.canonical import NotCanonical
 from linewitness.evidence.format.record import Resource
 from linewitness.evidence.format.schema import MalformedRecord
 from support.chain_builder import Stream, grown
+from support.signed_message import signed_message
 
 GOOD = json.loads(grown(2).records[1])
 
@@ -128,7 +129,7 @@ def test_sealed_bytes_are_canonical_and_hash_to_what_they_say(reason: str) -> No
     data = stream.seal(stream.members(reason=reason))
     members = record.parse(data)
     assert members["reason"] == reason
-    message = record.signed_message(members)
+    message = signed_message(members)
     assert record.message_of(data, members["integrity"]) == message
     assert record.sha256(message) == members["integrity"]["record_hash"]
 
@@ -139,7 +140,7 @@ def test_a_text_that_looks_like_the_integrity_is_not_cut_out() -> None:
     looks = f',"record_hash":"{sample["record_hash"]}","signature":"{sample["signature"]}"'
     data = stream.seal(stream.members(reason=looks, actor={"id": looks, "type": "device"}))
     members = record.parse(data)
-    assert record.message_of(data, members["integrity"]) == record.signed_message(members)
+    assert record.message_of(data, members["integrity"]) == signed_message(members)
 
 
 def test_pae_counts_bytes() -> None:

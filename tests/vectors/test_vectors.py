@@ -16,6 +16,7 @@ from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.chain import ChainVerifier
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson, verify
+from support.signed_message import signed_message
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 CANONICAL = json.loads((VECTORS / "canonical.json").read_text())
@@ -65,7 +66,7 @@ def test_the_record_hash_covers_the_message() -> None:
     data = (VECTORS / "record/record.json").read_bytes()
     message = (VECTORS / "record/message.bin").read_bytes()
     members = record.parse(data)
-    assert record.signed_message(members) == message
+    assert signed_message(members) == message
     assert record.message_of(data, members["integrity"]) == message
     assert record.sha256(message) == members["integrity"]["record_hash"] == HASHES[2]
     assert message == record.pae(record.PAYLOAD_TYPE, (VECTORS / "record/body.json").read_bytes())

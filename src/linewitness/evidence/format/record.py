@@ -125,16 +125,8 @@ def _rest_of_integrity(stream: str) -> bytes:
     return canonical.encode({"stream": stream, "v": VERSION})[1:]
 
 
-def signed_message(record: dict[str, Any]) -> bytes:
-    """Return what a parsed record's hash and signature cover (docs/format.md, section 5)."""
-    integrity = {
-        name: value for name, value in record["integrity"].items() if name not in ("record_hash", "signature")
-    }
-    return pae(PAYLOAD_TYPE, canonical.encode({**record, "integrity": integrity}))
-
-
 def message_of(data: bytes, integrity: dict[str, Any]) -> bytes:
-    """Return the same as `signed_message` from a parsed record's exact bytes, without encoding it again."""
+    """Return what hash and signature cover, of a parsed record's exact bytes (docs/format.md, section 5)."""
     return pae(PAYLOAD_TYPE, body_of(data, integrity))
 
 
