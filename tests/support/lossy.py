@@ -99,7 +99,8 @@ async def lossy_cable(*, seed: int, quick: bool = False) -> AsyncIterator[LossyC
             _ip("-n", name, "link", "set", "lo", "up")
             _ip("-n", name, "route", "add", f"{ours}/32", "dev", there, "src", theirs, *rto)
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, __file__, str(near.fileno()), str(far.fileno()), str(seed)),
+                *(sys.executable, "-m", "support.lossy", str(near.fileno()), str(far.fileno()), str(seed)),
+                cwd=Path(__file__).parents[1],
                 pass_fds=(near.fileno(), far.fileno()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
