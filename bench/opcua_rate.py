@@ -25,6 +25,7 @@ from linewitness.base.clock import SharedClockState, SystemClock, monotonic
 from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.driver import OpcUaDriver
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
@@ -105,11 +106,12 @@ async def driven(port: int, points: int, *, record: str, folder: Path) -> AsyncI
     ):
         capture = Capture(
             OpcUaDriver(options, clock=clock),
-            Station(None, {}, shared=SharedState(), state={}),
+            Station(None, {}, shared=SharedState(), state={}, now=clock.stamp()),
             journal=journal,
             telemetry=cast(Any, counted),
             clock=clock,
             health=Health(),
+            standstills=Standstills(clock),
         )
         tasks = [group.create_task(run) for run in (journal.run(), telemetry.run(), capture.run())]
         yield lambda: counted.samples if record == "telemetry" else journal.head.size

@@ -27,6 +27,7 @@ import linewitness
 from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
@@ -151,6 +152,7 @@ async def measure(folder: Path, results: int) -> list[Moves]:
                 telemetry=telemetry,
                 clock=clock,
                 health=Health(),
+                standstills=Standstills(clock),
             )
             await fleet.apply([device], [station])
             await ready(simulator)

@@ -21,6 +21,7 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.wire.framing import Framer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from support.observations import START
 from support.open_protocol_rig import Journal
 
 CASES = sorted((Path(__file__).parents[1] / "vectors/open_protocol/cases").iterdir())
@@ -98,7 +99,7 @@ async def observed(case: Path, enough: int) -> list[Any] | str:
 
 def events_of(observation: Any) -> list[dict[str, Any]]:
     """Return what a station without rules makes of it, less what differs from run to run."""
-    outcome = Station(None, {}, shared=SharedState(), state={}).interpret(observation)
+    outcome = Station(None, {}, shared=SharedState(), state={}, now=START).interpret(observation)
     return [
         {
             "kind": event.kind,

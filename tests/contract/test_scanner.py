@@ -15,7 +15,7 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.base import Code, Notice, Observation, Seen, Session
+from linewitness.devices.base import Code, Notice, Observation, Session
 from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness_simulators.scanner import RunningScanner, ScannerSimulation, serve
@@ -96,7 +96,8 @@ async def test_a_repeat_is_seen_and_a_no_read_is_said() -> None:
         await sim.scan("SN0001")
         await sim.no_read()
         got = [await anext(observations) for _ in range(3)]
-    assert [type(one) for one in got] == [Code, Seen, Notice]
+    assert [type(one) for one in got] == [Code, Code, Notice]
+    assert [one.again for one in got if isinstance(one, Code)] == [False, True]
     notice = got[2]
     assert isinstance(notice, Notice)
     assert (notice.kind, notice.raw) == ("identifier.scanned", b"NOREAD")

@@ -99,7 +99,7 @@ class Session:
             operations=OperationCollector(),
             remembered=remembered,
         )
-        self.station = Station(None, {}, shared=SharedState(), state={})
+        self.station = Station(None, {}, shared=SharedState(), state={}, now=Stamp(0, 0))
 
     async def take(self, push: ReceivedTelegram) -> None:
         """Take in one push, as a session does."""

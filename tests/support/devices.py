@@ -55,6 +55,7 @@ class Health:
     def __init__(self) -> None:
         self.states: list[str] = []
         self.counts = 0
+        self.unbound_results = 0
 
     def device(self, name: str, state: str, why: str) -> None:
         self.states.append(state)
@@ -64,3 +65,6 @@ class Health:
 
     def at_work(self, name: str, busy: bool) -> None:
         pass
+
+    def unbound(self, name: str, count: int) -> None:
+        self.unbound_results += count

@@ -6,6 +6,8 @@ from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Gap, Measured, Notice, Quality, Reading, Result, Seen, When
 
 BASE_NS = 1_772_352_000_000_000_000
+#: Before the first observation.
+START = Stamp(BASE_NS, 0)
 
 
 def _common(device: str, at_ms: int, **more: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.context import DriverContext
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.table import known
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -107,6 +108,7 @@ async def plc_line(folder: Path, *devices: dict[str, Any]) -> AsyncIterator[PlcL
                 telemetry=telemetry,
                 clock=CLOCK,
                 health=Health(),
+                standstills=Standstills(CLOCK),
             )
             await fleet.apply([options_of(device) for device in devices], [])
             try:

@@ -13,6 +13,7 @@ from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.scanner.driver import ScannerDriver
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -111,6 +112,7 @@ async def line(
                 telemetry=telemetry,
                 clock=clock,
                 health=health,
+                standstills=Standstills(clock),
             )
             watch = group.create_task(
                 journal.pressure.watch(journal.read, journal.submit, clock=clock, spare=telemetry.make_do)

@@ -15,6 +15,7 @@ from linewitness.devices.mt_sics.driver import MtSicsDriver
 from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.devices.scanner.options import ScannerOptions
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -63,6 +64,7 @@ async def line(tmp_path: Path) -> AsyncIterator[Any]:
             telemetry=telemetry,
             clock=clock,
             health=Health(),
+            standstills=Standstills(clock),
         )
         devices = [
             ScannerOptions(id="reader", driver="scanner", host="127.0.0.1", port=reader.port, settle_ms=0),

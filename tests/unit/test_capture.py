@@ -12,6 +12,7 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable, JournalErr
 from linewitness.base.retry import Backoff
 from linewitness.devices.base import Result, Signals, When
 from linewitness.gateway import capture as capture_module
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
@@ -21,7 +22,7 @@ from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
-from support.observations import reading, seen, tightening
+from support.observations import START, reading, seen, tightening
 from support.waiting import until
 
 
@@ -36,7 +37,7 @@ class Rig:
         self.telemetry = telemetry
         self.driver = ScriptedDriver()
         self.health = Health()
-        station = Station(None, {}, shared=SharedState(), state={})
+        station = Station(None, {}, shared=SharedState(), state={}, now=START)
         self.capture = Capture(
             self.driver,
             station,
@@ -44,6 +45,7 @@ class Rig:
             telemetry=telemetry,
             clock=clock,
             health=self.health,
+            standstills=Standstills(clock),
             backoff=Backoff(first_s=0.01, cap_s=0.02),
         )
 

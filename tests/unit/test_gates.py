@@ -13,6 +13,7 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Code, Memory, Result
 from linewitness.devices.options import DeviceOptions
 from linewitness.evidence.format.record import Event
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -28,7 +29,7 @@ from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver, ScriptedSession
 from support.journals import create, members_of, running, verdict_of
-from support.observations import code, tightening
+from support.observations import START, code, tightening
 from support.present import present
 from support.waiting import until
 
@@ -45,7 +46,7 @@ def station_options(**gate: Any) -> StationOptions:
 
 
 def a_station(stored: dict[str, str] | None = None, **gate: str) -> Station:
-    return Station(station_options(**gate), {}, shared=SharedState(), state=stored or {})
+    return Station(station_options(**gate), {}, shared=SharedState(), state=stored or {}, now=START)
 
 
 def say(station: Station, *observations: Code | Result, stored: dict[Any, Any] | None = None) -> list[Event]:
@@ -101,6 +102,7 @@ def test_the_gate_is_where_it_was_after_a_crash() -> None:
     say(a_station(), code("SN0001"), tightening(1), stored=stored)
     again = a_station(stored)
     assert present(again.order()).position == "closed"
+    assert positions(say(again, code("SN0001"))) == []
     assert positions(say(again, tightening(2))) == ["gate.opened"]
 
 
@@ -164,6 +166,7 @@ class Line:
             telemetry=telemetry,
             clock=clock,
             health=Health(),
+            standstills=Standstills(clock),
         )
         self.plc = self.drivers["plc-10"]
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from linewitness.evidence.format.record import Event
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
 from linewitness.journal import pressure as module
 from linewitness.journal.pressure import Level, Pressure, Room, level_of
@@ -21,7 +22,7 @@ from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, options, running, verdict_of
-from support.observations import tightening
+from support.observations import START, tightening
 from support.waiting import until
 
 MIB = 1024**2
@@ -179,11 +180,12 @@ async def test_capture_confirms_nothing_in_a_full_journal_and_all_of_it_afterwar
         buffer = TelemetryBuffer(directory, max_bytes=MIB)
         capture = Capture(
             driver,
-            Station(None, {}, shared=SharedState(), state={}),
+            Station(None, {}, shared=SharedState(), state={}, now=START),
             journal=journal,
             telemetry=buffer,
             clock=clock,
             health=health,
+            standstills=Standstills(clock),
         )
         async with asyncio.TaskGroup() as group:
             tasks = [

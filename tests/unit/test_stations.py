@@ -12,11 +12,19 @@ from pydantic import ValidationError
 
 from linewitness.devices.base import Observation, Quality
 from linewitness.evidence.format.record import Change, Event
-from linewitness.stations.options import OperatorOptions, Requirement, StationOptions, UnitOptions
+from linewitness.stations.options import (
+    GateOptions,
+    OperatorOptions,
+    Requirement,
+    StationOptions,
+    UnitOptions,
+)
+from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
-from support.observations import code, gap, notice, reading, seen, tightening
+from support.observations import START, code, gap, notice, reading, seen, tightening
+from support.present import present
 
 RULES = {
     "press-10": DeviceRule(points={"holding": PointRule(unit="bar", low=Decimal("4.0"), high=Decimal("6.5"))})
@@ -33,21 +41,27 @@ class Bench:
         self.stored: dict[Any, Any] = {}
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self) -> list[Event]:
         shared = self.shared or SharedState.load(self.stored)
-        self.station = Station(self.options, RULES, shared=shared, state=self.stored)
+        self.station = Station(self.options, RULES, shared=shared, state=self.stored, now=START)
+        return self._stored(self.station.begin(START))
+
+    def lose(self, device: str) -> list[Event]:
+        return self._stored(self.station.lose(device, f"the connection to {device} ended", START))
 
     def say(self, *observations: Observation) -> list[Event]:
         events = []
         for observation in observations:
-            outcome = self.station.interpret(observation)
-            for key, value in outcome.state.items():
-                if value is None:
-                    self.stored.pop(key, None)
-                else:
-                    self.stored[key] = value
-            events += outcome.events
+            events += self._stored(self.station.interpret(observation))
         return events
+
+    def _stored(self, outcome: StationOutcome) -> list[Event]:
+        for key, value in outcome.state.items():
+            if value is None:
+                self.stored.pop(key, None)
+            else:
+                self.stored[key] = value
+        return outcome.events
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -58,8 +72,16 @@ def changes(event: Event) -> dict[str, Change]:
     return {change.field: change for change in event.changes}
 
 
-def with_scanner(**settings: Any) -> Bench:
-    return Bench(unit=UnitOptions(scanner="scan-10", pattern=r"SN\d{4}"), **settings)
+def unknown(event: Event) -> object:
+    """Return why it is not known to which unit a result belongs, None where it is known."""
+    found = changes(event)
+    assert ("unknown_because" in found) == (found.get("binding") is not None)
+    return found["unknown_because"].after if "binding" in found else None
+
+
+def with_scanner(*, valid_s: float | None = None, **settings: Any) -> Bench:
+    unit = UnitOptions(scanner="scan-10", pattern=r"SN\d{4}", valid_s=valid_s)
+    return Bench(unit=unit, **settings)
 
 
 def test_the_first_value_has_no_before_and_the_next_one_has() -> None:
@@ -131,12 +153,18 @@ def test_a_scanned_serial_enters_the_unit_and_results_belong_to_it() -> None:
     assert changes(events[1])["bound_by"].after == "station"
 
 
-def test_the_station_still_holds_its_unit_after_a_crash() -> None:
-    bench = with_scanner()
-    bench.say(code("SN0001"))
+def test_after_a_restart_results_belong_to_no_unit_until_it_is_read_again() -> None:
+    bench = with_scanner(requires=(Requirement(device="wrench-10", count=2),))
+    bench.say(code("SN0001"), tightening(1))
     bench.restart()
-    [event] = bench.say(tightening(1))
-    assert event.resource.parent == ("unit", "SN0001")
+    [event] = bench.say(tightening(2))
+    assert event.resource.parent is None
+    assert unknown(event) == "the gateway was restarted"
+    [entered, known] = bench.say(code("SN0001"), tightening(3))
+    assert changes(entered)["unknown_because"].after == "the gateway was restarted"
+    assert known.resource.parent == ("unit", "SN0001")
+    left, _ = bench.say(code("SN0002"))
+    assert changes(left)["wrench-10.tightening.done"].after == 2
 
 
 def test_the_next_unit_lets_the_last_one_leave_with_its_count() -> None:
@@ -278,3 +306,205 @@ def test_a_result_that_cannot_be_read_counts_as_not_ok_for_the_unit_at_the_stati
     bench.say(code("SN0001"), unreadable)
     left, _ = bench.say(code("SN0002"))
     assert changes(left)["results_not_ok"].after == 1
+
+
+def test_when_the_reader_is_lost_results_belong_to_no_unit() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001"), tightening(1))
+    bench.lose("scan-10")
+    [event] = bench.say(tightening(2))
+    assert event.resource.parent is None
+    assert unknown(event) == "the connection to scan-10 ended"
+    assert changes(event)["unknown_since"].after == "2026-03-01T08:00:00.000Z"
+    *_, bound = bench.say(code("SN0002"), tightening(3))
+    assert bound.resource.parent == ("unit", "SN0002")
+
+
+def test_another_device_that_is_lost_takes_no_unit_away() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001"))
+    bench.lose("wrench-10")
+    [event] = bench.say(tightening(1))
+    assert event.resource.parent == ("unit", "SN0001")
+
+
+def set_aside(reason: str = "not a code", **more: Any) -> Observation:
+    said = notice("identifier.scanned", device="scan-10", **more)
+    return dataclasses.replace(said, missed=True, reason=reason)
+
+
+def test_a_line_that_was_set_aside_may_have_been_another_unit() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001"))
+    *_, event = bench.say(set_aside("buffered from before the connection"), tightening(1))
+    assert event.resource.parent is None
+    assert "buffered" in str(unknown(event))
+
+
+def test_a_code_of_another_form_may_be_another_unit_and_a_pass_code_is_not() -> None:
+    gate = GateOptions(device="press-10", point="hold", pass_code="PASS-(?P<reason>.+)")
+    bench = with_scanner(gate=gate)
+    bench.say(code("SN0001"))
+    *_, bound = bench.say(code("PASS-cleaned"), tightening(1))
+    assert bound.resource.parent == ("unit", "SN0001")
+    *_, event = bench.say(code("hello"), tightening(2))
+    assert unknown(event) == "a code was read that is not a serial number"
+
+
+def test_codes_that_are_missing_end_what_the_reader_named() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001"))
+    *_, event = bench.say(gap(1, 9, device="scan-10"), tightening(1))
+    assert event.resource.parent is None
+    bench.say(code("SN0001"))
+    *_, bound = bench.say(gap(1, 9), tightening(2))
+    assert bound.resource.parent == ("unit", "SN0001")
+
+
+def test_a_unit_counts_as_long_as_the_settings_let_it_and_is_renewed_by_reading_it_again() -> None:
+    bench = with_scanner(valid_s=10)
+    bench.say(code("SN0001"), code("SN0001", at_ms=9_000))
+    [bound] = bench.say(tightening(1, at_ms=18_000))
+    assert bound.resource.parent == ("unit", "SN0001")
+    assert bench.say(code("SN0001", at_ms=18_500, again=True)) == []
+    [bound] = bench.say(tightening(2, at_ms=28_000))
+    assert bound.resource.parent == ("unit", "SN0001")
+    [event] = bench.say(tightening(3, at_ms=29_000))
+    assert event.resource.parent is None
+    assert unknown(event) == "scan-10 has not read it again for 10 s"
+
+
+def test_a_code_that_is_still_there_is_known_again_after_it_was_not() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001"), set_aside())
+    [entered] = bench.say(code("SN0001", again=True))
+    assert entered.kind == "unit.entered"
+    assert changes(entered)["binding"].after == "known"
+
+
+def test_a_result_that_waited_since_before_the_unit_was_read_belongs_to_none() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001", at_ms=1_000), code("SN0002", at_ms=5_000))
+    result = tightening(1, at_ms=6_000)
+    waited = bench.station.interpret(result, delayed_since_ns=4_000_000_000).events[0]
+    assert waited.resource.parent is None
+    assert unknown(waited) == "the result may have been made before SN0002 was read"
+    at_once = bench.station.interpret(result, delayed_since_ns=5_500_000_000).events[0]
+    assert at_once.resource.parent == ("unit", "SN0002")
+
+
+def test_a_result_that_its_device_made_before_the_unit_was_read_belongs_to_none() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001", at_ms=1_000))
+    late = dataclasses.replace(tightening(1, at_ms=500), received=tightening(1, at_ms=9_000).received)
+    [event] = bench.say(late)
+    assert event.resource.parent is None
+
+
+def test_a_polled_result_may_be_as_old_as_the_last_poll() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001", at_ms=1_000))
+    polled = tightening(1, at_ms=1_500)
+    polled = dataclasses.replace(
+        polled, when=dataclasses.replace(polled.when, occurred_from="poll", unc_ms=600)
+    )
+    [event] = bench.say(polled)
+    assert event.resource.parent is None
+    polled = dataclasses.replace(polled, when=dataclasses.replace(polled.when, unc_ms=400))
+    [event] = bench.say(polled)
+    assert event.resource.parent == ("unit", "SN0001")
+
+
+@pytest.mark.parametrize("quality", [Quality.BAD, Quality.UNCERTAIN])
+def test_a_tag_without_a_good_value_names_no_unit(quality: Quality) -> None:
+    bench = Bench(unit=UnitOptions(point="press-10/serial"))
+    bench.say(reading("SN0001", point="serial"))
+    *_, event = bench.say(
+        reading("SN0001", point="serial", quality=quality, status="BadNoCommunication"), tightening(1)
+    )
+    assert event.resource.parent is None
+    assert "BadNoCommunication" in str(unknown(event))
+    *_, bound = bench.say(reading("SN0001", point="serial"), tightening(2))
+    assert bound.resource.parent == ("unit", "SN0001")
+
+
+def test_a_lost_plc_names_no_unit_and_the_same_value_names_it_again() -> None:
+    bench = Bench(unit=UnitOptions(point="press-10/serial"))
+    bench.say(reading("SN0001", point="serial"))
+    bench.lose("press-10")
+    [event] = bench.say(tightening(1))
+    assert event.resource.parent is None
+    *_, bound = bench.say(reading("SN0001", point="serial"), tightening(2))
+    assert bound.resource.parent == ("unit", "SN0001")
+
+
+def test_a_result_without_a_unit_says_so_from_the_beginning() -> None:
+    bench = with_scanner()
+    [event] = bench.say(tightening(1))
+    assert unknown(event) == "no unit has been read yet"
+    tag = Bench(unit=UnitOptions(point="press-10/serial"))
+    *_, event = tag.say(reading("", point="serial"), tightening(1))
+    assert unknown(event) == "no unit is at the station"
+
+
+def with_badges(**operator: Any) -> Bench:
+    return Bench(operator=OperatorOptions(scanner="badge-10", **operator))
+
+
+def test_an_operator_is_signed_off_when_the_badge_reader_is_lost() -> None:
+    bench = with_badges()
+    bench.say(code("B17", device="badge-10"))
+    [off] = bench.lose("badge-10")
+    assert (off.kind, off.reason) == ("operator.signed_off", "the connection to badge-10 ended")
+    assert changes(off)["operator"].before == "B17"
+    [result] = bench.say(tightening(1))
+    assert result.actor.id == "wrench-10"
+
+
+def test_an_operator_is_signed_off_by_a_restart() -> None:
+    bench = with_badges()
+    bench.say(code("B17", device="badge-10"))
+    [off] = bench.restart()
+    assert (off.kind, off.reason) == ("operator.signed_off", "the gateway was restarted")
+    assert bench.restart() == []
+    [result] = bench.say(tightening(1))
+    assert result.actor.id == "wrench-10"
+
+
+def test_an_operator_is_signed_off_after_the_time_that_the_settings_give() -> None:
+    bench = with_badges(valid_s=60)
+    bench.say(code("B17", device="badge-10"))
+    [result] = bench.say(tightening(1, at_ms=60_000))
+    assert result.actor.id == "B17"
+    off, result = bench.say(tightening(2, at_ms=60_001))
+    assert (off.kind, result.actor.id) == ("operator.signed_off", "wrench-10")
+
+
+def test_a_result_that_may_be_older_than_the_badge_is_not_the_operators() -> None:
+    bench = with_badges()
+    bench.say(code("B17", device="badge-10", at_ms=5_000))
+    [late] = bench.say(tightening(1, at_ms=6_000, backfilled=True))
+    assert late.actor.id == "wrench-10"
+
+
+def test_settings_that_name_another_reader_end_what_the_first_one_named() -> None:
+    bench = with_scanner(operator=OperatorOptions(scanner="badge-10"))
+    bench.say(code("SN0001"), code("B17", device="badge-10"))
+    other = bench.options.model_copy(
+        update={"unit": UnitOptions(scanner="press-10"), "operator": OperatorOptions(scanner="press-10")}
+    )
+    outcome = bench.station.take_over(other, RULES, START)
+    assert kinds(outcome.events) == ["operator.signed_off"]
+    [event] = bench.say(tightening(1))
+    assert unknown(event) == "the settings name another source of units"
+
+
+def test_a_gate_stays_as_it_is_while_the_unit_is_not_known() -> None:
+    gate = GateOptions(device="press-10", point="hold")
+    bench = with_scanner(gate=gate, requires=(Requirement(device="wrench-10", count=1),))
+    assert kinds(bench.say(code("SN0001"))) == ["unit.entered", "gate.closed"]
+    bench.lose("scan-10")
+    assert kinds(bench.say(tightening(1))) == ["tightening.result"]
+    assert present(bench.station.order()).position == "closed"
+    bench.restart()
+    assert present(bench.station.order()).position == "closed"

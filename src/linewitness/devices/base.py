@@ -123,9 +123,23 @@ class Result(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code(Observation):
-    """One code that was read: a unit's serial number or an operator's badge, as the YAML says."""
+    """One code that was read: a unit's serial number or an operator's badge, as the YAML says.
+
+    `again` says that it is the same reading once more: the code is still there.
+    """
 
     text: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed(Observation):
+    """Something came that could have been a code, and is none that counts: makes no event.
+
+    What the station knows from this device counts no longer: another unit or operator may be there.
+    """
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +159,7 @@ class Notice(Observation):
 
     For what needs no station to understand it: `alarm.raised`, `alarm.cleared`, `tool.changed`,
     `source.epoch`, `source.conflict`, `clock.status` of a device, a parameter set that was selected.
+    `missed` says that it could have been a code and is none that counts, as in `Missed`.
     """
 
     kind: str
@@ -153,6 +168,7 @@ class Notice(Observation):
     changes: tuple[tuple[str, Scalar, Scalar], ...] = ()
     reason: str
     operator: str | None = None
+    missed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

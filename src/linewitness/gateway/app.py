@@ -15,6 +15,7 @@ from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
 from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.anchoring import Anchoring, targets_of
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
 from linewitness.gateway.fleet import Fleet
@@ -182,6 +183,7 @@ def _parts_of(
             clock=clock,
         ),
         certificates=certificates,
+        standstills=Standstills(clock),
         loops=GatewayLoops(
             journal=journal,
             telemetry=telemetry,

@@ -25,6 +25,9 @@ class DeviceStatusSink(Protocol):
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
 
+    def unbound(self, name: str, count: int) -> None:
+        """Count results of which it is not known to which unit they belong."""
+
     def at_work(self, name: str, busy: bool) -> None:
         """Record whether observations of the device are being made durable or confirmed."""
 

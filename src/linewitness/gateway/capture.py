@@ -2,13 +2,15 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Never
 
 import orjson
 
 from linewitness.base.clock import NS_PER_MS, Clock, to_rfc3339
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
+from linewitness.base.failures import retrieve
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted
 from linewitness.devices.base import (
@@ -16,15 +18,19 @@ from linewitness.devices.base import (
     ConfirmingSession,
     Driver,
     Observation,
+    Result,
     Session,
     Signals,
 )
+from linewitness.gateway.arrival import ArrivalOrder, Standstills
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
+from linewitness.journal.attestations import JournalHead
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
-from linewitness.stations.outcome import Ask, StationOutcome
+from linewitness.stations.gates import Order
+from linewitness.stations.outcome import Ask
 from linewitness.stations.station import Station
 
 #: Observations that may wait for a commit; then the device's session has to wait.
@@ -37,6 +43,16 @@ PARKED_S: Final = 60.0
 
 class _StoppedByUs(DeviceError):
     """We ended the session ourselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """An observation that its station has taken, when it is durable, and what is to be done then."""
+
+    observation: Observation
+    durable: "asyncio.Future[JournalHead] | None" = None
+    order: Order | None = None
+    asks: Sequence[Ask] = ()
 
 
 class Capture:
@@ -55,6 +71,7 @@ class Capture:
         backoff: Backoff | None = None,
         orders: GateOrders | None = None,
         ask: Callable[[Ask], None] | None = None,
+        standstills: Standstills,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
         self._driver = driver
@@ -66,6 +83,9 @@ class Capture:
         self._backoff = backoff or Backoff()
         self._orders = orders or GateOrders()
         self._ask = ask or (lambda _ask: None)
+        self._clock = clock
+        self._standstills = standstills
+        self._order = ArrivalOrder(standstills, clock)
         self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock)
         self._stop_asked = asyncio.Event()
         self._reading = False
@@ -101,17 +121,32 @@ class Capture:
 
     async def _session(self, memory: JournalMemory) -> Never:
         """Connect, and carry observations until the session ends; raises what ended it."""
-        async with self._driver.connect(memory) as session:
-            await self._availability.back(session)
-            self._backoff.succeeded()
-            raise await self._carry(session)
+        try:
+            async with self._driver.connect(memory) as session:
+                await self._availability.back(session)
+                self._backoff.succeeded()
+                raise await self._carry(session)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let the station forget what this device named: it may miss what comes from now on.
+
+        Nothing is awaited: the settings may be about to stop this capture.
+        """
+        outcome = self._station.lose(
+            self._device, f"the connection to {self._device} ended", self._clock.stamp()
+        )
+        if outcome.events:
+            durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw={})
+            durable.add_done_callback(retrieve)
 
     async def _carry(self, session: Session) -> DeviceError:
         """Move observations until the session ends, and return why it did.
 
         All that was observed is durable then, confirmed or not.
         """
-        queue: asyncio.Queue[Observation | DeviceError] = asyncio.Queue(QUEUE)
+        queue: asyncio.Queue[_Taken | DeviceError] = asyncio.Queue(QUEUE)
         gates = session if isinstance(session, CommandingSession) and self._gates.has_gates else None
         async with asyncio.TaskGroup() as group:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
@@ -133,12 +168,15 @@ class Capture:
             await self._gates.leave(gates)
         observing.cancel()
 
-    async def _observe(self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
+    async def _observe(self, session: Session, queue: "asyncio.Queue[_Taken | DeviceError]") -> None:
         end: DeviceError = DeviceUnavailable("the session ended")
         observations = session.observations()
         try:
             async for observation in observations:
-                await queue.put(observation)
+                if isinstance(observation, Result):
+                    # What other devices of the station sent before it must be interpreted before it.
+                    await self._standstills.settle()
+                await queue.put(self._take(observation))
         except DeviceError as error:
             end = error
         except asyncio.CancelledError:
@@ -150,58 +188,76 @@ class Capture:
                 await observations.aclose()
         await queue.put(end)
 
-    async def _append(
-        self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]"
-    ) -> DeviceError:
+    def _take(self, observation: Observation) -> "_Taken":
+        """Interpret an observation in the order of arrival, and queue its events.
+
+        Nothing is awaited between the two: what a station has taken must not be lost to a cancellation.
+        """
+        if isinstance(observation, Signals):
+            return _Taken(observation)
+        delayed_since_ns = (
+            self._order.delayed_since_ns(observation) if isinstance(observation, Result) else None
+        )
+        outcome = self._station.interpret(observation, delayed_since_ns=delayed_since_ns)
+        if outcome.unbound:
+            self._health.unbound(self._device, outcome.unbound)
+        raw = {}
+        if observation.raw is not None:
+            raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
+        durable = None
+        if outcome.events or outcome.state or raw:
+            durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw=raw)
+        return _Taken(observation, durable, outcome.order, outcome.asks)
+
+    async def _append(self, session: Session, queue: "asyncio.Queue[_Taken | DeviceError]") -> DeviceError:
         broken: DeviceError | None = None
         while True:
-            group, end = await _take(queue)
+            group, end = await _next(queue)
             self._health.at_work(self._device, True)
             confirmable = await self._make_durable(group)
             if confirmable and broken is None and isinstance(session, ConfirmingSession):
                 # Crash here: durable and unconfirmed. The device sends it again and the driver recognises it.
-                broken = await _confirm(session, confirmable)
+                broken = await self._confirm(session, confirmable)
             self._health.at_work(self._device, False)
             if end is not None:
                 return broken or end
 
-    async def _make_durable(self, group: list[Observation]) -> list[Observation]:
-        for observation in group:
-            if isinstance(observation, Signals):
-                await self._signals(observation)
-        await self._journal.pressure.gate()
-        # No await from here to the submission: what a station has taken must not be lost to a cancellation.
-        outcome = StationOutcome()
-        raw: dict[str, bytes] = {}
-        for observation in group:
-            if isinstance(observation, Signals):
-                continue
-            part = self._station.interpret(observation)
-            outcome.events += part.events
-            outcome.state |= part.state
-            outcome.order = part.order or outcome.order
-            outcome.asks += part.asks
-            if observation.raw is not None:
-                raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
-        if outcome.events or outcome.state or raw:
-            await self._journal.submit(outcome.events, state=outcome.state, raw=raw)
-        if outcome.order is not None:
-            # Crash here: the order is on record and not written; it is written again after the next start.
-            self._orders.release(outcome.order)
-        for ask in outcome.asks:
-            self._ask(ask)
+    async def _make_durable(self, group: "list[_Taken]") -> list[Observation]:
+        """Wait until a group is durable, carry out what its stations order, and return what to confirm."""
+        for taken in group:
+            if isinstance(taken.observation, Signals):
+                await self._signals(taken.observation)
+        for taken in group:
+            if taken.durable is not None:
+                await taken.durable
+            if taken.order is not None:
+                # Crash here: the order is on record and not written; the next start writes it.
+                self._orders.release(taken.order)
+            for ask in taken.asks:
+                self._ask(ask)
         self._health.observed(self._device, len(group))
-        return [observation for observation in group if observation.confirmable]
+        return [taken.observation for taken in group if taken.observation.confirmable]
+
+    async def _confirm(
+        self, session: ConfirmingSession, observations: list[Observation]
+    ) -> DeviceError | None:
+        try:
+            for observation in observations:
+                await session.confirm(observation)
+                self._order.confirmed(observation)
+        except DeviceError as error:
+            return error
+        return None
 
     async def _signals(self, signals: Signals) -> None:
         await self._telemetry.put(self._device, len(signals.points), _payload(signals))
 
 
-async def _take(
-    queue: "asyncio.Queue[Observation | DeviceError]",
-) -> tuple[list[Observation], DeviceError | None]:
+async def _next(
+    queue: "asyncio.Queue[_Taken | DeviceError]",
+) -> "tuple[list[_Taken], DeviceError | None]":
     """Wait for one observation and take what else is there, up to a group; and the session's end."""
-    group: list[Observation] = []
+    group: list[_Taken] = []
     item = await queue.get()
     while True:
         if isinstance(item, DeviceError):
@@ -210,15 +266,6 @@ async def _take(
         if len(group) >= GROUP or queue.empty():
             return group, None
         item = queue.get_nowait()
-
-
-async def _confirm(session: ConfirmingSession, observations: list[Observation]) -> DeviceError | None:
-    try:
-        for observation in observations:
-            await session.confirm(observation)
-    except DeviceError as error:
-        return error
-    return None
 
 
 def _payload(signals: Signals) -> bytes:

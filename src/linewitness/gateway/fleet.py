@@ -11,6 +11,7 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import AskableDriver, Driver
 from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
@@ -53,8 +54,10 @@ class Fleet:
         telemetry: TelemetryBuffer,
         clock: Clock,
         health: DeviceStatusSink,
+        standstills: Standstills,
     ) -> None:
         """Take the group in which captures run, and how a driver is made from its options."""
+        self._standstills = standstills
         self._group = group
         self._build = build
         self._journal = journal
@@ -109,13 +112,17 @@ class Fleet:
             self._shared = SharedState.load(state)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
-        for name in self._stations.keys() - settings.keys():
-            self._stations.pop(name).leave()
+        now = self._clock.stamp()
+        outcomes = [self._stations.pop(name).leave(now) for name in self._stations.keys() - settings.keys()]
         for name, options in settings.items():
             if name in self._stations:
-                self._stations[name].take_over(options, rules)
+                outcomes.append(self._stations[name].take_over(options, rules, now))
             else:
-                self._stations[name] = Station(options, rules, shared=self._shared, state=state)
+                self._stations[name] = Station(options, rules, shared=self._shared, state=state, now=now)
+                outcomes.append(self._stations[name].begin(now))
+        for outcome in outcomes:
+            if outcome.events:
+                await self._journal.submit(outcome.events, state=outcome.state)
         self._orders.begin(self._stations.values())
 
     def _ask(self, ask: Ask) -> None:
@@ -142,6 +149,7 @@ class Fleet:
             station_id=station_id,
             orders=self._orders,
             ask=self._ask,
+            standstills=self._standstills,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
         self._running[options.id] = _Running(options, station_id, driver, capture, task)

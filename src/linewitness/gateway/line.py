@@ -61,6 +61,7 @@ async def _devices(parts: LineParts, configure: Configure) -> AsyncIterator[Flee
             telemetry=parts.telemetry,
             clock=parts.clock,
             health=parts.health,
+            standstills=parts.standstills,
         )
         await configure(fleet)
         tell_systemd("READY=1")

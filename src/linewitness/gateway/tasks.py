@@ -11,6 +11,7 @@ from linewitness.base.certificates import CertificateMonitor
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.watchdog import supervise
 from linewitness.gateway.anchoring import Anchoring
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard, watch_clock
 from linewitness.gateway.forward import Forwarder
@@ -58,6 +59,7 @@ class LineParts:
     pruner: Pruner
     anchoring: Anchoring
     certificates: CertificateMonitor
+    standstills: Standstills
     loops: GatewayLoops
     overview: Overview
     page: StatusOptions
@@ -102,6 +104,7 @@ def tasks_of(parts: LineParts) -> Tasks:
             ),
             submit=journal.submit,
         ),
+        "standstills": parts.standstills.run(),
         "certificates": parts.certificates.run(),
         "status-page": serve_status_page(parts.overview, parts.page),
     }

@@ -2,11 +2,9 @@
 
 import asyncio
 import functools
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from linewitness.base.clock import Clock, SharedClockState
@@ -20,6 +18,7 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
+from linewitness.journal.queue import SubmissionQueue, fail
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    submission: Submission
-    durable: asyncio.Future[JournalHead]
 
 
 class Journal:
@@ -49,8 +42,9 @@ class Journal:
         self._reader = reader
         self._pressure = pressure
         self._max_batch = max_batch
-        self._queue: deque[_Waiting] = deque()
+        self._queue = SubmissionQueue()
         self._arrived = asyncio.Event()
+        pressure.when_open(self._arrived.set)
         self._grown = asyncio.Condition()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
@@ -77,13 +71,27 @@ class Journal:
 
     def submit_all(self, submission: Submission) -> "asyncio.Future[JournalHead]":
         """Queue one submission (see `Submission`); the future ends when it is durable."""
-        future: asyncio.Future[JournalHead] = asyncio.get_running_loop().create_future()
         if self._closing:
-            future.set_exception(JournalError("the journal is closing", hint="the gateway is being stopped"))
-        else:
-            self._queue.append(_Waiting(submission, future))
-            self._arrived.set()
-        return future
+            return _refused()
+        self._arrived.set()
+        return self._queue.put(submission)
+
+    def observe(
+        self,
+        source: str,
+        events: Sequence[Event],
+        *,
+        state: Mapping[str, str | None],
+        raw: Mapping[str, bytes],
+    ) -> "asyncio.Future[JournalHead]":
+        """Queue what a device observed; the future ends when it is durable.
+
+        It keeps its place in the queue while the journal has no room for observations.
+        """
+        if self._closing:
+            return _refused()
+        self._arrived.set()
+        return self._queue.observe(source, events, state, raw)
 
     async def look(self) -> None:
         """Compare the clocks now, so that a step is on record although nothing else happens."""
@@ -101,12 +109,12 @@ class Journal:
             while not (self._closing and not self._queue):
                 await self._arrived.wait()
                 self._arrived.clear()
-                while self._queue:
+                while self._queue.has_work(observations=not self._pressure.full):
                     await self._pressure.room(self._read)
                     await self._commit()
         finally:
             self._closing = True
-            self._fail_waiting(JournalError("the journal has stopped", hint="see the error before this one"))
+            self._queue.fail(JournalError("the journal has stopped", hint="see the error before this one"))
 
     async def drain(self) -> None:
         """Take nothing more, and let `run` end when all that was submitted is durable."""
@@ -137,21 +145,16 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._reader.ask, query)
 
     async def _commit(self) -> None:
-        batch: list[_Waiting] = []
-        events = 0
-        while self._queue and (
-            not batch or events + len(self._queue[0].submission.events) <= self._max_batch
-        ):
-            waiting = self._queue.popleft()
-            events += len(waiting.submission.events)
-            batch.append(waiting)
+        batch = self._queue.take(self._max_batch, observations=not self._pressure.full)
+        if not batch:  # the room for observations was used up meanwhile
+            return
         submissions = [waiting.submission for waiting in batch]
         self._in_flight = len(batch)
         try:
             head = await self._write(functools.partial(self._file.append, submissions), submissions)
         except BaseException as error:
             for waiting in batch:
-                _fail(waiting.durable, error)
+                fail(waiting.durable, error)
             raise
         self._in_flight = 0
         for waiting in batch:
@@ -175,10 +178,6 @@ class Journal:
             self._grown.notify_all()
         return head
 
-    def _fail_waiting(self, error: JournalError) -> None:
-        while self._queue:
-            _fail(self._queue.popleft().durable, error)
-
     def close(self) -> None:
         """Close files and threads, after `run` has ended."""
         self._writer.shutdown(wait=True)
@@ -187,14 +186,10 @@ class Journal:
         self._file.close()
 
 
-def _fail(future: "asyncio.Future[JournalHead]", error: BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(error, asyncio.CancelledError):
-        future.cancel()
-        return
-    future.set_exception(error)
-    future.exception()  # whoever waits gets it; a submitter that was cancelled need not be
+def _refused() -> "asyncio.Future[JournalHead]":
+    future: asyncio.Future[JournalHead] = asyncio.get_running_loop().create_future()
+    fail(future, JournalError("the journal is closing", hint="the gateway is being stopped"))
+    return future
 
 
 async def _uninterrupted(commit: "asyncio.Future[JournalHead]") -> JournalHead:

@@ -109,6 +109,7 @@ class Pressure:
         self._history: deque[tuple[float, int]] = deque()
         self._open = asyncio.Event()
         self._open.set()
+        self._when_open: list[Callable[[], None]] = []
         self._lifted = False
         self.level = Level.NORMAL
         self.room_left = Room(0, int(options.max_size), int(options.max_size), None)
@@ -119,10 +120,19 @@ class Pressure:
         """Return whether devices are being held back."""
         return not self._open.is_set()
 
+    def when_open(self, call: Callable[[], None]) -> None:
+        """Call this each time when there is room again."""
+        self._when_open.append(call)
+
     def lift(self) -> None:
         """Let the last records of a gateway that stops use the reserve: what waits must not hold it up."""
         self._lifted = True
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._open.set()
+        for call in self._when_open:
+            call()
 
     async def gate(self) -> None:
         """Return when there is room for observations."""
@@ -162,7 +172,8 @@ class Pressure:
         self.room_left = Room(figures.bytes_on_disk, left, int(self._options.max_size), self._hours(left))
         self.level = level_of(self.room_left, self.level)
         if self.level < Level.FULL or self._lifted:
-            self._open.set()
+            if self.full:
+                self._let_go()
         else:
             self._open.clear()
 

@@ -33,6 +33,10 @@ class StationContext:
             return self.badges.person(operator, auth_method="device")
         return self.badges.actor(self.id, device)
 
+    def actor_of(self, device: str, operator: str | None) -> Actor:
+        """Return the operator who is known to have made something, or the device itself."""
+        return self.badges.person(operator) if operator else Actor("device", device)
+
     def event(
         self,
         observation: Observation,

@@ -21,17 +21,25 @@ class GateDecision:
         stored = state.get(self._key)
         self._state = GateState.load(stored) if stored else GateState()
 
-    def order(self, held: HeldUnit | None) -> Order | None:
-        """Return what the gate should be now, None where there is none."""
+    def order(self, held: HeldUnit | None, *, known: bool) -> Order | None:
+        """Return what the gate should be now, None where there is none.
+
+        While it is not known which unit is at the station, the gate stays as it is.
+        """
         options = self._context.options
         if options is None or options.gate is None:
             return None
+        if not known:
+            why = "it is not known which unit is at the station"
+            return Order(str(self._context.id), options.gate, self._state.position, why)
         position, reason = wanted(options.gate, self._state, held, options.requires)
         return Order(str(self._context.id), options.gate, position, reason)
 
-    def move(self, observation: Observation, held: HeldUnit | None, outcome: StationOutcome) -> None:
+    def move(
+        self, observation: Observation, held: HeldUnit | None, outcome: StationOutcome, *, known: bool
+    ) -> None:
         """Put a new position on record; it is written to the device after the commit."""
-        order = self.order(held)
+        order = self.order(held, known=known)
         if order is None or order.position == self._state.position:
             return
         before, self._state.position = self._state.position, order.position

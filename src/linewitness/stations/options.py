@@ -27,6 +27,12 @@ class UnitOptions(Options):
     pattern: str | None = Field(
         default=None, description="Regular expression that a serial number matches as a whole."
     )
+    valid_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=604_800,
+        description="Seconds after which a unit that was not read again is unknown; no limit by default.",
+    )
 
 
 class OperatorOptions(Options):
@@ -40,6 +46,12 @@ class OperatorOptions(Options):
     )
     pattern: str | None = Field(default=None, description="Regular expression that a badge matches.")
     names: dict[str, str] = Field(default_factory=dict, description="Optional display names by id.")
+    valid_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=604_800,
+        description="Seconds after which an operator is signed off without a badge; no limit by default.",
+    )
 
 
 class Requirement(Options):

@@ -19,12 +19,16 @@ class Ask(NamedTuple):
 
 @dataclass(slots=True)
 class StationOutcome:
-    """Events in order, the state that must become durable with them, and what devices should do then."""
+    """Events in order, the state that must become durable with them, and what devices should do then.
+
+    `unbound` counts results of which it is not known to which unit they belong.
+    """
 
     events: list[Event] = field(default_factory=list)
     state: dict[str, str | None] = field(default_factory=dict)
     order: Order | None = None
     asks: list[Ask] = field(default_factory=list)
+    unbound: int = 0
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from linewitness.devices.base import Measured, Result
 from linewitness.evidence.format.record import Change, Resource
+from linewitness.stations.lease import Lapse
 from linewitness.stations.options import StationOptions
 from linewitness.stations.rules import ANY_POINT, DeviceRule
 from linewitness.stations.units import HeldUnit, is_serial
@@ -14,19 +15,25 @@ BoundBy = Literal["result", "station", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The unit of a result and how that is known; `conflict` says why a result stays unbound."""
+    """The unit of a result and how that is known.
+
+    `conflict` says which two sources disagree; `lapse` why the station does not know the unit.
+    """
 
     unit: str | None
     by: BoundBy
     conflict: str | None = None
+    lapse: Lapse | None = None
 
 
-def bind(result: Result, held: HeldUnit | None, options: StationOptions | None) -> Binding:
+def bind(result: Result, at_station: HeldUnit | Lapse, options: StationOptions | None) -> Binding:
     """Return which unit a result belongs to; where two sources disagree, none: it is never guessed.
 
     The identifier inside the result is the binding and the station's unit a cross-check; a result
-    without an identifier belongs to the unit at the station, unless it is fetched afterwards.
+    without an identifier belongs to the unit at the station, if that is known and the result was not
+    fetched afterwards.
     """
+    held = at_station if isinstance(at_station, HeldUnit) else None
     identifier = (result.identifier or "").strip()
     unit_options = options.unit if options else None
     trusted = unit_options is None or unit_options.from_result
@@ -37,10 +44,18 @@ def bind(result: Result, held: HeldUnit | None, options: StationOptions | None) 
         if independent and held is not None and held.serial != identifier and not result.backfilled:
             return Binding(None, "none", f"the result says {identifier!r}, the station holds {held.serial!r}")
         return Binding(identifier, "result")
-    strict = unit_options is not None and unit_options.require_in_result
-    if strict or result.backfilled or held is None or held.by == "result":
-        return Binding(None, "none")
-    return Binding(held.serial, "station")
+    lapse: Lapse | None = None
+    if unit_options is not None and unit_options.require_in_result:
+        lapse = Lapse("the result does not name its unit", None)
+    elif result.backfilled:
+        lapse = Lapse("the result was fetched afterwards", None)
+    elif isinstance(at_station, Lapse):
+        lapse = at_station
+    elif at_station.by != "result":
+        return Binding(at_station.serial, "station")
+    # Where nothing but the results themselves names units, a result without a name has no other explanation.
+    named = unit_options is not None and (unit_options.scanner or unit_options.point)
+    return Binding(None, "none", lapse=lapse if named else None)
 
 
 def resource(result: Result, binding: Binding) -> Resource:
@@ -63,6 +78,8 @@ def result_changes(result: Result, binding: Binding, device: DeviceRule) -> tupl
     if not result.decoded:
         changes.append(Change("decoded", None, after=False))
     changes.append(Change("bound_by", None, binding.by))
+    if binding.lapse:
+        changes += binding.lapse.changes()
     if binding.conflict:
         changes.append(Change("binding_conflict", None, binding.conflict, status="nok"))
     return tuple(changes)

@@ -1,11 +1,15 @@
-"""Sign operators on and off at a station."""
+"""Sign operators on and off at a station, and off where it is not known any more who is there."""
 
 import re
 from collections.abc import Mapping
 
-from linewitness.devices.base import Observation
+from linewitness.base.clock import Stamp
+from linewitness.devices.base import Observation, Result
+from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.stations.context import StationContext
+from linewitness.stations.lease import Lease
+from linewitness.stations.options import OperatorOptions
 from linewitness.stations.outcome import StationOutcome
 
 
@@ -13,13 +17,18 @@ class SignOn:
     """The operator at one station; the badges are the whole line's."""
 
     def __init__(self, context: StationContext, state: Mapping[str, str]) -> None:
-        """Begin with who was signed on at the last commit."""
+        """Begin with nobody: who was signed on at the last commit is signed off by `begin`."""
         self._context = context
         self._station = str(context.id)
         self._key = context.key("operator")
-        operator = state.get(self._key)
-        if operator:
-            context.badges.at[self._station] = operator
+        self._stored = state.get(self._key)
+        self._lease: Lease | None = None
+
+    def begin(self, now: Stamp, outcome: StationOutcome) -> None:
+        """Sign off who was signed on when the gateway stopped: he or she may have left since."""
+        stored, self._stored = self._stored, None
+        if stored:
+            self._sign_off(stored, "the gateway was restarted", now.realtime_ns, outcome)
 
     @property
     def operator(self) -> str | None:
@@ -42,18 +51,73 @@ class SignOn:
         if (operator or None) != self.operator:
             self._change(observation, operator or None, outcome)
 
-    def leave(self) -> None:
-        """Forget who is signed on, because the station is taken down."""
-        self._context.badges.at.pop(self._station, None)
+    def actor_of(self, result: Result, delayed_since_ns: int | None) -> str | None:
+        """Return who was certainly signed on when a result was made."""
+        if self._lease is None or result.backfilled or not self._lease.covers(result, delayed_since_ns):
+            return None
+        return self.operator
+
+    def expire(self, now: Stamp, outcome: StationOutcome) -> None:
+        """Sign off whom the settings do not let stay signed on longer."""
+        options = self._context.options
+        if self._lease is None or options is None:
+            return
+        overdue = self._lease.overdue(now, options.operator.valid_s)
+        if overdue is not None:
+            self.end(overdue.because, now, outcome)
+
+    def lose(self, device: str, because: str, now: Stamp, outcome: StationOutcome) -> None:
+        """Sign off whom this device named: it does not tell any more who is there."""
+        if self._lease is not None and self._lease.namer == device:
+            self.end(because, now, outcome)
+
+    def end(self, because: str, now: Stamp, outcome: StationOutcome) -> None:
+        """Sign off whoever is signed on, without a badge."""
+        if self.operator is not None:
+            self._sign_off(self.operator, because, now.realtime_ns, outcome)
+
+    def take_over(self, before: OperatorOptions | None, now: Stamp, outcome: StationOutcome) -> None:
+        """Go on with other settings: if another device reads the badges now, nobody is signed on."""
+        options = self._context.options.operator if self._context.options else None
+        if (
+            before is None
+            or options is None
+            or (before.scanner, before.point)
+            == (
+                options.scanner,
+                options.point,
+            )
+        ):
+            return
+        self.end("the settings name another source of badges", now, outcome)
 
     def _change(self, observation: Observation, operator: str | None, outcome: StationOutcome) -> None:
         if self.operator is not None:
             outcome.events.append(self._event(observation, "operator.signed_off", self.operator))
-            self.leave()
+            self._forget(outcome)
         if operator is not None:
             outcome.events.append(self._event(observation, "operator.signed_on", operator))
             self._context.badges.at[self._station] = operator
-        outcome.state[self._key] = self.operator
+            self._lease = Lease.of(observation)
+            outcome.state[self._key] = operator
+
+    def _sign_off(self, operator: str, because: str, at_ns: int, outcome: StationOutcome) -> None:
+        outcome.events.append(
+            gateway_event(
+                "operator.signed_off",
+                at_ns,
+                resource=Resource("station", self._station),
+                reason=because,
+                changes=(Change("operator", operator, None), Change("binding", "known", "unknown")),
+                context={"station_id": self._station},
+            )
+        )
+        self._forget(outcome)
+
+    def _forget(self, outcome: StationOutcome) -> None:
+        self._context.badges.at.pop(self._station, None)
+        self._lease = None
+        outcome.state[self._key] = None
 
     def _event(self, observation: Observation, kind: str, operator: str) -> Event:
         badges = self._context.badges

@@ -1,29 +1,44 @@
-"""Let units enter a station and leave it, and count what each has had."""
+"""Let units enter a station and leave it, count what each has had, and know when the unit is not known."""
 
 from collections.abc import Mapping
 
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation, Result
 from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.stations import units
 from linewitness.stations.context import StationContext
+from linewitness.stations.lease import Lapse, Lease
+from linewitness.stations.options import UnitOptions
 from linewitness.stations.outcome import Ask, StationOutcome
 from linewitness.stations.units import HeldUnit
 
 
 class UnitHolder:
-    """The unit at one station."""
+    """The unit at one station.
 
-    def __init__(self, context: StationContext, state: Mapping[str, str]) -> None:
-        """Begin with the unit that was there at the last commit."""
+    `held` is the unit that was there last, with its results; it is known only under a valid lease.
+    """
+
+    def __init__(self, context: StationContext, state: Mapping[str, str], now: Stamp) -> None:
+        """Begin with the unit that was there at the last commit: whether it still is, nobody can say."""
         self._context = context
         self._key = context.key("unit")
-        held = state.get(self._key)
-        self.held = HeldUnit.load(held) if held else None
+        stored = state.get(self._key)
+        self.held = HeldUnit.load(stored) if stored else None
+        self._lease: Lease | None = None
+        self._lapse = Lapse(
+            "the gateway was restarted" if stored else "no unit has been read yet", now.realtime_ns
+        )
 
     @property
     def serial(self) -> str | None:
-        """Serial number of the unit at the station."""
-        return self.held.serial if self.held else None
+        """Serial number of the unit at the station, None where it is not known."""
+        return self.held.serial if self.held and self._lease else None
+
+    @property
+    def known(self) -> bool:
+        """Return whether it is known which unit is at the station, or that none is."""
+        return self._lease is not None or self.held is None
 
     def is_named_by(self, device: str) -> bool:
         """Return whether a device's codes are serial numbers: the scanner's, or a tool's without one."""
@@ -48,16 +63,59 @@ class UnitHolder:
             self.enter(result, str(result.identifier), "result", outcome)
 
     def enter(self, observation: Observation, serial: str, by: str, outcome: StationOutcome) -> None:
-        """Let a unit enter, and the one before it leave; an empty serial number only lets it leave."""
-        if self._context.options is None or serial == (self.serial or ""):
+        """Let a unit enter, and the one before it leave; an empty serial number only lets it leave.
+
+        The same unit again renews the lease; if it was not known meanwhile, that is on record, and the
+        results that it has had before still count.
+        """
+        options = self._context.options
+        if options is None:
             return
-        if self.held is not None:
+        again = self.held is not None and self.held.serial == serial
+        if again and self._lease is not None:
+            self._lease = self._lease.renewed(observation)
+            return
+        if self.held is not None and not again:
             outcome.events.append(self._left(observation, self.held))
-        self.held = HeldUnit(serial, by) if self.is_serial(serial) else None
+        if again and self.held is not None:
+            self.held.by = by
+        else:
+            self.held = HeldUnit(serial, by) if self.is_serial(serial) else None
         outcome.state[self._key] = self.held.dump() if self.held else None
-        if self.held is not None:
-            outcome.events.append(self._entered(observation, self.held))
-            outcome.asks += [Ask(device, serial) for device in self._context.options.ask]
+        if self.held is None:
+            self.lapse("no unit is at the station", observation.received.realtime_ns)
+            return
+        self._lease = Lease.of(observation)
+        outcome.events.append(self._entered(observation, self.held, again=again))
+        outcome.asks += [Ask(device, serial) for device in options.ask]
+
+    def expire(self, now: Stamp) -> None:
+        """End a lease that the settings do not let last longer."""
+        options = self._context.options
+        if self._lease is None or options is None:
+            return
+        overdue = self._lease.overdue(now, options.unit.valid_s)
+        if overdue is not None:
+            self._end(overdue)
+
+    def lose(self, device: str, because: str, since_ns: int) -> None:
+        """End the lease if it is this device's: it does not tell any more which unit is there."""
+        if self._lease is not None and self._lease.namer == device:
+            self.lapse(because, since_ns)
+
+    def lapse(self, because: str, since_ns: int) -> None:
+        """End the lease, whoever gave it."""
+        self._end(Lapse(because, since_ns))
+
+    def unit_for(self, result: Result, delayed_since_ns: int | None) -> HeldUnit | Lapse:
+        """Return the unit to which a result without a name of its own belongs, or why that is not known."""
+        if self._lease is None or self.held is None:
+            return self._lapse
+        if self._lease.covers(result, delayed_since_ns):
+            return self.held
+        return Lapse(
+            f"the result may have been made before {self.held.serial} was read", self._lease.since.realtime_ns
+        )
 
     def count(self, result: Result, unit: str | None, outcome: StationOutcome) -> None:
         """Count a result of the unit at the station, if it decides anything; an unreadable one is not ok."""
@@ -66,13 +124,31 @@ class UnitHolder:
             self.held.tally.add(result)
             outcome.state[self._key] = self.held.dump()
 
-    def _entered(self, observation: Observation, held: HeldUnit) -> Event:
+    def take_over(self, before: UnitOptions | None, now: Stamp) -> None:
+        """Go on with other settings: if another device names the unit now, it is not known."""
+        options = self._context.options.unit if self._context.options else None
+        if before is None or options is None:
+            return
+        if (before.scanner, before.point, before.from_result) != (
+            options.scanner,
+            options.point,
+            options.from_result,
+        ):
+            self.lapse("the settings name another source of units", now.realtime_ns)
+
+    def _end(self, lapse: Lapse) -> None:
+        self._lease, self._lapse = None, lapse
+
+    def _entered(self, observation: Observation, held: HeldUnit, *, again: bool) -> Event:
+        changes = [Change("unit", None, held.serial), Change("recognised_by", None, held.by)]
+        if again:
+            changes += [Change("binding", "unknown", "known"), *self._lapse.changes()[1:]]
         return self._context.event(
             observation,
             kind="unit.entered",
             resource=self._resource(held),
-            reason=f"the unit was recognised by {held.by}",
-            changes=(Change("unit", None, held.serial), Change("recognised_by", None, held.by)),
+            reason=f"the unit was recognised by {held.by}" + (", after it was not known" if again else ""),
+            changes=tuple(changes),
         )
 
     def _left(self, observation: Observation, held: HeldUnit) -> Event:

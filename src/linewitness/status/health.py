@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 class DeviceHealth:
     """One device: `state` is waiting, up, lost or refused; `why` is the reason in words.
 
+    `unbound` counts results since the start of which it is not known to which unit they belong.
+
     `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
     observations of the device are made durable or confirmed, the `rounds`-th time.
     """
@@ -14,6 +16,7 @@ class DeviceHealth:
     state: str = "waiting"
     why: str = ""
     observed: int = 0
+    unbound: int = 0
     reports: int = 0
     at_work: bool = False
     rounds: int = 0
@@ -43,6 +46,10 @@ class Health:
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
         self.devices.setdefault(name, DeviceHealth()).observed += count
+
+    def unbound(self, name: str, count: int) -> None:
+        """Count results of which it is not known to which unit they belong."""
+        self.devices.setdefault(name, DeviceHealth()).unbound += count
 
     def at_work(self, name: str, busy: bool) -> None:
         """Record that a group of observations is being made durable or confirmed, or is done."""

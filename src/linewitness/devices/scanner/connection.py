@@ -16,7 +16,7 @@ BUFFER_BYTES: Final = 65_536
 #: Readers that dial in for each read and wait for their turn.
 WAITING: Final = 16
 #: A dead peer is noticed after about IDLE + COUNT x INTERVAL seconds without any traffic of ours.
-KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 3), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 3))
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from ulid import ULID
 
 from linewitness.base.clock import NS_PER_MS, Clock, Stamp
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.base import Code, Memory, Notice, Observation, Seen, When
+from linewitness.devices.base import Code, Memory, Missed, Notice, Observation, When
 from linewitness.devices.context import DriverContext
 from linewitness.devices.scanner.connection import ReaderConnection, ReaderListener, dialled, listening
 from linewitness.devices.scanner.framing import LineSplitter, ReaderLine
@@ -125,10 +125,13 @@ class ScannerSession:
         match meaning:
             case Read(text):
                 yield Code(**common, text=text)
-            case Again():
-                yield Seen(**common)
+            case Again(text):
+                yield Code(**common, text=text, again=True)
             case NoCode():
-                yield self._notice(meaning, common)
+                if meaning.count:
+                    yield self._notice(meaning, common)
+                elif meaning.follows_code:
+                    yield Missed(**common, reason=meaning.why)
             case None:
                 return
 
@@ -150,6 +153,7 @@ class ScannerSession:
             resource_id=self._options.id,
             changes=(("reads", None, found.count),),
             reason=f"not a code: {found.why}",
+            missed=True,
         )
 
 

@@ -40,10 +40,14 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class NoCode:
-    """Lines that are not codes: `count` of them, this one and those that were held back before it."""
+    """Lines that are not codes: `count` of them to report, this one and those that were held back before it.
+
+    `count` is 0 where this one is held back as well. `follows_code` says that the line before was a code.
+    """
 
     why: Why
     count: int
+    follows_code: bool = False
 
 
 Meaning = Read | Again | NoCode | None
@@ -61,7 +65,7 @@ class Interpreter:
         self._held: dict[Why, int] = {}
 
     def meaning(self, line: ReaderLine, *, stale_until_ns: int) -> Meaning:
-        """Return what the line means, or None for a heartbeat and for what is held back.
+        """Return what the line means, or None for a heartbeat.
 
         `stale_until_ns` is on the boot-time clock: a line that begun before is from before the connection.
         """
@@ -101,14 +105,15 @@ class Interpreter:
     def _broken(self, line: ReaderLine) -> Why:
         return Why.TOO_LONG if len(line.data) >= self._options.max_line else Why.CUT_OFF
 
-    def _report(self, why: Why, now_ns: int) -> NoCode | None:
+    def _report(self, why: Why, now_ns: int) -> NoCode:
+        follows_code, self._last = self._last is not None, None  # the same code after it is another reading
         count = self._held.pop(why, 0) + 1
         last = self._reported.get(why)
         if last is not None and now_ns - last < REPORT_EVERY_NS:
             self._held[why] = count
-            return None
+            return NoCode(why, 0, follows_code)
         self._reported[why] = now_ns
-        return NoCode(why, count)
+        return NoCode(why, count, follows_code)
 
     def _code(self, text: str, now_ns: int) -> Read | Again:
         last, self._last = self._last, (text, now_ns)

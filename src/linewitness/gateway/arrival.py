@@ -1,0 +1,105 @@
+"""Tell when the order in which observations arrive is not the order in which things happened."""
+
+import asyncio
+from typing import Final
+
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock
+from linewitness.devices.base import Observation
+
+#: The event loop is looked at this often.
+LOOK_S: Final = 0.05
+#: A loop that did not run for this long did not read its sockets either.
+STANDSTILL_NS: Final = 250 * NS_PER_MS
+#: After a standstill all sockets are read within this time.
+AFTERMATH_NS: Final = 100 * NS_PER_MS
+#: A device that waited this long for a confirmation may have made more results meanwhile.
+SLOW_NS: Final = 250 * NS_PER_MS
+#: A device that has more sends it within this time after a confirmation.
+AT_ONCE_NS: Final = 250 * NS_PER_MS
+
+
+class Standstills:
+    """When the process did not run: what arrived meanwhile lay in sockets, in no order that is known."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with a process that runs."""
+        self._clock = clock
+        self._looked_ns = clock.stamp().boottime_ns
+        self._last: tuple[int, int] | None = None
+
+    async def run(self) -> None:
+        """Look at the loop until cancelled.
+
+        A timer's callback runs before the tasks that take what the sockets had, a task might not.
+        """
+        loop = asyncio.get_running_loop()
+        self._looked_ns = self._clock.stamp().boottime_ns
+
+        timer = loop.call_later(LOOK_S, lambda: None)
+
+        def look() -> None:
+            nonlocal timer
+            self._look()
+            timer = loop.call_later(LOOK_S, look)
+
+        look()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            timer.cancel()
+
+    def before_ns(self, arrived_ns: int) -> int | None:
+        """Return when the standstill began in which something may have lain in its socket, or None.
+
+        Both are on the boot-time clock; what arrived soon after the standstill counts as well.
+        """
+        if self._last is None:
+            return None
+        begun_ns, ended_ns = self._last
+        return begun_ns if begun_ns <= arrived_ns < ended_ns + AFTERMATH_NS else None
+
+    async def settle(self) -> None:
+        """After a standstill, wait until all sockets are read."""
+        if self.before_ns(self._clock.stamp().boottime_ns) is not None:
+            await asyncio.sleep(AFTERMATH_NS / NS_PER_S)
+
+    def _look(self) -> None:
+        now_ns = self._clock.stamp().boottime_ns
+        if now_ns - self._looked_ns > STANDSTILL_NS:
+            self._last = (self._looked_ns, now_ns)
+        self._looked_ns = now_ns
+
+
+class ArrivalOrder:
+    """Whether the observations of one device arrive as they are made."""
+
+    def __init__(self, standstills: Standstills, clock: Clock) -> None:
+        """Begin with a device that does not wait for anything."""
+        self._standstills = standstills
+        self._clock = clock
+        self._delayed_since_ns: int | None = None
+        self._confirmed_ns: int | None = None
+
+    def delayed_since_ns(self, observation: Observation) -> int | None:
+        """Return since when an observation may have waited (boot time), None if it came at once.
+
+        A device that had to wait for a confirmation sends what it made meanwhile one after the other, at
+        once after each confirmation; its first pause ends that.
+        """
+        arrived_ns = observation.received.boottime_ns
+        if self._confirmed_ns is not None and arrived_ns - self._confirmed_ns > AT_ONCE_NS:
+            self._delayed_since_ns = None
+        begun_ns = self._standstills.before_ns(arrived_ns)
+        if begun_ns is not None:
+            self._delay(begun_ns)
+        return self._delayed_since_ns
+
+    def confirmed(self, observation: Observation) -> None:
+        """Learn that the device was told that an observation is durable."""
+        self._confirmed_ns = self._clock.stamp().boottime_ns
+        if self._confirmed_ns - observation.received.boottime_ns > SLOW_NS:
+            self._delay(observation.received.boottime_ns)
+
+    def _delay(self, since_ns: int) -> None:
+        if self._delayed_since_ns is None or since_ns < self._delayed_since_ns:
+            self._delayed_since_ns = since_ns

@@ -1,0 +1,69 @@
+"""How long a station knows what it holds: as long as whoever named it can be heard, and not longer."""
+
+from dataclasses import dataclass
+
+from linewitness.base.clock import NS_PER_S, Stamp, to_rfc3339
+from linewitness.devices.base import Observation, Result
+from linewitness.evidence.format.record import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """Why a station does not know what it holds, and since when (Unix, nanoseconds; None where unknown)."""
+
+    because: str
+    since_ns: int | None
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what a record says about it."""
+        since = to_rfc3339(self.since_ns) if self.since_ns is not None else None
+        return (
+            Change("binding", None, "unknown"),
+            Change("unknown_because", None, self.because),
+            Change("unknown_since", None, since),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Which device named what the station holds, when it began to count, and when it was last confirmed."""
+
+    namer: str
+    since: Stamp
+    confirmed: Stamp
+
+    @classmethod
+    def of(cls, naming: Observation) -> "Lease":
+        """Begin with the observation that names something."""
+        return cls(naming.device, naming.received, naming.received)
+
+    def renewed(self, naming: Observation) -> "Lease":
+        """Return the lease after the same was named again."""
+        return Lease(naming.device, self.since, naming.received)
+
+    def overdue(self, now: Stamp, valid_s: float | None) -> Lapse | None:
+        """Return the lapse of a lease that was not confirmed for `valid_s` seconds, None before that."""
+        if valid_s is None:
+            return None
+        valid_ns = int(valid_s * NS_PER_S)
+        if now.boottime_ns - self.confirmed.boottime_ns <= valid_ns:
+            return None
+        because = f"{self.namer} has not read it again for {valid_s:g} s"
+        return Lapse(because, self.confirmed.realtime_ns + valid_ns)
+
+    def covers(self, result: Result, delayed_since_ns: int | None) -> bool:
+        """Return whether a result was certainly made after the lease began.
+
+        `delayed_since_ns` (boot time) is since when the result may have waited in the device or in our
+        socket; None where it arrived at once, so that the order of arrival is the order of events.
+        """
+        if delayed_since_ns is not None and delayed_since_ns < self.since.boottime_ns:
+            return False
+        when = result.when
+        if when.unc_ms is None or when.occurred_from == "gateway":
+            return True
+        doubt_ns = when.unc_ms * 1_000_000
+        # What was found by polling was made since the last poll. A device's own clock has seconds only, so
+        # it may say that a result is older than the lease, and not that it is younger.
+        at_ns = when.occurred_ns + (-doubt_ns if when.occurred_from == "poll" else doubt_ns)
+        return at_ns >= self.since.realtime_ns
