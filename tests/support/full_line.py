@@ -41,12 +41,15 @@ class FullLoad(Load):
 
     async def step(self) -> None:
         await super().step()
-        if self.steps % 10 == 1:
-            self.scans.add(f"SN{self.steps // 10 % 10_000:04d}")
         grams = Decimal(self.steps).scaleb(-2)
         self.scale.load(grams)
         self.scale.press_print()
         self.weights.add(str(grams))
+
+    async def next_unit(self) -> str:
+        serial = await super().next_unit()
+        self.scans.add(serial)
+        return serial
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,13 @@ from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 from linewitness.store.database import Database
 from linewitness.store.reports import read_receipts, read_records
+from support.meaning import Meaning, meaning_of
 from support.present import present
 from support.waiting import until
 
 WAIT_S = 40.0
+#: A code and a result closer together than the gateway tells apart happen at no real station.
+CHANGEOVER_S = 0.3
 
 
 @asynccontextmanager
@@ -88,12 +91,17 @@ def log_lines(plant: Plant, event: str, **members: object) -> list[dict[str, Any
 
 @dataclass
 class Load:
-    """Work at all devices, and a ledger of what was done there."""
+    """Work at all devices, and a ledger of what was done there.
+
+    The tool knows no serial numbers: what unit it worked on is the reader's word. Between the last result
+    of a unit and the next unit's code passes some time, as at every real station.
+    """
 
     plant: Plant
     period_s: float = 0.05
     made: set[int] = field(default_factory=set)
     steps: int = 0
+    units: int = 0
     stopped: bool = False
 
     async def run(self) -> None:
@@ -108,8 +116,23 @@ class Load:
         self.made.add(devices.torque.tighten())
         await devices.press.set("Holding", 100.0 + self.steps)
         devices.oven.oven.inputs.set_points[0] = 1000 + self.steps
-        if self.steps % 10 == 1:
-            await devices.scanner.scan(f"SN{self.steps // 10 % 10_000:04d}")
+        if self.steps % self._results_a_unit == 1:
+            await self.next_unit()
+
+    @property
+    def _results_a_unit(self) -> int:
+        """A unit stays for half a second at least."""
+        return max(10, round(0.5 / self.period_s))
+
+    async def next_unit(self) -> str:
+        """Take the unit from the table, put another one there, and read its code."""
+        await asyncio.sleep(CHANGEOVER_S)
+        serial = f"SN{self.units % 10_000:04d}"
+        self.units += 1
+        self.plant.devices.torque.workplace.unit = serial
+        await self.plant.devices.scanner.scan(serial)
+        await asyncio.sleep(CHANGEOVER_S)
+        return serial
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
@@ -189,6 +212,7 @@ class Account:
     broken: list[str]
     holes: list[int]
     changes: int
+    meaning: Meaning
     verdict: str
 
     def check(self) -> "Account":
@@ -198,6 +222,8 @@ class Account:
         assert not self.told_and_lost, self
         assert not self.broken, self
         assert not self.holes, self
+        assert not self.meaning.wrong, self
+        assert not self.meaning.unexplained, self
         assert self.verdict == "COMPLETE", self
         return self
 
@@ -218,6 +244,7 @@ def account(plant: Plant, made: set[int]) -> Account:
         broken=[text for point, changes in points.items() for text in _breaks(point, changes)],
         holes=[number for position, number in enumerate(numbers) if number != position],
         changes=sum(map(len, points.values())),
+        meaning=meaning_of(store.kind("tightening.result"), plant.devices.torque.made_with),
         verdict="COMPLETE" if _complete(store) else store.verdict.status,
     )
 

@@ -15,12 +15,14 @@ from linewitness_simulators.torque.dispatch import Dispatcher
 from linewitness_simulators.torque.model import Inputs, ResultType, StoredResult
 from linewitness_simulators.torque.options import ClientLog, TorqueFaults, TorqueOptions
 from linewitness_simulators.torque.session import ClientSession
+from linewitness_simulators.workplace import MadeWith, Workplace
 
 
 class TorqueSimulator:
     """A running controller: operate it, look into it, disturb it.
 
     `faults` may be changed at any time. `ledger` is what clients were told and what they confirmed.
+    `workplace` is what is really there, and `made_with` keeps it for each result that `tighten` made.
     """
 
     def __init__(self, options: TorqueOptions, *, clock: Clock, group: asyncio.TaskGroup) -> None:
@@ -28,6 +30,8 @@ class TorqueSimulator:
         self.options = options
         self.faults = TorqueFaults()
         self.ledger = ClientLog()
+        self.workplace = Workplace()
+        self.made_with: dict[int, MadeWith] = {}
         self.port = options.port
         self.control_port: int | None = None
         self._clock = clock
@@ -73,6 +77,10 @@ class TorqueSimulator:
         if not self._powered:
             raise ToolDisabledError("the controller has no power")
         inputs = Inputs(ok, vin, torque, angle, rundown_angle, result_type)
+        # Who listens to the controller may be told of the result while it is made.
+        self.made_with[self._controller.state.next_id] = self.workplace.made_with(
+            self._controller.state.parameter_set
+        )
         return self._controller.tighten(inputs, at_ns=None if at is None else from_datetime(at)).id
 
     def set_vin(self, vin: str) -> None:

@@ -15,7 +15,7 @@ AFTERMATH_NS: Final = 100 * NS_PER_MS
 #: A device that waited this long for a confirmation may have made more results meanwhile.
 SLOW_NS: Final = 250 * NS_PER_MS
 #: A device that has more sends it within this time after a confirmation.
-AT_ONCE_NS: Final = 250 * NS_PER_MS
+AT_ONCE_NS: Final = 1000 * NS_PER_MS
 
 
 class Standstills:

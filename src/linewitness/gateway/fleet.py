@@ -83,6 +83,10 @@ class Fleet:
             if options.id not in self._running:
                 self._start(options, station_of.get(options.id))
 
+    def station(self, station_id: str) -> Station:
+        """Return a station of the line."""
+        return self._stations[station_id]
+
     async def stop(self) -> None:
         """End all captures; what they had read is durable."""
         await self._stop(list(self._running.values()))
