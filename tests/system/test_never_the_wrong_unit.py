@@ -178,6 +178,23 @@ async def test_an_operator_whose_badge_reader_is_away_makes_nothing_any_more(tmp
     judged(tmp_path, at)
 
 
+async def test_a_unit_that_nobody_read_gets_the_name_of_the_one_before_until_its_time_is_over(
+    tmp_path: Path,
+) -> None:
+    """The limit of what can be known: the reader works, and sees nothing."""
+    async with table() as at:
+        unit = UnitOptions(scanner="reader-10", valid_s=2)
+        async with line(tmp_path, at.devices, [at.place.model_copy(update={"unit": unit})]) as running:
+            await at.connected()
+            await at.enter(running, "SN0001")
+            at.simulator.workplace.unit = "SN0002"
+            assert unit_of(await at.tighten(running)) == "SN0001"
+            await asyncio.sleep(2)
+            result = await at.tighten(running)
+            assert unit_of(result) is None
+            assert fields_of(result)["unknown_because"] == "reader-10 has not read it again for 2 s"
+
+
 async def test_results_and_codes_keep_their_order_while_the_disk_is_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

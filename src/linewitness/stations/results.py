@@ -43,6 +43,9 @@ def bind(result: Result, at_station: HeldUnit | Lapse, options: StationOptions |
         independent = held is not None and held.by != "result"
         if independent and held is not None and held.serial != identifier and not result.backfilled:
             return Binding(None, "none", f"the result says {identifier!r}, the station holds {held.serial!r}")
+        if isinstance(at_station, Lapse) and options is not None and result.device in options.ask:
+            # The gateway named the unit when it asked; whether it is still there nobody knows.
+            return Binding(None, "none", lapse=at_station)
         return Binding(identifier, "result")
     lapse: Lapse | None = None
     if unit_options is not None and unit_options.require_in_result:

@@ -18,6 +18,11 @@ DEVICE_UP: Final = Metric("linewitness_device_up", "1 while the device is connec
 OBSERVATIONS: Final = Metric(
     "linewitness_device_observations", "Observations made durable since the start", ("device",)
 )
+UNBOUND: Final = Metric(
+    "linewitness_results_without_unit",
+    "Results since the start of which it is not known to which unit they belong",
+    ("device",),
+)
 RECORDS: Final = Metric("linewitness_records", "Records of the stream, pruned ones included")
 RECEIPTED: Final = Metric("linewitness_records_receipted", "Records that a receipt of the audit store covers")
 PENDING: Final = Metric("linewitness_records_pending", "Records that no receipt covers")

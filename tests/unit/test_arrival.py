@@ -1,0 +1,67 @@
+"""The order of arrival: when it is the order of events, and since when it is not."""
+
+import asyncio
+import time
+
+from linewitness.base.clock import NS_PER_MS, SystemClock
+from linewitness.gateway.arrival import ArrivalOrder, Standstills
+from support.clocks import ManualClock
+from support.observations import tightening
+from support.waiting import until
+
+
+class Tool:
+    """A tool whose results arrive and are confirmed at given moments, in milliseconds."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.begun_ms = clock.stamp().boottime_ns // NS_PER_MS
+        self.order = ArrivalOrder(Standstills(clock), clock)
+
+    def result(self, at_ms: int, *, confirmed_after_ms: int) -> int | None:
+        """Return since when the result may have waited, in milliseconds."""
+        observation = tightening(1, at_ms=self.begun_ms + at_ms)
+        since_ns = self.order.delayed_since_ns(observation)
+        now_ns = (self.begun_ms + at_ms + confirmed_after_ms) * NS_PER_MS
+        self.clock.advance_ns(now_ns - self.clock.boottime_ns)
+        self.order.confirmed(observation)
+        return None if since_ns is None else since_ns // NS_PER_MS - self.begun_ms
+
+
+def test_a_tool_that_is_confirmed_at_once_sends_its_results_as_it_makes_them(clock: ManualClock) -> None:
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5) is None
+    assert tool.result(50, confirmed_after_ms=5) is None
+
+
+def test_what_a_tool_made_while_it_waited_follows_at_once_and_may_be_as_old_as_the_wait(
+    clock: ManualClock,
+) -> None:
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=4_000) is None
+    assert tool.result(4_010, confirmed_after_ms=5) == 0
+    assert tool.result(4_020, confirmed_after_ms=5) == 0
+
+
+def test_a_pause_ends_the_doubt(clock: ManualClock) -> None:
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=4_000) is None
+    assert tool.result(6_000, confirmed_after_ms=5) is None
+
+
+async def test_a_process_that_does_not_run_is_noticed() -> None:
+    clock = SystemClock()
+    standstills = Standstills(clock)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(standstills.run())
+        await asyncio.sleep(0.1)
+        before_ns = clock.stamp().boottime_ns
+        time.sleep(0.4)  # noqa: ASYNC251 (this is the fault)
+        after_ns = clock.stamp().boottime_ns
+        await until(lambda: standstills.before_ns(after_ns) is not None)
+        begun_ns = standstills.before_ns(after_ns)
+        assert begun_ns is not None
+        assert begun_ns <= before_ns + 60 * NS_PER_MS
+        assert standstills.before_ns(before_ns - 10**9) is None
+        assert standstills.before_ns(after_ns + 10**9) is None
+        watching.cancel()
