@@ -92,9 +92,26 @@ def test_without_a_window_each_read_counts() -> None:
 def test_a_flood_of_misfits_is_counted_and_reported_once_a_second() -> None:
     reader = Interpreter(options(pattern="(?P<code>SN.*)"))
     found = [reader.meaning(line(b"junk", at), stale_until_ns=0) for at in range(0, 1500, 10)]
-    assert [m for m in found if m] == [NoCode(Why.MISFIT, 1), NoCode(Why.MISFIT, 100)]
+    assert [m for m in found if isinstance(m, NoCode) and m.count] == [
+        NoCode(Why.MISFIT, 1),
+        NoCode(Why.MISFIT, 100),
+    ]
     assert reader.held_back() == [NoCode(Why.MISFIT, 49)]
     assert reader.held_back() == []
+
+
+def test_a_misfit_after_a_code_is_told_although_its_report_is_held_back() -> None:
+    reader = Interpreter(options(pattern="(?P<code>SN.*)"))
+    lines = [b"junk", b"SN1", b"junk", b"junk", b"SN1"]
+    found = [reader.meaning(line(data, at), stale_until_ns=0) for at, data in enumerate(lines)]
+    misfit = Why.MISFIT
+    assert found == [
+        NoCode(misfit, 1),
+        Read("SN1"),
+        NoCode(misfit, 0, follows_code=True),
+        NoCode(misfit, 0),
+        Read("SN1"),
+    ]
 
 
 @pytest.mark.parametrize(
