@@ -46,7 +46,7 @@ def clock_blocks(builder: RecordBuilder, count: int, now_ns: int) -> None:
     event = tightening(1, now_ns)
     for _ in range(count):
         stamp, _ = builder.stamp()
-        builder._clock_block(event, stamp)  # noqa: SLF001 (the very code that is measured)
+        builder._clock_block(event, stamp, 0)  # noqa: SLF001 (the very code that is measured)
 
 
 def append(journal: JournalFile, count: int, batch: int, now_ns: int) -> None:

@@ -6,12 +6,14 @@ from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Gap, Measured, Notice, Quality, Reading, Result, Seen, When
 
 BASE_NS = 1_772_352_000_000_000_000
+#: The machine had run for a minute then, as a `ManualClock` has.
+BOOT_NS = 60_000_000_000
 #: Before the first observation.
-START = Stamp(BASE_NS, 0)
+START = Stamp(BASE_NS, BOOT_NS)
 
 
 def _common(device: str, at_ms: int, **more: Any) -> dict[str, Any]:
-    stamp = Stamp(BASE_NS + at_ms * 1_000_000, at_ms * 1_000_000)
+    stamp = Stamp(BASE_NS + at_ms * 1_000_000, BOOT_NS + at_ms * 1_000_000)
     when = When(occurred_ns=stamp.realtime_ns, occurred_from="device", unc_ms=1)
     return {"device": device, "session_id": "s1", "received": stamp, "when": when, **more}
 

@@ -99,9 +99,10 @@ async def test_a_restored_image_is_found_before_it_sends_anything_and_the_line_g
         assert await stopped(plant) == 0
         assert conflicts(plant) == []
         assert len(held(plant).records) == old_size
-        status = (await run("status", plant.line_file)).out
-        assert "FROZEN" in status
-        assert f"the store holds {old_size} records of this stream" in status
+        status = await run("status", plant.line_file)
+        assert "FROZEN" in status.out
+        assert f"the store holds {old_size} records of this stream" in status.out
+        assert status.code == ExitCode.BROKEN
 
         # A restart changes nothing: nothing is sent, capture goes on.
         await plant.gateway.start()

@@ -254,9 +254,14 @@ async def test_full_journal_holds_back_confirmations_and_still_stops(tmp_path: P
         change(plant, "directory: journal", f"directory: journal\n  min_free: {2**50}")
         await plant.gateway.start()
         await until(lambda: "journal full" in said(plant), "the journal to be full")
+        full = await run("status", plant.line_file)
+        assert "FULL: there is no room" in full.out
+        assert "STOPPED" not in full.out
+        assert full.code == ExitCode.JOURNAL
         plant.devices.torque.tighten()
         assert await stopped(plant) == 0
         assert plant.devices.torque.acked == []
+        assert "STOPPED" in (await run("status", plant.line_file)).out
 
 
 async def test_broker_that_refuses_us_is_said_with_what_to_do(tmp_path: Path) -> None:

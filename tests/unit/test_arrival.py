@@ -6,7 +6,7 @@ import time
 from linewitness.base.clock import NS_PER_MS, SystemClock
 from linewitness.gateway.arrival import ArrivalOrder, Standstills
 from support.clocks import ManualClock
-from support.observations import tightening
+from support.observations import BOOT_NS, tightening
 from support.waiting import until
 
 
@@ -15,12 +15,12 @@ class Tool:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.begun_ms = clock.stamp().boottime_ns // NS_PER_MS
+        self.begun_ms = BOOT_NS // NS_PER_MS
         self.order = ArrivalOrder(Standstills(clock), clock)
 
     def result(self, at_ms: int, *, confirmed_after_ms: int) -> int | None:
         """Return since when the result may have waited, in milliseconds."""
-        observation = tightening(1, at_ms=self.begun_ms + at_ms)
+        observation = tightening(1, at_ms=at_ms)
         since_ns = self.order.delayed_since_ns(observation)
         now_ns = (self.begun_ms + at_ms + confirmed_after_ms) * NS_PER_MS
         self.clock.advance_ns(now_ns - self.clock.boottime_ns)

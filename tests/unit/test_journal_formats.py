@@ -21,6 +21,8 @@ FORMATS = sorted(FOLDER.iterdir())
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     directory = tmp_path / "journal"
     shutil.copytree(request.param, directory)
+    for key in directory.rglob("*.key"):
+        key.chmod(0o600)  # as it was made
     return directory, json.loads((directory / "expected.json").read_text())
 
 

@@ -10,6 +10,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from linewitness.base.clock import SharedClockState
+from linewitness.base.durable import open_private
 from linewitness.base.errors import ConfigurationError, JournalDamaged, JournalError
 from linewitness.base.secrets import Secret
 from linewitness.journal.file import JournalFile
@@ -136,7 +137,8 @@ def test_a_key_whose_erasure_was_cut_short_prevents_no_opening(
     wrapping: Keyring, tmp_path: Path, left: bytes
 ) -> None:
     wrapping.save("log", SigningKey.generate())
-    (tmp_path / "keys" / "0a0b0c0d.key").write_bytes(left)
+    with open_private(tmp_path / "keys" / "0a0b0c0d.key") as key:
+        key.write(left)
     wrapping.tidy()
     wrapping.erase_all_but("log")
     assert list(contents(tmp_path)) == ["log.key"]

@@ -22,7 +22,7 @@ HERE = Stamp(NOW, 5_000 * NS_PER_S)
 
 
 def witness(ahead_ms: int = 0, *, known: bool = True) -> ClockWitness:
-    offset = Offset(ahead_ms * NS_PER_MS, 3 * NS_PER_MS) if known else None
+    offset = Offset(ahead_ms * NS_PER_MS, 3 * NS_PER_MS, HERE.setting_ns) if known else None
     return ClockWitness(offset=offset, tolerance_ms=2000, delivery_ms=500)
 
 

@@ -25,8 +25,11 @@ INCLUDED = "INCLUDED: 6 selected records are unaltered and among the 147 atteste
 
 @pytest.fixture
 def plant(tmp_path: Path) -> Path:
-    """A copy: what is kept is never written to."""
-    return Path(shutil.copytree(PLANT, tmp_path / "plant"))
+    """A copy: what is kept is never written to. Its keys have the mode that they were made with."""
+    copy = Path(shutil.copytree(PLANT, tmp_path / "plant"))
+    for key in copy.rglob("*.key"):
+        key.chmod(0o600)
+    return copy
 
 
 def run(*arguments: Path | str) -> Result:

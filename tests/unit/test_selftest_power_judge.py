@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.base.durable import open_private
 from linewitness.journal import database
 from linewitness_selftest.power.judge import MORE, Finding, judge
 from linewitness_selftest.power.truth import ToldDurable, Truth
@@ -89,12 +90,14 @@ def test_what_is_not_as_told_is_said(work: Work, changes: dict[str, int | str], 
 
 def test_key_that_came_back_is_said(work: Work) -> None:
     retired = work.truth.retired[0]
-    (work.site / JOURNAL / "keys" / f"{retired}.key").write_bytes(b"a key")
+    with open_private(work.site / JOURNAL / "keys" / f"{retired}.key") as key:
+        key.write(b"a key")
     assert work.judged().wrong == [f"the event key {retired} is back after it was erased"]
 
 
 def test_key_of_zeros_has_not_come_back(work: Work) -> None:
-    (work.site / JOURNAL / "keys" / f"{work.truth.retired[0]}.key").write_bytes(bytes(50))
+    with open_private(work.site / JOURNAL / "keys" / f"{work.truth.retired[0]}.key") as key:
+        key.write(bytes(50))
     assert not work.judged()
 
 

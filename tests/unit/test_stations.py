@@ -23,7 +23,7 @@ from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
-from support.observations import START, code, gap, notice, reading, seen, tightening
+from support.observations import BOOT_NS, START, code, gap, notice, reading, seen, tightening
 from support.present import present
 
 RULES = {
@@ -386,10 +386,10 @@ def test_a_result_that_waited_since_before_the_unit_was_read_belongs_to_none() -
     bench = with_scanner()
     bench.say(code("SN0001", at_ms=1_000), code("SN0002", at_ms=5_000))
     result = tightening(1, at_ms=6_000)
-    waited = bench.station.interpret(result, delayed_since_ns=4_000_000_000).events[0]
+    waited = bench.station.interpret(result, delayed_since_ns=BOOT_NS + 4_000_000_000).events[0]
     assert waited.resource.parent is None
     assert unknown(waited) == "the result may have been made before SN0002 was read"
-    at_once = bench.station.interpret(result, delayed_since_ns=5_500_000_000).events[0]
+    at_once = bench.station.interpret(result, delayed_since_ns=BOOT_NS + 5_500_000_000).events[0]
     assert at_once.resource.parent == ("unit", "SN0002")
 
 

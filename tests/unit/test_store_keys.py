@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from linewitness.base.durable import open_private
 from linewitness.base.errors import ConfigurationError
 from linewitness.base.secrets import Secret
 from linewitness.evidence.format.note import COSIGNATURE_V1, Note, Vkey
@@ -30,7 +31,8 @@ def test_key_of_another_name_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", "PRIVATE+KEY+store.example+00000000+AAAA", "A" * 44])
 def test_file_without_a_key_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
-    (tmp_path / "key").write_text(text)
+    with open_private(tmp_path / "key") as key:
+        key.write(text.encode())
     with pytest.raises(ConfigurationError, match="does not hold a store's key"):
         Cosigner.load("store.example", Secret(file=tmp_path / "key"))
 

@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from linewitness.base.durable import open_private
 from linewitness_selftest.power.steps import (
     SITE,
     Change,
@@ -71,7 +72,9 @@ class Image:
         for folder in self.folders:
             (site / folder).mkdir()
         for path, content in self.files.items():
-            (site / path).write_bytes(content)
+            # All that the workload makes is for its owner, and keys must be.
+            with open_private(site / path) as file:
+                file.write(content)
 
 
 class Disk:

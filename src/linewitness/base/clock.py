@@ -30,6 +30,16 @@ class Stamp:
     realtime_ns: int
     boottime_ns: int
 
+    @property
+    def setting_ns(self) -> int:
+        """How CLOCK_REALTIME is set against CLOCK_BOOTTIME: a step changes it, time does not."""
+        return self.realtime_ns - self.boottime_ns
+
+    def stepped_since(self, setting_ns: int) -> int:
+        """Return by how much the clock was set since it had this setting; 0 where that is no step."""
+        moved_ns = self.setting_ns - setting_ns
+        return moved_ns if abs(moved_ns) > STEP_THRESHOLD_NS else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
@@ -37,6 +47,14 @@ class ClockState:
 
     sync: Sync = "unsynced"
     bound_us: int | None = None
+
+    def moved(self, by_ns: int, *, allowed_ns: float = STEP_THRESHOLD_NS) -> "ClockState":
+        """Return the state for a stamp between which and the judgement the clock was moved.
+
+        The bound grows by that; a movement above `allowed_ns` is a step, after which the clock is unsynced.
+        """
+        sync = "unsynced" if abs(by_ns) > allowed_ns else self.sync
+        return ClockState(sync, None if self.bound_us is None else self.bound_us + -(-abs(by_ns) // 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +149,8 @@ class SharedClockState:
         if judged is None or state.bound_us is None:
             return state
         elapsed_ns = stamp.boottime_ns - judged.boottime_ns
-        moved_ns = abs(stamp.realtime_ns - judged.realtime_ns - elapsed_ns)
-        stepped = moved_ns > STEP_THRESHOLD_NS + DRIFT_PER_NS * abs(elapsed_ns)
-        bound_us = state.bound_us + -(-moved_ns // 1000)
-        return ClockState("unsynced" if stepped else state.sync, bound_us)
+        allowed_ns = STEP_THRESHOLD_NS + DRIFT_PER_NS * abs(elapsed_ns)
+        return state.moved(stamp.setting_ns - judged.setting_ns, allowed_ns=allowed_ns)
 
     def set(self, state: ClockState, judged: Stamp | None = None) -> None:
         """Replace the state; `judged` is the stamp for which it was found."""

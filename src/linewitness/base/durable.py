@@ -1,8 +1,12 @@
-"""Make files and folders that are still there after a power cut: their contents, and their names."""
+"""Make files and folders that outlast a power cut, with their names, and that nobody else may read."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, Final
+
+#: What is evidence or a secret: for the owner alone, whatever the umask is.
+PRIVATE: Final = 0o600
 
 
 def sync_folder(folder: Path) -> None:
@@ -27,6 +31,23 @@ def make_folder(directory: Path, *, mode: int) -> None:
         # Whoever made it may have done so a moment ago, in a folder that we must not read.
         with suppress(PermissionError):
             sync_folder(directory.parent)
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file that only its owner may read, unless there is a file.
+
+    SQLite gives its log and its shared memory the mode of the database, which it would make for all to read.
+    """
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+
+
+def open_private(path: Path, *, new: bool = False) -> BinaryIO:
+    """Open a file for writing, made so that only its owner may read it; one that is there keeps its mode.
+
+    `new`: FileExistsError if it is there already.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if new else os.O_TRUNC)
+    return os.fdopen(os.open(path, flags, PRIVATE), "wb")
 
 
 def create_file(path: Path, data: bytes, *, mode: int) -> None:

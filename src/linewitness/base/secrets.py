@@ -3,7 +3,9 @@
 import contextlib
 import os
 import resource
+import stat
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Self
@@ -59,6 +61,42 @@ class Secret(BaseModel):
             raise ConfigurationError(
                 f"the secret in {self.path} is not text", hint="save it as UTF-8, one line"
             ) from None
+
+
+def exposure(file: Path) -> str | None:
+    """Return in words who else may use a secret's file and what to do about it; None where nobody may.
+
+    A file that is not there is exposed to nobody.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    if found.st_mode & stat.S_IRWXO:
+        return f"every user of this machine may use {file} (chmod go= {file})"
+    if not group_may(found.st_mode, owner=found.st_uid, us=os.geteuid()):
+        return f"the group of {file} may use it (chmod g= {file})"
+    return None
+
+
+def group_may(mode: int, *, owner: int, us: int) -> bool:
+    """Return whether a group may do what a secret's mode lets it do.
+
+    It may read what was handed over to a service through it: a file of root, or of anybody who is not us. In
+    a service with users of its own, root shows as nobody.
+    """
+    handed_over = owner != us if us else owner == 0
+    return not mode & stat.S_IWGRP and (handed_over or not mode & stat.S_IRGRP)
+
+
+def refuse_exposed(files: Iterable[Path]) -> None:
+    """Raise ConfigurationError if others may read one of the files, with what to do for each."""
+    found = [words for words in map(exposure, files) if words is not None]
+    if found:
+        raise ConfigurationError(
+            "a secret is not secret: " + "; ".join(found),
+            hint="whoever else could read it has it: consider to replace it",
+        )
 
 
 def keep_memory_private() -> None:

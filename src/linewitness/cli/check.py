@@ -17,9 +17,10 @@ def check(
     ] = False,
 ) -> None:
     """Validate a line's YAML and print every error with line and column."""
+    from linewitness.base.secrets import exposure
     from linewitness.config import ConfigurationErrors, load
     from linewitness.config.explain import explain_device, summary
-    from linewitness.config.files import missing_files
+    from linewitness.config.files import missing_files, secret_files
 
     try:
         config = load(file)
@@ -29,7 +30,10 @@ def check(
     missing = missing_files(config)
     for line in missing:
         typer.echo(f"{file}: {'' if files else 'warning: '}{line}", err=True)
-    if missing and files:
+    exposed = [words for words in map(exposure, secret_files(config)) if words is not None]
+    for line in exposed:
+        typer.echo(f"{file}: {line}", err=True)
+    if exposed or (missing and files):
         raise typer.Exit(ExitCode.CONFIGURATION)
     typer.echo(f"{file}: ok, {summary(config)}")
     if explain:

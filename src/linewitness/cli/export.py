@@ -126,7 +126,8 @@ def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None
                 if count % _EVERY == 0:
                     tick(count)
     if query.is_all:
-        output.with_suffix(RECEIPTS).write_text(NOTE_END.join(notes), encoding="utf-8")
+        with new_file(output.with_suffix(RECEIPTS)) as file:
+            file.write(NOTE_END.join(notes).encode())
     typer.echo(f"{count} records in {output}")
 
 
@@ -142,9 +143,11 @@ def _print(records: Iterator[tuple[int, bytes]]) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing; ConfigurationError if it cannot be opened."""
+    """Open a file for writing, for its owner alone; ConfigurationError if it cannot be opened."""
+    from linewitness.base.durable import open_private
+
     try:
-        file = path.open("wb")
+        file = open_private(path)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", hint="name another file with --output"

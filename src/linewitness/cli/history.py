@@ -1,11 +1,14 @@
 """`linewitness status` and `verify`: the state of a journal, and the verification of evidence."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linewitness.cli.sources import evidence, journal
+
+if TYPE_CHECKING:
+    from linewitness.journal.options import JournalOptions
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 
@@ -15,16 +18,20 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show the state of a line: records, receipts, free space, devices. Reads only the journal."""
+    """Show the state of a line: records, receipts, free space, devices. Reads only the journal.
+
+    Exit code 0: running. 1: frozen. 4: full. 3: stopped. Of several, the first in this order.
+    """
     import orjson
 
     from linewitness.status.report import report
 
     with journal(source) as reader:
-        found = report(reader, _limit(source))
+        found = report(reader, _options(source))
     typer.echo(
         orjson.dumps(found.members(), option=orjson.OPT_INDENT_2).decode() if as_json else found.text()
     )
+    raise typer.Exit(found.exit_code)
 
 
 def verify(
@@ -77,7 +84,7 @@ def verify(
     raise typer.Exit(code)
 
 
-def _limit(source: Path) -> int | None:
+def _options(source: Path) -> "JournalOptions | None":
     from linewitness.config import load
 
-    return int(load(source).journal.max_size) if source.suffix in (".yaml", ".yml") else None
+    return load(source).journal if source.suffix in (".yaml", ".yml") else None

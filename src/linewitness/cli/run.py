@@ -1,9 +1,12 @@
 """`linewitness run`, `reload` and `demo`: run a line, reload its YAML, run the demonstration."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from linewitness.config import Config
 
 #: Seconds after which a line has connected to its devices and loaded its modules.
 SETTLED_S = 30.0
@@ -20,19 +23,29 @@ def run(file: LineFile) -> None:
     from linewitness.base.secrets import keep_memory_private
     from linewitness.base.stopping import on_signal
     from linewitness.cli.logs import set_up
-    from linewitness.config import load
     from linewitness.gateway.app import Reload, run_line
 
     keep_memory_private()
-    config = load(file)
+    config = _ready(file)
     set_up(config.log.level, config.log.format)
 
     async def until_signalled() -> None:
         stop, asked = on_signal(), on_signal([signal.SIGHUP])
         asyncio.get_running_loop().call_later(SETTLED_S, _keep_what_is_there)
-        await run_line(config, stop, reload=Reload(asked, lambda: load(file)))
+        await run_line(config, stop, reload=Reload(asked, lambda: _ready(file)))
 
     asyncio.run(until_signalled())
+
+
+def _ready(file: Path) -> "Config":
+    """Return a line's settings; ConfigurationError if they are wrong, or if others may read their secrets."""
+    from linewitness.base.secrets import refuse_exposed
+    from linewitness.config import load
+    from linewitness.config.files import secret_files
+
+    config = load(file)
+    refuse_exposed(secret_files(config))
+    return config
 
 
 def _keep_what_is_there() -> None:
@@ -58,11 +71,10 @@ def _collect() -> None:
 def reload(file: LineFile) -> None:
     """Reload the YAML of the running gateway. An invalid YAML is refused before the gateway is asked."""
     from linewitness.base.errors import ConfigurationError
-    from linewitness.config import load
     from linewitness.journal.database import is_being_written
     from linewitness.journal.requests import RELOAD, Requests
 
-    directory = load(file).journal.directory
+    directory = _ready(file).journal.directory
     if not is_being_written(directory):
         raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
     Requests(directory).place(RELOAD)

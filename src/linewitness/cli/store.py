@@ -69,14 +69,16 @@ def run(
     import asyncio
 
     from linewitness.base.clock import SystemClock
-    from linewitness.base.secrets import keep_memory_private
+    from linewitness.base.secrets import keep_memory_private, refuse_exposed
     from linewitness.base.watchdog import supervised
     from linewitness.cli.logs import set_up
+    from linewitness.config.files import secret_files
     from linewitness.store.service import run_until_signalled
     from linewitness.store.work import StoreWork
 
     keep_memory_private()
     options, work = load_store(file), StoreWork()
+    refuse_exposed(secret_files(options))
     set_up(log_level, log_format)
 
     async def serve() -> None:
@@ -280,8 +282,10 @@ def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
     if output is None:
         yield typer.get_binary_stream("stdout").write
         return
+    from linewitness.base.durable import open_private
+
     try:
-        file = output.open("xb")
+        file = open_private(output, new=True)
     except OSError as error:
         raise ConfigurationError(
             f"{output} cannot be written: {error.strerror}", hint="name a new file in a folder that is there"

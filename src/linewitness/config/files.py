@@ -1,15 +1,19 @@
-"""Which files a configuration names that are not there (yet)."""
+"""Which files a configuration names that are not there (yet), and which secrets others may read."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from linewitness.base.secrets import Secret
 from linewitness.config.models import Config
 
 #: Settings of folders that the program makes itself.
 _MADE_BY_US: Final = frozenset({"directory", "rejected"})
+#: A setting of this name is a private key, where it is a path.
+_KEY: Final = "key"
 
 
 def missing_files(config: Config) -> list[str]:
@@ -19,6 +23,23 @@ def missing_files(config: Config) -> list[str]:
         for path, file in _paths(config, "")
         if not file.exists()
     ]
+
+
+def secret_files(value: Any) -> Iterator[Path]:
+    """Yield the file of each secret that settings name; a credential's only where systemd hands it over."""
+    if isinstance(value, Secret):
+        if value.file is not None or "CREDENTIALS_DIRECTORY" in os.environ:
+            yield value.path
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            inner = getattr(value, name)
+            if name == _KEY and isinstance(inner, Path):
+                yield inner
+            else:
+                yield from secret_files(inner)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from secret_files(item)
 
 
 def _paths(value: Any, path: str) -> Iterator[tuple[str, Path]]:

@@ -42,8 +42,9 @@ class When:
 class Observation:
     """What a device said, raw. Each subclass is one thing that a device can say.
 
-    `session_id` names the connection; `raw` holds the device's own bytes where there are any;
-    `remember` is what the driver wants stored in its memory in the same transaction as the records
+    `received` is the stamp by which `when` was concluded: if the clock is set before the record is written,
+    the record says so. `session_id` names the connection; `raw` holds the device's own bytes where there are
+    any; `remember` is what the driver wants stored in its memory in the same transaction as the records
     (None deletes a key); `confirmable` says that the device waits for `confirm`.
     """
 

@@ -1,6 +1,6 @@
 """Turn an event into the next record: time, place in the chain, hash and signature."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nacl.signing import SigningKey
@@ -8,6 +8,8 @@ from ulid import ULID
 
 from linewitness.base.clock import (
     NS_PER_S,
+    READ_GAP_NS,
+    STEP_THRESHOLD_NS,
     Clock,
     ClockStep,
     SharedClockState,
@@ -78,32 +80,34 @@ class RecordBuilder:
     def _sealed(
         self, event: Event, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
     ) -> tuple[bytes, str]:
-        members = self._members(event, sequence_no, stamp)
+        moved_ns = _moved_ns(event, stamp)
+        members = self._members(event, sequence_no, stamp, moved_ns)
         link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
         try:
             return record.signed_record(members, sign=key.sign, **link)
         except canonical.NotCanonical:
             return record.signed_record(_without_surrogates(members), sign=key.sign, **link)
 
-    def _members(self, event: Event, sequence_no: int, stamp: Stamp) -> dict[str, Any]:
+    def _members(self, event: Event, sequence_no: int, stamp: Stamp, moved_ns: int) -> dict[str, Any]:
         return {
             "action": event.action or KINDS[event.kind],
             "actor": _actor(event.actor),
             "changes": [_change(change) for change in event.changes],
-            "clock": self._clock_block(event, stamp),
+            "clock": self._clock_block(event, stamp, moved_ns),
             "context": {**self._place, **event.context},
             "event_id": event.event_id or str(ULID.from_timestamp(stamp.realtime_ns / NS_PER_S)),
             "ingested_at": to_rfc3339(stamp.realtime_ns),
             "kind": event.kind,
             "occurred_at": to_rfc3339(event.occurred_ns),
-            "reason": event.reason,
+            "reason": _with_step(event.reason, moved_ns),
             "resource": _resource(event.resource),
             "sequence_no": sequence_no,
             "tenant_id": self._identity.tenant,
         }
 
-    def _clock_block(self, event: Event, stamp: Stamp) -> dict[str, Any]:
-        state = self._clock_state.at(stamp)
+    def _clock_block(self, event: Event, stamp: Stamp, moved_ns: int) -> dict[str, Any]:
+        # What was found of the clock after it was set does not hold for a time that it showed before.
+        state = self._clock_state.at(stamp).moved(moved_ns)
         block: dict[str, Any] = {
             "boot_id": self._boot_id,
             "boottime_us": stamp.boottime_ns // 1000,
@@ -137,6 +141,23 @@ def step_event(step: ClockStep) -> Event:
         ),
         reason="the system clock was set",
     )
+
+
+def _moved_ns(event: Event, stamp: Stamp) -> int:
+    """Return by how much the clock was moved between the time that the event states and its record."""
+    if event.clock_setting_ns is None:
+        return 0
+    moved_ns = stamp.setting_ns - event.clock_setting_ns
+    # The two clocks of a stamp are not read at the same moment.
+    return moved_ns if abs(moved_ns) > READ_GAP_NS else 0
+
+
+def _with_step(reason: str, moved_ns: int) -> str:
+    """Add to a reason that `occurred_at` was stamped before the clock was set."""
+    if abs(moved_ns) <= STEP_THRESHOLD_NS:
+        return reason
+    said = f"occurred_at was stamped before the clock was set by {moved_ns / NS_PER_S:+.3f} s"
+    return f"{reason}; {said}" if reason else said
 
 
 def _actor(actor: Actor) -> dict[str, str]:
@@ -189,21 +210,7 @@ def _shortened(event: Event) -> Event:
     kept = changes[:LONG_TEXT]
     if len(changes) > len(kept):
         kept.append(Change("fields_left_out", None, len(changes) - len(kept)))
-    return Event(
-        kind=event.kind,
-        occurred_ns=event.occurred_ns,
-        occurred_from=event.occurred_from,
-        actor=event.actor,
-        resource=event.resource,
-        reason=event.reason[:LONG_TEXT],
-        action=event.action,
-        changes=tuple(kept),
-        context=event.context,
-        occurred_unc_ms=event.occurred_unc_ms,
-        device_time=event.device_time,
-        device_offset_ms=event.device_offset_ms,
-        event_id=event.event_id,
-    )
+    return replace(event, reason=event.reason[:LONG_TEXT], changes=tuple(kept))
 
 
 def _short(value: Scalar) -> Scalar:

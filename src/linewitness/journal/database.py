@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Self
 
-from linewitness.base.durable import make_folder
+from linewitness.base.durable import create_private, make_folder
 from linewitness.base.errors import JournalDamaged, JournalError, JournalFull
 
 APPLICATION_ID: Final = 0x4C57_4A31  # "LWJ1"
@@ -31,7 +31,7 @@ def path_of(directory: Path) -> Path:
 def create(directory: Path) -> sqlite3.Connection:
     """Create the journal's file with an empty schema; JournalError if there is one already."""
     with translated(directory):
-        make_folder(directory, mode=0o750)
+        make_folder(directory, mode=0o700)
     path = path_of(directory)
     if path.exists():
         raise JournalError(
@@ -39,7 +39,8 @@ def create(directory: Path) -> sqlite3.Connection:
             hint="a journal is created once; start it with `linewitness run`",
         )
     with translated(path):
-        connection = _connect(path, "rwc")
+        create_private(path)
+        connection = _connect(path, "rw")
         # Before anything is written: pruning gives pages back to the disk, a few at a time.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _configure(connection)

@@ -3,6 +3,7 @@
 import getpass
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
@@ -150,7 +151,7 @@ class JournalFile:
                 rows: list[tuple[int, str | None, bytes]] = []
                 for submission in batch:
                     for event in submission.events:
-                        self._add(event, rows)
+                        self._add(event, rows, submission.clock_setting_ns)
                     if submission.rotate:
                         new_key = self._add_rotation(rows)
                     store_beside(self._connection, submission, size=self._frontier.size)
@@ -195,7 +196,11 @@ class JournalFile:
             self._add_stamped(step_event(step), stamp, rows)
         return stamp
 
-    def _add(self, event: Event, rows: list[tuple[int, str | None, bytes]]) -> None:
+    def _add(
+        self, event: Event, rows: list[tuple[int, str | None, bytes]], clock_setting_ns: int | None
+    ) -> None:
+        if event.clock_setting_ns is None and clock_setting_ns is not None:
+            event = replace(event, clock_setting_ns=clock_setting_ns)
         self._add_stamped(event, self._look(rows), rows)
 
     def _add_stamped(self, event: Event, stamp: Stamp, rows: list[tuple[int, str | None, bytes]]) -> None:

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from linewitness.base.clock import Clock, SharedClockState
@@ -35,10 +36,11 @@ class Journal:
     """
 
     def __init__(
-        self, file: JournalFile, reader: JournalReader, *, pressure: Pressure, max_batch: int
+        self, file: JournalFile, reader: JournalReader, *, pressure: Pressure, max_batch: int, clock: Clock
     ) -> None:
         """Take an open file and a reader; `open_journal` makes both."""
         self._file = file
+        self._clock = clock
         self._reader = reader
         self._pressure = pressure
         self._max_batch = max_batch
@@ -74,7 +76,9 @@ class Journal:
         if self._closing:
             return _refused()
         self._arrived.set()
-        return self._queue.put(submission)
+        # The writer may come to it after a step of the clock: what was stamped before is marked so.
+        setting_ns = self._clock.stamp().setting_ns
+        return self._queue.put(replace(submission, clock_setting_ns=setting_ns))
 
     def observe(
         self,
@@ -221,7 +225,9 @@ async def open_journal(
         )
         with database.translated(options.directory):
             reader = JournalReader(options.directory)
-            journal = Journal(file, reader, pressure=Pressure(options), max_batch=options.max_batch)
+            journal = Journal(
+                file, reader, pressure=Pressure(options), max_batch=options.max_batch, clock=clock
+            )
         try:
             yield journal
         finally:

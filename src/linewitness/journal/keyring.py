@@ -13,6 +13,7 @@ from nacl.signing import SigningKey
 
 from linewitness.base import durable
 from linewitness.base.errors import ConfigurationError, JournalDamaged, JournalError
+from linewitness.base.secrets import refuse_exposed
 from linewitness.journal import database
 from linewitness.journal.options import JournalOptions
 
@@ -58,7 +59,11 @@ class Keyring:
         return SigningKey(self._decoded(path, text.removeprefix(_PLAIN)))
 
     def tidy(self) -> None:
-        """Finish what a crash cut short, and wrap what is still plain; done at every opening."""
+        """Finish what a crash cut short, and wrap what is still plain; done at every opening.
+
+        Raises ConfigurationError if others may read a key.
+        """
+        refuse_exposed(sorted(self._directory.glob(f"*{_ENDING}*")))
         with _translated(self._directory):
             for path in sorted(self._directory.glob(f"*{_ENDING}{_REPLACED}")):
                 self._finish_replacing(path)

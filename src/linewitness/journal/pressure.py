@@ -84,6 +84,12 @@ class Room:
         return 1.0 - min(max(self.left, 0), self.whole) / self.whole
 
 
+def bytes_left(options: JournalOptions, figures: Figures) -> int:
+    """Return how many bytes the journal may still grow by: its own limit or the disk's, the closer one."""
+    free = shutil.disk_usage(options.directory).free - int(options.min_free)
+    return min(int(options.max_size) - figures.bytes_on_disk, free)
+
+
 def level_of(room: Room, before: Level) -> Level:
     """Return the level that holds now; a level is left with some distance only."""
     found = max((level for level, share in THRESHOLDS.items() if room.share >= share), default=Level.NORMAL)
@@ -166,8 +172,7 @@ class Pressure:
         """Look at the files and the disk, and hold devices back or let them go on."""
         self._checked = monotonic()
         figures = await read(JournalReader.figures)
-        free = shutil.disk_usage(self._options.directory).free - int(self._options.min_free)
-        left = min(int(self._options.max_size) - figures.bytes_on_disk, free)
+        left = bytes_left(self._options, figures)
         self._remember(figures.bytes_on_disk)
         self.room_left = Room(figures.bytes_on_disk, left, int(self._options.max_size), self._hours(left))
         self.level = level_of(self.room_left, self.level)

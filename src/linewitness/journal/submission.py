@@ -16,6 +16,7 @@ class Submission:
     `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
     to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records; `rotate` makes
     a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
+    `clock_setting_ns` is how the clock was set when it was submitted, see `Event`.
     """
 
     events: tuple[Event, ...] = ()
@@ -26,6 +27,7 @@ class Submission:
     rotate: bool = False
     freeze: bool = False
     attestation: StoredAttestation | None = None
+    clock_setting_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ def event_of(
         occurred_unc_ms=when.unc_ms,
         device_time=when.device_time,
         device_offset_ms=when.device_offset_ms,
+        clock_setting_ns=observation.received.setting_ns,
         actor=actor,
         resource=resource,
         reason=reason,

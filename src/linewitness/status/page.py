@@ -1,6 +1,7 @@
 """The status page of one line: read-only, without scripts, for this machine alone; metrics and health too."""
 
 import socket
+from collections.abc import Sequence
 from importlib import resources
 from ipaddress import ip_address
 from typing import Final
@@ -15,14 +16,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from linewitness.status import metrics, views
+from linewitness.status.connection import MAX_CONNECTIONS, MAX_REQUEST_BYTES, REQUEST_S, PageConnection
 from linewitness.status.snapshot import Overview
 
 log = structlog.get_logger()
 
 REFRESH_S: Final = 5
-#: Requests must never slow down the line: few connections, small requests, no long ones.
-MAX_CONNECTIONS: Final = 32
-MAX_REQUEST_BYTES: Final = 16_384
+#: A browser sends about twenty.
+MAX_HEADERS: Final = 100
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -72,13 +73,16 @@ class _ForThisMachine:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _is_here(
-            dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        ):
-            response = Response("this page is for this machine only", status_code=421)
-            await response(scope, receive, send)
-            return
-        await self._inner(scope, receive, send)
+        refusal = _refusal(scope["headers"]) if scope["type"] == "http" else None
+        await (refusal or self._inner)(scope, receive, send)
+
+
+def _refusal(headers: Sequence[tuple[bytes, bytes]]) -> Response | None:
+    if len(headers) > MAX_HEADERS:
+        return Response(f"more than {MAX_HEADERS} headers", status_code=431, headers={"connection": "close"})
+    if not _is_here(dict(headers).get(b"host", b"").decode("latin-1")):
+        return Response("this page is for this machine only", status_code=421)
+    return None
 
 
 def _is_here(host: str) -> bool:
@@ -122,12 +126,13 @@ async def serve(overview: Overview, *, host: str, port: int) -> None:
         log_config=None,
         access_log=False,
         ws="none",
-        http="h11",
+        http=PageConnection,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        # Requests that are being answered; idle connections make room for others before that.
+        limit_concurrency=MAX_CONNECTIONS + 1,
         h11_max_incomplete_event_size=MAX_REQUEST_BYTES,
-        timeout_keep_alive=5,
+        timeout_keep_alive=int(REQUEST_S),
         timeout_graceful_shutdown=1,
     )
     await _Server(config).serve_until_cancelled(listening)

@@ -1,19 +1,42 @@
 """The state of a line, read from its journal alone, whether or not a gateway runs on it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import orjson
 
 from linewitness.base.clock import NS_PER_S, SystemClock, from_rfc3339
+from linewitness.base.errors import ExitCode
 from linewitness.evidence.format.record import parse
 from linewitness.journal.attestations import FAILING
 from linewitness.journal.generations.generation import Conflict
+from linewitness.journal.options import JournalOptions
+from linewitness.journal.pressure import bytes_left
 from linewitness.journal.reader import JournalReader
 from linewitness.status.clock_history import history_of
 
 _LAST: int = 500
 _HOUR_S: int = 3600
+
+LineTrouble = Literal["frozen", "full", "stopped"]
+#: What `linewitness status` ends with: that of the first trouble in this order.
+TROUBLE_CODES: Final[Mapping[LineTrouble, ExitCode]] = MappingProxyType(
+    {
+        "frozen": ExitCode.BROKEN,
+        "full": ExitCode.JOURNAL,
+        # As of `systemctl status`: nothing runs.
+        "stopped": ExitCode.REFUSED,
+    }
+)
+_WHAT: Final[Mapping[LineTrouble, str]] = MappingProxyType(
+    {
+        "frozen": "the audit store holds another history: nothing is sent or deleted any more",
+        "full": "there is no room: devices are not confirmed, they keep their results",
+        "stopped": "no gateway runs: what follows is how it left the line",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,7 @@ class LineReport:
     stream: str
     running: bool
     frozen: bool
+    full: bool
     size: int
     oldest: int
     receipted: int
@@ -55,14 +79,26 @@ class LineReport:
 
     def members(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        return asdict(self) | {"troubles": self.troubles}
+
+    @property
+    def troubles(self) -> tuple[LineTrouble, ...]:
+        """What keeps the line from its work, the worst first."""
+        held = {"frozen": self.frozen, "full": self.full, "stopped": not self.running}
+        return tuple(trouble for trouble in TROUBLE_CODES if held[trouble])
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What `linewitness status` ends with."""
+        return TROUBLE_CODES[self.troubles[0]] if self.troubles else ExitCode.OK
 
     def text(self) -> str:
         """Return the report for people."""
         left = "no limit known" if self.hours_left is None else f"{self.hours_left:,.0f} hours left"
         lines = [
-            f"stream     {self.stream}" + ("  FROZEN" if self.frozen else ""),
-            *([] if self.running else ["gateway    not running: what follows is how it left the line"]),
+            f"stream     {self.stream}",
+            *([] if self.troubles else ["state      running"]),
+            *(f"state      {trouble.upper()}: {_WHAT[trouble]}" for trouble in self.troubles),
             *self._history(),
             f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
             *(f"anchored   {anchor}" for anchor in self.anchors),
@@ -87,8 +123,8 @@ class LineReport:
         return lines
 
 
-def report(reader: JournalReader, max_size: int | None) -> LineReport:
-    """Return how the journal's line stands; `max_size` is the configured room in bytes, if known."""
+def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
+    """Return how the journal's line stands; `options` says how much room it has, if that is known."""
     figures = reader.figures()
     recent = [data for _, data in reader.records(max(figures.oldest, figures.size - _LAST), figures.size)]
     newest = parse(recent[-1])["ingested_at"] if recent else ""
@@ -98,12 +134,13 @@ def report(reader: JournalReader, max_size: int | None) -> LineReport:
     if kept > _LAST:
         per_record = figures.bytes_on_disk // kept
     hours = None
-    if max_size is not None and per_hour and per_record:
-        hours = max(0, max_size - figures.bytes_on_disk) / per_record / per_hour
+    if options is not None and per_hour and per_record:
+        hours = max(0, int(options.max_size) - figures.bytes_on_disk) / per_record / per_hour
     return LineReport(
         stream=reader.identity.stream,
         running=reader.has_writer,
         frozen=reader.frozen,
+        full=_said_full(recent) if options is None else bytes_left(options, figures) <= 0,
         size=figures.size,
         oldest=figures.oldest,
         receipted=figures.receipted,
@@ -118,6 +155,16 @@ def report(reader: JournalReader, max_size: int | None) -> LineReport:
         continues=_continues(reader),
         anchors=_anchors(reader),
     )
+
+
+def _said_full(recent: list[bytes]) -> bool:
+    """Return whether the newest record of the journal's room says that there was none."""
+    for data in reversed(recent):
+        if b'"kind":"journal.pressure"' in data:
+            return any(
+                change["field"] == "level" and change["after"] == "full" for change in parse(data)["changes"]
+            )
+    return False
 
 
 def _anchors(reader: JournalReader) -> tuple[str, ...]:

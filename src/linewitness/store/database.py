@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from linewitness.base.clock import Clock, to_rfc3339
+from linewitness.base.durable import create_private
 from linewitness.base.errors import ConfigurationError, ExitCode, LinewitnessError
 from linewitness.evidence.format.note import ED25519, BadNote, Vkey
 from linewitness.evidence.format.record import ZERO_HASH
@@ -59,7 +60,14 @@ class Database:
         self._engine = _engine(url)
 
     def create(self) -> None:
-        """Make the tables, if they are not there."""
+        """Make the tables, if they are not there; a new file is for its owner alone."""
+        if (file := self._engine.url.database) is not None:
+            try:
+                create_private(Path(file))
+            except OSError as error:
+                raise StoreError(
+                    f"{file}: {error.strerror}", hint="check the disk and the rights to the folder"
+                ) from error
         with self.writing() as connection:
             if inspect(connection).has_table(tables.store.name):
                 self._check(connection)

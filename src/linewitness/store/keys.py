@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 
 from linewitness.base.durable import create_file, make_folder
 from linewitness.base.errors import ConfigurationError
-from linewitness.base.secrets import Secret
+from linewitness.base.secrets import Secret, refuse_exposed
 from linewitness.evidence.format import keys, note
 from linewitness.evidence.format.note import COSIGNATURE_V1, Note, Vkey
 
@@ -38,11 +38,12 @@ class Cosigner:
 
     @classmethod
     def load(cls, name: str, secret: Secret) -> Self:
-        """Read the key; ConfigurationError if it is not there, not a key, or of another name."""
+        """Read the key; ConfigurationError if it is not there, exposed, not a key, or of another name."""
         hint = (
             "restore a copy of it; only if nobody was given its public key yet, delete the file and let "
             "`linewitness store init` make another"
         )
+        refuse_exposed([secret.path])
         parts = secret.read().split("+", _PARTS - 1)
         try:
             raw = b64decode(parts[-1], validate=True)

@@ -123,6 +123,11 @@ class ModbusOptions(DeviceOptions):
         return self.port or (MODBUS_TLS_PORT if self.transport == "tls" else MODBUS_PORT)
 
     @property
+    def has_transaction_ids(self) -> bool:
+        """Whether an answer names the request that it belongs to."""
+        return self.transport in ("tcp", "tls")
+
+    @property
     def place(self) -> str:
         """Where the bus of the device is reached, as people write it."""
         if self.serial is not None:

@@ -10,8 +10,9 @@ from linewitness.base.clock import NS_PER_MS, Clock
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, slice_of
+from linewitness.devices.modbus.wire.answers import identity_objects
 from linewitness.devices.modbus.wire.bus import Bus, Buses, awaken
-from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.link import LinkBroken, MalformedAnswer, ModbusError, NoAnswer
 from linewitness.devices.modbus.wire.protocol import FROM_GATEWAY, Table, exception_words, is_bits, reference
 from linewitness.devices.modbus.wire.reader import Reader
 
@@ -90,11 +91,11 @@ async def probe(
 async def _identity(bus: Bus, options: ModbusOptions) -> tuple[tuple[str, str], ...]:
     request = ReadDeviceInformationRequest(read_code=1, object_id=0, dev_id=options.device_id)
     try:
-        answer = await bus.ask(request, timeout_s=options.timeout_s, pause_s=options.pause_ms / 1000)
+        objects = await bus.ask(request, timeout_s=options.timeout_s, pause_s=options.pause_ms / 1000)
     except (ModbusError, NoAnswer, LinkBroken):
         await bus.open()
         return ()
-    known: dict[int, bytes] = getattr(answer, "information", {})
+    known = dict(identity_objects(objects))
     names = [(name, known.get(number)) for number, name in _IDENTITY.items()]
     return tuple((name, text.decode("ascii", "replace")) for name, text in names if text)
 
@@ -104,6 +105,8 @@ async def _value(reader: Reader, point: ModbusPoint, options: ModbusOptions) -> 
         data = await reader.read(point.table, point.address, point.width)
     except ModbusError as error:
         return bad(exception_words(error.code))
+    except MalformedAnswer as error:
+        return bad(f"not what was asked for: {error}")
     except NoAnswer:
         return bad("no answer")
     return decoder(point, options.order)(slice_of(point, point.address, data))

@@ -160,7 +160,7 @@ class Interpreter:
             return
         if self._options.mode == "poll":
             known = self._polled_before if item.handle in self._seen else None
-            when = polled(received, value, since=known, offset_ms=self.witness.offset_ms)
+            when = polled(received, value, since=known, offset_ms=self.witness.at(received).offset_ms)
             self._seen.add(item.handle)
         elif item.handle in self._seen:
             when = self.witness.live(value, received)
@@ -209,9 +209,8 @@ class Interpreter:
 
     def _add(self, block: TelemetryBlock, item: Item, value: Any, received: Stamp) -> None:
         name = item.point.id if item.point else item.text
-        block.add(
-            name, value, told=self.told, arrived_ns=received.realtime_ns, shift_ns=self.witness.shift_ns
-        )
+        shift_ns = self.witness.at(received).shift_ns
+        block.add(name, value, told=self.told, arrived_ns=received.realtime_ns, shift_ns=shift_ns)
 
     def _signals(self, block: TelemetryBlock, received: Stamp) -> Iterator[Observation]:
         if block.overflowed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from linewitness.base.durable import create_private
 from linewitness.base.errors import JournalDamaged
 from linewitness.journal import database
 
@@ -40,6 +41,7 @@ class SignalFile:
         """Open or create it."""
         self._path = path
         with database.translated(path):
+            create_private(path)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")

@@ -7,7 +7,7 @@ from linewitness.devices.base import Observation
 from linewitness.devices.modbus.points import ModbusPoint
 from linewitness.devices.modbus.polling.blocks import BlockState, EvidencePoint, Origin, Trip
 from linewitness.devices.modbus.polling.plan import RegisterBlock, split
-from linewitness.devices.modbus.wire.link import ModbusError, NoAnswer
+from linewitness.devices.modbus.wire.link import MalformedAnswer, ModbusError, NoAnswer
 from linewitness.devices.modbus.wire.protocol import (
     DIVISIBLE,
     FROM_GATEWAY,
@@ -19,6 +19,7 @@ from linewitness.devices.modbus.wire.reader import Reader
 #: What does not exist is tried again so rarely, in seconds: somebody may load another program.
 MISSING_RETRY_S = 60.0
 SILENT_WORDS = "the device answers elsewhere, but not for this register"
+MALFORMED_WORDS = "the device's answer is not what was asked for"
 
 
 class Rounds:
@@ -69,8 +70,8 @@ class Rounds:
                 raise
             words, absent = exception_words(error.code), error.code in DIVISIBLE
             for_long = absent or error.code == ILLEGAL_FUNCTION
-        except _SilentHere:
-            words, absent, for_long = SILENT_WORDS, True, True
+        except _SilentHere as silent:
+            words, absent, for_long = str(silent), True, True
         else:
             state.retry_at = None
             return list(state.take(data, Trip(sent=sent, received=self._clock.stamp())))
@@ -95,9 +96,10 @@ class Rounds:
             # It lives. One lost answer is no reason to cut the block to pieces: ask once more.
             try:
                 data = await self._reader.read(block.table, block.first, block.count)
-            except NoAnswer:
+            except NoAnswer as error:
                 await self._ping()
-                raise _SilentHere from None
+                malformed = isinstance(error, MalformedAnswer)
+                raise _SilentHere(f"{MALFORMED_WORDS}: {error}" if malformed else SILENT_WORDS) from None
         self._answering = block
         return data
 
@@ -114,4 +116,4 @@ class Rounds:
 
 
 class _SilentHere(Exception):
-    """The device answers, but not for this block."""
+    """The device answers, but not for this block; the text says what is wrong there."""

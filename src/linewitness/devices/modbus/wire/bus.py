@@ -11,7 +11,13 @@ from pymodbus.pdu.pdu import ModbusPDU
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, ModbusLink, NoAnswer
+from linewitness.devices.modbus.wire.link import (
+    LinkBroken,
+    MalformedAnswer,
+    ModbusError,
+    ModbusLink,
+    NoAnswer,
+)
 from linewitness.devices.modbus.wire.protocol import FROM_GATEWAY, exception_words
 
 #: So many unanswered requests in a row, whoever sent them, and the connection itself is in doubt.
@@ -52,7 +58,7 @@ class Bus:
         self._link: ModbusLink | None = None
         self._lock = asyncio.Lock()
         self._traffic = _Traffic()
-        self._has_ids = options.transport in ("tcp", "tls")
+        self._has_ids = options.has_transaction_ids
         self._silence_s = _silence_s(options)
         self.users = 0
 
@@ -89,10 +95,10 @@ class Bus:
         """Tell whether the device left its last request unanswered."""
         return unit in self._traffic.silent
 
-    async def ask(self, request: ModbusPDU, *, timeout_s: float, pause_s: float = 0.0) -> ModbusPDU:
+    async def ask(self, request: ModbusPDU, *, timeout_s: float, pause_s: float = 0.0) -> bytes:
         """Send one request when the bus is free; the others get their turn between two of ours.
 
-        Raises NoAnswer, LinkBroken or ModbusError.
+        Raises NoAnswer, MalformedAnswer, LinkBroken or ModbusError.
         """
         unit = request.dev_id
         await self._until_not_stale(unit)
@@ -104,6 +110,12 @@ class Bus:
             self._traffic.stale_until[unit] = monotonic() + timeout_s
             try:
                 answer = await self._link.ask(request, timeout_s)
+            except MalformedAnswer:
+                # The device lives. On a serial line this may be a late answer, with the right one behind it.
+                stale_until = self._traffic.stale_until[unit]
+                self._answered(unit)
+                self._traffic.stale_until[unit] = stale_until
+                raise
             except NoAnswer:
                 self._unanswered(unit, timeout_s)
                 raise
@@ -213,5 +225,10 @@ def unavailable(options: ModbusOptions, error: Exception) -> DeviceUnavailable:
     if isinstance(error, ModbusError):
         return DeviceUnavailable(
             f"{unit}: {exception_words(error.code)}", hint="check device_id and the bus behind the gateway"
+        )
+    if isinstance(error, MalformedAnswer):
+        return DeviceUnavailable(
+            f"{unit} does not answer what is asked: {error}",
+            hint="check device_id, and that nothing else answers on this bus",
         )
     return DeviceUnavailable(f"{unit} does not answer", hint="check power, cable and device_id")

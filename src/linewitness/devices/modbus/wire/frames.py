@@ -1,44 +1,53 @@
-"""Answers that keep the device's own bytes, so that a whole block is decoded at once."""
+"""Answers as they came: the bytes behind the function code, for one place to check them."""
 
-from pymodbus.pdu.bit_message import ReadCoilsResponse, ReadDiscreteInputsResponse
+from typing import Final
+
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.exceptionresponse import ExceptionResponse
 from pymodbus.pdu.file_message import ReadFifoQueueResponse
 from pymodbus.pdu.pdu import ModbusPDU
-from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-_FIFO_HEADER = 4
-_RTU_FIFO_FRAME = 6
+from linewitness.devices.modbus.wire.protocol import ERROR_BIT
 
-
-class _UndecodedPayload:
-    """The bytes of an answer. Never raises: a short answer is found by its length."""
-
-    payload = b""
-
-    def decode(self, data: bytes) -> None:
-        """Keep what the byte count announces, or less if less came."""
-        self.payload = data[1 : 1 + data[0]] if data else b""
+_FIFO_HEADER: Final = 4
+_RTU_FIFO_FRAME: Final = 6
+#: The functions that the driver uses: coils, inputs, registers, writes, FIFO queue, identification.
+_FUNCTIONS: Final = frozenset({1, 2, 3, 4, 5, 6, 16, 24, 43})
 
 
-class HoldingBytes(_UndecodedPayload, ReadHoldingRegistersResponse):
-    """Holding registers, undecoded."""
+class RawAnswer(ModbusPDU):
+    """One whole answer; what its bytes mean is not looked at yet."""
+
+    def __init__(self, frame: bytes) -> None:
+        """Take the function code and what follows it, without address and checksum."""
+        super().__init__()
+        self.function_code = frame[0]
+        self.body = frame[1:]
 
 
-class InputBytes(_UndecodedPayload, ReadInputRegistersResponse):
-    """Input registers, undecoded."""
+class AnswerDecoder(DecodePDU):
+    """Tells the library where a frame ends, and leaves its bytes undecoded: its own decoders trust counts."""
+
+    def __init__(self) -> None:
+        """Decode what devices send to a client."""
+        super().__init__(is_server=False)
+
+    def lookupPduClass(self, data: bytes) -> type[ModbusPDU] | None:  # noqa: N802 - the library's name
+        """Return what knows the length of an RTU frame; None for a function that nobody asked for."""
+        function = data[1]
+        if function & ERROR_BIT:
+            return ExceptionResponse
+        if function == _SizedFifo.function_code:
+            return _SizedFifo
+        return super().lookupPduClass(data) if function in _FUNCTIONS else None
+
+    def decode(self, frame: bytes) -> RawAnswer:
+        """Return a frame's bytes; never fails."""
+        return RawAnswer(frame)
 
 
-class CoilBytes(_UndecodedPayload, ReadCoilsResponse):
-    """Coils, undecoded, the lowest address in the lowest bit."""
-
-
-class DiscreteBytes(_UndecodedPayload, ReadDiscreteInputsResponse):
-    """Discrete inputs, undecoded, the lowest address in the lowest bit."""
-
-
-class FifoBytes(ReadFifoQueueResponse):
-    """A FIFO queue's registers, undecoded."""
-
-    payload = b""
+class _SizedFifo(ReadFifoQueueResponse):
+    """A FIFO queue's answer, with the length that it has on a serial line."""
 
     @classmethod
     def calculateRtuFrameSize(cls, data: bytes) -> int:  # noqa: N802 - the name that the library calls
@@ -46,12 +55,3 @@ class FifoBytes(ReadFifoQueueResponse):
         if len(data) < _FIFO_HEADER:
             return 0
         return int.from_bytes(data[2:4], "big") + _RTU_FIFO_FRAME
-
-    def decode(self, data: bytes) -> None:
-        """Keep the values; where the counts contradict the length the answer counts as empty."""
-        count = int.from_bytes(data[2:4], "big")
-        values = data[_FIFO_HEADER : _FIFO_HEADER + 2 * count]
-        self.payload = values if len(values) == 2 * count else b""
-
-
-RAW_ANSWERS: tuple[type[ModbusPDU], ...] = (HoldingBytes, InputBytes, CoilBytes, DiscreteBytes, FifoBytes)

@@ -9,13 +9,13 @@ from typing import Any, Final
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.client.base import ModbusBaseClient
 from pymodbus.framer import FramerType
-from pymodbus.pdu.exceptionresponse import ExceptionResponse
 from pymodbus.pdu.pdu import ModbusPDU
 from pymodbus.transport import CommParams, CommType
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.modbus.options import ModbusOptions
-from linewitness.devices.modbus.wire.frames import RAW_ANSWERS
+from linewitness.devices.modbus.wire.answers import read_answer
+from linewitness.devices.modbus.wire.frames import AnswerDecoder, RawAnswer
 
 #: The library writes to its own logger; nothing of it belongs on a user's terminal.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
@@ -25,6 +25,10 @@ _PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
 
 class NoAnswer(Exception):
     """Nothing came within the time; the connection may still be good."""
+
+
+class MalformedAnswer(NoAnswer):
+    """Something came that is not what was asked for; its text says how. Nothing of it is used."""
 
 
 class LinkBroken(Exception):
@@ -49,9 +53,9 @@ class ModbusLink:
         self._timeout = options.timeout_s
         self._client = _client(options)
         self._client.ctx.trace_connect = self._on_connect
-        for answer in RAW_ANSWERS:
-            self._client.register(answer)
-        self._waiting: asyncio.Future[ModbusPDU] | None = None
+        self._client.ctx.framer.decoder = AnswerDecoder()
+        self._numbered = options.has_transaction_ids
+        self._waiting: asyncio.Future[RawAnswer] | None = None
         if options.tls is not None and options.tls.server_name is not None:
             connect: Any = self._client.ctx.call_create
             self._client.ctx.call_create = partial(connect, server_hostname=options.tls.server_name)
@@ -88,32 +92,36 @@ class ModbusLink:
         self._client.close()
         self._wake()
 
-    async def ask(self, request: ModbusPDU, timeout_s: float) -> ModbusPDU:
-        """Send one request and return its answer; one at a time.
+    async def ask(self, request: ModbusPDU, timeout_s: float) -> bytes:
+        """Send one request and return the bytes that it asked for; one at a time.
 
-        Raises NoAnswer, LinkBroken or ModbusError.
+        Raises NoAnswer, MalformedAnswer, LinkBroken or ModbusError.
         """
         ctx = self._client.ctx
         if not self._client.connected:
             raise LinkBroken
         request.transaction_id = ctx.getNextTID()
+        # What an answer before this one left over would stand in front of this one.
+        ctx.recv_buffer = b""
         self._waiting = ctx.response_future = asyncio.get_running_loop().create_future()
         try:
             # Not the library's own `execute`: its `wait_for` swallows a cancellation that meets the answer.
             ctx.pdu_send(request)
             async with asyncio.timeout(timeout_s):
-                answer = await self._waiting
+                raw = await self._waiting
         except TimeoutError:
             raise (NoAnswer if self._client.connected else LinkBroken) from None
         except OSError:
             raise LinkBroken from None
         finally:
             self._waiting = None
-        if isinstance(answer, ExceptionResponse):
+        try:
+            answer = read_answer(request, raw, numbered=self._numbered)
+        except ValueError as error:
+            raise MalformedAnswer(str(error)) from None
+        if answer.exception_code is not None:
             raise ModbusError(answer.exception_code)
-        if answer.function_code != request.function_code:
-            raise NoAnswer
-        return answer
+        return answer.payload
 
     def _on_connect(self, connected: bool) -> None:
         if not connected:

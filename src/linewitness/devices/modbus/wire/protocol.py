@@ -12,6 +12,8 @@ REFERENCE: Final[Mapping[Table, int]] = MappingProxyType({"coil": 0, "discrete":
 MAX_REGISTERS: Final = 125
 MAX_BITS: Final = 2000
 ADDRESSES: Final = 65_536
+#: An answer with this bit in its function code is an exception.
+ERROR_BIT: Final = 0x80
 FIVE_DIGIT_ADDRESSES: Final = 9_999
 
 ILLEGAL_FUNCTION: Final = 1

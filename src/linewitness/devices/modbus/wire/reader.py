@@ -57,8 +57,7 @@ class Reader:
 
     async def fifo(self, address: int) -> bytes:
         """Return the registers of a FIFO queue (function 24), at most 31; they stay in the queue."""
-        answer = await self._ask(ReadFifoQueueRequest(address=address, dev_id=self._options.device_id))
-        return bytes(answer.payload)  # type: ignore[attr-defined]  # our own answer class, see frames
+        return await self._ask(ReadFifoQueueRequest(address=address, dev_id=self._options.device_id))
 
     async def write(self, address: int, registers: Iterable[int]) -> None:
         """Write holding registers: one with function 6, several with function 16."""
@@ -80,14 +79,9 @@ class Reader:
         return _REQUESTS[table](address=first, count=1, dev_id=self._options.device_id)
 
     async def _stretch(self, table: Table, first: int, count: int) -> bytes:
-        answer = await self._ask(_REQUESTS[table](address=first, count=count, dev_id=self._options.device_id))
-        payload = bytes(answer.payload)  # type: ignore[attr-defined]  # our own answer class, see frames
-        expected = (count + 7) // 8 if is_bits(table) else count * 2
-        if len(payload) != expected:
-            raise NoAnswer
-        return payload
+        return await self._ask(_REQUESTS[table](address=first, count=count, dev_id=self._options.device_id))
 
-    async def _ask(self, request: ModbusPDU) -> ModbusPDU:
+    async def _ask(self, request: ModbusPDU) -> bytes:
         for _ in range(self._options.retries):
             try:
                 return await self._once(request)
@@ -98,7 +92,7 @@ class Reader:
                     raise
         return await self._once(request)
 
-    async def _once(self, request: ModbusPDU) -> ModbusPDU:
+    async def _once(self, request: ModbusPDU) -> bytes:
         return await self._bus.ask(
             request, timeout_s=self._options.timeout_s, pause_s=self._options.pause_ms / 1000
         )

@@ -85,7 +85,7 @@ class CatchUp:
 
     def _tell(self, found: Sequence[tuple[Item, ua.DataValue]]) -> Iterator[Observation]:
         received = self._clock.stamp()
-        witness = self._interpreter.witness
+        witness = self._interpreter.witness.at(received)
         block = TelemetryBlock()
         for item, value in found:
             stamp = value.SourceTimestamp or value.ServerTimestamp

@@ -1,7 +1,7 @@
 """Conclude when a value came to be from three clocks that need not agree: the PLC's, the server's, ours."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -46,10 +46,21 @@ def from_verbatim(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far the server's clock is ahead of ours, and how well that is known."""
+    """How far the server's clock is ahead of ours, and how well that is known.
+
+    `setting_ns` is how our clock was set when they were compared, see `Stamp`.
+    """
 
     ahead_ns: int
     unc_ns: int
+    setting_ns: int
+
+    def at(self, stamp: Stamp) -> "Offset":
+        """Return the offset from our clock as it is set at `stamp`: the server's did not move with ours."""
+        stepped_ns = stamp.stepped_since(self.setting_ns)
+        if stepped_ns == 0:
+            return self
+        return Offset(self.ahead_ns - stepped_ns, self.unc_ns, stamp.setting_ns)
 
 
 class ServerClock:
@@ -67,14 +78,9 @@ class ServerClock:
         """Take one reading of the server's time, which lies between the two stamps."""
         trip_ns = answered.boottime_ns - asked.boottime_ns
         middle_ns = answered.realtime_ns - trip_ns // 2
-        sample = Offset(unix_ns(server) - middle_ns, trip_ns // 2 + NS_PER_MS)
+        sample = Offset(unix_ns(server) - middle_ns, trip_ns // 2 + NS_PER_MS, answered.setting_ns)
         self._samples.append(sample)
-        return self.best or sample
-
-    @property
-    def best(self) -> Offset | None:
-        """The best of the last samples, or None before the first."""
-        return max(self._samples, key=lambda sample: sample.ahead_ns) if self._samples else None
+        return max((each.at(answered) for each in self._samples), key=lambda each: each.ahead_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,11 @@ class ClockWitness:
     tolerance_ms: int
     #: How long a change may wait on the server before it is delivered.
     delivery_ms: int
+
+    def at(self, stamp: Stamp) -> "ClockWitness":
+        """Return the same with the offset from our clock as it is set at `stamp`."""
+        offset = None if self.offset is None else self.offset.at(stamp)
+        return self if offset is self.offset else replace(self, offset=offset)
 
     @property
     def shift_ns(self) -> int:
@@ -98,7 +109,9 @@ class ClockWitness:
         """The measured offset for the record, in milliseconds."""
         return None if self.offset is None else round(self.offset.ahead_ns / NS_PER_MS)
 
-    def _unc_ms(self) -> int | None:
+    @property
+    def unc_ms(self) -> int | None:
+        """How uncertain a time computed with the offset is, in milliseconds."""
         if self.offset is None:
             return None
         within = 0 if self.shift_ns else abs(self.offset.ahead_ns)
@@ -117,9 +130,11 @@ class ClockWitness:
         """
         oldest = received.realtime_ns if last_contact_ns is None else last_contact_ns
         if oldest > received.realtime_ns:
-            return self._conclude(value, received, received.realtime_ns - self.tolerance_ms * NS_PER_MS, None)
+            none_older = received.realtime_ns - self.tolerance_ms * NS_PER_MS
+            return self._conclude(value, received, none_older, None)
         waited_ms = (received.realtime_ns - oldest) // NS_PER_MS + self.delivery_ms
-        return self._conclude(value, received, oldest - self.tolerance_ms * NS_PER_MS, waited_ms)
+        oldest -= self.tolerance_ms * NS_PER_MS
+        return self._conclude(value, received, oldest, waited_ms)
 
     def historic(self, value: ua.DataValue, received: Stamp) -> When:
         """Take the time of a value from the server's history, which is all that is known of it."""
@@ -128,6 +143,7 @@ class ClockWitness:
     def _conclude(
         self, value: ua.DataValue, received: Stamp, oldest_ns: int, else_unc_ms: int | None
     ) -> When:
+        judge = self.at(received)
         newest_ns = received.realtime_ns + (self.tolerance_ms + 1000) * NS_PER_MS
         source, server = value.SourceTimestamp, value.ServerTimestamp
         own = source or server
@@ -135,21 +151,21 @@ class ClockWitness:
         for moment, kind in ((source, "device"), (server, "server")):
             if moment is None:
                 continue
-            concluded = unix_ns(moment) - self.shift_ns
+            concluded = unix_ns(moment) - judge.shift_ns
             if oldest_ns <= concluded <= newest_ns:
                 return When(
                     occurred_ns=concluded,
                     occurred_from="device" if kind == "device" else "server",
-                    unc_ms=self._unc_ms(),
+                    unc_ms=judge.unc_ms,
                     device_time=device_time,
-                    device_offset_ms=self.offset_ms,
+                    device_offset_ms=judge.offset_ms,
                 )
         return When(
             occurred_ns=received.realtime_ns,
             occurred_from="gateway",
             unc_ms=else_unc_ms,
             device_time=device_time,
-            device_offset_ms=self.offset_ms,
+            device_offset_ms=judge.offset_ms,
         )
 
 

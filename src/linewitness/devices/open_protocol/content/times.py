@@ -1,6 +1,6 @@
 """What a controller's local time means in UTC, and how sure that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import Final
@@ -38,11 +38,29 @@ class TimeQuality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """How far the controller's clock is ahead of ours, and the zone that it was found to keep."""
+    """How far the controller's clock is ahead of ours, and the zone that it was found to keep.
+
+    `setting_ns` is how our clock was set when they were compared, see `Stamp`.
+    """
 
     offset_ms: int
     zone: tzinfo
     zone_measured: bool
+    setting_ns: int
+
+    def at(self, stamp: Stamp, zone: tzinfo | None) -> "ClockOffset":
+        """Return the offset from our clock as it is set at `stamp`; `zone` is the configured one.
+
+        The controller's clock did not move when ours was set.
+        """
+        stepped_ns = stamp.stepped_since(self.setting_ns)
+        if stepped_ns == 0:
+            return self
+        offset_ns = self.offset_ms * NS_PER_MS - stepped_ns
+        if zone is not None:
+            return replace(self, offset_ms=_to_ms(offset_ns), setting_ns=stamp.setting_ns)
+        kept = self.zone.utcoffset(None) or timedelta()
+        return _without_zone(offset_ns + round(kept.total_seconds()) * NS_PER_S, stamp.setting_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +92,24 @@ def measure(text: str | None, asked: Stamp, answered: Stamp, zone: tzinfo | None
     local = parse_time(text)
     if local is None:
         return None
-    middle_ns = asked.realtime_ns + (answered.boottime_ns - asked.boottime_ns) // 2
+    middle_ns = answered.realtime_ns - (answered.boottime_ns - asked.boottime_ns) // 2
     if zone is not None:
         candidates = (from_datetime(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
         offset_ns = min((found - middle_ns for found in candidates), key=abs)
-        return ClockOffset(_to_ms(offset_ns), zone, zone_measured=False)
-    ahead_ns = from_datetime(local) - middle_ns
+        return ClockOffset(_to_ms(offset_ns), zone, zone_measured=False, setting_ns=answered.setting_ns)
+    return _without_zone(from_datetime(local) - middle_ns, answered.setting_ns)
+
+
+def _without_zone(ahead_ns: int, setting_ns: int) -> ClockOffset:
+    """Divide how far a local time is ahead of UTC into a zone and an offset."""
     shift_s = round(ahead_ns / NS_PER_S / ZONE_GRID_S) * ZONE_GRID_S
     if abs(shift_s) > ANY_ZONE_MS // 1000:
-        return ClockOffset(_to_ms(ahead_ns), UTC, zone_measured=False)
+        return ClockOffset(_to_ms(ahead_ns), UTC, zone_measured=False, setting_ns=setting_ns)
     return ClockOffset(
-        _to_ms(ahead_ns - shift_s * NS_PER_S), timezone(timedelta(seconds=shift_s)), zone_measured=True
+        _to_ms(ahead_ns - shift_s * NS_PER_S),
+        timezone(timedelta(seconds=shift_s)),
+        zone_measured=True,
+        setting_ns=setting_ns,
     )
 
 
@@ -103,6 +128,7 @@ def resolve(
     in the repeated autumn hour the order of ids decides.
     """
     local = parse_time(text)
+    offset = offset.at(received, zone) if offset is not None else None
     if local is None:
         return ResolvedTime(_as_received(text, received, offset), TimeQuality.ABSENT)
     used = zone or (offset.zone if offset is not None else None)
