@@ -142,6 +142,64 @@ def test_a_gateway_that_hangs_is_killed_and_started_again(machine: Box) -> None:
     verify(machine, folder_of("line-03"))
 
 
+#: A driver of somebody else, which once holds the interpreter's lock in C code for ever.
+HANGING = """
+import contextlib, os, pathlib, re
+from typing import Literal
+from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.options import DeviceOptions
+from linewitness.devices.spec import DriverSpec
+
+class HangingOptions(DeviceOptions):
+    driver: Literal["hanging"]
+    trigger: str
+
+class Hanging:
+    def __init__(self, options):
+        self.device, self._trigger = options.id, pathlib.Path(options.trigger)
+    @contextlib.asynccontextmanager
+    async def connect(self, memory):
+        if self._trigger.exists():
+            self._trigger.unlink()
+            re.fullmatch("([A-Z0-9]+-?)+", "A" * 60 + "!")
+        raise DeviceUnavailable("nobody is there")
+        yield
+
+def build(options, context):
+    return Hanging(options)
+
+HANGING = DriverSpec(
+    name="hanging", title="Hanging", options="hanging:HangingOptions", driver="hanging:build"
+)
+"""
+
+
+def test_a_gateway_whose_interpreter_is_held_is_killed_and_started_again(machine: Box) -> None:
+    site = machine.must(
+        "/opt/linewitness/bin/python3", "-c", "import site; print(*site.getsitepackages()[:1])"
+    )
+    machine.write(f"{site.strip()}/hanging.py", HANGING)
+    machine.write(
+        f"{site.strip()}/hanging-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: hanging\nVersion: 1\n"
+    )
+    entry = "[linewitness.drivers]\nhanging = hanging:HANGING\n"
+    machine.write(f"{site.strip()}/hanging-1.dist-info/entry_points.txt", entry)
+    unit, trigger = installed(machine, "line-07"), f"{folder_of('line-07')}/hang"
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    device = f"  - {{id: hanging-1, driver: hanging, trigger: {trigger}}}\n"
+    text = machine.must("cat", "/etc/linewitness/line-07.yaml").replace("devices:\n", f"devices:\n{device}")
+    machine.write("/etc/linewitness/line-07.yaml", text)
+    machine.must("touch", f"{folder_of('line-07')}/hang")
+    machine.must("chown", "--reference", f"{folder_of('line-07')}/journal.sqlite", trigger)
+    machine.must("systemctl", "reload", unit)
+    machine.wait_until(lambda: "Watchdog timeout" in machine.log(unit), "the watchdog", unit)
+    machine.wait_until(lambda: machine.show(unit, "NRestarts")["NRestarts"] == "1", "a restart", unit)
+    machine.until_shown(unit, SubState="running", Result="success")
+    machine.wait_until(lambda: machine.log(unit).count("gateway started") == 2, "the start", unit)
+    machine.must("systemctl", "stop", unit)
+    verify(machine, folder_of("line-07"))
+
+
 def test_what_starting_again_does_not_mend_is_not_started_for_ever(machine: Box) -> None:
     unit = installed(machine, "line-04")
     machine.must("systemctl", "stop", unit)
