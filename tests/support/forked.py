@@ -20,7 +20,7 @@ from support.present import present
 _PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-import linewitness.gateway.app, linewitness.cli, linewitness.cli.logs
+import linewitness.base.line_writer, linewitness.gateway.app, linewitness.cli, linewitness.cli.logs
 from linewitness.config import load
 
 line, log = sys.argv[1:]
@@ -40,8 +40,8 @@ for command in iter(sys.stdin.readline, ""):
             except SystemExit as end:
                 code = int(end.code or 0)
             finally:
+                linewitness.base.line_writer.flush_all(2)
                 sys.stdout.flush()
-                sys.stderr.flush()
                 os._exit(code)
         print(pid, flush=True)
     else:

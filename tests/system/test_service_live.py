@@ -142,6 +142,101 @@ def test_a_gateway_that_hangs_is_killed_and_started_again(machine: Box) -> None:
     verify(machine, folder_of("line-03"))
 
 
+#: A driver of somebody else, which once does harm: holds the interpreter's lock in C code, or logs megabytes.
+HARMFUL = """
+import contextlib, pathlib, re
+from typing import Literal
+import structlog
+from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.options import DeviceOptions
+from linewitness.devices.spec import DriverSpec
+
+class HarmfulOptions(DeviceOptions):
+    driver: Literal["harmful"]
+    trigger: str
+    how: str
+
+class Harmful:
+    def __init__(self, options):
+        self.device, self._options = options.id, options
+    @contextlib.asynccontextmanager
+    async def connect(self, memory):
+        trigger = pathlib.Path(self._options.trigger)
+        if trigger.exists():
+            trigger.unlink()
+            if self._options.how == "hang":
+                re.fullmatch("([A-Z0-9]+-?)+", "A" * 60 + "!")
+            for number in range(2700):  # more than the 8 MiB that systemd gives the log's socket
+                structlog.get_logger().warning(f"noise {number % 900}", text="x" * 8000)
+        raise DeviceUnavailable("nobody is there")
+        yield
+
+def build(options, context):
+    return Harmful(options)
+
+HARMFUL = DriverSpec(
+    name="harmful", title="Harmful", options="harmful:HarmfulOptions", driver="harmful:build"
+)
+"""
+
+
+def add_harmful_device(machine: Any, name: Any, how: str) -> None:
+    """Let a running line take over a device that does harm at its first connection."""
+    site = machine.must(
+        "/opt/linewitness/bin/python3", "-c", "import site; print(*site.getsitepackages()[:1])"
+    )
+    about, trigger = f"{site.strip()}/harmful-1.dist-info", f"{folder_of(name)}/trigger"
+    machine.write(f"{site.strip()}/harmful.py", HARMFUL)
+    machine.write(f"{about}/METADATA", "Metadata-Version: 2.1\nName: harmful\nVersion: 1\n")
+    machine.write(f"{about}/entry_points.txt", "[linewitness.drivers]\nharmful = harmful:HARMFUL\n")
+    machine.must("touch", trigger)
+    machine.must("chown", "--reference", f"{folder_of(name)}/journal.sqlite", trigger)
+    device = f"  - {{id: harmful-1, driver: harmful, trigger: {trigger}, how: {how}}}\n"
+    text = machine.must("cat", f"/etc/linewitness/{name}.yaml").replace("devices:\n", f"devices:\n{device}")
+    machine.write(f"/etc/linewitness/{name}.yaml", text)
+    machine.must("kill", "-HUP", main_pid(machine, unit_of(name)))
+
+
+def test_a_gateway_whose_interpreter_is_held_is_killed_and_started_again(machine: Box) -> None:
+    unit = installed(machine, "line-07")
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    add_harmful_device(machine, "line-07", "hang")
+    machine.wait_until(lambda: "Watchdog timeout" in machine.log(unit), "the watchdog", unit)
+    machine.wait_until(lambda: machine.show(unit, "NRestarts")["NRestarts"] == "1", "a restart", unit)
+    machine.until_shown(unit, SubState="running", Result="success")
+    machine.wait_until(lambda: machine.log(unit).count("gateway started") == 2, "the start", unit)
+    assert "in connect" in machine.log(unit), "the stack says where it hung"
+    machine.must("systemctl", "stop", unit)
+    verify(machine, folder_of("line-07"))
+
+
+def test_a_log_service_that_does_not_read_stops_nobody(machine: Box) -> None:
+    unit = installed(machine, "line-08")
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    machine.wait_until(lambda: "uplink lost" in machine.log(unit), "work", unit)
+
+    def shown() -> str:
+        return machine.show(unit, "StatusText")["StatusText"]
+
+    journald = main_pid(machine, "systemd-journald.service")
+    machine.must("kill", "-STOP", journald)
+    try:
+        add_harmful_device(machine, "line-08", "log")
+        machine.wait_until(lambda: "messages dropped" in shown(), "the status", unit)
+        pid = main_pid(machine, unit)
+        before = machine.must("linewitness", "status", folder_of("line-08"))
+        machine.must("linewitness", "keys", "rotate", "/etc/linewitness/line-08.yaml")
+        assert machine.must("linewitness", "status", folder_of("line-08")) != before, "records are written"
+    finally:
+        machine.must("kill", "-CONT", journald)
+    machine.wait_until(lambda: "log messages dropped" in machine.log(unit), "the number", unit)
+    assert main_pid(machine, unit) == pid
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    machine.must("systemctl", "stop", unit)
+    assert machine.show(unit, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    verify(machine, folder_of("line-08"))
+
+
 def test_what_starting_again_does_not_mend_is_not_started_for_ever(machine: Box) -> None:
     unit = installed(machine, "line-04")
     machine.must("systemctl", "stop", unit)

@@ -25,6 +25,8 @@ NAMES = {
     "linewitness_journal_hours_left",
     "linewitness_journal_left_bytes",
     "linewitness_journal_level",
+    "linewitness_log_dropped",
+    "linewitness_log_suppressed",
     "linewitness_problem",
     "linewitness_problems",
     "linewitness_records",

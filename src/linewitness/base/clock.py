@@ -188,6 +188,11 @@ def monotonic() -> float:
     return asyncio.get_running_loop().time()
 
 
+def elapsed_s() -> float:
+    """Return seconds of the system's monotonic clock, for any thread."""
+    return time.monotonic()  # noqa: TID251 (this is the clock)
+
+
 def next_tick(scheduled: float, now: float, period: float) -> tuple[float, int]:
     """Return the next tick of a grid and how many were missed: it skips, it never bunches.
 

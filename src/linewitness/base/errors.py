@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     REFUSED = 3
     JOURNAL = 4
     BUG = 70
+    OUTPUT = 74
 
 
 class LinewitnessError(Exception):
@@ -35,6 +36,12 @@ class ConfigurationError(LinewitnessError):
     """The YAML, a file it names or the command line is wrong; nothing was started."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+class OutputFailed(LinewitnessError):
+    """Standard output or standard error cannot be written: what was to be said is lost."""
+
+    exit_code = ExitCode.OUTPUT
 
 
 class DeviceError(LinewitnessError):

@@ -3,7 +3,7 @@
 import asyncio
 import faulthandler
 import os
-import sys
+import select
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -14,6 +14,7 @@ import sdnotify
 import structlog
 
 from linewitness.base.errors import ExitCode, LinewitnessError
+from linewitness.base.line_writer import flush_all
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ LOOK_S: Final = 10.0
 LAG_S: Final = 60.0
 #: After a loop was found stuck, the others get this long to end in order.
 GRACE_S: Final = 10.0
+#: The stacks of a process that ends get this long to be written.
+LAST_WORDS_S: Final = 4.0
 #: A commit may wait for a slow card, a confirmation for a slow device; beyond this they are stuck.
 COMMIT_S: Final = 60.0
 CARRY_S: Final = 180.0
@@ -119,11 +122,26 @@ class Lifeline:
 
 
 def end_process(why: str) -> NoReturn:
-    """Write the stack of every thread to standard error, and end at once with the exit code of a bug."""
-    sys.stderr.flush()
-    os.write(2, f"linewitness: {why}; the process ends; stacks of its threads:\n".encode())
-    faulthandler.dump_traceback(file=2, all_threads=True)
-    os._exit(ExitCode.BUG)
+    """Write the stack of every thread to standard error, and end with the exit code of a bug.
+
+    If nobody reads standard error, the process ends all the same.
+    """
+    try:
+        stacks = os.memfd_create("stacks")
+        os.write(stacks, f"linewitness: {why}; the process ends; stacks of its threads:\n".encode())
+        faulthandler.dump_traceback(file=stacks, all_threads=True)
+        writer = threading.Thread(target=_write_last, args=(stacks,), name="last words", daemon=True)
+        writer.start()
+        writer.join(LAST_WORDS_S)
+    finally:
+        os._exit(ExitCode.BUG)
+
+
+def _write_last(stacks: int) -> None:
+    flush_all(LAST_WORDS_S / 2)
+    os.lseek(stacks, 0, os.SEEK_SET)
+    while chunk := os.read(stacks, select.PIPE_BUF):
+        os.write(2, chunk)
 
 
 def tell_systemd(message: str) -> None:

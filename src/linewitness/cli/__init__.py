@@ -77,13 +77,18 @@ app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")
 
 def main() -> None:
     """Run the command line; report an error in one line on standard error and exit with a documented code."""
-    from linewitness.cli.ending import exit_code_of
+    from linewitness.cli.ending import exit_code_of, open_standard_files, settled
 
+    open_standard_files()
+    code: int = ExitCode.OK
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
-        sys.exit(ExitCode.OK)
+        code = ExitCode.OK
+    except SystemExit as end:
+        code = int(end.code or 0)
     except BaseExceptionGroup as group:
-        sys.exit(exit_code_of(group))
+        code = exit_code_of(group)
     except Exception as error:  # noqa: BLE001 (the process boundary: everything gets its exit code here)
-        sys.exit(exit_code_of(error))
+        code = exit_code_of(error)
+    sys.exit(settled(code))

@@ -1,7 +1,6 @@
 """`linewitness export`: write an evidence package, or plain records."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,13 +131,10 @@ def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None
 
 
 def _print(records: Iterator[tuple[int, bytes]]) -> None:
-    try:
-        for _, data in records:
-            sys.stdout.buffer.write(data + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # The reader closed the pipe; at exit Python must not write to it either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    from linewitness.cli.ending import write_output
+
+    for _, data in records:
+        write_output(data + b"\n")
 
 
 @contextmanager

@@ -58,13 +58,14 @@ def browse(
     start: Annotated[str, typer.Option(help="Node to start at.")] = "i=85",
     depth: Annotated[int, typer.Option(min=1, max=50, help="Maximum depth.")] = 12,
     matching: Annotated[
-        str, typer.Option("--filter", help="Regular expression that a path must match.")
+        str, typer.Option("--filter", help="Regular expression (RE2) that a path must match.")
     ] = "",
 ) -> None:
     """List the variables of an OPC UA server as YAML points, with types and units."""
     import asyncio
 
     from linewitness.base.clock import SystemClock
+    from linewitness.base.patterns import Pattern, PatternError
     from linewitness.cli.progress import counting
     from linewitness.devices.spec import BrowseRequest
     from linewitness.devices.table import BUNDLED
@@ -75,6 +76,10 @@ def browse(
         raise ConfigurationError(
             f"{spec.title} cannot be browsed, only {able}", hint="use `linewitness probe --scan`"
         )
+    try:
+        Pattern(matching)
+    except PatternError as error:
+        raise ConfigurationError(f"--filter: {error}") from None
     with counting("nodes visited") as tick:
         request = BrowseRequest(
             clock=SystemClock(), progress=tick, start=start, depth=depth, pattern=matching

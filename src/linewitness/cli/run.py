@@ -27,12 +27,12 @@ def run(file: LineFile) -> None:
 
     keep_memory_private()
     config = _ready(file)
-    set_up(config.log.level, config.log.format)
+    log = set_up(config.log.level, config.log.format)
 
     async def until_signalled() -> None:
         stop, asked = on_signal(), on_signal([signal.SIGHUP])
         asyncio.get_running_loop().call_later(SETTLED_S, _keep_what_is_there)
-        await run_line(config, stop, reload=Reload(asked, lambda: _ready(file)))
+        await run_line(config, stop, reload=Reload(asked, lambda: _ready(file)), log=log)
 
     asyncio.run(until_signalled())
 

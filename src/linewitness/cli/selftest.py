@@ -35,7 +35,7 @@ def selftest(
     from rich.console import Console
 
     from linewitness.base.errors import ExitCode
-    from linewitness.cli.logs import set_up
+    from linewitness.cli.logs import set_up_silence
 
     extent = _extent(kills, quick=quick, full=full)
     from linewitness.base.stopping import STOP
@@ -43,7 +43,7 @@ def selftest(
     from linewitness_selftest.suite import SelftestReport, check_place, run_all
 
     check_place(directory)
-    set_up("critical", "auto")  # the table reports what the store and the pruner would log
+    set_up_silence()  # the table reports what the store and the pruner would log
     chosen = secrets.randbelow(10**6) if seed is None else seed
 
     async def until_signalled(progress: Progressing) -> SelftestReport:

@@ -79,10 +79,12 @@ def run(
     keep_memory_private()
     options, work = load_store(file), StoreWork()
     refuse_exposed(secret_files(options))
-    set_up(log_level, log_format)
+    log = set_up(log_level, log_format)
 
     async def serve() -> None:
-        async with supervised(work.loops, status=lambda: work.sentence):
+        async with supervised(
+            work.loops, status=lambda: "; ".join(filter(None, (work.sentence, log().sentence)))
+        ):
             await run_until_signalled(options, clock=SystemClock(), work=work)
 
     asyncio.run(serve())
@@ -280,7 +282,9 @@ def conflicts(file: StoreFile) -> None:
 @contextmanager
 def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
     if output is None:
-        yield typer.get_binary_stream("stdout").write
+        from linewitness.cli.ending import write_output
+
+        yield write_output
         return
     from linewitness.base.durable import open_private
 

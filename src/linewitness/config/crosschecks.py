@@ -20,7 +20,6 @@ def cross_check(root: Node) -> list[ConfigurationProblem]:
         _shared_devices,
         _unknown_points,
         _strangers,
-        _patterns,
         _uplink_without_store,
     )
     return [problem for check in checks for problem in check(root)]
@@ -154,17 +153,6 @@ def _strangers(root: Node) -> Iterator[ConfigurationProblem]:
                 what = f"{device!r} is not among the station's devices"
                 hint, mistake = did_you_mean(device, own), Mistake.NOT_AT_STATION
                 yield ConfigurationProblem(found.node.place, found.path, what, hint, mistake, (device,))
-
-
-def _patterns(root: Node) -> Iterator[ConfigurationProblem]:
-    for loc in _station_settings(root, "pattern"):
-        found = follow(root, loc)
-        try:
-            re.compile(str(found.node.value))
-        except re.error as error:
-            yield ConfigurationProblem(
-                found.node.place, found.path, f"this is no regular expression: {error}", ""
-            )
 
 
 def _station_settings(root: Node, name: str) -> Iterator[Loc]:

@@ -49,7 +49,7 @@ class ProbeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowseRequest:
-    """What `linewitness browse` is told; `start` is a node, `pattern` a regular expression on paths."""
+    """What `linewitness browse` is told; `start` is a node, `pattern` a regular expression (RE2) on paths."""
 
     clock: Clock
     progress: Callable[[int], None]

@@ -11,6 +11,7 @@ import structlog
 from linewitness.base.certificates import CertificateMonitor, named_in
 from linewitness.base.clock import Clock, SharedClockState, SystemClock
 from linewitness.base.errors import ConfigurationError
+from linewitness.base.log_limits import LogFigures
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
 from linewitness.evidence.format.note import Vkey
@@ -70,14 +71,22 @@ def create_stream(config: Config, *, clock: Clock | None = None) -> None:
 
 
 async def run_line(
-    config: Config, stop: asyncio.Event, *, reload: Reload | None = None, clock: Clock | None = None
+    config: Config,
+    stop: asyncio.Event,
+    *,
+    reload: Reload | None = None,
+    clock: Clock | None = None,
+    log: Callable[[], LogFigures] = LogFigures,
 ) -> None:
-    """Run one line until `stop` is set; an ExceptionGroup holds what ended it otherwise."""
+    """Run one line until `stop` is set; an ExceptionGroup holds what ended it otherwise.
+
+    `log` says what the log does not hold.
+    """
     clock, clock_state = clock or SystemClock(), SharedClockState()
     async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
         _check_identity(journal.identity, identity_of(config))
         running = _RunningConfig(config, reload, _lifecycle(config, journal, clock))
-        parts = _parts_of(running, journal, clock=clock, clock_state=clock_state)
+        parts = _parts_of(running, journal, Health(log=log), clock=clock, clock_state=clock_state)
         try:
             await run_parts(parts, stop, configure=running.configure, reload=running.reload_when_asked)
         finally:
@@ -148,10 +157,10 @@ def _lifecycle(config: Config, journal: Journal, clock: Clock) -> Lifecycle:
 
 
 def _parts_of(
-    running: _RunningConfig, journal: Journal, *, clock: Clock, clock_state: SharedClockState
+    running: _RunningConfig, journal: Journal, health: Health, *, clock: Clock, clock_state: SharedClockState
 ) -> LineParts:
     """Build the parts of a line; nothing runs yet."""
-    config, health = running.current, Health()
+    config = running.current
     directory = config.journal.directory
     requests = Requests(directory)
     board = ClockBoard(device_limit_ms=config.clock.device_warn_ms)

@@ -1,8 +1,8 @@
 """Decide when a station's gate closes and opens, and put each decision on record."""
 
-import re
 from collections.abc import Mapping
 
+from linewitness.base.patterns import compiled
 from linewitness.devices.base import Code, Observation
 from linewitness.evidence.format.record import Change
 from linewitness.stations.context import StationContext
@@ -71,5 +71,5 @@ class GateDecision:
 
     def _reason(self, text: str) -> str | None:
         gate = self._context.options.gate if self._context.options else None
-        match = re.fullmatch(gate.pass_code, text) if gate and gate.pass_code else None
+        match = compiled(gate.pass_code).fullmatch(text) if gate and gate.pass_code else None
         return match["reason"] if match else None

@@ -1,10 +1,10 @@
 """What the YAML says of a station: which devices stand there and how its units are known."""
 
-import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from linewitness.base.patterns import PatternText, compiled
 from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
 
 
@@ -24,8 +24,8 @@ class UnitOptions(Options):
         default=False,
         description="A result that does not name its unit stays unbound, even where the station holds one.",
     )
-    pattern: str | None = Field(
-        default=None, description="Regular expression that a serial number matches as a whole."
+    pattern: PatternText | None = Field(
+        default=None, description="Regular expression (RE2) that a serial number matches as a whole."
     )
     valid_s: float | None = Field(
         default=None,
@@ -44,7 +44,9 @@ class OperatorOptions(Options):
         pattern=r"^[a-z0-9][a-z0-9_.-]*/[a-z0-9][a-z0-9_.-]*$",
         description="device/point whose value is the operator's id.",
     )
-    pattern: str | None = Field(default=None, description="Regular expression that a badge matches.")
+    pattern: PatternText | None = Field(
+        default=None, description="Regular expression (RE2) that a badge matches as a whole."
+    )
     names: dict[str, str] = Field(default_factory=dict, description="Optional display names by id.")
     valid_s: float | None = Field(
         default=None,
@@ -91,10 +93,10 @@ class GateOptions(Options):
         description="Point that is counted up each second, so that the PLC can go into its own safe state "
         "when the gateway is lost.",
     )
-    pass_code: str | None = Field(
+    pass_code: PatternText | None = Field(
         default=None,
-        description="Regular expression with a group named reason: a code read at the station by which the "
-        "operator who is signed on lets the unit pass.",
+        description="Regular expression (RE2) with a group named reason: a code read at the station by which "
+        "the operator who is signed on lets the unit pass.",
     )
 
     @model_validator(mode="after")
@@ -109,7 +111,7 @@ class GateOptions(Options):
             )
         if self.closed == self.opened:
             raise SettingsError("closed and opened must be different values", at=("closed",))
-        if self.pass_code is not None and "reason" not in re.compile(self.pass_code).groupindex:
+        if self.pass_code is not None and "reason" not in compiled(self.pass_code).groups:
             raise SettingsError(
                 "pass_code: it needs a group named reason, such as PASS-(?P<reason>.+)", at=("pass_code",)
             )

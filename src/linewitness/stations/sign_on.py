@@ -1,9 +1,9 @@
 """Sign operators on and off at a station, and off where it is not known any more who is there."""
 
-import re
 from collections.abc import Mapping
 
 from linewitness.base.clock import Stamp
+from linewitness.base.patterns import matches
 from linewitness.devices.base import Observation, Result
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource
@@ -38,9 +38,7 @@ class SignOn:
     def is_badge(self, device: str, text: str) -> bool:
         """Return whether a code that a device read is an operator's badge here."""
         options = self._context.options.operator if self._context.options else None
-        if options is None or device != options.scanner:
-            return False
-        return options.pattern is None or re.fullmatch(options.pattern, text) is not None
+        return options is not None and device == options.scanner and matches(options.pattern, text)
 
     def show_badge(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
         """Take a badge: it signs its owner on, or off if he or she was on."""

@@ -1,11 +1,11 @@
 """Which unit a station holds, and whether it has had what it needs."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
 
+from linewitness.base.patterns import matches
 from linewitness.devices.base import Result
 from linewitness.evidence.format.record import Change
 from linewitness.stations.options import Requirement, UnitOptions
@@ -67,7 +67,7 @@ def program_of(result: Result) -> str | None:
 
 def is_serial(text: str, options: UnitOptions) -> bool:
     """Return whether a code can be a serial number here."""
-    return bool(text) and (options.pattern is None or re.fullmatch(options.pattern, text) is not None)
+    return bool(text) and matches(options.pattern, text)
 
 
 def closing_changes(held: HeldUnit, requirements: Sequence[Requirement]) -> tuple[Change, ...]:

@@ -1,6 +1,9 @@
 """The state of every part now: written by the parts, read by status page, metrics and watchdog."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from linewitness.base.log_limits import LogFigures
 
 
 @dataclass(slots=True)
@@ -32,6 +35,8 @@ class Health:
     receipted: int = 0
     #: What the last inspection found damaged in the journal, or nothing.
     damage: str = ""
+    #: What the log of this process does not hold.
+    log: Callable[[], LogFigures] = LogFigures
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the journal found; the empty string means no damage."""
@@ -74,7 +79,9 @@ class Health:
     def sentence(self) -> str:
         """The whole in one line, for `systemctl status`."""
         up = sum(1 for device in self.devices.values() if device.state == "up")
-        return (
-            f"{up} of {len(self.devices)} devices up, uplink {self.uplink_state}, {self.receipted} receipted"
-            + (f"; journal damaged: {self.damage}" if self.damage else "")
+        parts = (
+            f"{up} of {len(self.devices)} devices up, uplink {self.uplink_state}, {self.receipted} receipted",
+            f"journal damaged: {self.damage}" if self.damage else "",
+            self.log().sentence,
         )
+        return "; ".join(filter(None, parts))

@@ -52,6 +52,12 @@ TELEMETRY_DROPPED: Final = Metric(
 CERTIFICATE_EXPIRY: Final = Metric(
     "linewitness_certificate_expiry_timestamp_seconds", "When a certificate ends, Unix time", ("certificate",)
 )
+LOG_DROPPED: Final = Metric(
+    "linewitness_log_dropped", "Log messages dropped since the start because they could not be written"
+)
+LOG_SUPPRESSED: Final = Metric(
+    "linewitness_log_suppressed", "Log messages counted and not written since the start: too many alike"
+)
 PROBLEMS: Final = Metric("linewitness_problems", "Problems that are present, by severity", ("severity",))
 PROBLEM: Final = Metric(
     "linewitness_problem", "1 for each problem that is present", ("code", "subject", "severity")

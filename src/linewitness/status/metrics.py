@@ -36,6 +36,8 @@ class _Figures(Collector):
         yield from self._devices()
         yield from self._journal()
         yield from self._clock()
+        yield _counter(names.LOG_DROPPED, (((), self._snapshot.log.dropped),))
+        yield _counter(names.LOG_SUPPRESSED, (((), self._snapshot.log.suppressed),))
         alarms = sum(problem.alarm for problem in self._snapshot.problems)
         warnings = len(self._snapshot.problems) - alarms
         yield _gauge(names.PROBLEMS, ((("alarm",), alarms), (("warning",), warnings)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from linewitness.base.certificates import WARN_DAYS, Expiry
+from linewitness.base.log_limits import LogFigures
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceRow
@@ -21,6 +22,7 @@ ProblemCode = Literal[
     "uplink-away",
     "clock-unsure",
     "certificate-expiry",
+    "log-unread",
 ]
 
 
@@ -28,7 +30,7 @@ ProblemCode = Literal[
 class LineProblem:
     """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
 
-    `subject` is the device, the setting of the certificate, `journal`, `uplink` or `clock`.
+    `subject` is the device, the setting of the certificate, `journal`, `uplink`, `clock` or `log`.
     """
 
     code: ProblemCode
@@ -54,6 +56,7 @@ def problems_of(
         *(problem for device in devices for problem in _of_device(device)),
         *_of_clock(verdict),
         *_of_certificates(expiries, now_ns),
+        *_of_log(health.log()),
     )
 
 
@@ -155,3 +158,14 @@ def _of_certificates(expiries: Iterable[Expiry], now_ns: int) -> Iterator[LinePr
                 what=f"the certificate {expiry.setting} {when}",
                 hint=f"replace {expiry.file}",
             )
+
+
+def _of_log(log: LogFigures) -> Iterator[LineProblem]:
+    if log.losing:
+        yield LineProblem(
+            "log-unread",
+            "log",
+            alarm=False,
+            what=f"the log cannot be written: {log.dropped} messages are dropped",
+            hint="see whether the log service runs and its disk has room; capture goes on",
+        )

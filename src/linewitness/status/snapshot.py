@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from linewitness.base.certificates import Expiry
 from linewitness.base.clock import Clock, monotonic
+from linewitness.base.log_limits import LogFigures
 from linewitness.evidence.format.record import parse
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level, Room
@@ -49,6 +50,7 @@ class Snapshot:
     offsets_us: tuple[int | None, ...]
     dropped: dict[str, int]
     expiries: tuple[Expiry, ...]
+    log: LogFigures
     events: tuple[EventRow, ...]
     problems: tuple[LineProblem, ...]
 
@@ -123,6 +125,7 @@ class Overview:
             offsets_us=tuple(past.offset_us for past in self._board.history),
             dropped=dict(self._telemetry.dropped),
             expiries=expiries,
+            log=health.log(),
             events=events,
             problems=problems_of(
                 health,

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Never, ParamSpec, TypeVar
@@ -13,6 +12,7 @@ from linewitness.base.certificates import CertificateMonitor, named_in
 from linewitness.base.clock import Clock, monotonic
 from linewitness.base.errors import UplinkUnavailable
 from linewitness.base.failures import deciding
+from linewitness.base.line_writer import LineWriter
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.database import Database
@@ -28,6 +28,8 @@ from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 #: What goes into one transaction, if that much has come.
 BATCH_MESSAGES: Final = 64
 BATCH_BYTES: Final = 4 * 2**20
+
+_STANDARD_OUTPUT: Final = 1
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,8 +93,7 @@ async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
 
 async def _print_ready(ready: asyncio.Event, url: str) -> None:
     await ready.wait()
-    sys.stdout.write(f"ready {url}\n")
-    sys.stdout.flush()
+    LineWriter(_STANDARD_OUTPUT).put(f"ready {url}\n".encode())
 
 
 class _Service:

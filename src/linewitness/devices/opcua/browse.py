@@ -9,6 +9,7 @@ from asyncua import ua
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceRefused
+from linewitness.base.patterns import Pattern
 from linewitness.devices.opcua.connection.client import opened, spoken
 from linewitness.devices.opcua.connection.server import Server, ask_server, batches, read
 from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, standard
@@ -56,11 +57,12 @@ async def browse(
     pattern: str = "",
     progress: Progress | None = None,
 ) -> list[BrowsedNode]:
-    """Return the variables below `start` whose path matches `pattern` (a regular expression, any case).
+    """Return the variables below `start` whose path matches `pattern` (RE2, any case).
 
     `progress` is called with the number of nodes seen and of variables found. Raises DeviceUnavailable or
     DeviceRefused.
     """
+    wanted = Pattern(pattern, any_case=True)
     async with opened(options, clock) as client:
         with spoken(options.endpoint):
             server = await ask_server(client)
@@ -70,7 +72,6 @@ async def browse(
                     f"{options.endpoint} has no namespace of {start}", hint="`linewitness probe` lists them"
                 )
             walked = await _walk(client, root, depth, server.nodes_per_browse, progress)
-            wanted = re.compile(pattern, re.IGNORECASE)
             walked.variables = [
                 (node, path) for node, path in walked.variables if wanted.search("/".join(path))
             ]

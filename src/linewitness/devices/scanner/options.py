@@ -1,11 +1,11 @@
 """What the YAML says of a code reader."""
 
 import codecs
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from linewitness.base.patterns import Pattern
 from linewitness.base.settings import SettingsError
 from linewitness.devices.options import DeviceOptions
 
@@ -31,11 +31,7 @@ def _encoding(name: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    try:
-        found = re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if "code" not in found.groupindex:
+    if "code" not in Pattern(text).groups:
         raise ValueError("it needs a group named code, such as (?P<code>[A-Z0-9]+)")
     return text
 
@@ -72,7 +68,7 @@ class ScannerOptions(DeviceOptions):
     )
     pattern: Annotated[str, AfterValidator(_pattern)] = Field(
         default=r"(?P<code>.+)",
-        description="Regular expression for the whole line without prefix and suffix; "
+        description="Regular expression (RE2) for the whole line without prefix and suffix; "
         "its group `code` is the code.",
     )
     no_read: str | None = Field(

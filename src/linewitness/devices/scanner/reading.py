@@ -1,11 +1,11 @@
 """Decide what a reader's line is: a code, the same code again, or what is stored but binds nothing."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from linewitness.base.clock import NS_PER_S
+from linewitness.base.patterns import Pattern
 from linewitness.devices.scanner.framing import ReaderLine
 from linewitness.devices.scanner.options import ScannerOptions
 
@@ -59,7 +59,7 @@ class Interpreter:
     def __init__(self, options: ScannerOptions) -> None:
         """Compile the configured form once."""
         self._options = options
-        self._pattern = re.compile(options.pattern, re.DOTALL)
+        self._pattern = Pattern(options.pattern, dot_matches_newline=True)
         self._last: tuple[str, int] | None = None
         self._reported: dict[Why, int] = {}
         self._held: dict[Why, int] = {}

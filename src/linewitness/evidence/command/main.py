@@ -4,8 +4,9 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.evidence.command.verify import VerifyRequest
@@ -33,15 +34,22 @@ def run(arguments: Sequence[str], *, verifies: Verifies | None = None) -> ExitCo
     )
     try:
         lines, code = request.run(open_evidence(given.source))
-        for line in lines:
-            sys.stdout.write(line + "\n")
     except LinewitnessError as error:
-        sys.stderr.write(f"{NAME}: {error}\n")
-        return error.exit_code
+        return _said(sys.stderr, [f"{NAME}: {error}"], error.exit_code)
     except Exception:  # noqa: BLE001 (the process boundary: everything gets its exit code here)
-        traceback.print_exc()
-        sys.stderr.write(f"{NAME}: this is a bug; please report the lines above\n")
-        return ExitCode.BUG
+        said = [traceback.format_exc(), f"{NAME}: this is a bug; please report the lines above"]
+        return _said(sys.stderr, said, ExitCode.BUG)
+    return _said(sys.stdout, lines, code)
+
+
+def _said(stream: TextIO, lines: Iterable[str], code: ExitCode) -> ExitCode:
+    """Write the lines and return the exit code: OUTPUT where they cannot be written."""
+    try:
+        stream.writelines(f"{line}\n" for line in lines)
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # the interpreter writes the rest there
+        return ExitCode.OUTPUT
     return code
 
 
