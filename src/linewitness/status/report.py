@@ -10,6 +10,7 @@ from linewitness.evidence.format.record import parse
 from linewitness.journal.attestations import FAILING
 from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.reader import JournalReader
+from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
 
 _LAST: int = 500
@@ -43,6 +44,7 @@ class LineReport:
     oldest: int
     receipted: int
     pending: int
+    drain: DrainRate
     bytes_on_disk: int
     bytes_per_record: int
     records_per_hour: int
@@ -64,7 +66,8 @@ class LineReport:
             f"stream     {self.stream}" + ("  FROZEN" if self.frozen else ""),
             *([] if self.running else ["gateway    not running: what follows is how it left the line"]),
             *self._history(),
-            f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
+            f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} on their way"
+            + (f" {self.drain.text}" if self.drain.text else ""),
             *(f"anchored   {anchor}" for anchor in self.anchors),
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
             f"room       {self.records_per_hour:,} records an hour: {left}",
@@ -108,6 +111,7 @@ def report(reader: JournalReader, max_size: int | None) -> LineReport:
         oldest=figures.oldest,
         receipted=figures.receipted,
         pending=figures.pending,
+        drain=drain_rate(reader, pending=figures.pending, now_ns=SystemClock().stamp().realtime_ns),
         bytes_on_disk=figures.bytes_on_disk,
         bytes_per_record=per_record,
         records_per_hour=per_hour,
