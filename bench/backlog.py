@@ -5,7 +5,8 @@ acts: live results alone; the same while a backlog that was written into the jou
 alone again, with the journal as large as it is then. "Live" means captured and confirmed: the time from a
 tightening to the controller's being told that it is durable. Records leave in the order of their sequence
 numbers, so that a live result reaches the store when the backlog before it has. Some live results are not ok:
-of each the bench says when the store knew it by notice, by a signed head, and by record. Usage:
+of each the bench says how long after its commit here the store knew it by notice, by a signed head, and by
+record. Usage:
 
     python bench/backlog.py [--records 100000] [--rate 20] [--quiet-s 30] [--store-in /dev/shm]
 
@@ -68,7 +69,7 @@ class Live:
     def __init__(self, simulator: TorqueSimulator) -> None:
         self.waits_ms: list[float] = []
         self.made = 0
-        self.bad: dict[int, float] = {}
+        self.bad: set[int] = set()
         self._simulator = simulator
         self._made_at: dict[int, float] = {}
         add = simulator.ledger.add
@@ -102,7 +103,7 @@ class Live:
             number = self._simulator.tighten(ok=ok)
             self._made_at[number] = made_at
             if not ok:
-                self.bad[number] = made_at
+                self.bad.add(number)
             self.made += 1
             await asyncio.sleep(max(0.0, began + count / rate - monotonic()))
 
@@ -184,7 +185,7 @@ class Bench:
         """Run gateway and store with live results, for a time or until a backlog is drained."""
         seen = Act(name)
         self.live.waits_ms = seen.waits_ms
-        self.live.bad = {}
+        self.live.bad = set()
         over = asyncio.Event()
         with self.journal() as journal:
             before = journal.figures()
@@ -212,7 +213,7 @@ class Bench:
         return seen
 
     async def _known(self, seen: Act, first: int) -> None:
-        """Note when the store knows each live result that is not ok: by notice, by head, and by record."""
+        """Note how long after its commit the store knows each live result that is not ok, and by what."""
         waiting: dict[int, tuple[float, set[str]]] = {}
         with self.journal() as journal:
             looked = first
@@ -222,12 +223,13 @@ class Bench:
                     members = parse(data)
                     number = members["resource"]["id"].rpartition("/")[2]
                     if members["kind"] == "tightening.result" and int(number) in self.live.bad:
-                        waiting[sequence_no] = (self.live.bad.pop(int(number)), set())
+                        self.live.bad.remove(int(number))
+                        waiting[sequence_no] = (monotonic(), set())
                 looked = size
                 at, known = monotonic(), await asyncio.to_thread(self._at_store)
-                for sequence_no, (made_at, by) in list(waiting.items()):
+                for sequence_no, (found_at, by) in list(waiting.items()):
                     for how in known(sequence_no) - by:
-                        seen.known_s[how].append(at - made_at)
+                        seen.known_s[how].append(at - found_at)
                         by.add(how)
                     if "record" in by:
                         del waiting[sequence_no]
