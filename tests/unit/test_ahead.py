@@ -23,8 +23,10 @@ from linewitness.gateway.ahead.notices import NoticeSender
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
 from linewitness.gateway.send_window import SendWindow
+from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.journal import Journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.submission import Submission
 from linewitness.status.health import NoticeCounts
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import MqttMessage
@@ -163,6 +165,19 @@ async def test_nothing_is_looked_for_where_few_records_wait(parts: Parts) -> Non
         assert parts.counts.waiting == 0
         await parts.write("ok", "ok", "ok")
         await until(lambda: parts.counts.waiting == 1, "the one from before, once there is a backlog")
+
+
+async def test_start_looks_through_nothing_that_has_a_receipt(parts: Parts) -> None:
+    await parts.write(*["nok"] * (2 * watch.BACKLOG))
+    size = parts.journal.head.size
+    await parts.journal.submit_all(
+        Submission(receipt=StoredReceipt(size, "note", "2026-03-01T00:00:00.000Z"))
+    )
+    async with parts.going_on(parts.watch.run()):
+        await parts.write("nok", *["ok"] * watch.BACKLOG)
+        await until(lambda: parts.counts.waiting)
+        assert parts.counts == NoticeCounts(waiting=1)
+        assert await parts.watch.newest() == size
 
 
 async def test_more_alarms_than_can_wait_give_way_and_are_counted(

@@ -9,6 +9,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from linewitness.base.clock import Stamp, SystemClock
+from linewitness.base.errors import UplinkRefused
 from linewitness.base.secrets import Secret
 from linewitness.evidence.format import note
 from linewitness.evidence.format.checkpoint import open_checkpoint
@@ -16,6 +17,7 @@ from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.notice import RecordNotice
 from linewitness.store.ahead import notices as limits
 from linewitness.store.ahead.reports import read_heads, read_notice_refusals, read_notices
+from linewitness.store.ahead.subscription import subscribe_to_notices
 from linewitness.store.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import HOLE_AGAIN_NS, StoreLedger
@@ -352,6 +354,23 @@ def test_settled_notices_are_forgotten_after_many(
         store.notice(gateway, seq)
     store.send(gateway)
     assert sorted(store.states()) == [57, 58, 59]
+
+
+async def test_store_works_at_a_broker_that_refuses_its_subscription(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The ACL of a plant that was set up before there were notices."""
+    asked: list[str] = []
+
+    class Refusing:
+        async def subscribe(self, topic: str) -> None:
+            asked.append(topic)
+            raise UplinkRefused("the broker refused the subscription", hint="not authorized")
+
+    await subscribe_to_notices(Refusing(), ())
+    await subscribe_to_notices(Refusing(), ("acme", "other"))
+    assert asked == ["linewitness/v1/+/+/notice", "linewitness/v1/acme/+/notice"]
+    assert "the broker refuses notices" in capsys.readouterr().out
 
 
 def test_database_of_the_version_before_gets_its_tables(store: AheadStore, gateway: FakeGateway) -> None:

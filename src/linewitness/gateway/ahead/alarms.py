@@ -64,12 +64,15 @@ class AlarmWatch:
 
     async def run(self) -> None:
         """Look through what the journal gets while records wait to be sent."""
+        newest = await self._journal.read(lambda reader: reader.newest_receipt())
+        receipted = newest[0] if newest else 0
         looked = max(0, self._journal.head.size - LOOK_BACK)
         size = 0
         while True:
             size = await self._journal.wait_beyond(size)
-            looked = max(looked, self._judge.receipted)
-            while looked < size and size - self._judge.receipted > BACKLOG:
+            receipted = max(receipted, self._judge.receipted)
+            looked = max(looked, receipted)
+            while looked < size and size - receipted > BACKLOG:
                 last = min(looked + PAGE, size)
                 for sequence_no in await self._journal.read(functools.partial(_alarms, looked, last)):
                     self._add(sequence_no)
