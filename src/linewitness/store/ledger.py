@@ -117,7 +117,7 @@ class StoreLedger:
         fresh = lines[len(held) :]
         accepted = stream.accept(turn.connection, fresh, turn.at)
         if accepted.records:
-            stream.grown_ns = turn.boottime_ns
+            stream.grown_ns = self._clock.stamp().boottime_ns  # a turn may take longer than a hole waits
             self._keep_conflicts(turn, stream, self._notices.settle(turn, stream))
         self._answer_pending(turn, stream)
         if accepted.stopped is None:
