@@ -4,7 +4,9 @@ A real gateway (`linewitness run`) with one torque controller, mosquitto and a r
 acts: live results alone; the same while a backlog that was written into the journal before is sent; the same
 alone again, with the journal as large as it is then. "Live" means captured and confirmed: the time from a
 tightening to the controller's being told that it is durable. Records leave in the order of their sequence
-numbers, so that a live result reaches the store when the backlog before it has. Usage:
+numbers, so that a live result reaches the store when the backlog before it has. Some live results are not ok:
+of each the bench says how long after its commit here the store knew it by notice, by a signed head, and by
+record. Usage:
 
     python bench/backlog.py [--records 100000] [--rate 20] [--quiet-s 30] [--store-in /dev/shm]
 
@@ -33,6 +35,7 @@ from linewitness.base.secrets import Secret
 from linewitness.config import load
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Process, free_port
+from linewitness.evidence.format.record import parse
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
@@ -54,6 +57,9 @@ devices:
 """
 MB = 1_000_000
 SAMPLE_S = 0.5
+#: One live result of so many is not ok: its notice is waited for.
+BAD_EVERY = 40
+KNOWN_S = 0.05
 PATIENCE_S = 7200.0
 
 
@@ -63,6 +69,7 @@ class Live:
     def __init__(self, simulator: TorqueSimulator) -> None:
         self.waits_ms: list[float] = []
         self.made = 0
+        self.bad: set[int] = set()
         self._simulator = simulator
         self._made_at: dict[int, float] = {}
         add = simulator.ledger.add
@@ -92,7 +99,11 @@ class Live:
             if over.is_set():
                 return
             made_at = monotonic()
-            self._made_at[self._simulator.tighten()] = made_at
+            ok = count % BAD_EVERY != 1
+            number = self._simulator.tighten(ok=ok)
+            self._made_at[number] = made_at
+            if not ok:
+                self.bad.add(number)
             self.made += 1
             await asyncio.sleep(max(0.0, began + count / rate - monotonic()))
 
@@ -106,6 +117,7 @@ class Act:
     rss: dict[str, list[int]] = field(default_factory=lambda: {"gateway": [], "store": [], "broker": []})
     seconds: float = 0.0
     receipted: int = 0
+    known_s: dict[str, list[float]] = field(default_factory=lambda: {"notice": [], "head": [], "record": []})
 
     def line(self) -> str:
         waits = sorted(self.waits_ms)
@@ -173,6 +185,7 @@ class Bench:
         """Run gateway and store with live results, for a time or until a backlog is drained."""
         seen = Act(name)
         self.live.waits_ms = seen.waits_ms
+        self.live.bad = set()
         over = asyncio.Event()
         with self.journal() as journal:
             before = journal.figures()
@@ -182,6 +195,7 @@ class Bench:
             async with asyncio.TaskGroup() as group:
                 work = group.create_task(self.live.work(self._rate, over))
                 looking = group.create_task(self._look(seen))
+                knowing = group.create_task(self._known(seen, before.size))
                 if quiet_s is not None:
                     await asyncio.sleep(quiet_s)
                 else:
@@ -193,9 +207,49 @@ class Bench:
                 await self._until(lambda: not self.live.waiting, "confirmations")
                 await self._drained(journal, journal.figures().size - 50)
                 looking.cancel()
+                knowing.cancel()
         await self.gateway.stop()
         await self.store.stop()
         return seen
+
+    async def _known(self, seen: Act, first: int) -> None:
+        """Note how long after its commit the store knows each live result that is not ok, and by what."""
+        waiting: dict[int, tuple[float, set[str]]] = {}
+        with self.journal() as journal:
+            looked = first
+            while True:
+                size = journal.size()
+                for sequence_no, data in journal.records(looked, size):
+                    members = parse(data)
+                    number = members["resource"]["id"].rpartition("/")[2]
+                    if members["kind"] == "tightening.result" and int(number) in self.live.bad:
+                        self.live.bad.remove(int(number))
+                        waiting[sequence_no] = (monotonic(), set())
+                looked = size
+                at, known = monotonic(), await asyncio.to_thread(self._at_store)
+                for sequence_no, (found_at, by) in list(waiting.items()):
+                    for how in known(sequence_no) - by:
+                        seen.known_s[how].append(at - found_at)
+                        by.add(how)
+                    if "record" in by:
+                        del waiting[sequence_no]
+                await asyncio.sleep(KNOWN_S)
+
+    def _at_store(self) -> Callable[[int], set[str]]:
+        """Return by what the store knows a record now."""
+        connection = sqlite3.connect(self._database)
+        try:
+            (size,) = connection.execute("SELECT size FROM streams").fetchone()
+            (head,) = connection.execute("SELECT COALESCE(MAX(size), 0) FROM heads").fetchone()
+            noticed = {row[0] for row in connection.execute("SELECT seq FROM notices")}
+        finally:
+            connection.close()
+
+        def known(seq: int) -> set[str]:
+            marks = {"notice": seq in noticed, "head": seq < max(head, size), "record": seq < size}
+            return {how for how, is_known in marks.items() if is_known}
+
+        return known
 
     async def _drained(self, journal: JournalReader, size: int) -> None:
         await self._until(lambda: journal.figures().receipted >= size, f"a receipt over {size} records")
@@ -287,6 +341,12 @@ def report(bench: Bench, before: Act, during: Act, after: Act) -> None:
         f"medians {statistics.median(during.waits_ms):.1f} "
         f"and {statistics.median(before.waits_ms + after.waits_ms):.1f} ms"
     )
+    for how, known in during.known_s.items():
+        if known:
+            middle, most = statistics.median(known), max(known)
+            print(
+                f"live results not ok at the store by {how}: {len(known)}, {middle:.1f} s, max {most:.1f} s"
+            )
     for name in during.rss:
         most, quiet = max(during.rss[name]), max(*before.rss[name], *after.rss[name])
         print(f"most memory of the {name}: {most / MB:.0f} MB, {most / quiet:.2f} times that without")

@@ -21,6 +21,7 @@ from linewitness.base.secrets import Secret
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import Process, free_port
 from linewitness.evidence.format.note import Vkey
+from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
@@ -71,16 +72,18 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
         signer = CheckpointSigner(journal, Keyring(folder / "journal").load(LOG_KEY))
         judge = ReceiptJudge(journal, signer, store_vkey=store_vkey, clock=clock)
         uplink = MqttOptions(url=f"mqtt://127.0.0.1:{port}")
+        health = Health()
         forwarder = Forwarder(
             MqttConnector(uplink).connect,
             journal=journal,
             telemetry=telemetry,
             signer=signer,
             judge=judge,
+            alarms=AlarmWatch(journal, judge, counts=health.notices),
             topics=Topics("bench", "gw"),
             options=ForwardOptions(),
             clock=clock,
-            health=Health(),
+            health=health,
         )
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(journal.run())

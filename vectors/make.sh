@@ -136,6 +136,11 @@ for size in 4 7; do
   { cat checkpoint/$size.receipt; cosign witness $WITNESS 04 $((1772344900 + size)); } >checkpoint/$size.witnessed
 done
 
+# --- the notice of record 2, which may be sent before the records ahead of it ------------------------------
+mkdir -p notice
+{ printf '%s\n' linewitness/notice/v1 $ORIGIN 2 "$(sed -n 3p chain/hashes.txt)"; sed -n 3p chain/records.ndjson; } >"$work/text"
+{ cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >notice/2.notice
+
 # --- a tlog-proof of record 2 in the stream of 7 -------------------------------------------------------------
 {
   echo c2sp.org/tlog-proof@v1; echo 'index 2'

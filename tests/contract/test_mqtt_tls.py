@@ -73,9 +73,15 @@ async def test_each_gateway_keeps_to_its_own_topics(broker: Broker, authority: A
         await receiver.subscribe("linewitness/v1/+/+/records")
         await sender.subscribe(f"{mine}/receipt")
         await sender.subscribe(f"{others}/receipt")
-        for topic in ("records", "checkpoint", "status", "telemetry/press"):
+        for topic in ("records", "checkpoint", "notice", "status", "telemetry/press"):
             await sender.publish(f"{mine}/{topic}", b"x")
-        for topic in (f"{mine}/receipt", f"{others}/records", f"{others}/checkpoint", "elsewhere"):
+        for topic in (
+            f"{mine}/receipt",
+            f"{others}/records",
+            f"{others}/checkpoint",
+            f"{others}/notice",
+            "elsewhere",
+        ):
             with pytest.raises(UplinkRefused, match="not authorized"):
                 await sender.publish(topic, b"x")
         with pytest.raises(UplinkRefused, match="not authorized"):

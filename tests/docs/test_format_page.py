@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from linewitness.evidence.format import kinds, proof, record, schema
+from linewitness.evidence.format import kinds, notice, proof, record, schema
 from linewitness.evidence.format.canonical import MAX_BYTES, MAX_DEPTH
 from linewitness.evidence.format.keys import POSSESSION_TYPE
 from linewitness.evidence.format.schema import Members
@@ -43,7 +43,8 @@ def test_constants_are_those_of_the_page() -> None:
     assert "1 s + 0.1 % of elapsed" in PAGE
     assert "more than 180 s" in PAGE
     assert all(f"`{kind}`" in PAGE.partition("### 12.1")[2] for kind in STARTING)
-    for text in (record.PAYLOAD_TYPE, POSSESSION_TYPE, policy.HEADING, revocation.HEADING, proof.HEADING):
+    headings = (policy.HEADING, revocation.HEADING, proof.HEADING, notice.HEADING)
+    for text in (record.PAYLOAD_TYPE, POSSESSION_TYPE, *headings):
         assert text in PAGE
 
 

@@ -39,6 +39,7 @@ from linewitness.evidence.format import note as notes
 from linewitness.evidence.format.canonical import NotCanonical
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.format.notice import RecordNotice, claimed_origin
 from linewitness.evidence.format.proof import TlogProof, parse_consistency
 from linewitness.evidence.package.archive import Package
 from linewitness.evidence.policy.policy import HEADING, Policy
@@ -92,7 +93,7 @@ def sics(data: bytes) -> None:
 
 def note(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
-    for reader in (Note.parse, Checkpoint.parse, Vkey.parse):
+    for reader in (Note.parse, Checkpoint.parse, Vkey.parse, RecordNotice.parse, claimed_origin):
         with contextlib.suppress(EvidenceError):
             reader(text)
 

@@ -22,6 +22,7 @@ SEEDS = {
     "note": [
         b"acme.example/ber-01/line-02/1\n7\n" + b"A" * 43 + b"=\n\n\xe2\x80\x94 acme.example/k AAAAAAAA\n",
         b"store.acme.example/audit+b4dcf61e+BCMFTsFbsxey08iKGh/jeH91ZmwnP+9Z3DJHvz4wHZnA",
+        (VECTORS / "notice/2.notice").read_bytes().partition(b"\n\n")[0] + b"\n",
     ],
     "evidence": [
         (VECTORS / "chain/records.ndjson").read_bytes(),

@@ -7,12 +7,13 @@ def test_topics_are_those_of_the_format() -> None:
     topics = Topics("acme", "ber-01")
     assert topics.records == "linewitness/v1/acme/ber-01/records"
     assert topics.checkpoint == "linewitness/v1/acme/ber-01/checkpoint"
+    assert topics.notice == "linewitness/v1/acme/ber-01/notice"
     assert topics.receipt == "linewitness/v1/acme/ber-01/receipt"
     assert topics.status == "linewitness/v1/acme/ber-01/status"
     assert topics.telemetry("press-4") == "linewitness/v1/acme/ber-01/telemetry/press-4"
 
 
-@pytest.mark.parametrize("channel", ["records", "checkpoint", "receipt", "status"])
+@pytest.mark.parametrize("channel", ["records", "checkpoint", "notice", "receipt", "status"])
 def test_a_topic_says_whose_it_is(channel: str) -> None:
     topics = Topics("acme", "ber-01")
     assert Topics.parse(getattr(topics, channel)) == (topics, channel)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from linewitness.base.errors import ConfigurationError
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from linewitness.journal.reader import JournalReader
     from linewitness.store.database import Database
     from linewitness.store.options import AuditStoreOptions
+
+StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_default=False)]
 
 
 @contextmanager

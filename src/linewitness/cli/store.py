@@ -10,14 +10,13 @@ import typer
 
 from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit
-from linewitness.cli.sources import load_store, store_database
+from linewitness.cli.sources import StoreFile, load_store, store_database
+from linewitness.cli.store_notices import notices
 
 if TYPE_CHECKING:
     from linewitness.evidence.format.note import Vkey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_default=False)]
 
 
 @app.callback()
@@ -161,19 +160,11 @@ def witness(
 @app.command()
 def status(file: StoreFile) -> None:
     """Show the records, receipts and refusals of each stream."""
-    from linewitness.store.reports import read_refusals, read_streams
+    from linewitness.store.ahead.reports import status_lines
 
     with store_database(file) as database:
-        streams, refusals = read_streams(database), read_refusals(database)
-    for stream in streams:
-        typer.echo(f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})")
-        receipt = f"{stream.receipt_size}, at {stream.receipt_at}" if stream.receipt_at else "none yet"
-        typer.echo(f"  held {stream.size}, receipted {receipt}, conflicts {stream.conflicts}")
-    if not streams:
-        typer.echo("no stream is enrolled: see `linewitness store enroll`")
-    for refusal in refusals:
-        typer.echo(f"refused {refusal.origin or 'data'} from {refusal.gateway} of {refusal.tenant}")
-        typer.echo(f"  {refusal.detail} ({refusal.reason}), first {refusal.first_at}, last {refusal.last_at}")
+        for line in status_lines(database):
+            typer.echo(line)
 
 
 @app.command()
@@ -277,6 +268,9 @@ def conflicts(file: StoreFile) -> None:
     if found:
         raise typer.Exit(ExitCode.BROKEN)
     typer.echo("no conflicts")
+
+
+app.command()(notices)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from linewitness.base.log_limits import LogFigures
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
 from linewitness.evidence.format.note import Vkey
+from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.checkpoints import CheckpointSigner
@@ -244,18 +245,20 @@ def _uplink(
     if connector is None or config.store is None:
         return None
     judge = ReceiptJudge(journal, signer, store_vkey=Vkey.parse(config.store.vkey), clock=clock)
+    alarms = AlarmWatch(journal, judge, counts=health.notices)
     forwarder = Forwarder(
         connector.connect,
         journal=journal,
         telemetry=telemetry,
         signer=signer,
         judge=judge,
+        alarms=alarms,
         topics=Topics(config.line.tenant, config.line.gateway),
         options=config.forward,
         clock=clock,
         health=health,
     )
-    return Uplink(forwarder=forwarder, judge=judge)
+    return Uplink(forwarder=forwarder, judge=judge, alarms=alarms)
 
 
 def _facts_of(config: Config) -> LineFacts:

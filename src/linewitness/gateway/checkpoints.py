@@ -1,4 +1,4 @@
-"""Sign checkpoints of the stream: its size and Merkle root."""
+"""Sign checkpoints of the stream, its size and Merkle root, and notices of single records."""
 
 import asyncio
 from typing import Final
@@ -7,6 +7,7 @@ from nacl.signing import SigningKey
 
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import root_at
+from linewitness.evidence.format.notice import RecordNotice
 from linewitness.journal.journal import Journal
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
@@ -16,7 +17,7 @@ PERIOD_S: Final = 60.0
 
 
 class CheckpointSigner:
-    """Sign checkpoints with the log key, which signs nothing else."""
+    """Sign with the log key: checkpoints, and notices of records that are in the journal; nothing else."""
 
     def __init__(self, journal: Journal, log_key: SigningKey) -> None:
         """Take the stream's journal and its log key."""
@@ -34,6 +35,10 @@ class CheckpointSigner:
             # Stored for verification of the journal alone; nothing waits for it.
             self._journal.submit_all(Submission(checkpoint=(size, note)))
         return note
+
+    def notice(self, data: bytes) -> str:
+        """Return the signed notice of a record, given as its exact bytes."""
+        return str(RecordNotice.of(data).sign(self._log_key))
 
     async def sign(self, size: int) -> None:
         """Sign the first `size` records, unless the stream is frozen: the log key signs no second history."""

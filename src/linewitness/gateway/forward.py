@@ -12,6 +12,9 @@ from linewitness.base.failures import deciding
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted
 from linewitness.evidence.format.note import BadNote
+from linewitness.gateway.ahead.alarms import AlarmWatch
+from linewitness.gateway.ahead.head import HeadAnnouncer
+from linewitness.gateway.ahead.notices import NoticeSender
 from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
@@ -40,6 +43,7 @@ class Forwarder:
         telemetry: TelemetryBuffer,
         signer: CheckpointSigner,
         judge: ReceiptJudge,
+        alarms: AlarmWatch,
         topics: Topics,
         options: ForwardOptions,
         clock: Clock,
@@ -64,6 +68,17 @@ class Forwarder:
             topics=topics,
             options=options,
             health=health,
+        )
+        self._head = HeadAnnouncer(self._window, judge, journal=journal, signer=signer, topics=topics)
+        self._notices = NoticeSender(
+            alarms,
+            self._window,
+            judge,
+            journal=journal,
+            signer=signer,
+            topics=topics,
+            options=options,
+            counts=alarms.counts,
         )
 
     async def run(self) -> None:
@@ -104,7 +119,15 @@ class Forwarder:
             group.create_task(self._listen(link), name="uplink:receipts")
             group.create_task(self._follow_journal(), name="uplink:growth")
             group.create_task(self._records.run(link), name="uplink:records")
+            group.create_task(self._tell_ahead(link), name="uplink:ahead")
             group.create_task(self._send_telemetry(link), name="uplink:telemetry")
+
+    async def _tell_ahead(self, link: BrokerLink) -> None:
+        """Tell the store of what has to wait, once its last answer shows that this journal is no fork."""
+        await self._records.first_answer()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._head.run(link), name="uplink:head")
+            group.create_task(self._notices.run(link), name="uplink:notices")
 
     def _disconnected(self, state: str, error: LinewitnessError) -> None:
         self._health.uplink(state, str(error))

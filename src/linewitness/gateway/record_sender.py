@@ -55,7 +55,7 @@ class RecordSender:
 
         Crash or break anywhere here: the cursor is the receipt, so everything after it goes again.
         """
-        await self._first_answer()
+        await self.first_answer()
         cursor = self._window.begin()
         while True:
             cursor = await self._window.next_cursor(cursor)
@@ -77,7 +77,7 @@ class RecordSender:
             await link.publish(self._topics.checkpoint, note.encode(), retain=True)
             await asyncio.sleep(self._options.pause_s(sum(len(data) + 1 for data in batch)))
 
-    async def _first_answer(self) -> None:
+    async def first_answer(self) -> None:
         """Wait for the store's last answer before sending: a restored journal must not add to a fork."""
         if self._judge.verified:
             return

@@ -35,6 +35,7 @@ class SendWindow:
         self._repeated_at = float("-inf")
         self._in_vain = 0
         self._sent: list[int] = []
+        self._repeat_expected = False
         #: The newest answer is one that the broker retained: it may be older than the store's state.
         self.retained = False
         #: The store has answered since the start.
@@ -45,6 +46,11 @@ class SendWindow:
         """Return whether nothing waits for a receipt."""
         return not self._sent
 
+    @property
+    def reached(self) -> int:
+        """The number of records that were sent over this connection or have a receipt."""
+        return self._sent[-1] if self._sent else self._judge.held
+
     def begin(self) -> int:
         """Return the cursor of a new connection: all that has no receipt goes again."""
         self._sent = []
@@ -54,14 +60,22 @@ class SendWindow:
         """Record that everything up to `cursor` was sent."""
         self._sent.append(cursor)
 
+    def announced(self) -> None:
+        """Record that a checkpoint was sent whose records are not: the store may repeat its receipt."""
+        self._repeat_expected = True
+
     def answered(self, *, held_before: int, retained: bool) -> None:
         """Take an answer of the store that the judge has verified.
 
         The store repeats its newest receipt where it started anew or found a hole: it lacks something.
-        An older one means that it was restored from a backup.
+        An older one means that it was restored from a backup. One repetition after an announced head says
+        only what we know: a store of version 0.1 repeats its receipt for each.
         """
         self.retained = retained
-        self._asked_again = self._judge.held <= held_before
+        repeated = self._judge.held == held_before and not retained
+        self._asked_again = self._judge.held <= held_before and not (repeated and self._repeat_expected)
+        if repeated:
+            self._repeat_expected = False
         self._wake.set()
 
     def grown(self) -> None:

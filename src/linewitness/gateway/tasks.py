@@ -10,6 +10,7 @@ from typing import Any
 from linewitness.base.certificates import CertificateMonitor
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.watchdog import supervise
+from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring
 from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.checkpoints import CheckpointSigner
@@ -39,6 +40,7 @@ class Uplink:
 
     forwarder: Forwarder
     judge: ReceiptJudge
+    alarms: AlarmWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def tasks_of(parts: LineParts) -> Tasks:
     }
     if parts.uplink is not None:
         tasks["forward"] = parts.uplink.forwarder.run()
+        tasks["alarms"] = parts.uplink.alarms.run()
     return tasks
 
 

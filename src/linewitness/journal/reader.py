@@ -221,6 +221,11 @@ class JournalReader:
         """Yield (size, note) of every receipt, oldest first."""
         yield from self._connection.execute("SELECT size, note FROM receipt ORDER BY size")
 
+    def receipt_times(self, most: int) -> list[tuple[int, str]]:
+        """Return (size, time of arrival) of the newest receipts, newest first."""
+        query = "SELECT size, received_at FROM receipt ORDER BY size DESC LIMIT ?"
+        return self._connection.execute(query, (most,)).fetchall()
+
     def newest_checkpoint(self) -> tuple[int, str] | None:
         """Return (size, note) of the newest checkpoint that was signed, or None."""
         row = self._connection.execute("SELECT size, note FROM checkpoint").fetchone()

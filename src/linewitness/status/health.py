@@ -26,6 +26,19 @@ class DeviceHealth:
 
 
 @dataclass(slots=True)
+class NoticeCounts:
+    """Notices of alarms since the start: how many wait, were sent and gave way to newer ones.
+
+    `why` says why the broker takes none; the empty string means that it does.
+    """
+
+    waiting: int = 0
+    sent: int = 0
+    dropped: int = 0
+    why: str = ""
+
+
+@dataclass(slots=True)
 class Health:
     """The whole gateway."""
 
@@ -33,6 +46,7 @@ class Health:
     uplink_state: str = "none"
     uplink_why: str = ""
     receipted: int = 0
+    notices: NoticeCounts = field(default_factory=NoticeCounts)
     #: What the last inspection found damaged in the journal, or nothing.
     damage: str = ""
     #: What the log of this process does not hold.

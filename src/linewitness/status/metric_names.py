@@ -26,6 +26,21 @@ UNBOUND: Final = Metric(
 RECORDS: Final = Metric("linewitness_records", "Records of the stream, pruned ones included")
 RECEIPTED: Final = Metric("linewitness_records_receipted", "Records that a receipt of the audit store covers")
 PENDING: Final = Metric("linewitness_records_pending", "Records that no receipt covers")
+DRAIN_RATE: Final = Metric(
+    "linewitness_drain_records_per_second",
+    "Records that receipts covered a second while a backlog drains; absent otherwise",
+)
+DRAIN_LEFT: Final = Metric(
+    "linewitness_drain_seconds_left",
+    "Seconds until all records of now have a receipt, at this rate; absent without a backlog",
+)
+NOTICES_SENT: Final = Metric(
+    "linewitness_notices_sent", "Notices of alarms sent before their records since the start"
+)
+NOTICES_DROPPED: Final = Metric(
+    "linewitness_notices_dropped", "Notices that gave way to newer ones since the start"
+)
+NOTICES_WAITING: Final = Metric("linewitness_notices_waiting", "Notices that wait for the broker")
 JOURNAL_BYTES: Final = Metric("linewitness_journal_bytes", "Bytes of the journal on disk")
 JOURNAL_LEFT_BYTES: Final = Metric(
     "linewitness_journal_left_bytes", "Bytes until devices are no longer confirmed"

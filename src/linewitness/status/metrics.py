@@ -68,6 +68,12 @@ class _Figures(Collector):
         yield _counter(names.RECORDS, (((), figures.size),))
         yield _gauge(names.RECEIPTED, (((), figures.receipted),))
         yield _gauge(names.PENDING, (((), figures.pending),))
+        if snapshot.drain.per_s is not None and snapshot.drain.left_s is not None:
+            yield _gauge(names.DRAIN_RATE, (((), snapshot.drain.per_s),))
+            yield _gauge(names.DRAIN_LEFT, (((), snapshot.drain.left_s),))
+        yield _counter(names.NOTICES_SENT, (((), snapshot.notices.sent),))
+        yield _counter(names.NOTICES_DROPPED, (((), snapshot.notices.dropped),))
+        yield _gauge(names.NOTICES_WAITING, (((), snapshot.notices.waiting),))
         yield _gauge(names.JOURNAL_BYTES, (((), figures.bytes_on_disk),))
         yield _gauge(names.JOURNAL_LEFT_BYTES, (((), max(0, room.left)),))
         if room.hours_left is not None:

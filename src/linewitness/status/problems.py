@@ -20,6 +20,7 @@ ProblemCode = Literal[
     "store-conflict",
     "uplink-refused",
     "uplink-away",
+    "notices-refused",
     "clock-unsure",
     "certificate-expiry",
     "log-unread",
@@ -132,6 +133,15 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             alarm=False,
             what=f"the broker is not connected: {why}",
             hint="records wait in the journal",
+        )
+
+    if health.notices.why:
+        yield LineProblem(
+            "notices-refused",
+            "uplink",
+            alarm=False,
+            what=f"the broker takes no notices of alarms: {health.notices.why}",
+            hint="allow the gateway to write …/notice; alarms reach the store with their records",
         )
 
 

@@ -15,6 +15,7 @@ from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import bytes_left
 from linewitness.journal.reader import JournalReader
+from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
 
 _LAST: int = 500
@@ -67,6 +68,7 @@ class LineReport:
     oldest: int
     receipted: int
     pending: int
+    drain: DrainRate
     bytes_on_disk: int
     bytes_per_record: int
     records_per_hour: int
@@ -100,7 +102,8 @@ class LineReport:
             *([] if self.troubles else ["state      running"]),
             *(f"state      {trouble.upper()}: {_WHAT[trouble]}" for trouble in self.troubles),
             *self._history(),
-            f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} pending",
+            f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} on their way"
+            + (f" {self.drain.text}" if self.drain.text else ""),
             *(f"anchored   {anchor}" for anchor in self.anchors),
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
             f"room       {self.records_per_hour:,} records an hour: {left}",
@@ -145,6 +148,7 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         oldest=figures.oldest,
         receipted=figures.receipted,
         pending=figures.pending,
+        drain=drain_rate(reader, pending=figures.pending, now_ns=SystemClock().stamp().realtime_ns),
         bytes_on_disk=figures.bytes_on_disk,
         bytes_per_record=per_record,
         records_per_hour=per_hour,

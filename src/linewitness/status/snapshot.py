@@ -1,7 +1,7 @@
 """The whole line at one moment, gathered for the status page, the metrics and the health check."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from linewitness.base.certificates import Expiry
@@ -12,7 +12,8 @@ from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level, Room
 from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
-from linewitness.status.health import Health
+from linewitness.status.backlog import DrainRate, drain_rate
+from linewitness.status.health import Health, NoticeCounts
 from linewitness.status.problems import LineProblem, problems_of
 from linewitness.status.rows import (
     DeviceRow,
@@ -44,6 +45,8 @@ class Snapshot:
     uplink_state: str
     uplink_why: str
     figures: Figures
+    drain: DrainRate
+    notices: NoticeCounts
     room: Room
     level: Level
     verdict: ClockVerdict | None
@@ -105,8 +108,8 @@ class Overview:
         return self._newest
 
     async def _take(self) -> Snapshot:
-        figures, state, events = await self._journal.read(_look)
         now_ns = self._clock.stamp().realtime_ns
+        figures, drain, state, events = await self._journal.read(lambda reader: _look(reader, now_ns))
         line, health, pressure = self._line(), self._health, self._journal.pressure
         devices = tuple(device_row(facts, health, state, now_ns) for facts in line.devices)
         expiries = tuple(self._expiries())
@@ -119,6 +122,8 @@ class Overview:
             uplink_state=health.uplink_state,
             uplink_why=health.uplink_why,
             figures=figures,
+            drain=drain,
+            notices=replace(health.notices),
             room=pressure.room_left,
             level=pressure.level,
             verdict=verdict,
@@ -138,8 +143,11 @@ class Overview:
         )
 
 
-def _look(reader: JournalReader) -> tuple[Figures, dict[str, str], tuple[EventRow, ...]]:
+def _look(
+    reader: JournalReader, now_ns: int
+) -> tuple[Figures, DrainRate, dict[str, str], tuple[EventRow, ...]]:
     figures = reader.figures()
+    drain = drain_rate(reader, pending=figures.pending, now_ns=now_ns)
     first = max(figures.oldest, figures.size - _LOOKED_AT)
     found: list[EventRow] = []
     for sequence_no, data in reversed(list(reader.records(first, figures.size))):
@@ -148,4 +156,4 @@ def _look(reader: JournalReader) -> tuple[Figures, dict[str, str], tuple[EventRo
             found.append(event_row(sequence_no, members))
         if len(found) == EVENTS:
             break
-    return figures, {**reader.state("capture/"), **reader.state("station/")}, tuple(found)
+    return figures, drain, {**reader.state("capture/"), **reader.state("station/")}, tuple(found)

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from linewitness.base.clock import to_rfc3339
 from linewitness.devices.table import title_of
+from linewitness.status.backlog import UNDERWAY
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -13,9 +14,6 @@ _FEW: Final = 2
 _KIB: Final = 1024
 _MS_US: Final = 1000
 _S_US: Final = 1_000_000
-
-#: Records that are always on their way where a line works.
-_UNDERWAY: Final = 50
 
 PLOT_WIDTH: Final = 600
 PLOT_HEIGHT: Final = 80
@@ -43,7 +41,7 @@ def forwarded(pending: int, uplink: str) -> str:
     """Return how much the store lacks: each receipt is a record too, which the next receipt covers."""
     if uplink == "none":
         return "No audit store configured"
-    return "Up to date" if pending <= _UNDERWAY else f"{number(pending)} records pending"
+    return "Up to date" if pending <= UNDERWAY else f"{number(pending)} on their way"
 
 
 def driver(name: str) -> str:

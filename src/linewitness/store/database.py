@@ -71,6 +71,7 @@ class Database:
         with self.writing() as connection:
             if inspect(connection).has_table(tables.store.name):
                 self._check(connection)
+                tables.metadata.create_all(connection)
                 return
             tables.metadata.create_all(connection)
             connection.execute(insert(tables.store).values(schema=tables.SCHEMA))
@@ -95,6 +96,10 @@ class Database:
             if not inspect(connection).has_table(tables.store.name):
                 raise _no_store(file)
             self._check(connection)
+            missing = set(tables.metadata.tables) - set(inspect(connection).get_table_names())
+        if missing:
+            # An older version of this schema made it: it goes on working with the file, and ignores the rest.
+            self.create()
 
     def close(self) -> None:
         """Close all connections."""

@@ -104,7 +104,8 @@ def _enrolled(connection: Connection) -> list[Row[Any]]:
 
 def _read_through(connection: Connection) -> str:
     """Read every page of what is neither record nor receipt: StoreError where one is damaged."""
-    for table in (tables.store, tables.event_keys, tables.nodes, tables.refusals):
+    others = (tables.refusals, tables.heads, tables.notices, tables.notice_refusals)
+    for table in (tables.store, tables.event_keys, tables.nodes, *others):
         for _ in connection.execution_options(yield_per=TILE_LEAVES).execute(select(table)):
             pass
     connection.exec_driver_sql(

@@ -12,6 +12,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.store import tables
 from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
+from linewitness.store.ahead.notices import Contradiction, StoreNotices
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
 from linewitness.store.keys import Cosigner
 from linewitness.store.stream import Stream
@@ -40,6 +41,7 @@ class StoreLedger:
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._refused: set[tuple[str, str, str, str]] = set()
+        self._notices = StoreNotices()
 
     def process(self, messages: Iterable[tuple[str, bytes]]) -> list[LedgerAnswer]:
         """Judge messages (topic, payload) in order, commit, and return what to answer.
@@ -84,6 +86,8 @@ class StoreLedger:
             self._records(turn, topics, lines_of(payload))
         elif channel == "checkpoint":
             self._checkpoint(turn, topics, payload)
+        elif channel == "notice":
+            self._notice(turn, topics, payload)
 
     def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> None:
         """Take runs of consecutive records; normally a message is a single run."""
@@ -112,6 +116,9 @@ class StoreLedger:
                 return self._stopped(turn, stream, seq=seq, line=line, position=position, reason=reason)
         fresh = lines[len(held) :]
         accepted = stream.accept(turn.connection, fresh, turn.at)
+        if accepted.records:
+            stream.grown_ns = self._clock.stamp().boottime_ns  # a turn may take longer than a hole waits
+            self._keep_conflicts(turn, stream, self._notices.settle(turn, stream))
         self._answer_pending(turn, stream)
         if accepted.stopped is None:
             return len(lines)
@@ -161,9 +168,18 @@ class StoreLedger:
         if checkpoint.size <= stream.size:
             self._answer(turn, stream, checkpoint, signed)
             return
-        if stream.pending is None or checkpoint.size > stream.pending[0].size:
-            stream.pending = (checkpoint, signed)
-        self._hole(turn, stream)
+        stream.expect(turn.connection, checkpoint, signed, turn.at)
+        if turn.boottime_ns - stream.grown_ns >= HOLE_AGAIN_NS:  # records that flow need no repetition
+            self._hole(turn, stream)
+
+    def _notice(self, turn: LedgerTurn, topics: Topics, payload: bytes) -> None:
+        """Take a notice of a record that is still to come; it changes nothing of the stream."""
+        origin = self._notices.origin_of(turn, topics, payload)
+        stream = self._stream(turn, topics, origin) if origin else None
+        if stream is not None:
+            self._keep_conflicts(turn, stream, self._notices.take(turn, stream, payload))
+        elif origin:
+            self._notices.refuse(turn, topics, "stream", f"{origin} is not a stream of this gateway")
 
     def _answer_pending(self, turn: LedgerTurn, stream: Stream) -> None:
         if stream.pending is not None and stream.pending[0].size <= stream.size:
@@ -207,6 +223,14 @@ class StoreLedger:
 
     def _conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
         turn.conflicts[stream.enrolment.topics.receipt] = (stream, reason)
+        self._keep_conflict(turn, stream, seq, data, reason)
+
+    def _keep_conflicts(self, turn: LedgerTurn, stream: Stream, found: Iterable[Contradiction]) -> None:
+        """Keep notices that are contradicted, without an answer: the records go on as they are chained."""
+        for seq, data, reason in found:
+            self._keep_conflict(turn, stream, seq, data, reason)
+
+    def _keep_conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
         conflicts, stream_id = tables.conflicts, stream.enrolment.stream_id
         digest = hashlib.sha256(data).hexdigest()
         mine = select(func.count()).where(conflicts.c.stream_id == stream_id)

@@ -15,6 +15,7 @@ from linewitness.base.failures import deciding
 from linewitness.base.line_writer import LineWriter
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
+from linewitness.store.ahead.subscription import subscribe_to_notices
 from linewitness.store.database import Database
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
@@ -135,6 +136,7 @@ class _Service:
             async with self._connector.connect() as connection:
                 for topic in self._topics():
                     await connection.subscribe(topic)
+                await subscribe_to_notices(connection, self._options.tenants)
                 self._connected()
                 await self._publish(connection, await self._in_thread(self._ledger.newest))
                 await self._serve(connection)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
 
-from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.merkle import Frontier, root_at
 from linewitness.evidence.format.note import Note, Vkey
 from linewitness.evidence.format.tiles import TILE_LEVEL
@@ -23,8 +23,10 @@ class Stream:
     def __init__(self, connection: Connection, enrolment: Enrolment) -> None:
         """Load the head from the database."""
         self.enrolment = enrolment
-        #: The largest signed checkpoint that waits for its records.
+        #: The largest signed checkpoint that waits for its records; it survives a restart.
         self.pending: tuple[Checkpoint, Note] | None = None
+        #: When (boottime) the last records were accepted.
+        self.grown_ns = 0
         #: At which size, and when (boottime), the gateway was last told of a hole.
         self.hole_told = (-1, 0)
         row = connection.execute(
@@ -46,6 +48,7 @@ class Stream:
             Frontier(row.size, StoreTree(connection, enrolment.stream_id).subtree),
         )
         self.receipt_size, self.receipt_note = newest_receipt(connection, enrolment.stream_id)
+        self._recall_pending(connection)
 
     @property
     def size(self) -> int:
@@ -97,6 +100,16 @@ class Stream:
             self._store_edges(connection, accepted)
         return accepted
 
+    def expect(self, connection: Connection, checkpoint: Checkpoint, signed: Note, at: str) -> None:
+        """Keep a signed checkpoint whose records are still to come, if it is the largest."""
+        if self.pending is not None and checkpoint.size <= self.pending[0].size:
+            return
+        self.pending = (checkpoint, signed)
+        heads, values = tables.heads, {"size": checkpoint.size, "note": str(signed), "seen_at": at}
+        mine = heads.c.stream_id == self.enrolment.stream_id
+        if not connection.execute(update(heads).where(mine).values(**values)).rowcount:
+            connection.execute(insert(heads).values(stream_id=self.enrolment.stream_id, **values))
+
     def add_receipt(self, connection: Connection, checkpoint: Checkpoint, receipt: Note, at: str) -> None:
         """Store a receipt, which is now the newest."""
         self.receipt_size, self.receipt_note = checkpoint.size, str(receipt)
@@ -109,6 +122,14 @@ class Stream:
                 cosigned_at=at,
             )
         )
+
+    def _recall_pending(self, connection: Connection) -> None:
+        heads = tables.heads
+        mine = heads.c.stream_id == self.enrolment.stream_id
+        found = connection.execute(select(heads.c.note).where(mine, heads.c.size > self.size))
+        text = found.scalar_one_or_none()
+        if text is not None:
+            self.pending = open_checkpoint(text, self.enrolment.log_vkey)
 
     def _store_records(self, connection: Connection, accepted: Accepted, accepted_at: str) -> None:
         stream_id = self.enrolment.stream_id

@@ -120,6 +120,47 @@ refusals: Final = _table(
     UniqueConstraint("tenant", "gateway", "origin", "reason"),
 )
 
+#: The largest checkpoint of each gateway that came before its records: what is still on its way.
+heads: Final = _table(
+    "heads",
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("seen_at", Text, nullable=False),
+)
+
+#: Notices of records that had not come; `note` is empty once the record, or another in its place, is held.
+notices: Final = _table(
+    "notices",
+    Column("id", Integer, primary_key=True),
+    _stream(),
+    Column("seq", Integer, nullable=False),
+    Column("record_hash", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("unit", Text),
+    Column("occurred_at", Text, nullable=False),
+    Column("seen_at", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("settled_at", Text),
+    Column("bytes", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    UniqueConstraint("stream_id", "seq", "record_hash"),
+    Index("notices_by_state", "stream_id", "state", "seq"),
+)
+
+#: How many notices of a gateway were not taken, and why.
+notice_refusals: Final = _table(
+    "notice_refusals",
+    Column("tenant", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("first_at", Text, nullable=False),
+    Column("last_at", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "gateway", "reason"),
+)
+
 for _written_once in (records, receipts, nodes, event_keys, conflicts):
     for _deed in ("UPDATE", "DELETE"):
         _name = _written_once.name

@@ -7,12 +7,13 @@ PREFIX: Final = "linewitness/v1"
 _FORBIDDEN: Final = frozenset("+#/\0")
 _PARTS: Final = 5
 
-Channel = Literal["records", "checkpoint", "receipt", "status"]
+Channel = Literal["records", "checkpoint", "notice", "receipt", "status"]
 _CHANNELS: Final[dict[str, Channel]] = {name: name for name in get_args(Channel)}
 
 #: What the audit store subscribes to.
 ALL_RECORDS: Final = f"{PREFIX}/+/+/records"
 ALL_CHECKPOINTS: Final = f"{PREFIX}/+/+/checkpoint"
+ALL_NOTICES: Final = f"{PREFIX}/+/+/notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,13 @@ class Topics:
 
     @property
     def checkpoint(self) -> str:
-        """The newest checkpoint, retained; gateway to store."""
+        """The newest checkpoint, retained, and heads of a backlog, not retained; gateway to store."""
         return f"{self._base}/checkpoint"
+
+    @property
+    def notice(self) -> str:
+        """Signed notices of single records that would have to wait for their turn; gateway to store."""
+        return f"{self._base}/notice"
 
     @property
     def receipt(self) -> str:
