@@ -13,6 +13,7 @@ from linewitness.base.clock import Clock, SharedClockState, SystemClock
 from linewitness.base.errors import ConfigurationError
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
+from linewitness.evidence.format.ended import successor
 from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
@@ -27,7 +28,6 @@ from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.tasks import LineParts, Uplink
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
-from linewitness.journal.generations.generation import successor
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.prune import Pruner
