@@ -28,6 +28,7 @@ from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.tasks import LineParts, Uplink
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
+from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.prune import Pruner
@@ -199,6 +200,7 @@ def _parts_of(
             clock=clock,
             line=lambda: _facts_of(running.current),
             expiries=lambda: certificates.expiries,
+            rests=rests_of(directory),
         ),
         page=config.status,
         uplink=_uplink(

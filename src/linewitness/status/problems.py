@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from linewitness.base.certificates import WARN_DAYS, Expiry
+from linewitness.journal.generations.ended import HAND_OVER, EndedRest
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceRow
@@ -21,6 +22,7 @@ ProblemCode = Literal[
     "uplink-away",
     "clock-unsure",
     "certificate-expiry",
+    "ended-not-handed-over",
 ]
 
 
@@ -28,7 +30,8 @@ ProblemCode = Literal[
 class LineProblem:
     """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
 
-    `subject` is the device, the setting of the certificate, `journal`, `uplink` or `clock`.
+    `subject` is the device, the setting of the certificate, the folder of an ended journal, `journal`,
+    `uplink` or `clock`.
     """
 
     code: ProblemCode
@@ -46,6 +49,7 @@ def problems_of(
     verdict: ClockVerdict | None,
     expiries: Sequence[Expiry],
     now_ns: int,
+    rests: Iterable[EndedRest] = (),
 ) -> tuple[LineProblem, ...]:
     """Return all problems of a line at one moment."""
     return (
@@ -54,6 +58,7 @@ def problems_of(
         *(problem for device in devices for problem in _of_device(device)),
         *_of_clock(verdict),
         *_of_certificates(expiries, now_ns),
+        *_of_ended(rests),
     )
 
 
@@ -154,4 +159,16 @@ def _of_certificates(expiries: Iterable[Expiry], now_ns: int) -> Iterator[LinePr
                 alarm=days < 0,
                 what=f"the certificate {expiry.setting} {when}",
                 hint=f"replace {expiry.file}",
+            )
+
+
+def _of_ended(rests: Iterable[EndedRest]) -> Iterator[LineProblem]:
+    for rest in rests:
+        if rest.is_waiting:
+            yield LineProblem(
+                "ended-not-handed-over",
+                rest.folder.name,
+                alarm=False,
+                what=rest.sentence,
+                hint=HAND_OVER,
             )
