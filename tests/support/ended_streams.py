@@ -8,7 +8,7 @@ from linewitness.cli.sources import load_store
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.journal.attestations import StoredReceipt
+from linewitness.journal.attestations import PRUNED, StoredReceipt
 from linewitness.journal.generations.generation import CONFLICT, Conflict
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
@@ -151,6 +151,22 @@ class EndedLine:
                 gateway_party="the plant",
                 attesters=(Attester("the customer", "store", self.cosigner.vkey),),
             )
+
+
+def pruned_to_its_receipt(folder: Path, clock: ManualClock) -> EndedLine:
+    """Return a line whose ended journal holds nothing before its receipt but what is never pruned."""
+    line = EndedLine(folder, clock)
+    line.work("SN-0", rotate=True)
+    line.work(*(f"SN-{number}" for number in range(253)))
+    line.receipt()
+    clock.advance_ns(31 * 86_400 * 1_000_000_000)
+    file = reopen(line.directory, clock)
+    file.append([Submission(events=(result_event(1, clock, "SN-REST"),), state={PRUNED: "256"})])
+    while not file.prune(256, most=500):
+        pass
+    file.close()
+    line.end("--reason", "the gateway was replaced")
+    return line
 
 
 def restored(folder: Path, clock: ManualClock, *, before: int = 3) -> EndedLine:

@@ -1,6 +1,7 @@
 """What an ended stream holds beyond the store's receipt is handed over, kept apart, and found again."""
 
 import json
+import shutil
 import sqlite3
 import zipfile
 from collections.abc import Callable
@@ -11,12 +12,15 @@ import pytest
 from linewitness.base.errors import ConfigurationError, ExitCode, JournalError
 from linewitness.evidence.format.ended import StreamEnd, open_end, open_taken
 from linewitness.evidence.format.note import BadNote
+from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from support.clocks import ManualClock
-from support.ended_streams import EndedLine, restored
-from support.journals import members_of
+from support.ended_streams import EndedLine, pruned_to_its_receipt, restored
+from support.journals import members_of, running
 from support.lines import call
 from support.packages import verify_package
+from support.status_pages import Looked
 
 pytestmark = pytest.mark.heavy
 
@@ -115,6 +119,35 @@ def test_status_warns_until_the_store_says_that_it_holds_the_records(line: Ended
     assert "no ended generation" in line.good("handover", line.line_file)
 
 
+async def test_the_running_gateway_warns_too(line: EndedLine) -> None:
+    async with running(line.directory, line.clock) as journal:
+        buffer = TelemetryBuffer(line.directory, max_bytes=2**20)
+        looked = Looked(journal, buffer, line.clock, rests_of(line.directory))
+        status, _, body = await looked.get("/healthz")
+        buffer.close()
+    assert status == 200, "a warning is no alarm"
+    [problem] = json.loads(body)["problems"]
+    assert (problem["code"], problem["subject"]) == ("ended-not-handed-over", "ended-1")
+    assert "holds 4 records" in problem["what"]
+
+
+def test_a_damaged_ended_journal_is_told_of_and_stops_nothing(line: EndedLine) -> None:
+    database = line.ended / "journal.sqlite"
+    data = bytearray(database.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    database.write_bytes(data)
+    for beside in ("journal.sqlite-wal", "journal.sqlite-shm"):
+        (line.ended / beside).unlink(missing_ok=True)
+    assert "ended-1 holds records of a stream whose journal cannot be read" in line.good(
+        "status", line.line_file
+    )
+    refused = call("handover", line.line_file, "--output", line.package)
+    assert refused.exception.exit_code == ExitCode.JOURNAL
+    assert not line.package.exists()
+    shutil.move(line.ended, line.folder / "archive")
+    assert "ended-1" not in line.good("status", line.line_file)
+
+
 def test_a_statement_of_somebody_else_ends_no_warning(line: EndedLine) -> None:
     line.hand_over()
     line.take_over()
@@ -196,6 +229,18 @@ def test_without_any_receipt_the_whole_stream_is_handed_over(tmp_path: Path, clo
     assert line.good("store", "unit", line.store_file, "SN-FORK").count("ended fork") == 2
     assert "INTACT, 5 selected records" in line.good("verify", line.package)
     assert verify_package(line.package, policy=line.policy()).status == "INTACT"
+
+
+def test_what_was_pruned_is_not_needed(tmp_path: Path, clock: ManualClock) -> None:
+    line = pruned_to_its_receipt(tmp_path, clock)
+    with JournalReader(line.ended) as reader:
+        assert [number for number, _ in reader.records()] == [0, 2, 256]
+    line.hand_over()
+    verdict = verify_package(line.package, policy=line.policy())
+    assert (verdict.status, verdict.size, verdict.selected) == ("INTACT", 257, 1)
+    altered(line.package, "proofs/edge", lambda data: data.swapcase())
+    assert verify_package(line.package, policy=line.policy()).status == "BROKEN"
+    assert "1 records of the rest" in line.take_over()
 
 
 def test_what_a_stream_without_a_fork_had_left_is_its_rest(tmp_path: Path, clock: ManualClock) -> None:

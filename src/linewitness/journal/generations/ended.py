@@ -5,6 +5,7 @@ the journal's file.
 """
 
 import re
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -114,7 +115,8 @@ def _rest_of(folder: Path) -> EndedRest:
         with JournalReader(folder) as reader:
             figures = reader.ask(JournalReader.figures)
             return EndedRest(folder, reader.identity.stream, figures.pending)
-    except LinewitnessError:
+    except (sqlite3.DatabaseError, LinewitnessError, TypeError, ValueError):
+        # A gateway starts whatever became of the journals before its own.
         return EndedRest(folder, "a stream whose journal cannot be read", None)
 
 
