@@ -123,10 +123,11 @@ class EndedLine:
         file.append([Submission(freeze=True, state={CONFLICT: conflict.to_json()})])
         file.close()
 
-    def end(self, *reason: str) -> None:
-        """Begin the next generation, and enrol it at the store."""
-        self.good("init", self.line_file, "--continue", *reason)
+    def end(self, *reason: str) -> str:
+        """Begin the next generation, enrol it at the store, and return what the operator was told."""
+        said = self.good("init", self.line_file, "--continue", *reason)
         self.enroll()
+        return said
 
     def hand_over(self) -> str:
         """Write the package of the ended stream."""

@@ -15,6 +15,7 @@ from linewitness.evidence.format.note import BadNote
 from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from support.browser_verifier import judge_with_page
 from support.clocks import ManualClock
 from support.ended_streams import EndedLine, pruned_to_its_receipt, restored
 from support.journals import members_of, running
@@ -222,6 +223,13 @@ def test_verify_says_intact_and_that_it_is_a_fork(line: EndedLine) -> None:
     assert "without a policy" in refused.exception.what
 
 
+def test_the_page_refuses_a_handover_and_calls_nothing_broken(line: EndedLine) -> None:
+    line.hand_over()
+    said = judge_with_page(line.package, line.policy().canonical)
+    assert said["status"] == "REFUSED"
+    assert "ended.note" in said["text"]
+
+
 def test_without_any_receipt_the_whole_stream_is_handed_over(tmp_path: Path, clock: ManualClock) -> None:
     line = restored(tmp_path, clock, before=0)
     line.hand_over()
@@ -240,7 +248,7 @@ def test_what_was_pruned_is_not_needed(tmp_path: Path, clock: ManualClock) -> No
     assert (verdict.status, verdict.size, verdict.selected) == ("INTACT", 257, 1)
     altered(line.package, "proofs/edge", lambda data: data.swapcase())
     assert verify_package(line.package, policy=line.policy()).status == "BROKEN"
-    assert "1 records of the rest" in line.take_over()
+    assert "1 record of the rest" in line.take_over()
 
 
 def test_what_a_stream_without_a_fork_had_left_is_its_rest(tmp_path: Path, clock: ManualClock) -> None:
@@ -248,9 +256,10 @@ def test_what_a_stream_without_a_fork_had_left_is_its_rest(tmp_path: Path, clock
     line.work("SN-1")
     line.receipt()
     line.work("SN-2")
-    line.end("--reason", "the log key was stolen")
+    said = line.end("--reason", "the log key was stolen")
+    assert "ended-1 holds 1 record of acme.example/ber-01/line-02/1 that the store does not have" in said
     line.hand_over()
-    assert "1 records of the rest of acme.example/ber-01/line-02/1, from record 2 on" in line.take_over()
+    assert "1 record of the rest of acme.example/ber-01/line-02/1, from record 2 on" in line.take_over()
     listed = line.good("store", "unit", line.store_file, "SN-2")
     assert "from the end of acme.example/ber-01/line-02/1, which was handed over" in listed
 
@@ -291,7 +300,7 @@ def test_an_end_that_the_log_key_did_not_sign_is_shown_by_the_next_generation(
     altered(line.package, "records.ndjson", lambda _: b"")
     assert isinstance(call("store", "take-over", line.store_file, line.package).exception, Exception)
     line.package.write_bytes(whole)
-    assert "taken over: 1 records" in line.take_over()
+    assert "taken over: 1 record of" in line.take_over()
 
 
 def test_a_takeover_that_was_cut_short_is_finished_by_the_next(

@@ -52,7 +52,8 @@ def take_over(
     else:
         kind = "a fork" if taken.fork else "the rest"
         word = "held already" if result.again else "taken over"
-        typer.echo(f"{word}: {count} records of {kind} of {taken.origin}, from record {taken.first} on")
+        records = "1 record" if count == 1 else f"{count} records"
+        typer.echo(f"{word}: {records} of {kind} of {taken.origin}, from record {taken.first} on")
     typer.echo(f"statement in {target}: bring it to the gateway, and run there")
     typer.echo(f"  linewitness handover LINE.yaml --taken-over {target.name}")
 

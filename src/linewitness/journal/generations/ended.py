@@ -47,7 +47,9 @@ class EndedRest:
     @property
     def sentence(self) -> str:
         """What is not at the store, in words."""
-        count = "records" if self.count is None else f"{self.count:,} records"
+        count = (
+            "records" if self.count is None else "1 record" if self.count == 1 else f"{self.count:,} records"
+        )
         return f"{self.folder.name} holds {count} of {self.stream} that the store does not have"
 
 
