@@ -314,7 +314,7 @@ class Ended:
 
 
 async def run(*arguments: object, python: tuple[str, ...] = ("-m", "linewitness"), **named: object) -> Ended:
-    """Run one command of `linewitness` to its end."""
+    """Run one command of `linewitness` to its end; a loaded machine takes its time to start it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *python,
@@ -325,7 +325,7 @@ async def run(*arguments: object, python: tuple[str, ...] = ("-m", "linewitness"
         **cast(Any, named),
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             out, err = await process.communicate()
     finally:
         with contextlib.suppress(ProcessLookupError):

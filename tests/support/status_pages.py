@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from linewitness.gateway.clock_watch import ClockBoard
+from linewitness.journal.generations.ended import EndedRest
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
@@ -34,7 +35,13 @@ FACTS = LineFacts(
 class Looked:
     """A running journal with health, clock and pages around it."""
 
-    def __init__(self, journal: Journal, buffer: TelemetryBuffer, clock: ManualClock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        buffer: TelemetryBuffer,
+        clock: ManualClock,
+        rests: tuple[EndedRest, ...] = (),
+    ) -> None:
         self.journal, self.buffer, self.clock = journal, buffer, clock
         self.health, self.board, self.expiries = Health(), ClockBoard(), ()
         self.overview = Overview(
@@ -45,6 +52,7 @@ class Looked:
             clock=clock,
             line=lambda: FACTS,
             expiries=lambda: self.expiries,
+            rests=rests,
         )
 
     async def get(

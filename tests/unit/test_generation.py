@@ -13,7 +13,7 @@ import pytest
 from linewitness.base.errors import ConfigurationError, ExitCode, JournalError
 from linewitness.journal import database
 from linewitness.journal.builder import StreamIdentity
-from linewitness.journal.generations import handover
+from linewitness.journal.generations import replacement
 from linewitness.journal.generations.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
@@ -203,13 +203,13 @@ def test_a_crash_at_any_step_is_finished_by_the_next_call(
         shutil.copytree(directory, place)
         if renames(place, clock, monkeypatch, allowed=number) is not None:
             break
-        if handover.is_unfinished(place):
+        if replacement.is_unfinished(place):
             refused = call("run", write_line(place.parent, generation=2)).exception
             assert refused.exit_code == ExitCode.JOURNAL, "no gateway starts on half a journal"
             refused = call("init", write_line(place.parent, generation=2)).exception
             assert "init --continue" in refused.hint, "and no new history begins in its place"
         begin_next(options(place), NEXT, clock=clock)
-        assert not handover.is_unfinished(place)
+        assert not replacement.is_unfinished(place)
         assert [record["kind"] for record in members_of(place)] == ["stream.created", "stream.continuity"]
         old = contents(place / "ended-1")
         for name in ("journal.sqlite", "keys/log.key"):

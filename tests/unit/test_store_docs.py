@@ -28,4 +28,4 @@ def test_every_setting_is_described() -> None:
 
 def test_every_command_is_described() -> None:
     commands = {command.name or present(command.callback).__name__ for command in app.registered_commands}
-    assert commands == set(re.findall(r"^\| `store (\w+)", PAGE, re.MULTILINE))
+    assert commands == set(re.findall(r"^\| `store ([\w-]+)", PAGE, re.MULTILINE))

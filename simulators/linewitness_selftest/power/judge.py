@@ -120,7 +120,7 @@ def _opened(directory: Path, told: ToldDurable) -> JournalFile:
     except LinewitnessError:
         if told.doing.operation != "continue" or told.last is None:
             raise
-    # The handover was cut short. The error says so, and the operator gives the command again.
+    # The replacement was cut short. The error says so, and the operator gives the command again.
     wrapping = directory.with_name(f"{directory.name}.wrapping")
     wrapping.write_bytes(WRAPPING_KEY)
     options = JournalOptions(directory=directory, wrapping_key=Secret(file=wrapping))

@@ -13,6 +13,7 @@ from linewitness.cli import (
     clock,
     delays,
     export,
+    handover,
     history,
     install,
     keys,
@@ -62,6 +63,7 @@ app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(export.export)
+app.command()(handover.handover)
 app.command(name="anchor")(anchor.anchor)
 app.command(name="clock")(clock.clock)
 app.command(name="delays")(delays.delays)

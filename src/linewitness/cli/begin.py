@@ -30,7 +30,8 @@ def init(
     from linewitness.base.errors import JournalError
     from linewitness.config import load
     from linewitness.gateway.app import create_stream, identity_of
-    from linewitness.journal.generations import handover
+    from linewitness.journal.generations import replacement
+    from linewitness.journal.generations.ended import HAND_OVER, rests_of
     from linewitness.journal.generations.generation import begin_next
 
     config = load(file)
@@ -41,7 +42,10 @@ def init(
         if begun.aside is not None:
             typer.echo(f"kept in     {begun.aside}")
         typer.echo(f"because     {begun.why}")
-    elif handover.is_unfinished(config.journal.directory):
+        for rest in rests_of(config.journal.directory):
+            if rest.is_waiting:
+                typer.echo(f"to do       {rest.sentence}: {HAND_OVER}")
+    elif replacement.is_unfinished(config.journal.directory):
         raise JournalError(
             "the creation of the next generation was interrupted",
             hint="finish it with `linewitness init --continue`",

@@ -1,7 +1,5 @@
 """`linewitness store`: set up, run, inspect and export the reference audit store."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from linewitness.base.errors import ConfigurationError, ExitCode
-from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit
 from linewitness.cli.sources import StoreFile, load_store, store_database
+from linewitness.cli.store_ended import take_over, unit
+from linewitness.cli.store_export import export
 from linewitness.cli.store_notices import notices
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def witness(
 @app.command()
 def status(file: StoreFile) -> None:
     """Show the records, receipts and refusals of each stream."""
-    from linewitness.store.ahead.reports import status_lines
+    from linewitness.store.status import status_lines
 
     with store_database(file) as database:
         for line in status_lines(database):
@@ -191,58 +190,10 @@ def check(file: StoreFile) -> None:
     typer.echo(f"sound: records {sum(stream.size for stream in streams)}, streams {len(streams)}")
 
 
-@app.command()
-def export(
-    file: StoreFile,
-    *,
-    stream: Annotated[str | None, typer.Option(help="Export only the stream with this origin.")] = None,
-    unit: Unit = None,
-    batch: Batch = None,
-    first: Annotated[int, typer.Option(min=0, help="First sequence_no.")] = 0,
-    last: Annotated[int | None, typer.Option(min=0, help="Last sequence_no, inclusive.")] = None,
-    since: Annotated[
-        str | None, typer.Option("--from", "--since", help="Select events from this time on (UTC, RFC 3339).")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", "--until", help="Select events before this time (UTC, RFC 3339).")
-    ] = None,
-    policy: PolicyFile = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip) or records (.ndjson).")
-    ] = None,
-    ndjson: Ndjson = False,
-) -> None:
-    """Export evidence: a package with proofs, or records as they were received.
-
-    Without --output, records go to standard output, one record a line.
-    """
-    from linewitness.cli.export import is_package, query_of, write_package
-    from linewitness.store.holdings import StoreHoldings
-    from linewitness.store.reports import read_records
-
-    query = query_of(unit, batch, since, until)
-    if output is not None and is_package(output, ndjson=ndjson):
-        if first or last is not None:
-            raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            write_package(holdings, query, output, policy)
-        return
-    if batch or len(query.units) > 1:
-        raise ConfigurationError(
-            "records alone are of one unit at most", hint="write a package: -o evidence.zip"
-        )
-    with store_database(file) as database, _target(output) as write:
-        found = read_records(
-            database,
-            origin=stream,
-            unit=query.units[0] if query.units else None,
-            first=first,
-            last=last,
-            since=query.since,
-            until=query.until,
-        )
-        for record in found:
-            write(record.data + b"\n")
+app.command()(export)
+app.command()(notices)
+app.command(name="take-over")(take_over)
+app.command()(unit)
 
 
 @app.command()
@@ -268,25 +219,3 @@ def conflicts(file: StoreFile) -> None:
     if found:
         raise typer.Exit(ExitCode.BROKEN)
     typer.echo("no conflicts")
-
-
-app.command()(notices)
-
-
-@contextmanager
-def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
-    if output is None:
-        from linewitness.cli.ending import write_output
-
-        yield write_output
-        return
-    from linewitness.base.durable import open_private
-
-    try:
-        file = open_private(output, new=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{output} cannot be written: {error.strerror}", hint="name a new file in a folder that is there"
-        ) from None
-    with file:
-        yield file.write

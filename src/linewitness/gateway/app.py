@@ -14,6 +14,7 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.base.log_limits import LogFigures
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
+from linewitness.evidence.format.ended import successor
 from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring, targets_of
@@ -30,7 +31,7 @@ from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.tasks import LineParts, Uplink
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
-from linewitness.journal.generations.generation import successor
+from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.prune import Pruner
@@ -211,6 +212,7 @@ def _parts_of(
             clock=clock,
             line=lambda: _facts_of(running.current),
             expiries=lambda: certificates.expiries,
+            rests=rests_of(directory),
         ),
         page=config.status,
         uplink=_uplink(

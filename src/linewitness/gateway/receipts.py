@@ -21,7 +21,7 @@ from linewitness.journal.submission import Submission
 CONFLICT_WORD: Final = "conflict"
 CONTINUE: Final = (
     "find out which it is; capture goes on into the frozen stream meanwhile. Then write the next generation "
-    "into line.origin, and run `linewitness init --continue`"
+    "into line.origin, run `linewitness init --continue`, and hand the ended stream over to the store"
 )
 MAX_ANSWER: Final = 65_536
 

@@ -74,6 +74,11 @@ class JournalReader:
         return database.is_being_written(self._path.parent)
 
     @property
+    def directory(self) -> Path:
+        """The journal's folder."""
+        return self._path.parent
+
+    @property
     def identity(self) -> StreamIdentity:
         """Whose records these are."""
         return recover.read_identity(self._connection)

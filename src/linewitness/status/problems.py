@@ -6,6 +6,7 @@ from typing import Literal
 
 from linewitness.base.certificates import WARN_DAYS, Expiry
 from linewitness.base.log_limits import LogFigures
+from linewitness.journal.generations.ended import HAND_OVER, EndedRest
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceRow
@@ -24,6 +25,7 @@ ProblemCode = Literal[
     "clock-unsure",
     "certificate-expiry",
     "log-unread",
+    "ended-not-handed-over",
 ]
 
 
@@ -31,7 +33,8 @@ ProblemCode = Literal[
 class LineProblem:
     """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
 
-    `subject` is the device, the setting of the certificate, `journal`, `uplink`, `clock` or `log`.
+    `subject` is the device, the setting of the certificate, the folder of an ended journal, `journal`,
+    `uplink`, `clock` or `log`.
     """
 
     code: ProblemCode
@@ -49,6 +52,7 @@ def problems_of(
     verdict: ClockVerdict | None,
     expiries: Sequence[Expiry],
     now_ns: int,
+    rests: Iterable[EndedRest] = (),
 ) -> tuple[LineProblem, ...]:
     """Return all problems of a line at one moment."""
     return (
@@ -58,6 +62,7 @@ def problems_of(
         *_of_clock(verdict),
         *_of_certificates(expiries, now_ns),
         *_of_log(health.log()),
+        *_of_ended(rests),
     )
 
 
@@ -179,3 +184,15 @@ def _of_log(log: LogFigures) -> Iterator[LineProblem]:
             what=f"the log cannot be written: {log.dropped} messages are dropped",
             hint="see whether the log service runs and its disk has room; capture goes on",
         )
+
+
+def _of_ended(rests: Iterable[EndedRest]) -> Iterator[LineProblem]:
+    for rest in rests:
+        if rest.is_waiting:
+            yield LineProblem(
+                "ended-not-handed-over",
+                rest.folder.name,
+                alarm=False,
+                what=rest.sentence,
+                hint=HAND_OVER,
+            )

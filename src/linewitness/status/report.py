@@ -11,6 +11,7 @@ from linewitness.base.clock import NS_PER_S, SystemClock, from_rfc3339
 from linewitness.base.errors import ExitCode
 from linewitness.evidence.format.record import parse
 from linewitness.journal.attestations import FAILING
+from linewitness.journal.generations.ended import HAND_OVER, rests_of
 from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import bytes_left
@@ -77,6 +78,7 @@ class LineReport:
     devices: tuple[DeviceLine, ...]
     conflict: Conflict | None
     continues: str | None
+    not_handed_over: tuple[str, ...]
     anchors: tuple[str, ...]
 
     def members(self) -> dict[str, Any]:
@@ -123,6 +125,8 @@ class LineReport:
                 f"           {self.conflict.what}",
                 f"to do      {self.conflict.hint}",
             ]
+        for sentence in self.not_handed_over:
+            lines += [f"ended      {sentence}", f"to do      {HAND_OVER}"]
         return lines
 
 
@@ -157,6 +161,7 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         devices=_devices(reader, recent),
         conflict=Conflict.of(reader),
         continues=_continues(reader),
+        not_handed_over=tuple(rest.sentence for rest in rests_of(reader.directory) if rest.is_waiting),
         anchors=_anchors(reader),
     )
 

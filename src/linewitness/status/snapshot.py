@@ -8,6 +8,7 @@ from linewitness.base.certificates import Expiry
 from linewitness.base.clock import Clock, monotonic
 from linewitness.base.log_limits import LogFigures
 from linewitness.evidence.format.record import parse
+from linewitness.journal.generations.ended import EndedRest
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level, Room
 from linewitness.journal.reader import Figures, JournalReader
@@ -88,8 +89,9 @@ class Overview:
         clock: Clock,
         line: Callable[[], LineFacts],
         expiries: Callable[[], Sequence[Expiry]],
+        rests: Sequence[EndedRest] = (),
     ) -> None:
-        """Take the parts; nothing is read yet."""
+        """Take the parts; nothing is read yet. `rests` are of ended journals, which grow no more."""
         self._journal = journal
         self._telemetry = telemetry
         self._health = health
@@ -97,6 +99,7 @@ class Overview:
         self._clock = clock
         self._line = line
         self._expiries = expiries
+        self._rests = rests
         self._taken = float("-inf")
         self._newest: Snapshot | None = None
 
@@ -139,6 +142,7 @@ class Overview:
                 verdict=verdict,
                 expiries=expiries,
                 now_ns=now_ns,
+                rests=self._rests,
             ),
         )
 

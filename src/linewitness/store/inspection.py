@@ -21,6 +21,7 @@ from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.store import tables
 from linewitness.store.database import Database, enrolment_of
+from linewitness.store.ended.inspection import HandoverInspection, handovers_of
 from linewitness.store.tree import StoreTree
 
 #: Between two looks of some hundred KiB: ten million records take about an hour.
@@ -86,6 +87,9 @@ async def _looks(
         stream = _Stream(row, store_key)
         for first in range(0, row.size, TILE_LEAVES):
             yield in_thread(functools.partial(stream.look_at_records, first))
+    for row in await in_thread(handovers_of)():
+        for look in HandoverInspection(row, store_key).looks():
+            yield in_thread(look)
 
 
 def _in_snapshot(database: Database, look: Callable[[Connection], T], thread: InspectionThread) -> T:

@@ -161,7 +161,37 @@ notice_refusals: Final = _table(
     PrimaryKeyConstraint("tenant", "gateway", "reason"),
 )
 
-for _written_once in (records, receipts, nodes, event_keys, conflicts):
+#: What was handed over of ended streams: records from `first` on that the receipted stream does not have.
+#: `fork` says that it has others there. `held_at` and `note`, our statement, follow when all are here.
+handovers: Final = _table(
+    "handovers",
+    Column("id", Integer, primary_key=True),
+    _stream(),
+    Column("fork", Integer, nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("end", Text, nullable=False),
+    Column("begun_at", Text, nullable=False),
+    Column("held_at", Text),
+    Column("note", Text),
+    UniqueConstraint("stream_id", "size", "root"),
+)
+
+#: Never mixed with `records`, of which each stream has one for each number.
+handover_records: Final = _table(
+    "handover_records",
+    Column("handover_id", Integer, ForeignKey("handovers.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("unit", Text),
+    Column("occurred_at", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("handover_id", "seq"),
+)
+Index("handover_records_by_unit", handover_records.c.unit, sqlite_where=handover_records.c.unit.is_not(None))
+
+for _written_once in (records, receipts, nodes, event_keys, conflicts, handover_records):
     for _deed in ("UPDATE", "DELETE"):
         _name = _written_once.name
         event.listen(
@@ -172,3 +202,12 @@ for _written_once in (records, receipts, nodes, event_keys, conflicts):
                 f"BEGIN SELECT RAISE(ABORT, '{_name} are evidence: they are never changed'); END"
             ).execute_if(dialect="sqlite"),
         )
+
+event.listen(
+    handovers,
+    "after_create",
+    DDL(  # type: ignore[no-untyped-call]  # as above
+        "CREATE TRIGGER handovers_stay BEFORE UPDATE ON handovers WHEN OLD.held_at IS NOT NULL "
+        "BEGIN SELECT RAISE(ABORT, 'handovers are evidence: they are never changed'); END"
+    ).execute_if(dialect="sqlite"),
+)

@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,10 @@ VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.ndjson"
 KEYS: Final = "keys.ndjson"
+#: Of a handover: where the ended stream ends, as a note that its log key signed, or its text alone.
+ENDED: Final = "ended.note"
+#: Of a handover that begins after record 0: the complete subtrees before its first record, largest first.
+EDGE: Final = "proofs/edge"
 STATEMENTS: Final = ("checkpoints", "receipts", "anchors")
 #: Beside `anchors/NAME.checkpoint`: a time stamp over its bytes, and in a selection a consistency proof.
 STAMPED: Final = ".checkpoint"
@@ -41,7 +45,7 @@ MAX_MEMBERS: Final = 300_000
 MAX_SMALL_BYTES: Final = 1_000_000
 
 _NAME: Final = re.compile(
-    r"manifest\.json|records\.ndjson|keys\.ndjson|report\.html|verify\.html"
+    r"manifest\.json|records\.ndjson|keys\.ndjson|ended\.note|report\.html|verify\.html"
     r"|(checkpoints|receipts|proofs|anchors)/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
 _DOCUMENTS: Final = frozenset(("report.html", "verify.html", MANIFEST))
@@ -62,7 +66,8 @@ class PackageContents:
     record 0 on. With them they are a selection: `key_records` holds record 0 and the rotations, and there
     is a tlog-proof for each of both, by `sequence_no`. `tokens` are time stamps, by their file's name, and
     lie beside the checkpoints that they are over, which are statements. `documents` may hold `report.html`
-    and `verify.html`.
+    and `verify.html`. With `ended` they are a handover: the end of a stream from some record on, see
+    `package.ended`, and `edge` is its edge there.
     """
 
     origin: str
@@ -74,6 +79,8 @@ class PackageContents:
     tokens: Sequence[tuple[str, bytes]] = ()
     documents: Mapping[str, bytes] | None = None
     note: str = ""
+    ended: str = ""
+    edge: str = ""
 
 
 def write_package(target: IO[bytes], contents: PackageContents) -> int:
@@ -86,6 +93,9 @@ def write_package(target: IO[bytes], contents: PackageContents) -> int:
             _write(package, name, text.encode(), files)
         for name, data in contents.tokens:
             _write(package, name, data, files)
+        for name, text in ((ENDED, contents.ended), (EDGE, contents.edge)):
+            if text:
+                _write(package, name, text.encode(), files)
         for sequence_no, text in contents.proofs:
             _write(package, f"proofs/{sequence_no}.tlog-proof", text.encode(), files)
         for name, data in (contents.documents or {}).items():
@@ -128,9 +138,22 @@ class Package:
             raise BadPackage(f"{path.name} is not a readable zip file: {error}") from None
 
     @property
+    def is_handover(self) -> bool:
+        """Whether the records are the end of a stream that was handed over to a store."""
+        return ENDED in self._members
+
+    @property
     def is_selection(self) -> bool:
         """Whether the records are a selection, each with its own proof."""
-        return any(name.startswith("proofs/") for name in self._members)
+        return not self.is_handover and any(name.startswith("proofs/") for name in self._members)
+
+    def end(self) -> str:
+        """Return where the stream ended, as it stands in a handover."""
+        return self._small(ENDED)
+
+    def edge(self) -> str | None:
+        """Return the edge of the tree before the first record of a handover; None where that is record 0."""
+        return self._small(EDGE) if EDGE in self._members else None
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest, which is a table of contents for people and proves nothing."""
@@ -142,7 +165,7 @@ class Package:
             raise BadPackage("the manifest is not a JSON object")
         return value
 
-    def records(self) -> Iterator[bytes]:
+    def records(self) -> Generator[bytes]:
         """Yield the exact bytes of the records."""
         return self._lines(RECORDS)
 
@@ -191,7 +214,7 @@ class Package:
         name = f"proofs/{sequence_no}.tlog-proof"
         return self._small(name) if name in self._members else None
 
-    def _lines(self, name: str) -> Iterator[bytes]:
+    def _lines(self, name: str) -> Generator[bytes]:
         if name not in self._members:
             return
         with self._archive.open(name) as file:

@@ -11,6 +11,7 @@ from linewitness.evidence.package.archive import Package
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.ended import HandedOver, verify_handover
 from linewitness.evidence.verify.selection import verify_selection
 from linewitness.evidence.verify.source import EvidenceSource, stream_source
 from linewitness.evidence.verify.statements import Statement
@@ -38,7 +39,9 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
     if not path.is_file():
         raise ConfigurationError(f"there is no {path}", hint="name an evidence package (.zip)")
     with Package.open(path) as package:
-        if package.is_selection:
+        if package.is_handover:
+            yield _handover_source(package)
+        elif package.is_selection:
             yield _selection_source(package)
         else:
             yield stream_source(package.records, package.statements())
@@ -67,6 +70,28 @@ def _selection_source(package: Package) -> EvidenceSource:
             workers=workers,
             progress=progress,
         )
+
+    return EvidenceSource(records=package.records, statements=package.proven(), verify=judge)
+
+
+def _handover_source(package: Package) -> EvidenceSource:
+    handed = HandedOver(
+        records=package.records,
+        key_records=package.key_records,
+        proof_of=package.proof_of,
+        edge=package.edge(),
+        end=package.end(),
+        statements=package.statements(),
+    )
+
+    def judge(
+        *,
+        policy: Policy | None,
+        verifies: Verifies | None = None,  # noqa: ARG001 (a handover holds no time stamps)
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        return verify_handover(handed, policy=policy, workers=workers, progress=progress)
 
     return EvidenceSource(records=package.records, statements=package.proven(), verify=judge)
 

@@ -1,11 +1,11 @@
 """End a stream that cannot go on, and begin its next generation with what the old one knew.
 
-The old journal is kept as it is in a folder below, see `handover`. At every moment there is either the old
+The old journal is kept as it is in a folder below, see `replacement`. At every moment there is either the old
 journal or the new one, or the next call finishes what this one began.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,11 +14,13 @@ import orjson
 
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.errors import ConfigurationError, JournalError, LinewitnessError
+from linewitness.evidence.format import keys
+from linewitness.evidence.format.ended import END_FIELD, StreamEnd, successor
 from linewitness.evidence.format.record import Change
 from linewitness.journal import database, recover
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
-from linewitness.journal.generations import handover
+from linewitness.journal.generations import replacement
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
@@ -58,7 +60,10 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What is known of the generation that ends: None where its files do not say any more."""
+    """What is known of the generation that ends: None where its files do not say any more.
+
+    `end` is the note in which its log key says where it ends; None also where that key is lost.
+    """
 
     identity: StreamIdentity | None
     size: int | None
@@ -67,6 +72,7 @@ class Ending:
     receipted: int | None
     conflict: Conflict | None
     state: Mapping[str, str] | None
+    end: str | None
     why: str
 
 
@@ -77,12 +83,6 @@ class Begun:
     ended: str | None
     aside: Path | None
     why: str
-
-
-def successor(origin: str) -> str:
-    """Return the origin of the next generation."""
-    line, _, generation = origin.rpartition("/")
-    return f"{line}/{int(generation) + 1}"
 
 
 def begin_next(options: JournalOptions, identity: StreamIdentity, *, clock: Clock, reason: str = "") -> Begun:
@@ -98,12 +98,12 @@ def begin_next(options: JournalOptions, identity: StreamIdentity, *, clock: Cloc
             hint="if it is lost for ever, raise the generation in line.origin and run `linewitness init`",
         )
     with database.Lock(directory):
-        if handover.finish(directory):
+        if replacement.finish(directory):
             return Begun(None, None, "the call before this one was cut short, and is finished now")
         ending = examine(directory, keyring, reason=reason)
         check_successor(ending, identity)
         generation = ending.identity.stream.rpartition("/")[2] if ending.identity else "damaged"
-        target, continues = handover.ended(directory, generation), continuation(ending, identity)
+        target, continues = replacement.ended(directory, generation), continuation(ending, identity)
 
         def build(fresh: Path) -> None:
             file = JournalFile.create(
@@ -116,7 +116,7 @@ def begin_next(options: JournalOptions, identity: StreamIdentity, *, clock: Cloc
             )
             file.close()
 
-        handover.replace(directory, target, build)
+        replacement.replace(directory, target, build)
     return Begun(ending.identity.stream if ending.identity else None, target, continues.reason)
 
 
@@ -126,7 +126,7 @@ def examine(directory: Path, keyring: Keyring, *, reason: str = "") -> Ending:
     try:
         reader = JournalReader(directory)
         damage = _damage(directory, keyring)
-        ending = _read(reader, damage or reason)
+        ending = _read(reader, keyring, damage or reason)
     except LinewitnessError as error:
         if reader is None and not database.path_of(directory).exists():
             raise
@@ -164,6 +164,7 @@ def continuation(ending: Ending, identity: StreamIdentity) -> Continuation:
         Change("root", None, ending.root),
         Change("record_hash", None, ending.record_hash),
         Change("receipted_size", None, ending.receipted),
+        *_unreceipted(ending),
     ]
     why = ending.why
     if ending.conflict is not None and ending.conflict.store_size is not None:
@@ -190,6 +191,16 @@ def continuation(ending: Ending, identity: StreamIdentity) -> Continuation:
     )
 
 
+def _unreceipted(ending: Ending) -> Iterator[Change]:
+    """Name the records of the old stream that the store may never have seen, and its signed end."""
+    if ending.size is not None and ending.receipted is not None and ending.size > ending.receipted:
+        yield Change("unreceipted", None, ending.size - ending.receipted)
+        yield Change("unreceipted_first", None, ending.receipted)
+        yield Change("unreceipted_last", None, ending.size - 1)
+    if ending.end is not None:
+        yield Change(END_FIELD, None, ending.end)
+
+
 def _damage(directory: Path, keyring: Keyring) -> str:
     """Say what prevents the journal from being opened, or the empty string; nothing is written."""
     path = database.path_of(directory)
@@ -207,7 +218,7 @@ def _damage(directory: Path, keyring: Keyring) -> str:
     return ""
 
 
-def _read(reader: JournalReader, why: str) -> Ending:
+def _read(reader: JournalReader, keyring: Keyring, why: str) -> Ending:
     head = _attempt(reader.head)
     receipt = _attempt(reader.newest_receipt)
     conflict = _attempt(lambda: Conflict.of(reader))
@@ -219,13 +230,22 @@ def _read(reader: JournalReader, why: str) -> Ending:
         receipted=receipt[0] if receipt else 0,
         conflict=conflict,
         state=_attempt(reader.state),
+        end=_attempt(lambda: _signed_end(reader, keyring)),
         why=why or (conflict.what if conflict else ""),
     )
 
 
+def _signed_end(reader: JournalReader, keyring: Keyring) -> str | None:
+    """Return the end of the stream as its log key signs it, now that nothing more can be added."""
+    origin, head, log_key = reader.identity.stream, reader.head(), keyring.load(LOG_KEY)
+    if keys.log_vkey(origin, log_key) != reader.log_vkey:
+        return None
+    return str(StreamEnd(origin, head.size, head.root, head.record_hash).sign(log_key))
+
+
 def _unreadable(why: str) -> Ending:
     nothing: dict[str, Any] = dict.fromkeys(
-        ("identity", "size", "root", "record_hash", "receipted", "conflict", "state")
+        ("identity", "size", "root", "record_hash", "receipted", "conflict", "state", "end")
     )
     return Ending(**nothing, why=why)
 

@@ -1,6 +1,5 @@
 """Read what is on its way to the store, and the notices of alarms, for people."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +7,6 @@ from sqlalchemy import func, select
 
 from linewitness.store import tables
 from linewitness.store.database import Database
-from linewitness.store.reports import StreamReport, read_refusals, read_streams
 
 #: Of the notices that were confirmed so many of the newest are listed.
 LISTED: Final = 100
@@ -130,31 +128,3 @@ def read_notice_refusals(database: Database) -> list[NoticeRefusal]:
     ).order_by(refusals.c.tenant, refusals.c.gateway, refusals.c.reason)
     with database.reading() as connection:
         return [NoticeRefusal(*row) for row in connection.execute(query)]
-
-
-def status_lines(database: Database) -> Iterator[str]:
-    """Yield the state of every stream and what was refused, as `linewitness store status` prints it."""
-    heads, notices = read_heads(database), count_notices(database)
-    streams = read_streams(database)
-    for stream in streams:
-        yield f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})"
-        receipt = f"{stream.receipt_size}, at {stream.receipt_at}" if stream.receipt_at else "none yet"
-        yield f"  held {stream.size}, receipted {receipt}, conflicts {stream.conflicts}"
-        yield from _on_their_way(stream, heads.get(stream.origin))
-        if states := notices.get(stream.origin):
-            counts = ", ".join(
-                f"{state} {states.get(state, 0)}" for state in ("open", "confirmed", "contradicted")
-            )
-            yield f"  notices: {counts}"
-    if not streams:
-        yield "no stream is enrolled: see `linewitness store enroll`"
-    for refusal in read_refusals(database):
-        yield f"refused {refusal.origin or 'data'} from {refusal.gateway} of {refusal.tenant}"
-        yield f"  {refusal.detail} ({refusal.reason}), first {refusal.first_at}, last {refusal.last_at}"
-    for counted in read_notice_refusals(database):
-        yield counted.text
-
-
-def _on_their_way(stream: StreamReport, head: HeadReport | None) -> Iterator[str]:
-    if head is not None and head.size > stream.size:
-        yield f"  {head.size - stream.size} on their way: the gateway signed {head.size} at {head.seen_at}"

@@ -36,7 +36,7 @@ def ended(directory: Path, generation: str) -> Path:
 
 
 def is_unfinished(directory: Path) -> bool:
-    """Return whether a crash left a handover half done."""
+    """Return whether a crash left a replacement half done."""
     return (directory / _NEXT).exists() or _begun(directory) is not None
 
 
@@ -64,7 +64,7 @@ def replace(directory: Path, target: Path, build: Callable[[Path], None]) -> Non
 
 
 def finish(directory: Path) -> bool:
-    """Do what is left of a handover; return whether there was one."""
+    """Do what is left of a replacement; return whether there was one."""
     if not is_unfinished(directory):
         return False
     with _told():

@@ -1,0 +1,93 @@
+"""`linewitness store export`: evidence packages and records of what the store holds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from linewitness.base.errors import ConfigurationError
+from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit, is_package, query_of, write_package
+from linewitness.cli.sources import StoreFile, store_database
+from linewitness.cli.store_ended import remark_ended, write_ended
+
+
+def export(
+    file: StoreFile,
+    *,
+    stream: Annotated[str | None, typer.Option(help="Export only the stream with this origin.")] = None,
+    unit: Unit = None,
+    batch: Batch = None,
+    first: Annotated[int, typer.Option(min=0, help="First sequence_no.")] = 0,
+    last: Annotated[int | None, typer.Option(min=0, help="Last sequence_no, inclusive.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", "--since", help="Select events from this time on (UTC, RFC 3339).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", "--until", help="Select events before this time (UTC, RFC 3339).")
+    ] = None,
+    policy: PolicyFile = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New file: a package (.zip) or records (.ndjson).")
+    ] = None,
+    ndjson: Ndjson = False,
+    ended: Annotated[
+        bool, typer.Option("--ended", help="Export only records of ended streams that were handed over.")
+    ] = False,
+) -> None:
+    """Export evidence: a package with proofs, or records as they were received.
+
+    Without --output, records go to standard output, one record a line.
+    """
+    from linewitness.store.holdings import StoreHoldings
+    from linewitness.store.reports import read_records
+
+    query = query_of(unit, batch, since, until)
+    if ended:
+        with store_database(file) as database, _target(output) as write:
+            write_ended(database, write, stream=stream, query=query)
+        return
+    if output is not None and is_package(output, ndjson=ndjson):
+        if first or last is not None:
+            raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
+        with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
+            write_package(holdings, query, output, policy)
+            remark_ended(database, stream=stream, query=query)
+        return
+    if batch or len(query.units) > 1:
+        raise ConfigurationError(
+            "records alone are of one unit at most", hint="write a package: -o evidence.zip"
+        )
+    with store_database(file) as database, _target(output) as write:
+        found = read_records(
+            database,
+            origin=stream,
+            unit=query.units[0] if query.units else None,
+            first=first,
+            last=last,
+            since=query.since,
+            until=query.until,
+        )
+        for record in found:
+            write(record.data + b"\n")
+        remark_ended(database, stream=stream, query=query)
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
+    if output is None:
+        from linewitness.cli.ending import write_output
+
+        yield write_output
+        return
+    from linewitness.base.durable import open_private
+
+    try:
+        file = open_private(output, new=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{output} cannot be written: {error.strerror}", hint="name a new file in a folder that is there"
+        ) from None
+    with file:
+        yield file.write

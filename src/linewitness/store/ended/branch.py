@@ -1,0 +1,191 @@
+"""Where a handed-over stream leaves the one that is held, and what it must lead to."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection, select
+
+from linewitness.base.errors import ConfigurationError
+from linewitness.evidence.format import record
+from linewitness.evidence.format.ended import StreamEnd, open_end, successor
+from linewitness.evidence.format.merkle import Frontier
+from linewitness.evidence.format.note import BadNote, Vkey
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
+from linewitness.store import tables
+from linewitness.store.acceptance import Acceptance, Accepted, Pinned
+from linewitness.store.database import Enrolment, find
+from linewitness.store.tree import StoreTree
+
+_FETCH: Final = 1000
+_ROOT: Final = "sha256:"
+
+
+class Branch:
+    """The end of a stream from its first record that is not held on, and the verifier of what follows."""
+
+    def __init__(
+        self, connection: Connection, enrolment: Enrolment, *, begins: int, first: int, held: int
+    ) -> None:
+        """Stand before record `first`; the package begins with record `begins`, and `held` are held."""
+        self.enrolment = enrolment
+        self.begins = begins
+        self.first = first
+        self._held = held
+        self._acceptance = _before(connection, enrolment, first)
+
+    @classmethod
+    def of(
+        cls, connection: Connection, enrolment: Enrolment, lines: Iterable[bytes], begins: int
+    ) -> "Branch":
+        """Compare the records with those that are held; ConfigurationError where some are missing between."""
+        streams, records = tables.streams, tables.records
+        mine = streams.c.id == enrolment.stream_id
+        held = int(connection.execute(select(streams.c.size).where(mine)).scalar_one())
+        if begins > held:
+            raise ConfigurationError(
+                f"the package begins with record {begins} of {enrolment.origin}, and the store holds {held}",
+                hint="the store gave a receipt for more: restore its newest backup first",
+            )
+        rows = connection.execution_options(yield_per=_FETCH).execute(
+            select(records.c.data)
+            .where(records.c.stream_id == enrolment.stream_id, records.c.seq >= begins)
+            .order_by(records.c.seq)
+        )
+        first = begins
+        for line, ours in zip(lines, rows.scalars(), strict=False):
+            if line != ours:
+                break
+            first += 1
+        rows.close()
+        return cls(connection, enrolment, begins=begins, first=first, held=held)
+
+    def begun_anew(self, connection: Connection) -> "Branch":
+        """Return the same, before its first record."""
+        return Branch(connection, self.enrolment, begins=self.begins, first=self.first, held=self._held)
+
+    @property
+    def is_fork(self) -> bool:
+        """Whether the stream that is held goes on with another record."""
+        return self._held > self.first
+
+    @property
+    def size(self) -> int:
+        """The number of records that were verified, those before the branch included."""
+        return self._acceptance.size
+
+    def accept(self, lines: Sequence[bytes]) -> Accepted:
+        """Verify the next records."""
+        return self._acceptance.accept(lines)
+
+    def root(self) -> bytes:
+        """Return the root over all records so far."""
+        return self._acceptance.root()
+
+    @property
+    def last_hash(self) -> str:
+        """The hash of the last record so far."""
+        return self._acceptance.last_hash
+
+
+def ids_before(connection: Connection, branch: Branch, event_ids: Sequence[str]) -> int | None:
+    """Return the position of an event that stands before the branch already, or None."""
+    records = tables.records
+    rows = connection.execute(
+        select(records.c.event_id).where(
+            records.c.stream_id == branch.enrolment.stream_id,
+            records.c.seq < branch.first,
+            records.c.event_id.in_(event_ids),
+        )
+    )
+    found = set(rows.scalars())
+    return next((position for position, each in enumerate(event_ids) if each in found), None)
+
+
+def end_of(connection: Connection, branch: Branch, text: str) -> StreamEnd:
+    """Return where the stream ended, by its log key's word or by that of its next generation.
+
+    `Broken` where either says something else than the records; ConfigurationError where there is neither:
+    then nobody can tell whether the last records are missing.
+    """
+    origin = branch.enrolment.origin
+    here = StreamEnd(origin, branch.size, branch.root(), branch.last_hash)
+    said: list[tuple[str, StreamEnd]] = []
+    with suppress(BadNote):
+        said.append(("its log key", open_end(text, branch.enrolment.log_vkey)))
+    said += _named_by_next(connection, origin)
+    if not said:
+        raise ConfigurationError(
+            f"nothing shows where {origin} ended: its log key did not sign it",
+            hint="enrol the next generation and run its gateway, which states the end in its record 0; "
+            "then run this again",
+        )
+    for who, end in said:
+        if end.size > here.size:
+            raise Broken(here.size, f"it and what follows is missing: {who} states {end.size} records")
+        if end.size < here.size:
+            raise Broken(end.size, f"{who} states that the stream ended before it")
+        if end != here:
+            raise Broken(branch.first, f"from here on there are other records than those that {who} states")
+    return here
+
+
+def _named_by_next(connection: Connection, origin: str) -> list[tuple[str, StreamEnd]]:
+    """Return the end as record 0 of the next generation states it, if that is held and does."""
+    try:
+        following = find(connection, successor(origin))
+    except ValueError:
+        return []
+    if following is None:
+        return []
+    records = tables.records
+    zero = select(records.c.data).where(records.c.stream_id == following.stream_id, records.c.seq == 0)
+    data = connection.execute(zero).scalar_one_or_none()
+    if data is None:
+        return []
+    after = {change["field"]: change["after"] for change in record.parse(data)["changes"]}
+    size, root, record_hash = after.get("size"), after.get("root"), after.get("record_hash")
+    if after.get("continues") != origin or not isinstance(size, int):
+        return []
+    if not isinstance(root, str) or not isinstance(record_hash, str):
+        return []
+    end = StreamEnd(origin, size, bytes.fromhex(root.removeprefix(_ROOT)), record_hash)
+    return [(f"record 0 of {following.origin}", end)]
+
+
+def _before(connection: Connection, enrolment: Enrolment, size: int) -> Acceptance:
+    """Return the verifier that stands before record `size` of the stream that is held."""
+    head = None
+    if size:
+        head = ChainHead(
+            stream=enrolment.origin,
+            tenant=enrolment.tenant,
+            size=size,
+            last_hash=_hash_of(connection, enrolment, size - 1),
+            event_key=str(_event_key(connection, enrolment, size)),
+            log_key=str(enrolment.log_vkey),
+        )
+    return Acceptance(
+        Pinned(enrolment.origin, enrolment.tenant, enrolment.log_vkey, enrolment.record0_hash),
+        ChainVerifier(stream=enrolment.origin, tenant=enrolment.tenant, head=head),
+        Frontier(size, StoreTree(connection, enrolment.stream_id).subtree),
+    )
+
+
+def _hash_of(connection: Connection, enrolment: Enrolment, seq: int) -> str:
+    records = tables.records
+    place = (records.c.stream_id == enrolment.stream_id) & (records.c.seq == seq)
+    data = connection.execute(select(records.c.data).where(place)).scalar_one()
+    return str(orjson.loads(data)["integrity"]["record_hash"])
+
+
+def _event_key(connection: Connection, enrolment: Enrolment, seq: int) -> Vkey:
+    keys = tables.event_keys
+    text = connection.execute(
+        select(keys.c.vkey)
+        .where(keys.c.stream_id == enrolment.stream_id, keys.c.first_seq <= seq)
+        .order_by(keys.c.first_seq.desc())
+        .limit(1)
+    ).scalar_one()
+    return Vkey.parse(text)
