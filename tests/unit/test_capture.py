@@ -11,6 +11,7 @@ import pytest
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable, JournalError
 from linewitness.base.retry import Backoff
 from linewitness.devices.base import Result, Signals, When
+from linewitness.devices.options import ShareOptions
 from linewitness.gateway import capture as capture_module
 from linewitness.gateway.capture import Capture
 from linewitness.journal.journal import Journal
@@ -21,7 +22,7 @@ from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
-from support.observations import reading, seen, tightening
+from support.observations import code, reading, seen, tightening
 from support.waiting import until
 
 
@@ -29,7 +30,12 @@ class Rig:
     """One capture on a real journal."""
 
     def __init__(
-        self, directory: Path, clock: ManualClock, journal: Journal, telemetry: TelemetryBuffer
+        self,
+        directory: Path,
+        clock: ManualClock,
+        journal: Journal,
+        telemetry: TelemetryBuffer,
+        share: ShareOptions | None,
     ) -> None:
         self.directory = directory
         self.journal = journal
@@ -45,7 +51,10 @@ class Rig:
             clock=clock,
             health=self.health,
             backoff=Backoff(first_s=0.01, cap_s=0.02),
+            share=share,
         )
+
+    task: asyncio.Task[None]
 
     def kinds(self) -> list[str]:
         return [record["kind"] for record in members_of(self.directory)][1:]
@@ -57,15 +66,16 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def rig(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path, clock: ManualClock, *, share: ShareOptions | None = None) -> AsyncIterator[Rig]:
     directory = tmp_path / "journal"
     if not directory.exists():
         create(directory, clock)
     telemetry = TelemetryBuffer(directory, max_bytes=1_000_000)
     try:
         async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
-            built = Rig(directory, clock, journal, telemetry)
-            tasks = [group.create_task(built.capture.run()), group.create_task(telemetry.run())]
+            built = Rig(directory, clock, journal, telemetry, share)
+            built.task = group.create_task(built.capture.run())
+            tasks = [built.task, group.create_task(telemetry.run())]
             yield built
             for task in tasks:
                 task.cancel()
@@ -170,6 +180,60 @@ async def test_the_next_connection_is_given_what_was_remembered(tmp_path: Path, 
         await it.driver.says.put(DeviceUnavailable("gone"))
         await until(lambda: it.driver.connections == 2)
     assert it.driver.remembered == {"watermark": "1"}
+
+
+async def test_a_device_that_never_pauses_leaves_all_others_their_turn(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    most = 0
+
+    async def neighbour(left: asyncio.Queue[Any]) -> None:
+        nonlocal most
+        before = left.qsize()
+        while before:
+            await asyncio.sleep(0)
+            most, before = max(most, before - left.qsize()), left.qsize()
+
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=1, burst_s=1)) as it:
+        await until(lambda: it.health.states == ["up"])
+        for number in range(20_000):
+            it.driver.says.put_nowait(code(f"SN{number}", device="wrench-10"))
+        await neighbour(it.driver.says)
+    assert most <= 64
+
+
+async def test_what_is_above_the_share_is_said_once_and_counted_when_the_session_ends(
+    tmp_path: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=1, burst_s=5)) as it:
+        for number in range(500):
+            await it.driver.says.put(code(f"SN{number}", device="wrench-10"))
+        await it.driver.says.put(DeviceUnavailable("gone"))
+        await until(lambda: "lost" in it.health.states)
+    assert it.kinds() == [
+        "device.back",
+        *["identifier.scanned"] * 5,
+        "source.gap",
+        "source.gap",
+        "device.lost",
+    ]
+    assert it.health.counts == 5
+    assert it.health.shares[-1] == (True, True, 495)
+    assert capsys.readouterr().out.count("device sends more than its share") == 1
+
+
+async def test_a_gateway_that_stops_does_not_wait_for_the_share_of_a_device_that_keeps_its_data(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=0.001, burst_s=1)) as it:
+        for number in range(3):
+            await it.driver.says.put(tightening(number))
+        await until(lambda: len(it.driver.confirmed) == 3)
+        assert it.health.shares[-1] == (True, False, 0)
+        await it.driver.says.put(tightening(4))
+        assert it.capture.stop()
+        await until(it.task.done)
+    assert it.kinds().count("tightening.result") == 4
 
 
 async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(

@@ -130,12 +130,16 @@ class Code(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap(Observation):
-    """A range that the device produced and that we do not have (FORMAT 3, `source.gap`)."""
+    """A range that the device produced and that we do not have (FORMAT 3, `source.gap`).
+
+    `count` are observations or results, `size` the bytes of what is missing, where they are known.
+    """
 
     source: str
     first: str | None
     last: str | None
     count: int | None = None
+    size: int | None = None
     reason: str
 
 

@@ -25,6 +25,9 @@ class DeviceStatusSink(Protocol):
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
 
+    def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
+        """Record whether the device sends more than its share, and how much is not on record."""
+
     def at_work(self, name: str, busy: bool) -> None:
         """Record whether observations of the device are being made durable or confirmed."""
 

@@ -1,11 +1,13 @@
 """Carry observations from one device into the journal, until it is stopped."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Final, Never
 
 import orjson
+import structlog
 
 from linewitness.base.clock import NS_PER_MS, Clock, to_rfc3339
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
@@ -19,20 +21,29 @@ from linewitness.devices.base import (
     Session,
     Signals,
 )
+from linewitness.devices.options import ShareOptions
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
-from linewitness.stations.outcome import Ask, StationOutcome
+from linewitness.stations.outcome import Ask
+from linewitness.stations.share import DeviceShare, Taken
 from linewitness.stations.station import Station
+
+log = structlog.get_logger()
 
 #: Observations that may wait for a commit; then the device's session has to wait.
 QUEUE: Final = 1000
 #: Observations that go into one submission.
 GROUP: Final = 256
+#: Observations that are taken from one device before all others have their turn.
+TURN: Final = 64
 #: A device that refused is tried again after this long: it may have been repaired meanwhile.
 PARKED_S: Final = 60.0
+_SHARE_HINT: Final = (
+    "what it pushes and nobody keeps is counted in a source.gap: look at the device, or raise its share"
+)
 
 
 class _StoppedByUs(DeviceError):
@@ -54,14 +65,17 @@ class Capture:
         station_id: str | None = None,
         backoff: Backoff | None = None,
         orders: GateOrders | None = None,
+        share: ShareOptions | None = None,
         ask: Callable[[Ask], None] | None = None,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
         self._driver = driver
         self._device = driver.device
-        self._station = station
+        self._share = DeviceShare(driver.device, share or ShareOptions(), station)
+        self._share_reported = (False, False, 0)
         self._journal = journal
         self._telemetry = telemetry
+        self._clock = clock
         self._health = health
         self._backoff = backoff or Backoff()
         self._orders = orders or GateOrders()
@@ -87,6 +101,7 @@ class Capture:
         """Work until stopped; JournalError ends it, errors of the device do not."""
         memory = JournalMemory(self._journal, self._device)
         await self._availability.recall()
+        self._share.recall(await self._journal.read(lambda reader: reader.state_value(self._share.state_key)))
         while not self._stop_asked.is_set():
             try:
                 await attempted(self._session(memory), retried=DeviceError)
@@ -136,9 +151,13 @@ class Capture:
     async def _observe(self, session: Session, queue: "asyncio.Queue[Observation | DeviceError]") -> None:
         end: DeviceError = DeviceUnavailable("the session ended")
         observations = session.observations()
+        count = 0
         try:
             async for observation in observations:
                 await queue.put(observation)
+                count += 1
+                if count % TURN == 0:
+                    await asyncio.sleep(0)
         except DeviceError as error:
             end = error
         except asyncio.CancelledError:
@@ -155,34 +174,38 @@ class Capture:
     ) -> DeviceError:
         broken: DeviceError | None = None
         while True:
-            group, end = await _take(queue)
+            group, end = await _take(queue, self._share.due_s(self._clock.stamp()))
             self._health.at_work(self._device, True)
-            confirmable = await self._make_durable(group)
+            slower = await self._make_durable(group, session, last=end is not None)
+            confirmable = [observation for observation in group if observation.confirmable]
             if confirmable and broken is None and isinstance(session, ConfirmingSession):
                 # Crash here: durable and unconfirmed. The device sends it again and the driver recognises it.
                 broken = await _confirm(session, confirmable)
             self._health.at_work(self._device, False)
             if end is not None:
                 return broken or end
+            if slower:
+                await self._pay_back()
 
-    async def _make_durable(self, group: list[Observation]) -> list[Observation]:
+    async def _make_durable(self, group: list[Observation], session: Session, *, last: bool) -> bool:
+        """Put a group on record; return whether the device sends more than its share and keeps the rest."""
         for observation in group:
             if isinstance(observation, Signals):
                 await self._signals(observation)
         await self._journal.pressure.gate()
         # No await from here to the submission: what a station has taken must not be lost to a cancellation.
-        outcome = StationOutcome()
-        raw: dict[str, bytes] = {}
-        for observation in group:
-            if isinstance(observation, Signals):
-                continue
-            part = self._station.interpret(observation)
-            outcome.events += part.events
-            outcome.state |= part.state
-            outcome.order = part.order or outcome.order
-            outcome.asks += part.asks
-            if observation.raw is not None:
-                raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
+        taken = self._share.take(group, self._clock.stamp(), session.session_id)
+        if last:
+            taken.add(self._share.finish(self._clock.stamp(), session.session_id))
+        await self._submit(taken)
+        self._health.observed(self._device, taken.count)
+        self._report_share()
+        return taken.slower
+
+    async def _submit(self, taken: Taken) -> None:
+        """Put what a group means on record, and do then what follows from it."""
+        outcome = taken.outcome
+        raw = {hashlib.sha256(data).hexdigest(): data for data in taken.raw}
         if outcome.events or outcome.state or raw:
             await self._journal.submit(outcome.events, state=outcome.state, raw=raw)
         if outcome.order is not None:
@@ -190,19 +213,43 @@ class Capture:
             self._orders.release(outcome.order)
         for ask in outcome.asks:
             self._ask(ask)
-        self._health.observed(self._device, len(group))
-        return [observation for observation in group if observation.confirmable]
+
+    async def _pay_back(self) -> None:
+        """Leave a device alone that keeps its data, until it is within its share; not while stopping."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._share.debt_s):
+                await self._stop_asked.wait()
+
+    def _report_share(self) -> None:
+        """Show how the device keeps to its share; log once when it is above it, and once when it is not."""
+        share, before = self._share, self._share_reported
+        now = (share.above, share.losing, share.dropped)
+        if now == before:
+            return
+        self._share_reported = now
+        self._health.share(self._device, above=share.above, losing=share.losing, dropped=share.dropped)
+        if share.above and not before[0]:
+            log.warning("device sends more than its share", device=self._device, hint=_SHARE_HINT)
+        elif before[0] and not share.above:
+            log.info("device is within its share again", device=self._device, not_on_record=share.dropped)
 
     async def _signals(self, signals: Signals) -> None:
         await self._telemetry.put(self._device, len(signals.points), _payload(signals))
 
 
 async def _take(
-    queue: "asyncio.Queue[Observation | DeviceError]",
+    queue: "asyncio.Queue[Observation | DeviceError]", due_s: float | None
 ) -> tuple[list[Observation], DeviceError | None]:
-    """Wait for one observation and take what else is there, up to a group; and the session's end."""
+    """Wait for one observation and take what else is there, up to a group; and the session's end.
+
+    The group is empty where nothing came within `due_s` seconds.
+    """
     group: list[Observation] = []
-    item = await queue.get()
+    try:
+        async with asyncio.timeout(due_s):
+            item = await queue.get()
+    except TimeoutError:
+        return group, None
     while True:
         if isinstance(item, DeviceError):
             return group, item

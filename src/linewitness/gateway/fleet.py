@@ -141,6 +141,7 @@ class Fleet:
             health=self._health,
             station_id=station_id,
             orders=self._orders,
+            share=options.share,
             ask=self._ask,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")

@@ -26,6 +26,13 @@ class StationOutcome:
     order: Order | None = None
     asks: list[Ask] = field(default_factory=list)
 
+    def add(self, later: "StationOutcome") -> None:
+        """Let another outcome follow this one."""
+        self.events += later.events
+        self.state |= later.state
+        self.order = later.order or self.order
+        self.asks += later.asks
+
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:
     """Return the place of an observation, and the hash of the device's own bytes where there are any."""

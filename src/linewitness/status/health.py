@@ -9,6 +9,8 @@ class DeviceHealth:
 
     `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
     observations of the device are made durable or confirmed, the `rounds`-th time.
+    `above_share` is true while the device sends more than its share, `losing` if some of that is not on
+    record; `dropped` counts it.
     """
 
     state: str = "waiting"
@@ -17,6 +19,9 @@ class DeviceHealth:
     reports: int = 0
     at_work: bool = False
     rounds: int = 0
+    above_share: bool = False
+    losing: bool = False
+    dropped: int = 0
 
 
 @dataclass(slots=True)
@@ -43,6 +48,11 @@ class Health:
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
         self.devices.setdefault(name, DeviceHealth()).observed += count
+
+    def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
+        """Record whether a device sends more than its share, and how much is not on record."""
+        health = self.devices.setdefault(name, DeviceHealth())
+        health.above_share, health.losing, health.dropped = above, losing, dropped
 
     def at_work(self, name: str, busy: bool) -> None:
         """Record that a group of observations is being made durable or confirmed, or is done."""

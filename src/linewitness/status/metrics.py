@@ -57,6 +57,7 @@ class _Figures(Collector):
         up = (((row.facts.id, row.facts.driver), row.health.state == "up") for row in devices)
         yield _gauge(names.DEVICE_UP, up)
         yield _counter(names.OBSERVATIONS, (((row.facts.id,), row.health.observed) for row in devices))
+        yield _counter(names.DROPPED, (((row.facts.id,), row.health.dropped) for row in devices))
         dropped = self._snapshot.dropped.items()
         yield _counter(names.TELEMETRY_DROPPED, (((device,), count) for device, count in dropped))
 
