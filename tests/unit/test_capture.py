@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.base.clock import NS_PER_S
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable, JournalError
 from linewitness.base.retry import Backoff
 from linewitness.devices.base import Result, Signals, When
@@ -15,10 +16,12 @@ from linewitness.devices.options import ShareOptions
 from linewitness.gateway import capture as capture_module
 from linewitness.gateway.capture import Capture
 from linewitness.journal.journal import Journal
+from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from linewitness.status.report import report
 from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
@@ -210,6 +213,9 @@ async def test_what_is_above_the_share_is_said_once_and_counted_when_the_session
             await it.driver.says.put(code(f"SN{number}", device="wrench-10"))
         await it.driver.says.put(DeviceUnavailable("gone"))
         await until(lambda: "lost" in it.health.states)
+    with JournalReader(it.directory) as reader:
+        (device,) = report(reader, None).devices
+    assert "; sends more than its share since 2026-03-01T08:00:" in device.why
     assert it.kinds() == [
         "device.back",
         *["identifier.scanned"] * 5,
@@ -220,6 +226,24 @@ async def test_what_is_above_the_share_is_said_once_and_counted_when_the_session
     assert it.health.counts == 5
     assert it.health.shares[-1] == (True, True, 495)
     assert capsys.readouterr().out.count("device sends more than its share") == 1
+
+
+async def test_the_last_fifth_of_the_room_is_not_for_a_device_above_its_share(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = int(0.85 * 8 * 1024**3)
+    monkeypatch.setattr(JournalReader, "figures", lambda _: Figures(10, 0, 5, used))
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=10, burst_s=1)) as it:
+        for number in range(20):
+            await it.driver.says.put(code(f"SN{number}", device="wrench-10"))
+        await until(lambda: it.health.shares and it.health.shares[-1] == (True, True, 10))
+        clock.advance_ns(5 * NS_PER_S)
+        await it.driver.says.put(code("SN20", device="wrench-10"))
+        await until(lambda: it.health.shares[-1] == (True, True, 11))
+        clock.advance_ns(61 * NS_PER_S)
+        await it.driver.says.put(code("SN21", device="wrench-10"))
+        await until(lambda: it.health.shares[-1] == (False, False, 11))
+    assert it.kinds().count("identifier.scanned") == 11
 
 
 async def test_a_gateway_that_stops_does_not_wait_for_the_share_of_a_device_that_keeps_its_data(

@@ -19,6 +19,7 @@ from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.observations import code, gap, reading, seen, tightening
+from support.present import present
 
 KEY = "share/scan-10"
 
@@ -54,9 +55,9 @@ class Shared:
     def now(self) -> Stamp:
         return self.clock.stamp()
 
-    def say(self, *group: Observation, after_s: float = 0) -> list[Event]:
+    def say(self, *group: Observation, after_s: float = 0, scarce: bool = False) -> list[Event]:
         self.clock.advance_ns(int(after_s * NS_PER_S))
-        return self._keep(self.share.take(group, self.now, "s1"))
+        return self._keep(self.share.take(group, self.now, "s1", scarce=scarce))
 
     def end(self) -> list[Event]:
         return self._keep(self.share.finish(self.now, "s1"))
@@ -123,13 +124,13 @@ def test_large_codes_are_above_the_share_by_their_bytes() -> None:
 def test_a_flood_without_end_takes_no_more_of_the_journal_than_the_share() -> None:
     it = Shared(records_per_s=10, burst_s=10)
     number = 0
-    for _ in range(3000):  # five minutes
+    for _ in range(600):  # a minute
         it.say(*codes(number, number + 200), after_s=0.1)
         number += 200
     gaps = [event for event in it.events if event.kind == "source.gap"]
     taken = kinds(it.events).count("unit.entered")
-    assert len(it.events) - len(gaps) <= 100 + 10 * 300 + 2 * 30
-    assert len(gaps) <= 2 * 300 / 10
+    assert len(it.events) - len(gaps) <= 100 + 10 * 60 + 2 * 6
+    assert len(gaps) <= 2 * 60 / 10
     it.end()
     counts = [fields(event).get("count", 0) for event in it.events if event.kind == "source.gap"]
     assert taken + sum(counts) == number
@@ -231,6 +232,26 @@ def test_each_change_is_on_record_or_counted_and_each_before_is_what_the_journal
     counted = sum(fields(event).get("count", 0) for event in it.events if event.kind == "source.gap")
     assert kinds(it.events).count("parameter.changed") + counted == changes
     assert recorded == seen_before
+
+
+def test_a_device_above_its_share_takes_nothing_of_the_last_room_until_it_calms_down() -> None:
+    it = Shared(records_per_s=10, burst_s=10)
+    it.say(*codes(0, 100))
+    for second in range(300):
+        assert it.say(*codes(100 * second, 100 * second + 100), after_s=1, scarce=True) == []
+        assert present(it.share.due_s(it.now)) > 0
+    assert kinds(it.say(after_s=59, scarce=True)) == []
+    (counted,) = it.say(after_s=2, scarce=True)
+    assert fields(counted)["count"] == 49 + 300 * 100
+    assert kinds(it.say(*codes(1, 2), scarce=True)) == ["unit.left", "unit.entered"]
+
+
+def test_a_new_session_gives_no_more_of_the_last_room() -> None:
+    it = Shared(records_per_s=10, burst_s=10)
+    it.say(*codes(0, 100))
+    it.end()
+    assert kinds(it.say(*codes(100, 110), after_s=20, scarce=True)) == ["source.gap"]
+    assert kinds(it.say(*codes(110, 120), after_s=1)) == []
 
 
 def test_the_end_of_a_session_puts_the_count_on_record() -> None:

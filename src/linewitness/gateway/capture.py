@@ -26,6 +26,7 @@ from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
+from linewitness.journal.pressure import Level
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.outcome import Ask
 from linewitness.stations.share import DeviceShare, Taken
@@ -194,7 +195,8 @@ class Capture:
                 await self._signals(observation)
         await self._journal.pressure.gate()
         # No await from here to the submission: what a station has taken must not be lost to a cancellation.
-        taken = self._share.take(group, self._clock.stamp(), session.session_id)
+        scarce = self._journal.pressure.level >= Level.HIGH
+        taken = self._share.take(group, self._clock.stamp(), session.session_id, scarce=scarce)
         if last:
             taken.add(self._share.finish(self._clock.stamp(), session.session_id))
         await self._submit(taken)

@@ -57,7 +57,8 @@ _SENTENCES: Final = {
     Level.FULL: "the journal is full: devices are no longer confirmed, they keep their results",
 }
 _HINT: Final = (
-    "bring the audit store back so that records can be pruned, free the disk, or raise journal.max_size"
+    "bring the audit store back so that records can be pruned, free the disk, or raise journal.max_size and "
+    "reload"
 )
 
 

@@ -74,6 +74,7 @@ class DeviceShare:
         self._period_ns = min(PERIOD_NS, int(rule.burst_s * NS_PER_S))
         self._closed: _Closed | None = None
         self._calm_at_ns = 0
+        self._barred = False
         self._left_open: str | None = None
         self._since = ""
         #: The device sends, or lately sent, more than its share.
@@ -106,24 +107,30 @@ class DeviceShare:
         """Seconds for which a device that keeps its data is to be left alone."""
         return self._allowance.debt_s
 
-    def take(self, group: Sequence[Observation], now: Stamp, session_id: str) -> Taken:
-        """Return what a group means, and what became due."""
+    def take(
+        self, group: Sequence[Observation], now: Stamp, session_id: str, *, scarce: bool = False
+    ) -> Taken:
+        """Return what a group means, and what became due.
+
+        While room is `scarce`, a device that is above its share gets no more of it before it has calmed down.
+        """
         taken = Taken()
         self._allowance.refill(now.boottime_ns)
         if self._left_open is not None:
             self._mend(self._left_open, now, session_id, taken)
         waited: list[Reading] = []
-        if (
-            self._closed is not None
-            and now.boottime_ns >= self._closed.until_ns
-            and not self._allowance.spent
-        ):
-            waited = self._reopen(self._closed, now, session_id, taken)
-        for observation in (*waited, *group):
-            self._take_one(observation, now, taken)
+        closed = self._closed
+        if closed is not None and now.boottime_ns >= closed.until_ns and not self._allowance.spent:
+            if scarce and now.boottime_ns < self._calm_at_ns:
+                closed.until_ns = min(now.boottime_ns + self._period_ns, self._calm_at_ns)
+            else:
+                waited = self._reopen(closed, now, session_id, taken)
         if self.above and self._closed is None and now.boottime_ns >= self._calm_at_ns:
             self.above = self.losing = False
             taken.outcome.state[self.state_key] = None
+        self._barred = scarce and self.above
+        for observation in (*waited, *group):
+            self._take_one(observation, now, taken)
         return taken
 
     def finish(self, now: Stamp, session_id: str) -> Taken:
@@ -142,10 +149,14 @@ class DeviceShare:
                 taken.slower = True
                 self._be_above(now)
             self._interpret(observation, taken)
-        elif self._closed is None and (not self._allowance.spent or self._says_nothing_new(observation)):
+        elif self._closed is None and (self._has_room or self._says_nothing_new(observation)):
             self._interpret(observation, taken)
         elif not isinstance(observation, Seen):  # a duplicate means nothing that could be missing
-            self._refuse(observation, self._closed or self._close(observation, now, taken))
+            self._refuse(observation, now, self._closed or self._close(observation, now, taken))
+
+    @property
+    def _has_room(self) -> bool:
+        return not self._allowance.spent and not self._barred
 
     def _says_nothing_new(self, observation: Observation) -> bool:
         return isinstance(observation, Reading) and self._station.news(observation, None) is None
@@ -183,7 +194,7 @@ class DeviceShare:
         self._remember(first, taken)
         return self._closed
 
-    def _refuse(self, observation: Observation, closed: _Closed) -> None:
+    def _refuse(self, observation: Observation, now: Stamp, closed: _Closed) -> None:
         """Count an observation that is above the share; of readings only those that say something new."""
         closed.last_ns = observation.received.realtime_ns
         if isinstance(observation, Reading):
@@ -198,6 +209,7 @@ class DeviceShare:
             closed.others += 1
             self.dropped += 1
         closed.size += _bytes_of(observation)
+        self._be_above(now)
 
     def _reopen(self, closed: _Closed, now: Stamp, session_id: str, taken: Taken) -> list[Reading]:
         """Put the count on record and return the readings that waited, the oldest first."""
