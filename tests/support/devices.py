@@ -56,12 +56,16 @@ class Health:
         self.states: list[str] = []
         self.counts = 0
         self.unbound_results = 0
+        self.shares: list[tuple[bool, bool, int]] = []
 
     def device(self, name: str, state: str, why: str) -> None:
         self.states.append(state)
 
     def observed(self, name: str, count: int) -> None:
         self.counts += count
+
+    def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
+        self.shares.append((above, losing, dropped))
 
     def at_work(self, name: str, busy: bool) -> None:
         pass

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.demo.plant import Plant, Process, open_plant
 from linewitness.evidence.verify.stream import verify
+from linewitness.journal.file import JournalFile
+from linewitness.journal.submission import Submission
 from support.waiting import until
+
+MIB = 1024**2
 
 
 @pytest.fixture
@@ -37,6 +42,13 @@ def rewrite(plant: Any, before: Any, after: Any) -> None:
     plant.line_file.write_text(text.replace(before, after), encoding="utf-8")
 
 
+def fill(directory: Path, size: int) -> None:
+    """Write raw bytes of so many into the journal of a gateway that does not run."""
+    file = JournalFile.open(directory, clock=SystemClock(), clock_state=SharedClockState())
+    file.append([Submission(raw={f"{number:064x}": bytes(100_000)}) for number in range(size // 100_000 + 1)])
+    file.close()
+
+
 async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant: Plant) -> None:
     rewrite(plant, "period_ms: 100", "period_ms: 200")
     await plant.command("reload", "reload", str(plant.line_file))
@@ -52,6 +64,28 @@ async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant: 
     assert await plant.gateway.stop() == 0
     with plant.journal() as journal:
         assert verify(data for _, data in journal.records()).status == "INTACT"
+
+
+async def test_a_full_journal_gets_more_room_without_a_restart(plant: Plant) -> None:
+    assert await plant.gateway.stop() == 0
+    fill(plant.folder / "journal", 17 * MIB)
+    rewrite(plant, "directory: journal\n", "directory: journal\n  max_size: 64 MiB\n  prune: never\n")
+    await plant.gateway.start()
+    await until(lambda: plant.devices.torque.subscribed() > 0, "the tool")
+    rewrite(plant, "max_size: 64 MiB", "max_size: 16 MiB")
+    await plant.command("reload", "reload", str(plant.line_file))
+    await until(lambda: "journal.pressure" in kinds(plant), "the journal to be full")
+    waiting = plant.devices.torque.tighten()
+    await asyncio.sleep(1.5)  # longer than the gateway waits between two looks
+    assert waiting not in plant.devices.torque.acked
+    rewrite(plant, "max_size: 16 MiB", "max_size: 64 MiB")
+    await plant.command("reload", "reload", str(plant.line_file))
+    await until(lambda: waiting in plant.devices.torque.acked, "the confirmation")
+    applied = [record for record in records(plant) if record["kind"] == "config.applied"]
+    [change] = [change for change in applied[-1]["changes"] if change["field"] != "config"]
+    assert change == {"field": "journal.max_size", "before": 16 * MIB, "after": 64 * MIB}
+    assert kinds(plant).count("gateway.started") == 2
+    assert await plant.gateway.stop() == 0
 
 
 async def test_a_wrong_yaml_is_refused_with_its_errors_and_the_old_one_goes_on(plant: Plant) -> None:

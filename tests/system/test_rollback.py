@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from linewitness.base.errors import ExitCode
 from support.plants import (
     at_work,
     held,

@@ -8,21 +8,25 @@ from typing import Any
 
 import pytest
 
+from linewitness.base.clock import NS_PER_S
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable, JournalError
 from linewitness.base.retry import Backoff
 from linewitness.devices.base import Result, Signals, When
+from linewitness.devices.options import ShareOptions
 from linewitness.gateway import capture as capture_module
 from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
 from linewitness.journal.journal import Journal
+from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from linewitness.status.report import report
 from support.clocks import ManualClock
 from support.devices import Health, ScriptedDriver
 from support.journals import create, members_of, running, verdict_of
-from support.observations import START, reading, seen, tightening
+from support.observations import START, code, reading, seen, tightening
 from support.waiting import until
 
 
@@ -30,7 +34,12 @@ class Rig:
     """One capture on a real journal."""
 
     def __init__(
-        self, directory: Path, clock: ManualClock, journal: Journal, telemetry: TelemetryBuffer
+        self,
+        directory: Path,
+        clock: ManualClock,
+        journal: Journal,
+        telemetry: TelemetryBuffer,
+        share: ShareOptions | None,
     ) -> None:
         self.directory = directory
         self.journal = journal
@@ -47,7 +56,10 @@ class Rig:
             health=self.health,
             standstills=Standstills(clock),
             backoff=Backoff(first_s=0.01, cap_s=0.02),
+            share=share,
         )
+
+    task: asyncio.Task[None]
 
     def kinds(self) -> list[str]:
         return [record["kind"] for record in members_of(self.directory)][1:]
@@ -59,15 +71,16 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def rig(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path, clock: ManualClock, *, share: ShareOptions | None = None) -> AsyncIterator[Rig]:
     directory = tmp_path / "journal"
     if not directory.exists():
         create(directory, clock)
     telemetry = TelemetryBuffer(directory, max_bytes=1_000_000)
     try:
         async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
-            built = Rig(directory, clock, journal, telemetry)
-            tasks = [group.create_task(built.capture.run()), group.create_task(telemetry.run())]
+            built = Rig(directory, clock, journal, telemetry, share)
+            built.task = group.create_task(built.capture.run())
+            tasks = [built.task, group.create_task(telemetry.run())]
             yield built
             for task in tasks:
                 task.cancel()
@@ -172,6 +185,81 @@ async def test_the_next_connection_is_given_what_was_remembered(tmp_path: Path, 
         await it.driver.says.put(DeviceUnavailable("gone"))
         await until(lambda: it.driver.connections == 2)
     assert it.driver.remembered == {"watermark": "1"}
+
+
+async def test_a_device_that_never_pauses_leaves_all_others_their_turn(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    most = 0
+
+    async def neighbour(left: asyncio.Queue[Any]) -> None:
+        nonlocal most
+        before = left.qsize()
+        while before:
+            await asyncio.sleep(0)
+            most, before = max(most, before - left.qsize()), left.qsize()
+
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=1, burst_s=1)) as it:
+        await until(lambda: it.health.states == ["up"])
+        for number in range(20_000):
+            it.driver.says.put_nowait(code(f"SN{number}", device="wrench-10"))
+        await neighbour(it.driver.says)
+    assert most <= 64
+
+
+async def test_what_is_above_the_share_is_said_once_and_counted_when_the_session_ends(
+    tmp_path: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=1, burst_s=5)) as it:
+        for number in range(500):
+            await it.driver.says.put(code(f"SN{number}", device="wrench-10"))
+        await it.driver.says.put(DeviceUnavailable("gone"))
+        await until(lambda: "lost" in it.health.states)
+    with JournalReader(it.directory) as reader:
+        (device,) = report(reader, None).devices
+    assert "; sends more than its share since 2026-03-01T08:00:" in device.why
+    assert it.kinds() == [
+        "device.back",
+        *["identifier.scanned"] * 5,
+        "source.gap",
+        "source.gap",
+        "device.lost",
+    ]
+    assert it.health.counts == 5
+    assert it.health.shares[-1] == (True, True, 495)
+    assert capsys.readouterr().out.count("device sends more than its share") == 1
+
+
+async def test_the_last_fifth_of_the_room_is_not_for_a_device_above_its_share(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = int(0.85 * 8 * 1024**3)
+    monkeypatch.setattr(JournalReader, "figures", lambda _: Figures(10, 0, 5, used))
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=10, burst_s=1)) as it:
+        for number in range(20):
+            await it.driver.says.put(code(f"SN{number}", device="wrench-10"))
+        await until(lambda: it.health.shares and it.health.shares[-1] == (True, True, 10))
+        clock.advance_ns(5 * NS_PER_S)
+        await it.driver.says.put(code("SN20", device="wrench-10"))
+        await until(lambda: it.health.shares[-1] == (True, True, 11))
+        clock.advance_ns(61 * NS_PER_S)
+        await it.driver.says.put(code("SN21", device="wrench-10"))
+        await until(lambda: it.health.shares[-1] == (False, False, 11))
+    assert it.kinds().count("identifier.scanned") == 11
+
+
+async def test_a_gateway_that_stops_does_not_wait_for_the_share_of_a_device_that_keeps_its_data(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with rig(tmp_path, clock, share=ShareOptions(records_per_s=0.001, burst_s=1)) as it:
+        for number in range(3):
+            await it.driver.says.put(tightening(number))
+        await until(lambda: len(it.driver.confirmed) == 3)
+        assert it.health.shares[-1] == (True, False, 0)
+        await it.driver.says.put(tightening(4))
+        assert it.capture.stop()
+        await until(it.task.done)
+    assert it.kinds().count("tightening.result") == 4
 
 
 async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(

@@ -20,6 +20,7 @@ NAMES = {
     "linewitness_clock_offset_seconds",
     "linewitness_clock_synced",
     "linewitness_device_observations",
+    "linewitness_device_observations_dropped",
     "linewitness_device_up",
     "linewitness_drain_records_per_second",
     "linewitness_drain_seconds_left",
@@ -89,6 +90,21 @@ async def test_values_are_those_of_the_line(line: Looked) -> None:
     assert found["linewitness_problem", "device-lost", "warning", "press-4"] == 1
     assert found["linewitness_problem", "journal-fills", "warning", "journal"] == 1
     assert found["process_open_fds",] > 0
+
+
+async def test_a_device_above_its_share_is_an_alarm_if_something_is_not_on_record(line: Looked) -> None:
+    line.health.share("wrench-10", above=True, losing=False, dropped=0)
+    line.health.share("press-4", above=True, losing=True, dropped=1234)
+    found = await values(line)
+    assert found["linewitness_device_observations_dropped_total", "press-4"] == 1234
+    assert found["linewitness_problem", "device-share", "alarm", "press-4"] == 1
+    assert found["linewitness_problem", "device-share", "warning", "wrench-10"] == 1
+    _, _, page = await line.get("/")
+    assert "press-4 sends more than its share: 1,234 observations are not on record" in page
+    assert "wrench-10 sends more than its share: it is read more slowly, nothing is lost" in page
+    assert (await line.get("/healthz"))[0] == 503
+    line.health.share("press-4", above=False, losing=False, dropped=1234)
+    assert (await line.get("/healthz"))[0] == 200
 
 
 async def test_what_is_not_known_is_absent_rather_than_zero(line: Looked) -> None:

@@ -107,6 +107,20 @@ async def test_devices_wait_while_it_is_full_and_go_on_when_space_returns(
     assert not pressure.full
 
 
+async def test_a_larger_room_lets_devices_go_on(disk: Disk, pressure: Pressure) -> None:
+    disk.used = WHOLE
+    await pressure.measure(disk.read)
+    assert pressure.full
+    pressure.take_over(options(Path("/nowhere"), max_size=2 * WHOLE, min_free=MIB))
+    await pressure.measure(disk.read)
+    assert not pressure.full
+    assert pressure.room_left.left == WHOLE
+    disk.free = 10 * MIB
+    pressure.take_over(options(Path("/nowhere"), max_size=2 * WHOLE, min_free=20 * MIB))
+    await pressure.measure(disk.read)
+    assert pressure.full
+
+
 async def test_a_gateway_that_stops_uses_the_reserve(disk: Disk, pressure: Pressure) -> None:
     disk.used = WHOLE
     await pressure.measure(disk.read)

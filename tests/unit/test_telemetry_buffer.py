@@ -77,6 +77,23 @@ async def test_it_makes_do_with_what_it_has_where_evidence_needs_the_disk(direct
     buffer.close()
 
 
+async def test_another_limit_holds_from_the_next_block_on(directory: Path) -> None:
+    buffer = TelemetryBuffer(directory, max_bytes=100_000)
+    await fill(buffer, 20)
+    assert len(await buffer.oldest(10**9)) == 10
+    buffer.take_over(200_000)
+    await fill(buffer, 20)
+    assert len(await buffer.oldest(10**9)) == 20
+    buffer.make_do(True)
+    buffer.take_over(300_000)
+    await fill(buffer, 20)
+    assert len(await buffer.oldest(10**9)) == 20
+    buffer.make_do(False)
+    await fill(buffer, 20)
+    assert len(await buffer.oldest(10**9)) == 30
+    buffer.close()
+
+
 async def test_memory_is_bounded_while_the_disk_is_behind(directory: Path) -> None:
     buffer = TelemetryBuffer(directory, max_bytes=10**9)
     async with asyncio.TaskGroup() as group:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.cli.sources import load_store, store_database
+from linewitness.cli.sources import StoreFile, load_store, store_database
 
 if TYPE_CHECKING:
     from linewitness.evidence.package.query import RecordQuery

@@ -9,6 +9,11 @@ Setting = str | int | bool | None
 
 #: Sections that a running line can take over; the others need a restart.
 RELOADABLE: Final = frozenset({"devices", "stations"})
+#: Settings of the journal that a running line can take over: how much room it has, and what gives way.
+RELOADABLE_OF_JOURNAL: Final = (
+    *("max_size", "min_free", "telemetry_size"),
+    *("prune", "prune_reserve", "prune_requires", "keep_days"),
+)
 
 
 def settings_of(config: Config) -> dict[str, Setting]:
@@ -21,6 +26,8 @@ def settings_of(config: Config) -> dict[str, Setting]:
 
 def needing_restart(old: Config, new: Config) -> list[str]:
     """Return the sections that differ and that a running line cannot take over."""
+    limits = {name: getattr(new.journal, name) for name in RELOADABLE_OF_JOURNAL}
+    old = old.model_copy(update={"journal": old.journal.model_copy(update=limits)})
     fixed = (name for name in Config.model_fields if name not in RELOADABLE)
     return [name for name in fixed if getattr(old, name) != getattr(new, name)]
 

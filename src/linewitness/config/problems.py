@@ -77,7 +77,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if near is not None:
         return f"did you mean {near!r}?"
     listed = ", ".join(words)
-    return f"known here: {listed}" if words and len(listed) <= 5 * _MAX_SHOWN else ""
+    return f"known here: {listed}" if words and len(listed) <= 6 * _MAX_SHOWN else ""
 
 
 def shown(value: object) -> str:

@@ -115,18 +115,29 @@ def tables_text(specs: Sequence[DriverSpec] = BUNDLED) -> str:
         "The settings of every device; those of its driver come to them.\n",
         _table(DeviceOptions),
     ]
+    for name, field in DeviceOptions.model_fields.items():
+        for inner in models_in(field.annotation):
+            parts += _group(inner, f"devices: {name}", level=3)
     for spec in specs:
         model = spec.options_class()
-        parts += [f"### devices: {spec.name}\n", _table(model, skip=frozenset(DeviceOptions.model_fields))]
+        parts += [f"### devices: {spec.name}\n", _table(model, skip=_common(model))]
         for name, field in model.model_fields.items():
             for inner in models_in(field.annotation):
-                parts += _group(inner, f"{spec.name}: {name}", level=4)
+                if name not in _common(model):
+                    parts += _group(inner, f"{spec.name}: {name}", level=4)
     parts += [
         "## Secrets\n",
         "Each setting of type *secret* is a group with exactly one of these.\n",
         _table(Secret),
     ]
     return "\n".join(parts)
+
+
+def _common(model: type[DeviceOptions]) -> frozenset[str]:
+    """Return the settings that are every device's and no other in this driver; `driver` itself is one."""
+    every, own = DeviceOptions.model_fields, model.model_fields
+    same = (name for name, field in every.items() if own[name].annotation == field.annotation)
+    return frozenset({"driver", *same})
 
 
 def replace_generated(page: str, tables: str) -> str:

@@ -145,12 +145,19 @@ class Missed(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap(Observation):
-    """A range that the device produced and that we do not have (FORMAT 3, `source.gap`)."""
+    """A range that the device produced and that we do not have (FORMAT 3, `source.gap`).
+
+    `count` are observations or results, `size` the bytes of what is missing, where they are known.
+    `untaken` says that the device sent it and the gateway did not take it: anything may be missing, also
+    the name of a unit.
+    """
 
     source: str
     first: str | None
     last: str | None
     count: int | None = None
+    size: int | None = None
+    untaken: bool = False
     reason: str
 
 

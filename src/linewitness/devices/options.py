@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ByteSize, Field, model_validator
 
 from linewitness.base.settings import Identifier, Options, SettingsError
 
@@ -29,9 +29,50 @@ class PointOptions(Options):
         return self
 
 
+class ShareOptions(Options):
+    """How much of the journal one device may take: what is above waits, or becomes one counted gap."""
+
+    records_per_s: float = Field(
+        default=1000.0, gt=0, le=1_000_000, description="Records a second that the device may make for ever."
+    )
+    bytes_per_s: ByteSize = Field(
+        default=ByteSize(2 * 1024**2),
+        ge=1024,
+        description="Bytes a second of the journal that its records and raw bytes may take for ever.",
+    )
+    burst_s: float = Field(
+        default=600.0,
+        ge=1,
+        le=86_400,
+        description="So many seconds of both may come at once, after as long a time without anything.",
+    )
+
+
+class SlowDeviceShare(ShareOptions):
+    """The share of a device that people or a belt work: a code reader, a scale."""
+
+    records_per_s: float = Field(
+        default=50.0, gt=0, le=1_000_000, description="Records a second that the device may make for ever."
+    )
+    bytes_per_s: ByteSize = Field(
+        default=ByteSize(128 * 1024),
+        ge=1024,
+        description="Bytes a second of the journal that its records and raw bytes may take for ever.",
+    )
+    burst_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=86_400,
+        description="So many seconds of both may come at once, after as long a time without anything.",
+    )
+
+
 class DeviceOptions(Options):
     """One device; each driver adds how it is reached. The subclass narrows `driver` to a Literal."""
 
     id: Identifier = Field(description="Name of the device within the line.")
     driver: str = Field(description="Which driver speaks to it.")
     description: str = Field(default="", description="For people.")
+    share: ShareOptions = Field(
+        default=ShareOptions(), description="How much of the journal the device may take."
+    )

@@ -88,7 +88,8 @@ async def run_line(
     async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
         _check_identity(journal.identity, identity_of(config))
         running = _RunningConfig(config, reload, _lifecycle(config, journal, clock))
-        parts = _parts_of(running, journal, Health(log=log), clock=clock, clock_state=clock_state)
+        health = Health(log=log)
+        running.parts = parts = _parts_of(running, journal, health, clock=clock, clock_state=clock_state)
         try:
             await run_parts(parts, stop, configure=running.configure, reload=running.reload_when_asked)
         finally:
@@ -113,6 +114,7 @@ class _RunningConfig:
     def __init__(self, config: Config, reload: Reload | None, lifecycle: Lifecycle) -> None:
         self.current = config
         self.lifecycle = lifecycle
+        self.parts: LineParts | None = None
         self._reload = reload
 
     async def configure(self, fleet: Fleet) -> None:
@@ -139,6 +141,9 @@ class _RunningConfig:
 
     async def _apply(self, fleet: Fleet, config: Config) -> None:
         """Bring the line to a configuration, and put on record what differs from the last one."""
+        # The room comes first: captures that a full journal holds back can end then.
+        if self.parts is not None:
+            self.parts.take_over(config.journal)
         await fleet.apply(config.devices, config.stations)
         await self.lifecycle.configured(config.digest, settings_of(config))
         self.current = config
@@ -169,7 +174,7 @@ def _parts_of(
     telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
     signer = CheckpointSigner(journal, keyring_of(config.journal).load(LOG_KEY))
     certificates = CertificateMonitor(lambda: named_in(running.current.model_dump(mode="json")), clock=clock)
-    connector = _connector(config)
+    connector, targets = _connector(config), targets_of(config.anchors, clock=clock)
     return LineParts(
         directory=directory,
         journal=journal,
@@ -184,11 +189,11 @@ def _parts_of(
         rotation=KeyRotation(
             journal, signer, requests=requests, clock=clock, period_s=config.journal.rotate_key_h * 3600
         ),
-        pruner=Pruner(journal, options=config.journal, clock=clock),
+        pruner=Pruner(journal, options=config.journal, clock=clock, anchored=bool(targets)),
         anchoring=Anchoring(
             journal,
             signer,
-            targets=targets_of(config.anchors, clock=clock),
+            targets=targets,
             options=config.anchors,
             requests=requests,
             clock=clock,

@@ -28,6 +28,9 @@ class DeviceStatusSink(Protocol):
     def unbound(self, name: str, count: int) -> None:
         """Count results of which it is not known to which unit they belong."""
 
+    def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
+        """Record whether the device sends more than its share, and how much is not on record."""
+
     def at_work(self, name: str, busy: bool) -> None:
         """Record whether observations of the device are being made durable or confirmed."""
 

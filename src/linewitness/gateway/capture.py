@@ -1,16 +1,13 @@
 """Carry observations from one device into the journal, until it is stopped."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
 from typing import Final, Never
 
 import orjson
 
 from linewitness.base.clock import NS_PER_MS, Clock, to_rfc3339
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
-from linewitness.base.failures import retrieve
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted
 from linewitness.devices.base import (
@@ -18,25 +15,26 @@ from linewitness.devices.base import (
     ConfirmingSession,
     Driver,
     Observation,
-    Result,
     Session,
     Signals,
 )
-from linewitness.gateway.arrival import ArrivalOrder, Standstills
+from linewitness.devices.options import ShareOptions
+from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
-from linewitness.journal.attestations import JournalHead
+from linewitness.gateway.intake import Intake, QueuedObservation
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
-from linewitness.stations.gates import Order
 from linewitness.stations.outcome import Ask
 from linewitness.stations.station import Station
 
 #: Observations that may wait for a commit; then the device's session has to wait.
 QUEUE: Final = 1000
-#: Observations that go into one submission.
+#: Observations that are confirmed together.
 GROUP: Final = 256
+#: Observations that are taken from one device before all others have their turn.
+TURN: Final = 64
 #: A device that refused is tried again after this long: it may have been repaired meanwhile.
 PARKED_S: Final = 60.0
 
@@ -45,14 +43,7 @@ class _StoppedByUs(DeviceError):
     """We ended the session ourselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """An observation that its station has taken, when it is durable, and what is to be done then."""
-
-    observation: Observation
-    durable: "asyncio.Future[JournalHead] | None" = None
-    order: Order | None = None
-    asks: Sequence[Ask] = ()
+_Queue = asyncio.Queue[QueuedObservation | DeviceError]
 
 
 class Capture:
@@ -70,22 +61,28 @@ class Capture:
         station_id: str | None = None,
         backoff: Backoff | None = None,
         orders: GateOrders | None = None,
+        share: ShareOptions | None = None,
         ask: Callable[[Ask], None] | None = None,
         standstills: Standstills,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes."""
         self._driver = driver
         self._device = driver.device
-        self._station = station
         self._journal = journal
         self._telemetry = telemetry
         self._health = health
         self._backoff = backoff or Backoff()
         self._orders = orders or GateOrders()
         self._ask = ask or (lambda _ask: None)
-        self._clock = clock
-        self._standstills = standstills
-        self._order = ArrivalOrder(standstills, clock)
+        self._intake = Intake(
+            self._device,
+            station,
+            share or ShareOptions(),
+            journal=journal,
+            clock=clock,
+            health=health,
+            standstills=standstills,
+        )
         self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock)
         self._stop_asked = asyncio.Event()
         self._reading = False
@@ -107,6 +104,7 @@ class Capture:
         """Work until stopped; JournalError ends it, errors of the device do not."""
         memory = JournalMemory(self._journal, self._device)
         await self._availability.recall()
+        await self._intake.recall()
         while not self._stop_asked.is_set():
             try:
                 await attempted(self._session(memory), retried=DeviceError)
@@ -127,26 +125,15 @@ class Capture:
                 self._backoff.succeeded()
                 raise await self._carry(session)
         finally:
-            self._forget()
-
-    def _forget(self) -> None:
-        """Let the station forget what this device named: it may miss what comes from now on.
-
-        Nothing is awaited: the settings may be about to stop this capture.
-        """
-        outcome = self._station.lose(
-            self._device, f"the connection to {self._device} ended", self._clock.stamp()
-        )
-        if outcome.events:
-            durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw={})
-            durable.add_done_callback(retrieve)
+            # Nothing is awaited here: the settings may be about to stop this capture.
+            self._intake.forget()
 
     async def _carry(self, session: Session) -> DeviceError:
         """Move observations until the session ends, and return why it did.
 
         All that was observed is durable then, confirmed or not.
         """
-        queue: asyncio.Queue[_Taken | DeviceError] = asyncio.Queue(QUEUE)
+        queue: _Queue = asyncio.Queue(QUEUE)
         gates = session if isinstance(session, CommandingSession) and self._gates.has_gates else None
         async with asyncio.TaskGroup() as group:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
@@ -168,15 +155,20 @@ class Capture:
             await self._gates.leave(gates)
         observing.cancel()
 
-    async def _observe(self, session: Session, queue: "asyncio.Queue[_Taken | DeviceError]") -> None:
+    async def _observe(self, session: Session, queue: "_Queue") -> None:
         end: DeviceError = DeviceUnavailable("the session ended")
         observations = session.observations()
+        count = 0
         try:
             async for observation in observations:
-                if isinstance(observation, Result):
-                    # What other devices of the station sent before it must be interpreted before it.
-                    await self._standstills.settle()
-                await queue.put(self._take(observation))
+                await self._intake.settle(observation)
+                taken = self._intake.take(observation, session.session_id)
+                await queue.put(taken)
+                count += 1
+                if taken.slower:
+                    await asyncio.sleep(self._intake.debt_s)
+                elif count % TURN == 0:
+                    await asyncio.sleep(0)
         except DeviceError as error:
             end = error
         except asyncio.CancelledError:
@@ -188,31 +180,10 @@ class Capture:
                 await observations.aclose()
         await queue.put(end)
 
-    def _take(self, observation: Observation) -> "_Taken":
-        """Interpret an observation in the order of arrival, and queue its events.
-
-        Nothing is awaited between the two: what a station has taken must not be lost to a cancellation.
-        """
-        if isinstance(observation, Signals):
-            return _Taken(observation)
-        delayed_since_ns = (
-            self._order.delayed_since_ns(observation) if isinstance(observation, Result) else None
-        )
-        outcome = self._station.interpret(observation, delayed_since_ns=delayed_since_ns)
-        if outcome.unbound:
-            self._health.unbound(self._device, outcome.unbound)
-        raw = {}
-        if observation.raw is not None:
-            raw[hashlib.sha256(observation.raw).hexdigest()] = observation.raw
-        durable = None
-        if outcome.events or outcome.state or raw:
-            durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw=raw)
-        return _Taken(observation, durable, outcome.order, outcome.asks)
-
-    async def _append(self, session: Session, queue: "asyncio.Queue[_Taken | DeviceError]") -> DeviceError:
+    async def _append(self, session: Session, queue: "_Queue") -> DeviceError:
         broken: DeviceError | None = None
         while True:
-            group, end = await _next(queue)
+            group, end = await self._next(session, queue)
             self._health.at_work(self._device, True)
             confirmable = await self._make_durable(group)
             if confirmable and broken is None and isinstance(session, ConfirmingSession):
@@ -222,8 +193,28 @@ class Capture:
             if end is not None:
                 return broken or end
 
-    async def _make_durable(self, group: "list[_Taken]") -> list[Observation]:
-        """Wait until a group is durable, carry out what its stations order, and return what to confirm."""
+    async def _next(
+        self, session: Session, queue: "_Queue"
+    ) -> tuple[list[QueuedObservation], DeviceError | None]:
+        """Wait for one observation and take what else is there, up to a group; and the session's end."""
+        group: list[QueuedObservation] = []
+        item: QueuedObservation | DeviceError
+        try:
+            async with asyncio.timeout(self._intake.due_s):
+                item = await queue.get()
+        except TimeoutError:
+            item = self._intake.take_due(session.session_id)
+        while True:
+            if isinstance(item, DeviceError):
+                group.append(self._intake.finish(session.session_id))
+                return group, item
+            group.append(item)
+            if len(group) >= GROUP or queue.empty():
+                return group, None
+            item = queue.get_nowait()
+
+    async def _make_durable(self, group: list[QueuedObservation]) -> list[Observation]:
+        """Wait until a group is durable, carry out what its station orders, and return what to confirm."""
         for taken in group:
             if isinstance(taken.observation, Signals):
                 await self._signals(taken.observation)
@@ -235,8 +226,9 @@ class Capture:
                 self._orders.release(taken.order)
             for ask in taken.asks:
                 self._ask(ask)
-        self._health.observed(self._device, len(group))
-        return [taken.observation for taken in group if taken.observation.confirmable]
+        self._health.observed(self._device, sum(taken.count for taken in group))
+        observations = [taken.observation for taken in group]
+        return [observation for observation in observations if observation and observation.confirmable]
 
     async def _confirm(
         self, session: ConfirmingSession, observations: list[Observation]
@@ -244,28 +236,13 @@ class Capture:
         try:
             for observation in observations:
                 await session.confirm(observation)
-                self._order.confirmed(observation)
+                self._intake.confirmed(observation)
         except DeviceError as error:
             return error
         return None
 
     async def _signals(self, signals: Signals) -> None:
         await self._telemetry.put(self._device, len(signals.points), _payload(signals))
-
-
-async def _next(
-    queue: "asyncio.Queue[_Taken | DeviceError]",
-) -> "tuple[list[_Taken], DeviceError | None]":
-    """Wait for one observation and take what else is there, up to a group; and the session's end."""
-    group: list[_Taken] = []
-    item = await queue.get()
-    while True:
-        if isinstance(item, DeviceError):
-            return group, item
-        group.append(item)
-        if len(group) >= GROUP or queue.empty():
-            return group, None
-        item = queue.get_nowait()
 
 
 def _payload(signals: Signals) -> bytes:

@@ -152,6 +152,7 @@ class Fleet:
             health=self._health,
             station_id=station_id,
             orders=self._orders,
+            share=options.share,
             ask=self._ask,
             standstills=self._standstills,
         )

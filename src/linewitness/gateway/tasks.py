@@ -22,6 +22,7 @@ from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.supervise import GatewayLoops
 from linewitness.journal.inspection import inspect_daily
 from linewitness.journal.journal import Journal
+from linewitness.journal.options import JournalOptions
 from linewitness.journal.prune import Pruner
 from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
 from linewitness.status.health import Health
@@ -66,6 +67,12 @@ class LineParts:
     overview: Overview
     page: StatusOptions
     uplink: Uplink | None
+
+    def take_over(self, options: JournalOptions) -> None:
+        """Go on with other limits of the journal."""
+        self.journal.pressure.take_over(options)
+        self.telemetry.take_over(int(options.telemetry_size))
+        self.pruner.take_over(options)
 
 
 def watchdog(parts: LineParts) -> Tasks:

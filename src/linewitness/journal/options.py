@@ -1,12 +1,12 @@
 """What the YAML says of the journal."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Options
+from linewitness.base.settings import Options, SettingsError
 
 
 class JournalOptions(Options):
@@ -43,13 +43,37 @@ class JournalOptions(Options):
         description="32 bytes, or their base64, with which the key files are encrypted; best a credential "
         "that systemd keeps sealed by the TPM. Plain key files are wrapped at the next start.",
     )
+    prune: Literal["auto", "never"] = Field(
+        default="auto",
+        description="auto: records that others keep safely are pruned, the oldest first, when less than "
+        "prune_reserve is left, and after keep_days; never: nothing is pruned.",
+    )
+    prune_reserve: int = Field(
+        default=25,
+        ge=5,
+        le=90,
+        description="Percent of max_size that pruning keeps free.",
+    )
     keep_days: float | None = Field(
         default=None,
         gt=0,
-        description="Days after which records that others keep safely are pruned; never, if left out.",
+        description="Days after which records that others keep safely are pruned although there is room; "
+        "never, if left out.",
     )
-    prune_requires: Literal["anchor", "receipt"] = Field(
-        default="anchor",
+    prune_requires: Literal["auto", "anchor", "receipt"] = Field(
+        default="auto",
         description="What must cover a record before it is pruned: the store's receipt and an anchor or a "
-        "witness (anchor), or the store's receipt alone (receipt).",
+        "witness (anchor), or the store's receipt alone (receipt); auto: an anchor too where one is "
+        "configured.",
     )
+
+    @model_validator(mode="after")
+    def _prunes_or_not(self) -> Self:
+        if self.prune == "never" and self.keep_days is not None:
+            raise SettingsError("keep_days has no effect with prune: never", at=("keep_days",))
+        return self
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Bytes that pruning keeps free."""
+        return int(self.max_size) * self.prune_reserve // 100

@@ -57,7 +57,8 @@ _SENTENCES: Final = {
     Level.FULL: "the journal is full: devices are no longer confirmed, they keep their results",
 }
 _HINT: Final = (
-    "bring the audit store back so that records can be pruned, free the disk, or raise journal.max_size"
+    "bring the audit store back so that records can be pruned, free the disk, or raise journal.max_size and "
+    "reload"
 )
 
 
@@ -129,6 +130,10 @@ class Pressure:
     def when_open(self, call: Callable[[], None]) -> None:
         """Call this each time when there is room again."""
         self._when_open.append(call)
+
+    def take_over(self, options: JournalOptions) -> None:
+        """Go on with other limits; the next look, within a second, holds devices back or lets them go on."""
+        self._options = options
 
     def lift(self) -> None:
         """Let the last records of a gateway that stops use the reserve: what waits must not hold it up."""

@@ -30,6 +30,14 @@ class StationOutcome:
     asks: list[Ask] = field(default_factory=list)
     unbound: int = 0
 
+    def add(self, later: "StationOutcome") -> None:
+        """Let another outcome follow this one."""
+        self.events += later.events
+        self.state |= later.state
+        self.order = later.order or self.order
+        self.asks += later.asks
+        self.unbound += later.unbound
+
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:
     """Return the place of an observation, and the hash of the device's own bytes where there are any."""

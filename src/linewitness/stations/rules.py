@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, Protocol
 
 from linewitness.devices.base import Scalar, Verdict
 
@@ -34,6 +34,22 @@ class PointRule:
         if self.high is not None and number > self.high:
             return "high"
         return "ok"
+
+
+class ShareRule(Protocol):
+    """How much of the journal one device may take, and how many seconds of that may come at once."""
+
+    @property
+    def records_per_s(self) -> float:
+        """Records a second."""
+
+    @property
+    def bytes_per_s(self) -> int:
+        """Bytes a second."""
+
+    @property
+    def burst_s(self) -> float:
+        """Seconds of both that may come at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

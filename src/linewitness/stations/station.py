@@ -121,6 +121,12 @@ class Station:
         )
         return outcome
 
+    def news(self, reading: Reading, since: changes.LastValue | None) -> changes.LastValue | None:
+        """Return what a point says now, None if that is what it said: before, or last on record."""
+        last = since or self._last.get(changes.state_key(reading.device, reading.point))
+        changed, now = changes.compare(reading, last, self._rule(reading))
+        return now if changed else None
+
     def _reading(self, reading: Reading, outcome: StationOutcome) -> None:
         rule = self._rule(reading)
         key = changes.state_key(reading.device, reading.point)
@@ -229,10 +235,17 @@ class Station:
         )
 
     def _gap(self, gap: Gap, outcome: StationOutcome) -> None:
-        self._lose_codes(gap, f"codes of {gap.device} are missing", outcome)
+        if gap.untaken:
+            because = f"{gap.device} sent more than was taken"
+            self._units.lose(gap.device, because, gap.received.realtime_ns)
+            self._sign_on.lose(gap.device, because, gap.received, outcome)
+        else:
+            self._lose_codes(gap, f"codes of {gap.device} are missing", outcome)
         fields = [Change("first", None, gap.first), Change("last", None, gap.last)]
         if gap.count is not None:
             fields.append(Change("count", None, gap.count))
+        if gap.size is not None:
+            fields.append(Change("bytes", None, gap.size))
         outcome.events.append(
             self._context.event(
                 gap,

@@ -14,6 +14,8 @@ class DeviceHealth:
 
     `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
     observations of the device are made durable or confirmed, the `rounds`-th time.
+    `above_share` is true while the device sends more than its share, `losing` if some of that is not on
+    record; `dropped` counts it.
     """
 
     state: str = "waiting"
@@ -23,6 +25,9 @@ class DeviceHealth:
     reports: int = 0
     at_work: bool = False
     rounds: int = 0
+    above_share: bool = False
+    losing: bool = False
+    dropped: int = 0
 
 
 @dataclass(slots=True)
@@ -69,6 +74,11 @@ class Health:
     def unbound(self, name: str, count: int) -> None:
         """Count results of which it is not known to which unit they belong."""
         self.devices.setdefault(name, DeviceHealth()).unbound += count
+
+    def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
+        """Record whether a device sends more than its share, and how much is not on record."""
+        health = self.devices.setdefault(name, DeviceHealth())
+        health.above_share, health.losing, health.dropped = above, losing, dropped
 
     def at_work(self, name: str, busy: bool) -> None:
         """Record that a group of observations is being made durable or confirmed, or is done."""

@@ -23,6 +23,11 @@ UNBOUND: Final = Metric(
     "Results since the start of which it is not known to which unit they belong",
     ("device",),
 )
+DROPPED: Final = Metric(
+    "linewitness_device_observations_dropped",
+    "Observations that are not on record since the start, because the device sent more than its share",
+    ("device",),
+)
 RECORDS: Final = Metric("linewitness_records", "Records of the stream, pruned ones included")
 RECEIPTED: Final = Metric("linewitness_records_receipted", "Records that a receipt of the audit store covers")
 PENDING: Final = Metric("linewitness_records_pending", "Records that no receipt covers")

@@ -60,6 +60,7 @@ class _Figures(Collector):
         yield _gauge(names.DEVICE_UP, up)
         yield _counter(names.OBSERVATIONS, (((row.facts.id,), row.health.observed) for row in devices))
         yield _counter(names.UNBOUND, (((row.facts.id,), row.health.unbound) for row in devices))
+        yield _counter(names.DROPPED, (((row.facts.id,), row.health.dropped) for row in devices))
         dropped = self._snapshot.dropped.items()
         yield _counter(names.TELEMETRY_DROPPED, (((device,), count) for device, count in dropped))
 

@@ -15,6 +15,7 @@ from linewitness.timesources.judge import ClockVerdict
 ProblemCode = Literal[
     "device-refused",
     "device-lost",
+    "device-share",
     "journal-damaged",
     "journal-full",
     "journal-fills",
@@ -83,6 +84,19 @@ def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
             alarm=False,
             what=f"{name} is not connected: {why}",
             hint="the connection is tried again every few seconds",
+        )
+    if device.health.above_share:
+        yield LineProblem(
+            "device-share",
+            name,
+            alarm=device.health.losing,
+            what=f"{name} sends more than its share: "
+            + (
+                f"{device.health.dropped:,} observations are not on record"
+                if device.health.losing
+                else "it is read more slowly, nothing is lost"
+            ),
+            hint="look at the device; if it is right, raise its share",
         )
 
 

@@ -16,6 +16,7 @@ from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import bytes_left
 from linewitness.journal.reader import JournalReader
+from linewitness.stations.allowance import PREFIX, AboveShare
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
 
@@ -209,6 +210,7 @@ def _records_per_hour(recent: list[bytes]) -> int:
 
 def _devices(reader: JournalReader, recent: list[bytes]) -> tuple[DeviceLine, ...]:
     ahead_ms = {device.device: device.offset_ms for device in history_of(recent).devices}
+    shares = {key.removeprefix(PREFIX): text for key, text in reader.state(PREFIX).items()}
     now = SystemClock().stamp().realtime_ns
     lines = []
     for key, text in reader.state("capture/").items():
@@ -216,5 +218,7 @@ def _devices(reader: JournalReader, recent: list[bytes]) -> tuple[DeviceLine, ..
         since_s = max(0, now - seen["since_ns"]) // NS_PER_S
         why = f"for {since_s} s" + (f": {seen['why']}" if seen["why"] else "")
         name = key.removeprefix("capture/")
+        if name in shares:
+            why += f"; sends more than its share since {AboveShare.load(shares[name]).since}"
         lines.append(DeviceLine(name, seen["state"], why, ahead_ms.get(name)))
     return tuple(lines)

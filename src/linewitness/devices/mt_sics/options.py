@@ -6,13 +6,16 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from linewitness.base.settings import SettingsError
-from linewitness.devices.options import DeviceOptions
+from linewitness.devices.options import DeviceOptions, SlowDeviceShare
 
 
 class MtSicsOptions(DeviceOptions):
     """One scale that speaks MT-SICS over TCP."""
 
     driver: Literal["mt_sics"]
+    share: SlowDeviceShare = Field(
+        default=SlowDeviceShare(), description="How much of the journal the device may take."
+    )
     host: str = Field(min_length=1, description="Address of the scale or of its serial converter.")
     port: int = Field(ge=1, le=65535, description="TCP port; 4305, 1701 and 4001 are common.")
     serial: str | None = Field(

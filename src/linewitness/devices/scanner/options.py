@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from linewitness.base.patterns import Pattern
 from linewitness.base.settings import SettingsError
-from linewitness.devices.options import DeviceOptions
+from linewitness.devices.options import DeviceOptions, SlowDeviceShare
 
 #: What framing characters are looked for; an encoding must write them as the same single bytes.
 ASCII = bytes(range(128))
@@ -43,6 +43,9 @@ class ScannerOptions(DeviceOptions):
     """One code reader."""
 
     driver: Literal["scanner"]
+    share: SlowDeviceShare = Field(
+        default=SlowDeviceShare(), description="How much of the journal the device may take."
+    )
     mode: Literal["connect", "listen"] = Field(
         default="connect",
         description="connect: the reader listens and we dial; listen: the reader dials and we listen.",

@@ -50,6 +50,7 @@ class TelemetryBuffer:
         self._path = directory / FILE_NAME
         self._max_bytes = max_bytes
         self._limit = max_bytes
+        self._short = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
         self._waiting: list[Put] = []
         self._put = asyncio.Event()
@@ -83,8 +84,14 @@ class TelemetryBuffer:
 
     def make_do(self, short: bool) -> None:
         """Take no more of the disk than the buffer has now, where evidence runs short of room."""
+        self._short = short
         used = self._file.bytes if self._file is not None else 0
         self._limit = min(self._max_bytes, used) if short else self._max_bytes
+
+    def take_over(self, max_bytes: int) -> None:
+        """Go on with another limit; the oldest blocks beyond it go with the next that comes."""
+        self._max_bytes = max_bytes
+        self._limit = min(self._limit, max_bytes) if self._short else max_bytes
 
     @property
     def waiting(self) -> int:

@@ -1,0 +1,163 @@
+"""Take the observations of one device in the order of arrival, within its share, and queue their events."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from linewitness.base.clock import Clock
+from linewitness.base.failures import retrieve
+from linewitness.devices.base import Observation, Result, Signals
+from linewitness.devices.options import ShareOptions
+from linewitness.gateway.arrival import ArrivalOrder, Standstills
+from linewitness.gateway.availability import DeviceStatusSink
+from linewitness.journal.journal import Journal
+from linewitness.journal.pressure import Level
+from linewitness.stations.gates import Order
+from linewitness.stations.outcome import Ask
+from linewitness.stations.share import DeviceShare, Taken
+from linewitness.stations.station import Station
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from linewitness.journal.attestations import JournalHead
+
+log = structlog.get_logger()
+
+_SHARE_HINT: Final = (
+    "what it pushes and nobody keeps is counted in a source.gap: look at the device, or raise its share"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedObservation:
+    """An observation whose events are queued, when they are durable, and what is to be done then.
+
+    `observation` is None for what the gateway itself had to say. `count` observations are on record with it.
+    `slower` says that the device is to be read no further before its debt is paid.
+    """
+
+    observation: Observation | None
+    durable: "asyncio.Future[JournalHead] | None" = None
+    order: Order | None = None
+    asks: Sequence[Ask] = ()
+    count: int = 0
+    slower: bool = False
+
+
+class Intake:
+    """What one device sends, on its way into the journal.
+
+    Nothing is awaited between interpreting an observation and queueing its events: what a station has taken
+    must not be lost to a cancellation, and all devices of a station are interpreted in one order.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        station: Station,
+        share: ShareOptions,
+        *,
+        journal: Journal,
+        clock: Clock,
+        health: DeviceStatusSink,
+        standstills: Standstills,
+    ) -> None:
+        """Take the device's station and its share of the journal."""
+        self._device = device
+        self._station = station
+        self._share = DeviceShare(device, share, station)
+        self._reported = (False, False, 0)
+        self._journal = journal
+        self._clock = clock
+        self._health = health
+        self._standstills = standstills
+        self._order = ArrivalOrder(standstills, clock)
+
+    async def recall(self) -> None:
+        """Begin with what the journal says of the device's share."""
+        self._share.recall(await self._journal.read(lambda reader: reader.state_value(self._share.state_key)))
+
+    @property
+    def due_s(self) -> float | None:
+        """Return after how many seconds `take_due` has something to do; None: never."""
+        return self._share.due_s(self._clock.stamp())
+
+    @property
+    def debt_s(self) -> float:
+        """Seconds for which a device that keeps its data is to be left alone."""
+        return self._share.debt_s
+
+    async def settle(self, observation: Observation) -> None:
+        """Wait, before a result is taken, until what other devices sent before it can be taken."""
+        if isinstance(observation, Result):
+            await self._standstills.settle()
+
+    def take(self, observation: Observation, session_id: str) -> QueuedObservation:
+        """Interpret an observation and queue its events; telemetry has a buffer of its own."""
+        if isinstance(observation, Signals):
+            return QueuedObservation(observation, count=1)
+        delayed_since_ns = None
+        if isinstance(observation, Result):
+            delayed_since_ns = self._order.delayed_since_ns(observation)
+        return self._queue(
+            self._within_share((observation,), session_id, delayed_since_ns=delayed_since_ns), observation
+        )
+
+    def take_due(self, session_id: str) -> QueuedObservation:
+        """Queue what is due although nothing arrived."""
+        return self._queue(self._within_share((), session_id))
+
+    def finish(self, session_id: str) -> QueuedObservation:
+        """Queue what is left to say when a session ends."""
+        return self._queue(self._share.finish(self._clock.stamp(), session_id))
+
+    def forget(self) -> None:
+        """Let the station forget what this device named: it may miss what comes from now on."""
+        outcome = self._station.lose(
+            self._device, f"the connection to {self._device} ended", self._clock.stamp()
+        )
+        if outcome.events:
+            durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw={})
+            durable.add_done_callback(retrieve)
+
+    def confirmed(self, observation: Observation) -> None:
+        """Learn that the device was told that an observation is durable."""
+        self._order.confirmed(observation)
+
+    def _within_share(
+        self, group: Sequence[Observation], session_id: str, *, delayed_since_ns: int | None = None
+    ) -> Taken:
+        scarce = self._journal.pressure.level >= Level.HIGH
+        return self._share.take(
+            group, self._clock.stamp(), session_id, scarce=scarce, delayed_since_ns=delayed_since_ns
+        )
+
+    def _queue(self, taken: Taken, observation: Observation | None = None) -> QueuedObservation:
+        outcome = taken.outcome
+        if outcome.unbound:
+            self._health.unbound(self._device, outcome.unbound)
+        raw = {hashlib.sha256(data).hexdigest(): data for data in taken.raw}
+        durable = None
+        if outcome.events or outcome.state or raw:
+            durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw=raw)
+        self._report_share()
+        return QueuedObservation(
+            observation, durable, outcome.order, outcome.asks, count=taken.count, slower=taken.slower
+        )
+
+    def _report_share(self) -> None:
+        """Show how the device keeps to its share; log once when it is above it, and once when it is not."""
+        share, before = self._share, self._reported
+        now = (share.above, share.losing, share.dropped)
+        if now == before:
+            return
+        self._reported = now
+        self._health.share(self._device, above=share.above, losing=share.losing, dropped=share.dropped)
+        if share.above and not before[0]:
+            log.warning("device sends more than its share", device=self._device, hint=_SHARE_HINT)
+        elif before[0] and not share.above:
+            log.info("device is within its share again", device=self._device, not_on_record=share.dropped)
