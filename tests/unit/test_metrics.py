@@ -31,6 +31,7 @@ NAMES = {
     "linewitness_records_pending",
     "linewitness_records_receipted",
     "linewitness_telemetry_dropped_samples",
+    "linewitness_uplink_answers_ignored",
     "linewitness_uplink_conflict",
     "linewitness_uplink_up",
 }

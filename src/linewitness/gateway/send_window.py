@@ -54,14 +54,14 @@ class SendWindow:
         """Record that everything up to `cursor` was sent."""
         self._sent.append(cursor)
 
-    def answered(self, *, held_before: int, retained: bool) -> None:
-        """Take an answer of the store that the judge has verified.
+    def answered(self, *, asks: bool, retained: bool) -> None:
+        """Take an answer of the store that the judge has verified; `asks` where it covers nothing new.
 
         The store repeats its newest receipt where it started anew or found a hole: it lacks something.
         An older one means that it was restored from a backup.
         """
         self.retained = retained
-        self._asked_again = self._judge.held <= held_before
+        self._asked_again = asks
         self._wake.set()
 
     def grown(self) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from linewitness.base.clock import monotonic
+
 
 @dataclass(slots=True)
 class DeviceHealth:
@@ -29,6 +31,12 @@ class Health:
     receipted: int = 0
     #: What the last inspection found damaged in the journal, or nothing.
     damage: str = ""
+    #: Answers on the store's topic that it has not signed or that are outdated; why, and when (monotonic).
+    answers_ignored: int = 0
+    ignored_why: str = ""
+    ignored_at: float = float("-inf")
+    #: What the store accuses the stream of without a proof, or nothing.
+    accusation: str = ""
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the journal found; the empty string means no damage."""
@@ -57,6 +65,15 @@ class Health:
     def receipt(self, size: int) -> None:
         """Record the number of records that a receipt covers."""
         self.receipted = size
+
+    def answer_ignored(self, why: str) -> None:
+        """Count an answer that the store has not signed, or that is outdated."""
+        self.answers_ignored += 1
+        self.ignored_why, self.ignored_at = why, monotonic()
+
+    def accused(self, what: str) -> None:
+        """Record what the store accuses this stream of without a proof; nothing where it does not."""
+        self.accusation = what
 
     @property
     def total_observed(self) -> int:

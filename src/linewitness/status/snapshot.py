@@ -42,6 +42,7 @@ class Snapshot:
     stations: tuple[StationRow, ...]
     uplink_state: str
     uplink_why: str
+    answers_ignored: int
     figures: Figures
     room: Room
     level: Level
@@ -116,6 +117,7 @@ class Overview:
             stations=tuple(station_row(*station, state) for station in line.stations),
             uplink_state=health.uplink_state,
             uplink_why=health.uplink_why,
+            answers_ignored=health.answers_ignored,
             figures=figures,
             room=pressure.room_left,
             level=pressure.level,

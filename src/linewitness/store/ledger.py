@@ -10,12 +10,13 @@ from sqlalchemy import func, insert, select, update
 from linewitness.base.clock import NS_PER_S, Clock
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
+from linewitness.evidence.format.record import signed_by
 from linewitness.store import tables
-from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
+from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
 from linewitness.store.keys import Cosigner
 from linewitness.store.stream import Stream
-from linewitness.store.turn import LedgerAnswer, LedgerTurn
+from linewitness.store.turn import ConflictFound, LedgerAnswer, LedgerTurn
 from linewitness.uplink.topics import Topics
 
 #: Contradictions kept for one stream; a gateway that goes on producing them adds nothing to the case.
@@ -57,7 +58,7 @@ class StoreLedger:
             self._streams.clear()  # the heads in memory may be ahead of the database now
             self._refused.clear()
             raise
-        return turn.answers()
+        return turn.answers(self._cosigner)
 
     def newest(self) -> list[LedgerAnswer]:
         """Return the newest receipt of every gateway's newest stream, for a broker that has lost them.
@@ -134,7 +135,9 @@ class StoreLedger:
             return position
         key = stream.event_key_at(turn.connection, seq)
         if key is not None and signed_by(line, stream=stream.enrolment.origin, event_key=key):
-            self._conflict(turn, stream, seq, line, f"at record {seq}: {reason}")
+            held = stream.held(turn.connection, max(0, min(seq, stream.size - 1)), 1)
+            found = ConflictFound("record", seq, f"at record {seq}: {reason}", held[0], line)
+            self._conflict(turn, stream, found)
         else:
             # Without a valid signature anybody could have sent it: it must not stop the true gateway.
             self._refuse(turn, stream.enrolment.topics, stream.enrolment.origin, "record", f"{seq}: {reason}")
@@ -172,9 +175,11 @@ class StoreLedger:
             self._answer(turn, stream, checkpoint, signed)
 
     def _answer(self, turn: LedgerTurn, stream: Stream, checkpoint: Checkpoint, signed: Note) -> None:
-        if stream.root_at(turn.connection, checkpoint.size) != checkpoint.root:
+        root = stream.root_at(turn.connection, checkpoint.size)
+        if root != checkpoint.root:
             reason = f"at size {checkpoint.size}: the checkpoint has another root than the records held"
-            self._conflict(turn, stream, checkpoint.size, str(signed).encode(), reason)
+            sent = str(signed).encode()
+            self._conflict(turn, stream, ConflictFound("checkpoint", checkpoint.size, reason, root, sent))
             return
         if checkpoint.size > stream.receipt_size:
             receipt = self._cosigner.cosign(signed, turn.now_ns // NS_PER_S)
@@ -205,20 +210,25 @@ class StoreLedger:
             return None
         return stream
 
-    def _conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
-        turn.conflicts[stream.enrolment.topics.receipt] = (stream, reason)
+    def _conflict(self, turn: LedgerTurn, stream: Stream, found: ConflictFound) -> None:
+        turn.conflicts[stream.enrolment.topics.receipt] = (stream, found)
         conflicts, stream_id = tables.conflicts, stream.enrolment.stream_id
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(found.sent).hexdigest()
         mine = select(func.count()).where(conflicts.c.stream_id == stream_id)
         known = turn.connection.execute(mine.where(conflicts.c.digest == digest)).scalar_one()
         if known or turn.connection.execute(mine).scalar_one() >= MAX_CONFLICTS:
             return
         turn.connection.execute(
             insert(conflicts).values(
-                stream_id=stream_id, seq=seq, reason=reason, digest=digest, data=data, seen_at=turn.at
+                stream_id=stream_id,
+                seq=found.at,
+                reason=found.reason,
+                digest=digest,
+                data=found.sent,
+                seen_at=turn.at,
             )
         )
-        _log.warning("conflict", stream=stream.enrolment.origin, reason=reason)
+        _log.warning("conflict", stream=stream.enrolment.origin, reason=found.reason)
 
     def _refuse(self, turn: LedgerTurn, topics: Topics, origin: str, reason: str, detail: str) -> None:
         """Note, once a process, that something was not accepted and proves nothing."""
