@@ -20,6 +20,7 @@ from linewitness.gateway.send_window import SendWindow
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.uplink.forwarding import ForwardOptions
+from linewitness.uplink.takeover import TakeoverWatch
 from linewitness.uplink.topics import Topics
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Forwarder:
         self._clock = clock
         self._health = health
         self._logged = ""
+        self._takeovers = TakeoverWatch()
         self._window = SendWindow(judge, journal=journal, options=options)
         self._answers = AnswerListener(judge, self._window, topic=topics.receipt, health=health)
         self._records = RecordSender(
@@ -79,7 +81,7 @@ class Forwarder:
             try:
                 await attempted(self._session(backoff), retried=_RETRIED)
             except UplinkUnavailable as error:
-                wait_s = backoff.next_s()
+                wait_s = max(backoff.next_s(), self._takeovers.ended(error))
                 self._disconnected("away", error)
             except UplinkRefused as error:
                 self._disconnected("refused", error)
@@ -89,6 +91,7 @@ class Forwarder:
         """Connect, and serve until that ends; raises what ended it."""
         async with self._connect() as link:
             backoff.succeeded()
+            self._takeovers.connected()
             if self._judge.contradiction is None:
                 self._health.uplink("up", "")
             self._logged = "up"
@@ -109,6 +112,7 @@ class Forwarder:
 
     def _disconnected(self, state: str, error: LinewitnessError) -> None:
         self._health.uplink(state, str(error))
+        self._health.taken_over(self._takeovers.what)
         if self._logged == state:
             return
         self._logged = state

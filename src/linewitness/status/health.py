@@ -35,6 +35,9 @@ class Health:
     answers_ignored: int = 0
     ignored_why: str = ""
     ignored_at: float = float("-inf")
+    #: That another client takes our client id at the broker, or nothing; and when it was said (monotonic).
+    takeover: str = ""
+    takeover_at: float = float("-inf")
     #: What the store accuses the stream of without a proof, or nothing.
     accusation: str = ""
 
@@ -70,6 +73,11 @@ class Health:
         """Count an answer that the store has not signed, or that is outdated."""
         self.answers_ignored += 1
         self.ignored_why, self.ignored_at = why, monotonic()
+
+    def taken_over(self, what: str) -> None:
+        """Record that another client takes over our connections; nothing where none was noticed lately."""
+        if what != self.takeover:
+            self.takeover, self.takeover_at = what, monotonic()
 
     def accused(self, what: str) -> None:
         """Record what the store accuses this stream of without a proof; nothing where it does not."""

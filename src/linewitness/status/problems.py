@@ -23,6 +23,7 @@ ProblemCode = Literal[
     "store-conflict",
     "store-accusation",
     "answers-ignored",
+    "client-id-taken",
     "uplink-refused",
     "uplink-away",
     "clock-unsure",
@@ -57,6 +58,7 @@ def problems_of(
     return (
         *_of_journal(health, level),
         *_of_uplink(health),
+        *_of_takeover(health),
         *_of_answers(health),
         *(problem for device in devices for problem in _of_device(device)),
         *_of_clock(verdict),
@@ -136,6 +138,17 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             alarm=False,
             what=f"the broker is not connected: {why}",
             hint="records wait in the journal",
+        )
+
+
+def _of_takeover(health: Health) -> Iterator[LineProblem]:
+    if health.takeover and monotonic() - health.takeover_at < SHOWN_S:
+        yield LineProblem(
+            "client-id-taken",
+            "uplink",
+            alarm=True,
+            what=health.takeover,
+            hint="operator action required: bind client ids to certificates at the broker, docs/brokers.md",
         )
 
 
