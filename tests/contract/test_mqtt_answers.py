@@ -11,6 +11,7 @@ from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.uplink import mqtt
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.takeover import TakenOver
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE = 1, 3, 4, 8
 WELCOME_5 = b"\x20\x03\x00\x00\x00"
@@ -236,7 +237,7 @@ async def test_broker_that_throws_us_out_says_why() -> None:
         return b"\xe0\x02\x8e\x00" if kind == SUBSCRIBE else WELCOME_5
 
     async with scripted(answer) as (_, options), MqttConnector(options).connect() as connection:
-        with pytest.raises(UplinkUnavailable, match="took over the session") as raised:
+        with pytest.raises(TakenOver, match="took over the session") as raised:
             await connection.subscribe("a")
         assert "client_id" in raised.value.hint
 

@@ -1,7 +1,7 @@
 """TLS with client certificates, at a mosquitto that runs the configuration we hand out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +10,8 @@ import pytest
 from linewitness.base.errors import ConfigurationError, UplinkRefused, UplinkUnavailable
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
-from support.brokers import Authority, Broker, Identity, mosquitto
-
-CONFIG = Path(__file__).parents[2] / "config"
-
-
-def production(authority: Authority) -> Callable[..., Any]:
-    """Return the configuration of config/, moved to a folder and a port of the test's own."""
-
-    def configure(folder: Path, port: int) -> str:
-        server = authority.issue("broker.test", server=True)
-        text = (CONFIG / "mosquitto.conf").read_text()
-        for file, ours in (
-            ("ca.pem", authority.file),
-            ("broker.pem", server.certificate),
-            ("broker.key", server.key),
-            ("mosquitto.acl", folder / "acl"),
-        ):
-            assert f"/etc/mosquitto/linewitness/{file}" in text
-            text = text.replace(f"/etc/mosquitto/linewitness/{file}", str(ours))
-        (folder / "acl").write_text((CONFIG / "mosquitto.acl").read_text())
-        (folder / "acl").chmod(0o600)
-        return text.replace("listener 8883", f"listener {port} 127.0.0.1").replace(
-            "/var/lib/mosquitto/", f"{folder}/"
-        )
-
-    return configure
+from support.brokers import Authority, Broker, mosquitto
+from support.shipped_broker import as_client, production
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +23,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def broker(tmp_path: Path, authority: Authority) -> AsyncIterator[Broker]:
     async with mosquitto(tmp_path / "broker", authority=authority, whole=production(authority)) as running:
         yield running
-
-
-def as_client(broker: Broker, authority: Authority, identity: Identity | None, **tls: Any) -> MqttOptions:
-    settings = {"ca": authority.file, **tls}
-    if identity is not None:
-        settings |= {"certificate": identity.certificate, "key": {"file": identity.key}}
-    return MqttOptions(url=broker.url, tls=settings, connect_timeout_s=5)
 
 
 async def fails(

@@ -10,6 +10,7 @@ import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import UplinkRefused
+from linewitness.evidence.format.accusation import is_accusation, open_accusation
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.note import Vkey
 from linewitness.store import reports
@@ -66,7 +67,7 @@ async def receipt_for(connection: MqttConnection, gateway: FakeGateway, vkey: Vk
     """Wait for the receipt of a size."""
     async with asyncio.timeout(DEADLINE_S):
         async for message in connection.messages():
-            if message.payload and not message.payload.startswith(b"conflict"):
+            if message.payload and not is_accusation(message.payload):
                 checkpoint, note = open_checkpoint(message.payload.decode(), gateway.log_vkey)
                 assert note.signed_by(vkey)
                 if checkpoint.size >= size:
@@ -173,8 +174,10 @@ async def test_conflict_is_answered_with_the_newest_receipt(
         await connection.subscribe(gateway.topics.receipt)
         async with asyncio.timeout(DEADLINE_S):
             async for message in connection.messages():
-                if message.payload.startswith(f"conflict {gateway.origin} at record 30".encode()):
+                if is_accusation(message.payload):
                     break
+    accusation, _ = open_accusation(message.payload.decode(), Cosigner.load(options.name, options.key).vkey)
+    assert (accusation.origin, accusation.subject, accusation.at) == (gateway.origin, "record", 30)
     assert len(reports.read_conflicts(database)) == 1
 
 

@@ -36,6 +36,7 @@ from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, p
 from linewitness.devices.scanner.framing import LineSplitter
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format import note as notes
+from linewitness.evidence.format.accusation import Accusation, open_accusation
 from linewitness.evidence.format.canonical import NotCanonical
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Note, Vkey
@@ -48,7 +49,8 @@ from linewitness.evidence.policy.trust import read_trust
 from linewitness.evidence.timestamps.der import BadDer
 from linewitness.evidence.timestamps.timestamp import Authorities
 from linewitness.evidence.verify.stream import verify
-from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
+from linewitness.gateway.answers.statements import StoreContradiction, without_unsigned_line
+from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.store import acceptance
 from linewitness.store.fast_path import read_fast
 from linewitness.store.keys import Cosigner
@@ -149,8 +151,20 @@ def receipt(data: bytes) -> None:
         notes.cosign(text, name="store.example", key=STORE, time_s=int.from_bytes(data[:8], "big"))
     )
     for payload in (data, f"{both}".encode(), f"{head}\n\n{both}".encode()):
+        answer, _ = without_unsigned_line(payload)
         with contextlib.suppress(EvidenceError, StoreContradiction):
-            judge.read(payload)
+            judge.read(answer)
+
+
+def conflict(data: bytes) -> None:
+    """Read what the store accuses a stream of: as it came, and with its signature made good."""
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(EvidenceError):
+        open_accusation(text, STORE_VKEY)
+    with contextlib.suppress(EvidenceError):
+        read = Accusation.parse(Note.parse(text).text)
+        note = str(read.sign(name="store.example", key=STORE, time_s=0))
+        assert open_accusation(note, STORE_VKEY)[0].text == read.text
 
 
 def policy(data: bytes) -> None:
@@ -217,7 +231,7 @@ def batch(data: bytes) -> None:
     for line in acceptance.lines_of(data):
         claim = acceptance.peek(line)
         assert claim is None or claim.sequence_no >= 0
-        acceptance.signed_by(line, stream=ORIGIN, event_key=LOG_VKEY)
+        record.signed_by(line, stream=ORIGIN, event_key=LOG_VKEY)
     Topics.parse(data.decode("utf-8", "replace"))
 
 
@@ -275,6 +289,7 @@ PARSERS = {
         package,
         zipped,
         receipt,
+        conflict,
         policy,
         revocation,
         proof,

@@ -46,6 +46,13 @@ SEEDS = {
         b"acme.example/ber-01/line-02/1\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
         b"conflict because\n\nacme.example/ber-01/line-02/1\n7\n" + b"A" * 43 + b"=\n",
     ],
+    "conflict": [
+        (
+            b"linewitness/conflict/v1\nacme.example/ber-01/line-02/1\nrecord 6\nanother\n-\nAA==\nAQ==\n"
+            b"\n\xe2\x80\x94 store.example " + b"A" * 104 + b"\n"
+        ),
+        b"linewitness/conflict/v1\na\ncheckpoint 07\n\n-\n-\n-\n",
+    ],
     "policy": [(VECTORS / "policy.json").read_bytes(), b'{"v":1}', b"[" * 3000],
     "revocation": [
         (

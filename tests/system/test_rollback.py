@@ -4,7 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ExitCode
+from linewitness.uplink.mqtt import MqttConnector
+from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.topics import Topics
+from support.journals import result_event, running
 from support.plants import (
     at_work,
     held,
@@ -102,3 +107,27 @@ async def test_two_live_forks_the_second_at_the_store_is_frozen(tmp_path: Path) 
         assert await stopped(plant) == 0
         assert held(plant).verdict.status in ("COMPLETE", "INTACT")
         assert conflicts(plant) == []
+
+
+async def test_a_fork_that_no_receipt_shows_is_frozen_by_the_stores_signed_conflict(tmp_path: Path) -> None:
+    """A copy of the journal has sent records, and died before any checkpoint: no receipt covers them."""
+    async with running_plant(tmp_path) as plant:
+        await settle(plant, await work(plant))
+        shutil.copytree(plant.folder / "journal", plant.folder / "copy")
+        at_store, clock = len(held(plant).records), SystemClock()
+        async with running(plant.folder / "copy", clock) as journal:
+            await journal.submit([result_event(900, clock)])
+            batch = await journal.read(lambda reader: reader.batch(at_store, 1_000_000))
+        line = plant.config.line
+        options = MqttOptions(url=f"mqtt://127.0.0.1:{plant.broker.port}")
+        async with MqttConnector(options).connect() as copy:
+            await copy.publish(Topics(line.tenant, line.gateway).records, b"\n".join(batch))
+        await until(lambda: len(held(plant).records) > at_store, "the copy's records in the store")
+        await plant.gateway.start()
+        await until(lambda: frozen(plant), f"the frozen stream; {said(plant)[-2000:]}")
+        assert await stopped(plant) == 0
+        (conflict,) = conflicts(plant)
+        assert conflict.seq == at_store + len(batch) - 1
+        status = (await run("status", plant.line_file)).out
+        assert f"the store holds another record {conflict.seq} than this journal" in status
+        assert held(plant).records[-1]["resource"]["id"].endswith("/900")

@@ -40,6 +40,7 @@ NAMES = {
     "linewitness_records_receipted",
     "linewitness_results_without_unit",
     "linewitness_telemetry_dropped_samples",
+    "linewitness_uplink_answers_ignored",
     "linewitness_uplink_conflict",
     "linewitness_uplink_up",
 }

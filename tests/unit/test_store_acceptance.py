@@ -2,8 +2,9 @@ import pytest
 
 from linewitness.evidence.format import keys
 from linewitness.evidence.format.merkle import Frontier
+from linewitness.evidence.format.record import signed_by
 from linewitness.evidence.verify.chain import ChainVerifier
-from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek, signed_by
+from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek
 from support.fake_gateway import FakeGateway
 from support.present import present
 

@@ -9,7 +9,9 @@ from nacl.signing import SigningKey
 
 from linewitness.base.clock import Stamp, to_rfc3339
 from linewitness.evidence.format import note
+from linewitness.evidence.format.accusation import Accusation, open_accusation
 from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.evidence.format.merkle import leaf_hash, root_of
 from linewitness.store import reports
 from linewitness.store.database import Database, Enrolment, StoreError, enroll
 from linewitness.store.keys import Cosigner
@@ -84,6 +86,13 @@ def gateway(store: Store) -> FakeGateway:
     gateway.grow(9)
     store.enroll(gateway)
     return gateway
+
+
+def accused(store: Store, answer: bytes) -> Accusation:
+    """Return what the store accuses a gateway of, signed in this second."""
+    accusation, time_s = open_accusation(answer.decode(), store.cosigner.vkey)
+    assert time_s == store.clock.ns // 10**9
+    return accusation
 
 
 def receipt_size(store: Store, gateway: FakeGateway, payload: bytes) -> int:
@@ -189,9 +198,10 @@ def test_rolled_back_gateway_is_a_conflict_and_its_records_are_kept_as_evidence(
     other = gateway.fork(6)
     other.grow(2)
     (answer,) = store.send(other, 6)
-    line, _, note = answer.decode().partition("\n\n")
-    assert line.startswith(f"conflict {gateway.origin} at record 6: ")
-    assert note.encode() == receipt
+    accusation = accused(store, answer)
+    assert (accusation.origin, accusation.subject, accusation.at) == (gateway.origin, "record", 6)
+    assert (accusation.held, accusation.sent) == (gateway.records[6], other.records[6])
+    assert accusation.receipt.encode() == receipt
     (conflict,) = reports.read_conflicts(store.database)
     assert (conflict.seq, conflict.data) == (6, other.records[6])
     assert store.held() == gateway.records
@@ -207,7 +217,7 @@ def test_fork_around_a_rotation_is_a_conflict(store: Store, gateway: FakeGateway
     other = gateway.fork(size)
     other.append("gateway.started")
     (answer,) = store.send(other, size)
-    assert answer.startswith(f"conflict {gateway.origin} at record {size}".encode())
+    assert accused(store, answer).at == size
 
 
 def test_fork_at_the_head_is_a_conflict(store: Store, gateway: FakeGateway) -> None:
@@ -215,7 +225,8 @@ def test_fork_at_the_head_is_a_conflict(store: Store, gateway: FakeGateway) -> N
     other = gateway.fork(8)
     other.grow(5)
     (answer,) = store.send(other, 10)
-    assert answer.startswith(f"conflict {gateway.origin} at record 10".encode())
+    accusation = accused(store, answer)
+    assert (accusation.at, accusation.held) == (10, gateway.records[9]), "the record that it does not follow"
     assert store.held() == gateway.records
 
 
@@ -266,7 +277,10 @@ def test_checkpoint_with_another_root_is_a_conflict(store: Store, gateway: FakeG
     other.grow(4)
     for size in (10, 8):
         (answer,) = store.check(other, size)
-        assert answer.startswith(f"conflict {gateway.origin} at size {size}".encode())
+        accusation = accused(store, answer)
+        assert (accusation.subject, accusation.at) == ("checkpoint", size)
+        assert accusation.held == root_of(leaf_hash(data) for data in gateway.records[:size])
+        assert accusation.sent == other.checkpoint(size)
     assert len(reports.read_conflicts(store.database)) == 2
     assert reports.read_receipts(store.database, gateway.origin) == []
 
@@ -278,7 +292,7 @@ def test_checkpoint_that_waited_is_compared_when_the_records_are_there(
     other.grow(4)
     store.check(other)
     (answer,) = store.send(gateway)
-    assert answer.startswith(f"conflict {gateway.origin} at size 10".encode())
+    assert (accused(store, answer).subject, accused(store, answer).at) == ("checkpoint", 10)
 
 
 def test_checkpoint_by_another_key_is_refused(store: Store, gateway: FakeGateway) -> None:
@@ -369,7 +383,7 @@ def test_repeated_event_id_is_not_taken(store: Store, gateway: FakeGateway) -> N
     gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
     gateway.append(event_id="01HF7YAT00ABCDEFGHJKMNPQRS")
     (answer,) = store.send(gateway, 10)
-    assert answer.startswith(f"conflict {gateway.origin} at record 11: its event_id".encode())
+    assert accused(store, answer).reason.startswith("at record 11: its event_id")
     assert store.held() == gateway.records[:11]
     (again,) = store.send(gateway, 11)
     assert again == answer
@@ -437,6 +451,4 @@ def test_conflict_outweighs_a_receipt_of_the_same_turn(store: Store, gateway: Fa
         (gateway.topics.records, other.batch(6)),
         (gateway.topics.checkpoint, gateway.checkpoint()),
     )
-    line, _, note = answer.decode().partition("\n\n")
-    assert line.startswith("conflict")
-    assert receipt_size(store, gateway, note.encode()) == 10
+    assert receipt_size(store, gateway, accused(store, answer).receipt.encode()) == 10

@@ -16,16 +16,17 @@ STEADY_S: Final = 10.0
 class Backoff:
     """The waits of one thing that is tried again and again."""
 
-    def __init__(self, *, first_s: float = FIRST_S, cap_s: float = CAP_S) -> None:
-        """Begin with the first wait."""
+    def __init__(self, *, first_s: float = FIRST_S, cap_s: float = CAP_S, steady_s: float = STEADY_S) -> None:
+        """Begin with the first wait; what lasted for `steady_s` was a success."""
         self._first_s = first_s
         self._cap_s = cap_s
+        self._steady_s = steady_s
         self._next_s = first_s
         self._succeeded_at: float | None = None
 
     def next_s(self) -> float:
         """Return how long to wait now, in seconds: between half and the whole of the current step."""
-        if self._succeeded_at is not None and monotonic() - self._succeeded_at >= STEADY_S:
+        if self._succeeded_at is not None and monotonic() - self._succeeded_at >= self._steady_s:
             self._next_s = self._first_s
         self._succeeded_at = None
         step = self._next_s

@@ -35,3 +35,12 @@ class UplinkStatusSink(Protocol):
 
     def receipt(self, size: int) -> None:
         """Record the number of records that a receipt covers."""
+
+    def answer_ignored(self, why: str) -> None:
+        """Count an answer that the store has not signed, or that is outdated."""
+
+    def taken_over(self, what: str) -> None:
+        """Record that another client takes over our connections; nothing where none was noticed lately."""
+
+    def accused(self, what: str) -> None:
+        """Record what the store accuses this stream of without a proof; nothing where it does not."""

@@ -11,18 +11,19 @@ from linewitness.base.errors import LinewitnessError, UplinkRefused, UplinkUnava
 from linewitness.base.failures import deciding
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted
-from linewitness.evidence.format.note import BadNote
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.ahead.head import HeadAnnouncer
 from linewitness.gateway.ahead.notices import NoticeSender
+from linewitness.gateway.answers.listener import AnswerListener
 from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink
 from linewitness.gateway.checkpoints import CheckpointSigner
-from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
+from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.record_sender import RecordSender
 from linewitness.gateway.send_window import SendWindow
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.uplink.forwarding import ForwardOptions
+from linewitness.uplink.takeover import TakeoverWatch
 from linewitness.uplink.topics import Topics
 
 log = structlog.get_logger()
@@ -59,7 +60,9 @@ class Forwarder:
         self._clock = clock
         self._health = health
         self._logged = ""
+        self._takeovers = TakeoverWatch()
         self._window = SendWindow(judge, journal=journal, options=options)
+        self._answers = AnswerListener(judge, self._window, topic=topics.receipt, health=health)
         self._records = RecordSender(
             self._window,
             judge,
@@ -86,14 +89,14 @@ class Forwarder:
         await self._judge.recall()
         self._health.receipt(self._judge.receipted)
         if self._judge.contradiction is not None:
-            self._report_contradiction(self._judge.contradiction)
+            self._answers.report(self._judge.contradiction)
         backoff = Backoff()
         while True:
             wait_s = REFUSED_S
             try:
                 await attempted(self._session(backoff), retried=_RETRIED)
             except UplinkUnavailable as error:
-                wait_s = backoff.next_s()
+                wait_s = max(backoff.next_s(), self._takeovers.ended(error))
                 self._disconnected("away", error)
             except UplinkRefused as error:
                 self._disconnected("refused", error)
@@ -103,6 +106,7 @@ class Forwarder:
         """Connect, and serve until that ends; raises what ended it."""
         async with self._connect() as link:
             backoff.succeeded()
+            self._takeovers.connected()
             if self._judge.contradiction is None:
                 self._health.uplink("up", "")
             self._logged = "up"
@@ -116,7 +120,7 @@ class Forwarder:
         async with asyncio.TaskGroup() as group:
             await link.subscribe(self._topics.receipt)
             await self._announce(link)
-            group.create_task(self._listen(link), name="uplink:receipts")
+            group.create_task(self._answers.run(link), name="uplink:receipts")
             group.create_task(self._follow_journal(), name="uplink:growth")
             group.create_task(self._records.run(link), name="uplink:records")
             group.create_task(self._tell_ahead(link), name="uplink:ahead")
@@ -131,6 +135,7 @@ class Forwarder:
 
     def _disconnected(self, state: str, error: LinewitnessError) -> None:
         self._health.uplink(state, str(error))
+        self._health.taken_over(self._takeovers.what)
         if self._logged == state:
             return
         self._logged = state
@@ -144,32 +149,6 @@ class Forwarder:
             "size": self._journal.head.size,
         }
         await link.publish(self._topics.status, orjson.dumps(status), retain=True)
-
-    async def _listen(self, link: BrokerLink) -> None:
-        async for message in link.messages():
-            if message.topic != self._topics.receipt:
-                continue
-            held_before = self._judge.held
-            try:
-                size = await self._judge.judge(message.payload)
-            except BadNote as error:
-                log.warning("an answer that is not the store's was ignored", why=error.what)
-                continue
-            except StoreContradiction as error:
-                self._report_contradiction(error)
-                continue
-            finally:
-                self._window.heard.set()
-            self._health.receipt(size)
-            self._window.answered(held_before=held_before, retained=message.retained)
-
-    def _report_contradiction(self, contradiction: StoreContradiction) -> None:
-        self._health.uplink("conflict", str(contradiction))
-        log.error(
-            "the store contradicts this journal: nothing is sent any more",
-            why=contradiction.what,
-            hint=contradiction.hint,
-        )
 
     async def _follow_journal(self) -> None:
         size = 0

@@ -1,72 +1,59 @@
-"""Judge the answers of the audit store: receipts, or a contradiction (operator action required)."""
+"""Judge the answers of the audit store: receipts, or a proven contradiction (operator action required)."""
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
 from typing import Final
 
-from linewitness.base.clock import Clock, to_rfc3339
-from linewitness.base.errors import ExitCode, LinewitnessError
+from linewitness.base.clock import Clock, monotonic, to_rfc3339
 from linewitness.evidence.format import record
-from linewitness.evidence.format.checkpoint import open_checkpoint
+from linewitness.evidence.format.accusation import is_accusation, open_accusation
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.gateway.answers.accusations import weigh
+from linewitness.gateway.answers.statements import (
+    ContradictionProof,
+    OpenAccusation,
+    StoreAnswer,
+    StoreContradiction,
+    read_receipt,
+    text_of,
+)
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.generations.generation import CONFLICT, Conflict
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
 
-#: The first word of the store's answer where it contradicts the gateway (docs/format.md, section 10).
-CONFLICT_WORD: Final = "conflict"
 CONTINUE: Final = (
     "find out which it is; capture goes on into the frozen stream meanwhile. Then write the next generation "
     "into line.origin, run `linewitness init --continue`, and hand the ended stream over to the store"
 )
-MAX_ANSWER: Final = 65_536
-
-
-class StoreContradiction(LinewitnessError):
-    """The store holds another history of this stream than the journal: nothing more is sent or deleted.
-
-    `answer` is the proof, signed by log key and store; without one the contradiction is only reported.
-    """
-
-    exit_code = ExitCode.JOURNAL
-
-    def __init__(self, what: str, *, hint: str, answer: "StoreAnswer | None" = None) -> None:
-        """Keep the proof with the message."""
-        super().__init__(what, hint=hint)
-        self.answer = answer
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAnswer:
-    """An answer of the store: the size that it holds, its root, when it was signed, the note's exact text."""
-
-    size: int
-    root: bytes
-    time_s: int
-    note: str
-    conflict: str | None
+#: An answer that covers less than the one before is taken at most this often: the empty message is not
+#: signed, and an old receipt can be sent again by anybody who may publish it.
+LESS_AGAIN_S: Final = 5.0
 
 
 class ReceiptJudge:
-    """Verify receipts against the journal's own tree, and put them on record."""
+    """Verify the store's answers against the journal's own tree, and put them on record."""
 
     def __init__(self, journal: Journal, signer: CheckpointSigner, *, store_vkey: Vkey, clock: Clock) -> None:
-        """Take the journal, and the public key of the one store whose receipts count."""
+        """Take the journal, and the public key of the one store whose answers count."""
         self._journal = journal
         self._signer = signer
         self._store_vkey = store_vkey
         self._clock = clock
         self._verified = False
         self._grown = asyncio.Condition()
+        self._newest_s = 0
+        self._lowered_at = float("-inf")
         self.receipted = 0
         #: Records that the store's last answer covers: fewer than its receipts where it was restored.
         self.held = 0
-        #: What the store contradicts this stream with, from this run or an earlier one.
+        #: What proves that this stream has another history at the store, from this run or an earlier one.
         self.contradiction: StoreContradiction | None = None
+        #: What the store accuses this stream of, until a newer receipt outweighs it.
+        self.accusation: OpenAccusation | None = None
 
     @property
     def verified(self) -> bool:
@@ -81,7 +68,10 @@ class ReceiptJudge:
     async def recall(self) -> None:
         """Begin where the newest receipt in the journal ends; a frozen stream stays contradicted."""
         newest = await self._journal.read(lambda reader: reader.newest_receipt())
-        self.receipted = self.held = newest[0] if newest else 0
+        if newest is not None:
+            self.receipted = self.held = newest[0]
+            with contextlib.suppress(BadNote):  # by another store's key, before the YAML named this one
+                self._newest_s = self.read(newest[1].encode()).time_s
         if self._journal.frozen:
             known = await self._journal.read(Conflict.of)
             what = known.what if known else "the stream is frozen"
@@ -91,34 +81,73 @@ class ReceiptJudge:
         """Take the store's answer and return the size that its receipts cover.
 
         An empty answer means that the store found a hole and has no receipt to name: it begins anew.
-        Raises BadNote for an answer that is not the store's own, and StoreContradiction where the store's
-        history is not ours.
+        Raises BadNote for an answer that is not the store's own, or outdated: it changes nothing. Raises
+        StoreContradiction where it is proven that the store's history is not ours. A signed conflict that
+        proves nothing is kept in `accusation`.
         """
         if not payload:
-            self.held = 0
+            self._holds(0)
             return self.receipted
         try:
-            answer = self.read(payload)
-            await self._compare(answer)
+            if is_accusation(payload):
+                await self._hear_accusation(text_of(payload))
+            else:
+                await self._hear_receipt(self.read(payload))
         except StoreContradiction as contradiction:
-            news = self.contradiction is None or contradiction.answer is not None
-            if news and not self._journal.frozen:
+            if not self._journal.frozen:
                 await self._put_on_record(contradiction)
             self.contradiction = contradiction
             raise
-        if self.contradiction is None:
-            self.held = answer.size
-            await self._take_receipt(answer)
         return self.receipted
+
+    def read(self, payload: bytes) -> StoreAnswer:
+        """Return a verified receipt; BadNote if it is not signed by log key and store."""
+        return read_receipt(payload, log_vkey=self._journal.log_vkey, store_vkey=self._store_vkey)
+
+    async def _hear_receipt(self, answer: StoreAnswer) -> None:
+        await self._compare(answer)
+        if self.contradiction is None:
+            self._holds(answer.size)
+            await self._take_receipt(answer)
+
+    async def _hear_accusation(self, text: str) -> None:
+        """Judge the receipt in a signed conflict like any other, then what the conflict shows."""
+        accusation, time_s = open_accusation(text, self._store_vkey)
+        if accusation.origin != self._journal.identity.stream:
+            raise BadNote(f"a conflict about {accusation.origin} is none about this stream")
+        if accusation.receipt:
+            await self._hear_receipt(self.read(accusation.receipt.encode()))
+        if self.contradiction is not None:
+            return
+        weighed = await self._journal.read(lambda reader: weigh(accusation, reader, receipted=self.receipted))
+        if weighed.proven:
+            held = record.sha256(accusation.held)
+            proof = ContradictionProof(note=text, at=accusation.at, held=held)
+            raise StoreContradiction(weighed.what, hint=CONTINUE, proof=proof)
+        if time_s < self._newest_s:
+            raise BadNote("a conflict that is older than the store's newest receipt is outdated")
+        if self.accusation is None:
+            conflict = self._conflict(weighed.what, weighed.hint, ContradictionProof(note=text), proven=False)
+            await self._journal.submit_all(Submission(state={CONFLICT: conflict.to_json()}))
+        self.accusation = OpenAccusation(weighed.what, weighed.hint, time_s)
+
+    def _holds(self, size: int) -> None:
+        """Take how much the store says to hold, and less than before only now and then."""
+        if size < self.held:
+            if monotonic() - self._lowered_at < LESS_AGAIN_S:
+                return
+            self._lowered_at = monotonic()
+        self.held = size
 
     async def _compare(self, answer: StoreAnswer) -> None:
         size = self._journal.head.size
+        proof = ContradictionProof(note=answer.note, size=answer.size, root=answer.root)
         if answer.size > size:
             raise StoreContradiction(
                 f"the store holds {answer.size} records of this stream, the journal only {size}: this "
                 "journal was restored from an older copy, or another gateway writes this stream too",
                 hint=CONTINUE,
-                answer=answer,
+                proof=proof,
             )
         if answer.size and await self._signer.root(answer.size) != answer.root:
             raise StoreContradiction(
@@ -126,62 +155,52 @@ class ReceiptJudge:
                 "was restored from an older copy and went on, or another gateway writes this stream too, or "
                 "the journal was rewritten",
                 hint=CONTINUE,
-                answer=answer,
+                proof=proof,
             )
-        if answer.conflict is not None:
-            raise _reported(answer.conflict)
+
+    def _conflict(self, what: str, hint: str, proof: ContradictionProof, *, proven: bool) -> Conflict:
+        return Conflict(
+            at=to_rfc3339(self._clock.stamp().realtime_ns),
+            what=what,
+            hint=hint,
+            proven=proven,
+            own_size=self._journal.head.size,
+            store_size=proof.size,
+            store_root="sha256:" + proof.root.hex() if proof.root else None,
+            note=proof.note,
+        )
 
     async def _put_on_record(self, contradiction: StoreContradiction) -> None:
-        """Freeze the stream where the contradiction is proven; what was only reported is noted."""
-        now, answer = self._clock.stamp().realtime_ns, contradiction.answer
-        size = self._journal.head.size
-        conflict = Conflict(
-            at=to_rfc3339(now),
-            what=contradiction.what,
-            hint=contradiction.hint,
-            proven=answer is not None,
-            own_size=size,
-            store_size=answer.size if answer else None,
-            store_root="sha256:" + answer.root.hex() if answer else None,
-            note=answer.note if answer else None,
-        )
-        events: tuple[Event, ...] = ()
-        if answer is not None:
-            changes = (
-                Change("continuity", "verified" if self._verified else "unverified", "contradicted"),
-                Change("size", None, size),
-                Change("store_size", None, conflict.store_size),
-                Change("store_root", None, conflict.store_root),
-            )
-            events = (self._event("stream.continuity", now, changes, contradiction.what),)
+        """Freeze the stream, with the proof."""
+        proof = contradiction.proof
+        if proof is None:
+            return
+        conflict = self._conflict(contradiction.what, contradiction.hint, proof, proven=True)
+        changes = [
+            Change("continuity", "verified" if self._verified else "unverified", "contradicted"),
+            Change("size", None, conflict.own_size),
+        ]
+        if proof.size is not None:
+            changes.append(Change("store_size", None, proof.size))
+            changes.append(Change("store_root", None, conflict.store_root))
+        if proof.at is not None:
+            changes.append(Change("conflict_at", None, proof.at))
+            changes.append(Change("store_record", None, proof.held))
+        now = self._clock.stamp().realtime_ns
+        event = self._event("stream.continuity", now, tuple(changes), contradiction.what)
         await self._journal.submit_all(
-            Submission(events=events, state={CONFLICT: conflict.to_json()}, freeze=answer is not None)
+            Submission(events=(event,), state={CONFLICT: conflict.to_json()}, freeze=True)
         )
-
-    def read(self, payload: bytes) -> StoreAnswer:
-        """Return a verified answer; BadNote if it is not signed by log key and store."""
-        if len(payload) > MAX_ANSWER:
-            raise BadNote(f"an answer of {len(payload)} bytes is no receipt")
-        try:
-            text = payload.decode("utf-8")
-        except UnicodeDecodeError:
-            raise BadNote("an answer that is not UTF-8 is no receipt") from None
-        conflict = None
-        if text.startswith(CONFLICT_WORD):
-            first, _, text = text.partition("\n\n")
-            conflict = first.removeprefix(CONFLICT_WORD).strip() or "no reason given"
-            if not text:
-                raise _reported(conflict)
-        checkpoint, note = open_checkpoint(text, self._journal.log_vkey)
-        time_s = note.signed_by(self._store_vkey)
-        if time_s is None:
-            raise BadNote(f"an answer without the signature of {self._store_vkey.name} is no receipt")
-        return StoreAnswer(checkpoint.size, checkpoint.root, time_s, text, conflict)
 
     async def _take_receipt(self, answer: StoreAnswer) -> None:
         now = self._clock.stamp().realtime_ns
         events = []
+        state: dict[str, str | None] = {}
         first = not self._verified
+        self._newest_s = max(self._newest_s, answer.time_s)
+        if self.accusation is not None and answer.time_s > self.accusation.time_s:
+            self.accusation = None
+            state[CONFLICT] = None
         if first:
             self._verified = True
             events.append(self._continuity(answer, now))
@@ -190,9 +209,10 @@ class ReceiptJudge:
             self.receipted = answer.size
             events.append(self._received(answer, now))
             receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
-        if events:
+        if first:
             # A conflict that was reported to an earlier run, without proof, is not the state of things now.
-            state = {CONFLICT: None} if first else {}
+            state[CONFLICT] = None
+        if events or state:
             await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt, state=state))
         async with self._grown:
             self._grown.notify_all()
@@ -231,11 +251,3 @@ class ReceiptJudge:
             changes=changes,
             reason=reason,
         )
-
-
-def _reported(conflict: str) -> StoreContradiction:
-    return StoreContradiction(
-        f"the store reports a conflict: {conflict}",
-        hint="somebody else wrote to this stream, or this journal was rolled back: "
-        "see `linewitness store conflicts`",
-    )

@@ -65,7 +65,7 @@ class RecordSender:
             if self._judge.contradiction is not None:
                 await asyncio.Event().wait()
             if not batch:
-                await (self._ask_store(link) if self._window.retained else self._cannot_serve(cursor))
+                await (self._ask_store(link) if self._window.retained else self._cannot_serve(link, cursor))
                 cursor = self._judge.held
                 continue
             if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NO_MATCHING_SUBSCRIBERS:
@@ -87,26 +87,49 @@ class RecordSender:
 
     async def _ask_store(self, link: BrokerLink) -> None:
         """Ask the store what it holds: a broker that was killed retains an older answer of it."""
-        note = await self._signer.at(self._judge.held)
         while self._window.retained and self._judge.contradiction is None:
-            await link.publish(self._topics.checkpoint, note.encode())
+            await self._ask(link)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.receipt_timeout_s):
                     await self._live_answer()
+
+    async def _ask(self, link: BrokerLink) -> None:
+        """Send a checkpoint that the store answers with its newest receipt."""
+        note = await self._signer.at(self._judge.held)
+        await link.publish(self._topics.checkpoint, note.encode())
 
     async def _live_answer(self) -> None:
         while self._window.retained:
             await self._window.changed()
 
-    async def _cannot_serve(self, cursor: int) -> None:
-        """Raise an alarm where the store needs records that were pruned; wait for another answer."""
+    async def _cannot_serve(self, link: BrokerLink, cursor: int) -> None:
+        """Raise an alarm where the store needs records that were pruned; wait for another answer.
+
+        The store is asked first, and again and again: an answer that covers less than the one before may
+        be an old receipt, or the empty message, that somebody else has sent.
+        """
         held = self._judge.held
+        if await self._asked_in_vain(link, held):
+            await self._alarmed(link, cursor, held)
+
+    async def _asked_in_vain(self, link: BrokerLink, held: int) -> bool:
+        """Ask the store once, and return whether it stays with what it holds."""
+        if self._judge.contradiction is not None:
+            await asyncio.Event().wait()
+        await self._ask(link)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.receipt_timeout_s):
+                while self._judge.held == held:
+                    await self._window.changed()
+        return self._judge.held == held
+
+    async def _alarmed(self, link: BrokerLink, cursor: int, held: int) -> None:
         why = f"the store holds {held} records and needs those from {cursor} on, which were pruned"
         hint = "restore the store from a newer backup, or from the exports and anchors that cover them"
         self._health.uplink("conflict", f"{why} ({hint})")
         log.error("the store lost records that are no longer here", why=why, hint=hint)
-        while self._judge.held == held:
-            await self._window.changed()
+        while await self._asked_in_vain(link, held):
+            pass
         if self._judge.contradiction is None:
             self._health.uplink("up", "")
             log.info("the store can be served again", held=self._judge.held)

@@ -64,8 +64,8 @@ class SendWindow:
         """Record that a checkpoint was sent whose records are not: the store may repeat its receipt."""
         self._repeat_expected = True
 
-    def answered(self, *, held_before: int, retained: bool) -> None:
-        """Take an answer of the store that the judge has verified.
+    def answered(self, *, asks: bool, held_before: int, retained: bool) -> None:
+        """Take an answer of the store that the judge has verified; `asks` where it covers nothing new.
 
         The store repeats its newest receipt where it started anew or found a hole: it lacks something.
         An older one means that it was restored from a backup. One repetition after an announced head says
@@ -73,7 +73,7 @@ class SendWindow:
         """
         self.retained = retained
         repeated = self._judge.held == held_before and not retained
-        self._asked_again = self._judge.held <= held_before and not (repeated and self._repeat_expected)
+        self._asked_again = asks and not (repeated and self._repeat_expected)
         if repeated:
             self._repeat_expected = False
         self._wake.set()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from linewitness.base.clock import monotonic
 from linewitness.base.log_limits import LogFigures
 
 
@@ -56,6 +57,15 @@ class Health:
     damage: str = ""
     #: What the log of this process does not hold.
     log: Callable[[], LogFigures] = LogFigures
+    #: Answers on the store's topic that it has not signed or that are outdated; why, and when (monotonic).
+    answers_ignored: int = 0
+    ignored_why: str = ""
+    ignored_at: float = float("-inf")
+    #: That another client takes our client id at the broker, or nothing; and when it was said (monotonic).
+    takeover: str = ""
+    takeover_at: float = float("-inf")
+    #: What the store accuses the stream of without a proof, or nothing.
+    accusation: str = ""
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the journal found; the empty string means no damage."""
@@ -93,6 +103,20 @@ class Health:
     def receipt(self, size: int) -> None:
         """Record the number of records that a receipt covers."""
         self.receipted = size
+
+    def answer_ignored(self, why: str) -> None:
+        """Count an answer that the store has not signed, or that is outdated."""
+        self.answers_ignored += 1
+        self.ignored_why, self.ignored_at = why, monotonic()
+
+    def taken_over(self, what: str) -> None:
+        """Record that another client takes over our connections; nothing where none was noticed lately."""
+        if what != self.takeover:
+            self.takeover, self.takeover_at = what, monotonic()
+
+    def accused(self, what: str) -> None:
+        """Record what the store accuses this stream of without a proof; nothing where it does not."""
+        self.accusation = what
 
     @property
     def total_observed(self) -> int:

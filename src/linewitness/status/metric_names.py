@@ -61,6 +61,9 @@ UPLINK_UP: Final = Metric("linewitness_uplink_up", "1 while the broker is connec
 UPLINK_CONFLICT: Final = Metric(
     "linewitness_uplink_conflict", "1 if the store holds another history: operator action required"
 )
+ANSWERS_IGNORED: Final = Metric(
+    "linewitness_uplink_answers_ignored", "Answers on the store's topic that it has not signed"
+)
 CLOCK_SYNCED: Final = Metric("linewitness_clock_synced", "1 while a time source confirms the clock")
 CLOCK_BOUND: Final = Metric("linewitness_clock_bound_seconds", "Largest possible error of the clock")
 CLOCK_OFFSET: Final = Metric("linewitness_clock_offset_seconds", "UTC minus the clock, as best known")

@@ -82,6 +82,7 @@ class _Figures(Collector):
         yield _gauge(names.JOURNAL_LEVEL, (((), snapshot.level),))
         yield _gauge(names.UPLINK_UP, (((), snapshot.uplink_state == "up"),))
         yield _gauge(names.UPLINK_CONFLICT, (((), snapshot.uplink_state == "conflict"),))
+        yield _counter(names.ANSWERS_IGNORED, (((), snapshot.answers_ignored),))
 
     def _clock(self) -> Iterator[Family]:
         snapshot, verdict = self._snapshot, self._snapshot.verdict

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from linewitness.base.certificates import WARN_DAYS, Expiry
+from linewitness.base.clock import monotonic
 from linewitness.base.log_limits import LogFigures
 from linewitness.journal.generations.ended import HAND_OVER, EndedRest
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceRow
 from linewitness.timesources.judge import ClockVerdict
+
+#: What happens to the uplink from time to time is shown for this long.
+SHOWN_S: Final = 3600.0
 
 ProblemCode = Literal[
     "device-refused",
@@ -20,6 +24,9 @@ ProblemCode = Literal[
     "journal-full",
     "journal-fills",
     "store-conflict",
+    "store-accusation",
+    "answers-ignored",
+    "client-id-taken",
     "uplink-refused",
     "uplink-away",
     "notices-refused",
@@ -59,6 +66,8 @@ def problems_of(
     return (
         *_of_journal(health, level),
         *_of_uplink(health),
+        *_of_takeover(health),
+        *_of_answers(health),
         *(problem for device in devices for problem in _of_device(device)),
         *_of_clock(verdict),
         *_of_certificates(expiries, now_ns),
@@ -161,6 +170,36 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             alarm=False,
             what=f"the broker takes no notices of alarms: {health.notices.why}",
             hint="allow the gateway to write …/notice; alarms reach the store with their records",
+        )
+
+
+def _of_takeover(health: Health) -> Iterator[LineProblem]:
+    if health.takeover and monotonic() - health.takeover_at < SHOWN_S:
+        yield LineProblem(
+            "client-id-taken",
+            "uplink",
+            alarm=True,
+            what=health.takeover,
+            hint="operator action required: bind client ids to certificates at the broker, docs/brokers.md",
+        )
+
+
+def _of_answers(health: Health) -> Iterator[LineProblem]:
+    if health.accusation:
+        yield LineProblem(
+            "store-accusation",
+            "uplink",
+            alarm=True,
+            what=health.accusation,
+            hint="operator action required: see docs/store.md, troubleshooting; sending goes on",
+        )
+    if monotonic() - health.ignored_at < SHOWN_S:
+        yield LineProblem(
+            "answers-ignored",
+            "uplink",
+            alarm=False,
+            what=f"{health.answers_ignored} answers not of the store were ignored: {health.ignored_why}",
+            hint="check who may publish on the receipt's topic at the broker, and store.vkey",
         )
 
 

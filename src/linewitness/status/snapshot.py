@@ -45,6 +45,7 @@ class Snapshot:
     stations: tuple[StationRow, ...]
     uplink_state: str
     uplink_why: str
+    answers_ignored: int
     figures: Figures
     drain: DrainRate
     notices: NoticeCounts
@@ -124,6 +125,7 @@ class Overview:
             stations=tuple(station_row(*station, state) for station in line.stations),
             uplink_state=health.uplink_state,
             uplink_why=health.uplink_why,
+            answers_ignored=health.answers_ignored,
             figures=figures,
             drain=drain,
             notices=replace(health.notices),

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import orjson
 
-from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
@@ -147,22 +146,6 @@ def peek(line: bytes) -> Claim | None:
     if not (isinstance(claim.stream, str) and isinstance(claim.event_id, str)):
         return None
     return claim if type(claim.sequence_no) is int and claim.sequence_no >= 0 else None
-
-
-def signed_by(line: bytes, *, stream: str, event_key: Vkey) -> bool:
-    """Say whether a line is a well-formed record of the stream that this key signed: then it is evidence."""
-    try:
-        members = record.parse(line)
-        integrity = members["integrity"]
-        message = record.message_of(line, integrity)
-        signature = record.signature_bytes(integrity["signature"])
-    except EvidenceError:
-        return False
-    return (
-        integrity["stream"] == stream
-        and integrity["key_id"] == event_key.key_id
-        and event_key.verify(message, signature)
-    )
 
 
 def lines_of(payload: bytes) -> list[bytes]:

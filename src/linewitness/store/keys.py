@@ -1,4 +1,4 @@
-"""The store's own key: made once, for cosignatures and nothing else (C2SP cosignature/v1)."""
+"""The store's own key: made once, for cosignatures (C2SP cosignature/v1) and signed conflicts."""
 
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from linewitness.base.durable import create_file, make_folder
 from linewitness.base.errors import ConfigurationError
 from linewitness.base.secrets import Secret, refuse_exposed
 from linewitness.evidence.format import keys, note
+from linewitness.evidence.format.accusation import Accusation
 from linewitness.evidence.format.note import COSIGNATURE_V1, Note, Vkey
 
 _PREFIX: Final = "PRIVATE+KEY"
@@ -35,6 +36,10 @@ class Cosigner:
         return checkpoint.with_signature(
             note.cosign(checkpoint.text, name=self.name, key=self.key, time_s=time_s)
         )
+
+    def accuse(self, accusation: Accusation, time_s: int) -> Note:
+        """Return the signed conflict: its context is its own, so that it never reads as a cosignature."""
+        return accusation.sign(name=self.name, key=self.key, time_s=time_s)
 
     @classmethod
     def load(cls, name: str, secret: Secret) -> Self:

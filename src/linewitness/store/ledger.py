@@ -1,34 +1,26 @@
 """Judge what gateways send, commit what is good and say what to answer, many messages at a time."""
 
-import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select
 
 from linewitness.base.clock import NS_PER_S, Clock
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
+from linewitness.evidence.format.record import signed_by
 from linewitness.store import tables
-from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
+from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
+from linewitness.store.findings import Findings
 from linewitness.store.keys import Cosigner
 from linewitness.store.stream import Stream
-from linewitness.store.turn import LedgerAnswer, LedgerTurn
+from linewitness.store.turn import ConflictFound, LedgerAnswer, LedgerTurn
 from linewitness.uplink.topics import Topics
 
-#: Contradictions kept for one stream; a gateway that goes on producing them adds nothing to the case.
-MAX_CONFLICTS: Final = 1000
-#: Different refusals that are noted; who floods the store cannot fill its disk.
-MAX_REFUSALS: Final = 10_000
-#: What a refusal may quote of what somebody unknown sent.
-MAX_TEXT: Final = 300
 #: A gateway with a hole is told so again after this long, or as soon as the head has moved.
 HOLE_AGAIN_NS: Final = 2 * NS_PER_S
-
-_log = structlog.get_logger(__name__)
 
 
 class StoreLedger:
@@ -40,7 +32,7 @@ class StoreLedger:
         self._cosigner = cosigner
         self._clock = clock
         self._streams: dict[str, Stream] = {}
-        self._refused: set[tuple[str, str, str, str]] = set()
+        self._findings = Findings()
         self._notices = StoreNotices()
 
     def process(self, messages: Iterable[tuple[str, bytes]]) -> list[LedgerAnswer]:
@@ -57,9 +49,9 @@ class StoreLedger:
                     self._judge(turn, topic, payload)
         except BaseException:
             self._streams.clear()  # the heads in memory may be ahead of the database now
-            self._refused.clear()
+            self._findings.forget()
             raise
-        return turn.answers()
+        return turn.answers(self._cosigner)
 
     def newest(self) -> list[LedgerAnswer]:
         """Return the newest receipt of every gateway's newest stream, for a broker that has lost them.
@@ -94,7 +86,7 @@ class StoreLedger:
         while lines:
             claim = peek(lines[0])
             if claim is None:
-                self._refuse(turn, topics, "", "malformed", "a line is not a record")
+                self._findings.refuse(turn, topics, "", "malformed", "a line is not a record")
                 return
             stream = self._stream(turn, topics, claim.stream)
             if stream is None:
@@ -141,10 +133,14 @@ class StoreLedger:
             return position
         key = stream.event_key_at(turn.connection, seq)
         if key is not None and signed_by(line, stream=stream.enrolment.origin, event_key=key):
-            self._conflict(turn, stream, seq, line, f"at record {seq}: {reason}")
+            held = stream.held(turn.connection, max(0, min(seq, stream.size - 1)), 1)
+            found = ConflictFound("record", seq, f"at record {seq}: {reason}", held[0], line)
+            self._conflict(turn, stream, found)
         else:
             # Without a valid signature anybody could have sent it: it must not stop the true gateway.
-            self._refuse(turn, stream.enrolment.topics, stream.enrolment.origin, "record", f"{seq}: {reason}")
+            self._findings.refuse(
+                turn, stream.enrolment.topics, stream.enrolment.origin, "record", f"{seq}: {reason}"
+            )
             self._hole(turn, stream)
         return 0
 
@@ -153,7 +149,7 @@ class StoreLedger:
             text = payload.decode("utf-8")
             origin = Checkpoint.parse(Note.parse(text).text).origin
         except (UnicodeDecodeError, BadNote) as error:
-            self._refuse(turn, topics, "", "malformed", f"not a checkpoint: {error}")
+            self._findings.refuse(turn, topics, "", "malformed", f"not a checkpoint: {error}")
             return
         stream = self._stream(turn, topics, origin)
         if stream is None:
@@ -162,7 +158,7 @@ class StoreLedger:
         try:
             checkpoint, signed = open_checkpoint(text, log_vkey)
         except BadNote as error:
-            self._refuse(turn, topics, origin, "checkpoint", error.what)
+            self._findings.refuse(turn, topics, origin, "checkpoint", error.what)
             return
         signed = _only(signed, log_vkey)
         if checkpoint.size <= stream.size:
@@ -188,9 +184,11 @@ class StoreLedger:
             self._answer(turn, stream, checkpoint, signed)
 
     def _answer(self, turn: LedgerTurn, stream: Stream, checkpoint: Checkpoint, signed: Note) -> None:
-        if stream.root_at(turn.connection, checkpoint.size) != checkpoint.root:
+        root = stream.root_at(turn.connection, checkpoint.size)
+        if root != checkpoint.root:
             reason = f"at size {checkpoint.size}: the checkpoint has another root than the records held"
-            self._conflict(turn, stream, checkpoint.size, str(signed).encode(), reason)
+            sent = str(signed).encode()
+            self._conflict(turn, stream, ConflictFound("checkpoint", checkpoint.size, reason, root, sent))
             return
         if checkpoint.size > stream.receipt_size:
             receipt = self._cosigner.cosign(signed, turn.now_ns // NS_PER_S)
@@ -211,76 +209,24 @@ class StoreLedger:
         if stream is None:
             enrolment = find(turn.connection, origin)
             if enrolment is None:
-                self._refuse(turn, topics, origin, "unknown", "this stream is not enrolled")
+                self._findings.refuse(turn, topics, origin, "unknown", "this stream is not enrolled")
                 return None
             stream = self._streams[origin] = Stream(turn.connection, enrolment)
         if stream.enrolment.topics != topics:
             owner = stream.enrolment
             detail = f"this stream is that of the gateway {owner.gateway} of {owner.tenant}"
-            self._refuse(turn, topics, origin, "foreign", detail)
+            self._findings.refuse(turn, topics, origin, "foreign", detail)
             return None
         return stream
 
-    def _conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
-        turn.conflicts[stream.enrolment.topics.receipt] = (stream, reason)
-        self._keep_conflict(turn, stream, seq, data, reason)
+    def _conflict(self, turn: LedgerTurn, stream: Stream, found: ConflictFound) -> None:
+        turn.conflicts[stream.enrolment.topics.receipt] = (stream, found)
+        self._findings.keep_conflict(turn, stream, found.at, found.sent, found.reason)
 
     def _keep_conflicts(self, turn: LedgerTurn, stream: Stream, found: Iterable[Contradiction]) -> None:
         """Keep notices that are contradicted, without an answer: the records go on as they are chained."""
         for seq, data, reason in found:
-            self._keep_conflict(turn, stream, seq, data, reason)
-
-    def _keep_conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
-        conflicts, stream_id = tables.conflicts, stream.enrolment.stream_id
-        digest = hashlib.sha256(data).hexdigest()
-        mine = select(func.count()).where(conflicts.c.stream_id == stream_id)
-        known = turn.connection.execute(mine.where(conflicts.c.digest == digest)).scalar_one()
-        if known or turn.connection.execute(mine).scalar_one() >= MAX_CONFLICTS:
-            return
-        turn.connection.execute(
-            insert(conflicts).values(
-                stream_id=stream_id, seq=seq, reason=reason, digest=digest, data=data, seen_at=turn.at
-            )
-        )
-        _log.warning("conflict", stream=stream.enrolment.origin, reason=reason)
-
-    def _refuse(self, turn: LedgerTurn, topics: Topics, origin: str, reason: str, detail: str) -> None:
-        """Note, once a process, that something was not accepted and proves nothing."""
-        origin, detail = origin[:MAX_TEXT], detail[:MAX_TEXT]
-        key = (topics.tenant, topics.gateway, origin, reason)
-        if key in self._refused or len(self._refused) >= MAX_REFUSALS:
-            return
-        self._refused.add(key)
-        refusals = tables.refusals
-        mine = (
-            (refusals.c.tenant == topics.tenant)
-            & (refusals.c.gateway == topics.gateway)
-            & (refusals.c.origin == origin)
-            & (refusals.c.reason == reason)
-        )
-        again = turn.connection.execute(
-            update(refusals).where(mine).values(detail=detail, last_at=turn.at)
-        ).rowcount
-        if not again:
-            turn.connection.execute(
-                insert(refusals).values(
-                    tenant=topics.tenant,
-                    gateway=topics.gateway,
-                    origin=origin,
-                    reason=reason,
-                    detail=detail,
-                    first_at=turn.at,
-                    last_at=turn.at,
-                )
-            )
-        _log.warning(
-            "refused",
-            tenant=topics.tenant,
-            gateway=topics.gateway,
-            stream=origin,
-            reason=reason,
-            detail=detail,
-        )
+            self._findings.keep_conflict(turn, stream, seq, data, reason)
 
 
 def _only(signed: Note, vkey: Vkey) -> Note:

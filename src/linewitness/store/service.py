@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Never, ParamSpec, TypeVar
@@ -29,6 +30,8 @@ from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 #: What goes into one transaction, if that much has come.
 BATCH_MESSAGES: Final = 64
 BATCH_BYTES: Final = 4 * 2**20
+#: What a client id says of the store, before a part that is drawn at each start.
+_ID_CHARACTERS: Final = 100
 
 _STANDARD_OUTPUT: Final = 1
 
@@ -111,7 +114,9 @@ class _Service:
         self._options = options
         mqtt = options.mqtt
         if mqtt.client_id is None:
-            mqtt = mqtt.model_copy(update={"client_id": f"linewitness-store-{options.name}"[:128]})
+            # Nobody can take an id that nobody knows.
+            client_id = f"linewitness-store-{options.name}"[:_ID_CHARACTERS] + f"-{secrets.token_hex(8)}"
+            mqtt = mqtt.model_copy(update={"client_id": client_id})
         self._connector = MqttConnector(mqtt)
         self._url = mqtt.url
         self._ledger = ledger
@@ -125,15 +130,18 @@ class _Service:
         """Connect and serve, again and again; the loss of the broker is logged once, and so is its return."""
         while True:
             self._work.attempts += 1
+            least_s = 0.0
             try:
                 await attempted(self._session(), retried=UplinkUnavailable)
             except UplinkUnavailable as error:
                 self._disconnected(error)
-            await asyncio.sleep(self._backoff.next_s())
+                least_s = self._work.takeovers.ended(error)
+            await asyncio.sleep(max(self._backoff.next_s(), least_s))
 
     async def _session(self) -> None:
         try:
             async with self._connector.connect() as connection:
+                self._work.takeovers.connected()
                 for topic in self._topics():
                     await connection.subscribe(topic)
                 await subscribe_to_notices(connection, self._options.tenants)

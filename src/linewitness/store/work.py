@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from linewitness.base.watchdog import CARRY_S, COMMIT_S, CONNECT_S, Loop
+from linewitness.uplink.takeover import TakeoverWatch
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class StoreWork:
     messages: int = 0
     #: What the last inspection found damaged in the database, or nothing.
     damage: str = ""
+    #: Whether another client takes our client id at the broker.
+    takeovers: TakeoverWatch = field(default_factory=TakeoverWatch)
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
 
@@ -54,8 +57,8 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        parts = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
-        return "; ".join(filter(None, parts))
+        judged = f"broker {broker}, {self.messages} messages judged"
+        return "; ".join(filter(None, (judged, self.takeovers.what, self.remark(), self.damage)))
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the database found; the empty string means no damage."""

@@ -116,7 +116,7 @@ class MqttConnection:
         self._inbox_bytes = 0
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
-        self._end: tuple[str, str] | None = None
+        self._end: UplinkUnavailable | None = None
 
     @classmethod
     async def open(
@@ -186,7 +186,7 @@ class MqttConnection:
         except TimeoutError:
             pass  # the broker does not read: closing the socket has the same effect
         finally:
-            self.on_end("the connection was closed", "")
+            self.on_end(UplinkUnavailable("the connection was closed"))
 
     def on_welcome(self, welcome: Welcome) -> None:
         """Let `open` go on."""
@@ -212,17 +212,17 @@ class MqttConnection:
         if len(self._inbox) >= INBOX_MESSAGES or self._inbox_bytes >= INBOX_BYTES:
             self._peer.pause()
 
-    def on_end(self, what: str, hint: str) -> None:
+    def on_end(self, error: UplinkUnavailable) -> None:
         """End once: whoever waits learns of it."""
         if self._end is not None:
             return
-        self._end = (what, hint)
+        self._end = error
         self._peer.release()
         if not self._welcome.done():
-            self._welcome.set_exception(self._no_welcome(what))
+            self._welcome.set_exception(self._no_welcome(error.what))
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(UplinkUnavailable(what, hint=hint))
+                answer.set_exception(self._again(error))
         self._answers.clear()
         self._window.release()  # one waiter sees the end, and releases the next
         self._arrived.set()
@@ -250,7 +250,7 @@ class MqttConnection:
                 reason = await answer
         except TimeoutError:
             what_failed = f"the broker did not answer {what} in {self._options.answer_timeout_s:g} s"
-            self.on_end(what_failed, "")
+            self.on_end(UplinkUnavailable(what_failed))
             raise UplinkUnavailable(what_failed) from None
         self._on_answer()
         if reason >= reasons.FAILURE:
@@ -270,8 +270,12 @@ class MqttConnection:
 
     def _raise_if_ended(self) -> None:
         if self._end is not None:
-            what, hint = self._end
-            raise UplinkUnavailable(what, hint=hint)
+            raise self._again(self._end)
+
+    @staticmethod
+    def _again(end: UplinkUnavailable) -> UplinkUnavailable:
+        """Return the same error once more: each that is raised has a trace of its own."""
+        return type(end)(end.what, hint=end.hint)
 
     def _no_welcome(self, what: str) -> UplinkUnavailable | UplinkRefused:
         error = self._wire.error

@@ -50,7 +50,7 @@ class MqttOptions(Options):
         default=None,
         min_length=1,
         max_length=128,
-        description="Client identifier, unique at the broker; default: made from what we are.",
+        description="Client identifier, unique at the broker; default: one that nobody else can know.",
     )
     username: str | None = Field(default=None, description="User name, if the broker asks for one.")
     password: Secret | None = Field(default=None, description="Where the password is kept.")

@@ -13,6 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from linewitness.base.errors import UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.takeover import TakenOver
 from linewitness.uplink.wire import Wire
 
 #: How many received messages a broker may have sent that were not taken yet (MQTT 5 only).
@@ -64,7 +65,7 @@ class PeerListener(Protocol):
     def on_message(self, mid: int, qos: int, message: MqttMessage) -> None:
         """Take what arrived."""
 
-    def on_end(self, what: str, hint: str) -> None:
+    def on_end(self, error: UplinkUnavailable) -> None:
         """Hear, once or more often, that the connection is over."""
 
 
@@ -170,7 +171,7 @@ class Peer:
         elif self._v5:
             self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
         else:
-            self._listener.on_end("the connection was closed", "")
+            self._listener.on_end(UplinkUnavailable("the connection was closed"))
 
     def release(self) -> None:
         """Let go of timer and socket; again is harmless."""
@@ -227,10 +228,11 @@ class Peer:
         code = reason.value
         if flags.is_disconnect_packet_from_server:
             what = f"the broker ended the connection: {reasons.words(code)}"
-            self._listener.on_end(what, reasons.hint(code))
+            ending = TakenOver if code == reasons.TAKEN_OVER else UplinkUnavailable
+            self._listener.on_end(ending(what, hint=reasons.hint(code)))
         else:
             why = self._wire.error or str(reason).lower()
-            self._listener.on_end(f"the connection to the broker broke: {why}", "")
+            self._listener.on_end(UplinkUnavailable(f"the connection to the broker broke: {why}"))
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any

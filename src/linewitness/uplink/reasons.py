@@ -7,6 +7,9 @@ FAILURE: Final = 0x80
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 UNSUPPORTED_VERSION: Final = 0x84
 
+#: Another client has connected with our client id (MQTT 5 only, and not every broker says it).
+TAKEN_OVER: Final = 0x8E
+
 #: Refusals of a connection that pass by themselves: unavailable, busy, shutting down, quota, rate.
 TRANSIENT: Final = frozenset({0x88, 0x89, 0x8B, 0x97, 0x9F})
 
@@ -24,7 +27,7 @@ _WORDS: Final = {
     0x8A: "we are banned",
     0x8B: "it is shutting down",
     0x8D: "it did not hear from us in time",
-    0x8E: "another client took over the session",
+    TAKEN_OVER: "another client took over the session",
     0x8F: "the topic filter is not valid",
     0x90: "the topic name is not valid",
     0x91: "the packet identifier is in use",
@@ -48,7 +51,7 @@ _HINTS: Final = {
     0x85: "set client_id",
     0x86: "check username and password",
     0x87: "check the broker's ACL for this gateway's certificate or user name",
-    0x8E: "two programs use the same client_id, or the same gateway runs twice",
+    TAKEN_OVER: "two programs use the same client_id, or somebody takes it: see docs/brokers.md",
     0x8F: "check the names of tenant and gateway",
     0x90: "check the names of tenant and gateway",
     0x95: "raise the broker's limit of the packet size",

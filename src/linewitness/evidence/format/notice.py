@@ -1,4 +1,4 @@
-"""The signed notice that a record exists, sent before it is the record's turn (docs/format.md, section 10.1).
+"""The signed notice that a record exists, sent before it is the record's turn (docs/format.md, section 10.2).
 
 It has five lines, and none of them is where a checkpoint has its size: neither can be taken for the other.
 """

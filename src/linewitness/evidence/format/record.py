@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
+from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import canonical, schema
 from linewitness.evidence.format.kinds import KINDS, Action
+from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.schema import VERSION, MalformedRecord
 
 PAYLOAD_TYPE: Final = "application/vnd.linewitness.record.v1+json"
@@ -227,3 +229,19 @@ def parse(data: bytes) -> dict[str, Any]:
     signature_bytes(record["integrity"]["signature"])
     canonical.require_form(value, data)
     return record
+
+
+def signed_by(data: bytes, *, stream: str, event_key: Vkey) -> bool:
+    """Say whether bytes are a well-formed record of the stream that this key signed: then it is evidence."""
+    try:
+        members = parse(data)
+        integrity = members["integrity"]
+        message = message_of(data, integrity)
+        signature = signature_bytes(integrity["signature"])
+    except EvidenceError:
+        return False
+    return (
+        integrity["stream"] == stream
+        and integrity["key_id"] == event_key.key_id
+        and event_key.verify(message, signature)
+    )
