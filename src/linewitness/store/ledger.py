@@ -5,25 +5,23 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 
-from linewitness.base.clock import NS_PER_S, Clock
+from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.store import tables
 from linewitness.store.acceptance import Claim, lines_of, peek, signed_by
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
+from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.keys import Cosigner
+from linewitness.store.refusals import Refusals, StoreRefusal
 from linewitness.store.stream import Stream
 from linewitness.store.turn import LedgerAnswer, LedgerTurn
 from linewitness.uplink.topics import Topics
 
 #: Contradictions kept for one stream; a gateway that goes on producing them adds nothing to the case.
 MAX_CONFLICTS: Final = 1000
-#: Different refusals that are noted; who floods the store cannot fill its disk.
-MAX_REFUSALS: Final = 10_000
-#: What a refusal may quote of what somebody unknown sent.
-MAX_TEXT: Final = 300
 #: A gateway with a hole is told so again after this long, or as soon as the head has moved.
 HOLE_AGAIN_NS: Final = 2 * NS_PER_S
 
@@ -39,7 +37,7 @@ class StoreLedger:
         self._cosigner = cosigner
         self._clock = clock
         self._streams: dict[str, Stream] = {}
-        self._refused: set[tuple[str, str, str, str]] = set()
+        self._refusals = Refusals()
 
     def process(self, messages: Iterable[tuple[str, bytes]]) -> list[LedgerAnswer]:
         """Judge messages (topic, payload) in order, commit, and return what to answer.
@@ -55,7 +53,7 @@ class StoreLedger:
                     self._judge(turn, topic, payload)
         except BaseException:
             self._streams.clear()  # the heads in memory may be ahead of the database now
-            self._refused.clear()
+            self._refusals.forget()
             raise
         return turn.answers()
 
@@ -75,30 +73,53 @@ class StoreLedger:
                     answers.append(LedgerAnswer(enrolment_of(row).topics.receipt, receipt.encode()))
         return answers
 
+    def gateways(self) -> set[tuple[str, str]]:
+        """Return tenant and name of every enrolled gateway: nobody else's messages are worth a look."""
+        streams = tables.streams
+        with self._database.reading() as connection:
+            rows = connection.execute(select(streams.c.tenant, streams.c.gateway).distinct())
+            return {(row.tenant, row.gateway) for row in rows}
+
+    def note_drops(self, drops: Iterable[DroppedMessages]) -> None:
+        """Log what was dropped unread, and note it for `store status`."""
+        at = to_rfc3339(self._clock.stamp().realtime_ns)
+        with self._database.writing() as connection:
+            for tenant, gateway, reason, messages, size in drops:
+                detail = f"{reason.words}: {messages} messages of {size} bytes dropped"
+                _log.warning(
+                    "messages dropped", tenant=tenant, gateway=gateway, reason=reason.value, detail=detail
+                )
+                self._refusals.note(
+                    connection, StoreRefusal(tenant, gateway, "", reason, detail), at, again=True
+                )
+
     def _judge(self, turn: LedgerTurn, topic: str, payload: bytes) -> None:
         found = Topics.parse(topic)
         if found is None or not payload:
             return
         topics, channel = found
         if channel == "records":
-            self._records(turn, topics, lines_of(payload))
+            for lines in lines_of(payload):
+                if not self._records(turn, topics, lines):
+                    break
         elif channel == "checkpoint":
             self._checkpoint(turn, topics, payload)
 
-    def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> None:
-        """Take runs of consecutive records; normally a message is a single run."""
+    def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> bool:
+        """Take runs of consecutive records, normally a single one; return whether all lines were taken."""
         while lines:
             claim = peek(lines[0])
             if claim is None:
                 self._refuse(turn, topics, "", "malformed", "a line is not a record")
-                return
+                return False
             stream = self._stream(turn, topics, claim.stream)
             if stream is None:
-                return
+                return False
             taken = self._run(turn, stream, claim, lines)
             if not taken:
-                return
+                return False
             lines = lines[taken:]
+        return True
 
     def _run(self, turn: LedgerTurn, stream: Stream, first: Claim, lines: list[bytes]) -> int:
         """Take the run that begins with the first line; return how many lines it took, 0 to stop."""
@@ -222,40 +243,16 @@ class StoreLedger:
 
     def _refuse(self, turn: LedgerTurn, topics: Topics, origin: str, reason: str, detail: str) -> None:
         """Note, once a process, that something was not accepted and proves nothing."""
-        origin, detail = origin[:MAX_TEXT], detail[:MAX_TEXT]
-        key = (topics.tenant, topics.gateway, origin, reason)
-        if key in self._refused or len(self._refused) >= MAX_REFUSALS:
+        refusal = StoreRefusal(topics.tenant, topics.gateway, origin, reason, detail)
+        if not self._refusals.note(turn.connection, refusal, turn.at):
             return
-        self._refused.add(key)
-        refusals = tables.refusals
-        mine = (
-            (refusals.c.tenant == topics.tenant)
-            & (refusals.c.gateway == topics.gateway)
-            & (refusals.c.origin == origin)
-            & (refusals.c.reason == reason)
-        )
-        again = turn.connection.execute(
-            update(refusals).where(mine).values(detail=detail, last_at=turn.at)
-        ).rowcount
-        if not again:
-            turn.connection.execute(
-                insert(refusals).values(
-                    tenant=topics.tenant,
-                    gateway=topics.gateway,
-                    origin=origin,
-                    reason=reason,
-                    detail=detail,
-                    first_at=turn.at,
-                    last_at=turn.at,
-                )
-            )
         _log.warning(
             "refused",
-            tenant=topics.tenant,
-            gateway=topics.gateway,
-            stream=origin,
+            tenant=refusal.tenant,
+            gateway=refusal.gateway,
+            stream=refusal.origin,
             reason=reason,
-            detail=detail,
+            detail=refusal.detail,
         )
 
 

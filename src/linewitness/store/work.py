@@ -44,6 +44,8 @@ class StoreWork:
     damage: str = ""
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
+    #: Whose messages are dropped now, and why, or nothing.
+    drops: Callable[[], str] = str
 
     @property
     def connecting(self) -> int | None:
@@ -54,7 +56,12 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        parts = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
+        parts = (
+            f"broker {broker}, {self.messages} messages judged",
+            self.drops(),
+            self.remark(),
+            self.damage,
+        )
         return "; ".join(filter(None, parts))
 
     def damaged(self, what: str) -> None:
