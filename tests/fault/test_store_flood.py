@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from linewitness.base.clock import SystemClock
 from linewitness.cli.sources import load_store
@@ -35,6 +37,14 @@ SHORT_LINES = b"aa\n" * (16 * MIB // 3)
 CONFIG = "max_inflight_messages 64\nmax_queued_messages 1000\nmax_queued_bytes 268435456\n"
 
 
+class ManyProperties(Properties):
+    """A hundred thousand user properties, as bytes: the library itself would take a minute to write them."""
+
+    def pack(self) -> bytes:
+        one = b"\x26\x00\x01k\x00\x01v"
+        return b"\xe0\xdc\x2a" + one * 100_000
+
+
 class Plant:
     """A broker, a store in a group of its own, and one honest gateway."""
 
@@ -44,11 +54,13 @@ class Plant:
         self.log = folder / "store.log"
         self.gateway = FakeGateway()
         self.process: Any = None
+        #: How often the gateway sent again what had no receipt.
+        self.repeated = 0
 
-    async def start(self) -> None:
+    async def start(self, settings: str = "") -> None:
         self.file.write_text(
             "database: sqlite:///store.db\nname: store.example\nkey: {file: store.key}\n"
-            f"mqtt: {{url: '{self.broker.url}'}}\n"
+            f"mqtt: {{url: '{self.broker.url}'}}\n{settings}"
         )
         assert (await run("store", "init", self.file)).code == 0
         self.database = Database(load_store(self.file).database_url)
@@ -97,6 +109,7 @@ class Plant:
                     payload = (await anext(connection.messages())).payload
             except TimeoutError:
                 assert self.process.returncode is None, "the store was killed"
+                self.repeated += 1
                 await self.send(connection, 0)
                 continue
             if payload:
@@ -104,12 +117,12 @@ class Plant:
 
 
 @asynccontextmanager
-async def plant(folder: Path) -> AsyncIterator[Plant]:
+async def plant(folder: Path, settings: str = "") -> AsyncIterator[Plant]:
     with memory_limit(LIMIT) as group:
         async with mosquitto(folder / "broker", config=CONFIG) as broker:
             running = Plant(folder, broker, group)
             try:
-                await running.start()
+                await running.start(settings)
                 yield running
             finally:
                 await running.stop()
@@ -143,3 +156,37 @@ async def test_two_clients_with_huge_messages_of_short_lines_do_not_end_the_stor
             assert found == {(name, "unknown") for name in names}
     held = [record.data for record in reports.read_records(site.database)]
     assert held == site.gateway.records
+
+
+async def test_a_flood_of_small_messages_of_one_gateway_keeps_no_receipt_from_another(tmp_path: Path) -> None:
+    rogue = FakeGateway(gateway="rogue", origin="acme.example/rogue/1")
+    async with (
+        plant(tmp_path, "quota: {messages_per_s: 200}\n") as site,
+        MqttConnector(MqttOptions(url=site.broker.url)).connect() as link,
+    ):
+        site.enroll(rogue)
+        await link.subscribe(site.gateway.topics.receipt)
+        await link.publish(rogue.topics.records, rogue.batch())
+        await site.receipts(link, 1)
+        note = rogue.checkpoint()
+        with greedy(site.broker.port, rogue.topics.checkpoint, note, in_flight=500, rate=3600) as flood:
+            await until(lambda: flood.taken > 1000, "the flood")
+            await site.receipts(link, 30)
+            during = flood.taken
+        assert (during > 1000, flood.wrong, site.repeated) == (True, [], 0)
+        await until(lambda: "quota" in site.log.read_text(), "the report")
+        found = {(each.gateway, each.reason) for each in reports.read_refusals(site.database)}
+        assert ("rogue", "quota") in found
+        assert site.log.read_text().count("messages dropped") <= 4, "once a minute"
+
+
+async def test_messages_with_very_many_properties_do_not_hold_up_the_store(tmp_path: Path) -> None:
+    properties = ManyProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    async with plant(tmp_path) as site, MqttConnector(MqttOptions(url=site.broker.url)).connect() as link:
+        await link.subscribe(site.gateway.topics.receipt)
+        topic = Topics("acme", "rogue").records
+        with greedy(site.broker.port, topic, b"x", in_flight=2, properties=properties) as flood:
+            await until(lambda: flood.taken > 5, "the flood")
+            await site.receipts(link, 5)
+        assert (flood.wrong, site.repeated) == ([], 0)
+        assert site.process.returncode is None

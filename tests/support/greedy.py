@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
 
 
 @dataclass
@@ -18,9 +19,19 @@ class Greedy:
     wrong: list[str] = field(default_factory=list)
 
 
+#: At a rate, so long passes between two bursts.
+TICK_S = 0.01
+
+
 @contextmanager
 def greedy(
-    port: int, topic: str, payload: bytes, *, in_flight: int = 4, rate: float | None = None
+    port: int,
+    topic: str,
+    payload: bytes,
+    *,
+    in_flight: int = 4,
+    rate: float | None = None,
+    properties: Properties | None = None,
 ) -> Iterator[Greedy]:
     """Publish one payload again and again, `rate` times a second or as fast as the broker acknowledges."""
     state, room = Greedy(), threading.Semaphore(in_flight)
@@ -36,12 +47,14 @@ def greedy(
         room.release()
 
     def send() -> None:
-        while not state.stop.wait(1 / rate if rate else 0):
-            if room.acquire(timeout=0.2) and (
-                client.publish(topic, payload, qos=1).rc != MQTTErrorCode.MQTT_ERR_SUCCESS
-            ):
-                state.wrong.append("the broker is gone")
-                return
+        while not state.stop.wait(TICK_S if rate else 0):
+            for _ in range(round(rate * TICK_S) if rate else 1):
+                if not room.acquire(timeout=0.2):
+                    break
+                sent = client.publish(topic, payload, qos=1, properties=properties)
+                if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    state.wrong.append("the broker is gone")
+                    return
 
     client.on_publish = acknowledged
     client.on_disconnect = disconnected
