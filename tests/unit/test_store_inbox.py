@@ -1,6 +1,7 @@
 """The store's inbox: who may put something into it, how much, and in which order it comes out."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,14 @@ from pydantic import ValidationError
 
 from linewitness.store.inbox import inbox as inbox_module
 from linewitness.store.inbox.drops import MAX_NAMED, MAX_STRANGERS, OTHERS, DropCounts, DropReason
-from linewitness.store.inbox.inbox import PIECE_BYTES, TURN_BYTES, TURN_MESSAGES, StoreInbox, WaitingMessage
+from linewitness.store.inbox.inbox import (
+    PIECE_BYTES,
+    TURN_BYTES,
+    TURN_MESSAGES,
+    TURN_OF_ONE,
+    StoreInbox,
+    WaitingMessage,
+)
 from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES, GatewayQuota, QuotaOptions
 from linewitness.uplink.topics import Topics
 
@@ -75,7 +83,7 @@ async def test_topics_of_nobody_are_ignored(now: Time) -> None:
 async def test_one_gateways_flood_does_not_delay_another_by_more_than_a_turn(now: Time) -> None:
     inbox = new_inbox(now)
     fill(inbox, GREEDY, 1500)
-    assert len(await inbox.turn()) == TURN_MESSAGES
+    assert len(await inbox.turn()) == TURN_OF_ONE
     inbox.offer(HONEST.records, b"results")
     inbox.offer(HONEST.checkpoint, b"checkpoint")
     turn = await inbox.turn()
@@ -83,6 +91,20 @@ async def test_one_gateways_flood_does_not_delay_another_by_more_than_a_turn(now
         (HONEST.records, b"results"),
         (HONEST.checkpoint, b"checkpoint"),
     ]
+
+
+async def test_a_turn_takes_messages_of_many_gateways_and_few_of_each(now: Time) -> None:
+    inbox = new_inbox(now)
+    many = [Topics("acme", f"gateway-{number}") for number in range(50)]
+    inbox.enrolled((topics.tenant, topics.gateway) for topics in many)
+    for topics in (GREEDY, *many):
+        fill(inbox, topics, 2)
+    fill(inbox, GREEDY, 100)
+    first, second = await inbox.turn(), await inbox.turn()
+    assert len(first) == TURN_MESSAGES
+    assert len({message.topic for message in first}) == 51
+    assert {message.topic for message in second} >= {topics.records for topics in many[20:]}
+    assert Counter(message.topic for message in second)[GREEDY.records] == TURN_OF_ONE
 
 
 async def test_huge_messages_of_one_take_one_piece_at_a_time_and_others_come_between(now: Time) -> None:

@@ -5,7 +5,7 @@ from the topic and the size alone: nothing of a message is read before it is jud
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
@@ -18,6 +18,8 @@ from linewitness.uplink.topics import Topics
 #: What goes into one transaction, if that much has come: less than half a second of work for one core.
 TURN_MESSAGES: Final = 64
 TURN_BYTES: Final = 2**20
+#: Of one gateway, so many messages at most: its flood alone must not make a turn long.
+TURN_OF_ONE: Final = 16
 #: Of a larger message of records so much is judged at a time, whole lines.
 PIECE_BYTES: Final = 2**19
 #: What a waiting message costs besides its payload.
@@ -132,9 +134,15 @@ class StoreInbox:
             self._arrived.clear()
             await self._arrived.wait()
         taken: list[WaitingMessage] = []
+        counts: Counter[Topics] = Counter()
         size = 0
         while self._turns and len(taken) < TURN_MESSAGES and size < TURN_BYTES:
-            queue = self._turns.popleft()
+            queue = self._turns[0]
+            # The queues take turns, so that no other has given fewer, unless it is empty now.
+            if counts[queue.topics] == TURN_OF_ONE:
+                break
+            self._turns.popleft()
+            counts[queue.topics] += 1
             before = queue.size
             taken.append(queue.take())
             size += len(taken[-1].payload)
