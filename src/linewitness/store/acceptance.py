@@ -14,8 +14,8 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
 from linewitness.store.fast_path import read_fast
 
-#: Lines of a message that are judged at a time: more than a batch of usual records has.
-MAX_LINES: Final = 1024
+#: Lines of a message that are judged at a time. Each is compared with the record held, of 64 KiB at most.
+MAX_LINES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ TURN_MESSAGES: Final = 64
 TURN_BYTES: Final = 2**20
 #: Of one gateway, so many messages at most: its flood alone must not make a turn long.
 TURN_OF_ONE: Final = 16
-#: Of a larger message of records so much is judged at a time, whole lines.
-PIECE_BYTES: Final = 2**19
+#: Of a larger message of records than the default batch, so much is judged at a time, whole lines.
+PIECE_BYTES: Final = 2**18
 #: What a waiting message costs besides its payload.
 _OVERHEAD: Final = 512
 _RECORDS: Final = "records"
