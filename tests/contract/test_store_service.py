@@ -24,6 +24,7 @@ from linewitness.uplink.peer import MqttMessage
 from support.brokers import Broker, mosquitto
 from support.fake_gateway import FakeGateway
 from support.present import present
+from support.waiting import until
 
 DEADLINE_S = 30
 
@@ -195,7 +196,45 @@ async def test_unknown_gateway_is_not_answered(
         await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())
         message = await receipt_for(connection, gateway, vkey, gateway.size)
         assert message.topic == gateway.topics.receipt
+        await until(lambda: reports.read_refusals(database), "the refusal")
     assert [refusal.reason for refusal in reports.read_refusals(database)] == ["unknown"]
+
+
+async def test_a_gateway_that_is_enrolled_while_it_sends_gets_its_receipt_without_a_restart(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
+    options, database = store
+    late = FakeGateway(gateway="late", origin="late.example/1")
+    vkey = Cosigner.load(options.name, options.key).vkey
+    async with serving(options), MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
+        await connection.subscribe(late.topics.receipt)
+        await connection.publish(late.topics.records, late.batch())
+        await until(lambda: reports.read_refusals(database), "the refusal")
+        enroll_gateway(database, late)
+        async with asyncio.TaskGroup() as tasks:
+            receipt = tasks.create_task(receipt_for(connection, late, vkey, late.size))
+            while not receipt.done():  # a gateway sends again what has no receipt
+                await connection.publish(late.topics.records, late.batch())
+                await connection.publish(late.topics.checkpoint, late.checkpoint())
+                await asyncio.wait([receipt], timeout=0.2)
+    assert receipt.result().topic == late.topics.receipt
+
+
+async def test_a_message_larger_than_the_store_takes_stays_at_the_broker(
+    broker: Broker, store: tuple[AuditStoreOptions, Database], gateway: FakeGateway
+) -> None:
+    options, _ = store
+    vkey = Cosigner.load(options.name, options.key).vkey
+    rogue = FakeGateway(gateway="rogue", origin="rogue.example/1")
+    async with serving(options) as ready:
+        async with MqttConnector(MqttOptions(url=broker.url)).connect() as connection:
+            await connection.subscribe(gateway.topics.receipt)
+            await connection.publish(rogue.topics.records, b"x" * (18 * 2**20))
+            await connection.publish(gateway.topics.records, gateway.batch())
+            await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())
+            await receipt_for(connection, gateway, vkey, gateway.size)
+        assert ready.is_set()
+    assert broker.log.count(" as linewitness-store-store.example ") == 1, "it connected once"
 
 
 async def test_served_tenants_may_be_chosen(

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from base64 import b64decode
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -228,7 +229,7 @@ def witness(data: bytes) -> None:
 
 def batch(data: bytes) -> None:
     """What a gateway sends to the store, before anything in it is believed."""
-    for line in acceptance.lines_of(data):
+    for line in chain.from_iterable(acceptance.lines_of(data)):
         claim = acceptance.peek(line)
         assert claim is None or claim.sequence_no >= 0
         record.signed_by(line, stream=ORIGIN, event_key=LOG_VKEY)

@@ -110,6 +110,20 @@ async def test_systemd_is_told_how_the_store_is(store: Path, broker: Broker) -> 
         await until(lambda: "STOPPING=1" in said, "the farewell")
 
 
+async def test_systemd_and_status_are_told_whose_messages_are_dropped(store: Path, broker: Broker) -> None:
+    await enrolled(store)
+    stranger = FakeGateway(gateway="stranger", origin="stranger.example/1")
+    async with under_systemd(store) as (_, said):
+        await until(lambda: any("broker connected" in text for text in said), "the broker")
+        await send_one_batch(broker, stranger)
+        sentence = "drops messages of acme/stranger: this gateway is not enrolled (2 since the start)"
+        await until(lambda: any(sentence in text for text in said), "the sentence")
+        log = store.parent / "store.log"
+        await until(lambda: "messages dropped" in log.read_text(), "the log")
+        status = await run("store", "status", store)
+        assert "this gateway is not enrolled: 2 messages of " in status.out
+
+
 async def test_a_stuck_thread_ends_the_process_with_70(store: Path, broker: Broker) -> None:
     gateway = await enrolled(store)
     async with under_systemd(store, code=STUCK_THREAD) as (process, said):

@@ -1,9 +1,12 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from linewitness.evidence.format import keys
 from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.record import signed_by
 from linewitness.evidence.verify.chain import ChainVerifier
+from linewitness.store import acceptance
 from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek
 from support.fake_gateway import FakeGateway
 from support.present import present
@@ -85,8 +88,17 @@ def test_what_cannot_be_a_record_claims_nothing(line: bytes) -> None:
 
 
 def test_last_line_feed_may_be_missing() -> None:
-    assert lines_of(b"a\nb\n") == lines_of(b"a\nb") == [b"a", b"b"]
-    assert lines_of(b"") == []
+    assert list(lines_of(b"a\nb\n")) == list(lines_of(b"a\nb")) == [[b"a", b"b"]]
+    assert list(lines_of(b"")) == []
+
+
+@given(lines=st.lists(st.binary(max_size=3).filter(lambda line: b"\n" not in line), max_size=40))
+def test_a_message_is_split_as_a_whole_but_some_lines_at_a_time(lines: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceptance, "MAX_LINES", 7)
+        blocks = list(lines_of(b"".join(line + b"\n" for line in lines)))
+    assert [line for block in blocks for line in block] == lines
+    assert all(0 < len(block) <= 7 for block in blocks)
 
 
 def test_unit_is_the_parent_or_the_resource_itself(gateway: FakeGateway) -> None:

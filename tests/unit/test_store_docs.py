@@ -5,6 +5,7 @@ from pathlib import Path
 
 from linewitness.cli.sources import load_store
 from linewitness.cli.store import app
+from linewitness.store.inbox.quota import QuotaOptions
 from linewitness.store.options import AuditStoreOptions
 from linewitness.uplink.options import MqttOptions, TlsOptions
 from support.present import present
@@ -20,7 +21,8 @@ def test_example_is_accepted(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    names = {name for name in AuditStoreOptions.model_fields if name not in ("mqtt", "key")}
+    names = {name for name in AuditStoreOptions.model_fields if name not in ("mqtt", "key", "quota")}
+    names |= {f"quota.{name}" for name in QuotaOptions.model_fields}
     names |= {f"mqtt.{name}" for name in MqttOptions.model_fields if name != "tls"}
     names |= {f"mqtt.tls.{name}" for name in TlsOptions.model_fields}
     assert {name for name in names if f"`{name}`" not in PAGE} == set()

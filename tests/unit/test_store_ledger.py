@@ -1,5 +1,6 @@
 """What the audit store accepts, answers and keeps."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, root_of
 from linewitness.store import reports
 from linewitness.store.database import Database, Enrolment, StoreError, enroll
+from linewitness.store.inbox.drops import DroppedMessages, DropReason
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.tree import StoreTree
@@ -395,6 +397,34 @@ def test_rubbish_is_refused(store: Store, gateway: FakeGateway, payload: bytes) 
     assert store.held() == []
     store.send(gateway)
     assert store.held() == gateway.records
+
+
+def test_a_huge_message_of_short_lines_takes_no_memory_of_its_own(store: Store, gateway: FakeGateway) -> None:
+    good = gateway.batch()
+    payload = good + b"aa\n" * (16 * 2**20 // 3)
+    tracemalloc.start()
+    try:
+        store.process((gateway.topics.records, payload))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * 2**20
+    assert store.held() == gateway.records
+    assert [refusal.reason for refusal in reports.read_refusals(store.database)] == ["record"]
+
+
+def test_what_was_dropped_unread_is_noted_and_counted_again(store: Store) -> None:
+    for messages in (3600, 1200):
+        store.ledger.note_drops([DroppedMessages("acme", "rogue", DropReason.QUOTA, messages, 5 * messages)])
+    (refusal,) = reports.read_refusals(store.database)
+    assert (refusal.gateway, refusal.reason) == ("rogue", "quota")
+    assert refusal.detail.endswith(": 1200 messages of 6000 bytes dropped")
+
+
+def test_gateways_are_those_of_all_enrolments(store: Store, gateway: FakeGateway) -> None:
+    other = FakeGateway(tenant="other", origin="other.example/1")
+    store.enroll(other)
+    assert store.ledger.gateways() == {("acme", "ber-01"), ("other", "ber-01")}
 
 
 def test_other_topics_are_ignored(store: Store, gateway: FakeGateway) -> None:

@@ -31,3 +31,7 @@ def test_the_stores_sentence_says_what_a_person_should_read() -> None:
     assert work.sentence == "broker connected, 7 messages judged"
     work.remark = lambda: "mqtt.tls.ca ends in 3 days"
     assert work.sentence.endswith("; mqtt.tls.ca ends in 3 days")
+    work.drops = lambda: "drops messages of acme/rogue"
+    assert (
+        work.sentence == "broker connected, 7 messages judged; drops messages of acme/rogue; " + work.remark()
+    )

@@ -1,8 +1,8 @@
 """Decide which records of a stream follow what is held: pure, without a database or a broker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -12,6 +12,9 @@ from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
 from linewitness.store.fast_path import read_fast
+
+#: Lines of a message that are judged at a time. Each is compared with the record held, of 64 KiB at most.
+MAX_LINES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,17 @@ def peek(line: bytes) -> Claim | None:
     return claim if type(claim.sequence_no) is int and claim.sequence_no >= 0 else None
 
 
-def lines_of(payload: bytes) -> list[bytes]:
-    """Return the records of a message, one a line; the last line feed may be missing."""
-    lines = payload.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
+def lines_of(payload: bytes) -> Iterator[list[bytes]]:
+    """Yield the records of a message, one a line, at most `MAX_LINES` at a time.
+
+    The last line feed may be missing. Whoever stops at a bad line has split no more than the lines with it.
+    """
+    first, size = 0, len(payload)
+    while first < size:
+        lines: list[bytes] = []
+        while first < size and len(lines) < MAX_LINES:
+            end = payload.find(b"\n", first)
+            end = size if end < 0 else end
+            lines.append(payload[first:end])
+            first = end + 1
+        yield lines

@@ -1,22 +1,21 @@
 """Keep what was found wrong with what gateways send: contradictions with their evidence, and refusals."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select
 
 from linewitness.store import tables
+from linewitness.store.inbox.drops import DroppedMessages
+from linewitness.store.refusals import Refusals, StoreRefusal
 from linewitness.store.stream import Stream
 from linewitness.store.turn import LedgerTurn
 from linewitness.uplink.topics import Topics
 
 #: Contradictions kept for one stream; a gateway that goes on producing them adds nothing to the case.
 MAX_CONFLICTS: Final = 1000
-#: Different refusals that are noted; who floods the store cannot fill its disk.
-MAX_REFUSALS: Final = 10_000
-#: What a refusal may quote of what somebody unknown sent.
-MAX_TEXT: Final = 300
 
 _log = structlog.get_logger(__name__)
 
@@ -26,11 +25,11 @@ class Findings:
 
     def __init__(self) -> None:
         """Begin with nothing noted in this process."""
-        self._refused: set[tuple[str, str, str, str]] = set()
+        self.refusals = Refusals()
 
     def forget(self) -> None:
         """Note refusals again: the transaction that noted them failed."""
-        self._refused.clear()
+        self.refusals.forget()
 
     def keep_conflict(self, turn: LedgerTurn, stream: Stream, seq: int, data: bytes, reason: str) -> None:
         """Keep a signed statement that contradicts what is held, each once."""
@@ -49,38 +48,24 @@ class Findings:
 
     def refuse(self, turn: LedgerTurn, topics: Topics, origin: str, reason: str, detail: str) -> None:
         """Note, once a process, that something was not accepted and proves nothing."""
-        origin, detail = origin[:MAX_TEXT], detail[:MAX_TEXT]
-        key = (topics.tenant, topics.gateway, origin, reason)
-        if key in self._refused or len(self._refused) >= MAX_REFUSALS:
+        refusal = StoreRefusal(topics.tenant, topics.gateway, origin, reason, detail).cut()
+        if not self.refusals.note(turn.connection, refusal, turn.at):
             return
-        self._refused.add(key)
-        refusals = tables.refusals
-        mine = (
-            (refusals.c.tenant == topics.tenant)
-            & (refusals.c.gateway == topics.gateway)
-            & (refusals.c.origin == origin)
-            & (refusals.c.reason == reason)
-        )
-        again = turn.connection.execute(
-            update(refusals).where(mine).values(detail=detail, last_at=turn.at)
-        ).rowcount
-        if not again:
-            turn.connection.execute(
-                insert(refusals).values(
-                    tenant=topics.tenant,
-                    gateway=topics.gateway,
-                    origin=origin,
-                    reason=reason,
-                    detail=detail,
-                    first_at=turn.at,
-                    last_at=turn.at,
-                )
-            )
         _log.warning(
             "refused",
-            tenant=topics.tenant,
-            gateway=topics.gateway,
-            stream=origin,
+            tenant=refusal.tenant,
+            gateway=refusal.gateway,
+            stream=refusal.origin,
             reason=reason,
-            detail=detail,
+            detail=refusal.detail,
         )
+
+    def note_drops(self, connection: Connection, drops: Iterable[DroppedMessages], at: str) -> None:
+        """Log what was dropped unread, and note it."""
+        for tenant, gateway, reason, messages, size in drops:
+            detail = f"{reason.words}: {messages} messages of {size} bytes dropped"
+            _log.warning(
+                "messages dropped", tenant=tenant, gateway=gateway, reason=reason.value, detail=detail
+            )
+            refusal = StoreRefusal(tenant, gateway, "", reason, detail)
+            self.refusals.note(connection, refusal, at, again=True)

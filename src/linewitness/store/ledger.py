@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from linewitness.base.clock import NS_PER_S, Clock
+from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.evidence.format.record import signed_by
@@ -14,6 +14,7 @@ from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
 from linewitness.store.findings import Findings
+from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.keys import Cosigner
 from linewitness.store.stream import Stream
 from linewitness.store.turn import ConflictFound, LedgerAnswer, LedgerTurn
@@ -69,32 +70,48 @@ class StoreLedger:
                     answers.append(LedgerAnswer(enrolment_of(row).topics.receipt, receipt.encode()))
         return answers
 
+    def gateways(self) -> set[tuple[str, str]]:
+        """Return tenant and name of every enrolled gateway: nobody else's messages are worth a look."""
+        streams = tables.streams
+        with self._database.reading() as connection:
+            rows = connection.execute(select(streams.c.tenant, streams.c.gateway).distinct())
+            return {(row.tenant, row.gateway) for row in rows}
+
+    def note_drops(self, drops: Iterable[DroppedMessages]) -> None:
+        """Log what was dropped unread, and note it for `store status`."""
+        at = to_rfc3339(self._clock.stamp().realtime_ns)
+        with self._database.writing() as connection:
+            self._findings.note_drops(connection, drops, at)
+
     def _judge(self, turn: LedgerTurn, topic: str, payload: bytes) -> None:
         found = Topics.parse(topic)
         if found is None or not payload:
             return
         topics, channel = found
         if channel == "records":
-            self._records(turn, topics, lines_of(payload))
+            for lines in lines_of(payload):
+                if not self._records(turn, topics, lines):
+                    break
         elif channel == "checkpoint":
             self._checkpoint(turn, topics, payload)
         elif channel == "notice":
             self._notice(turn, topics, payload)
 
-    def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> None:
-        """Take runs of consecutive records; normally a message is a single run."""
+    def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> bool:
+        """Take runs of consecutive records, normally a single one; return whether all lines were taken."""
         while lines:
             claim = peek(lines[0])
             if claim is None:
                 self._findings.refuse(turn, topics, "", "malformed", "a line is not a record")
-                return
+                return False
             stream = self._stream(turn, topics, claim.stream)
             if stream is None:
-                return
+                return False
             taken = self._run(turn, stream, claim, lines)
             if not taken:
-                return
+                return False
             lines = lines[taken:]
+        return True
 
     def _run(self, turn: LedgerTurn, stream: Stream, first: Claim, lines: list[bytes]) -> int:
         """Take the run that begins with the first line; return how many lines it took, 0 to stop."""

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from linewitness.base.secrets import Secret
 from linewitness.base.settings import Identifier, Options
+from linewitness.store.inbox.quota import QuotaOptions
 from linewitness.uplink.options import MqttOptions
 
 
@@ -30,6 +31,8 @@ class AuditStoreOptions(Options):
     tenants: tuple[Identifier, ...] = Field(
         default=(), description="Tenants that are served; default: every tenant with an enrolled gateway."
     )
+
+    quota: QuotaOptions = Field(default=QuotaOptions(), description="What one gateway may use of the store.")
 
     @field_validator("database")
     @classmethod

@@ -5,6 +5,7 @@ import functools
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Never, ParamSpec, TypeVar
 
 import structlog
@@ -17,23 +18,23 @@ from linewitness.base.line_writer import LineWriter
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.ahead.subscription import subscribe_to_notices
-from linewitness.store.database import Database
+from linewitness.store.database import Database, StoreError
+from linewitness.store.inbox.inbox import StoreInbox
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.turn import LedgerAnswer
 from linewitness.store.work import StoreWork
-from linewitness.uplink.mqtt import MqttConnection, MqttConnector, MqttMessage
+from linewitness.uplink.mqtt import MqttConnection, MqttConnector
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 
-#: What goes into one transaction, if that much has come.
-BATCH_MESSAGES: Final = 64
-BATCH_BYTES: Final = 4 * 2**20
 #: What a client id says of the store, before a part that is drawn at each start.
 _ID_CHARACTERS: Final = 100
 
 _STANDARD_OUTPUT: Final = 1
+#: How soon a new enrolment is known while its gateway sends already, and what is dropped is reported.
+LOOK_S: Final = 1.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -123,6 +124,8 @@ class _Service:
         self._thread = thread
         self._ready = ready
         self._work = work
+        self._inbox = StoreInbox(options.quota)
+        work.drops = lambda: self._inbox.sentence
         self._backoff = Backoff()
         self._lost_at: float | None = None
 
@@ -142,6 +145,7 @@ class _Service:
         try:
             async with self._connector.connect() as connection:
                 self._work.takeovers.connected()
+                self._inbox.enrolled(await self._in_thread(self._ledger.gateways))
                 for topic in self._topics():
                     await connection.subscribe(topic)
                 await subscribe_to_notices(connection, self._options.tenants)
@@ -152,27 +156,33 @@ class _Service:
             raise deciding(group, retried=UplinkUnavailable) from group
 
     async def _serve(self, connection: MqttConnection) -> None:
-        queue: asyncio.Queue[MqttMessage] = asyncio.Queue(BATCH_MESSAGES)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._receive(connection, queue), name="store:receive")
-            tasks.create_task(self._judge(connection, queue), name="store:judge")
+            tasks.create_task(self._receive(connection), name="store:receive")
+            tasks.create_task(self._judge(connection), name="store:judge")
+            tasks.create_task(self._look(), name="store:enrolments")
 
-    async def _receive(self, connection: MqttConnection, queue: asyncio.Queue[MqttMessage]) -> None:
+    async def _receive(self, connection: MqttConnection) -> None:
+        """Take what arrives at once: one gateway's flood must not wait at the broker before all others."""
         async for message in connection.messages():
             with self._work.receiving.going_on():
-                await queue.put(message)
+                self._inbox.offer(message.topic, message.payload)
 
-    async def _judge(self, connection: MqttConnection, queue: asyncio.Queue[MqttMessage]) -> None:
+    async def _judge(self, connection: MqttConnection) -> None:
         while True:
-            batch = [await queue.get()]
-            size = len(batch[0].payload)
-            while size < BATCH_BYTES and len(batch) < BATCH_MESSAGES and not queue.empty():
-                batch.append(queue.get_nowait())
-                size += len(batch[-1].payload)
-            pairs = [(message.topic, message.payload) for message in batch]
-            answers = await self._in_thread(self._ledger.process, pairs)
-            self._work.messages += len(batch)
+            turn = await self._inbox.turn()
+            answers = await self._in_thread(self._ledger.process, turn)
+            self._work.messages += len(turn)
             await self._publish(connection, answers)
+
+    async def _look(self) -> Never:
+        """Learn of new enrolments where somebody unknown sends, and report what was dropped."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with suppress(StoreError):  # the judging loop meets the same database, and decides what follows
+                if self._inbox.strangers:
+                    self._inbox.enrolled(await self._in_thread(self._ledger.gateways))
+                if drops := self._inbox.drops.due(monotonic()):
+                    await self._in_thread(self._ledger.note_drops, drops)
 
     async def _publish(self, connection: MqttConnection, answers: Sequence[LedgerAnswer]) -> None:
         """Publish what is committed. Crash here: the receipts are in the database and are asked for again."""

@@ -47,6 +47,8 @@ class StoreWork:
     takeovers: TakeoverWatch = field(default_factory=TakeoverWatch)
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
+    #: Whose messages are dropped now, and why, or nothing.
+    drops: Callable[[], str] = str
 
     @property
     def connecting(self) -> int | None:
@@ -57,8 +59,14 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        judged = f"broker {broker}, {self.messages} messages judged"
-        return "; ".join(filter(None, (judged, self.takeovers.what, self.remark(), self.damage)))
+        parts = (
+            f"broker {broker}, {self.messages} messages judged",
+            self.takeovers.what,
+            self.drops(),
+            self.remark(),
+            self.damage,
+        )
+        return "; ".join(filter(None, parts))
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the database found; the empty string means no damage."""

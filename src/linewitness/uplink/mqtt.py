@@ -21,7 +21,7 @@ __all__ = ["MqttConnection", "MqttConnector", "MqttMessage", "Will"]
 
 #: What we hold of received messages before we stop reading from the socket.
 INBOX_MESSAGES: Final = 1000
-INBOX_BYTES: Final = 64 * 2**20
+INBOX_BYTES: Final = 32 * 2**20
 #: Our own limit of unacknowledged messages, where the broker names none or a larger one.
 WINDOW: Final = 64
 #: What MQTT 3.1.1 brokers, which cannot name one, are known to take.

@@ -1,6 +1,8 @@
 """Run one paho client on the event loop: its socket, its timer and its callbacks, without threads."""
 
 import asyncio
+import errno
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -13,12 +15,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 from linewitness.base.errors import UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.publish import BadPublish, Publish, read_publish
 from linewitness.uplink.takeover import TakenOver
-from linewitness.uplink.wire import Wire
+from linewitness.uplink.wire import MAX_PACKET_BYTES, Wire
 
 #: How many received messages a broker may have sent that were not taken yet (MQTT 5 only).
 RECEIVE_MAXIMUM: Final = 64
 
+#: An acknowledgement or refusal of a broker is longer than this only if it is meant to harm.
+MAX_ANSWER_BYTES: Final = 8192
+_PUBLISH: Final = 0x30
 _PACKETS_PER_TURN: Final = 50
 _VERSIONS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
@@ -70,9 +76,15 @@ class PeerListener(Protocol):
 
 
 class _Client(paho.Client):
-    """A paho client that is given its socket: its own connect() would block the event loop."""
+    """A paho client that is given its socket: its own connect() would block the event loop.
 
-    def __init__(self, wire: Wire, options: MqttOptions, protocol: str) -> None:
+    It reads messages itself: the library reads properties, which any publisher chooses, in time that grows
+    with the square of their number, and copies each message four times.
+    """
+
+    def __init__(
+        self, wire: Wire, options: MqttOptions, protocol: str, on_publish_packet: Callable[[Publish], None]
+    ) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id or "",
@@ -82,10 +94,30 @@ class _Client(paho.Client):
             manual_ack=True,
         )
         self._wire = wire
+        self._version_5 = protocol == "5"
+        self._on_publish_packet = on_publish_packet
         self.max_inflight_messages = 0  # the window is the connection's
 
     def _create_socket(self) -> Wire:
         return self._wire
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        """Refuse answers of the broker that are longer than any of its reasons."""
+        command, packet = self._in_packet["command"], self._in_packet["packet"]
+        if command & 0xF0 != _PUBLISH and len(packet) > MAX_ANSWER_BYTES:
+            self._wire.error = OSError(errno.EMSGSIZE, f"an answer of {len(packet)} bytes")
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        return super()._packet_handle()
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        command, packet = self._in_packet["command"], self._in_packet["packet"]
+        try:
+            publish = read_publish(command, packet, version_5=self._version_5)
+        except BadPublish as error:
+            self._wire.error = OSError(errno.EBADMSG, str(error))
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self._on_publish_packet(publish)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class Peer:
@@ -97,7 +129,7 @@ class Peer:
         self._wire = wire
         self._listener = listener
         self._v5 = protocol == "5"
-        self._client = _Client(wire, options, protocol)
+        self._client = _Client(wire, options, protocol, self._on_message)
         self._descriptor = wire.fileno()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -111,7 +143,6 @@ class Peer:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
         client.on_socket_register_write = self._on_register_write
         client.on_socket_unregister_write = self._on_unregister_write
         client.on_socket_close = self._on_socket_close
@@ -244,13 +275,15 @@ class Peer:
     ) -> None:
         self._listener.on_subscribed(mid, codes[0].value)
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        received = MqttMessage(message.topic, bytes(message.payload), message.retain)
-        self._listener.on_message(message.mid, message.qos, received)
+    def _on_message(self, publish: Publish) -> None:
+        received = MqttMessage(publish.topic, publish.payload, publish.retained)
+        self._listener.on_message(publish.mid, publish.qos, received)
 
 
 def _connect_properties() -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
+    # A larger one would end the connection: the broker keeps it to itself.
+    properties.MaximumPacketSize = MAX_PACKET_BYTES
     properties.SessionExpiryInterval = 0
     return properties

@@ -1,0 +1,1 @@
+"""What has arrived and is not judged yet: bounded, one queue a gateway, served in turns."""
