@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,7 +11,7 @@ import structlog
 
 from linewitness.base.certificates import CertificateMonitor, named_in
 from linewitness.base.clock import Clock, SharedClockState, SystemClock
-from linewitness.base.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError, JournalFull
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
 from linewitness.evidence.format.note import Vkey
@@ -22,10 +23,12 @@ from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.line import run_parts
+from linewitness.gateway.opening import when_there_is_room
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.supervise import GatewayLoops
-from linewitness.gateway.tasks import LineParts, Uplink
+from linewitness.gateway.tasks import LineParts, Tasks, Uplink
 from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.database import bytes_on_disk
 from linewitness.journal.file import JournalFile
 from linewitness.journal.generations.generation import successor
 from linewitness.journal.journal import Journal, open_journal
@@ -33,8 +36,10 @@ from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.prune import Pruner
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.status.before_start import BeforeStart
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceFacts, LineFacts
+from linewitness.status.service import serve_status_page
 from linewitness.status.snapshot import Overview
 from linewitness.uplink.mqtt import MqttConnector, Will
 from linewitness.uplink.topics import Topics
@@ -73,7 +78,9 @@ async def run_line(
 ) -> None:
     """Run one line until `stop` is set; an ExceptionGroup holds what ended it otherwise."""
     clock, clock_state = clock or SystemClock(), SharedClockState()
-    async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
+    opening = functools.partial(open_journal, config.journal, clock=clock, clock_state=clock_state)
+    page = functools.partial(_page_before_start, config, clock)
+    async with when_there_is_room(opening, stop, page=page) as journal:
         _check_identity(journal.identity, identity_of(config))
         running = _RunningConfig(config, reload, _lifecycle(config, journal, clock))
         parts = _parts_of(running, journal, clock=clock, clock_state=clock_state)
@@ -93,6 +100,17 @@ def _check_identity(found: StreamIdentity, wanted: StreamIdentity) -> None:
     raise ConfigurationError(
         f"the YAML names the stream {wanted.stream}, the journal is another one's", hint=hint
     )
+
+
+def _page_before_start(config: Config, clock: Clock, refusal: JournalFull) -> Tasks:
+    source = BeforeStart(
+        _facts_of(config),
+        max_size=int(config.journal.max_size),
+        clock=clock,
+        bytes_on_disk=lambda: bytes_on_disk(config.journal.directory),
+        refusal=refusal.what,
+    )
+    return {"status-page": serve_status_page(source, config.status)}
 
 
 class _RunningConfig:

@@ -9,7 +9,7 @@ from typing import Any
 
 from linewitness.base.certificates import CertificateMonitor
 from linewitness.base.clock import Clock, SharedClockState
-from linewitness.base.watchdog import supervise
+from linewitness.base.watchdog import supervise, tell_systemd
 from linewitness.gateway.anchoring import Anchoring
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard, watch_clock
@@ -64,9 +64,23 @@ class LineParts:
     uplink: Uplink | None
 
 
-def watchdog(parts: LineParts) -> Tasks:
-    """Return the task that runs from before the first record until after the last one."""
-    return {"watchdog": supervise(parts.loops, status=lambda: parts.health.sentence)}
+def first_tasks(parts: LineParts) -> Tasks:
+    """Return what runs from before the first record until after the last one, also on a full disk."""
+    return {
+        "watchdog": supervise(parts.loops, status=lambda: _sentence(parts)),
+        "status-page": serve_status_page(parts.overview, parts.page),
+        "ready": _ready_though_full(parts.journal),
+    }
+
+
+def _sentence(parts: LineParts) -> str:
+    return "; ".join(filter(None, (parts.journal.pressure.sentence, parts.health.sentence)))
+
+
+async def _ready_though_full(journal: Journal) -> None:
+    """Tell systemd that the process is up, although the disk takes not even the first record."""
+    await journal.pressure.refusing.wait()
+    tell_systemd("READY=1")
 
 
 def tasks_of(parts: LineParts) -> Tasks:
@@ -103,7 +117,6 @@ def tasks_of(parts: LineParts) -> Tasks:
             submit=journal.submit,
         ),
         "certificates": parts.certificates.run(),
-        "status-page": serve_status_page(parts.overview, parts.page),
     }
     if parts.uplink is not None:
         tasks["forward"] = parts.uplink.forwarder.run()

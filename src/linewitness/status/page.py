@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from linewitness.status import metrics, views
-from linewitness.status.snapshot import Overview
+from linewitness.status.snapshot import SnapshotSource
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ _HEADERS: Final = {
 }
 
 
-def application(overview: Overview) -> ASGIApp:
+def application(overview: SnapshotSource) -> ASGIApp:
     """Return the pages: `/`, `/metrics` and `/healthz`."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -103,7 +103,7 @@ class _Server(uvicorn.Server):
             await self.shutdown(sockets=[listening])
 
 
-async def serve(overview: Overview, *, host: str, port: int) -> None:
+async def serve(overview: SnapshotSource, *, host: str, port: int) -> None:
     """Serve until cancelled. An address that is in use is logged; the line runs without the page."""
     try:
         listening = _listen(host, port)

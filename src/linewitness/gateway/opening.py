@@ -1,0 +1,52 @@
+"""Open the journal of a line, and wait where its disk has no room: the process lives and says so."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from linewitness.base.errors import JournalFull
+from linewitness.base.watchdog import supervise, tell_systemd
+from linewitness.gateway.tasks import Tasks, running
+from linewitness.journal.journal import Journal
+from linewitness.journal.pressure import FULL_MESSAGE, RETRY_S
+
+log = structlog.get_logger()
+
+OpenJournal = Callable[[], AbstractAsyncContextManager[Journal]]
+
+
+@asynccontextmanager
+async def when_there_is_room(
+    open_journal: OpenJournal, stop: asyncio.Event, *, page: Callable[[JournalFull], Tasks]
+) -> AsyncIterator[Journal]:
+    """Open the journal, again and again while the disk is full; JournalFull where `stop` is set meanwhile.
+
+    `page` returns what shows the alarm to people while it waits.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            journal = await stack.enter_async_context(open_journal())
+        except JournalFull as refusal:
+            log.error(FULL_MESSAGE, why=refusal.what, hint=refusal.hint)  # noqa: TRY400 (no failure of ours)
+            journal = await _wait(open_journal, stop, stack, refusal, page(refusal))
+            log.info("journal has room again")
+        yield journal
+
+
+async def _wait(
+    open_journal: OpenJournal, stop: asyncio.Event, stack: AsyncExitStack, refusal: JournalFull, page: Tasks
+) -> Journal:
+    sentence = f"JOURNAL FULL, waiting for room to start: {refusal.what}"
+    async with running({**page, "watchdog": supervise(lambda: (), status=lambda: sentence)}):
+        # systemd's time limit for a start must not end the process; what it says from now on is its status.
+        tell_systemd("READY=1")
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S):
+                    await stop.wait()
+                raise refusal
+            with contextlib.suppress(JournalFull):
+                return await stack.enter_async_context(open_journal())
