@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ PROBE_BYTES: Final = 1024 * 1024
 _NAME: Final = ".room"
 #: A folder in which less is free has no room, also for a reader, who writes nothing to find out.
 _LEAST_FREE: Final = 64 * 1024
+_NO_SPACE: Final = os.strerror(errno.ENOSPC)
 
 
 def is_refusal(error: OSError) -> bool:
@@ -36,8 +38,31 @@ def refusal_in(folder: Path, *, largest: int = 0) -> str:
     return ""
 
 
-def is_used_up(folder: Path) -> bool:
-    """Return whether a folder's disk has next to nothing left, without writing anything."""
+def refusal_beside(database: Path) -> str:
+    """Return why a database's disk does not take another megabyte, or nothing."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return refusal_in(
+        database.parent, largest=max((f.stat().st_size for f in files if f.exists()), default=0)
+    )
+
+
+def sqlite_refusal(error: BaseException | None, database: Path, *, reading: bool = False) -> str:
+    """Return why SQLite found no room, or nothing where that is not its error.
+
+    It keeps the system's error to itself: a quota, a limit and a damaged disk look alike, and are told apart
+    by a file that is written; where `reading`, by the free space.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return _NO_SPACE
+    if code not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return ""
+    if reading:
+        return _NO_SPACE if _is_used_up(database.parent) else ""
+    return refusal_beside(database)
+
+
+def _is_used_up(folder: Path) -> bool:
     try:
         found = os.statvfs(folder)
     except OSError:

@@ -1,6 +1,5 @@
 """Open the journal's SQLite file with the settings that durability needs, and name what went wrong."""
 
-import errno
 import fcntl
 import os
 import sqlite3
@@ -24,7 +23,6 @@ LOG_BYTES: Final = 2 * WAL_PAGES * 4120
 CACHE_KIB: Final = 16_384
 #: Only a program that is none of ours ever holds the file; a backup of it may take a moment.
 BUSY_MS: Final = 10_000
-_NO_SPACE: Final = os.strerror(errno.ENOSPC)
 
 
 def path_of(directory: Path) -> Path:
@@ -156,7 +154,8 @@ def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
 
 def bytes_on_disk(directory: Path) -> int:
     """Return how much the journal takes of the disk: the main file and its log."""
-    return sum(file.stat().st_size for file in _files(directory))
+    path = path_of(directory)
+    return (path.stat().st_size if path.exists() else 0) + log_bytes(directory)
 
 
 def log_bytes(directory: Path) -> int:
@@ -167,21 +166,14 @@ def log_bytes(directory: Path) -> int:
 
 def require_room(directory: Path) -> None:
     """Raise JournalFull where the disk does not take another megabyte."""
-    sizes = [file.stat().st_size for file in _files(directory)]
-    if why := room.refusal_in(directory, largest=max(sizes, default=0)):
+    if why := room.refusal_beside(path_of(directory)):
         raise _full(path_of(directory), why)
-
-
-def _files(directory: Path) -> list[Path]:
-    path = path_of(directory)
-    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal")]
-    return [file for file in files if file.exists()]
 
 
 def _translate(error: sqlite3.DatabaseError, path: Path, *, reading: bool) -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if full := _want_of_room(code, path, reading=reading):
-        return full
+    if why := room.sqlite_refusal(error, path_of(path) if path.is_dir() else path, reading=reading):
+        return _full(path, why)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamaged(
             f"{path} is damaged: {error}",
@@ -196,22 +188,6 @@ def _translate(error: sqlite3.DatabaseError, path: Path, *, reading: bool) -> Jo
             f"{path} cannot be written", hint="check its owner and that the disk is not read-only"
         )
     return JournalError(f"{path}: {error}", hint="check the disk and the permissions of the folder")
-
-
-def _want_of_room(code: int, path: Path, *, reading: bool) -> JournalFull | None:
-    if code == sqlite3.SQLITE_FULL:
-        return _full(path, _NO_SPACE)
-    # SQLite keeps the system's error to itself: a quota, a limit and a damaged disk look alike to us.
-    if code not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
-        return None
-    folder = path if path.is_dir() else path.parent
-    if reading:
-        return _full(path, _NO_SPACE) if room.is_used_up(folder) else None
-    try:
-        require_room(folder)
-    except JournalFull as full:
-        return full
-    return None
 
 
 def translate_os(error: OSError, path: Path) -> JournalError:

@@ -30,7 +30,7 @@ SETTLED_S: Final = 60.0
 #: A level is left only when this share of the room is free again, so that nothing flutters.
 HYSTERESIS: Final = 0.02
 #: A full journal is used again from this many bytes on, if they are less than that share.
-LEAST_ROOM: Final = 8 * 1024**2
+LEAST_ROOM: Final = 4 * 1024**2
 #: A disk that refused a commit is asked again this often.
 RETRY_S: Final = 1.0
 #: A gateway that is asked to stop gives the disk this long to take its last records.

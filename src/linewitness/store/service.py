@@ -15,11 +15,12 @@ from linewitness.base.errors import UplinkUnavailable
 from linewitness.base.failures import deciding
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
-from linewitness.store.database import Database
+from linewitness.store.database import Database, StoreFull
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
+from linewitness.store.room import StoreRoom
 from linewitness.store.turn import LedgerAnswer
 from linewitness.store.work import StoreWork
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector, MqttMessage
@@ -46,15 +47,20 @@ async def run(
 
     Raises ConfigurationError, UplinkRefused or StoreError: operator action required.
     """
-    database = Database(options.database_url)
+    database, work = Database(options.database_url), work or StoreWork()
+    room = StoreRoom(database, work)
     try:
-        database.check()
+        await room.checked()
         cosigner = Cosigner.load(options.name, options.key)
         ledger = StoreLedger(database=database, cosigner=cosigner, clock=clock)
         _log.info("store started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
         with ThreadPoolExecutor(1, "store") as thread:
-            service = _Service(options, ledger, thread, ready or asyncio.Event(), work or StoreWork())
-            await service.run()
+            service = _Service(options, ledger, room, thread, ready or asyncio.Event())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(room.watch(), name="store:room")
+                await service.run()
+    except BaseExceptionGroup as group:
+        raise deciding(group, retried=UplinkUnavailable) from group
     finally:
         database.close()
 
@@ -102,9 +108,9 @@ class _Service:
         self,
         options: AuditStoreOptions,
         ledger: StoreLedger,
+        room: StoreRoom,
         thread: ThreadPoolExecutor,
         ready: asyncio.Event,
-        work: StoreWork,
     ) -> None:
         self._options = options
         mqtt = options.mqtt
@@ -115,7 +121,8 @@ class _Service:
         self._ledger = ledger
         self._thread = thread
         self._ready = ready
-        self._work = work
+        self._room = room
+        self._work = room.work
         self._backoff = Backoff()
         self._lost_at: float | None = None
 
@@ -135,7 +142,7 @@ class _Service:
                 for topic in self._topics():
                     await connection.subscribe(topic)
                 self._connected()
-                await self._publish(connection, await self._in_thread(self._ledger.newest))
+                await self._publish(connection, await self._kept(self._ledger.newest))
                 await self._serve(connection)
         except BaseExceptionGroup as group:
             raise deciding(group, retried=UplinkUnavailable) from group
@@ -159,9 +166,23 @@ class _Service:
                 batch.append(queue.get_nowait())
                 size += len(batch[-1].payload)
             pairs = [(message.topic, message.payload) for message in batch]
-            answers = await self._in_thread(self._ledger.process, pairs)
-            self._work.messages += len(batch)
+            answers = await self._kept(functools.partial(self._ledger.process, pairs))
+            if not self._work.full:
+                self._work.messages += len(batch)
             await self._publish(connection, answers)
+
+    async def _kept(self, decide: Callable[[], list[LedgerAnswer]]) -> list[LedgerAnswer]:
+        """Return what to answer: nothing while the disk is full, for then nothing is stored.
+
+        What came meanwhile is given up: gateways send again what has no receipt.
+        """
+        if self._work.full:
+            return []
+        try:
+            return await self._in_thread(decide)
+        except StoreFull as refusal:
+            self._room.refused(refusal)
+            return []
 
     async def _publish(self, connection: MqttConnection, answers: Sequence[LedgerAnswer]) -> None:
         """Publish what is committed. Crash here: the receipts are in the database and are asked for again."""

@@ -42,6 +42,8 @@ class StoreWork:
     messages: int = 0
     #: What the last inspection found damaged in the database, or nothing.
     damage: str = ""
+    #: What the disk said when it took nothing more, or nothing.
+    full: str = ""
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
 
@@ -54,7 +56,8 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        parts = (f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
+        full = f"DISK FULL, no receipts: {self.full}" if self.full else ""
+        parts = (full, f"broker {broker}, {self.messages} messages judged", self.remark(), self.damage)
         return "; ".join(filter(None, parts))
 
     def damaged(self, what: str) -> None:
