@@ -92,6 +92,7 @@ def tasks_of(parts: LineParts) -> Tasks:
         "pressure": journal.pressure.watch(
             journal.read, journal.submit, clock=clock, spare=parts.telemetry.make_do
         ),
+        "journal-log": journal.keep_log_small(),
         "inspection": inspect_daily(parts.directory, tell=health.damaged),
         "prune": parts.pruner.run(),
         "checkpoints": parts.signer.run(),

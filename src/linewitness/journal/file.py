@@ -26,7 +26,6 @@ from linewitness.journal.builder import (
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.shrink import delete_some
 from linewitness.journal.submission import Continuation, Submission, store_beside
-from linewitness.journal.tree import JournalTree
 
 
 class JournalFile:
@@ -241,6 +240,10 @@ class JournalFile:
         if busy:
             raise JournalError(f"a reader holds the log of {self._path}", hint="end it, and start again")
 
+    def move_log_with_commits(self, wanted: bool) -> None:
+        """Let each commit that makes the log long move it into the main file, or none."""
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {database.WAL_PAGES if wanted else 0}")
+
     def close(self) -> None:
         """Close the file; the last connection of all moves the WAL into the main file."""
         self._connection.close()
@@ -294,7 +297,3 @@ class JournalFile:
         self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (self._frontier.size, str(new.vkey)))
         self._key = new
         return new
-
-    def tree(self) -> JournalTree:
-        """Return a reader of the stored tree."""
-        return JournalTree(self._connection)

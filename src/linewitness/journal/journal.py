@@ -5,9 +5,9 @@ import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.errors import JournalError, JournalFull
@@ -23,10 +23,13 @@ from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.journal.writer import JournalWriter
+from linewitness.journal.writer import JournalWriter, move_log_beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+#: The log's size is looked at this often.
+LOG_CHECK_S: Final = 1.0
 
 T = TypeVar("T")
 
@@ -120,6 +123,24 @@ class Journal:
         finally:
             self._closing = True
             self._fail_waiting(JournalError("the journal has stopped", hint="see the error before this one"))
+
+    async def keep_log_small(self) -> NoReturn:
+        """Cut the log back after a reader that held it for long, until cancelled.
+
+        A commit moves a log of normal size into the main file. One that has grown beyond that would keep
+        devices waiting: it is moved in another thread, and commits move the rest.
+        """
+        directory, limit = self._reader.directory, database.LOG_BYTES
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            if database.log_bytes(directory) <= limit:
+                continue
+            await self._in_writer(functools.partial(self._file.move_log_with_commits, wanted=False))
+            moved = False
+            with suppress(JournalFull):  # the next commit finds that out as well, and raises the alarm
+                moved = await asyncio.to_thread(move_log_beside, directory)
+            if moved:
+                await self._in_writer(functools.partial(self._file.move_log_with_commits, wanted=True))
 
     async def drain(self) -> None:
         """Take nothing more, and let `run` end when all that was submitted is durable."""

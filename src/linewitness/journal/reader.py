@@ -74,6 +74,11 @@ class JournalReader:
         self._connection.close()
 
     @property
+    def directory(self) -> Path:
+        """The journal's folder."""
+        return self._path.parent
+
+    @property
     def has_writer(self) -> bool:
         """Return whether a gateway is running on this journal."""
         return database.is_being_written(self._path.parent)

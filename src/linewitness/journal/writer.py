@@ -1,6 +1,8 @@
 """Write the journal for as long as the process lives: after a full disk, the file is opened anew."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
 from linewitness.base.errors import JournalFull
@@ -41,6 +43,10 @@ class JournalWriter:
         """Delete some of what lies below `boundary`; return whether nothing is left there."""
         return self._kept(lambda: self._opened().prune(boundary, most=most))
 
+    def move_log_with_commits(self, wanted: bool) -> None:
+        """Let commits move the log into the main file, or leave that to `move_log_beside`."""
+        self._file.move_log_with_commits(wanted)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -75,3 +81,15 @@ class JournalWriter:
         except JournalFull:
             self._refused = True
             raise
+
+
+def move_log_beside(directory: Path) -> bool:
+    """Move what no reader holds of the log into the main file, without keeping commits waiting.
+
+    Returns whether so little is left that a commit may move the rest. For a thread of its own: it may take
+    minutes. JournalFull where the main file has no room to grow.
+    """
+    with closing(database.open_for_writing(directory)) as connection:
+        with database.translated(directory):
+            _, pages, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return bool(pages - moved < database.WAL_PAGES)
