@@ -13,6 +13,7 @@ from linewitness.journal import database
 from linewitness.journal import journal as module
 from linewitness.journal.journal import Journal
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.writer import move_log_beside
 from linewitness.store.database import LOG_BYTES, Database
 from linewitness.store.tables import refusals
 from support.clocks import ManualClock
@@ -85,7 +86,7 @@ async def test_commits_go_on_while_a_long_log_is_moved(
     monkeypatch.setattr(module, "LOG_CHECK_S", 0.02)
     moving, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    move = module.move_log_beside
+    move = move_log_beside
 
     def slow(folder: Path) -> bool:
         loop.call_soon_threadsafe(moving.set)

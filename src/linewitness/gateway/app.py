@@ -80,7 +80,7 @@ async def run_line(
     clock, clock_state = clock or SystemClock(), SharedClockState()
     opening = functools.partial(open_journal, config.journal, clock=clock, clock_state=clock_state)
     page = functools.partial(_page_before_start, config, clock)
-    async with when_there_is_room(opening, stop, page=page) as journal:
+    async with when_there_is_room(opening, config.journal.directory, stop, page=page) as journal:
         _check_identity(journal.identity, identity_of(config))
         running = _RunningConfig(config, reload, _lifecycle(config, journal, clock))
         parts = _parts_of(running, journal, clock=clock, clock_state=clock_state)

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import structlog
 
 from linewitness.base.errors import JournalFull
 from linewitness.base.watchdog import supervise, tell_systemd
 from linewitness.gateway.tasks import Tasks, running
+from linewitness.journal.database import require_room
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import FULL_MESSAGE, RETRY_S
 
@@ -20,7 +22,11 @@ OpenJournal = Callable[[], AbstractAsyncContextManager[Journal]]
 
 @asynccontextmanager
 async def when_there_is_room(
-    open_journal: OpenJournal, stop: asyncio.Event, *, page: Callable[[JournalFull], Tasks]
+    open_journal: OpenJournal,
+    directory: Path,
+    stop: asyncio.Event,
+    *,
+    page: Callable[[JournalFull], Tasks],
 ) -> AsyncIterator[Journal]:
     """Open the journal, again and again while the disk is full; JournalFull where `stop` is set meanwhile.
 
@@ -31,22 +37,27 @@ async def when_there_is_room(
             journal = await stack.enter_async_context(open_journal())
         except JournalFull as refusal:
             log.error(FULL_MESSAGE, why=refusal.what, hint=refusal.hint)  # noqa: TRY400 (no failure of ours)
-            journal = await _wait(open_journal, stop, stack, refusal, page(refusal))
+            sentence = f"JOURNAL FULL, waiting for room to start: {refusal.what}"
+            async with running({**page(refusal), "watchdog": supervise(lambda: (), status=lambda: sentence)}):
+                # systemd's limit of time for a start must not end the process; from now on it is watched.
+                tell_systemd("READY=1")
+                journal = await _opened(open_journal, directory, stop, stack, refusal)
             log.info("journal has room again")
         yield journal
 
 
-async def _wait(
-    open_journal: OpenJournal, stop: asyncio.Event, stack: AsyncExitStack, refusal: JournalFull, page: Tasks
+async def _opened(
+    open_journal: OpenJournal,
+    directory: Path,
+    stop: asyncio.Event,
+    stack: AsyncExitStack,
+    refusal: JournalFull,
 ) -> Journal:
-    sentence = f"JOURNAL FULL, waiting for room to start: {refusal.what}"
-    async with running({**page, "watchdog": supervise(lambda: (), status=lambda: sentence)}):
-        # systemd's time limit for a start must not end the process; what it says from now on is its status.
-        tell_systemd("READY=1")
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_S):
-                    await stop.wait()
-                raise refusal
-            with contextlib.suppress(JournalFull):
-                return await stack.enter_async_context(open_journal())
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_S):
+                await stop.wait()
+            raise refusal
+        with contextlib.suppress(JournalFull):
+            require_room(directory)
+            return await stack.enter_async_context(open_journal())
