@@ -29,6 +29,7 @@ from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.base.secrets import Secret
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import Process, free_port
+from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
@@ -39,7 +40,7 @@ from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
-from linewitness.status.health import Health
+from linewitness.status.health import Health, NoticeCounts
 from linewitness.store.keys import Cosigner
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import MqttConnector
@@ -131,6 +132,7 @@ async def measure(
             telemetry=telemetry,
             signer=signer,
             judge=judge,
+            alarms=AlarmWatch(journal, judge, counts=NoticeCounts()),
             topics=Topics("bench", "gw"),
             options=ForwardOptions(),
             clock=CLOCK,

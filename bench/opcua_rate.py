@@ -25,8 +25,8 @@ from linewitness.base.clock import SharedClockState, SystemClock, monotonic
 from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.driver import OpcUaDriver
 from linewitness.devices.opcua.options import OpcUaOptions
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal

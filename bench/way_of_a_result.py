@@ -27,8 +27,8 @@ import linewitness
 from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal

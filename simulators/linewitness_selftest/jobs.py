@@ -18,7 +18,7 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
-from linewitness.journal.prune import Pruner
+from linewitness.journal.pruning.prune import Pruner
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness_selftest import results
@@ -126,7 +126,7 @@ async def append(folder: Path, told: ToldResults) -> None:
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
     following = (await journal.read(_following))[DEVICES[0]]
     for number in range(following, following + EVENTS):
-        journal.file.append([submission(DEVICES[0], number, _CLOCK)])
+        journal.append([submission(DEVICES[0], number, _CLOCK)])
         told[0] = number + 1
     journal.close()
 
@@ -144,7 +144,7 @@ async def receipt(folder: Path, told: ToldResults) -> None:
 async def rotate(folder: Path, told: ToldResults) -> None:
     """Replace the event key."""
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
-    journal.file.append([Submission(rotate=True)])
+    journal.append([Submission(rotate=True)])
     told[results.ROTATED] += 1
     journal.close()
 
@@ -174,7 +174,7 @@ async def fill(folder: Path, told: ToldResults, *, file_bytes: int = 0) -> None:
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
     number = (await journal.read(_following))[DEVICES[0]]
     while True:
-        journal.file.append([submission(DEVICES[0], number, _CLOCK)])
+        journal.writer.append([submission(DEVICES[0], number, _CLOCK)])
         number += 1
         told[0] = number
 

@@ -1,6 +1,5 @@
 """The gateway's clock is set while a fault holds: numbers keep the order, steps are said, all is there."""
 
-import contextlib
 import itertools
 import json
 import shutil
@@ -13,14 +12,23 @@ from typing import Any
 import pytest
 
 from linewitness.base.clock import from_rfc3339
-from linewitness.base.errors import ExitCode
 from linewitness_selftest.outcome import FaultOutcome
 from support.faked_time import SettableTime, clean
 from support.far import far_plant
 from support.lossy import LossyCable, lossy_cable
 from support.outcomes import kept
-from support.plants import Load, at_work, change, ended, held, held_tightenings, journal_verdict, settle
+from support.plants import (
+    Load,
+    at_work,
+    change,
+    held,
+    held_tightenings,
+    journal_verdict,
+    log_lines,
+    settle,
+)
 from support.plc_line import wall
+from support.small_disk import SmallDisk
 from support.waiting import until
 
 HOUR_S = 3600
@@ -34,6 +42,7 @@ class Faulty:
     def __init__(self, plant: Any, cable: LossyCable, time: Any, folder: Path) -> None:
         self.plant, self.cable, self.time, self.folder = plant, cable, time, folder
         self.load = Load(plant, period_s=0.2)
+        self.recording = True
 
     async def work(self, steps: int = 6) -> None:
         goal = self.load.steps + steps
@@ -42,7 +51,7 @@ class Faulty:
     async def set_clock(self, seconds: float) -> None:
         """Set it forward or backward, and wait until a record has the new time."""
         self.time.step(seconds)
-        if self.plant.gateway.running:
+        if self.plant.gateway.running and self.recording:
             await until(
                 lambda: abs(self.newest_s() - wall() - self.time.offset_s) < HOUR_S / 4, "the new time"
             )
@@ -116,13 +125,14 @@ class Faulty:
 
     @asynccontextmanager
     async def disk_full(self) -> AsyncIterator[None]:
-        ballast = self.folder / "disk" / "ballast"
-        with contextlib.suppress(OSError):
-            ballast.write_bytes(bytes(shutil.disk_usage(ballast.parent).free))
-        assert await ended(self.plant) == ExitCode.JOURNAL
+        disk = SmallDisk(self.folder / "disk")
+        before = len(log_lines(self.plant, "journal full"))
+        disk.fill()
+        await until(lambda: len(log_lines(self.plant, "journal full")) > before, "the alarm")
+        self.recording = False
         yield
-        ballast.unlink()
-        await self.restart()
+        self.recording = True
+        disk.free()
 
     def stamps(self) -> Any:
         """Return wall clock and BOOTTIME of each record in the store, in seconds."""
@@ -243,3 +253,4 @@ async def test_clock_set_while_the_disk_is_full(
     async with faulty(tmp_path, on_small_disk) as plant:
         await set_during(plant, "disk_full")
         check(plant, "disk_full", account)
+        assert len(stepped(plant)) == len(STEPS_S), "seen while there was no room, and on record afterwards"

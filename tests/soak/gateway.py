@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from linewitness.base import inspection
-from linewitness.journal import database, prune
+from linewitness.journal import database
+from linewitness.journal.pruning import prune
 
 MINUTE_S = 60.0
 CACHE_KIB = 1024

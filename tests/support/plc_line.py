@@ -13,8 +13,8 @@ from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.context import DriverContext
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.table import known
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health

@@ -13,8 +13,8 @@ from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.scanner.driver import ScannerDriver
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions

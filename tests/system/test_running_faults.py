@@ -1,14 +1,10 @@
 """A gateway in a hostile plant keeps running, says so once and loses nothing; or ends with the right code."""
 
-import shutil
 import sqlite3
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ExitCode
@@ -22,7 +18,6 @@ from support.plants import (
     account,
     at_work,
     change,
-    ended,
     held,
     log_lines,
     new_plant,
@@ -141,65 +136,6 @@ async def gateway_on(line: Any) -> AsyncIterator[Any]:
         await gateway.kill()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of few megabytes; where none can be mounted, the test fails."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def resize(disk: Any, size: int | str) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
-
-
-async def test_full_disk_ends_with_4_and_loses_nothing_confirmed(tmp_path: Path, small_disk: Path) -> None:
-    async with new_plant(tmp_path) as plant:
-        shutil.move(plant.folder / "journal", small_disk / "journal")
-        (plant.folder / "journal").symlink_to(small_disk / "journal")
-        change(plant, "directory: journal", f"directory: {small_disk}/journal\n  min_free: 0")
-        await plant.gateway.start()
-        await at_work(plant)
-        load = Load(plant, period_s=0.01)
-        async with load.going_on():
-            assert await ended(plant, timeout_s=40) == ExitCode.JOURNAL
-        assert "full" in said(plant)
-        assert "free space" in said(plant)
-        assert "Traceback" not in said(plant)
-        resize(small_disk, "64m")
-        await plant.store.start()
-        await plant.gateway.start()
-        await at_work(plant)
-        await settle(plant, load.made)
-        account(plant, load.made).check()
-
-
-async def test_full_disk_at_the_start_ends_with_4(tmp_path: Path, small_disk: Path) -> None:
-    line = tmp_path / "line.yaml"
-    line.write_text(
-        "version: 1\n"
-        "line: {tenant: demo, plant: p, line: l, gateway: g, origin: demo.example/p/l/1}\n"
-        f"journal: {{directory: {small_disk}/journal, min_free: 0}}\n"
-        "devices: [{id: w, driver: open_protocol, host: 127.0.0.1, port: 9, timezone: UTC}]\n"
-    )
-    assert (await run("init", line)).code == 0
-    with (small_disk / "ballast").open("wb", buffering=0) as ballast:
-        try:
-            while ballast.write(b"\0" * 4096):
-                pass
-        except OSError:
-            pass
-    found = await run("run", line)
-    assert found.code == ExitCode.JOURNAL, found
-    assert "full" in found.err
-    assert "Traceback" not in found.err
-    (small_disk / "ballast").unlink()
-    async with gateway_on(line):
-        await until(lambda: "gateway started" in (tmp_path / "gateway.log").read_text(), "the start")
-
-
 def overwrite_signals(folder: Path) -> None:
     """Damage the buffer of signals behind the running gateway's back."""
     file = folder / "telemetry.sqlite"
@@ -230,23 +166,6 @@ async def test_buffer_of_signals_that_is_damaged_under_way_stops_nothing(tmp_pat
         assert sum(change["after"] for gap in gaps for change in gap["changes"]) > 0
         assert (journal / "telemetry.sqlite.damaged").exists()
         assert len(log_lines(plant, "telemetry buffer damaged")) == 1
-
-
-async def test_limit_of_a_file_size_ends_with_4(tmp_path: Path) -> None:
-    """RLIMIT_FSIZE stands for quotas: the write fails with EFBIG, and with a signal that we must survive."""
-    async with new_plant(tmp_path) as plant:
-        plant.gateway.wrapper = ("prlimit", f"--fsize={2**20}")
-        await plant.gateway.start()
-        await at_work(plant)
-        load = Load(plant, period_s=0.01)
-        async with load.going_on():
-            assert await ended(plant, timeout_s=40) == ExitCode.JOURNAL
-        plant.gateway.wrapper = ()
-        await plant.store.start()
-        await plant.gateway.start()
-        await at_work(plant)
-        await settle(plant, load.made)
-        account(plant, load.made).check()
 
 
 async def test_full_journal_holds_back_confirmations_and_still_stops(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_unit_is_supervised_and_keeps_its_secrets(name: str) -> None:
     assert unit["WatchdogSec"] == ["90s"]
     assert unit["Restart"] == ["on-failure"]
     assert unit["RestartPreventExitStatus"] == ["2"]
-    assert int(unit["StartLimitBurst"][0]) > 0
+    assert unit["StartLimitIntervalSec"] == ["0"], "no limit of starts that a plant would have to know about"
+    assert "StartLimitBurst" not in unit
+    assert unit["RestartSec"] == ["5s"]
     assert unit["LimitCORE"] == ["0"]
     assert unit["UMask"] == ["0077"]
     assert unit["CapabilityBoundingSet"] == [""]

@@ -15,8 +15,8 @@ from linewitness.devices.mt_sics.driver import MtSicsDriver
 from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness.devices.scanner.driver import ScannerDriver
 from linewitness.devices.scanner.options import ScannerOptions
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import Requirement, StationOptions, UnitOptions

@@ -20,8 +20,9 @@ from linewitness.gateway.ahead import head, notices
 from linewitness.gateway.ahead.alarms import AlarmWatch, is_alarm
 from linewitness.gateway.ahead.head import HeadAnnouncer
 from linewitness.gateway.ahead.notices import NoticeSender
+from linewitness.gateway.answers.statements import StoreContradiction
 from linewitness.gateway.checkpoints import CheckpointSigner
-from linewitness.gateway.receipts import ReceiptJudge, StoreContradiction
+from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.send_window import SendWindow
 from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.journal import Journal
@@ -272,17 +273,17 @@ async def test_answer_to_an_announced_head_is_no_reason_to_send_again(
     await parts.write(*["ok"] * 50)
     parts.window.sent(20)
     parts.window.announced()
-    parts.window.answered(held_before=0, retained=False)
+    parts.window.answered(asks=True, held_before=0, retained=False)
     assert await parts.window.next_cursor(20) == 20
     assert parts.window.reached == 20
-    parts.window.answered(held_before=0, retained=False)
+    parts.window.answered(asks=True, held_before=0, retained=False)
     full = SendWindow(parts.judge, journal=parts.journal, options=ForwardOptions(in_flight=1))
     full.sent(20)
     full.announced()
     async with parts.going_on():
         waiting = asyncio.ensure_future(full.next_cursor(20))
-        full.answered(held_before=0, retained=False)
+        full.answered(asks=True, held_before=0, retained=False)
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        full.answered(held_before=0, retained=False)
+        full.answered(asks=True, held_before=0, retained=False)
         assert await waiting == 0

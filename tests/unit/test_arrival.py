@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from linewitness.base.clock import NS_PER_MS, SystemClock
-from linewitness.gateway.arrival import ArrivalOrder, Standstills
+from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
 from support.clocks import ManualClock
 from support.observations import BOOT_NS, tightening
 from support.waiting import until

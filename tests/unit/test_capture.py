@@ -14,8 +14,8 @@ from linewitness.base.retry import Backoff
 from linewitness.devices.base import Result, Signals, When
 from linewitness.devices.options import ShareOptions
 from linewitness.gateway import capture as capture_module
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.submission import Submission
@@ -234,7 +234,7 @@ async def test_the_last_fifth_of_the_room_is_not_for_a_device_above_its_share(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = int(0.85 * 8 * 1024**3)
-    monkeypatch.setattr(JournalReader, "figures", lambda _: Figures(10, 0, 5, used))
+    monkeypatch.setattr(JournalReader, "figures", lambda _: Figures(10, 0, 5, used, used))
     async with rig(tmp_path, clock, share=ShareOptions(records_per_s=10, burst_s=1)) as it:
         for number in range(20):
             await it.driver.says.put(code(f"SN{number}", device="wrench-10"))

@@ -13,8 +13,8 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Code, Memory, Result
 from linewitness.devices.options import DeviceOptions
 from linewitness.evidence.format.record import Event
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.fleet import Fleet
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import (

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from linewitness.evidence.format.record import Event
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.capture import Capture
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal import pressure as module
 from linewitness.journal.pressure import Level, Pressure, Room, level_of
 from linewitness.journal.reader import Figures, JournalReader
@@ -38,7 +38,7 @@ class Disk:
         monkeypatch.setattr(module, "CHECK_PERIOD_S", 0.01)
 
     async def read(self, _query: Callable[..., Any]) -> Figures:
-        return Figures(10, 0, 5, self.used)
+        return Figures(10, 0, 5, self.used, self.used)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ async def test_each_level_is_put_on_record_once(disk: Disk, pressure: Pressure, 
 async def test_capture_confirms_nothing_in_a_full_journal_and_all_of_it_afterwards(
     tmp_path: Path, clock: ManualClock, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(JournalReader, "figures", lambda _self: Figures(1, 0, 0, disk.used))
+    monkeypatch.setattr(JournalReader, "figures", lambda _self: Figures(1, 0, 0, disk.used, disk.used))
     directory = tmp_path / "journal"
     create(directory, clock)
     driver, health = ScriptedDriver(), Health()

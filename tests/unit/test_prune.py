@@ -21,7 +21,7 @@ from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.attestations import PRUNED, StoredAttestation, StoredReceipt
 from linewitness.journal.journal import Journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
-from linewitness.journal.prune import Plan, Pruner, plan_of
+from linewitness.journal.pruning.prune import Plan, Pruner, plan_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.store.database import Database, enroll

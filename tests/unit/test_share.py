@@ -18,7 +18,7 @@ from linewitness.stations.share import DeviceShare
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.clocks import ManualClock
-from support.observations import code, gap, reading, seen, tightening
+from support.observations import START, code, gap, reading, seen, tightening
 from support.present import present
 
 KEY = "share/scan-10"
@@ -31,12 +31,12 @@ class Listener(Station):
         options = StationOptions(
             id="st-10", devices=("scan-10", "wrench-10"), unit=UnitOptions(scanner="scan-10")
         )
-        super().__init__(options, {"scan-10": DeviceRule()}, shared=SharedState(), state={})
+        super().__init__(options, {"scan-10": DeviceRule()}, shared=SharedState(), state={}, now=START)
         self.told: list[Observation] = []
 
-    def interpret(self, observation: Observation) -> Any:
+    def interpret(self, observation: Observation, *, delayed_since_ns: int | None = None) -> Any:
         self.told.append(observation)
-        return super().interpret(observation)
+        return super().interpret(observation, delayed_since_ns=delayed_since_ns)
 
 
 class Shared:

@@ -32,7 +32,7 @@ class WatchedLine:
 
     def __init__(self, journal: Journal, clock: ManualClock, state: SharedClockState) -> None:
         self.journal, self.clock, self.state = journal, clock, state
-        self._station = Station(None, {}, shared=SharedState(), state={})
+        self._station = Station(None, {}, shared=SharedState(), state={}, now=clock.stamp())
         self._values = 0
 
     def judge(self, sync: Any, bound_us: int) -> None:

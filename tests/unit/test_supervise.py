@@ -21,6 +21,7 @@ class Head:
 
 class Pressure:
     full = False
+    refusal = ""
     rounds = 0
 
 

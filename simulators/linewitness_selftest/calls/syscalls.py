@@ -35,7 +35,15 @@ _NAMES: Final = {
 RECORDS: Final = {"prune": 270}
 _FEW_RECORDS: Final = 9
 _AT_ONCE: Final = 2
-_ENDS: Final = {"error": (0, int(ExitCode.JOURNAL)), "signal": (-9,)}
+_ENDS: Final = {
+    "error=EIO": (0, int(ExitCode.JOURNAL)),
+    "error=ENOSPC": (0,),
+    "signal=SIGKILL": (-9,),
+}
+#: Commands, not a gateway: they end where the disk is full, and are given again.
+_COMMANDS: Final = ("checkpoint", "create")
+#: A full disk refuses more than one call: so many of the same name in a row, then there is room again.
+_FULL_CALLS: Final = 4
 _Fault = tuple[CallSite, str]
 Tick = Callable[[int, int], None]
 
@@ -162,14 +170,21 @@ async def _suffer(worker: Worker, auditors: Auditors, run: _Run, tally: FaultTal
     """Let one call of one operation fail, and judge what is left."""
     place, fault, folder = run.place, run.fault, run.folder
     shutil.copytree(run.template.folder, folder)
-    ended = await _do(worker, run.operation, folder, f"{place.call}:{fault}:when={place.number}")
+    ended = await _do(worker, run.operation, folder, f"{place.call}:{fault}:when={_when(place, fault)}")
     if not was_hit(folder / "trace", folder / JOURNAL):
         tally.notes.append(f"{place.call} {place.number} was not reached: {ended}")
         return
     found = Findings()
-    allowed = _ENDS[fault.partition("=")[0]]
+    command = run.operation in _COMMANDS
+    allowed = _ENDS["error=EIO"] if command and fault == "error=ENOSPC" else _ENDS[fault]
     found.require(ended.code in allowed, f"it ended with {ended}")
     found.require(ended.code != ExitCode.JOURNAL or "(" in ended.said, f"no hint: {ended}")
     found.join(await auditors.ask(judge, run.operation, run.template.folder, folder, run.template.count))
     tally.add(found, f"{place.call} {place.number}, {fault}")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _when(place: CallSite, fault: str) -> str:
+    """Return which calls are hit, as strace says it."""
+    last = place.number + _FULL_CALLS - 1
+    return f"{place.number}..{last}" if fault == "error=ENOSPC" else f"{place.number}"

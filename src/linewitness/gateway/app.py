@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,35 +11,38 @@ import structlog
 
 from linewitness.base.certificates import CertificateMonitor, named_in
 from linewitness.base.clock import Clock, SharedClockState, SystemClock
-from linewitness.base.errors import ConfigurationError
+from linewitness.base.errors import ConfigurationError, JournalFull
 from linewitness.base.log_limits import LogFigures
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
-from linewitness.evidence.format.ended import successor
 from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring, targets_of
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
 from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.forward import Forwarder
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.line import run_parts
+from linewitness.gateway.opening import check_identity, when_there_is_room
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.supervise import GatewayLoops
-from linewitness.gateway.tasks import LineParts, Uplink
+from linewitness.gateway.tasks import LineParts, Tasks, Uplink
 from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.database import bytes_on_disk
 from linewitness.journal.file import JournalFile
 from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
-from linewitness.journal.prune import Pruner
+from linewitness.journal.pruning.prune import Pruner
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.status.before_start import BeforeStart
 from linewitness.status.health import Health
 from linewitness.status.rows import DeviceFacts, LineFacts
+from linewitness.status.service import serve_status_page
 from linewitness.status.snapshot import Overview
 from linewitness.uplink.mqtt import MqttConnector, Will
 from linewitness.uplink.topics import Topics
@@ -85,8 +89,10 @@ async def run_line(
     `log` says what the log does not hold.
     """
     clock, clock_state = clock or SystemClock(), SharedClockState()
-    async with open_journal(config.journal, clock=clock, clock_state=clock_state) as journal:
-        _check_identity(journal.identity, identity_of(config))
+    opening = functools.partial(open_journal, config.journal, clock=clock, clock_state=clock_state)
+    page = functools.partial(_page_before_start, config, clock)
+    async with when_there_is_room(opening, config.journal.directory, stop, page=page) as journal:
+        check_identity(journal.identity, identity_of(config))
         running = _RunningConfig(config, reload, _lifecycle(config, journal, clock))
         health = Health(log=log)
         running.parts = parts = _parts_of(running, journal, health, clock=clock, clock_state=clock_state)
@@ -96,16 +102,15 @@ async def run_line(
             parts.telemetry.close()
 
 
-def _check_identity(found: StreamIdentity, wanted: StreamIdentity) -> None:
-    """Refuse a YAML that names another stream than the journal holds: its records would bear another name."""
-    if found == wanted:
-        return
-    hint = f"the journal's stream is {found.stream} of {found.tenant}, plant {found.plant}, line {found.line}"
-    if wanted.stream == successor(found.stream):
-        hint += "; `linewitness init --continue` ends it and begins the next generation"
-    raise ConfigurationError(
-        f"the YAML names the stream {wanted.stream}, the journal is another one's", hint=hint
+def _page_before_start(config: Config, clock: Clock, refusal: JournalFull) -> Tasks:
+    source = BeforeStart(
+        _facts_of(config),
+        max_size=int(config.journal.max_size),
+        clock=clock,
+        bytes_on_disk=lambda: bytes_on_disk(config.journal.directory),
+        refusal=refusal.what,
     )
+    return {"status-page": serve_status_page(source, config.status)}
 
 
 class _RunningConfig:

@@ -19,10 +19,10 @@ from linewitness.devices.base import (
     Signals,
 )
 from linewitness.devices.options import ShareOptions
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
-from linewitness.gateway.intake import Intake, QueuedObservation
+from linewitness.gateway.intake.arrival import Standstills
+from linewitness.gateway.intake.intake import Intake, QueuedObservation
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer

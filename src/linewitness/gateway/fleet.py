@@ -11,10 +11,10 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import AskableDriver, Driver
 from linewitness.devices.options import DeviceOptions, PointOptions
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions

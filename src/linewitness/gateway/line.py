@@ -11,7 +11,7 @@ from linewitness.base.watchdog import tell_systemd
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
-from linewitness.gateway.tasks import LineParts, Uplink, running, tasks_of, watchdog
+from linewitness.gateway.tasks import LineParts, Uplink, first_tasks, running, tasks_of
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ async def run_parts(
     async with asyncio.TaskGroup() as group:
         group.create_task(parts.journal.run(), name="journal")
         group.create_task(_use_reserve(parts, stop), name="reserve")
-        async with running(watchdog(parts)):
+        async with running(first_tasks(parts)):
             await parts.lifecycle.started()
             async with running(tasks_of(parts)):
                 async with _devices(parts, configure) as fleet, running({"reload": reload(fleet)}):

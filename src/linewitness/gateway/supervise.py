@@ -65,6 +65,8 @@ class GatewayLoops:
         pending = self.journal.head.size > self.health.receipted
         if self.connector is None or not pending or self.health.uplink_state == "conflict":
             return None
+        if self.journal.pressure.refusal:
+            return None  # a receipt waits for the disk, too
         return self.connector.steps
 
     def _forward_s(self) -> float:

@@ -9,13 +9,13 @@ from typing import Any
 
 from linewitness.base.certificates import CertificateMonitor
 from linewitness.base.clock import Clock, SharedClockState
-from linewitness.base.watchdog import supervise
+from linewitness.base.watchdog import supervise, tell_systemd
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring
-from linewitness.gateway.arrival import Standstills
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard, watch_clock
 from linewitness.gateway.forward import Forwarder
+from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.receipts import ReceiptJudge
@@ -23,7 +23,7 @@ from linewitness.gateway.supervise import GatewayLoops
 from linewitness.journal.inspection import inspect_daily
 from linewitness.journal.journal import Journal
 from linewitness.journal.options import JournalOptions
-from linewitness.journal.prune import Pruner
+from linewitness.journal.pruning.prune import Pruner
 from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
 from linewitness.status.health import Health
 from linewitness.status.options import StatusOptions
@@ -75,9 +75,23 @@ class LineParts:
         self.pruner.take_over(options)
 
 
-def watchdog(parts: LineParts) -> Tasks:
-    """Return the task that runs from before the first record until after the last one."""
-    return {"watchdog": supervise(parts.loops, status=lambda: parts.health.sentence)}
+def first_tasks(parts: LineParts) -> Tasks:
+    """Return what runs from before the first record until after the last one, also on a full disk."""
+    return {
+        "watchdog": supervise(parts.loops, status=lambda: _sentence(parts)),
+        "status-page": serve_status_page(parts.overview, parts.page),
+        "ready": _ready_though_full(parts.journal),
+    }
+
+
+def _sentence(parts: LineParts) -> str:
+    return "; ".join(filter(None, (parts.journal.pressure.sentence, parts.health.sentence)))
+
+
+async def _ready_though_full(journal: Journal) -> None:
+    """Tell systemd that the process is up, although the disk takes not even the first record."""
+    await journal.pressure.refusing.wait()
+    tell_systemd("READY=1")
 
 
 def tasks_of(parts: LineParts) -> Tasks:
@@ -89,6 +103,7 @@ def tasks_of(parts: LineParts) -> Tasks:
         "pressure": journal.pressure.watch(
             journal.read, journal.submit, clock=clock, spare=parts.telemetry.make_do
         ),
+        "journal-log": journal.keep_log_small(),
         "inspection": inspect_daily(parts.directory, tell=health.damaged),
         "prune": parts.pruner.run(),
         "checkpoints": parts.signer.run(),
@@ -115,7 +130,6 @@ def tasks_of(parts: LineParts) -> Tasks:
         ),
         "standstills": parts.standstills.run(),
         "certificates": parts.certificates.run(),
-        "status-page": serve_status_page(parts.overview, parts.page),
     }
     if parts.uplink is not None:
         tasks["forward"] = parts.uplink.forwarder.run()

@@ -1,5 +1,6 @@
 """Turn an event into the next record: time, place in the chain, hash and signature."""
 
+import getpass
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,11 +18,11 @@ from linewitness.base.clock import (
     StepDetector,
     to_rfc3339,
 )
-from linewitness.evidence.format import canonical, record
+from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
-from linewitness.evidence.format.keys import event_vkey
 from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, Scalar
+from linewitness.journal.submission import Continuation
 
 #: A text longer than this in a record that is too large is cut to its hash.
 LONG_TEXT: Final = 256
@@ -43,7 +44,7 @@ class EventKey:
     def __init__(self, stream: str, key: SigningKey) -> None:
         """Derive the public form once; it is needed for every record."""
         self.signing_key = key
-        self.vkey = event_vkey(stream, key)
+        self.vkey = keys.event_vkey(stream, key)
         self.key_id = self.vkey.key_id
 
     def sign(self, message: bytes) -> bytes:
@@ -60,13 +61,18 @@ class RecordBuilder:
         self._clock = clock
         self._clock_state = clock_state
         self._steps = StepDetector()
+        #: Jumps of the clock that no durable record tells yet.
+        self.steps_to_record: list[ClockStep] = []
         self._boot_id = clock.boot_id
         self._place = {"line_id": identity.line, "plant_id": identity.plant}
 
     def stamp(self) -> tuple[Stamp, ClockStep | None]:
         """Read the clock for the next record, and return whether it jumped since the last one."""
         stamp = self._clock.stamp()
-        return stamp, self._steps.observe(stamp)
+        step = self._steps.observe(stamp)
+        if step is not None:
+            self.steps_to_record.append(step)
+        return stamp, step
 
     def build(
         self, event: Event, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
@@ -158,6 +164,31 @@ def _with_step(reason: str, moved_ns: int) -> str:
         return reason
     said = f"occurred_at was stamped before the clock was set by {moved_ns / NS_PER_S:+.3f} s"
     return f"{reason}; {said}" if reason else said
+
+
+def created_event(
+    identity: StreamIdentity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
+) -> Event:
+    """Return the event of record 0; `heads` name the stream that this one continues."""
+    return gateway_event(
+        "stream.created",
+        stamp.realtime_ns,
+        resource=Resource("stream", identity.stream),
+        changes=(*keys.creation_changes(stream_keys), *heads),
+        reason="a new stream was started by an explicit act",
+    )
+
+
+def continued_event(identity: StreamIdentity, stamp: Stamp, continues: Continuation) -> Event:
+    """Return the event that says how a new generation begins."""
+    return gateway_event(
+        "stream.continuity",
+        stamp.realtime_ns,
+        actor=Actor("user", getpass.getuser()),
+        resource=Resource("stream", identity.stream),
+        changes=continues.changes,
+        reason=continues.reason,
+    )
 
 
 def _actor(actor: Actor) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Open the journal's SQLite file with the settings that durability needs, and name what went wrong."""
 
-import errno
 import fcntl
 import os
 import sqlite3
@@ -10,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Self
 
+from linewitness.base import room
 from linewitness.base.durable import create_private, make_folder
 from linewitness.base.errors import JournalDamaged, JournalError, JournalFull
 
@@ -18,6 +18,8 @@ SCHEMA_VERSION: Final = 1
 FILE_NAME: Final = "journal.sqlite"
 LOCK_NAME: Final = "lock"
 WAL_PAGES: Final = 4000
+#: The log's normal size: it begins again after that many pages, of 4 KiB and a header, and some commits.
+LOG_BYTES: Final = 2 * WAL_PAGES * 4120
 CACHE_KIB: Final = 16_384
 #: Only a program that is none of ours ever holds the file; a backup of it may take a moment.
 BUSY_MS: Final = 10_000
@@ -59,8 +61,9 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
     _require_file(path)
     with translated(path):
         connection = _connect(path, "rw")
-        _check_header(connection, path)
-        _configure(connection)
+        with _closed_on_error(connection):
+            _check_header(connection, path)
+            _configure(connection)
     return connection
 
 
@@ -68,10 +71,11 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
     """Open an existing journal to look at it, beside a writer or without one."""
     path = path_of(directory)
     _require_file(path)
-    with translated(path):
+    with translated(path, reading=True):
         connection = _connect(path, "ro")
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        _check_header(connection, path)
+        with _closed_on_error(connection):
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            _check_header(connection, path)
     return connection
 
 
@@ -136,20 +140,41 @@ def is_being_written(directory: Path) -> bool:
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the system into ours, with what an operator can do about them."""
+def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
+    """Turn errors of SQLite and of the system into ours, with what an operator can do about them.
+
+    JournalFull is raised for want of room alone. Where `reading`, nothing is written to find that out.
+    """
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _translate(error, path) from error
+        raise _translate(error, path, reading=reading) from error
     except OSError as error:
-        raise _translate_os(error, path) from error
+        raise translate_os(error, path) from error
 
 
-def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
+def bytes_on_disk(directory: Path) -> int:
+    """Return how much the journal takes of the disk: the main file and its log."""
+    path = path_of(directory)
+    return (path.stat().st_size if path.exists() else 0) + log_bytes(directory)
+
+
+def log_bytes(directory: Path) -> int:
+    """Return the size of the log."""
+    log = path_of(directory).with_name(f"{FILE_NAME}-wal")
+    return log.stat().st_size if log.exists() else 0
+
+
+def require_room(directory: Path) -> None:
+    """Raise JournalFull where the disk does not take another megabyte."""
+    if why := room.refusal_beside(path_of(directory)):
+        raise _full(path_of(directory), why)
+
+
+def _translate(error: sqlite3.DatabaseError, path: Path, *, reading: bool) -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return _full(path)
+    if why := room.sqlite_refusal(error, path_of(path) if path.is_dir() else path, reading=reading):
+        return _full(path, why)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamaged(
             f"{path} is damaged: {error}",
@@ -166,19 +191,30 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
     return JournalError(f"{path}: {error}", hint="check the disk and the permissions of the folder")
 
 
-def _translate_os(error: OSError, path: Path) -> JournalError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _full(path)
+def translate_os(error: OSError, path: Path) -> JournalError:
+    """Return the error of a file as ours; `path` is named where the error names none."""
+    if room.is_refusal(error):
+        return _full(path, error.strerror or "")
     place = error.filename or path
     return JournalError(
         f"{place}: {error.strerror}", hint="check the disk, and the owner and permissions of the folder"
     )
 
 
-def _full(path: Path) -> JournalFull:
+def _full(path: Path, why: str) -> JournalFull:
     return JournalFull(
-        f"the disk of {path} is full", hint="free space on it; nothing that was confirmed is lost"
+        f"the disk of {path} is full: {why.lower()}",
+        hint="free space on it; nothing that was confirmed is lost",
     )
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -195,6 +231,8 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    # After a long reader the log is as large as it became: it is cut when it begins again.
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 

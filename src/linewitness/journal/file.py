@@ -1,25 +1,31 @@
 """The journal as one thread sees it: a batch of events becomes records in one durable transaction."""
 
-import getpass
+import functools
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
+from linewitness.base.errors import JournalError
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.record import Event, Resource
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
-from linewitness.journal.builder import EventKey, RecordBuilder, StreamIdentity, step_event
+from linewitness.journal.builder import (
+    EventKey,
+    RecordBuilder,
+    StreamIdentity,
+    continued_event,
+    created_event,
+    step_event,
+)
 from linewitness.journal.keyring import LOG_KEY, Keyring
-from linewitness.journal.shrink import delete_some
+from linewitness.journal.pruning.shrink import delete_some
 from linewitness.journal.submission import Continuation, Submission, store_beside
-from linewitness.journal.tree import JournalTree
 
 
 class JournalFile:
@@ -31,8 +37,7 @@ class JournalFile:
         directory: Path,
         *,
         identity: StreamIdentity,
-        clock: Clock,
-        clock_state: SharedClockState,
+        builder: RecordBuilder,
         event_key: EventKey,
         frontier: Frontier,
         record_hash: str,
@@ -40,14 +45,18 @@ class JournalFile:
     ) -> None:
         """Take over what `create` or `open` found; use those instead."""
         self._connection = connection
+        self.directory = directory
         self._path = database.path_of(directory)
         self._keyring = keyring
-        self._builder = RecordBuilder(identity, clock=clock, clock_state=clock_state)
+        self._builder = builder
         self._identity = identity
         self._key = event_key
         self._frontier = frontier
         self._record_hash = record_hash
         self._tile: list[bytes] = []
+        #: Steps of the clock that the transaction tells, and the head that it leads to, until it is durable.
+        self._steps_told = 0
+        self._committing: JournalHead | None = None
 
     @classmethod
     def create(
@@ -61,8 +70,8 @@ class JournalFile:
         continues: Continuation | None = None,
     ) -> "JournalFile":
         """Write record 0 of a new stream, with fresh keys. Only an explicit act may call this."""
-        keyring = keyring or Keyring(directory)
-        log_key, first = keys.new_key(), EventKey(identity.stream, keys.new_key())
+        keyring, log_key = keyring or Keyring(directory), keys.new_key()
+        first = EventKey(identity.stream, keys.new_key())
         connection = database.create(directory)
         with database.translated(directory):
             keyring.create()
@@ -79,8 +88,7 @@ class JournalFile:
             connection,
             directory,
             identity=identity,
-            clock=clock,
-            clock_state=clock_state,
+            builder=RecordBuilder(identity, clock=clock, clock_state=clock_state),
             event_key=first,
             frontier=Frontier(),
             record_hash=record.ZERO_HASH,
@@ -88,10 +96,9 @@ class JournalFile:
         )
         # Crash here: keys and an empty stream, which `open` refuses with the hint to start again.
         stamp, _ = journal._builder.stamp()
-        heads = continues.heads if continues else ()
-        events = [_stream_created(identity, stamp, stream_keys, heads)]
+        events = [created_event(identity, stamp, stream_keys, continues.heads if continues else ())]
         if continues:
-            events.append(_continued(identity, stamp, continues))
+            events.append(continued_event(identity, stamp, continues))
         journal.append([Submission(events=tuple(events), state=continues.state if continues else EMPTY)])
         return journal
 
@@ -105,24 +112,53 @@ class JournalFile:
         keyring: Keyring | None = None,
     ) -> "JournalFile":
         """Open an existing stream after checking its tail; damage raises JournalDamaged."""
+        builder = functools.partial(RecordBuilder, clock=clock, clock_state=clock_state)
+        return cls._open(directory, keyring or Keyring(directory), builder)
+
+    @classmethod
+    def _open(
+        cls, directory: Path, keyring: Keyring, builder_of: Callable[[StreamIdentity], RecordBuilder]
+    ) -> "JournalFile":
         connection = database.open_for_writing(directory)
-        keyring = keyring or Keyring(directory)
-        keyring.tidy()
-        with database.translated(database.path_of(directory)):
-            found = recover.check_tail(connection)
-        journal = cls(
-            connection,
-            directory,
-            identity=found.identity,
-            clock=clock,
-            clock_state=clock_state,
-            event_key=EventKey(found.identity.stream, keyring.load(found.event_key.key_id)),
-            frontier=found.frontier,
-            record_hash=found.record_hash,
-            keyring=keyring,
-        )
+        try:
+            keyring.tidy()
+            with database.translated(database.path_of(directory)):
+                found = recover.check_tail(connection)
+            journal = cls(
+                connection,
+                directory,
+                identity=found.identity,
+                builder=builder_of(found.identity),
+                event_key=EventKey(found.identity.stream, keyring.load(found.event_key.key_id)),
+                frontier=found.frontier,
+                record_hash=found.record_hash,
+                keyring=keyring,
+            )
+        except BaseException:
+            connection.close()
+            raise
         journal._tile = found.open_tile
         return journal
+
+    def reopened(self) -> "tuple[JournalFile, bool]":
+        """Open the journal as ever, after an error of this object, which is closed.
+
+        Also returns whether the last append is durable after all: an error may come after the commit.
+        """
+        self.close()
+        file = self._open(self.directory, self._keyring, lambda _: self._builder)
+        try:
+            if durable := self._committing is not None and file.head == self._committing:
+                # What failed may have been the flush of the log: the main file becomes durable instead.
+                file.move_log()
+            # Keys of rotations that did not come to their end: each attempt would leave one more.
+            self._keyring.erase_all_but(LOG_KEY, file.event_key_id)
+        except BaseException:
+            file.close()
+            raise
+        if durable:
+            self._builder.steps_to_record = self._builder.steps_to_record[self._steps_told :]
+        return file, durable
 
     @property
     def identity(self) -> StreamIdentity:
@@ -142,16 +178,19 @@ class JournalFile:
     def append(self, batch: Sequence[Submission]) -> JournalHead:
         """Make a batch durable in one transaction; JournalError if that failed, with nothing stored.
 
-        After an error the object must not be used again: what is in memory is ahead of the disk.
+        After an error memory is ahead of the disk: the object must not be used again, see `reopened`.
         """
         new_key = None
+        self._steps_told = 0
         with database.translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 rows: list[tuple[int, str | None, bytes]] = []
+                if self._builder.steps_to_record:
+                    self._look(rows)
                 for submission in batch:
-                    for event in submission.events:
-                        self._add(event, rows, submission.clock_setting_ns)
+                    for event in submission.stamped_events():
+                        self._add_stamped(event, self._look(rows), rows)
                     if submission.rotate:
                         new_key = self._add_rotation(rows)
                     store_beside(self._connection, submission, size=self._frontier.size)
@@ -162,6 +201,7 @@ class JournalFile:
                     "size = excluded.size, record_hash = excluded.record_hash, root = excluded.root",
                     (head.size, head.record_hash, head.root),
                 )
+                self._committing = head
                 # Crash here: nothing of the batch is in the journal, nothing was confirmed.
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -173,17 +213,34 @@ class JournalFile:
         if new_key is not None:
             with database.translated(self._path):
                 self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
+        self._builder.steps_to_record = self._builder.steps_to_record[self._steps_told :]
+        self._committing = None
         return head
+
+    def read_clock(self) -> None:
+        """Compare the clocks without writing; the next append puts a step on record."""
+        self._builder.stamp()
 
     def look(self) -> JournalHead:
         """Compare the clocks, and put a step on record; where there was none nothing is written."""
-        _, step = self._builder.stamp()
-        return self.head if step is None else self.append([Submission(events=(step_event(step),))])
+        self.read_clock()
+        return self.append([]) if self._builder.steps_to_record else self.head
 
     def prune(self, boundary: int, *, most: int) -> bool:
         """Delete some of what lies below `boundary`; return whether nothing is left there. See `prune`."""
         with database.translated(self._path):
             return delete_some(self._connection, boundary, most=most)
+
+    def move_log(self) -> None:
+        """Move the whole log into the main file, durably; JournalError where a reader holds it for long."""
+        with database.translated(self._path):
+            busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        if busy:
+            raise JournalError(f"a reader holds the log of {self._path}", hint="end it, and start again")
+
+    def move_log_with_commits(self, wanted: bool) -> None:
+        """Let each commit that makes the log long move it into the main file, or none."""
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {database.WAL_PAGES if wanted else 0}")
 
     def close(self) -> None:
         """Close the file; the last connection of all moves the WAL into the main file."""
@@ -191,17 +248,11 @@ class JournalFile:
 
     def _look(self, rows: list[tuple[int, str | None, bytes]]) -> Stamp:
         """Read the clock, and put a step on record before anything else."""
-        stamp, step = self._builder.stamp()
-        if step is not None:
+        stamp, _ = self._builder.stamp()
+        for step in self._builder.steps_to_record[self._steps_told :]:
             self._add_stamped(step_event(step), stamp, rows)
+            self._steps_told += 1
         return stamp
-
-    def _add(
-        self, event: Event, rows: list[tuple[int, str | None, bytes]], clock_setting_ns: int | None
-    ) -> None:
-        if event.clock_setting_ns is None and clock_setting_ns is not None:
-            event = replace(event, clock_setting_ns=clock_setting_ns)
-        self._add_stamped(event, self._look(rows), rows)
 
     def _add_stamped(self, event: Event, stamp: Stamp, rows: list[tuple[int, str | None, bytes]]) -> None:
         sequence_no = self._frontier.size
@@ -241,30 +292,3 @@ class JournalFile:
         self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (self._frontier.size, str(new.vkey)))
         self._key = new
         return new
-
-    def tree(self) -> JournalTree:
-        """Return a reader of the stored tree."""
-        return JournalTree(self._connection)
-
-
-def _stream_created(
-    identity: StreamIdentity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
-) -> Event:
-    return gateway_event(
-        "stream.created",
-        stamp.realtime_ns,
-        resource=Resource("stream", identity.stream),
-        changes=(*keys.creation_changes(stream_keys), *heads),
-        reason="a new stream was started by an explicit act",
-    )
-
-
-def _continued(identity: StreamIdentity, stamp: Stamp, continues: Continuation) -> Event:
-    return gateway_event(
-        "stream.continuity",
-        stamp.realtime_ns,
-        actor=Actor("user", getpass.getuser()),
-        resource=Resource("stream", identity.stream),
-        changes=continues.changes,
-        reason=continues.reason,
-    )

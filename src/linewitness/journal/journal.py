@@ -4,12 +4,13 @@ import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from linewitness.base.clock import Clock, SharedClockState
-from linewitness.base.errors import JournalError
+from linewitness.base.errors import JournalError, JournalFull
+from linewitness.base.failures import retrieve
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import Event
 from linewitness.journal import database
@@ -22,9 +23,13 @@ from linewitness.journal.pressure import Pressure
 from linewitness.journal.queue import SubmissionQueue, fail
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
+from linewitness.journal.writer import JournalWriter, move_log_beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+#: The log's size is looked at this often.
+LOG_CHECK_S: Final = 1.0
 
 T = TypeVar("T")
 
@@ -39,7 +44,7 @@ class Journal:
         self, file: JournalFile, reader: JournalReader, *, pressure: Pressure, max_batch: int, clock: Clock
     ) -> None:
         """Take an open file and a reader; `open_journal` makes both."""
-        self._file = file
+        self._file = JournalWriter(file)
         self._clock = clock
         self._reader = reader
         self._pressure = pressure
@@ -98,17 +103,28 @@ class Journal:
         return self._queue.observe(source, events, state, raw)
 
     async def look(self) -> None:
-        """Compare the clocks now, so that a step is on record although nothing else happens."""
-        await self._write(self._file.look, ())
+        """Compare the clocks now, so that a step is on record although nothing else happens.
+
+        A step that finds no room is put on record by the next commit.
+        """
+        try:
+            head = await self._in_writer(self._file.look)
+        except JournalFull as refusal:
+            self._pressure.refused(refusal)
+            if not self.waiting:
+                self.submit([]).add_done_callback(retrieve)  # nothing else would find out that there is room
+        else:
+            await self._grow(head)
 
     async def prune(self, boundary: int, *, most: int) -> bool:
         """Delete some of what lies below `boundary`, between two commits; return whether nothing is left."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._writer, functools.partial(self._file.prune, boundary, most=most)
-        )
+        return await self._when_there_is_room(functools.partial(self._file.prune, boundary, most=most))
 
     async def run(self) -> None:
-        """Commit what was submitted, until `drain` ends it; JournalError if the disk refuses."""
+        """Commit what was submitted, until `drain` ends it; JournalError if the disk is broken.
+
+        A disk without room is waited for: nothing is confirmed meanwhile, and nothing is given up.
+        """
         try:
             while not (self._closing and not self._queue):
                 await self._arrived.wait()
@@ -119,6 +135,24 @@ class Journal:
         finally:
             self._closing = True
             self._queue.fail(JournalError("the journal has stopped", hint="see the error before this one"))
+
+    async def keep_log_small(self) -> NoReturn:
+        """Cut the log back after a reader that held it for long, until cancelled.
+
+        A commit moves a log of normal size into the main file. One that has grown beyond that would keep
+        devices waiting: it is moved in another thread, and commits move the rest.
+        """
+        directory, limit = self._reader.directory, database.LOG_BYTES
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            if database.log_bytes(directory) <= limit:
+                continue
+            await self._in_writer(functools.partial(self._file.move_log_with_commits, wanted=False))
+            moved = False
+            with suppress(JournalFull):  # the next commit finds that out as well, and raises the alarm
+                moved = await asyncio.to_thread(move_log_beside, directory)
+            if moved:
+                await self._in_writer(functools.partial(self._file.move_log_with_commits, wanted=True))
 
     async def drain(self) -> None:
         """Take nothing more, and let `run` end when all that was submitted is durable."""
@@ -155,32 +189,46 @@ class Journal:
         submissions = [waiting.submission for waiting in batch]
         self._in_flight = len(batch)
         try:
-            head = await self._write(functools.partial(self._file.append, submissions), submissions)
+            head = await self._when_there_is_room(functools.partial(self._file.append, submissions))
         except BaseException as error:
             for waiting in batch:
                 fail(waiting.durable, error)
             raise
         self._in_flight = 0
+        self.frozen = self.frozen or any(submission.freeze for submission in submissions)
+        await self._grow(head)
         for waiting in batch:
             if not waiting.durable.done():
                 waiting.durable.set_result(head)
 
-    async def _write(
-        self, append: Callable[[], JournalHead], submissions: Sequence[Submission]
-    ) -> JournalHead:
-        """Append in the writer's thread, and let everybody know how the stream stands then."""
-        commit = asyncio.get_running_loop().run_in_executor(self._writer, append)
+    async def _when_there_is_room(self, work: Callable[[], T]) -> T:
+        """Do something in the writer's thread, again and again while the disk has no room for it."""
+        while True:
+            try:
+                done = await self._in_writer(work)
+            except JournalFull as refusal:
+                self._pressure.refused(refusal)
+                await self._pressure.pause()
+            else:
+                self._pressure.granted()
+                return done
+
+    async def _in_writer(self, work: Callable[[], T]) -> T:
+        """Do something in the writer's thread; any error but a want of room is the journal's end."""
         try:
-            head = await _uninterrupted(commit)
+            return await _uninterrupted(asyncio.get_running_loop().run_in_executor(self._writer, work))
+        except JournalFull:
+            raise
         except BaseException:
             self._closing = True
             raise
-        self.frozen = self.frozen or any(submission.freeze for submission in submissions)
+
+    async def _grow(self, head: JournalHead) -> None:
+        """Let everybody know how the stream stands now."""
         async with self._grown:
             if head.size > self.head.size:
                 self.head = head
             self._grown.notify_all()
-        return head
 
     def close(self) -> None:
         """Close files and threads, after `run` has ended."""
@@ -196,12 +244,12 @@ def _refused() -> "asyncio.Future[JournalHead]":
     return future
 
 
-async def _uninterrupted(commit: "asyncio.Future[JournalHead]") -> JournalHead:
+async def _uninterrupted(commit: "asyncio.Future[T]") -> T:
     """Wait for a commit to its end: a cancelled wait would leave memory and disk apart."""
     cancelled = False
     while True:
         try:
-            head = await asyncio.shield(commit)
+            done = await asyncio.shield(commit)
         except asyncio.CancelledError:
             if commit.cancelled():
                 raise
@@ -209,7 +257,7 @@ async def _uninterrupted(commit: "asyncio.Future[JournalHead]") -> JournalHead:
             continue
         if cancelled:
             asyncio.current_task().cancel()  # type: ignore[union-attr]  # inside a coroutine there is a task
-        return head
+        return done
 
 
 @asynccontextmanager
@@ -223,11 +271,14 @@ async def open_journal(
         file = JournalFile.open(
             options.directory, clock=clock, clock_state=clock_state, keyring=keyring_of(options)
         )
-        with database.translated(options.directory):
+        try:
             reader = JournalReader(options.directory)
-            journal = Journal(
-                file, reader, pressure=Pressure(options), max_batch=options.max_batch, clock=clock
-            )
+            with database.translated(options.directory):
+                pressure = Pressure(options)
+                journal = Journal(file, reader, pressure=pressure, max_batch=options.max_batch, clock=clock)
+        except BaseException:
+            file.close()
+            raise
         try:
             yield journal
         finally:

@@ -1,9 +1,8 @@
 """Private keys at rest: files of mode 0600, wrapped if wished, erased when their time is over."""
 
+import errno
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +45,7 @@ class Keyring:
     def save(self, name: str, key: SigningKey) -> None:
         """Store a key durably under a name, before anything depends on it."""
         path = self._path(name)
-        with _translated(path):
+        with database.translated(path):
             self._write_beside(path, self._line(name, bytes(key))).rename(path)
             self._sync_folder()
 
@@ -64,7 +63,7 @@ class Keyring:
         Raises ConfigurationError if others may read a key.
         """
         refuse_exposed(sorted(self._directory.glob(f"*{_ENDING}*")))
-        with _translated(self._directory):
+        with database.translated(self._directory):
             for path in sorted(self._directory.glob(f"*{_ENDING}{_REPLACED}")):
                 self._finish_replacing(path)
             if self._box is None:
@@ -82,7 +81,7 @@ class Keyring:
         reach from here: the wrapping key is what protects against reading those.
         """
         kept = {self._path(name) for name in names}
-        with _translated(self._directory):
+        with database.translated(self._directory):
             for path in sorted(self._directory.iterdir()):
                 if path not in kept:
                     _erase(path)
@@ -164,7 +163,7 @@ class Keyring:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             database.own_like(self._directory, temporary)
-            os.write(handle, line.encode())
+            _write_whole(handle, line.encode())
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -206,6 +205,11 @@ def _wrapping_key(path: Path) -> bytes:
     return decoded
 
 
+def _write_whole(handle: int, data: bytes) -> None:
+    if os.write(handle, data) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # half a key is none
+
+
 def _erase(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(b"\0" * path.stat().st_size)
@@ -217,14 +221,3 @@ def _erase(path: Path) -> None:
 
 def _damaged(path: Path) -> JournalDamaged:
     return JournalDamaged(f"{path} does not hold a key", hint="restore the file or start a new generation")
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn the errors of files into ours."""
-    try:
-        yield
-    except OSError as error:
-        raise JournalError(
-            f"{error.filename or path}: {error.strerror}", hint="check the disk and the folder's owner"
-        ) from error

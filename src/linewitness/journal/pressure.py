@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from linewitness.base.clock import Clock, monotonic
+from linewitness.base.errors import JournalFull
 from linewitness.base.failures import retrieve
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource
@@ -28,6 +29,12 @@ POINT_S: Final = 10.0
 SETTLED_S: Final = 60.0
 #: A level is left only when this share of the room is free again, so that nothing flutters.
 HYSTERESIS: Final = 0.02
+#: A full journal is used again from this many bytes on, if they are less than that share.
+LEAST_ROOM: Final = 4 * 1024**2
+#: A disk that refused a commit is asked again this often.
+RETRY_S: Final = 1.0
+#: A gateway that is asked to stop gives the disk this long to take its last records.
+LAST_TRIES_S: Final = 5.0
 
 Query = Callable[[Callable[[JournalReader], Figures]], Awaitable[Figures]]
 Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
@@ -49,6 +56,8 @@ class Level(IntEnum):
 
 #: Shares of the room from which on a level holds.
 THRESHOLDS: Final = {Level.HIGH: 0.80, Level.CRITICAL: 0.95, Level.FULL: 1.0}
+
+FULL_MESSAGE: Final = "journal full: devices are no longer confirmed, they keep their results"
 
 _SENTENCES: Final = {
     Level.NORMAL: "the journal has room again",
@@ -80,6 +89,11 @@ class Room:
         return self.left <= 0
 
     @property
+    def tight(self) -> bool:
+        """Return whether it would be full again at once."""
+        return self.left < LEAST_ROOM
+
+    @property
     def share(self) -> float:
         """How much of the room is used, from 0 to 1."""
         return 1.0 - min(max(self.left, 0), self.whole) / self.whole
@@ -88,7 +102,7 @@ class Room:
 def bytes_left(options: JournalOptions, figures: Figures) -> int:
     """Return how many bytes the journal may still grow by: its own limit or the disk's, the closer one."""
     free = shutil.disk_usage(options.directory).free - int(options.min_free)
-    return min(int(options.max_size) - figures.bytes_on_disk, free)
+    return min(int(options.max_size) - figures.bytes_used, free)
 
 
 def level_of(room: Room, before: Level) -> Level:
@@ -97,7 +111,9 @@ def level_of(room: Room, before: Level) -> Level:
     if found >= before:
         return found
     kept = [
-        level for level, share in THRESHOLDS.items() if room.share > share - HYSTERESIS and level <= before
+        level
+        for level, share in THRESHOLDS.items()
+        if level <= before and room.share > share - HYSTERESIS and (level < Level.FULL or room.tight)
     ]
     return max((found, *kept))
 
@@ -107,6 +123,7 @@ class Pressure:
 
     Only observations of devices have to wait. The gateway's own records (receipts, the clock, this pressure)
     go on into what `min_free` and the disk still have; without receipts nothing could ever be pruned.
+    Where the disk refuses even those (`refused`), the journal counts as full until it takes them (`granted`).
     """
 
     def __init__(self, options: JournalOptions) -> None:
@@ -118,6 +135,12 @@ class Pressure:
         self._open.set()
         self._when_open: list[Callable[[], None]] = []
         self._lifted = False
+        self._lifted_at = 0.0
+        self._refused_since = 0.0
+        #: Set once the disk has refused a commit.
+        self.refusing = asyncio.Event()
+        #: What the disk said when it refused the last commit, or nothing.
+        self.refusal = ""
         self.level = Level.NORMAL
         self.room_left = Room(0, int(options.max_size), int(options.max_size), None)
         self.rounds = 0
@@ -137,13 +160,38 @@ class Pressure:
 
     def lift(self) -> None:
         """Let the last records of a gateway that stops use the reserve: what waits must not hold it up."""
-        self._lifted = True
+        self._lifted, self._lifted_at = True, monotonic()
         self._let_go()
 
     def _let_go(self) -> None:
         self._open.set()
         for call in self._when_open:
             call()
+
+    def refused(self, refusal: JournalFull) -> None:
+        """Record that the disk took not even the gateway's own records."""
+        if not self.refusal:
+            self._refused_since = monotonic()
+        self.refusal = refusal.what
+        self.refusing.set()
+        self._reach(Level.FULL)
+
+    def granted(self) -> None:
+        """Record that the disk took records; how much room it has is measured next."""
+        self.refusal = ""
+
+    async def pause(self) -> None:
+        """Wait before the disk is asked again; JournalFull where a gateway that stops has waited enough."""
+        if self._lifted and monotonic() - max(self._refused_since, self._lifted_at) >= LAST_TRIES_S:
+            raise JournalFull(self.refusal, hint="the last records of the gateway are not on record")
+        await asyncio.sleep(RETRY_S)
+
+    @property
+    def sentence(self) -> str:
+        """What `systemctl status` shows of a full journal, or nothing."""
+        if self.level < Level.FULL:
+            return ""
+        return f"JOURNAL FULL, devices are not confirmed{': ' if self.refusal else ''}{self.refusal}"
 
     async def gate(self) -> None:
         """Return when there is room for observations."""
@@ -168,7 +216,6 @@ class Pressure:
             if self.level != reported:
                 before, reported = reported, self.level
                 spare(reported >= Level.CRITICAL)
-                self._log_level(before)
                 # Not awaited: were the disk's last room gone too, measuring must go on.
                 submit([self._event(before, clock)]).add_done_callback(retrieve)
             await asyncio.sleep(CHECK_PERIOD_S)
@@ -178,10 +225,16 @@ class Pressure:
         self._checked = monotonic()
         figures = await read(JournalReader.figures)
         left = bytes_left(self._options, figures)
-        self._remember(figures.bytes_on_disk)
-        self.room_left = Room(figures.bytes_on_disk, left, int(self._options.max_size), self._hours(left))
-        self.level = level_of(self.room_left, self.level)
-        if self.level < Level.FULL or self._lifted:
+        self._remember(figures.bytes_used)
+        self.room_left = Room(figures.bytes_used, left, int(self._options.max_size), self._hours(left))
+        self._reach(Level.FULL if self.refusal else level_of(self.room_left, self.level))
+
+    def _reach(self, level: Level) -> None:
+        """Take over the level; a change is logged once, whoever found it."""
+        before, self.level = self.level, level
+        if level != before:
+            self._log_level(before)
+        if level < Level.FULL or self._lifted:
             if self.full:
                 self._let_go()
         else:
@@ -198,9 +251,7 @@ class Pressure:
         if self.level < before:
             log.info("journal has room again", **facts)
         elif self.level is Level.FULL:
-            log.error(
-                "journal full: devices are no longer confirmed, they keep their results", **facts, hint=_HINT
-            )
+            log.error(FULL_MESSAGE, **facts, **({"why": self.refusal} if self.refusal else {}), hint=_HINT)
         else:
             log.warning("journal fills up", **facts, hint=_HINT)
 

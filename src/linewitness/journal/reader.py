@@ -23,12 +23,17 @@ PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the journal holds: counts of records, the oldest that was not pruned, and bytes on disk."""
+    """What the journal holds: counts of records, the oldest that was not pruned, and bytes.
+
+    `bytes_used` is what counts against `journal.max_size`: the main file with all that is still in the log,
+    and the log itself up to its normal size. A reader that holds the log for long makes it larger.
+    """
 
     size: int
     oldest: int
     receipted: int
     bytes_on_disk: int
+    bytes_used: int
 
     @property
     def pending(self) -> int:
@@ -52,12 +57,12 @@ class JournalReader:
         """Close the reader; what SQLite raised inside the block becomes ours."""
         self.close()
         if isinstance(error, sqlite3.DatabaseError):
-            with database.translated(self._path):
+            with database.translated(self._path, reading=True):
                 raise error
 
     def ask(self, query: Callable[["JournalReader"], T]) -> T:
         """Run a query; JournalDamaged where SQLite finds the file damaged."""
-        with database.translated(self._path):
+        with database.translated(self._path, reading=True):
             return query(self)
 
     def guard_with(self, thread: InspectionThread) -> None:
@@ -117,10 +122,10 @@ class JournalReader:
             oldest = self.pruned
             receipted = self._one("SELECT MAX(size) FROM receipt")[0]
             size = self.size()
-        suffixes = ("", "-wal")
-        files = [self._path.with_name(self._path.name + suffix) for suffix in suffixes]
-        on_disk = sum(file.stat().st_size for file in files if file.exists())
-        return Figures(size, oldest, receipted or 0, on_disk)
+            pages = self._one("PRAGMA page_count")[0] * self._one("PRAGMA page_size")[0]
+        on_disk = database.bytes_on_disk(self._path.parent)
+        log = min(database.log_bytes(self._path.parent), database.LOG_BYTES)
+        return Figures(size, oldest, receipted or 0, on_disk, pages + log)
 
     @property
     def pruned(self) -> int:

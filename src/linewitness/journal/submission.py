@@ -1,8 +1,8 @@
 """What becomes durable together: events, and what the journal stores besides their records."""
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format.record import Change, Event
@@ -28,6 +28,14 @@ class Submission:
     freeze: bool = False
     attestation: StoredAttestation | None = None
     clock_setting_ns: int | None = None
+
+    def stamped_events(self) -> Iterator[Event]:
+        """Yield the events; those that do not say how the clock was set then get it from the submission."""
+        for event in self.events:
+            if event.clock_setting_ns is None and self.clock_setting_ns is not None:
+                yield replace(event, clock_setting_ns=self.clock_setting_ns)
+            else:
+                yield event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

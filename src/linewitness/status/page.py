@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from linewitness.status import metrics, views
 from linewitness.status.connection import MAX_CONNECTIONS, MAX_REQUEST_BYTES, REQUEST_S, PageConnection
-from linewitness.status.snapshot import Overview
+from linewitness.status.snapshot import SnapshotSource
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ _HEADERS: Final = {
 }
 
 
-def application(overview: Overview) -> ASGIApp:
+def application(overview: SnapshotSource) -> ASGIApp:
     """Return the pages: `/`, `/metrics` and `/healthz`."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -107,7 +107,7 @@ class _Server(uvicorn.Server):
             await self.shutdown(sockets=[listening])
 
 
-async def serve(overview: Overview, *, host: str, port: int) -> None:
+async def serve(overview: SnapshotSource, *, host: str, port: int) -> None:
     """Serve until cancelled. An address that is in use is logged; the line runs without the page."""
     try:
         listening = _listen(host, port)

@@ -36,6 +36,8 @@ ProblemCode = Literal[
     "ended-not-handed-over",
 ]
 
+_MAKE_ROOM: Final = "bring the audit store back, free the disk, or raise journal.max_size"
+
 
 @dataclass(frozen=True, slots=True)
 class LineProblem:
@@ -56,15 +58,16 @@ def problems_of(
     health: Health,
     *,
     level: Level,
+    refusal: str,
     devices: Iterable[DeviceRow],
     verdict: ClockVerdict | None,
     expiries: Sequence[Expiry],
     now_ns: int,
     rests: Iterable[EndedRest] = (),
 ) -> tuple[LineProblem, ...]:
-    """Return all problems of a line at one moment."""
+    """Return all problems of a line at one moment; `refusal` is what the disk said if it takes no commit."""
     return (
-        *_of_journal(health, level),
+        *_of_journal(health, level, refusal),
         *_of_uplink(health),
         *_of_takeover(health),
         *_of_answers(health),
@@ -109,7 +112,19 @@ def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
         )
 
 
-def _of_journal(health: Health, level: Level) -> Iterator[LineProblem]:
+def full_journal(refusal: str) -> LineProblem:
+    """Return the alarm of a full journal; `refusal` is what the disk said if it takes no commit at all."""
+    return LineProblem(
+        "journal-full",
+        "journal",
+        alarm=True,
+        what="the journal is full: devices are no longer confirmed, they keep their results"
+        + (f" ({refusal})" if refusal else ""),
+        hint="free the disk: it is tried again each second" if refusal else _MAKE_ROOM,
+    )
+
+
+def _of_journal(health: Health, level: Level, refusal: str) -> Iterator[LineProblem]:
     if health.damage:
         yield LineProblem(
             "journal-damaged",
@@ -119,13 +134,7 @@ def _of_journal(health: Health, level: Level) -> Iterator[LineProblem]:
             hint="operator action required: export what is good, check the disk; capture continues",
         )
     if level is Level.FULL:
-        yield LineProblem(
-            "journal-full",
-            "journal",
-            alarm=True,
-            what="the journal is full: devices are no longer confirmed, they keep their results",
-            hint="bring the audit store back, free the disk, or raise journal.max_size",
-        )
+        yield full_journal(refusal)
     elif level > Level.NORMAL:
         yield LineProblem(
             "journal-fills",

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from linewitness.status.options import StatusOptions
-from linewitness.status.snapshot import Overview
+from linewitness.status.snapshot import SnapshotSource
 
 log = structlog.get_logger()
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 _EXTRA: Final = ("jinja2", "starlette", "uvicorn")
 
 
-async def serve_status_page(overview: Overview, options: StatusOptions) -> None:
+async def serve_status_page(overview: SnapshotSource, options: StatusOptions) -> None:
     """Serve the page until cancelled, or return where it is disabled or its extra is not installed."""
     if not options.enabled:
         return

@@ -77,6 +77,13 @@ class Board(Protocol):
         """A day of verdicts, one a minute."""
 
 
+class SnapshotSource(Protocol):
+    """What the status page asks."""
+
+    async def snapshot(self) -> Snapshot:
+        """Return the line as it is."""
+
+
 class Overview:
     """Gather snapshots from the figures that the parts keep; the journal is asked in its reader's thread."""
 
@@ -140,6 +147,7 @@ class Overview:
             problems=problems_of(
                 health,
                 level=pressure.level,
+                refusal=pressure.refusal,
                 devices=devices,
                 verdict=verdict,
                 expiries=expiries,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Row, create_engine, event, func, inse
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from linewitness.base import room
 from linewitness.base.clock import Clock, to_rfc3339
 from linewitness.base.durable import create_private
 from linewitness.base.errors import ConfigurationError, ExitCode, LinewitnessError
@@ -23,12 +24,24 @@ from linewitness.uplink.topics import Topics
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _BUSY_S: Final = 30
 _WRITES: Final = "linewitness_writes"
+#: After a long reader the log is as large as it became: it is cut when it begins again.
+LOG_BYTES: Final = 32 * 2**20
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"journal_size_limit={LOG_BYTES}",
+)
 
 
 class StoreError(LinewitnessError):
     """The store cannot write or read its database; nothing is receipted that is not committed."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.JOURNAL
+
+
+class StoreFull(StoreError):
+    """The disk of the database is used up: nothing was stored, and it may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,7 @@ class Database:
     def __init__(self, url: URL | str) -> None:
         """Prepare; nothing is opened yet."""
         self._engine = _engine(url)
+        self._file = Path(self._engine.url.database or "")
 
     def create(self) -> None:
         """Make the tables, if they are not there; a new file is for its owner alone."""
@@ -78,7 +92,7 @@ class Database:
 
     def is_empty(self) -> bool:
         """Say whether there is nothing: no file, or one without any table. The file is not changed."""
-        file = Path(self._engine.url.database or "")
+        file = self._file
         if not file.is_file():
             return True
         try:
@@ -101,6 +115,10 @@ class Database:
             # An older version of this schema made it: it goes on working with the file, and ignores the rest.
             self.create()
 
+    def refusal(self) -> str:
+        """Return why the disk does not take another megabyte, or nothing."""
+        return room.refusal_beside(self._file)
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -108,14 +126,14 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Run a block in one snapshot."""
-        with _told(), self._engine.connect() as connection, connection.begin():
+        with _told(self._file), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Run a block in one transaction, committed durably at its end, rolled back if it raises."""
         with (
-            _told(),
+            _told(self._file),
             self._engine.connect().execution_options(**{_WRITES: True}) as connection,
             connection.begin(),
         ):
@@ -213,10 +231,15 @@ def _no_store(file: str | None) -> StoreError:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(file: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if why := room.sqlite_refusal(error.orig, file):
+            raise StoreFull(
+                f"the disk of {file} is full: {why.lower()}",
+                hint="free space on it; gateways send again what has no receipt",
+            ) from error
         raise StoreError(
             f"the store's database failed: {error.orig}", hint="check the disk and the rights to the file"
         ) from error
@@ -228,7 +251,7 @@ def _engine(url: URL | str) -> Engine:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we begin transactions ourselves, see below
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -18,12 +18,13 @@ from linewitness.base.line_writer import LineWriter
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.ahead.subscription import subscribe_to_notices
-from linewitness.store.database import Database, StoreError
+from linewitness.store.database import Database, StoreError, StoreFull
 from linewitness.store.inbox.inbox import StoreInbox
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
+from linewitness.store.room import StoreRoom
 from linewitness.store.turn import LedgerAnswer
 from linewitness.store.work import StoreWork
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector
@@ -53,15 +54,20 @@ async def run(
 
     Raises ConfigurationError, UplinkRefused or StoreError: operator action required.
     """
-    database = Database(options.database_url)
+    database, work = Database(options.database_url), work or StoreWork()
+    room = StoreRoom(database, work)
     try:
-        database.check()
+        await room.checked()
         cosigner = Cosigner.load(options.name, options.key)
         ledger = StoreLedger(database=database, cosigner=cosigner, clock=clock)
         _log.info("store started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
         with ThreadPoolExecutor(1, "store") as thread:
-            service = _Service(options, ledger, thread, ready or asyncio.Event(), work or StoreWork())
-            await service.run()
+            service = _Service(options, ledger, room, thread, ready or asyncio.Event())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(room.watch(), name="store:room")
+                await service.run()
+    except BaseExceptionGroup as group:
+        raise deciding(group, retried=UplinkUnavailable) from group
     finally:
         database.close()
 
@@ -108,9 +114,9 @@ class _Service:
         self,
         options: AuditStoreOptions,
         ledger: StoreLedger,
+        room: StoreRoom,
         thread: ThreadPoolExecutor,
         ready: asyncio.Event,
-        work: StoreWork,
     ) -> None:
         self._options = options
         mqtt = options.mqtt
@@ -123,9 +129,10 @@ class _Service:
         self._ledger = ledger
         self._thread = thread
         self._ready = ready
-        self._work = work
+        self._room = room
+        self._work = room.work
         self._inbox = StoreInbox(options.quota)
-        work.drops = lambda: self._inbox.sentence
+        room.work.drops = lambda: self._inbox.sentence
         self._backoff = Backoff()
         self._lost_at: float | None = None
 
@@ -150,7 +157,7 @@ class _Service:
                     await connection.subscribe(topic)
                 await subscribe_to_notices(connection, self._options.tenants)
                 self._connected()
-                await self._publish(connection, await self._in_thread(self._ledger.newest))
+                await self._publish(connection, await self._kept(self._ledger.newest))
                 await self._serve(connection)
         except BaseExceptionGroup as group:
             raise deciding(group, retried=UplinkUnavailable) from group
@@ -170,9 +177,23 @@ class _Service:
     async def _judge(self, connection: MqttConnection) -> None:
         while True:
             turn = await self._inbox.turn()
-            answers = await self._in_thread(self._ledger.process, turn)
-            self._work.messages += len(turn)
+            answers = await self._kept(functools.partial(self._ledger.process, turn))
+            if not self._work.full:
+                self._work.messages += len(turn)
             await self._publish(connection, answers)
+
+    async def _kept(self, decide: Callable[[], list[LedgerAnswer]]) -> list[LedgerAnswer]:
+        """Return what to answer: nothing while the disk is full, for then nothing is stored.
+
+        What came meanwhile is given up: gateways send again what has no receipt.
+        """
+        if self._work.full:
+            return []
+        try:
+            return await self._in_thread(decide)
+        except StoreFull as refusal:
+            self._room.refused(refusal)
+            return []
 
     async def _look(self) -> Never:
         """Learn of new enrolments where somebody unknown sends, and report what was dropped."""

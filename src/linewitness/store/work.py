@@ -45,6 +45,8 @@ class StoreWork:
     damage: str = ""
     #: Whether another client takes our client id at the broker.
     takeovers: TakeoverWatch = field(default_factory=TakeoverWatch)
+    #: What the disk said when it took nothing more, or nothing.
+    full: str = ""
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
     #: Whose messages are dropped now, and why, or nothing.
@@ -59,7 +61,9 @@ class StoreWork:
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
+        full = f"DISK FULL, no receipts: {self.full}" if self.full else ""
         parts = (
+            full,
             f"broker {broker}, {self.messages} messages judged",
             self.takeovers.what,
             self.drops(),

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 import structlog
 
 from linewitness.base.clock import Clock
-from linewitness.base.errors import JournalDamaged, JournalError
+from linewitness.base.errors import JournalDamaged, JournalError, JournalFull
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.journal.telemetry.file import Put, SignalBlock, SignalFile, set_aside
@@ -59,7 +60,9 @@ class TelemetryBuffer:
         #: A buffer was damaged when it was opened: nobody knows how much was in it.
         self.lost_uncounted = False
         self.stored = 0
-        self._file: SignalFile | None = self._open()
+        self._file: SignalFile | None = None
+        with suppress(JournalFull):  # opened as soon as there is room; what comes until then is dropped
+            self._file = self._open()
         self._read_from: SignalFile | None = None
 
     async def put(self, device: str, samples: int, payload: bytes) -> None:

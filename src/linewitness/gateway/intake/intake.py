@@ -11,8 +11,8 @@ from linewitness.base.clock import Clock
 from linewitness.base.failures import retrieve
 from linewitness.devices.base import Observation, Result, Signals
 from linewitness.devices.options import ShareOptions
-from linewitness.gateway.arrival import ArrivalOrder, Standstills
 from linewitness.gateway.availability import DeviceStatusSink
+from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
 from linewitness.stations.gates import Order

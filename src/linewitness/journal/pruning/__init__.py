@@ -1,0 +1,1 @@
+"""Delete records that others keep safely, so that the journal does not fill."""

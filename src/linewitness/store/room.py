@@ -1,0 +1,54 @@
+"""The store on a full disk: it lives, stores and answers nothing, says so, and goes on when there is room."""
+
+import asyncio
+from typing import Final, NoReturn
+
+import structlog
+
+from linewitness.store.database import Database, StoreFull
+from linewitness.store.work import StoreWork
+
+RETRY_S: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreRoom:
+    """Know whether the database's disk takes anything; an alarm is logged once, and so is its end."""
+
+    def __init__(self, database: Database, work: StoreWork) -> None:
+        """Take the database, and where the state of the store is kept."""
+        self._database = database
+        self.work = work
+
+    async def checked(self) -> None:
+        """Open the database as soon as its disk has room; any other StoreError is raised."""
+        while True:
+            try:
+                self._database.check()
+            except StoreFull as refusal:
+                self.refused(refusal)
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._granted()
+                return
+
+    def refused(self, refusal: StoreFull) -> None:
+        """Record that the disk took nothing more."""
+        if not self.work.full:
+            _log.error(
+                "disk full: nothing is stored and no receipt is given", why=refusal.what, hint=refusal.hint
+            )
+        self.work.full = refusal.what
+
+    async def watch(self) -> NoReturn:
+        """Ask a full disk again and again, until it has room."""
+        while True:
+            await asyncio.sleep(RETRY_S)
+            if self.work.full and not await asyncio.to_thread(self._database.refusal):
+                self._granted()
+
+    def _granted(self) -> None:
+        if self.work.full:
+            self.work.full = ""
+            _log.info("the disk has room again: receiving goes on")
