@@ -1,5 +1,6 @@
 """What cannot start says why and what to do, with the documented exit code."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -175,7 +176,8 @@ async def test_damaged_journal_is_refused(line: Path, journal: Path, damage: Any
     damage(journal)
     before = (journal / "journal.sqlite").read_bytes()
     ended_ = await run("run", line)
-    assert_clear(ended_, ExitCode.JOURNAL, "(")  # the hint stands in brackets
+    assert_clear(ended_, ExitCode.JOURNAL)
+    assert json.loads(ended_.err.splitlines()[-1])["hint"]
     assert (journal / "journal.sqlite").read_bytes() == before, "a damaged journal is not touched"
 
 
@@ -206,7 +208,8 @@ async def test_folder_that_is_not_ours(line: Path, journal: Path, tmp_path: Path
     without = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", sys.executable)
     shell = f"exec {' '.join(without)} -m linewitness run {line}"
     ended_ = await run("-c", f"import os; os.execlp('sh', 'sh', '-c', {shell!r})", python=())
-    assert_clear(ended_, ExitCode.JOURNAL, "(")
+    assert_clear(ended_, ExitCode.JOURNAL)
+    assert json.loads(ended_.err.splitlines()[-1])["hint"]
 
 
 async def test_journal_in_a_place_where_no_folder_can_be(line: Path, tmp_path: Path) -> None:

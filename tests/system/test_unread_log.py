@@ -176,6 +176,31 @@ async def test_a_device_that_sends_rubbish_for_ever_writes_a_bounded_log(tmp_pat
     assert '"log messages suppressed"' in text
 
 
+#: An event loop that stops soon, and a lifeline that notices soon.
+STUCK = """
+import sys, time
+import linewitness.base.watchdog as s
+s.Lifeline.__init__.__kwdefaults__["limit_s"] = 1.0
+from linewitness.cli import main
+from linewitness.gateway.lifecycle import Lifecycle
+async def heartbeat(self):
+    time.sleep(3600)
+Lifecycle.heartbeat = heartbeat
+sys.argv = ["linewitness", "run", sys.argv[1]]
+main()
+"""
+
+
+async def test_a_stuck_gateway_ends_with_70_though_nobody_reads_why(tmp_path: Path) -> None:
+    line = write_line(tmp_path)
+    assert (await run("init", line)).code == 0
+    async with unread(tmp_path) as (path, _):
+        with path.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", STUCK, str(line), stderr=log)
+        async with asyncio.timeout(60):
+            assert await process.wait() == ExitCode.BUG
+
+
 #: Every way in which a library can write something.
 OTHERS = """
 import asyncio, logging, sys, threading, warnings
