@@ -119,6 +119,15 @@ class Act:
     receipted: int = 0
     known_s: dict[str, list[float]] = field(default_factory=lambda: {"notice": [], "head": [], "record": []})
 
+    def known(self) -> str:
+        """Say how long after its commit the store knew a live result, in the middle and at most."""
+        return "\n".join(
+            f"at the store by {how:<6}: {len(seconds)} live results that are not ok, "
+            f"after {statistics.median(seconds):.1f} s, {max(seconds):.1f} s at most"
+            for how, seconds in self.known_s.items()
+            if seconds
+        )
+
     def line(self) -> str:
         waits = sorted(self.waits_ms)
         memory = ", ".join(
@@ -322,6 +331,8 @@ async def run(records: int, quiet_s: float, bench_opened: AbstractAsyncContextMa
         print(f"{records:,} records written at {appended:,.0f}/s, unsent", flush=True)
         during = await bench.act("backlog", quiet_s=None)
         print(during.line(), flush=True)
+        print(f"receipted {during.receipted:,} records in {during.seconds:,.0f} s")
+        print(during.known(), flush=True)
         after = await bench.act("large journal", quiet_s=quiet_s)
         print(after.line(), flush=True)
         report(bench, before, during, after)
@@ -341,12 +352,6 @@ def report(bench: Bench, before: Act, during: Act, after: Act) -> None:
         f"medians {statistics.median(during.waits_ms):.1f} "
         f"and {statistics.median(before.waits_ms + after.waits_ms):.1f} ms"
     )
-    for how, known in during.known_s.items():
-        if known:
-            middle, most = statistics.median(known), max(known)
-            print(
-                f"live results not ok at the store by {how}: {len(known)}, {middle:.1f} s, max {most:.1f} s"
-            )
     for name in during.rss:
         most, quiet = max(during.rss[name]), max(*before.rss[name], *after.rss[name])
         print(f"most memory of the {name}: {most / MB:.0f} MB, {most / quiet:.2f} times that without")
