@@ -263,6 +263,25 @@ async def test_message_is_acknowledged_when_it_is_taken() -> None:
         assert script.kinds().count(PUBACK) == 3
 
 
+async def test_a_long_answer_ends_the_connection_before_it_is_read() -> None:
+    """The library would read so many properties for minutes, and nothing else would run meanwhile."""
+    properties = b"\x26\x00\x01k\x00\x01v" * 100_000
+    length = b"\xe0\xdc\x2a"  # of the properties; the packet has six bytes more
+
+    def answer(kind: Any, body: Any) -> Any:
+        if kind == PUBLISH:
+            return b"\x40\xe6\xdc\x2a" + publish_id(body) + b"\x00" + length + properties
+        return WELCOME_5 if kind == CONNECT else b""
+
+    async with (
+        scripted(answer, protocol="5") as (_, options),
+        asyncio.timeout(30),
+        MqttConnector(options).connect() as connection,
+    ):
+        with pytest.raises(UplinkUnavailable, match="an answer of 700006 bytes"):
+            await connection.publish("a", b"x")
+
+
 async def test_flood_is_held_back_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "INBOX_MESSAGES", 10)
     flood = b"".join(b"\x30\x06\x00\x01a" + number.to_bytes(3, "big") for number in range(5000))

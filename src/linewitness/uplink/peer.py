@@ -1,13 +1,11 @@
 """Run one paho client on the event loop: its socket, its timer and its callbacks, without threads."""
 
 import asyncio
-import errno
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -15,18 +13,19 @@ from paho.mqtt.reasoncodes import ReasonCode
 from linewitness.base.errors import UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
+<<<<<<< HEAD
 from linewitness.uplink.publish import BadPublish, Publish, read_publish
 from linewitness.uplink.takeover import TakenOver
+=======
+from linewitness.uplink.paho_client import OwnPaho
+from linewitness.uplink.publish import Publish
+>>>>>>> quota
 from linewitness.uplink.wire import MAX_PACKET_BYTES, Wire
 
 #: How many received messages a broker may have sent that were not taken yet (MQTT 5 only).
 RECEIVE_MAXIMUM: Final = 64
 
-#: An acknowledgement or refusal of a broker is longer than this only if it is meant to harm.
-MAX_ANSWER_BYTES: Final = 8192
-_PUBLISH: Final = 0x30
 _PACKETS_PER_TURN: Final = 50
-_VERSIONS: Final = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,51 +74,6 @@ class PeerListener(Protocol):
         """Hear, once or more often, that the connection is over."""
 
 
-class _Client(paho.Client):
-    """A paho client that is given its socket: its own connect() would block the event loop.
-
-    It reads messages itself: the library reads properties, which any publisher chooses, in time that grows
-    with the square of their number, and copies each message four times.
-    """
-
-    def __init__(
-        self, wire: Wire, options: MqttOptions, protocol: str, on_publish_packet: Callable[[Publish], None]
-    ) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id or "",
-            clean_session=None if protocol == "5" else True,
-            protocol=_VERSIONS[protocol],
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        self._wire = wire
-        self._version_5 = protocol == "5"
-        self._on_publish_packet = on_publish_packet
-        self.max_inflight_messages = 0  # the window is the connection's
-
-    def _create_socket(self) -> Wire:
-        return self._wire
-
-    def _packet_handle(self) -> MQTTErrorCode:
-        """Refuse answers of the broker that are longer than any of its reasons."""
-        command, packet = self._in_packet["command"], self._in_packet["packet"]
-        if command & 0xF0 != _PUBLISH and len(packet) > MAX_ANSWER_BYTES:
-            self._wire.error = OSError(errno.EMSGSIZE, f"an answer of {len(packet)} bytes")
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        return super()._packet_handle()
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        command, packet = self._in_packet["command"], self._in_packet["packet"]
-        try:
-            publish = read_publish(command, packet, version_5=self._version_5)
-        except BadPublish as error:
-            self._wire.error = OSError(errno.EBADMSG, str(error))
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        self._on_publish_packet(publish)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
-
-
 class Peer:
     """The broker at the other end of one wire."""
 
@@ -129,7 +83,7 @@ class Peer:
         self._wire = wire
         self._listener = listener
         self._v5 = protocol == "5"
-        self._client = _Client(wire, options, protocol, self._on_message)
+        self._client = OwnPaho(wire, options, protocol, self._on_message)
         self._descriptor = wire.fileno()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
