@@ -47,7 +47,7 @@ class TakeoverWatch:
     @property
     def what(self) -> str:
         """What was noticed within the last hour, or nothing."""
-        return self._what if monotonic() - self._noticed_at < SHOWN_S else ""
+        return self._what if self._what and monotonic() - self._noticed_at < SHOWN_S else ""
 
     def connected(self) -> None:
         """Note that the broker has welcomed us."""
