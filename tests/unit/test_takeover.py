@@ -40,7 +40,7 @@ def test_a_reason_code_says_it_at_once_and_each_time_we_wait_longer(now: Clock) 
     watch = TakeoverWatch()
     with structlog.testing.capture_logs() as logged:
         waits = [session(watch, now, 1, TAKEN) for _ in range(10)]
-    assert "10 times" in watch.what
+    assert "start: 10" in watch.what
     assert waits[0] <= 0.5
     assert all(5 <= wait <= 10 for wait in waits[-4:])
     assert len(logged) == 1, "logged once"

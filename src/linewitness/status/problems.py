@@ -202,7 +202,7 @@ def _of_answers(health: Health) -> Iterator[LineProblem]:
             what=health.accusation,
             hint="operator action required: see docs/store.md, troubleshooting; sending goes on",
         )
-    if monotonic() - health.ignored_at < SHOWN_S:
+    if health.answers_ignored and monotonic() - health.ignored_at < SHOWN_S:
         yield LineProblem(
             "answers-ignored",
             "uplink",

@@ -47,7 +47,7 @@ class TakeoverWatch:
     @property
     def what(self) -> str:
         """What was noticed within the last hour, or nothing."""
-        return self._what if monotonic() - self._noticed_at < SHOWN_S else ""
+        return self._what if self._what and monotonic() - self._noticed_at < SHOWN_S else ""
 
     def connected(self) -> None:
         """Note that the broker has welcomed us."""
@@ -59,7 +59,8 @@ class TakeoverWatch:
         connected_at, self._connected_at = self._connected_at, None
         if isinstance(error, TakenOver):
             self._times += 1
-            return self._noticed(f"another client took over our client id at the broker, {self._times} times")
+            what = "another client took over our client id at the broker; times since the start: "
+            return self._noticed(f"{what}{self._times}")
         if connected_at is None:
             return 0.0
         self._short = self._short + 1 if monotonic() - connected_at < SHORT_S else 0
