@@ -44,6 +44,8 @@ _ENDS: Final = {
 _COMMANDS: Final = ("checkpoint", "create")
 #: A full disk refuses more than one call: so many of the same name in a row, then there is room again.
 _FULL_CALLS: Final = 4
+#: SQLite tries to open a file several times before it gives up.
+_FULL_OPENS: Final = 16
 _Fault = tuple[CallSite, str]
 Tick = Callable[[int, int], None]
 
@@ -186,5 +188,5 @@ async def _suffer(worker: Worker, auditors: Auditors, run: _Run, tally: FaultTal
 
 def _when(place: CallSite, fault: str) -> str:
     """Return which calls are hit, as strace says it."""
-    last = place.number + _FULL_CALLS - 1
+    last = place.number + (_FULL_OPENS if place.call == "openat" else _FULL_CALLS) - 1
     return f"{place.number}..{last}" if fault == "error=ENOSPC" else f"{place.number}"
