@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: A disk that stays full is given up after so many tries.
-_TRIES: Final = 20
+_TRIES: Final = 40
 _PAUSE_S: Final = 0.01
 
 

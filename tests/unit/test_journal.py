@@ -184,6 +184,20 @@ def test_one_units_records_are_found(directory: Path, clock: ManualClock) -> Non
         assert [seq for seq, _ in reader.of_unit("SN0002")] == [4, 5]
 
 
+def test_a_slow_reader_of_one_unit_holds_no_snapshot(directory: Path, clock: ManualClock) -> None:
+    fill(directory, clock, 1100, unit="SN0001")
+    with JournalReader(directory) as reader:
+        found = reader.of_unit("SN0001")
+        assert next(found)[0] == 1
+        fill(directory, clock, 3, unit="SN0001")
+        connection = sqlite3.connect(directory / "journal.sqlite")
+        assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, (
+            "nobody holds the log"
+        )
+        connection.close()
+        assert len(list(found)) == 1102
+
+
 async def test_submissions_become_durable_in_the_order_of_their_calls(
     directory: Path, clock: ManualClock
 ) -> None:

@@ -112,3 +112,9 @@ def test_a_thin_network_gets_the_time_that_its_batches_take(parts: GatewayLoops)
 def test_the_real_journal_has_what_is_looked_at() -> None:
     assert isinstance(Journal.waiting, property)
     assert isinstance(Journal.pressure, property)
+
+
+def test_forwarding_that_waits_for_a_full_disk_to_take_a_receipt_is_not_stuck(parts: GatewayLoops) -> None:
+    assert stuck_after(parts).startswith("no progress: forward")
+    cast(Any, parts.journal).pressure.refusal = "the disk is full"
+    assert stuck_after(parts) == ""

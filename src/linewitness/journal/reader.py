@@ -180,10 +180,17 @@ class JournalReader:
         return batch
 
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
-        """Yield the records whose parent is one serialized unit, in order."""
-        yield from self._connection.execute(
-            "SELECT seq, bytes FROM record WHERE unit = ? ORDER BY seq", (unit,)
-        )
+        """Yield the records whose parent is one serialized unit, in order; a page is read at a time.
+
+        So a slow consumer does not hold the log.
+        """
+        after = -1
+        while rows := self._connection.execute(
+            "SELECT seq, bytes FROM record WHERE unit = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (unit, after, PAGE),
+        ).fetchall():
+            yield from rows
+            after = rows[-1][0]
 
     def units(self, first: int, last: int) -> Iterator[tuple[int, str | None, bool]]:
         """Yield number and unit of the records [first, last), and whether `of_unit` finds each of them."""
