@@ -13,13 +13,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from linewitness.base.errors import UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
-<<<<<<< HEAD
-from linewitness.uplink.publish import BadPublish, Publish, read_publish
-from linewitness.uplink.takeover import TakenOver
-=======
 from linewitness.uplink.paho_client import OwnPaho
 from linewitness.uplink.publish import Publish
->>>>>>> quota
+from linewitness.uplink.takeover import TakenOver
 from linewitness.uplink.wire import MAX_PACKET_BYTES, Wire
 
 #: How many received messages a broker may have sent that were not taken yet (MQTT 5 only).
