@@ -133,6 +133,7 @@ class Faulty:
         yield
         self.recording = True
         disk.free()
+        await until(lambda: len(log_lines(self.plant, "journal has room again")) > before, "its end")
 
     def stamps(self) -> Any:
         """Return wall clock and BOOTTIME of each record in the store, in seconds."""
