@@ -190,6 +190,7 @@ async def test_the_next_connection_is_given_what_was_remembered(tmp_path: Path, 
 async def test_a_device_that_never_pauses_leaves_all_others_their_turn(
     tmp_path: Path, clock: ManualClock
 ) -> None:
+    clock.tick_ns = 0
     most = 0
 
     async def neighbour(left: asyncio.Queue[Any]) -> None:
@@ -210,6 +211,7 @@ async def test_a_device_that_never_pauses_leaves_all_others_their_turn(
 async def test_what_is_above_the_share_is_said_once_and_counted_when_the_session_ends(
     tmp_path: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    clock.tick_ns = 0
     async with rig(tmp_path, clock, share=ShareOptions(records_per_s=1, burst_s=5)) as it:
         for number in range(500):
             await it.driver.says.put(code(f"SN{number}", device="wrench-10"))
@@ -233,6 +235,7 @@ async def test_what_is_above_the_share_is_said_once_and_counted_when_the_session
 async def test_the_last_fifth_of_the_room_is_not_for_a_device_above_its_share(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock.tick_ns = 0
     used = int(0.85 * 8 * 1024**3)
     monkeypatch.setattr(JournalReader, "figures", lambda _: Figures(10, 0, 5, used, used))
     async with rig(tmp_path, clock, share=ShareOptions(records_per_s=10, burst_s=1)) as it:
@@ -254,12 +257,11 @@ async def test_a_gateway_that_stops_does_not_wait_for_the_share_of_a_device_that
     async with rig(tmp_path, clock, share=ShareOptions(records_per_s=0.001, burst_s=1)) as it:
         for number in range(3):
             await it.driver.says.put(tightening(number))
-        await until(lambda: len(it.driver.confirmed) == 3)
+        await until(lambda: len(it.driver.confirmed) == 2)
         assert it.health.shares[-1] == (True, False, 0)
-        await it.driver.says.put(tightening(4))
         assert it.capture.stop()
         await until(it.task.done)
-    assert it.kinds().count("tightening.result") == 4
+    assert it.kinds().count("tightening.result") == 2  # the device keeps the third
 
 
 async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(

@@ -4,7 +4,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from linewitness.evidence.format.checkpoint import Checkpoint
-from linewitness.evidence.format.ended import StreamEnd, TakenOver, open_end, open_taken, successor
+from linewitness.evidence.format.ended import StreamEnd, StreamTakenOver, open_end, open_taken, successor
 from linewitness.evidence.format.keys import cosigner_vkey, log_vkey
 from linewitness.evidence.format.note import BadNote, Note
 
@@ -14,7 +14,7 @@ ROOT = bytes(range(32))
 ROOT_64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 HASH = "sha256:" + "ab" * 32
 END = StreamEnd(ORIGIN, 57, ROOT, HASH)
-TAKEN = TakenOver(ORIGIN, True, 12, 57, ROOT)
+TAKEN = StreamTakenOver(ORIGIN, True, 12, 57, ROOT)
 END_TEXT = f"linewitness/ended/v1\n{ORIGIN}\n57\n{ROOT_64}\n{HASH}\n"
 TAKEN_TEXT = f"linewitness/taken-over/v1\n{ORIGIN}\nfork\n12\n57\n{ROOT_64}\n"
 
@@ -23,8 +23,10 @@ def test_the_text_is_that_of_the_format() -> None:
     assert END.text == END_TEXT
     assert TAKEN.text == TAKEN_TEXT
     assert StreamEnd.parse(END_TEXT) == END
-    assert TakenOver.parse(TAKEN_TEXT) == TAKEN
-    assert TakenOver.parse(TAKEN_TEXT.replace("fork", "rest")) == TakenOver(ORIGIN, False, 12, 57, ROOT)
+    assert StreamTakenOver.parse(TAKEN_TEXT) == TAKEN
+    assert StreamTakenOver.parse(TAKEN_TEXT.replace("fork", "rest")) == StreamTakenOver(
+        ORIGIN, False, 12, 57, ROOT
+    )
 
 
 @pytest.mark.parametrize("text", [END_TEXT, TAKEN_TEXT])
@@ -55,7 +57,7 @@ def test_another_end_is_refused(old: str, new: str) -> None:
 @pytest.mark.parametrize("kind", ["", "Fork", "complete"])
 def test_another_kind_is_refused(kind: str) -> None:
     with pytest.raises(BadNote):
-        TakenOver.parse(TAKEN_TEXT.replace("fork", kind))
+        StreamTakenOver.parse(TAKEN_TEXT.replace("fork", kind))
 
 
 def test_only_the_log_key_states_the_end() -> None:

@@ -11,8 +11,14 @@ import pytest
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import JournalError, UplinkUnavailable
 from linewitness.base.stopping import attempted
+from linewitness.gateway.answers.listener import AnswerListener
 from linewitness.gateway.forward import Forwarder
+from linewitness.status.health import Health
 from linewitness.store import service
+from linewitness.store.inbox.inbox import StoreInbox
+from linewitness.store.inbox.quota import QuotaOptions
+from linewitness.store.work import StoreWork
+from linewitness.uplink.takeover import TakeoverWatch
 from support.present import present
 from support.waiting import until
 
@@ -60,11 +66,13 @@ async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends() -> None
 
     store = service._Service.__new__(service._Service)
     cast(Any, store)._connected = cast(Any, store)._disconnected = lambda *_: None
-    cast(Any, store)._work = SimpleNamespace(attempts=0, connected=False)
+    cast(Any, store)._work = StoreWork()
+    cast(Any, store)._inbox = StoreInbox(QuotaOptions())
+    cast(Any, store)._options = SimpleNamespace(tenants=())
     cast(Any, store)._connector = SimpleNamespace(connect=connect)
     cast(Any, store)._topics = list
     cast(Any, store)._backoff = SimpleNamespace(next_s=lambda: 60.0)
-    cast(Any, store)._ledger = SimpleNamespace(newest=list)
+    cast(Any, store)._ledger = SimpleNamespace(newest=list, gateways=list)
     cast(Any, store)._publish = cast(Any, store)._in_thread = _nothing
     await ends_although_the_link_breaks(store.run(), link)
 
@@ -83,7 +91,12 @@ def forwarder_over(connect: Callable[..., Any]) -> Forwarder:
     forwarder._connect = connect
     forwarder._logged = ""
     cast(Any, forwarder)._judge = SimpleNamespace(recall=_nothing, receipted=0, contradiction=None)
-    forwarder._health = SimpleNamespace(receipt=lambda _: None, uplink=lambda *_: None)
+    forwarder._health = cast(Any, Health())
+    forwarder._takeovers = TakeoverWatch()
+    cast(Any, forwarder)._answers = AnswerListener(
+        cast(Any, forwarder)._judge, cast(Any, None), topic="receipt", health=forwarder._health
+    )
+    cast(Any, forwarder)._tell_ahead = _forever
     cast(Any, forwarder)._topics = SimpleNamespace(receipt="receipt")
     cast(Any, forwarder)._announce = _nothing
     cast(Any, forwarder)._records = SimpleNamespace(run=_forever)

@@ -12,6 +12,7 @@ from linewitness.base.clock import Stamp, SystemClock
 from linewitness.base.errors import UplinkRefused
 from linewitness.base.secrets import Secret
 from linewitness.evidence.format import note
+from linewitness.evidence.format.accusation import is_accusation
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.notice import RecordNotice
@@ -179,7 +180,7 @@ def test_head_that_the_records_contradict_is_a_conflict_also_after_a_restart(
     rolled_back = gateway.fork(50)
     rolled_back.grow(60)
     (answer,) = store.send(rolled_back, 50)
-    assert answer.startswith(b"conflict ")
+    assert is_accusation(answer)
     (conflict,) = read_conflicts(store.database)
     assert conflict.data == gateway.checkpoint()
 

@@ -10,7 +10,9 @@ from linewitness.status.problems import LineProblem, problems_of
 
 
 def of(health: Health) -> dict[str, LineProblem]:
-    found = problems_of(health, level=Level.NORMAL, devices=(), verdict=None, expiries=(), now_ns=0)
+    found = problems_of(
+        health, level=Level.NORMAL, refusal="", devices=(), verdict=None, expiries=(), now_ns=0
+    )
     return {problem.code: problem for problem in found}
 
 

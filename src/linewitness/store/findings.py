@@ -72,7 +72,7 @@ class Refusals:
         return True
 
 
-class Findings:
+class StoreFindings:
     """What is noted within a transaction of the ledger."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from linewitness.store import tables
 from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
 from linewitness.store.database import Database, enrolment_of, find, newest_receipt
-from linewitness.store.findings import Findings
+from linewitness.store.findings import StoreFindings
 from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.keys import Cosigner
 from linewitness.store.stream import Stream
@@ -33,7 +33,7 @@ class StoreLedger:
         self._cosigner = cosigner
         self._clock = clock
         self._streams: dict[str, Stream] = {}
-        self._findings = Findings()
+        self._findings = StoreFindings()
         self._notices = StoreNotices()
 
     def process(self, messages: Iterable[tuple[str, bytes]]) -> list[LedgerAnswer]:

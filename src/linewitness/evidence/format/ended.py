@@ -64,7 +64,7 @@ class StreamEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenOver:
+class StreamTakenOver:
     """What a store holds of an ended stream besides the receipted one: records `first` to `size` - 1.
 
     The records before `first` are those of the receipted stream. It is a fork where that stream has other
@@ -108,10 +108,10 @@ def open_end(data: str, log_vkey: Vkey) -> StreamEnd:
     return end
 
 
-def open_taken(data: str, store_vkey: Vkey) -> tuple[TakenOver, int]:
+def open_taken(data: str, store_vkey: Vkey) -> tuple[StreamTakenOver, int]:
     """Return what a store says that it took over, and since when (Unix seconds); BadNote otherwise."""
     signed = Note.parse(data)
-    taken = TakenOver.parse(signed.text)
+    taken = StreamTakenOver.parse(signed.text)
     time_s = signed.signed_by(store_vkey) if store_vkey.algorithm == COSIGNATURE_V1 else None
     if time_s is None:
         raise BadNote(f"the statement is not signed by the store {store_vkey.name}")

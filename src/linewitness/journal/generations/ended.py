@@ -13,7 +13,7 @@ from typing import IO, Final
 from linewitness.base.clock import Clock, to_rfc3339
 from linewitness.base.durable import create_file
 from linewitness.base.errors import JournalError, LinewitnessError
-from linewitness.evidence.format.ended import END_FIELD, StreamEnd, TakenOver, open_taken
+from linewitness.evidence.format.ended import END_FIELD, StreamEnd, StreamTakenOver, open_taken
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.record import parse
 from linewitness.evidence.package.handover import HandoverRequest
@@ -91,7 +91,7 @@ def hand_over(folder: Path, target: IO[bytes], *, clock: Clock) -> int:
         return request.write(target)
 
 
-def note_taken_over(folder: Path, text: str, store: Vkey) -> TakenOver:
+def note_taken_over(folder: Path, text: str, store: Vkey) -> StreamTakenOver:
     """Keep the store's statement that it holds the rest; BadNote if it is about anything else."""
     if len(text) > _LONGEST_NOTE:
         raise BadNote("this is no statement of a store")

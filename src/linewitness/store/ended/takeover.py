@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.base.errors import ConfigurationError, EvidenceError
-from linewitness.evidence.format.ended import TakenOver
+from linewitness.evidence.format.ended import StreamTakenOver
 from linewitness.evidence.package.archive import Package
 from linewitness.evidence.verify.chain import Broken
 from linewitness.evidence.verify.unique_ids import UniqueIds
@@ -33,7 +33,7 @@ STEP: Final = 1000
 class TakeoverResult:
     """What was taken over, our statement as a signed note, and whether we held it before."""
 
-    taken: TakenOver
+    taken: StreamTakenOver
     note: str
     again: bool
 
@@ -69,7 +69,7 @@ class _Takeover:
             for _ in self._verified(connection, branch):
                 pass
             end = end_of(connection, branch, self._package.end())
-        taken = TakenOver(branch.enrolment.origin, branch.is_fork, branch.first, end.size, end.root)
+        taken = StreamTakenOver(branch.enrolment.origin, branch.is_fork, branch.first, end.size, end.root)
         if end.size == branch.first:
             return TakeoverResult(taken, self._signed(taken), again=True)  # all of it is in the stream itself
         number, known = self._begin(branch, taken)
@@ -110,7 +110,7 @@ class _Takeover:
             if (twice := ids.first_duplicate()) is not None:
                 raise Broken(twice[0], f"its event_id is that of record {twice[1]}")
 
-    def _begin(self, branch: Branch, taken: TakenOver) -> tuple[int, TakeoverResult | None]:
+    def _begin(self, branch: Branch, taken: StreamTakenOver) -> tuple[int, TakeoverResult | None]:
         """Return the number of this handover, and what we said of it if we hold it already."""
         handovers, stream_id = tables.handovers, branch.enrolment.stream_id
         mine = (
@@ -121,7 +121,7 @@ class _Takeover:
         with self._database.writing() as connection:
             row = connection.execute(select(handovers).where(mine)).one_or_none()
             if row is not None and row.held_at is not None:
-                held = TakenOver(taken.origin, bool(row.fork), row.first, row.size, row.root)
+                held = StreamTakenOver(taken.origin, bool(row.fork), row.first, row.size, row.root)
                 return row.id, TakeoverResult(held, row.note, again=True)
             if row is None:
                 connection.execute(
@@ -138,7 +138,7 @@ class _Takeover:
                 row = connection.execute(select(handovers).where(mine)).one()
         return row.id, None
 
-    def _store(self, branch: Branch, number: int, taken: TakenOver) -> None:
+    def _store(self, branch: Branch, number: int, taken: StreamTakenOver) -> None:
         """Verify the package once more and keep its records, a transaction for some.
 
         Crash here: the records so far are not shown to anybody, and the next call goes on behind them.
@@ -167,7 +167,7 @@ class _Takeover:
         if (again.size, again.root()) != (taken.size, taken.root):
             raise StoreError("the package was changed while it was read", hint="run the same command again")
 
-    def _finish(self, number: int, taken: TakenOver) -> TakeoverResult:
+    def _finish(self, number: int, taken: StreamTakenOver) -> TakeoverResult:
         handovers = tables.handovers
         note, now_ns = self._signed(taken), self._clock.stamp().realtime_ns
         with self._database.writing() as connection:
@@ -178,6 +178,6 @@ class _Takeover:
             )
         return TakeoverResult(taken, note, again=False)
 
-    def _signed(self, taken: TakenOver) -> str:
+    def _signed(self, taken: StreamTakenOver) -> str:
         time_s = self._clock.stamp().realtime_ns // NS_PER_S
         return str(taken.cosign(self._cosigner.key, name=self._cosigner.name, time_s=time_s))
