@@ -168,6 +168,8 @@ class Held:
 
     async def listen(self, connection: Any) -> None:
         async for message in connection.messages():
+            if not message.payload:  # a store that was killed before its first receipt asks for everything
+                continue
             checkpoint, note = open_checkpoint(message.payload.decode(), self.gateway.log_vkey)
             assert note.signed_by(self.vkey)
             assert checkpoint.size >= self.size

@@ -234,7 +234,7 @@ async def test_a_message_larger_than_the_store_takes_stays_at_the_broker(
             await connection.publish(gateway.topics.checkpoint, gateway.checkpoint())
             await receipt_for(connection, gateway, vkey, gateway.size)
         assert ready.is_set()
-    assert broker.log.count(" as linewitness-store-store.example ") == 1, "it connected once"
+    assert broker.log.count(" as linewitness-store-store.example-") == 1, "it connected once"
 
 
 async def test_served_tenants_may_be_chosen(

@@ -144,7 +144,7 @@ async def all_at_once(folder: Path, *, results: int, seed: int) -> tuple[Account
         await plant.store.start()
         await gateway.start()
         await at_work(plant)
-        load = StationLoad(plant, period_s=0.1, badges=badges)
+        load = StationLoad(plant, period_s=0.1, changeover_s=0.6, badges=badges)
         faults = Faults(plant, gateway, badges, random.Random(seed))
         async with load.going_on():
             while len(load.made) < results:

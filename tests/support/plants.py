@@ -29,8 +29,6 @@ from support.present import present
 from support.waiting import until
 
 WAIT_S = 40.0
-#: A code and a result closer together than the gateway tells apart happen at no real station.
-CHANGEOVER_S = 0.3
 
 
 @asynccontextmanager
@@ -94,11 +92,12 @@ class Load:
     """Work at all devices, and a ledger of what was done there.
 
     The tool knows no serial numbers: what unit it worked on is the reader's word. Between the last result
-    of a unit and the next unit's code passes some time, as at every real station.
+    of a unit and the next unit's code passes `changeover_s`, as at every real station, and again after it.
     """
 
     plant: Plant
     period_s: float = 0.05
+    changeover_s: float = 0.3
     made: set[int] = field(default_factory=set)
     steps: int = 0
     units: int = 0
@@ -126,12 +125,12 @@ class Load:
 
     async def next_unit(self) -> str:
         """Take the unit from the table, put another one there, and read its code."""
-        await asyncio.sleep(CHANGEOVER_S)
+        await asyncio.sleep(self.changeover_s)
         serial = f"SN{self.units % 10_000:04d}"
         self.units += 1
         self.plant.devices.torque.workplace.unit = serial
         await self.plant.devices.scanner.scan(serial)
-        await asyncio.sleep(CHANGEOVER_S)
+        await asyncio.sleep(self.changeover_s)
         return serial
 
     @asynccontextmanager

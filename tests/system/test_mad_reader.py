@@ -127,7 +127,7 @@ async def test_a_reader_gone_mad_leaves_the_journal_to_the_torque_tool_beside_it
             quiet()
             await until(lambda: counts(running)[-1] is not None, "the count")
             assert sum(filter(None, counts(running))) > 50_000
-            gap = running.records("source.gap")[-1]
+            gap = [each for each in running.records("source.gap") if "count" in fields_of(each)][-1]
             assert fields_of(gap)["bytes"] == 9 * fields_of(gap)["count"]
             assert gap["context"]["device_id"] == "reader-10"
             assert len(counts(running)) <= 4 + 2 * passed_s / 10

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import Plant, Process
 from support.plants import Load, account, at_work, change, held, log_lines, new_plant, run, said, settle
 from support.small_disk import SmallDisk, small_disk
@@ -89,7 +90,7 @@ async def test_a_full_disk_is_an_alarm_and_the_line_goes_on_by_itself(
             assert len(set(plant.devices.torque.acked) - confirmed) == 0, "nobody is confirmed"
             assert len(load.made - confirmed) > 5
             status = await run("status", plant.line_file)
-            assert status.code == 0, status
+            assert (status.code, "FULL" in status.out) == (ExitCode.JOURNAL, True), status
             disk.free()
             await until(lambda: len(plant.devices.torque.acked) > len(confirmed) + 20, "confirmations")
         await until(lambda: log_lines(plant, "journal has room again"), "the end of the alarm")

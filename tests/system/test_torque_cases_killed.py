@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from linewitness.base.errors import ExitCode
 from linewitness.journal import pressure
 from linewitness.testing import proxy
 from linewitness_simulators.torque import TorqueOptions, TorqueSimulator, serve
@@ -91,7 +90,7 @@ async def test_case_02_killed_between_commit_and_confirmation_the_repeat_is_reco
         account(tmp_path, simulator)
 
 
-async def test_case_15_a_process_that_cannot_write_confirms_nothing_and_ends(tmp_path: Path) -> None:
+async def test_case_15_a_process_that_cannot_write_confirms_nothing_until_it_can(tmp_path: Path) -> None:
     async with serve() as simulator:
         gateway = Gateway(tmp_path, simulator.port)
         await gateway.init()
@@ -99,13 +98,19 @@ async def test_case_15_a_process_that_cannot_write_confirms_nothing_and_ends(tmp
         await until(simulator.subscribed, gateway.said)
         assert await gateway.process.stop() == 0
         largest = max(file.stat().st_size for file in (tmp_path / "journal").iterdir())
-        gateway.process.wrapper = ("prlimit", f"--fsize={largest + 100_000}")
+        gateway.process.wrapper = ("prlimit", f"--fsize={largest + 100_000}:unlimited")
         await gateway.process.start()
-        async with working(simulator, period_s=0.01), asyncio.timeout(60):
-            assert await gateway.process.wait() == ExitCode.JOURNAL, gateway.said()
+        async with working(simulator, period_s=0.01):
+            await until(lambda: "journal full" in gateway.said(), gateway.said, timeout_s=60)
+            confirmed = len(simulator.acked)
+            made = len(simulator.results())
+            await until(lambda: len(simulator.results()) > made + 50, "more results")
+            assert len(simulator.acked) == confirmed
         assert {*simulator.acked} <= {*gateway.ids()}, "confirmed and not durable"
-        gateway.process.wrapper = ()
-        await gateway.process.start()
+        raised = await asyncio.create_subprocess_exec(
+            "prlimit", f"--pid={gateway.process.pid}", "--fsize=unlimited:unlimited"
+        )
+        assert await raised.wait() == 0
         await until(lambda: len(gateway.ids()) == len(simulator.results()), gateway.said, timeout_s=60)
         assert await gateway.process.stop() == 0
         account(tmp_path, simulator)

@@ -77,6 +77,8 @@ class TorqueSimulator:
         if not self._powered:
             raise ToolDisabledError("the controller has no power")
         inputs = Inputs(ok, vin, torque, angle, rundown_angle, result_type)
+        if vin:
+            self.workplace.unit = vin
         # Who listens to the controller may be told of the result while it is made.
         self.made_with[self._controller.state.next_id] = self.workplace.made_with(
             self._controller.state.parameter_set
@@ -85,6 +87,7 @@ class TorqueSimulator:
 
     def set_vin(self, vin: str) -> None:
         """Let a unit arrive."""
+        self.workplace.unit = vin
         self._controller.identify(vin)
 
     def set_clock(self, moment: datetime) -> None:
