@@ -413,6 +413,19 @@ def test_a_polled_result_may_be_as_old_as_the_last_poll() -> None:
     polled = dataclasses.replace(polled, when=dataclasses.replace(polled.when, unc_ms=400))
     [event] = bench.say(polled)
     assert event.resource.parent == ("unit", "SN0001")
+    polled = dataclasses.replace(polled, when=dataclasses.replace(polled.when, unc_ms=None))
+    [event] = bench.say(polled)
+    assert event.resource.parent is None
+
+
+def test_a_result_whose_delivery_takes_time_may_be_that_much_older() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001", at_ms=1_000))
+    for at_ms, unit in ((1_100, None), (1_300, "SN0001")):
+        result = tightening(1, at_ms=at_ms)
+        delivered = dataclasses.replace(result.when, occurred_from="gateway", unc_ms=200)
+        [event] = bench.say(dataclasses.replace(result, when=delivered))
+        assert event.resource.unit == unit
 
 
 @pytest.mark.parametrize("quality", [Quality.BAD, Quality.UNCERTAIN])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linewitness.base.clock import NS_PER_S, Stamp, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp, to_rfc3339
 from linewitness.devices.base import Observation, Result
 from linewitness.evidence.format.record import Change
 
@@ -60,10 +60,12 @@ class Lease:
         if delayed_since_ns is not None and delayed_since_ns < self.since.boottime_ns:
             return False
         when = result.when
-        if when.unc_ms is None or when.occurred_from == "gateway":
-            return True
-        doubt_ns = when.unc_ms * 1_000_000
-        # What was found by polling was made since the last poll. A device's own clock has seconds only, so
-        # it may say that a result is older than the lease, and not that it is younger.
-        at_ns = when.occurred_ns + (-doubt_ns if when.occurred_from == "poll" else doubt_ns)
-        return at_ns >= self.since.realtime_ns
+        if when.unc_ms is None:
+            # Found by the first poll after an interruption: it may be of any age.
+            return when.occurred_from != "poll"
+        doubt_ns = when.unc_ms * NS_PER_MS
+        # What was found by polling, or was delivered to us, was made since the last poll or delivery. A
+        # device's own clock has seconds only: it may say that a result is older than the lease, and not that
+        # it is younger.
+        own = when.occurred_from in ("device", "server")
+        return when.occurred_ns + (doubt_ns if own else -doubt_ns) >= self.since.realtime_ns
