@@ -525,7 +525,11 @@ def test_a_gate_stays_as_it_is_while_the_unit_is_not_known() -> None:
 
 def test_a_measurement_that_the_gateway_asked_for_is_of_the_unit_only_while_that_is_known() -> None:
     bench = with_scanner(ask=("wrench-10",))
-    *_, asked = bench.say(code("SN0001"), tightening(1, identifier="SN0001"))
+    result = tightening(1, identifier="SN0001")
+    result = dataclasses.replace(
+        result, when=dataclasses.replace(result.when, occurred_from="gateway", unc_ms=100)
+    )
+    *_, asked = bench.say(code("SN0001"), result)
     assert asked.resource.parent == ("unit", "SN0001")
     bench.lose("scan-10")
     [event] = bench.say(tightening(2, identifier="SN0001"))

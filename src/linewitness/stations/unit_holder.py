@@ -111,7 +111,10 @@ class UnitHolder:
         """Return the unit to which a result without a name of its own belongs, or why that is not known."""
         if self._lease is None or self.held is None:
             return self._lapse
-        if self._lease.covers(result, delayed_since_ns):
+        options = self._context.options
+        asked = bool(result.identifier) and options is not None and result.device in options.ask
+        # A measurement that we asked for when the unit entered was certainly made after that.
+        if asked or self._lease.covers(result, delayed_since_ns):
             return self.held
         return Lapse(
             f"the result may have been made before {self.held.serial} was read", self._lease.since.realtime_ns
