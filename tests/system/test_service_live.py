@@ -1,5 +1,6 @@
 """The units under a real systemd: ready, watched, restarted, stopped in time, and confined."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.base.clock import NS_PER_S, SystemClock
 from linewitness.base.errors import ExitCode
 from support.lines import YAML
 from support.systemd_box import Box, box, why_not
@@ -31,6 +33,10 @@ MANY = 6
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     with box(tmp_path_factory.mktemp("box")) as running:
         yield running
+
+
+def boottime_s() -> float:
+    return SystemClock().stamp().boottime_ns / NS_PER_S
 
 
 def unit_of(name: Any) -> Any:
@@ -144,12 +150,15 @@ def test_a_gateway_that_hangs_is_killed_and_started_again(machine: Box) -> None:
     verify(machine, folder_of("line-03"))
 
 
-#: A driver of somebody else, which once does harm: holds the interpreter's lock in C code, or logs megabytes.
+#: A driver of somebody else, which once does harm: holds the interpreter's lock in C code, logs megabytes, or
+#: sends codes as fast as it can.
 HARMFUL = """
-import contextlib, pathlib, re
+import asyncio, contextlib, pathlib, re
 from typing import Literal
 import structlog
+from linewitness.base.clock import SystemClock
 from linewitness.base.errors import DeviceUnavailable
+from linewitness.devices.base import Code, When
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.spec import DriverSpec
 
@@ -157,6 +166,20 @@ class HarmfulOptions(DeviceOptions):
     driver: Literal["harmful"]
     trigger: str
     how: str
+
+class Flood:
+    identity = {}
+    session_id = "flood"
+    def __init__(self, device):
+        self._device = device
+    async def observations(self):
+        clock, number = SystemClock(), 0
+        while True:
+            stamp, number = clock.stamp(), number + 1
+            when = When(occurred_ns=stamp.realtime_ns, occurred_from="gateway")
+            yield Code(
+                device=self._device, session_id="flood", received=stamp, when=when, text=f"CODE{number}"
+            )
 
 class Harmful:
     def __init__(self, options):
@@ -166,6 +189,8 @@ class Harmful:
         trigger = pathlib.Path(self._options.trigger)
         if trigger.exists():
             trigger.unlink()
+            if self._options.how == "flood":
+                yield Flood(self.device)
             if self._options.how == "hang":
                 re.fullmatch("([A-Z0-9]+-?)+", "A" * 60 + "!")
             for number in range(2700):  # more than the 8 MiB that systemd gives the log's socket
@@ -193,7 +218,8 @@ def add_harmful_device(machine: Any, name: Any, how: str) -> None:
     machine.write(f"{about}/entry_points.txt", "[linewitness.drivers]\nharmful = harmful:HARMFUL\n")
     machine.must("touch", trigger)
     machine.must("chown", "--reference", f"{folder_of(name)}/journal.sqlite", trigger)
-    device = f"  - {{id: harmful-1, driver: harmful, trigger: {trigger}, how: {how}}}\n"
+    share = "{records_per_s: 10, burst_s: 2}"
+    device = f"  - {{id: harmful-1, driver: harmful, trigger: {trigger}, how: {how}, share: {share}}}\n"
     text = machine.must("cat", f"/etc/linewitness/{name}.yaml").replace("devices:\n", f"devices:\n{device}")
     machine.write(f"/etc/linewitness/{name}.yaml", text)
     machine.must("kill", "-HUP", main_pid(machine, unit_of(name)))
@@ -237,6 +263,29 @@ def test_a_log_service_that_does_not_read_stops_nobody(machine: Box) -> None:
     machine.must("systemctl", "stop", unit)
     assert machine.show(unit, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
     verify(machine, folder_of("line-08"))
+
+
+def test_a_device_that_floods_takes_no_more_than_its_share_of_the_service(machine: Box) -> None:
+    unit = installed(machine, "line-09")
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    pid = main_pid(machine, unit)
+    add_harmful_device(machine, "line-09", "flood")
+    machine.wait_until(lambda: "sends more than its share" in machine.log(unit), "the log", unit)
+
+    def records() -> int:
+        said = json.loads(machine.must("linewitness", "status", "--json", folder_of("line-09")))
+        return int(said["size"])
+
+    before, begun = records(), boottime_s()
+    machine.wait_until(lambda: boottime_s() - begun > 15, "a flood of some seconds", unit)
+    machine.must("linewitness", "keys", "rotate", "/etc/linewitness/line-09.yaml")
+    passed_s = boottime_s() - begun
+    assert 0 < records() - before < 20 * (passed_s + 10), "its share, what others write, and no more"
+    assert main_pid(machine, unit) == pid
+    machine.until_shown(unit, SubState="running", NRestarts="0")
+    machine.must("systemctl", "stop", unit)
+    assert machine.show(unit, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    verify(machine, folder_of("line-09"))
 
 
 def test_a_wrong_yaml_is_not_started_again_and_all_else_is_until_it_is_mended(machine: Box) -> None:
