@@ -1,5 +1,6 @@
 """Results that were confirmed into a frozen stream reach the store by command, and are found there."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ async def read_unit(plant: Plant, unit: str) -> None:
 
     await plant.devices.scanner.scan(unit)
     await until(recorded, f"{unit} at the station; {said(plant)[-1000:]}")
+    await asyncio.sleep(1.2)  # a pause: the tool has nothing more of the unit before
 
 
 async def tightened(plant: Plant, count: int) -> set[int]:

@@ -401,6 +401,14 @@ def test_a_result_that_its_device_made_before_the_unit_was_read_belongs_to_none(
     assert event.resource.parent is None
 
 
+def test_a_result_that_arrived_before_the_unit_was_read_belongs_to_none() -> None:
+    bench = with_scanner()
+    bench.say(code("SN0001", at_ms=1_000))
+    late = dataclasses.replace(tightening(1, at_ms=9_000), received=tightening(1, at_ms=900).received)
+    [event] = bench.say(late)
+    assert event.resource.parent is None
+
+
 def test_a_polled_result_may_be_as_old_as_the_last_poll() -> None:
     bench = with_scanner()
     bench.say(code("SN0001", at_ms=1_000))

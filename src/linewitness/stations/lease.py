@@ -57,6 +57,8 @@ class Lease:
         `delayed_since_ns` (boot time) is since when the result may have waited in the device or in our
         socket; None where it arrived at once, so that the order of arrival is the order of events.
         """
+        if result.received.boottime_ns < self.since.boottime_ns:
+            return False  # it arrived before, and its driver had to look into it first
         if delayed_since_ns is not None and delayed_since_ns < self.since.boottime_ns:
             return False
         when = result.when
