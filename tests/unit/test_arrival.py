@@ -1,12 +1,14 @@
 """The order of arrival: when it is the order of events, and since when it is not."""
 
 import asyncio
+import dataclasses
 import time
 
-from linewitness.base.clock import NS_PER_MS, SystemClock
+from linewitness.base.clock import NS_PER_MS, Stamp, SystemClock
+from linewitness.devices.base import Observation
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
 from support.clocks import ManualClock
-from support.observations import BOOT_NS, tightening
+from support.observations import BASE_NS, BOOT_NS, tightening
 from support.waiting import until
 
 
@@ -49,6 +51,10 @@ def test_a_pause_ends_the_doubt(clock: ManualClock) -> None:
     assert tool.result(6_000, confirmed_after_ms=5) is None
 
 
+def arrived_at(boottime_ns: int) -> Observation:
+    return dataclasses.replace(tightening(1), received=Stamp(BASE_NS, boottime_ns))
+
+
 async def test_a_process_that_does_not_run_is_noticed() -> None:
     clock = SystemClock()
     standstills = Standstills(clock)
@@ -64,4 +70,8 @@ async def test_a_process_that_does_not_run_is_noticed() -> None:
         assert begun_ns <= before_ns + 60 * NS_PER_MS
         assert standstills.before_ns(before_ns - 10**9) is None
         assert standstills.before_ns(after_ns + 10**9) is None
+        # A device that waits for no confirmation keeps nothing back: the doubt ends with the standstill.
+        pushed = ArrivalOrder(standstills, clock)
+        assert pushed.delayed_since_ns(arrived_at(after_ns)) == begun_ns
+        assert pushed.delayed_since_ns(arrived_at(after_ns + 10**9)) is None
         watching.cancel()

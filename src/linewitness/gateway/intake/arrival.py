@@ -84,10 +84,11 @@ class ArrivalOrder:
         """Return since when an observation may have waited (boot time), None if it came at once.
 
         A device that had to wait for a confirmation sends what it made meanwhile one after the other, at
-        once after each confirmation; its first pause ends that.
+        once after each confirmation; its first pause ends that. A device that waits for nothing keeps
+        nothing back.
         """
         arrived_ns = observation.received.boottime_ns
-        if self._confirmed_ns is not None and arrived_ns - self._confirmed_ns > AT_ONCE_NS:
+        if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > AT_ONCE_NS:
             self._delayed_since_ns = None
         begun_ns = self._standstills.before_ns(arrived_ns)
         if begun_ns is not None:
