@@ -42,7 +42,10 @@ class Flood:
 
 @contextmanager
 def flooding(
-    chunk: bytes, *, greet: Callable[[socket.socket], object] = lambda connection: None
+    chunk: bytes,
+    *,
+    greet: Callable[[socket.socket], object] = lambda connection: None,
+    offered: int = OFFERED,
 ) -> Iterator[Flood]:
     """Serve one connection after the other: `greet` speaks first, then `chunk` comes again and again."""
     server = socket.create_server(("127.0.0.1", 0))
@@ -58,7 +61,7 @@ def flooding(
             try:
                 with connection:
                     greet(connection)
-                    while flood.sent < OFFERED and not closing.is_set():
+                    while flood.sent < offered and not closing.is_set():
                         flood.sent += connection.send(chunk)
             except OSError:
                 pass  # it hung up, or has not read for a second

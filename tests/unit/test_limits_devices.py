@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from linewitness.base.errors import DeviceError
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from support.floods import ALLOWED, Flood, NoMemory, flooding
+from support.worst_peers import FLOODS, RESULT, controller
 
 pytestmark = pytest.mark.heavy
 
@@ -29,34 +29,6 @@ def _libraries_are_quiet() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
 
 
-def telegram(mid: int, data: str = "", revision: int = 1) -> bytes:
-    text = f"{20 + len(data):04d}{mid:04d}{revision:03d}{'':9}{data}"
-    return text.encode() + b"\0"
-
-
-def controller(connection: socket.socket) -> None:
-    """Agree to everything until results are asked for."""
-    while True:
-        said = connection.recv(4096)
-        if not said:
-            raise ConnectionError
-        mid = int(said[4:8])
-        if mid == 1:
-            connection.sendall(telegram(2, "010001020103" + "Airbag1".ljust(25)))
-            continue
-        if mid == 60:
-            connection.sendall(telegram(5, f"{mid:04d}"))
-            return
-        if mid != 9999:
-            connection.sendall(telegram(4, f"{mid:04d}99"))
-
-
-RESULT = telegram(
-    61,
-    "010001020103Airbag1                  04SN0001                   0500060010700000800000900010111"
-    "112001200130013001400125015001230160000017003601800090190004520"
-    "2026-11-20:10:00:00212026-11-20:10:00:00222230000000042",
-)
 DRIVERS = {
     "scanner": {},
     "mt_sics": {"trigger": "key"},
@@ -65,14 +37,6 @@ DRIVERS = {
     },
     "open_protocol": {"timezone": "UTC"},
 }
-FLOODS = {
-    "nothing but letters": b"A" * 65_536,
-    "short lines": b"A1\r\n" * 16_384,
-    "zeros": b"\0" * 65_536,
-    "digits": b"9" * 65_536,
-    "large announced frames": b"\x00\x01\x00\x00\xff\xff\x01\x03" + b"\xff" * 65_528,
-}
-
 
 #: Observations after which a test has seen that they are taken as they come.
 ENOUGH = 5000
