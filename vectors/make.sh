@@ -52,9 +52,11 @@ mkdir -p chain tree checkpoint record proof
 previous=sha256:$(printf '0%.0s' {1..64})
 signer=event1; number=0
 
-# record KIND ACTION CHANGES REASON RESOURCE [DEVICE]: append the next record to the chain.
+# record KIND ACTION CHANGES REASON RESOURCE: append the next record to the chain in the folder $into, which
+# bears a signature unless $bears is no.
+into=chain; bears=yes
 record() {
-  local time clock before link rest body
+  local time clock before link rest proof=
   time=2026-03-01T06:00:0$number.000Z
   clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + number * 1000000)),\"bound_us\":850,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
   before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' $number)\",\"ingested_at\":\"$time\",\"integrity\":{"
@@ -63,10 +65,10 @@ record() {
   printf '%s%s%s' "$before" "$link" "$rest" >"$work/body"
   pae $RECORD "$work/body" >"$work/message"
   previous=sha256:$(digest <"$work/message")
-  printf '%s%s,"record_hash":"%s","signature":"ed25519:%s"%s\n' "$before" "$link" "$previous" \
-    "$(sign $signer <"$work/message" | b64)" "$rest" >>chain/records.ndjson
-  echo "$previous" >>chain/hashes.txt
-  if [ $number = 2 ]; then cp "$work/body" record/body.json; cp "$work/message" record/message.bin; fi
+  if [ $bears = yes ]; then proof=",\"signature\":\"ed25519:$(sign $signer <"$work/message" | b64)\""; fi
+  printf '%s%s,"record_hash":"%s"%s%s\n' "$before" "$link" "$previous" "$proof" "$rest" >>$into/records.ndjson
+  echo "$previous" >>$into/hashes.txt
+  if [ $into = chain ] && [ $number = 2 ]; then cp "$work/body" record/body.json; cp "$work/message" record/message.bin; fi
   number=$((number + 1))
 }
 
@@ -179,3 +181,47 @@ revoke() { printf '%s\n' linewitness/revocation/v1 $ORIGIN "$2" "$3" "$4" >"$wor
 revoke event2-6.note "$EVENT2" 6 'the gateway was found open'
 revoke event1-5.note "$EVENT1" 5 'a copy was found'
 revoke store-4.note "$(vkey store $STORE 04)" 4 'the house was sold'
+
+# --- a chain in commits: one signature each for records 0, 1 to 3, 4 (which rotates the key) and 5 to 6 ------------
+ORIGIN=acme.example/ber-01/line-03/1
+LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01); EVENT2=$(vkey event2 $ORIGIN/event 01)
+mkdir -p commit
+into=commit; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0
+: >commit/records.ndjson; : >commit/hashes.txt
+THERE="{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+UNIT='{"id":"SN-0816","type":"unit"}'
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "$THERE"
+bears=no
+record unit.entered execute '[]' 'scanned' "$UNIT"
+record tightening.result create '[{"after":"12.31","before":null,"field":"torque","unit":"Nm"}]' 'tightened' '{"id":"tool-1/4712","parent":{"id":"SN-0816","type":"unit"},"type":"result"}'
+bears=yes
+record unit.left execute '[]' 'scanned' "$UNIT"
+printf '{"new_key":"%s","prev_hash":"%s","sequence_no":4,"stream":"%s"}' "$EVENT2" "$previous" $ORIGIN >"$work/possession"
+PROOF=$(pae $POSSESSION "$work/possession" | sign event2 | b64)
+record key.rotated update "[{\"after\":\"$EVENT2\",\"before\":\"$EVENT1\",\"field\":\"event_key\"},{\"after\":\"ed25519:$PROOF\",\"before\":null,\"field\":\"proof_of_possession\"}]" \
+  'the key was a day old' "$THERE"
+signer=event2; bears=no
+record gateway.heartbeat read '[]' 'nothing happened' "$THERE"
+bears=yes
+record gateway.stopped execute '[]' 'asked to stop' "$THERE"
+LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <commit/records.ndjson
+printf '%s\n%s\n%s\n' $ORIGIN 7 "$(mth 0 7 | unhex | b64)" >"$work/text"
+{ cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >commit/7.checkpoint
+{ cat commit/7.checkpoint; cosign store $STORE 04 1772344807; } >commit/7.receipt
+sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\": \"$(head -1 commit/hashes.txt)\",|; s|\"log_key\": .*|\"log_key\": \"$LOG\",|" \
+  policy.json >commit/policy.json
+for index in 0 2 4; do
+  {
+    echo c2sp.org/tlog-proof@v1; echo "index $index"
+    path $index 0 7 | while read -r hash; do printf '%s' "$hash" | unhex | b64; echo; done
+    echo; cat commit/7.receipt
+  } >commit/$index.tlog-proof
+done
+# What breaks the rules of the signatures, with the record at which a verifier says BROKEN.
+unsigned() { sed "$1s/,\"signature\":\"[^\"]*\"//" commit/records.ndjson; }
+head -3 commit/records.ndjson >commit/bad-end.ndjson
+unsigned 1 >commit/bad-created.ndjson
+unsigned 5 >commit/bad-rotated.ndjson
+unsigned 4 >commit/bad-removed.ndjson
+printf '%s\n' 'bad-end 2' 'bad-created 0' 'bad-rotated 4' 'bad-removed 0' >commit/bad.txt

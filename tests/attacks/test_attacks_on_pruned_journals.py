@@ -101,13 +101,10 @@ class Victim:
             integrity = members.pop("integrity")
             if members["sequence_no"] == first:
                 members["reason"] = "invented"
-            data, link = record.signed_record(
-                members,
-                stream=integrity["stream"],
-                key_id=integrity["key_id"],
-                prev_hash=link,
-                sign=lambda message: key.sign(message).signature,
+            drafted = record.draft(
+                members, stream=integrity["stream"], key_id=integrity["key_id"], prev_hash=link
             )
+            data, link = drafted.data(key.sign(drafted.message).signature), drafted.record_hash
             self.forge("UPDATE record SET bytes = ? WHERE seq = ?", data, members["sequence_no"])
 
     def verdict(self) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def contents(path: Path) -> dict[str, bytes]:
 def cases(folder: Path, seed: int, count: int) -> list[tuple[Path, Path, Path]]:
     """Return package, policy and revocation, of which one file each is spoiled."""
     dice = random.Random(seed)
-    stream: Stream = grown(14, rotate_every=5)
+    stream: Stream = grown(11, rotate_every=5)
+    stream.commit(3)
     receipts = [("receipts/1.receipt", receipt(stream, 9)), ("receipts/2.receipt", receipt(stream))]
     sources = [
         contents(whole(stream, folder / "whole.zip", statements=receipts)),

@@ -26,7 +26,8 @@ def work_through(folder: Path, spoil: str = "") -> subprocess.CompletedProcess[A
 def test_the_page_checks_a_good_record(tmp_path: Path) -> None:
     done = work_through(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Signature Verified Successfully") == 3
+    assert done.stdout.count("Signature Verified Successfully") == 4
+    assert "record 3 vouches for it" in done.stdout
     assert "the hash is right" in done.stdout
     assert "record 2 is among the 7 records of the receipt" in done.stdout
     assert "held by the store at 2026-" in done.stdout

@@ -35,7 +35,7 @@ from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
 from linewitness.devices.open_protocol.wire.telegram import MalformedTelegram, parse
 from linewitness.devices.scanner.framing import LineSplitter
-from linewitness.evidence.format import canonical, keys, record
+from linewitness.evidence.format import canonical, keys, record, signed_run
 from linewitness.evidence.format import note as notes
 from linewitness.evidence.format.accusation import Accusation, open_accusation
 from linewitness.evidence.format.canonical import NotCanonical
@@ -232,7 +232,7 @@ def batch(data: bytes) -> None:
     for line in chain.from_iterable(acceptance.lines_of(data)):
         claim = acceptance.peek(line)
         assert claim is None or claim.sequence_no >= 0
-        record.signed_by(line, stream=ORIGIN, event_key=LOG_VKEY)
+        signed_run.vouched_for([line], stream=ORIGIN, event_key=LOG_VKEY)
     Topics.parse(data.decode("utf-8", "replace"))
 
 

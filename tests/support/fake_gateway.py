@@ -12,7 +12,7 @@ from linewitness.base.clock import to_rfc3339
 from linewitness.evidence.format import keys, merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import ZERO_HASH, signed_record
+from linewitness.evidence.format.record import ZERO_HASH, draft
 from linewitness.uplink.topics import Topics
 
 START_NS = 1_700_000_000_000_000_000
@@ -64,6 +64,7 @@ class FakeGateway:
         unit: str | None = None,
         changes: Sequence[Any] = (),
         event_id: str | None = None,
+        signed: bool = True,
         **members: Any,
     ) -> bytes:
         """Write the next record; further keywords replace members of it."""
@@ -101,15 +102,15 @@ class FakeGateway:
             },
             **members,
         }
-        data, record_hash = signed_record(
+        drafted = draft(
             record,
             stream=self.origin,
             key_id=keys.event_vkey(self.origin, self.event_key).key_id,
             prev_hash=self.hashes[-1] if self.hashes else ZERO_HASH,
-            sign=lambda message: self.event_key.sign(message).signature,
         )
+        data = drafted.data(self.event_key.sign(drafted.message).signature if signed else None)
         self.records.append(data)
-        self.hashes.append(record_hash)
+        self.hashes.append(drafted.record_hash)
         self.signers.append(self.event_key)
         self.frontier.append(merkle.leaf_hash(data))
         return data
@@ -117,6 +118,10 @@ class FakeGateway:
     def grow(self, count: int, **members: Any) -> list[bytes]:
         """Write some results."""
         return [self.append(**members) for _ in range(count)]
+
+    def commit(self, count: int, **members: Any) -> list[bytes]:
+        """Write some results under one signature."""
+        return [self.append(signed=left == 1, **members) for left in range(count, 0, -1)]
 
     def rotate(self) -> bytes:
         """Replace the event key."""

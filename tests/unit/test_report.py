@@ -40,7 +40,7 @@ def day_at_the_line() -> Stream:
             stream.add("device.lost", **cast(Any, where))
             stream.tick(60_000)
             stream.add("device.back", **cast(Any, where))
-            stream.add("source.gap", (Change("result_id", "4711", "4713"),), **where)
+            stream.add("source.gap", (Change("result_id", "4711", "4713"),), **cast(Any, where))
     return stream
 
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from linewitness.evidence.format import keys
 from linewitness.evidence.format.merkle import Frontier
-from linewitness.evidence.format.record import signed_by
+from linewitness.evidence.format.signed_run import vouched_for
 from linewitness.evidence.verify.chain import ChainVerifier
 from linewitness.store import acceptance
 from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek
@@ -59,13 +59,13 @@ def test_record_0_must_be_the_pinned_one_even_after_a_wrong_one_was_seen(gateway
 
 def test_signature_counts_only_for_its_stream_and_key(gateway: FakeGateway) -> None:
     line, key = gateway.records[3], keys.event_vkey(gateway.origin, gateway.event_key)
-    assert signed_by(line, stream=gateway.origin, event_key=key)
-    assert not signed_by(line, stream="other.example/1", event_key=key)
-    assert not signed_by(line.replace(b'"341"', b'"342"'), stream=gateway.origin, event_key=key)
-    assert not signed_by(b"{}", stream=gateway.origin, event_key=key)
+    assert vouched_for([line], stream=gateway.origin, event_key=key)
+    assert not vouched_for([line], stream="other.example/1", event_key=key)
+    assert not vouched_for([line.replace(b'"341"', b'"342"')], stream=gateway.origin, event_key=key)
+    assert not vouched_for([b"{}"], stream=gateway.origin, event_key=key)
     gateway.rotate()
     new = keys.event_vkey(gateway.origin, gateway.event_key)
-    assert not signed_by(line, stream=gateway.origin, event_key=new)
+    assert not vouched_for([line], stream=gateway.origin, event_key=new)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,44 @@ def test_on_the_proof(tmp_path: Path) -> None:
     assert "proof of it" in python  # record 0 needs its own
 
 
+COMMIT = VECTORS / "commit"
+BAD = [tuple(line.split()) for line in (COMMIT / "bad.txt").read_text().splitlines()]
+
+
+def on_commits(path: Path, files: dict[str, bytes]) -> tuple[str, str]:
+    policy = (COMMIT / "policy.json").read_bytes()
+    package = packed(path, files)
+    python, page = judge_with_python(package, policy), judge_with_page(package, policy)
+    assert list(python["remarks"]) == page["remarks"]
+    assert python["text"] == page["text"]
+    return python["text"], "".join(remark["text"] for remark in python["remarks"])
+
+
+def test_on_records_without_a_signature(tmp_path: Path) -> None:
+    files = {name: (COMMIT / name).read_bytes() for name in ("records.ndjson",)}
+    receipts = {"receipts/7.receipt": (COMMIT / "7.receipt").read_bytes()}
+    text, remarks = on_commits(tmp_path / "a.zip", files | receipts)
+    assert (text[:13], remarks) == ("COMPLETE to 7", "")
+    lines = files["records.ndjson"].splitlines(keepends=True)
+    selected = {
+        "records.ndjson": lines[2],
+        "keys.ndjson": lines[0],
+        **{f"proofs/{at}.tlog-proof": (COMMIT / f"{at}.tlog-proof").read_bytes() for at in (0, 2)},
+    }
+    text, remarks = on_commits(tmp_path / "b.zip", selected)
+    assert text.startswith("INCLUDED: 1 selected records")
+    assert remarks.startswith("1 of the 1 selected records bear no signature of their own")
+
+
+@pytest.mark.parametrize(("name", "at"), BAD)
+def test_on_records_that_break_a_rule_of_the_signatures(tmp_path: Path, name: str, at: str) -> None:
+    files = {"records.ndjson": (COMMIT / f"{name}.ndjson").read_bytes()}
+    receipts = {"receipts/7.receipt": (COMMIT / "7.receipt").read_bytes()}
+    assert on_commits(tmp_path / "a.zip", files | receipts)[0].startswith(f"BROKEN at record {at}: ")
+    alone = on_commits(tmp_path / "b.zip", files)[0]
+    assert alone.startswith("INTACT" if name == "bad-removed" else f"BROKEN at record {at}: ")
+
+
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
 def test_on_bytes_that_are_no_canonical_form(tmp_path: Path, case: dict[str, str]) -> None:
     data = bytes.fromhex(case["hex"]) if "hex" in case else case["text"].encode()

@@ -1,6 +1,5 @@
 import json
 from base64 import b64encode
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,14 +81,25 @@ def test_sealing_gives_the_same_bytes_as_openssl_did() -> None:
             else EVENT2.encode().hex()
         )
         key = SigningKey(bytes.fromhex(seed))
-        sealed, record_hash = record.signed_record(
-            members,
-            stream=ORIGIN,
-            key_id=integrity["key_id"],
-            prev_hash=integrity["prev_hash"],
-            sign=partial(lambda key, message: key.sign(message).signature, key),
+        drafted = record.draft(
+            members, stream=ORIGIN, key_id=integrity["key_id"], prev_hash=integrity["prev_hash"]
         )
-        assert (sealed, record_hash) == (data, HASHES[number])
+        assert drafted.data(key.sign(drafted.message).signature) == data
+        assert (drafted.record_hash, drafted.size) == (HASHES[number], len(data))
+
+
+def test_records_without_a_signature_give_the_same_bytes() -> None:
+    hashes = (VECTORS / "commit/hashes.txt").read_text().split()
+    for number, data in enumerate((VECTORS / "commit/records.ndjson").read_bytes().splitlines()):
+        members = record.parse(data)
+        integrity = members.pop("integrity")
+        link = {name: integrity[name] for name in ("stream", "key_id", "prev_hash")}
+        drafted = record.draft(members, **link)
+        assert drafted.record_hash == hashes[number]
+        assert ("signature" in integrity) == (number not in (1, 2, 5))
+        assert record.is_signed(data) == ("signature" in integrity)
+        if not record.is_signed(data):
+            assert drafted.data() == data
 
 
 def test_the_chain_with_its_rotation_is_accepted() -> None:

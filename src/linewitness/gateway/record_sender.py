@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from linewitness.evidence.format.record import is_signed
 from linewitness.gateway.broker_link import BrokerLink, UplinkStatusSink
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
@@ -68,14 +69,30 @@ class RecordSender:
                 await (self._ask_store(link) if self._window.retained else self._cannot_serve(link, cursor))
                 cursor = self._judge.held
                 continue
-            if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NO_MATCHING_SUBSCRIBERS:
+            taken = await self._publish(link, cursor, batch)
+            if not taken:
                 await asyncio.sleep(STORE_AWAY_S)
                 continue
-            cursor += len(batch)
+            cursor += taken
             self._window.sent(cursor)
             note = await self._signer.at(cursor)
             await link.publish(self._topics.checkpoint, note.encode(), retain=True)
             await asyncio.sleep(self._options.pause_s(sum(len(data) + 1 for data in batch)))
+
+    async def _publish(self, link: BrokerLink, first: int, batch: list[bytes]) -> int:
+        """Send a batch, and the rest of its last commit; return the number of records, 0 without a store.
+
+        The store holds no record before the one that vouches for it.
+        """
+        sent = 0
+        while batch:
+            if await link.publish(self._topics.records, b"\n".join(batch) + b"\n") == NO_MATCHING_SUBSCRIBERS:
+                return 0
+            sent += len(batch)
+            if is_signed(batch[-1]):
+                break
+            batch = await self._read(first + sent)
+        return sent
 
     async def first_answer(self) -> None:
         """Wait for the store's last answer before sending: a restored journal must not add to a fork."""
@@ -136,14 +153,17 @@ class RecordSender:
 
     async def _batch(self, cursor: int) -> list[bytes]:
         """Return the next records; a few receipt records alone wait, because sending them causes more."""
-        size = int(self._options.batch_size)
-        batch = await self._journal.read(lambda reader: reader.batch(cursor, size))
+        batch = await self._read(cursor)
         if len(batch) < _FEW and all(_RECEIPT_RECORD in data for data in batch):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_S):
                     await self._more_than(cursor + len(batch), cursor)
-            batch = await self._journal.read(lambda reader: reader.batch(cursor, size))
+            batch = await self._read(cursor)
         return batch
+
+    async def _read(self, first: int) -> list[bytes]:
+        size = int(self._options.batch_size)
+        return await self._journal.read(lambda reader: reader.batch(first, size))
 
     async def _more_than(self, size: int, cursor: int) -> None:
         """Wait until there are more than `size` records, or the store asks for something before `cursor`."""

@@ -1,4 +1,4 @@
-"""Turn an event into the next record: time, place in the chain, hash and signature."""
+"""Turn an event into the next record: time, place in the chain and hash."""
 
 import getpass
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from linewitness.base.clock import (
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
 from linewitness.evidence.format.kinds import KINDS
-from linewitness.evidence.format.record import Actor, Change, Event, Resource, Scalar
+from linewitness.evidence.format.record import Actor, Change, Draft, Event, Resource, Scalar
 from linewitness.journal.submission import Continuation
 
 #: A text longer than this in a record that is too large is cut to its hash.
@@ -74,25 +74,21 @@ class RecordBuilder:
             self.steps_to_record.append(step)
         return stamp, step
 
-    def build(
-        self, event: Event, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
-    ) -> tuple[bytes, str]:
-        """Return the record's exact bytes and its hash."""
-        data, record_hash = self._sealed(event, sequence_no, prev_hash, key, stamp)
-        if len(data) > canonical.MAX_BYTES:
-            return self._sealed(_shortened(event), sequence_no, prev_hash, key, stamp)
-        return data, record_hash
+    def build(self, event: Event, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp) -> Draft:
+        """Return the record but for its signature, small enough to bear one."""
+        drafted = self._drafted(event, sequence_no, prev_hash, key, stamp)
+        if drafted.size > canonical.MAX_BYTES:
+            return self._drafted(_shortened(event), sequence_no, prev_hash, key, stamp)
+        return drafted
 
-    def _sealed(
-        self, event: Event, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
-    ) -> tuple[bytes, str]:
+    def _drafted(self, event: Event, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp) -> Draft:
         moved_ns = _moved_ns(event, stamp)
         members = self._members(event, sequence_no, stamp, moved_ns)
         link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
         try:
-            return record.signed_record(members, sign=key.sign, **link)
+            return record.draft(members, **link)
         except canonical.NotCanonical:
-            return record.signed_record(_without_surrogates(members), sign=key.sign, **link)
+            return record.draft(_without_surrogates(members), **link)
 
     def _members(self, event: Event, sequence_no: int, stamp: Stamp, moved_ns: int) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
-from linewitness.evidence.format.record import Event, Resource
+from linewitness.evidence.format.record import Resource
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
@@ -23,6 +23,7 @@ from linewitness.journal.builder import (
     created_event,
     step_event,
 )
+from linewitness.journal.commit import Commit
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.pruning.shrink import delete_some
 from linewitness.journal.submission import Continuation, Submission, store_beside
@@ -185,17 +186,18 @@ class JournalFile:
         with database.translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                rows: list[tuple[int, str | None, bytes]] = []
+                commit = Commit(
+                    self._builder, size=self._frontier.size, record_hash=self._record_hash, key=self._key
+                )
                 if self._builder.steps_to_record:
-                    self._look(rows)
+                    self._look(commit)
                 for submission in batch:
                     for event in submission.stamped_events():
-                        self._add_stamped(event, self._look(rows), rows)
+                        commit.add(event, self._look(commit))
                     if submission.rotate:
-                        new_key = self._add_rotation(rows)
-                    store_beside(self._connection, submission, size=self._frontier.size)
-                self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
-                head = self.head
+                        new_key = self._add_rotation(commit)
+                    store_beside(self._connection, submission, size=commit.size)
+                head = self._write(commit)
                 self._connection.execute(
                     "INSERT INTO head VALUES (0, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                     "size = excluded.size, record_hash = excluded.record_hash, root = excluded.root",
@@ -246,49 +248,50 @@ class JournalFile:
         """Close the file; the last connection of all moves the WAL into the main file."""
         self._connection.close()
 
-    def _look(self, rows: list[tuple[int, str | None, bytes]]) -> Stamp:
+    def _look(self, commit: Commit) -> Stamp:
         """Read the clock, and put a step on record before anything else."""
         stamp, _ = self._builder.stamp()
         for step in self._builder.steps_to_record[self._steps_told :]:
-            self._add_stamped(step_event(step), stamp, rows)
+            commit.add(step_event(step), stamp)
             self._steps_told += 1
         return stamp
 
-    def _add_stamped(self, event: Event, stamp: Stamp, rows: list[tuple[int, str | None, bytes]]) -> None:
-        sequence_no = self._frontier.size
-        data, self._record_hash = self._builder.build(
-            event, sequence_no=sequence_no, prev_hash=self._record_hash, key=self._key, stamp=stamp
-        )
-        leaf = leaf_hash(data)
-        for level, index, node in self._frontier.append(leaf):
-            if level % TILE_LEVEL == 0:
-                self._connection.execute("INSERT INTO node VALUES (?, ?, ?)", (level, index, node))
-        self._tile.append(leaf)
-        if len(self._tile) == TILE_LEAVES:
-            tile = (sequence_no // TILE_LEAVES, b"".join(self._tile))
-            self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
-            self._tile = []
-        rows.append((sequence_no, event.resource.unit, data))
+    def _write(self, commit: Commit) -> JournalHead:
+        """Write the records of a commit with the tree over them; return the head that they lead to."""
+        rows = commit.rows()
+        self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
+        for row in rows:
+            leaf = leaf_hash(row.data)
+            for level, index, node in self._frontier.append(leaf):
+                if level % TILE_LEVEL == 0:
+                    self._connection.execute("INSERT INTO node VALUES (?, ?, ?)", (level, index, node))
+            self._tile.append(leaf)
+            if len(self._tile) == TILE_LEAVES:
+                tile = (row.sequence_no // TILE_LEAVES, b"".join(self._tile))
+                self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
+                self._tile = []
+        self._record_hash, self._key = commit.record_hash, commit.key
+        return self.head
 
-    def _add_rotation(self, rows: list[tuple[int, str | None, bytes]]) -> EventKey:
+    def _add_rotation(self, commit: Commit) -> EventKey:
         new = EventKey(self._identity.stream, keys.new_key())
         # Crash after this: an unused key lies in the folder; the next rotation erases it.
         self._keyring.save(new.key_id, new.signing_key)
-        stamp = self._look(rows)
+        stamp = self._look(commit)
         proof = keys.prove_possession(
             new.signing_key,
             stream=self._identity.stream,
-            sequence_no=self._frontier.size,
-            prev_hash=self._record_hash,
+            sequence_no=commit.size,
+            prev_hash=commit.record_hash,
         )
         event = gateway_event(
             "key.rotated",
             stamp.realtime_ns,
             resource=Resource("key", "event_key"),
-            changes=keys.rotation_changes(self._key.vkey, new.vkey, proof),
+            changes=keys.rotation_changes(commit.key.vkey, new.vkey, proof),
             reason="the event key is replaced at every start and when its time is over",
         )
-        self._add_stamped(event, stamp, rows)
-        self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (self._frontier.size, str(new.vkey)))
-        self._key = new
+        commit.add(event, stamp)
+        self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (commit.size, str(new.vkey)))
+        commit.key = new
         return new

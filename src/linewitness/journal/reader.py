@@ -9,7 +9,7 @@ from typing import Any, Final, Self, TypeVar
 from linewitness.base.errors import JournalDamaged
 from linewitness.base.inspection import InspectionThread
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import parse
+from linewitness.evidence.format.record import is_signed, parse
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
 from linewitness.journal.builder import StreamIdentity
@@ -167,7 +167,10 @@ class JournalReader:
             first = rows[-1][0] + 1
 
     def batch(self, first: int, max_bytes: int) -> list[bytes]:
-        """Return consecutive records from `first`, at least one if there is one, within `max_bytes`."""
+        """Return consecutive records from `first`, at least one if there is one, within `max_bytes`.
+
+        They end with a commit, if a whole one fits.
+        """
         batch: list[bytes] = []
         room = max_bytes
         for sequence_no, data in self._connection.execute(
@@ -177,7 +180,8 @@ class JournalReader:
             if sequence_no != first + len(batch) or (batch and room < 0):
                 break
             batch.append(data)
-        return batch
+        signed = (number for number in range(len(batch), 0, -1) if is_signed(batch[number - 1]))
+        return batch[: next(signed, len(batch))]
 
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
         """Yield the records whose parent is one serialized unit, in order; a page is read at a time.

@@ -40,11 +40,16 @@ class AcceptedRecord(NamedTuple):
 
 @dataclass(slots=True)
 class Accepted:
-    """The records that follow, and what changes with them; `stopped` says why the next one does not."""
+    """The records that follow, and what changes with them.
+
+    `waiting` more lines follow, up to the end or to the line at which it `stopped`: no signature vouches for
+    them yet.
+    """
 
     records: list[AcceptedRecord] = field(default_factory=list)
     nodes: list[tuple[int, int, bytes]] = field(default_factory=list)
     event_keys: list[tuple[int, str]] = field(default_factory=list)
+    waiting: int = 0
     stopped: Broken | None = None
 
 
@@ -77,33 +82,49 @@ class Acceptance:
         return self._frontier.root()
 
     def accept(self, lines: Iterable[bytes]) -> Accepted:
-        """Take records as long as they follow one another; the first that does not ends it."""
+        """Take records as long as they follow one another; the first that does not ends it.
+
+        A record counts when a signature vouches for it, its own or that of one after it.
+        """
         accepted = Accepted()
+        run: list[AcceptedRecord] = []
         for line in lines:
             try:
-                taken = self._follow(line) if self.size else self._first(line)
+                taken, signed = self._follow(line) if self._verifier.size else self._first(line)
             except Broken as broken:
                 accepted.stopped = broken
                 break
-            accepted.records.append(taken)
-            accepted.nodes += self._frontier.append(leaf_hash(line))
-            if taken.sequence_no == 0:
-                accepted.event_keys.append((0, self._verifier.head.event_key))
-            elif taken.kind == ROTATED:
-                accepted.event_keys.append((self.size, self._verifier.head.event_key))
+            run.append(taken)
+            if signed:
+                self._keep(run, accepted)
+                run = []
+        accepted.waiting = len(run)
+        self._verifier.drop_unsigned()
         return accepted
 
-    def _follow(self, line: bytes) -> AcceptedRecord:
+    def _keep(self, run: list[AcceptedRecord], accepted: Accepted) -> None:
+        """Take the records for which the signature of the last one vouches."""
+        accepted.records += run
+        for taken in run:
+            accepted.nodes += self._frontier.append(leaf_hash(taken.data))
+        last = run[-1]
+        if last.sequence_no == 0 or last.kind == ROTATED:
+            first = self.size if last.sequence_no else 0
+            accepted.event_keys.append((first, self._verifier.head.event_key))
+
+    def _follow(self, line: bytes) -> tuple[AcceptedRecord, bool]:
         fast = read_fast(line)
         if fast is None:
-            return _accepted(self._verifier.accept(line))
+            parsed = self._verifier.accept(line)
+            return _accepted(parsed), parsed.fields.signature is not None
         self._verifier.follow(fast.fields)
         fields = fast.fields
-        return AcceptedRecord(
+        taken = AcceptedRecord(
             fields.sequence_no, fields.event_id, fields.kind, fast.unit, fast.occurred_at, line
         )
+        return taken, fields.signature is not None
 
-    def _first(self, line: bytes) -> AcceptedRecord:
+    def _first(self, line: bytes) -> tuple[AcceptedRecord, bool]:
         """Accept record 0 only if it is the pinned one; any gateway can make one that is good in itself."""
         verifier = ChainVerifier(stream=self.pinned.origin, tenant=self.pinned.tenant)
         parsed = verifier.accept(line)
@@ -114,7 +135,7 @@ class Acceptance:
         if verifier.head.log_key != str(self.pinned.log_vkey):
             raise Broken(0, "it announces another log key than the enrolled one")
         self._verifier = verifier
-        return _accepted(parsed)
+        return _accepted(parsed), True
 
 
 def _accepted(parsed: ParsedRecord) -> AcceptedRecord:
@@ -152,16 +173,28 @@ def peek(line: bytes) -> Claim | None:
 
 
 def lines_of(payload: bytes) -> Iterator[list[bytes]]:
-    """Yield the records of a message, one a line, at most `MAX_LINES` at a time.
+    """Yield the records of a message, one a line, at most `MAX_LINES` at a time, by whole commits.
 
     The last line feed may be missing. Whoever stops at a bad line has split no more than the lines with it.
     """
     first, size = 0, len(payload)
+    lines: list[bytes] = []
     while first < size:
-        lines: list[bytes] = []
         while first < size and len(lines) < MAX_LINES:
             end = payload.find(b"\n", first)
             end = size if end < 0 else end
             lines.append(payload[first:end])
             first = end + 1
+        whole = _signed_end(lines) if first < size else len(lines)
+        yield lines[:whole]
+        lines = lines[whole:]
+    if lines:
         yield lines
+
+
+def _signed_end(lines: list[bytes]) -> int:
+    """Return how many lines there are up to the last one with a signature, or all if none has."""
+    for number in range(len(lines), 0, -1):
+        if record.is_signed(lines[number - 1]):
+            return number
+    return len(lines)

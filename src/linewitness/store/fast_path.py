@@ -73,7 +73,7 @@ _RECORD: Final = re.compile(
     + "".join(rf'(?:"{name}":{_TEXT}(?:,(?=")|(?=\}})))?+' for name in _CONTEXT)
     + rf'\}},"event_id":"([0-7][0-9A-HJKMNP-TV-Z]{{25}})","ingested_at":"({_TIME})"'
     + rf',"integrity":\{{"key_id":"([0-9a-f]{{8}})","prev_hash":"({_HASH})"'
-    + rf'(,"record_hash":"({_HASH})","signature":"ed25519:({_SIGNATURE})"),"stream":{_PLAIN},"v":1\}}'
+    + rf'(,"record_hash":"({_HASH})"(?:,"signature":"ed25519:({_SIGNATURE})")?+),"stream":{_PLAIN},"v":1\}}'
     + rf',"kind":"([a-z.]++)","occurred_at":"({_TIME})","reason":{_TEXT}'
     + rf',"resource":\{{"id":({_TEXT}),'
     + _maybe("parent", rf'\{{"id":({_TEXT}),"type":({_TEXT})\}}')
@@ -122,7 +122,7 @@ def read_fast(data: bytes) -> FastRecord | None:
     message = b"%b%d %b%b" % (_BEFORE, len(data) - end + start, data[:start], data[end:])
     fields = RecordFields(
         int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
-        stream, key, before, own, a2b_base64(proof), message,
+        stream, key, before, own, None if proof is None else a2b_base64(proof), message,
     )  # fmt: skip
     parent = None if parent_kind is None else (_plain(parent_kind), _plain(parent_name))
     return FastRecord(fields, occurred, Resource(_plain(resource_kind), _plain(name), parent).unit)

@@ -1,6 +1,7 @@
 """Judge what gateways send, commit what is good and say what to answer, many messages at a time."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import func, select
@@ -8,7 +9,7 @@ from sqlalchemy import func, select
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
-from linewitness.evidence.format.record import signed_by
+from linewitness.evidence.format.signed_run import LONGEST_RUN, first_run, vouched_for
 from linewitness.store import tables
 from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
@@ -22,6 +23,22 @@ from linewitness.uplink.topics import Topics
 
 #: A gateway with a hole is told so again after this long, or as soon as the head has moved.
 HOLE_AGAIN_NS: Final = 2 * NS_PER_S
+#: Of one stream, at most so many bytes of records wait in memory for a signature.
+MAX_WAITING: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _RunEnd:
+    """Where a run of lines ended: record `seq` should stand at `position` of them, and does not.
+
+    Before the line that is wrong, `waiting` more follow that bear no signature.
+    """
+
+    seq: int
+    position: int
+    lines: list[bytes]
+    reason: str
+    waiting: int = 0
 
 
 class StoreLedger:
@@ -115,49 +132,58 @@ class StoreLedger:
 
     def _run(self, turn: LedgerTurn, stream: Stream, first: Claim, lines: list[bytes]) -> int:
         """Take the run that begins with the first line; return how many lines it took, 0 to stop."""
-        if first.sequence_no > stream.size:
+        if first.sequence_no > stream.reach:
             self._hole(turn, stream)
             return 0
-        held = stream.held(turn.connection, first.sequence_no, len(lines))
+        waited = stream.take_waiting(first.sequence_no)
+        begin, lines = first.sequence_no - len(waited), waited + lines
+        held = stream.held(turn.connection, begin, len(lines))
         for position, (line, ours) in enumerate(zip(lines, held, strict=False)):
             if line != ours:
-                seq, reason = first.sequence_no + position, "another record is held"
-                return self._stopped(turn, stream, seq=seq, line=line, position=position, reason=reason)
+                found = _RunEnd(begin + position, position, lines, "another record is held")
+                return self._stopped(turn, stream, found)
         fresh = lines[len(held) :]
         accepted = stream.accept(turn.connection, fresh, turn.at)
         if accepted.records:
             stream.grown_ns = self._clock.stamp().boottime_ns  # a turn may take longer than a hole waits
             self._keep_conflicts(turn, stream, self._notices.settle(turn, stream))
         self._answer_pending(turn, stream)
+        taken = len(held) + len(accepted.records)
         if accepted.stopped is None:
-            return len(lines)
-        position = len(held) + len(accepted.records)
-        return self._stopped(
-            turn,
-            stream,
-            seq=stream.size,
-            line=lines[position],
-            position=position,
-            reason=accepted.stopped.reason,
-        )
+            return self._wait(turn, stream, lines[taken:]) and len(lines) - len(waited)
+        found = _RunEnd(stream.size, taken, lines, accepted.stopped.reason, accepted.waiting)
+        return max(0, self._stopped(turn, stream, found) - len(waited))
 
-    def _stopped(
-        self, turn: LedgerTurn, stream: Stream, *, seq: int, line: bytes, position: int, reason: str
-    ) -> int:
-        """Judge the line at which a run ended: a new run, a contradiction, or nothing of worth."""
-        claim = peek(line)
-        if position and claim and (claim.sequence_no != seq or claim.stream != stream.enrolment.origin):
-            return position
-        key = stream.event_key_at(turn.connection, seq)
-        if key is not None and signed_by(line, stream=stream.enrolment.origin, event_key=key):
-            held = stream.held(turn.connection, max(0, min(seq, stream.size - 1)), 1)
-            found = ConflictFound("record", seq, f"at record {seq}: {reason}", held[0], line)
-            self._conflict(turn, stream, found)
+    def _wait(self, turn: LedgerTurn, stream: Stream, lines: list[bytes]) -> bool:
+        """Keep records until the signature comes that vouches for them; False where they are too many."""
+        if sum(map(len, lines)) > MAX_WAITING:
+            detail = f"{stream.size}: no signature within {MAX_WAITING} bytes of records"
+            self._findings.refuse(turn, stream.enrolment.topics, stream.enrolment.origin, "record", detail)
+            return False
+        stream.waiting = lines
+        return True
+
+    def _stopped(self, turn: LedgerTurn, stream: Stream, found: "_RunEnd") -> int:
+        """Judge the line at which a run ended: a new run, a contradiction, or nothing of worth.
+
+        Only what is signed contradicts: a record without a signature does so with the next one that bears it.
+        """
+        at, origin = found.position + found.waiting, stream.enrolment.origin
+        claim = peek(found.lines[at])
+        if at and claim and (claim.sequence_no != found.seq + found.waiting or claim.stream != origin):
+            return at
+        key = stream.event_key_at(turn.connection, found.seq)
+        run = first_run(found.lines[found.position :])
+        if key is not None and vouched_for(run, stream=origin, event_key=key):
+            last = max(0, min(found.seq, stream.size - 1))
+            held = first_run(stream.held(turn.connection, last, LONGEST_RUN))
+            reason = f"at record {found.seq}: {found.reason}"
+            conflict = ConflictFound("record", found.seq, reason, b"\n".join(held), b"\n".join(run))
+            self._conflict(turn, stream, conflict)
         else:
             # Without a valid signature anybody could have sent it: it must not stop the true gateway.
-            self._findings.refuse(
-                turn, stream.enrolment.topics, stream.enrolment.origin, "record", f"{seq}: {reason}"
-            )
+            detail = f"{found.seq + found.waiting}: {found.reason}"
+            self._findings.refuse(turn, stream.enrolment.topics, origin, "record", detail)
             self._hole(turn, stream)
         return 0
 

@@ -29,6 +29,8 @@ class Stream:
         self.grown_ns = 0
         #: At which size, and when (boottime), the gateway was last told of a hole.
         self.hole_told = (-1, 0)
+        #: Records after the last one held, for which no signature vouches yet.
+        self.waiting: list[bytes] = []
         row = connection.execute(
             select(tables.streams).where(tables.streams.c.id == enrolment.stream_id)
         ).one()
@@ -54,6 +56,16 @@ class Stream:
     def size(self) -> int:
         """The number of records held."""
         return self._acceptance.size
+
+    @property
+    def reach(self) -> int:
+        """The position of the record that comes next: those that wait for a signature are here, not held."""
+        return self.size + len(self.waiting)
+
+    def take_waiting(self, first: int) -> list[bytes]:
+        """Return what waits before record `first`, which is here now; nothing waits any more."""
+        waiting, self.waiting = self.waiting, []
+        return waiting[: max(0, first - self.size)]
 
     def held(self, connection: Connection, first: int, count: int) -> list[bytes]:
         """Return the exact bytes of the records from `first` on, at most `count`."""

@@ -30,7 +30,8 @@ class Accusation:
 
     `at` is the sequence number of the record or the size of the checkpoint that was sent. `held` is the
     record that the store holds there, or the last one before; for a checkpoint the root over that many
-    records. `receipt` is a note, or empty.
+    records. A record without a signature comes with those after it up to the one that is signed, joined by
+    line feeds. `receipt` is a note, or empty.
     """
 
     origin: str

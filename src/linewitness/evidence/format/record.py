@@ -5,15 +5,13 @@ docs/format.md, sections 2 to 5.
 
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import canonical, schema
 from linewitness.evidence.format.kinds import KINDS, Action
-from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.schema import VERSION, MalformedRecord
 
 PAYLOAD_TYPE: Final = "application/vnd.linewitness.record.v1+json"
@@ -26,6 +24,9 @@ Scalar = str | int | bool | None
 ActorType = Literal["user", "service", "device", "system"]
 
 _SIGNATURE_BYTES: Final = 64
+_SIGNATURE_MEMBER: Final = b',"signature":"'
+#: record_hash and signature, with what separates them from what comes before and after.
+_PROOF_BYTES: Final = len(f',"record_hash":"{ZERO_HASH}","signature":"ed25519:",') + 88
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +104,41 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def signed_record(
-    members: dict[str, Any], *, stream: str, key_id: str, prev_hash: str, sign: Callable[[bytes], bytes]
-) -> tuple[bytes, str]:
-    """Return the record's exact bytes and its record_hash, for members without `integrity`.
+class Draft(NamedTuple):
+    """A record but for its signature: `message` is what a signature covers, and `record_hash` its hash."""
+
+    head: bytes
+    rest: bytes
+    message: bytes
+    record_hash: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes the record has with a signature."""
+        return len(self.head) + len(self.rest) + _PROOF_BYTES
+
+    def data(self, signature: bytes | None = None) -> bytes:
+        """Return the record's exact bytes, with 64 bytes of signature or without."""
+        own = f',"record_hash":"{self.record_hash}"'.encode()
+        if signature is None:
+            return b"".join((self.head, own, b",", self.rest))
+        proof = b64encode(signature)
+        return b"".join((self.head, own, b',"signature":"ed25519:', proof, b'",', self.rest))
+
+
+def draft(members: dict[str, Any], *, stream: str, key_id: str, prev_hash: str) -> Draft:
+    """Return the record with these members, which have no `integrity`, at its place in the chain.
 
     The body is encoded once; hash and signature are set into its canonical text where they belong.
     """
     before = {name: value for name, value in members.items() if name < "integrity"}
     after = {name: value for name, value in members.items() if name > "integrity"}
-    head = canonical.encode(before)[:-1] + b',"integrity":'
-    tail = b"," + canonical.encode(after)[1:]
     # A key id and a hash are plain ASCII: they stand in canonical text as they are.
-    link = f'{{"key_id":"{key_id}","prev_hash":"{prev_hash}"'.encode()
-    rest = _rest_of_integrity(stream)
-    message = pae(PAYLOAD_TYPE, b"".join((head, link, b",", rest, tail)))
-    record_hash = sha256(message)
-    signature = b64encode(sign(message)).decode()
-    proof = f',"record_hash":"{record_hash}","signature":"ed25519:{signature}",'.encode()
-    return b"".join((head, link, proof, rest, tail)), record_hash
+    link = f',"integrity":{{"key_id":"{key_id}","prev_hash":"{prev_hash}"'.encode()
+    head = canonical.encode(before)[:-1] + link
+    rest = b"".join((_rest_of_integrity(stream), b",", canonical.encode(after)[1:]))
+    message = pae(PAYLOAD_TYPE, b"".join((head, b",", rest)))
+    return Draft(head, rest, message, sha256(message))
 
 
 @lru_cache(maxsize=8)
@@ -140,15 +157,17 @@ def body_of(data: bytes, integrity: dict[str, Any]) -> bytes:
     The bytes are canonical, so the two members stand side by side; and their quotes are not escaped, so
     that the cut cannot be inside a string.
     """
-    cut = f',"record_hash":"{integrity["record_hash"]}","signature":"{integrity["signature"]}"'.encode()
-    body = data.replace(cut, b"", 1)
+    cut = f',"record_hash":"{integrity["record_hash"]}"'
+    if "signature" in integrity:
+        cut += f',"signature":"{integrity["signature"]}"'
+    body = data.replace(cut.encode(), b"", 1)
     if len(body) + len(cut) != len(data):
         raise MalformedRecord("record_hash and signature are not where the canonical form has them")
     return body
 
 
 class RecordFields(NamedTuple):
-    """What a chain's rules are about: `signature` is 64 bytes, `message` what it and the hash cover."""
+    """What a chain's rules are about: `message` is what hash and signature (64 bytes, or None) cover."""
 
     sequence_no: int
     kind: str
@@ -162,7 +181,7 @@ class RecordFields(NamedTuple):
     key_id: str
     prev_hash: str
     record_hash: str
-    signature: bytes
+    signature: bytes | None
     message: bytes
 
 
@@ -182,7 +201,7 @@ def fields_of(data: bytes, members: dict[str, Any]) -> RecordFields:
         integrity["key_id"],
         integrity["prev_hash"],
         integrity["record_hash"],
-        signature_bytes(integrity["signature"]),
+        signature_bytes(integrity["signature"]) if "signature" in integrity else None,
         message_of(data, integrity),
     )
 
@@ -226,22 +245,15 @@ def parse(data: bytes) -> dict[str, Any]:
     schema.check("context", record["context"], schema.CONTEXT)
     schema.check("clock", record["clock"], schema.CLOCK)
     schema.check("integrity", record["integrity"], schema.INTEGRITY)
-    signature_bytes(record["integrity"]["signature"])
+    if "signature" in record["integrity"]:
+        signature_bytes(record["integrity"]["signature"])
     canonical.require_form(value, data)
     return record
 
 
-def signed_by(data: bytes, *, stream: str, event_key: Vkey) -> bool:
-    """Say whether bytes are a well-formed record of the stream that this key signed: then it is evidence."""
-    try:
-        members = parse(data)
-        integrity = members["integrity"]
-        message = message_of(data, integrity)
-        signature = signature_bytes(integrity["signature"])
-    except EvidenceError:
-        return False
-    return (
-        integrity["stream"] == stream
-        and integrity["key_id"] == event_key.key_id
-        and event_key.verify(message, signature)
-    )
+def is_signed(data: bytes) -> bool:
+    """Say whether a record's canonical bytes hold a signature; nothing about it is verified.
+
+    In canonical form, quotes that are not escaped stand in no text, and no other member has this name.
+    """
+    return _SIGNATURE_MEMBER in data

@@ -159,7 +159,6 @@ INTEGRITY: Final = _members(
         "key_id": _like(_KEY_ID),
         "prev_hash": _like(_HASH),
         "record_hash": _like(_HASH),
-        "signature": _text,
     },
-    {},
+    {"signature": _text},
 )

@@ -12,6 +12,7 @@ from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import RecordFields, fields_of
+from linewitness.evidence.format.signed_run import LONGEST_RUN
 
 CREATED: Final = "stream.created"
 ROTATED: Final = "key.rotated"
@@ -38,7 +39,7 @@ class ChainHead:
     """Where a verified chain stands: everything that the next record is checked against.
 
     `size` is the number of records accepted; `last_hash` the record_hash of the last one; `event_key`
-    and `log_key` are vkeys as text.
+    and `log_key` are vkeys as text. The last `unsigned` records wait for a signature after them.
     """
 
     stream: str
@@ -47,6 +48,12 @@ class ChainHead:
     last_hash: str
     event_key: str
     log_key: str
+    unsigned: int = 0
+
+
+def unsigned_end(size: int) -> Broken:
+    """Return what breaks a stream whose last record of `size` bears no signature."""
+    return Broken(size - 1, "it is the last record and bears no signature: the rest of its commit is missing")
 
 
 class ParsedRecord(NamedTuple):
@@ -71,6 +78,9 @@ class ChainVerifier:
         self._last_hash = head.last_hash if head else record.ZERO_HASH
         self._event_key = Vkey.parse(head.event_key) if head else None
         self._log_key = Vkey.parse(head.log_key) if head else None
+        self._unsigned = head.unsigned if head else 0
+        #: The record_hash of the last record that bears a signature, where one was accepted here.
+        self._signed_hash = self._last_hash
         if head and head.stream != stream:
             raise ValueError(f"a head of {head.stream} cannot continue {stream}")
 
@@ -96,11 +106,17 @@ class ChainVerifier:
             last_hash=self._last_hash,
             event_key=str(self._event_key),
             log_key=str(self._log_key),
+            unsigned=self._unsigned,
         )
+
+    def drop_unsigned(self) -> None:
+        """Go back to the last record with a signature: what was accepted after it waits for one."""
+        self._size -= self._unsigned
+        self._last_hash, self._unsigned = self._signed_hash, 0
 
     def stand(self, *, before: int, last_hash: str, event_key: Vkey) -> None:
         """Go on before another record of the stream, in a state for which the caller answers."""
-        self._size, self._last_hash, self._event_key = before, last_hash, event_key
+        self._size, self._last_hash, self._event_key, self._unsigned = before, last_hash, event_key, 0
 
     def accept(self, data: bytes) -> ParsedRecord:
         """Check the next record's exact bytes and return it; `Broken` leaves the verifier as it was."""
@@ -108,7 +124,7 @@ class ChainVerifier:
             members = record.parse(data)
             fields = fields_of(data, members)
         except EvidenceError as error:
-            raise Broken(self._size, error.what) from None
+            raise self._broken(error.what) from None
         self.follow(fields, members)
         return ParsedRecord(data, members, fields)
 
@@ -125,7 +141,7 @@ class ChainVerifier:
         except Broken:
             raise
         except EvidenceError as error:
-            raise Broken(self._size, error.what) from None
+            raise self._broken(error.what) from None
 
     def _follow(self, fields: RecordFields, members: dict[str, Any]) -> None:
         self._check_place(fields)
@@ -137,8 +153,7 @@ class ChainVerifier:
         if signer is None or fields.key_id != signer.key_id:
             wanted = signer.key_id if signer else "none"
             raise self._broken(f"signed by the key {fields.key_id}, but the active key is {wanted}")
-        if not signer.verify(fields.message, fields.signature):
-            raise self._broken(f"the signature is not one of the active key {signer.key_id}")
+        unsigned = self._check_signature(fields, signer)
         if fields.kind == ROTATED:
             self._event_key = self._rotated(members, signer)
         elif first:
@@ -146,6 +161,21 @@ class ChainVerifier:
             self._tenant = fields.tenant_id
         self._size += 1
         self._last_hash = record_hash
+        self._unsigned = unsigned
+        if not unsigned:
+            self._signed_hash = record_hash
+
+    def _check_signature(self, fields: RecordFields, signer: Vkey) -> int:
+        """Return how many records wait for a signature with this one, which needs none of its own."""
+        if fields.signature is not None:
+            if not signer.verify(fields.message, fields.signature):
+                raise self._broken(f"the signature is not one of the active key {signer.key_id}")
+            return 0
+        if fields.kind in KEY_RECORDS:
+            raise self._broken(f"{fields.kind} bears no signature")
+        if self._unsigned + 1 == LONGEST_RUN:
+            raise self._broken(f"{LONGEST_RUN} records one after the other bear no signature")
+        return self._unsigned + 1
 
     def _check_place(self, fields: RecordFields) -> None:
         if fields.stream != self._stream:
@@ -174,4 +204,12 @@ class ChainVerifier:
         return rotation.new
 
     def _broken(self, reason: str) -> Broken:
+        if self._unsigned:
+            first = self._size - self._unsigned
+            which = (
+                f"record {first} bears"
+                if self._unsigned == 1
+                else f"records {first} to {self._size - 1} bear"
+            )
+            reason += f"; {which} no signature, so that the altered one can be among them"
         return Broken(self._size, reason)

@@ -19,6 +19,7 @@ from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys
 from linewitness.evidence.format.merkle import Grove, leaf_hash
 from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.record import is_signed
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.clock_rules import ClockHead, ClockRules, stamp_of
 from linewitness.evidence.verify.verdict import Remark
@@ -222,7 +223,16 @@ def _assume(start: ChainState, chunk: list[bytes]) -> ChainState:
             size=start.head.size + len(chunk),
             last_hash=last["integrity"]["record_hash"],
             event_key=event_key,
+            unsigned=_unsigned(start.head.unsigned, chunk),
         )
         return ChainState(head, stamp_of(last))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, EvidenceError):
         return start
+
+
+def _unsigned(before: int, chunk: list[bytes]) -> int:
+    """Return how many records at the end of a chunk bear no signature."""
+    for number, data in enumerate(reversed(chunk)):
+        if is_signed(data):
+            return number
+    return before + len(chunk)

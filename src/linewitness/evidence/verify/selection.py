@@ -37,7 +37,7 @@ from linewitness.evidence.verify.selection_batch import (
 )
 from linewitness.evidence.verify.selection_stamps import weigh_stamps
 from linewitness.evidence.verify.statements import Statement, TrustedStatement, quorum, trusted_statements
-from linewitness.evidence.verify.verdict import Verdict
+from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark, Verdict
 
 ProofOf = Callable[[int], str | None]
 
@@ -78,7 +78,8 @@ def verify_selection(
         return selection.verdict(selection.unproven)
     weighed = weigh_stamps(statements, selection.checkpoint, policy=policy, verifies=verifies)
     verdict = selection.verdict(weighed.fork)
-    return replace(verdict, attestations=(*verdict.attestations, *weighed.stamps), remarks=weighed.remarks)
+    remarks = (*verdict.remarks, *weighed.remarks)
+    return replace(verdict, attestations=(*verdict.attestations, *weighed.stamps), remarks=remarks)
 
 
 def learn_keys(key_records: Iterable[bytes], policy: Policy) -> Iterator[tuple[int, bytes, KeyHistory]]:
@@ -128,7 +129,8 @@ class _Selection:
         self._attested: SharedCheckpoint | None = None
         self._believed: TrustedStatement | None = None
         self._record_0 = record.ZERO_HASH
-        self._count = self._proofs = self._wrong_roots = 0
+        self._count = self._proofs = self._wrong_roots = self._unsigned = 0
+        self._doubtful: list[tuple[int, int]] = []
         self._unproven: Broken | None = None
 
     def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
@@ -149,6 +151,8 @@ class _Selection:
         """Check the selected records; `Broken` is the first that is wrong in itself."""
         for batch in self._checked(iter(records), known, workers):
             self._count += batch.count
+            self._unsigned += batch.unsigned
+            self._doubtful += batch.doubtful
             self._note(batch.unproven, batch.wrong_roots, batch.count)
             if progress:
                 progress(self._count)
@@ -247,7 +251,26 @@ class _Selection:
             attestations=attestations,
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
+            remarks=() if broken else self._remarks(),
         )
+
+    def _remarks(self) -> tuple[Remark, ...]:
+        """Say which records no event key has signed itself."""
+        remarks = [
+            Remark(
+                at,
+                f"it bears no signature of its own, and its event key is revoked from record {first} on:"
+                " whether the signature that vouches for it came before is not shown",
+            )
+            for at, first in self._doubtful[:MAX_REMARKS]
+        ]
+        if self._unsigned:
+            text = (
+                f"{self._unsigned} of the {self._count} selected records bear no signature of their own:"
+                " the signed checkpoint vouches for them, through their proofs"
+            )
+            remarks.insert(0, Remark(None, text))
+        return tuple(remarks)
 
 
 def _place(data: bytes) -> int:

@@ -16,6 +16,7 @@ from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.format.record import fields_of
+from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.policy.revocation import Revocation
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
 
@@ -65,6 +66,8 @@ class CheckedBatch:
 
     `unproven` is the first record that is good in itself and whose proof is not; of the proofs that were
     looked at, `wrong_roots` led to another root. The altered record need not be the one whose proof fails.
+    `unsigned` records bear no signature; of these, `doubtful` names those whose signature may have come after
+    the revocation of its key.
     """
 
     count: int
@@ -72,6 +75,8 @@ class CheckedBatch:
     broken: Broken | None = None
     unproven: Broken | None = None
     wrong_roots: int = 0
+    unsigned: int = 0
+    doubtful: tuple[tuple[int, int], ...] = ()
 
 
 class SelectedRecords:
@@ -82,6 +87,8 @@ class SelectedRecords:
         self._known = known
         self._verifier = ChainVerifier(stream=known.stream, head=_head(known))
         self.last = last
+        self.unsigned = 0
+        self.doubtful: list[tuple[int, int]] = []
 
     def accept(self, data: bytes) -> ParsedRecord:
         """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
@@ -103,6 +110,9 @@ class SelectedRecords:
             verifier.stand(before=at, last_hash=fields.prev_hash, event_key=self._known.key_at(at))
         verifier.follow(fields, members)
         self._check_revoked(at)
+        if fields.signature is None:
+            self.unsigned += 1
+            self._doubt(at)
         self.last = PreviousRecord(at, fields.record_hash)
         return ParsedRecord(data, members, fields)
 
@@ -115,6 +125,13 @@ class SelectedRecords:
                     f"signed by the event key {revocation.key.key_id}, which is revoked from record"
                     f" {revocation.first} on ({revocation.reason})",
                 )
+
+    def _doubt(self, at: int) -> None:
+        """Remember a record whose signature can be one that came after the revocation of its key."""
+        active = self._known.key_at(at)
+        for revocation in self._known.revocations:
+            if revocation.key.public == active.public and revocation.first - at < LONGEST_RUN:
+                self.doubtful.append((at, revocation.first))
 
 
 class WrongRoot(Broken):
@@ -136,14 +153,21 @@ def check_batch(
         try:
             at = selected.accept(data).fields.sequence_no
         except Broken as error:
-            return CheckedBatch(count, selected.last, error, unproven, wrong_roots)
+            return _checked(selected, count, error, unproven, wrong_roots)
         count += 1
         try:
             prove(at, data, proof, attested)
         except Broken as error:
             unproven = unproven or error
             wrong_roots += isinstance(error, WrongRoot)
-    return CheckedBatch(count, selected.last, None, unproven, wrong_roots)
+    return _checked(selected, count, None, unproven, wrong_roots)
+
+
+def _checked(
+    selected: SelectedRecords, count: int, broken: Broken | None, unproven: Broken | None, wrong_roots: int
+) -> CheckedBatch:
+    doubtful = tuple(selected.doubtful)
+    return CheckedBatch(count, selected.last, broken, unproven, wrong_roots, selected.unsigned, doubtful)
 
 
 def prove(at: int, data: bytes, text: str | None, attested: SharedCheckpoint | None) -> None:

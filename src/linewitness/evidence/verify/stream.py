@@ -18,7 +18,7 @@ from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
-from linewitness.evidence.verify.chain import Broken, ChainHead
+from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
 from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_all
 from linewitness.evidence.verify.statements import (
     Statement,
@@ -30,9 +30,8 @@ from linewitness.evidence.verify.statements import (
     trusted_statements,
 )
 from linewitness.evidence.verify.unique_ids import UniqueIds
-from linewitness.evidence.verify.verdict import Remark, Status, Verdict
+from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark, Status, Verdict
 
-MAX_REMARKS: Final = 1000
 _BUFFER: Final = 1 << 18
 
 
@@ -126,8 +125,7 @@ class _Verification:
                 progress(self._tree.size)
             if self._broken:
                 break
-        if self._tree.size == 0 and not self._broken:
-            self._broken.append(Broken(0, "there are no records"))
+        self._check_end()
         self._check_revocations()
         self._check_duplicates()
         return self._verdict(stream, self._check_statements())
@@ -180,6 +178,14 @@ class _Verification:
         self._publics.add(vkey.public)
         if self._policy and self._policy.revocations:
             self._keys.append((first, vkey))
+
+    def _check_end(self) -> None:
+        if self._broken:
+            return
+        if self._head is None:
+            self._broken.append(Broken(0, "there are no records"))
+        elif self._head.unsigned:
+            self._broken.append(unsigned_end(self._head.size))
 
     def _check_revocations(self) -> None:
         ends = [first for first, _ in self._keys[1:]] + [self._tree.size]

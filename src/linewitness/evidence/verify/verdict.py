@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 
 #: The role of a time-stamping authority, which counts for the time and for no quorum.
 TIME_STAMP: Final = "time stamp"
+#: What a verdict says more is left out.
+MAX_REMARKS: Final = 1000
 
 Status = Literal["COMPLETE", "INTACT", "INCLUDED", "BROKEN"]
 

@@ -8,7 +8,8 @@ from linewitness.evidence.format.accusation import Accusation
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.note import BadNote, Vkey
-from linewitness.evidence.format.record import parse, signed_by
+from linewitness.evidence.format.record import parse
+from linewitness.evidence.format.signed_run import vouched_for
 from linewitness.journal.reader import JournalReader
 
 OTHERS: Final = "another gateway writes this stream with its keys: look for a copy of this box or its journal"
@@ -43,7 +44,8 @@ def _of_record(accusation: Accusation, reader: JournalReader, receipted: int) ->
     if position is None:
         return WeighedAccusation(False, f"{reported}; what it shows is no record of this stream", ASK)
     own = next((data for seq, data in reader.records(position, position + 1) if seq == position), None)
-    if own == accusation.held:
+    held = accusation.held.split(b"\n")
+    if own == held[0]:
         if _sent_by_us(accusation, reader):
             return WeighedAccusation(False, f"{reported}; it holds this journal's records before it", ASK)
         return WeighedAccusation(False, f"{reported}; it holds this journal's records, not that", OTHERS)
@@ -51,7 +53,7 @@ def _of_record(accusation: Accusation, reader: JournalReader, receipted: int) ->
         what = f"{reported}; it holds another record {position} than its own receipts over {receipted} attest"
         return WeighedAccusation(False, what, ASK)
     key = _event_key_at(reader, position)
-    if own is None or not signed_by(accusation.held, stream=accusation.origin, event_key=key):
+    if own is None or not vouched_for(held, stream=accusation.origin, event_key=key):
         return WeighedAccusation(False, f"{reported}; this journal cannot compare record {position}", ASK)
     what = (
         f"the store holds another record {position} than this journal, signed by this stream's key: this "
@@ -77,7 +79,7 @@ def _of_checkpoint(accusation: Accusation, reader: JournalReader) -> WeighedAccu
 def _position(accusation: Accusation) -> int | None:
     """Return the position of the record that the store holds: that of the one sent, or the one before."""
     try:
-        members = parse(accusation.held)
+        members = parse(accusation.held.partition(b"\n")[0])
     except EvidenceError:
         return None
     position = int(members["sequence_no"])
@@ -87,7 +89,8 @@ def _position(accusation: Accusation) -> int | None:
 
 
 def _sent_by_us(accusation: Accusation, reader: JournalReader) -> bool:
-    return any(data == accusation.sent for _, data in reader.records(accusation.at, accusation.at + 1))
+    sent = accusation.sent.split(b"\n")
+    return sent == [data for _, data in reader.records(accusation.at, accusation.at + len(sent))]
 
 
 def _event_key_at(reader: JournalReader, position: int) -> Vkey:

@@ -17,7 +17,7 @@ from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.base.errors import ConfigurationError, EvidenceError
 from linewitness.evidence.format.ended import StreamTakenOver
 from linewitness.evidence.package.archive import Package
-from linewitness.evidence.verify.chain import Broken
+from linewitness.evidence.verify.chain import Broken, unsigned_end
 from linewitness.evidence.verify.unique_ids import UniqueIds
 from linewitness.store import tables
 from linewitness.store.acceptance import Accepted, peek
@@ -97,8 +97,9 @@ class _Takeover:
         """Yield the records beyond the common ones, verified, some at a time."""
         with closing(self._package.records()) as records, UniqueIds() as ids:
             lines = islice(records, branch.first - branch.begins, None)
+            waiting: list[bytes] = []
             while chunk := list(islice(lines, STEP)):
-                at = branch.size
+                at, chunk = branch.size, waiting + chunk
                 accepted = branch.accept(chunk)
                 if accepted.stopped:
                     raise accepted.stopped
@@ -106,7 +107,10 @@ class _Takeover:
                 if (position := ids_before(connection, branch, found)) is not None:
                     raise Broken(at + position, "its event_id is that of an earlier record")
                 ids.extend("".join(found).encode(), at)
+                waiting = chunk[len(found) :]
                 yield accepted
+            if waiting:
+                raise unsigned_end(branch.size + len(waiting))
             if (twice := ids.first_duplicate()) is not None:
                 raise Broken(twice[0], f"its event_id is that of record {twice[1]}")
 

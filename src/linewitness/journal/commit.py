@@ -1,0 +1,66 @@
+"""The records of one transaction: chained as they are added, signed when the last of them is known."""
+
+from typing import Final, NamedTuple
+
+from linewitness.base.clock import Stamp
+from linewitness.evidence.format.record import Draft, Event
+from linewitness.evidence.format.signed_run import LONGEST_RUN
+from linewitness.evidence.verify.chain import KEY_RECORDS
+from linewitness.journal.builder import EventKey, RecordBuilder
+
+#: One signature vouches for at most so many bytes of records, so that these fit into one message.
+RUN_BYTES: Final = 64 * 1024
+
+
+class JournalRow(NamedTuple):
+    """A record as it is stored."""
+
+    sequence_no: int
+    unit: str | None
+    data: bytes
+
+
+class _Added(NamedTuple):
+    unit: str | None
+    draft: Draft
+    key: EventKey
+    needs_signature: bool
+
+
+class Commit:
+    """The records that one transaction appends to the chain."""
+
+    def __init__(self, builder: RecordBuilder, *, size: int, record_hash: str, key: EventKey) -> None:
+        """Begin after a stream of `size` records, the last of which has this hash."""
+        self._builder = builder
+        self._first = size
+        self.record_hash = record_hash
+        self.key = key
+        self._added: list[_Added] = []
+
+    @property
+    def size(self) -> int:
+        """The number of records of the stream with those of this commit."""
+        return self._first + len(self._added)
+
+    def add(self, event: Event, stamp: Stamp) -> None:
+        """Append the record of an event."""
+        draft = self._builder.build(
+            event, sequence_no=self.size, prev_hash=self.record_hash, key=self.key, stamp=stamp
+        )
+        self._added.append(_Added(event.resource.unit, draft, self.key, event.kind in KEY_RECORDS))
+        self.record_hash = draft.record_hash
+
+    def rows(self) -> list[JournalRow]:
+        """Return the records. The last is signed; one signature vouches for no more than `RUN_BYTES`."""
+        rows: list[JournalRow] = []
+        waiting = waiting_bytes = 0
+        for position, one in enumerate(self._added):
+            after = self._added[position + 1].draft.size if position + 1 < len(self._added) else RUN_BYTES
+            waiting, waiting_bytes = waiting + 1, waiting_bytes + one.draft.size
+            signature = None
+            if one.needs_signature or waiting == LONGEST_RUN or waiting_bytes + after > RUN_BYTES:
+                signature = one.key.sign(one.draft.message)
+                waiting = waiting_bytes = 0
+            rows.append(JournalRow(self._first + position, one.unit, one.draft.data(signature)))
+        return rows
