@@ -23,7 +23,7 @@ from linewitness.gateway.ahead.notices import NoticeSender
 from linewitness.gateway.answers.statements import StoreContradiction
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
-from linewitness.gateway.send_window import SendWindow
+from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.journal import Journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -61,6 +61,7 @@ class RecordingLink:
     messages_sent: list[tuple[str, bytes, bool]] = field(default_factory=list)
     reason: int = 0
     error: Exception | None = None
+    maximum_packet_bytes: int | None = None
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         if self.error is not None:

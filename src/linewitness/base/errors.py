@@ -70,6 +70,10 @@ class UplinkRefused(LinewitnessError):
     exit_code = ExitCode.REFUSED
 
 
+class UplinkTooLarge(UplinkRefused):
+    """The broker takes no message of this size."""
+
+
 class JournalError(LinewitnessError):
     """The journal cannot accept records; no device is told that its data are safe."""
 

@@ -1,12 +1,13 @@
 """`linewitness delays`: measure the delay from event to journal and to receipt, and explain late events."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from linewitness.evidence.verify.statements import Statement
     from linewitness.status.delays import Delays, Spread
 
 _ROW = "{:<20} {:>9} {:>12} {:>12} {:>12} {:>12}  {}"
@@ -37,7 +38,8 @@ def delays(
     with evidence(source) as found:
         parsed = (parse(data) for data in found.records())
         if store is None:
-            report = measure_delays(((members, None) for members in parsed), late_s=late_s)
+            unpaired = ((members, None) for members in parsed)
+            report = measure_delays(unpaired, late_s=late_s, receipts=_receipts(found.statements))
         else:
             paired = _with_acceptance(parsed, store)
             report = measure_delays(paired, late_s=late_s, custody="accepted_at")
@@ -46,6 +48,22 @@ def delays(
     else:
         for line in lines_of(report):
             typer.echo(line)
+
+
+def _receipts(statements: "Iterable[Statement]") -> Iterator[tuple[int, int]]:
+    """Yield size and time (ns) of each cosigned checkpoint; whose it is, is for a verifier to say."""
+    from linewitness.base.clock import NS_PER_S
+    from linewitness.evidence.format.checkpoint import Checkpoint
+    from linewitness.evidence.format.note import BadNote, Note
+
+    for one in statements:
+        try:
+            note = Note.parse(one.text)
+            times = [line.time_s for line in note.signatures if line.time_s is not None]
+            if times:
+                yield Checkpoint.parse(note.text).size, min(times) * NS_PER_S
+        except BadNote:
+            continue
 
 
 def _with_acceptance(

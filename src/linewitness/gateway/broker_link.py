@@ -10,6 +10,10 @@ from linewitness.uplink.mqtt import MqttMessage
 class BrokerLink(Protocol):
     """A connection to the broker, as far as forwarding needs one."""
 
+    @property
+    def maximum_packet_bytes(self) -> int | None:
+        """The largest packet that the broker takes, where it has announced one."""
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Send one message and wait for the broker's acknowledgement."""
 
@@ -44,3 +48,8 @@ class UplinkStatusSink(Protocol):
 
     def accused(self, what: str) -> None:
         """Record what the store accuses this stream of without a proof; nothing where it does not."""
+
+
+async def publish(link: BrokerLink, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    """Send one message as a task of its own: the next one leaves before the acknowledgement of this one."""
+    await link.publish(topic, payload, retain=retain)

@@ -15,11 +15,11 @@ from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.ahead.head import HeadAnnouncer
 from linewitness.gateway.ahead.notices import NoticeSender
 from linewitness.gateway.answers.listener import AnswerListener
-from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink
+from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink, publish
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
-from linewitness.gateway.record_sender import RecordSender
-from linewitness.gateway.send_window import SendWindow
+from linewitness.gateway.sending.record_sender import RecordSender
+from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.uplink.forwarding import ForwardOptions
@@ -128,7 +128,7 @@ class Forwarder:
 
     async def _tell_ahead(self, link: BrokerLink) -> None:
         """Tell the store of what has to wait, once its last answer shows that this journal is no fork."""
-        await self._records.first_answer()
+        await self._records.begun()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._head.run(link), name="uplink:head")
             group.create_task(self._notices.run(link), name="uplink:notices")
@@ -164,7 +164,11 @@ class Forwarder:
             if not blocks:
                 await self._telemetry.wait_for(stored)
                 continue
-            for block in blocks:
-                await link.publish(self._topics.telemetry(block.device), block.payload)
+            async with (
+                asyncio.TaskGroup() as group
+            ):  # they leave in this order, and are acknowledged together
+                for block in blocks:
+                    topic = self._topics.telemetry(block.device)
+                    group.create_task(publish(link, topic, block.payload), name="uplink:block")
             await self._telemetry.remove(blocks)
             await asyncio.sleep(self._options.pause_s(sum(len(block.payload) for block in blocks)))

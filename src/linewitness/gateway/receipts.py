@@ -11,6 +11,7 @@ from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.answers.accusations import weigh
+from linewitness.gateway.answers.receipt_pace import ReceiptPace
 from linewitness.gateway.answers.statements import (
     ContradictionProof,
     OpenAccusation,
@@ -47,6 +48,7 @@ class ReceiptJudge:
         self._grown = asyncio.Condition()
         self._newest_s = 0
         self._lowered_at = float("-inf")
+        self._pace = ReceiptPace()
         self.receipted = 0
         #: Records that the store's last answer covers: fewer than its receipts where it was restored.
         self.held = 0
@@ -204,16 +206,20 @@ class ReceiptJudge:
         if first:
             self._verified = True
             events.append(self._continuity(answer, now))
-        receipt = None
+        receipt, replaced = None, None
         if answer.size > self.receipted:
             self.receipted = answer.size
-            events.append(self._received(answer, now))
+            if told := self._pace.tells(answer.size):
+                events.append(self._received(answer, now))
             receipt = StoredReceipt(answer.size, answer.note, to_rfc3339(now))
+            replaced = self._pace.replaces(answer.size, told=told)
         if first:
             # A conflict that was reported to an earlier run, without proof, is not the state of things now.
             state[CONFLICT] = None
-        if events or state:
-            await self._journal.submit_all(Submission(events=tuple(events), receipt=receipt, state=state))
+        if events or state or receipt:
+            await self._journal.submit_all(
+                Submission(events=tuple(events), receipt=receipt, replaced_receipt=replaced, state=state)
+            )
         async with self._grown:
             self._grown.notify_all()
 

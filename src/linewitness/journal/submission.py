@@ -14,15 +14,17 @@ class Submission:
     """What is to become durable together, or not at all.
 
     `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
-    to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records; `rotate` makes
-    a new event key take over from the next record on; `freeze` marks the stream as contradicted, for ever.
-    `clock_setting_ns` is how the clock was set when it was submitted, see `Event`.
+    to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records, and the receipt
+    over `replaced_receipt` records gives way; `rotate` makes a new event key take over from the next record
+    on; `freeze` marks the stream as contradicted, for ever. `clock_setting_ns` is how the clock was set when
+    it was submitted, see `Event`.
     """
 
     events: tuple[Event, ...] = ()
     state: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
     raw: Mapping[str, bytes] = field(default_factory=lambda: EMPTY)
     receipt: StoredReceipt | None = None
+    replaced_receipt: int | None = None
     checkpoint: tuple[int, str] | None = None
     rotate: bool = False
     freeze: bool = False
@@ -70,6 +72,7 @@ def store_beside(connection: sqlite3.Connection, submission: Submission, *, size
             "INSERT INTO receipt VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             (receipt.size, receipt.note, receipt.received_at),
         )
+        connection.execute("DELETE FROM receipt WHERE size = ?", (submission.replaced_receipt,))
     if submission.checkpoint is not None:
         connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", submission.checkpoint)
     if submission.attestation is not None:

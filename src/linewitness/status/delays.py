@@ -113,21 +113,27 @@ class _Series:
 
 
 def measure_delays(
-    records: Iterable[tuple[Mapping[str, Any], int | None]], *, late_s: int, custody: str = "receipt"
+    records: Iterable[tuple[Mapping[str, Any], int | None]],
+    *,
+    late_s: int,
+    custody: str = "receipt",
+    receipts: Iterable[tuple[int, int]] = (),
 ) -> Delays:
     """Return the delays of parsed records in order, each with the store's `accepted_at` in ns or None.
 
-    With `custody` "receipt" the time of the first receipt that covers a record is taken instead.
+    With `custody` "receipt" the time of the first receipt that covers a record is taken instead: of
+    `receipts` (number of records, time in ns), and of those that records speak of.
     """
-    measuring = _Measuring(late_s, by_receipt=custody == "receipt")
+    measuring = _Measuring(late_s, by_receipt=custody == "receipt", receipts=receipts)
     for members, accepted_ns in records:
         measuring.take(members, accepted_ns)
     return measuring.result(custody)
 
 
 class _Measuring:
-    def __init__(self, late_s: int, *, by_receipt: bool) -> None:
+    def __init__(self, late_s: int, *, by_receipt: bool, receipts: Iterable[tuple[int, int]]) -> None:
         self._late_s = late_s
+        self._receipts = deque(sorted(receipts))
         self._by_receipt = by_receipt
         self._causes = Causes()
         self._records = 0
@@ -148,6 +154,11 @@ class _Measuring:
         if device and members["kind"] not in ABOUT:
             self._take_event(members, position, device, ingested_ns)
         if self._by_receipt:
+            while self._receipts and self._receipts[0][0] <= position:
+                self._receipts.popleft()
+            if self._receipts:
+                self._accept(position, ingested_ns, device, self._receipts[0][1])
+                return
             self._waiting.append((position, ingested_ns, device))
             self._take_receipt(members)
         elif accepted_ns is not None:

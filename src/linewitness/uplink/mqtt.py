@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from ssl import SSLError
 from typing import Final
 
-from linewitness.base.errors import UplinkRefused, UplinkUnavailable
+from linewitness.base.errors import UplinkRefused, UplinkTooLarge, UplinkUnavailable
 from linewitness.uplink import reasons
 from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.peer import MqttMessage, Peer, Welcome, Will
@@ -145,7 +145,7 @@ class MqttConnection:
         """
         limit = self.maximum_packet_bytes
         if limit is not None and len(payload) + len(topic.encode()) + _HEADER_BYTES > limit:
-            raise UplinkRefused(
+            raise UplinkTooLarge(
                 f"a message of {len(payload)} bytes is more than the broker takes",
                 hint=f"its limit is {limit} bytes a packet",
             )
@@ -254,9 +254,8 @@ class MqttConnection:
             raise UplinkUnavailable(what_failed) from None
         self._on_answer()
         if reason >= reasons.FAILURE:
-            raise UplinkRefused(
-                f"the broker refused {what}: {reasons.words(reason)}", hint=reasons.hint(reason)
-            )
+            kind = UplinkTooLarge if reason == reasons.TOO_LARGE else UplinkRefused
+            raise kind(f"the broker refused {what}: {reasons.words(reason)}", hint=reasons.hint(reason))
         return reason
 
     def _take(self) -> MqttMessage:

@@ -13,6 +13,7 @@ TAKEN_OVER: Final = 0x8E
 #: Refusals of a connection that pass by themselves: unavailable, busy, shutting down, quota, rate.
 TRANSIENT: Final = frozenset({0x88, 0x89, 0x8B, 0x97, 0x9F})
 
+TOO_LARGE: Final = 0x95
 _WORDS: Final = {
     0x80: "it gives no reason",
     0x81: "malformed packet",
@@ -32,7 +33,7 @@ _WORDS: Final = {
     0x90: "the topic name is not valid",
     0x91: "the packet identifier is in use",
     0x93: "more messages in flight than it allows",
-    0x95: "the packet is too large",
+    TOO_LARGE: "the packet is too large",
     0x96: "too many messages in a short time",
     0x97: "the quota is exceeded",
     0x98: "by an administrator",
@@ -54,7 +55,7 @@ _HINTS: Final = {
     TAKEN_OVER: "two programs use the same client_id, or somebody takes it: see docs/brokers.md",
     0x8F: "check the names of tenant and gateway",
     0x90: "check the names of tenant and gateway",
-    0x95: "raise the broker's limit of the packet size",
+    TOO_LARGE: "raise the broker's limit of the packet size",
     0x97: "raise the broker's quota for this client",
     0x9A: "allow retained messages at the broker",
 }

@@ -104,6 +104,13 @@ class NoteSignature:
     key_id: str
     signature: bytes
 
+    @property
+    def time_s(self) -> int | None:
+        """The Unix time that a cosignature states, None for a plain signature; nothing is verified."""
+        if len(self.signature) != _TIME_BYTES + _SIGNATURE_BYTES:
+            return None
+        return int.from_bytes(self.signature[:_TIME_BYTES], "big")
+
     def __str__(self) -> str:
         encoded = b64encode(bytes.fromhex(self.key_id) + self.signature).decode()
         return f"— {self.name} {encoded}"

@@ -6,7 +6,7 @@ from typing import Final
 from linewitness.gateway.broker_link import BrokerLink
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
-from linewitness.gateway.send_window import SendWindow
+from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.journal.journal import Journal
 from linewitness.uplink.topics import Topics
 

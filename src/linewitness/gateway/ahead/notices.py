@@ -12,7 +12,7 @@ from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.broker_link import BrokerLink
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
-from linewitness.gateway.send_window import SendWindow
+from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.journal.journal import Journal
 from linewitness.journal.reader import JournalReader
 from linewitness.status.health import NoticeCounts

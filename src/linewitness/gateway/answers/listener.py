@@ -10,7 +10,7 @@ from linewitness.evidence.format.note import BadNote
 from linewitness.gateway.answers.statements import StoreContradiction, without_unsigned_line
 from linewitness.gateway.broker_link import BrokerLink, UplinkStatusSink
 from linewitness.gateway.receipts import ReceiptJudge
-from linewitness.gateway.send_window import SendWindow
+from linewitness.gateway.sending.send_window import SendWindow
 
 log = structlog.get_logger()
 
@@ -69,7 +69,8 @@ class AnswerListener:
             self._window.heard.set()
             self.report(error)
             return
-        self._window.heard.set()
+        if not retained:
+            self._window.heard.set()
         self._health.receipt(size)
         self._report_accusation()
         asks = self._judge.held <= held_before and not is_accusation(answer)

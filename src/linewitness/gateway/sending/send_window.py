@@ -14,6 +14,8 @@ log = structlog.get_logger()
 
 #: What the store asks for again is sent again at most this often.
 REPEAT_S: Final = 1.0
+#: A batch that no store received goes again after this long.
+STORE_AWAY_S: Final = 1.0
 #: After so many repetitions without any receipt a warning is logged.
 IN_VAIN: Final = 5
 
@@ -36,9 +38,11 @@ class SendWindow:
         self._in_vain = 0
         self._sent: list[int] = []
         self._repeat_expected = False
+        self._resting = 0
+        self._unheard = False
         #: The newest answer is one that the broker retained: it may be older than the store's state.
         self.retained = False
-        #: The store has answered since the start.
+        #: The store has answered what it was asked last.
         self.heard = asyncio.Event()
 
     @property
@@ -54,7 +58,18 @@ class SendWindow:
     def begin(self) -> int:
         """Return the cursor of a new connection: all that has no receipt goes again."""
         self._sent = []
+        self._resting = 0
+        self._unheard = self._asked_again = False
         return self._judge.held
+
+    def rest(self, size: int) -> None:
+        """Send nothing below `size` for its own sake: it goes with the next record."""
+        self._resting = size
+
+    def unheard(self) -> None:
+        """Learn that no store was there to take a batch: what has no receipt goes again."""
+        self._unheard = True
+        self._wake.set()
 
     def sent(self, cursor: int) -> None:
         """Record that everything up to `cursor` was sent."""
@@ -73,7 +88,7 @@ class SendWindow:
         """
         self.retained = retained
         repeated = self._judge.held == held_before and not retained
-        self._asked_again = asks and not (repeated and self._repeat_expected)
+        self._asked_again = asks and not retained and not (repeated and self._repeat_expected)
         if repeated:
             self._repeat_expected = False
         self._wake.set()
@@ -91,13 +106,18 @@ class SendWindow:
         """Wait until another batch may go, and return its first record; what must be repeated comes first."""
         deadline = monotonic() + self._options.receipt_timeout_s
         while True:
+            if self._unheard:
+                await asyncio.sleep(STORE_AWAY_S)
+                self._unheard, self._sent = False, []
             held = self._judge.held
             if self._sent and held >= self._sent[0]:
                 deadline = monotonic() + self._options.receipt_timeout_s
                 self._sent = [size for size in self._sent if size > held]
                 self._in_vain = 0
             cursor = max(cursor, held) if self._sent else held
-            if len(self._sent) < self._options.in_flight and self._journal.head.size > cursor:
+            if len(self._sent) < self._options.in_flight and self._journal.head.size > max(
+                cursor, self._resting
+            ):
                 return cursor
             try:
                 async with asyncio.timeout_at(deadline if self._sent else None):

@@ -1,0 +1,115 @@
+"""Between gateway and broker lies a round trip, a limit of packets, or a cable that breaks."""
+
+import asyncio
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from linewitness.evidence.format.record import parse
+from linewitness.gateway.answers import receipt_pace
+from linewitness.journal.reader import JournalReader
+from linewitness.store.reports import read_conflicts, read_records
+from linewitness.uplink.forwarding import ForwardOptions
+from support.live_line import LiveLine, live_line, result
+from support.slow_cable import slow_cable
+from support.waiting import until
+
+ROUND_TRIP_S = 0.05
+
+
+def kinds(line: LiveLine) -> list[str]:
+    with JournalReader(line.directory) as reader:
+        return [str(parse(data)["kind"]) for _, data in reader.records()]
+
+
+def holds(line: LiveLine, size: int) -> bool:
+    return line.held >= size
+
+
+def assert_whole(line: LiveLine) -> None:
+    held = [record.data for record in read_records(line.database)]
+    with JournalReader(line.directory) as reader:
+        assert held == [data for _, data in reader.records(0, len(held))]
+    assert read_conflicts(line.database) == []
+
+
+async def test_after_a_burst_behind_a_slow_cable_the_line_comes_to_rest(tmp_path: Path) -> None:
+    """Each receipt used to become a record, which was sent and receipted, for minutes."""
+    async with live_line(tmp_path) as line, slow_cable(line.broker.port, ROUND_TRIP_S) as cable:
+        line.port = cable.port
+        async with line.serving(), line.gateway() as (journal, judge, _):
+            for number in range(600):
+                await journal.submit([result(number)])
+            await until(lambda: kinds(line).count("tightening.result") == 600)
+            last = journal.head.size
+            await until(lambda: judge.receipted >= last, "a receipt over all")
+            sent = len(line.sent)
+            await asyncio.sleep(40 * ROUND_TRIP_S)
+            assert journal.head.size <= last + 2, kinds(line)[last:]
+            assert len(line.sent) <= sent + 1
+        counted = Counter(kinds(line))
+        assert counted["custody.received"] <= 1 + 600 / receipt_pace.RECORDS
+        assert_whole(line)
+        assert line.sent == sorted(set(line.sent)), "nothing twice"
+
+
+async def test_several_batches_are_on_their_way_at_once(tmp_path: Path) -> None:
+    """With one after the other's acknowledgement, each would wait for two round trips."""
+    async with live_line(tmp_path) as line, slow_cable(line.broker.port, 0.4) as cable:
+        line.port = cable.port
+        line.pile_up([result(number) for number in range(2000)])
+        async with line.serving():
+            cable.deaf = False
+            async with line.gateway() as (_, judge, _):
+                await until(lambda: line.sent, "the first batch")
+                cable.deaf = True  # no acknowledgement arrives any more
+                await until(lambda: len(line.sent) >= 10, "others behind it")
+                cable.deaf = False
+                cable.cut()
+                await until(lambda: judge.receipted > 2000, "a receipt over all")
+        assert_whole(line)
+
+
+async def test_a_connection_that_breaks_sends_nothing_twice_that_the_store_has(tmp_path: Path) -> None:
+    async with live_line(tmp_path) as line, slow_cable(line.broker.port, 0.01) as cable:
+        line.port = cable.port
+        async with line.serving(), line.gateway() as (journal, judge, _):
+            for number in range(5):
+                await journal.submit([result(2 * number)])
+                await judge.reached(journal.head.size)
+                cable.deaf = True
+                await journal.submit([result(2 * number + 1)])
+                await until(partial(holds, line, size := journal.head.size), "it in the store")
+                assert judge.receipted < size
+                cable.deaf = False
+                cable.cut()
+                await judge.reached(size)
+        assert_whole(line)
+        assert line.sent == sorted(set(line.sent))
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_backlog_is_cut_to_the_packets_that_the_broker_takes(tmp_path: Path, protocol: str) -> None:
+    """MQTT 5 announces the limit; with MQTT 3.1.1 the broker hangs up, and the messages become smaller."""
+    async with live_line(tmp_path, config="max_packet_size 20000\n") as line:
+        line.protocol = protocol
+        line.options = ForwardOptions(batch_size=256 * 1024)
+        line.pile_up([result(number) for number in range(1000)])
+        async with line.serving(), line.gateway() as (_, judge, _):
+            await until(lambda: judge.receipted > 1000, lambda: f"a receipt over all: {judge.receipted}")
+        assert_whole(line)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_record_that_the_broker_never_takes_is_said(tmp_path: Path, protocol: str) -> None:
+    async with live_line(tmp_path, config="max_packet_size 1200\n") as line:
+        line.protocol = protocol
+        line.pile_up([result(number) for number in range(10)])
+        async with line.serving(), line.gateway() as (_, _, health):
+            await until(lambda: health.uplink_state == "refused", lambda: health.uplink_why)
+            assert "max_packet_size" in health.uplink_why or "packet" in health.uplink_why
+            assert "limit" in health.uplink_why
+    assert json.dumps(kinds(line)).count("custody") == 0
