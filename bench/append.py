@@ -19,9 +19,9 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.evidence.format import canonical
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, pae, parse
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 
 IDENTITY = StreamIdentity("bench.example/plant/line/1", "bench", "plant", "line")

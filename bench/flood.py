@@ -33,12 +33,12 @@ from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health, NoticeCounts
 from linewitness.store.keys import Cosigner

@@ -27,10 +27,10 @@ from linewitness.devices.opcua.driver import OpcUaDriver
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.intake.arrival import Standstills
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station

@@ -29,10 +29,10 @@ from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.intake.arrival import Standstills
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.status.health import Health

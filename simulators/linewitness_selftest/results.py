@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from linewitness.base.clock import Clock
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
-from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 
 IDENTITY: Final = StreamIdentity(

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.heavy
 #: What the gateway's unit allows it, and what it takes at most of that.
 LIMIT = 1024 * MIB
 MOST = 400 * MIB
-RESULTS = 30
+RESULTS = 12
+#: Seven floods share the machine with them.
+WAIT_S = 240
 
 
 def complained(plant: Plant, name: str) -> bool:
@@ -37,8 +39,8 @@ async def test_the_worst_peers_at_once_do_not_end_a_gateway_within_its_memory(tm
             await at_work(plant)
             load = Load(plant)
             async with load.going_on():
-                await until(lambda: len(load.made) > RESULTS, "work", timeout_s=120)
-            await until(lambda: load.made <= held_tightenings(plant), "it in the store", timeout_s=120)
+                await until(lambda: len(load.made) > RESULTS, "work", timeout_s=WAIT_S)
+            await until(lambda: load.made <= held_tightenings(plant), "it in the store", timeout_s=WAIT_S)
             await until(lambda: all(complained(plant, name) for name in PEERS), "every peer in the log")
             assert plant.gateway.running, said(plant)[-2000:]
             assert log_lines(plant, "uplink connected")

@@ -10,11 +10,11 @@ from linewitness.base.clock import Clock, SharedClockState
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from support.clocks import ManualClock
 
 IDENTITY = StreamIdentity(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from linewitness.devices.scanner.options import ScannerOptions
+from linewitness.gateway.intake.arrival import AT_ONCE_NS
 from linewitness.journal.file import JournalFile
 from linewitness.stations.options import OperatorOptions, StationOptions, UnitOptions
 from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
@@ -67,6 +68,12 @@ class Table:
         await self.badges.scan(badge)
         await until(lambda: running.records("operator.signed_on"), badge)
 
+    async def tighten_known(self, running: Line) -> dict[str, Any]:
+        """Make results until one belongs to a unit: on a busy machine their order can be in doubt."""
+        while unit_of(result := await self.tighten(running)) is None:  # noqa: ASYNC110 (each is another one)
+            await asyncio.sleep(AT_ONCE_NS / 1e9)
+        return result
+
     async def tighten(self, running: Line) -> dict[str, Any]:
         """Make a result, and return its record."""
         number = self.simulator.tighten("")
@@ -101,7 +108,7 @@ async def test_a_unit_that_came_while_the_reader_was_away_gets_no_results_of_the
     async with table() as at, line(tmp_path, at.devices, [at.place]) as running:
         await at.connected()
         await at.enter(running, "SN0001")
-        assert unit_of(await at.tighten(running)) == "SN0001"
+        assert unit_of(await at.tighten_known(running)) == "SN0001"
         at.reader.hang_up()
         await until(lambda: running.records("device.lost"))
         at.simulator.workplace.unit = "SN0002"
@@ -123,7 +130,7 @@ async def test_a_code_that_was_set_aside_ends_what_was_known(tmp_path: Path) -> 
         assert unit_of(await at.tighten(running)) is None
         await asyncio.sleep(SETTLE_MS / 1000)
         await at.enter(running, "SN0003")
-        assert unit_of(await at.tighten(running)) == "SN0003"
+        assert unit_of(await at.tighten_known(running)) == "SN0003"
     judged(tmp_path, at)
 
 
@@ -149,7 +156,7 @@ async def test_a_unit_that_came_while_the_gateway_was_down_gets_no_results_of_th
             await at.connected()
             await at.enter(running, "SN0001")
             await at.sign_on(running, "B17")
-            result = await at.tighten(running)
+            result = await at.tighten_known(running)
             assert (unit_of(result), result["actor"]["id"]) == ("SN0001", "B17")
         at.simulator.workplace.unit = "SN0004"
         at.simulator.workplace.operator = "B18"
@@ -163,7 +170,7 @@ async def test_a_unit_that_came_while_the_gateway_was_down_gets_no_results_of_th
             assert fields_of(result)["unknown_because"] == "the gateway was restarted"
             assert fields_of(result)["unknown_since"]
             await at.enter(running, "SN0004")
-            assert unit_of(await at.tighten(running)) == "SN0004"
+            assert unit_of(await at.tighten_known(running)) == "SN0004"
     judged(tmp_path, at)
 
 
@@ -188,7 +195,7 @@ async def test_a_unit_that_nobody_read_gets_the_name_of_the_one_before_until_its
             await at.connected()
             await at.enter(running, "SN0001")
             at.simulator.workplace.unit = "SN0002"
-            assert unit_of(await at.tighten(running)) == "SN0001"
+            assert unit_of(await at.tighten_known(running)) == "SN0001"
             await asyncio.sleep(2)
             result = await at.tighten(running)
             assert unit_of(result) is None
@@ -226,7 +233,7 @@ async def test_results_and_codes_keep_their_order_while_the_disk_is_slow(
         assert unit_of(second) is None
         assert "may have been made before SN0002" in fields_of(second)["unknown_because"]
         await asyncio.sleep(1.2)  # a pause: the tool has nothing more from before
-        assert unit_of(await at.tighten(running)) == "SN0002"
+        assert unit_of(await at.tighten_known(running)) == "SN0002"
     judged(tmp_path, at)
 
 

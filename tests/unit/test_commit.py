@@ -12,9 +12,9 @@ import pytest
 from linewitness.evidence.format.record import Change, is_signed
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.verify.stream import verify
-from linewitness.journal.commit import RUN_BYTES
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.commit import RUN_BYTES
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journals import create, reopen, result_event

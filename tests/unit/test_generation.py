@@ -12,10 +12,10 @@ import pytest
 
 from linewitness.base.errors import ConfigurationError, ExitCode, JournalError
 from linewitness.journal import database
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.generations import replacement
 from linewitness.journal.generations.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of

@@ -30,13 +30,13 @@ from linewitness.gateway.opening import check_identity, when_there_is_room
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.tasks import LineParts, Tasks, Uplink
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.database import bytes_on_disk
 from linewitness.journal.file import JournalFile
 from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.pruning.prune import Pruner
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.before_start import BeforeStart

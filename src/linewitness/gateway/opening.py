@@ -12,10 +12,10 @@ from linewitness.base.errors import ConfigurationError, JournalFull
 from linewitness.base.watchdog import supervise, tell_systemd
 from linewitness.evidence.format.ended import successor
 from linewitness.gateway.tasks import Tasks, running
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.database import require_room
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import FULL_MESSAGE, RETRY_S
+from linewitness.journal.records.builder import StreamIdentity
 
 log = structlog.get_logger()
 

@@ -15,7 +15,9 @@ from linewitness.evidence.format.record import Resource
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
-from linewitness.journal.builder import (
+from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.journal.pruning.shrink import delete_some
+from linewitness.journal.records.builder import (
     EventKey,
     RecordBuilder,
     StreamIdentity,
@@ -23,9 +25,7 @@ from linewitness.journal.builder import (
     created_event,
     step_event,
 )
-from linewitness.journal.commit import Commit
-from linewitness.journal.keyring import LOG_KEY, Keyring
-from linewitness.journal.pruning.shrink import delete_some
+from linewitness.journal.records.commit import Commit
 from linewitness.journal.submission import Continuation, Submission, store_beside
 
 

@@ -15,13 +15,13 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import Event
 from linewitness.journal import database
 from linewitness.journal.attestations import JournalHead
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
 from linewitness.journal.queue import SubmissionQueue, fail
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 from linewitness.journal.writer import JournalWriter, move_log_beside
 

@@ -12,7 +12,7 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import is_signed, parse
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
-from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.tree import JournalTree
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal.attestations import PRUNED, JournalHead
-from linewitness.journal.builder import StreamIdentity
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.tree import JournalTree
 
 _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewitness init --continue`"

@@ -133,11 +133,16 @@ def draft(members: dict[str, Any], *, stream: str, key_id: str, prev_hash: str) 
     """
     before = {name: value for name, value in members.items() if name < "integrity"}
     after = {name: value for name, value in members.items() if name > "integrity"}
+    head, tail = canonical.encode(before)[:-1], canonical.encode(after)[1:]
+    return draft_of(head, tail, stream=stream, key_id=key_id, prev_hash=prev_hash)
+
+
+def draft_of(head: bytes, tail: bytes, *, stream: str, key_id: str, prev_hash: str) -> Draft:
+    """Return the same from canonical text: all members before `integrity`, and all after it."""
     # A key id and a hash are plain ASCII: they stand in canonical text as they are.
-    link = f',"integrity":{{"key_id":"{key_id}","prev_hash":"{prev_hash}"'.encode()
-    head = canonical.encode(before)[:-1] + link
-    rest = b"".join((_rest_of_integrity(stream), b",", canonical.encode(after)[1:]))
-    message = pae(PAYLOAD_TYPE, b"".join((head, b",", rest)))
+    head = b'%b,"integrity":{"key_id":"%b","prev_hash":"%b"' % (head, key_id.encode(), prev_hash.encode())
+    rest = b"%b,%b" % (_rest_of_integrity(stream), tail)
+    message = pae(PAYLOAD_TYPE, b"%b,%b" % (head, rest))
     return Draft(head, rest, message, sha256(message))
 
 

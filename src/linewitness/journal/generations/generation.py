@@ -18,12 +18,12 @@ from linewitness.evidence.format import keys
 from linewitness.evidence.format.ended import END_FIELD, StreamEnd, successor
 from linewitness.evidence.format.record import Change
 from linewitness.journal import database, recover
-from linewitness.journal.builder import StreamIdentity
 from linewitness.journal.file import JournalFile
 from linewitness.journal.generations import replacement
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Continuation
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from linewitness.base.clock import Stamp
 from linewitness.evidence.format.record import Draft, Event
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.verify.chain import KEY_RECORDS
-from linewitness.journal.builder import EventKey, RecordBuilder
+from linewitness.journal.records.builder import EventKey, RecordBuilder
 
 #: One signature vouches for at most so many bytes of records, so that these fit into one message.
 RUN_BYTES: Final = 64 * 1024

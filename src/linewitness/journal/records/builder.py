@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nacl.signing import SigningKey
-from ulid import ULID
 
 from linewitness.base.clock import (
     NS_PER_S,
@@ -22,6 +21,15 @@ from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
 from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.record import Actor, Change, Draft, Event, Resource, Scalar
+from linewitness.journal.records.event_ids import new_event_id
+from linewitness.journal.records.record_bytes import (
+    NotAssembled,
+    RecordBytes,
+    RecordFacts,
+    members_of_actor,
+    members_of_resource,
+    scalar_of,
+)
 from linewitness.journal.submission import Continuation
 
 #: A text longer than this in a record that is too large is cut to its hash.
@@ -65,6 +73,9 @@ class RecordBuilder:
         self.steps_to_record: list[ClockStep] = []
         self._boot_id = clock.boot_id
         self._place = {"line_id": identity.line, "plant_id": identity.plant}
+        self._bytes = RecordBytes(
+            stream=identity.stream, tenant=identity.tenant, place=self._place, boot_id=clock.boot_id
+        )
 
     def stamp(self) -> tuple[Stamp, ClockStep | None]:
         """Read the clock for the next record, and return whether it jumped since the last one."""
@@ -83,38 +94,49 @@ class RecordBuilder:
 
     def _drafted(self, event: Event, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp) -> Draft:
         moved_ns = _moved_ns(event, stamp)
-        members = self._members(event, sequence_no, stamp, moved_ns)
-        link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
+        facts = RecordFacts(
+            event,
+            event.event_id or new_event_id(stamp.realtime_ns),
+            sequence_no,
+            stamp,
+            # What was found of the clock after it was set does not hold for a time that it showed before.
+            self._clock_state.at(stamp).moved(moved_ns),
+            self._steps.count,
+            _with_step(event.reason, moved_ns),
+        )
         try:
+            return self._bytes.draft(facts, prev_hash=prev_hash, key_id=key.key_id)
+        except NotAssembled:
+            members = _without_surrogates(self.members(facts))
+            link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
             return record.draft(members, **link)
-        except canonical.NotCanonical:
-            return record.draft(_without_surrogates(members), **link)
 
-    def _members(self, event: Event, sequence_no: int, stamp: Stamp, moved_ns: int) -> dict[str, Any]:
+    def members(self, facts: RecordFacts) -> dict[str, Any]:
+        """Return the members of a record but for `integrity`; `RecordBytes` assembles the same, sooner."""
+        event = facts.event
         return {
             "action": event.action or KINDS[event.kind],
-            "actor": _actor(event.actor),
+            "actor": members_of_actor(event.actor),
             "changes": [_change(change) for change in event.changes],
-            "clock": self._clock_block(event, stamp, moved_ns),
+            "clock": self._clock_block(facts),
             "context": {**self._place, **event.context},
-            "event_id": event.event_id or str(ULID.from_timestamp(stamp.realtime_ns / NS_PER_S)),
-            "ingested_at": to_rfc3339(stamp.realtime_ns),
+            "event_id": facts.event_id,
+            "ingested_at": to_rfc3339(facts.stamp.realtime_ns),
             "kind": event.kind,
             "occurred_at": to_rfc3339(event.occurred_ns),
-            "reason": _with_step(event.reason, moved_ns),
-            "resource": _resource(event.resource),
-            "sequence_no": sequence_no,
+            "reason": facts.reason,
+            "resource": members_of_resource(event.resource),
+            "sequence_no": facts.sequence_no,
             "tenant_id": self._identity.tenant,
         }
 
-    def _clock_block(self, event: Event, stamp: Stamp, moved_ns: int) -> dict[str, Any]:
-        # What was found of the clock after it was set does not hold for a time that it showed before.
-        state = self._clock_state.at(stamp).moved(moved_ns)
+    def _clock_block(self, facts: RecordFacts) -> dict[str, Any]:
+        event, state = facts.event, facts.clock
         block: dict[str, Any] = {
             "boot_id": self._boot_id,
-            "boottime_us": stamp.boottime_ns // 1000,
+            "boottime_us": facts.stamp.boottime_ns // 1000,
             "occurred_from": event.occurred_from,
-            "step": self._steps.count,
+            "step": facts.steps,
             "sync": state.sync,
         }
         if state.bound_us is not None:
@@ -187,25 +209,10 @@ def continued_event(identity: StreamIdentity, stamp: Stamp, continues: Continuat
     )
 
 
-def _actor(actor: Actor) -> dict[str, str]:
-    members: dict[str, str] = {"id": actor.id, "type": actor.type}
-    for name in ("display_name", "auth_method", "source_ip"):
-        if (value := getattr(actor, name)) is not None:
-            members[name] = value
-    return members
-
-
-def _resource(resource: Resource) -> dict[str, Any]:
-    members: dict[str, Any] = {"id": resource.id, "type": resource.type}
-    if resource.parent is not None:
-        members["parent"] = {"id": resource.parent[1], "type": resource.parent[0]}
-    return members
-
-
 def _change(change: Change) -> dict[str, Any]:
     members: dict[str, Any] = {
-        "after": _scalar(change.after),
-        "before": _scalar(change.before),
+        "after": scalar_of(change.after),
+        "before": scalar_of(change.before),
         "field": change.field,
     }
     if change.unit is not None:
@@ -217,16 +224,6 @@ def _change(change: Change) -> dict[str, Any]:
     if change.status is not None:
         members["status"] = change.status
     return members
-
-
-def _scalar(value: Scalar) -> Scalar:
-    """Keep what the format has no form for as its text: integers beyond 2^53, and whatever is no scalar."""
-    kind = type(value)
-    if value is None or kind is str or kind is bool:
-        return value
-    if kind is int and abs(value) <= canonical.MAX_INTEGER:  # type: ignore[arg-type]  # an int, as said
-        return value
-    return str(value)
 
 
 def _shortened(event: Event) -> Event:

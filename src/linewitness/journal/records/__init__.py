@@ -1,0 +1,1 @@
+"""Turn events into the next records of the chain: their bytes, their ids, and one signature a commit."""
