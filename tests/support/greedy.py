@@ -46,9 +46,11 @@ def greedy(
         state.taken += 1
         room.release()
 
+    tick_s = max(TICK_S, 1 / rate) if rate else 0.0
+
     def send() -> None:
-        while not state.stop.wait(TICK_S if rate else 0):
-            for _ in range(round(rate * TICK_S) if rate else 1):
+        while not state.stop.wait(tick_s):
+            for _ in range(round(rate * tick_s) if rate else 1):
                 if not room.acquire(timeout=0.2):
                     break
                 sent = client.publish(topic, payload, qos=1, properties=properties)

@@ -20,6 +20,9 @@ from support.greedy import greedy
 #: Messages of many lines, each of which somebody could take for a record.
 SHORT_LINES: Final = b"aa\n" * (16 * 2**20 // 3)
 
+#: More of them in a second, and the broker keeps gigabytes, or drops what others send to the same topic.
+RATE: Final = 2.0
+
 FLOODS: Final = {
     "nothing but letters": b"A" * 65_536,
     "short lines": b"A1\r\n" * 16_384,
@@ -119,7 +122,7 @@ def main(broker: int, topic: str) -> None:
         ports = {}
         for name, (_, chunk, greet) in PEERS.items():
             ports[name] = stack.enter_context(flooding(chunk, greet=greet, offered=sys.maxsize)).port
-        stack.enter_context(greedy(broker, topic, SHORT_LINES))
+        stack.enter_context(greedy(broker, topic, SHORT_LINES, rate=RATE))
         print(json.dumps(ports), flush=True)
         sys.stdin.read()
 
