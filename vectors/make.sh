@@ -182,6 +182,26 @@ revoke event2-6.note "$EVENT2" 6 'the gateway was found open'
 revoke event1-5.note "$EVENT1" 5 'a copy was found'
 revoke store-4.note "$(vkey store $STORE 04)" 4 'the house was sold'
 
+# --- texts that two readers could read differently: with the chain, each has the verdict that texts.txt states ----------
+mkdir -p text
+: >text/texts.txt
+# text NAME VERDICT: standard input becomes a file.
+text() { cat >"text/$1"; echo "$1 $2" >>text/texts.txt; }
+{ printf '\xef\xbb\xbf'; cat policy.json; } | text bom.policy REFUSED
+{ printf '\xff\xfe'; iconv -f utf-8 -t utf-16le policy.json; } | text utf-16.policy REFUSED
+sed 's/"quorum": 1/"quorum": 1.0/' policy.json | text float.policy REFUSED
+sed 's/"quorum": 1/"quorum": 1e0/' policy.json | text exponent.policy REFUSED
+sed 's/"quorum": 1/"quorum": true/' policy.json | text true.policy REFUSED
+sed "s|\"quorum\": 1|\"quorum\": 1, \"revocations\": [{\"key\": \"$EVENT2\", \"first\": -1, \"reason\": \"\"}]|" policy.json | text negative.policy REFUSED
+sed 's/"quorum": 1/"quorum": 1, "quorum": 1/' policy.json | text twice.policy REFUSED
+# The bytes of each character that some reader takes for a space, in a key's name.
+for space in 0b 0c 1c 1f c285 c2a0 e19a80 e28080 e2808a e280a8 e280a9 e280af e2819f e38080 efbbbf; do
+  { cat checkpoint/7.receipt; printf '— a'; printf '%s' $space | unhex; printf 'b AAAAAAA=\n'; } | text "space-$space.receipt" INTACT
+done
+{ cat checkpoint/7.receipt; printf '— a\xe2\x80\x8bb AAAAAAA=\n'; } | text zero-width.receipt COMPLETE
+{ cat checkpoint/7.receipt; for number in {1..98}; do echo "— witness-$number.example AAAAAAA="; done; } | text lines-100.receipt COMPLETE
+{ cat checkpoint/7.receipt; for number in {1..99}; do echo "— witness-$number.example AAAAAAA="; done; } | text lines-101.receipt INTACT
+
 # --- a chain in commits: one signature each for records 0, 1 to 3, 4 (which rotates the key) and 5 to 6 ------------
 ORIGIN=acme.example/ber-01/line-03/1
 LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01); EVENT2=$(vkey event2 $ORIGIN/event 01)

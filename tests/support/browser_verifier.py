@@ -46,4 +46,4 @@ def judge_all_with_page(cases: Sequence[Sequence[Path]]) -> list[dict[str, Any]]
         [node, str(driver), files], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.split("\n") if line]

@@ -18,7 +18,10 @@ COSIGNATURE_V1: Final = 0x04
 MAX_NOTE_BYTES: Final = 1_000_000
 MAX_SIGNATURES: Final = 100
 
-_NAME: Final = re.compile(r"[^\s+]+")
+#: What a key's name must not hold: a plus sign, and each character that any reader takes for a space.
+_NAME: Final = re.compile(
+    r"[^+\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
+)
 _ED25519_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 64
 _ID_BYTES: Final = 4

@@ -7,10 +7,7 @@ and nothing in it is believed but what signatures and hashes bear out.
 import hashlib
 import json
 import re
-import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.package.layout import BadLayout, PackedFile, read_layout, unpacked
 from linewitness.evidence.verify.selection_stamps import of_history
 from linewitness.evidence.verify.statements import Statement, Token
 
@@ -43,6 +41,9 @@ CONSISTENCY: Final = ".consistency"
 MAX_MEMBERS: Final = 300_000
 #: Notes, proofs: everything but records and what is for people.
 MAX_SMALL_BYTES: Final = 1_000_000
+#: All notes and time stamps together, and all proofs: each signature costs time, and each byte memory.
+MAX_NOTES_BYTES: Final = 20_000_000
+MAX_PROOFS_BYTES: Final = 1_000_000_000
 
 _NAME: Final = re.compile(
     r"manifest\.json|records\.ndjson|keys\.ndjson|ended\.note|report\.html|verify\.html"
@@ -115,27 +116,20 @@ def write_package(target: IO[bytes], contents: PackageContents) -> int:
 class Package:
     """A package that is open for reading."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        """Check the table of contents; BadPackage names what nobody should open."""
-        self._archive = archive
-        self._members = _checked(archive)
+    def __init__(self, file: IO[bytes]) -> None:
+        """Check the whole container; BadPackage names what nobody should open."""
+        self._file = file
+        self._members = _checked(file)
 
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
-        """Open a package file; BadPackage if it is none."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                yield cls(archive)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            struct.error,
-            NotImplementedError,
-            EOFError,
-            UnicodeDecodeError,  # a name that says it is UTF-8, and is not
-        ) as error:
-            raise BadPackage(f"{path.name} is not a readable zip file: {error}") from None
+        """Open a package file; BadPackage if it is none, or can be read in more than one way."""
+        with path.open("rb") as file:
+            try:
+                yield cls(file)
+            except BadLayout as error:
+                raise BadPackage(error.what) from None
 
     @property
     def is_handover(self) -> bool:
@@ -217,9 +211,16 @@ class Package:
     def _lines(self, name: str) -> Generator[bytes]:
         if name not in self._members:
             return
-        with self._archive.open(name) as file:
-            while line := file.readline(canonical.MAX_BYTES + 2):
-                yield line.removesuffix(b"\n")
+        rest = b""
+        for block in unpacked(self._file, self._members[name]):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield line[: canonical.MAX_BYTES + 1]
+            if len(rest) > canonical.MAX_BYTES:
+                yield rest[: canonical.MAX_BYTES + 1]  # too long for a record: it ends what is read
+                return
+        if rest:
+            yield rest
 
     def _small(self, name: str) -> str:
         try:
@@ -230,38 +231,36 @@ class Package:
     def _bytes(self, name: str, *, most: int = MAX_SMALL_BYTES) -> bytes:
         if name not in self._members:
             raise BadPackage(f"the package holds no {name}")
-        with self._archive.open(name) as file:
-            data = file.read(most + 1)
-        if len(data) > most:
+        if self._members[name].size > most:
             raise BadPackage(f"{name} is larger than {most} bytes")
-        return data
+        return b"".join(unpacked(self._file, self._members[name]))
 
 
 def _is_stamp(name: str) -> bool:
     return name.startswith("anchors/") and name.endswith(STAMP)
 
 
-def _checked(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    members: dict[str, zipfile.ZipInfo] = {}
-    entries = archive.infolist()
-    if len(entries) > MAX_MEMBERS:
-        raise BadPackage(f"the package has {len(entries)} files, more than {MAX_MEMBERS}")
-    for entry in entries:
-        name = entry.filename
-        if entry.orig_filename != name or not _NAME.fullmatch(name):
-            raise BadPackage(f"the package holds {entry.orig_filename!r}, which does not belong into one")
+def _checked(file: IO[bytes]) -> dict[str, PackedFile]:
+    """Return the files, after all of them were unpacked once: damage is found before anything is judged."""
+    members: dict[str, PackedFile] = {}
+    for member in read_layout(file, most=MAX_MEMBERS):
+        name = member.name
+        if not _NAME.fullmatch(name):
+            raise BadPackage(f"the package holds {name!r}, which does not belong into one")
         if name in members:
             raise BadPackage(f"the package holds {name} twice")
-        if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BadPackage(f"{name} is encrypted or compressed in an unusual way")
-        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise BadPackage(f"{name} is not a plain file")
-        small = name not in (RECORDS, KEYS) and name not in _DOCUMENTS
-        if small and entry.file_size > MAX_SMALL_BYTES:
-            raise BadPackage(f"{name} is larger than {MAX_SMALL_BYTES} bytes")
-        members[name] = entry
+        members[name] = member
     if RECORDS not in members:
         raise BadPackage(f"the package holds no {RECORDS}")
+    small = [member for name, member in members.items() if name not in {RECORDS, KEYS, *_DOCUMENTS}]
+    if large := next((member.name for member in small if member.size > MAX_SMALL_BYTES), None):
+        raise BadPackage(f"{large} is larger than {MAX_SMALL_BYTES} bytes")
+    proofs = sum(member.size for member in small if member.name.startswith("proofs/"))
+    if sum(member.size for member in small) - proofs > MAX_NOTES_BYTES or proofs > MAX_PROOFS_BYTES:
+        raise BadPackage("the notes or the proofs of the package are too large together")
+    for member in members.values():
+        for _ in unpacked(file, member):
+            pass
     return members
 
 

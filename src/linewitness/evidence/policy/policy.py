@@ -201,7 +201,7 @@ def _check_strength(policy: Policy) -> None:
 
 def _json(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data, object_pairs_hook=_unique)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
         canonical.check_profile(value)
     except RecursionError:
         raise BadPolicy("the policy is nested too deeply") from None
@@ -267,6 +267,8 @@ def _attester(value: Any) -> Attester:
 
 def _revocation(value: Any, origin: str) -> Revocation:
     members = _typed("a revocation", value, _REVOCATION)
+    if members["first"] < 0:
+        raise BadPolicy("the first record of a revocation is below 0")
     return Revocation(origin, _vkey(members["key"], "a revoked key"), members["first"], members["reason"])
 
 
