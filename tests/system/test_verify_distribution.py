@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.base.errors import ExitCode
 from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.proof import TlogProof
@@ -111,12 +112,17 @@ def test_exported_records_are_judged_alike(auditor: Path, tmp_path: Path) -> Non
     ],
 )
 def test_what_cannot_be_verified_ends_alike(auditor: Path, arguments: Any) -> None:
-    assert both(auditor, *arguments).returncode in (1, 2)
+    assert both(auditor, *arguments).returncode in (ExitCode.CONFIGURATION, ExitCode.UNJUDGED)
 
 
 def test_a_file_that_is_no_zip_ends_with_a_sentence(auditor: Path, tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"no zip")
-    assert both(auditor, tmp_path / "x.zip", *POLICY).returncode == 1
+    found = both(auditor, tmp_path / "x.zip", *POLICY)
+    assert found.returncode == ExitCode.UNJUDGED
+    assert found.stdout.startswith("REFUSED, nothing was judged: ")
+    found = both(auditor, tmp_path / "x.zip", *POLICY, "--json")
+    assert found.returncode == ExitCode.UNJUDGED
+    assert json.loads(found.stdout)["status"] == "REFUSED"
 
 
 def test_time_stamps_are_not_checked_without_their_extra_and_that_is_said(

@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 2
     REFUSED = 3
     JOURNAL = 4
+    UNJUDGED = 5
     BUG = 70
     OUTPUT = 74
 

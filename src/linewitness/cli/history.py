@@ -61,7 +61,7 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Verify a package, exported records or a journal. Exit code 1 means BROKEN."""
+    """Verify a package, exported records or a journal. Exit code 1 means BROKEN, 5 that it is none."""
     import os
 
     from linewitness.anchors.signatures import verifies

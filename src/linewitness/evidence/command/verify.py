@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linewitness.base.errors import ConfigurationError, ExitCode
+from linewitness.base.errors import ConfigurationError, EvidenceError, ExitCode
 from linewitness.evidence.command.times import TimesTable, verified_stamps
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.policy.policy import Policy
@@ -36,7 +36,19 @@ class VerifyRequest:
     def run(
         self, opened: AbstractContextManager[EvidenceSource], *, stage: Stage = silent
     ) -> tuple[Iterator[str], ExitCode]:
-        """Verify what `opened` yields; return the lines to print and the exit code."""
+        """Verify what `opened` yields; return the lines to print and the exit code.
+
+        What cannot be judged, a file that is no package or a policy that proves nothing, is REFUSED: that is
+        no verdict about the stream.
+        """
+        try:
+            return self._judged(opened, stage)
+        except EvidenceError as error:
+            return self._refused(error), ExitCode.UNJUDGED
+
+    def _judged(
+        self, opened: AbstractContextManager[EvidenceSource], stage: Stage
+    ) -> tuple[Iterator[str], ExitCode]:
         trusted = self._trusted()
         table = TimesTable(self.unit)
         with opened as source:
@@ -51,6 +63,18 @@ class VerifyRequest:
                 verdict = replace(verdict, remarks=(*verdict.remarks, *table.remarks))
         lines = self._json(verdict, table) if self.as_json else _text(verdict, trusted, table)
         return lines, ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK
+
+    def _refused(self, error: EvidenceError) -> Iterator[str]:
+        if self.as_json:
+            found: dict[str, object] = {
+                "status": "REFUSED",
+                "text": error.what,
+                "broken_at": None,
+                "remarks": [],
+            }
+            yield json.dumps(found, ensure_ascii=False, indent=2)
+        else:
+            yield f"REFUSED, nothing was judged: {error}"
 
     def _trusted(self) -> Policy | None:
         if self.policy is not None:
