@@ -56,7 +56,7 @@ def _said(stream: TextIO, lines: Iterable[str], code: ExitCode) -> ExitCode:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=NAME,
-        description="Verify a stream from its exact bytes. Exit code 1 means BROKEN, 5 that it is no evidence.",
+        description="Verify a stream from its exact bytes. Exit code 1: BROKEN; 5: nothing was judged.",
     )
     parser.add_argument(
         "source", type=Path, help="A package (.zip), or exported records (NDJSON, with .receipts beside)."
