@@ -90,6 +90,11 @@ class Victim:
         assert change(data) != data
         self.forge("UPDATE record SET bytes = ? WHERE seq = ?", change(data), at)
 
+    def is_signed(self, number: int) -> bool:
+        """Return whether a record bears a signature of its own."""
+        with JournalReader(self.directory) as reader:
+            return any(record.is_signed(data) for _, data in reader.records(number, number + 1))
+
     def rewrite(self, first: int, last: int) -> None:
         """Sign records again from `first` on, as a thief of the event key of now can do."""
         (file,) = (path for path in (self.directory / "keys").iterdir() if path.stem != LOG_KEY)
@@ -180,8 +185,15 @@ def test_a_deleted_record_is_named(victim: Victim, at: int) -> None:
 
 
 def test_a_missing_end_is_named(victim: Victim) -> None:
-    victim.forge("DELETE FROM record WHERE seq >= 850")
-    broken(victim.verdict(), 850, "missing", "store.example")
+    (end,) = [number for number in range(845, 855) if victim.is_signed(number)][:1]
+    victim.forge("DELETE FROM record WHERE seq > ?", end)
+    broken(victim.verdict(), end + 1, "missing", "store.example")
+
+
+def test_an_end_that_is_missing_within_a_commit_is_named(victim: Victim) -> None:
+    (end,) = [number for number in range(845, 855) if not victim.is_signed(number)][:1]
+    victim.forge("DELETE FROM record WHERE seq > ?", end)
+    broken(victim.verdict(), end, "the rest of its commit is missing")
 
 
 def test_records_of_a_full_tile_that_are_signed_again_are_named(victim: Victim) -> None:

@@ -1,6 +1,7 @@
 """Private keys at rest: durable, wrapped if wished, gone when their time is over."""
 
 import base64
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -194,3 +195,17 @@ def test_a_new_stream_can_begin_with_wrapped_keys(tmp_path: Path, clock: ManualC
     assert all(b"wrapped" in data for data in contents(tmp_path / "journal").values())
     assert keyring.load(LOG_KEY)
     assert len(members_of(tmp_path / "journal")) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring = Keyring(tmp_path)
+    keyring.create()
+
+    def unreadable(path: object) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(os, "scandir", unreadable)
+    with pytest.raises(JournalError, match="Input/output error"):
+        keyring.tidy()

@@ -62,8 +62,8 @@ class Keyring:
 
         Raises ConfigurationError if others may read a key.
         """
-        refuse_exposed(sorted(self._directory.glob(f"*{_ENDING}*")))
         with database.translated(self._directory):
+            refuse_exposed(sorted(self._directory.glob(f"*{_ENDING}*")))
             for path in sorted(self._directory.glob(f"*{_ENDING}{_REPLACED}")):
                 self._finish_replacing(path)
             if self._box is None:
