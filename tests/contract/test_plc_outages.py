@@ -241,7 +241,7 @@ async def test_complaint_11_what_happened_while_the_gateway_was_down_is_a_gap_ev
             "modbus": oven("127.0.0.1", quiet_oven.port) | {"points": [set_point]},
         }[kind]
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await until(lambda: line.value("holding") and line.records("device.back"))
+            await until(lambda: line.records("parameter.changed") and line.records("device.back"))
             changed, size = wall(), line.size()
             await asyncio.sleep(2)
             assert line.size() == size, "being heard is remembered, and no event"
