@@ -29,8 +29,6 @@ from support.present import present
 from support.waiting import until
 
 WAIT_S = 40.0
-#: Whoever works at the tool waits so long for its light.
-CONFIRMED_S = 0.5
 
 
 @asynccontextmanager
@@ -93,9 +91,8 @@ def log_lines(plant: Plant, event: str, **members: object) -> list[dict[str, Any
 class Load:
     """Work at all devices, and a ledger of what was done there.
 
-    The tool knows no serial numbers: what unit it worked on is the reader's word. A unit leaves when the tool
-    shows that its results are confirmed, or after `CONFIRMED_S`. From then to the next unit's code passes
-    `changeover_s`, as at every real station, and again after it.
+    The tool knows no serial numbers: what unit it worked on is the reader's word. Between the last result
+    of a unit and the next unit's code passes `changeover_s`, as at every real station, and again after it.
     """
 
     plant: Plant
@@ -128,10 +125,6 @@ class Load:
 
     async def next_unit(self) -> str:
         """Take the unit from the table, put another one there, and read its code."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CONFIRMED_S):
-                while not self.made <= set(self.plant.devices.torque.acked):  # noqa: ASYNC110 (a look at a light)
-                    await asyncio.sleep(0.01)
         await asyncio.sleep(self.changeover_s)
         serial = f"SN{self.units % 10_000:04d}"
         self.units += 1

@@ -30,10 +30,21 @@ class Tool:
         return None if since_ns is None else since_ns // NS_PER_MS - self.begun_ms
 
 
-def test_a_tool_that_is_confirmed_at_once_sends_its_results_as_it_makes_them(clock: ManualClock) -> None:
+def test_a_tool_that_makes_a_pause_after_its_confirmation_sends_its_results_as_it_makes_them(
+    clock: ManualClock,
+) -> None:
     tool = Tool(clock)
     assert tool.result(0, confirmed_after_ms=5) is None
-    assert tool.result(50, confirmed_after_ms=5) is None
+    assert tool.result(600, confirmed_after_ms=5) is None
+
+
+def test_what_comes_soon_after_a_confirmation_may_have_been_made_before_it(clock: ManualClock) -> None:
+    """A result that is made just before the confirmation, by a tool that is slow to send it."""
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5) is None
+    assert tool.result(450, confirmed_after_ms=5) == 0
+    assert tool.result(500, confirmed_after_ms=5) == 0
+    assert tool.result(1_100, confirmed_after_ms=5) is None
 
 
 def test_what_a_tool_made_while_it_waited_follows_at_once_and_may_be_as_old_as_the_wait(
@@ -42,7 +53,8 @@ def test_what_a_tool_made_while_it_waited_follows_at_once_and_may_be_as_old_as_t
     tool = Tool(clock)
     assert tool.result(0, confirmed_after_ms=4_000) is None
     assert tool.result(4_010, confirmed_after_ms=5) == 0
-    assert tool.result(4_020, confirmed_after_ms=5) == 0
+    assert tool.result(4_800, confirmed_after_ms=5) == 0
+    assert tool.result(6_000, confirmed_after_ms=5) is None
 
 
 def test_a_pause_ends_the_doubt(clock: ManualClock) -> None:

@@ -12,10 +12,12 @@ LOOK_S: Final = 0.05
 STANDSTILL_NS: Final = 250 * NS_PER_MS
 #: After a standstill all sockets are read within this time.
 AFTERMATH_NS: Final = 100 * NS_PER_MS
-#: A device that waited this long for a confirmation may have made more results meanwhile.
+#: A device that has one more result sends it within this time after a confirmation.
+NEXT_NS: Final = 500 * NS_PER_MS
+#: A device that waited this long for a confirmation may have made many results meanwhile.
 SLOW_NS: Final = 250 * NS_PER_MS
-#: A device that has more sends it within this time after a confirmation.
-AT_ONCE_NS: Final = 1000 * NS_PER_MS
+#: A device that has many results to send makes no longer pause between them, however busy it is.
+PAUSE_NS: Final = 1000 * NS_PER_MS
 
 
 class Standstills:
@@ -79,17 +81,20 @@ class ArrivalOrder:
         self._clock = clock
         self._delayed_since_ns: int | None = None
         self._confirmed_ns: int | None = None
+        self._slow = False
 
     def delayed_since_ns(self, observation: Observation) -> int | None:
         """Return since when an observation may have waited (boot time), None if it came at once.
 
-        A device that had to wait for a confirmation sends what it made meanwhile one after the other, at
-        once after each confirmation; its first pause ends that. A device that waits for nothing keeps
-        nothing back.
+        A device that waits for a confirmation keeps back what it makes meanwhile, however short the wait is,
+        and sends it one after the other, at once after each confirmation; its first pause ends that. A device
+        that waits for nothing keeps nothing back.
         """
         arrived_ns = observation.received.boottime_ns
-        if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > AT_ONCE_NS:
+        pause_ns = PAUSE_NS if self._slow else NEXT_NS
+        if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > pause_ns:
             self._delayed_since_ns = None
+            self._slow = False
         begun_ns = self._standstills.before_ns(arrived_ns)
         if begun_ns is not None:
             self._delay(begun_ns)
@@ -97,9 +102,10 @@ class ArrivalOrder:
 
     def confirmed(self, observation: Observation) -> None:
         """Learn that the device was told that an observation is durable."""
+        arrived_ns = observation.received.boottime_ns
         self._confirmed_ns = self._clock.stamp().boottime_ns
-        if self._confirmed_ns - observation.received.boottime_ns > SLOW_NS:
-            self._delay(observation.received.boottime_ns)
+        self._slow |= self._confirmed_ns - arrived_ns > SLOW_NS
+        self._delay(arrived_ns)
 
     def _delay(self, since_ns: int) -> None:
         if self._delayed_since_ns is None or since_ns < self._delayed_since_ns:

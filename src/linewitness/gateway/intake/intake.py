@@ -101,7 +101,7 @@ class Intake:
         if isinstance(observation, Signals):
             return QueuedObservation(observation, count=1)
         delayed_since_ns = None
-        if isinstance(observation, Result):
+        if observation.confirmable or isinstance(observation, Result):
             delayed_since_ns = self._order.delayed_since_ns(observation)
         return self._queue(
             self._within_share((observation,), session_id, delayed_since_ns=delayed_since_ns), observation
