@@ -299,9 +299,9 @@ async def asked(answer: bytes) -> bytes | None:
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    link = ModbusLink(options_at(server.sockets[0].getsockname()[1]))
-    await link.open()
+    link = ModbusLink(options_at(server.sockets[0].getsockname()[1], timeout_s=10))
     try:
+        await link.open()
         return await link.ask(ReadHoldingRegistersRequest(address=0, count=2, dev_id=UNIT), 5)
     except (NoAnswer, LinkBroken, ModbusError):
         return None

@@ -62,6 +62,10 @@ class PlcLine:
             found.append((record["resource"]["id"], _time(fields["first"]), _time(fields["last"])))
         return found
 
+    def kinds(self) -> list[str]:
+        """Return the kind of each record, in order."""
+        return [record["kind"] for record in members_of(self.folder)]
+
     def size(self) -> int:
         return self.journal.head.size
 

@@ -125,7 +125,7 @@ async def test_a_reader_gone_mad_leaves_the_journal_to_the_torque_tool_beside_it
             read = len(running.records("unit.entered")) + len(running.records("unit.left"))
             assert read <= 20 * (10 + passed_s) + 10
             quiet()
-            await until(lambda: counts(running)[-1] is not None, "the count")
+            await until(lambda: counts(running)[-1] is not None, "the count", timeout_s=120)
             assert sum(filter(None, counts(running))) > 50_000
             gap = [each for each in running.records("source.gap") if "count" in fields_of(each)][-1]
             assert fields_of(gap)["bytes"] == 9 * fields_of(gap)["count"]

@@ -40,6 +40,7 @@ def stuck(self, batch):
 JournalFile.append = stuck
 """
 STUCK_EVENT_LOOP = """
+s.Lifeline.__init__.__kwdefaults__['limit_s'] = 1.0
 async def heartbeat(self):
     time.sleep(3600)
 Lifecycle.heartbeat = heartbeat
@@ -95,7 +96,7 @@ async def test_systemd_is_told_when_it_is_ready_alive_and_stopping(line: Path, t
 async def test_a_stuck_loop_ends_the_process_with_70(
     line: Path, tmp_path: Path, what: str, words: str
 ) -> None:
-    code = SHORT % (what + "\ns.Lifeline.__init__.__kwdefaults__['limit_s'] = 1.0\n")
+    code = SHORT % what
     async with systemd(tmp_path) as (environment, said):
         found = await run(line, python=("-c", code), env=environment)
         assert found.code == ExitCode.BUG, found

@@ -39,6 +39,13 @@ async def working(simulator: TorqueSimulator, period_s: float = 0.05) -> AsyncIt
             task.cancel()
 
 
+async def all_recorded(gateway: Gateway, simulator: TorqueSimulator) -> None:
+    """Wait until the tool has a confirmation of each result, and the journal each result once."""
+    made = {result.id for result in simulator.results()}
+    await until(lambda: made <= set(simulator.acked), gateway.said, timeout_s=120)
+    await until(lambda: len(gateway.ids()) == len(made), gateway.said)
+
+
 async def killed_at_commits(tmp_path: Path, commits: Any) -> None:
     """Let the kernel kill the gateway at its n-th commit, under load, for each of these n."""
     async with serve(TorqueOptions(redeliver=True)) as simulator:
@@ -53,7 +60,7 @@ async def killed_at_commits(tmp_path: Path, commits: Any) -> None:
                     assert await gateway.process.wait() != 0, gateway.said()
         gateway.process.wrapper = ()
         await gateway.process.start()
-        await until(lambda: len(gateway.ids()) == len(simulator.results()), gateway.said)
+        await all_recorded(gateway, simulator)
         assert await gateway.process.stop() == 0, gateway.said()
         account(tmp_path, simulator)
         print(f"\nkilled at commits {commits}: {len(simulator.results())} results, each once")
@@ -100,7 +107,7 @@ async def test_case_15_a_process_that_cannot_write_confirms_nothing_until_it_can
         largest = max(file.stat().st_size for file in (tmp_path / "journal").iterdir())
         gateway.process.wrapper = ("prlimit", f"--fsize={largest + 100_000}:unlimited")
         await gateway.process.start()
-        async with working(simulator, period_s=0.01):
+        async with working(simulator, period_s=0.05):
             await until(lambda: "journal full" in gateway.said(), gateway.said, timeout_s=60)
             confirmed = len(simulator.acked)
             made = len(simulator.results())
@@ -111,7 +118,7 @@ async def test_case_15_a_process_that_cannot_write_confirms_nothing_until_it_can
             "prlimit", f"--pid={gateway.process.pid}", "--fsize=unlimited:unlimited"
         )
         assert await raised.wait() == 0
-        await until(lambda: len(gateway.ids()) == len(simulator.results()), gateway.said, timeout_s=60)
+        await all_recorded(gateway, simulator)
         assert await gateway.process.stop() == 0
         account(tmp_path, simulator)
 
