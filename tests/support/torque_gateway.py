@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from linewitness.demo.plant import Process
+from linewitness.journal.reader import JournalReader
 from support.torque_line import fields_of, id_of, records_of
 
 TEMPLATE = """\
@@ -52,6 +53,11 @@ class Gateway:
 
     def ids(self) -> list[int | str]:
         return [id_of(each)[2] for each in self.results()]
+
+    def size(self) -> int:
+        """Return how many records the journal holds, of whatever kind."""
+        with JournalReader(self.folder / "journal") as journal:
+            return journal.size()
 
     def said(self) -> str:
         return self.process.log.read_text()
