@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
+from linewitness.base.compression.records import pack_record
 from linewitness.base.errors import JournalError
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
@@ -259,7 +260,8 @@ class JournalFile:
     def _write(self, commit: Commit) -> JournalHead:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
         rows = commit.rows()
-        self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
+        stored = ((row.sequence_no, row.unit, pack_record(row.data)) for row in rows)
+        self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", stored)
         for row in rows:
             leaf = leaf_hash(row.data)
             for level, index, node in self._frontier.append(leaf):
