@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from linewitness.base.clock import SharedClockState, SystemClock
+from linewitness.base.compression.frames import is_frame, unpack
 from linewitness.base.secrets import Secret
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.ahead.alarms import AlarmWatch
@@ -23,6 +24,7 @@ from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.store.ahead.reports import NoticeReport, read_notices
 from linewitness.store.database import Database, enroll
+from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.reports import read_streams
@@ -54,6 +56,12 @@ def result(number: int, *, ok: bool = True) -> Event:
         ),
         context={"device_id": "wrench-10", "station_id": "st-10"},
     )
+
+
+def first_number(payload: bytes) -> int:
+    """Return the number of the first record of a batch."""
+    lines = unpack(payload, MAX_MESSAGE_BYTES) if is_frame(payload) else payload
+    return int(json.loads(lines.split(b"\n", 1)[0])["sequence_no"])
 
 
 @dataclass
@@ -130,7 +138,7 @@ class LiveLine:
 
             async def listen() -> None:
                 async for message in listener.messages():
-                    self.sent.append(json.loads(message.payload.split(b"\n", 1)[0])["sequence_no"])
+                    self.sent.append(first_number(message.payload))
 
             tasks = [
                 group.create_task(run_store(self.store, clock=CLOCK, ready=ready)),
