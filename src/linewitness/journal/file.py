@@ -193,8 +193,9 @@ class JournalFile:
                 if self._builder.steps_to_record:
                     self._look(commit)
                 for submission in batch:
+                    stamp = self._look(commit)  # one reading for all that was submitted together
                     for event in submission.stamped_events():
-                        commit.add(event, self._look(commit))
+                        commit.add(event, stamp)
                     if submission.rotate:
                         new_key = self._add_rotation(commit)
                     store_beside(self._connection, submission, size=commit.size)
