@@ -77,6 +77,8 @@ class LiveLine:
     #: Where the gateway finds the broker, if not where the others do.
     port: int | None = None
     sent: list[int] = field(default_factory=list)
+    #: Whether the batches were compressed.
+    compressed: set[bool] = field(default_factory=set)
 
     @property
     def held(self) -> int:
@@ -138,6 +140,7 @@ class LiveLine:
 
             async def listen() -> None:
                 async for message in listener.messages():
+                    self.compressed.add(is_frame(message.payload))
                     self.sent.append(first_number(message.payload))
 
             tasks = [
