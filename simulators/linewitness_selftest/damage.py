@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from linewitness.base.clock import SystemClock
+from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import ExitCode
 from linewitness.journal.database import FILE_NAME
 from linewitness.journal.keyring import LOG_KEY
@@ -42,9 +43,10 @@ def _pages_of(table: str) -> Callable[[Path], None]:
 def _newest_record(journal: Path) -> None:
     """Change one digit of a record, where the rest of the file stays right."""
     connection = sqlite3.connect(journal / FILE_NAME)
+    connection.create_function("plain", 1, unpack_record, deterministic=True)
     connection.execute("DROP TRIGGER record_is_final")
     connection.execute(
-        "UPDATE record SET bytes = CAST(replace(CAST(bytes AS TEXT), '\"11.00\"', '\"11.01\"') AS BLOB) "
+        "UPDATE record SET bytes = CAST(replace(plain(bytes), '\"11.00\"', '\"11.01\"') AS BLOB) "
         "WHERE seq = (SELECT MAX(seq) - 1 FROM record)"
     )
     connection.commit()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from linewitness.base.clock import SystemClock
+from linewitness.base.compression.records import unpack_record
 from linewitness_simulators.ntp import NtpSimulation, serve
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -77,7 +78,7 @@ class Gateway:
         path = self._folder / "journal" / "journal.sqlite"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT bytes FROM record ORDER BY seq").fetchall()
-        return [record for (data,) in rows if (record := json.loads(data))["kind"] == kind]
+        return [record for (data,) in rows if (record := json.loads(unpack_record(data)))["kind"] == kind]
 
     async def record(self, kind: str, number: int) -> dict[str, Any]:
         """Wait for the record of this kind with this number."""

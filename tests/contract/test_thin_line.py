@@ -91,6 +91,22 @@ async def test_a_connection_that_breaks_sends_nothing_twice_that_the_store_has(t
         assert line.sent == sorted(set(line.sent))
 
 
+@pytest.mark.parametrize("compress", [True, False])
+async def test_batches_leave_as_the_settings_say(tmp_path: Path, compress: bool) -> None:
+    async with live_line(tmp_path) as line:
+        line.options = ForwardOptions(compress=compress)
+        line.pile_up([result(number) for number in range(100)])
+        async with line.serving(), line.gateway() as (_, judge, _):
+            await until(lambda: judge.receipted > 100, lambda: f"a receipt over all: {judge.receipted}")
+            await until(lambda: line.compressed, "a batch that a third party sees")
+        assert_whole(line)
+        assert line.compressed == {compress}
+
+
+def test_batches_are_compressed_by_default() -> None:
+    assert ForwardOptions().compress
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_a_backlog_is_cut_to_the_packets_that_the_broker_takes(tmp_path: Path, protocol: str) -> None:
     """MQTT 5 announces the limit; with MQTT 3.1.1 the broker hangs up, and the messages become smaller."""
@@ -107,6 +123,7 @@ async def test_a_backlog_is_cut_to_the_packets_that_the_broker_takes(tmp_path: P
 async def test_a_record_that_the_broker_never_takes_is_said(tmp_path: Path, protocol: str) -> None:
     async with live_line(tmp_path, config="max_packet_size 1200\n") as line:
         line.protocol = protocol
+        line.options = ForwardOptions(compress=False)  # compressed, they would fit
         line.pile_up([result(number) for number in range(10)])
         async with line.serving(), line.gateway() as (_, _, health):
             await until(lambda: health.uplink_state == "refused", lambda: health.uplink_why)

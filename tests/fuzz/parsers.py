@@ -25,6 +25,8 @@ from seeds import VECTORS
 
 from linewitness.anchors.signatures import verifies
 from linewitness.base.clock import Stamp, SystemClock
+from linewitness.base.compression.frames import BadFrame, stated_size, unpack
+from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import EvidenceError
 from linewitness.config.problems import ConfigurationErrors
 from linewitness.config.reading import read_bytes
@@ -54,6 +56,7 @@ from linewitness.gateway.answers.statements import StoreContradiction, without_u
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.store import acceptance
 from linewitness.store.fast_path import read_fast
+from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
 from linewitness.timesources import chrony, ntp
@@ -236,6 +239,13 @@ def batch(data: bytes) -> None:
     Topics.parse(data.decode("utf-8", "replace"))
 
 
+def frame(data: bytes) -> None:
+    """A compressed batch, and a record as it lies in the journal's file."""
+    with contextlib.suppress(BadFrame):
+        assert 0 < len(unpack(data, MAX_MESSAGE_BYTES)) == stated_size(data) <= MAX_MESSAGE_BYTES
+    assert len(unpack_record(data)) <= max(len(data), 2**16)
+
+
 def time_answer(data: bytes) -> None:
     """The answers of NTP servers and of chronyc."""
     sent = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
@@ -297,6 +307,7 @@ PARSERS = {
         fast_path,
         witness,
         batch,
+        frame,
         time_answer,
         stamp,
         opcua_value,

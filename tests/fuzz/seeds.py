@@ -6,6 +6,8 @@ from pathlib import Path
 
 from asyncua.ua.ua_binary import variant_to_binary
 
+from linewitness.base.compression.frames import pack
+from linewitness.base.compression.records import pack_record
 from linewitness_simulators.press.library import ua
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -78,6 +80,11 @@ SEEDS = {
         (VECTORS / "chain/records.ndjson").read_bytes(),
         b"linewitness/v1/acme/gw-02/records",
         b'{"integrity":{"stream":""},"sequence_no":0,"event_id":""}\n',
+    ],
+    "frame": [
+        pack((VECTORS / "chain/records.ndjson").read_bytes()),
+        *map(pack_record, (VECTORS / "chain/records.ndjson").read_bytes().splitlines()[:3]),
+        pack(b"\n" * 2**20),
     ],
     "time_answer": [
         bytes([0x24, 1, 6, 0xEC]) + bytes(8) + b"GPS\0" + bytes.fromhex("ed5a2f00000000") * 4 + bytes(4),

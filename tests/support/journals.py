@@ -1,15 +1,18 @@
 """Journals for tests."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from linewitness.base.clock import Clock, SharedClockState
+from linewitness.base.compression.records import unpack_record
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
+from linewitness.journal.database import path_of
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.options import JournalOptions
@@ -71,3 +74,10 @@ def members_of(directory: Path) -> list[dict[str, Any]]:
     """Return all records of a journal, parsed."""
     with JournalReader(directory) as reader:
         return [parse(data) for _, data in reader.records()]
+
+
+def forger(directory: Path) -> sqlite3.Connection:
+    """Open a journal's file as a forger does, for whom `plain(bytes)` unpacks a record."""
+    connection = sqlite3.connect(path_of(directory))
+    connection.create_function("plain", 1, unpack_record, deterministic=True)
+    return connection

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from linewitness.base.clock import SharedClockState, SystemClock
+from linewitness.base.compression.frames import is_frame, unpack
 from linewitness.base.secrets import Secret
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.ahead.alarms import AlarmWatch
@@ -23,6 +24,7 @@ from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.store.ahead.reports import NoticeReport, read_notices
 from linewitness.store.database import Database, enroll
+from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.reports import read_streams
@@ -56,6 +58,12 @@ def result(number: int, *, ok: bool = True) -> Event:
     )
 
 
+def first_number(payload: bytes) -> int:
+    """Return the number of the first record of a batch."""
+    lines = unpack(payload, MAX_MESSAGE_BYTES) if is_frame(payload) else payload
+    return int(json.loads(lines.split(b"\n", 1)[0])["sequence_no"])
+
+
 @dataclass
 class LiveLine:
     """A gateway's journal and its store, each at the same real broker."""
@@ -69,6 +77,8 @@ class LiveLine:
     #: Where the gateway finds the broker, if not where the others do.
     port: int | None = None
     sent: list[int] = field(default_factory=list)
+    #: Whether the batches were compressed.
+    compressed: set[bool] = field(default_factory=set)
 
     @property
     def held(self) -> int:
@@ -130,7 +140,8 @@ class LiveLine:
 
             async def listen() -> None:
                 async for message in listener.messages():
-                    self.sent.append(json.loads(message.payload.split(b"\n", 1)[0])["sequence_no"])
+                    self.compressed.add(is_frame(message.payload))
+                    self.sent.append(first_number(message.payload))
 
             tasks = [
                 group.create_task(run_store(self.store, clock=CLOCK, ready=ready)),

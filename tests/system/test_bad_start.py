@@ -12,6 +12,7 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import free_port
+from support.journals import forger
 from support.plants import at_work, new_plant, run, stopped
 from support.waiting import until
 
@@ -82,9 +83,9 @@ async def test_second_gateway_on_one_journal(tmp_path: Path) -> None:
 
 
 def alter_record(journal: Any) -> None:
-    connection = sqlite3.connect(journal / "journal.sqlite")
+    connection = forger(journal)
     connection.execute("DROP TRIGGER record_is_final")
-    (data,) = connection.execute("SELECT bytes FROM record WHERE seq = 0").fetchone()
+    (data,) = connection.execute("SELECT plain(bytes) FROM record WHERE seq = 0").fetchone()
     connection.execute("UPDATE record SET bytes = ?", (data.replace(b"stream", b"strean"),))
     connection.commit()
     connection.close()

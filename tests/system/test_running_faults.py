@@ -13,6 +13,7 @@ from linewitness.devices.opcua.connection.certificates import make_client_certif
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.brokers import mosquitto
+from support.journals import forger
 from support.plants import (
     Load,
     account,
@@ -215,9 +216,11 @@ async def test_store_that_the_broker_refuses_ends_with_3(tmp_path: Path) -> None
 async def test_forged_record_makes_verify_end_with_1(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         assert await stopped(plant) == 0
-        connection = sqlite3.connect(plant.folder / "journal" / "journal.sqlite")
+        connection = forger(plant.folder / "journal")
         connection.execute("DROP TRIGGER record_is_final")
-        connection.execute("UPDATE record SET bytes = CAST(replace(bytes, 'up', 'UP') AS BLOB) WHERE seq = 3")
+        connection.execute(
+            "UPDATE record SET bytes = CAST(replace(plain(bytes), 'up', 'UP') AS BLOB) WHERE seq = 3"
+        )
         connection.commit()
         connection.close()
         found = await run("verify", plant.line_file)

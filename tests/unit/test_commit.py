@@ -17,7 +17,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.records.commit import RUN_BYTES
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
-from support.journals import create, reopen, result_event
+from support.journals import create, members_of, reopen, result_event
 
 
 @pytest.fixture
@@ -84,3 +84,28 @@ def test_large_records_are_signed_so_often_that_they_fit_into_a_message(
         run = 0 if ends else run
     assert json.loads(batch[-1])["integrity"]["signature"], "a batch ends with a commit"
     assert sum(map(len, batch)) <= 100_000
+
+
+def test_what_was_submitted_together_has_one_reading_of_the_clock(
+    directory: Path, clock: ManualClock
+) -> None:
+    with journal(directory, clock) as file:
+        file.append(
+            [
+                Submission(events=tuple(result_event(number, clock) for number in range(3))),
+                Submission(events=(result_event(4, clock),)),
+            ]
+        )
+    found = [(each["ingested_at"], each["clock"]["boottime_us"]) for each in members_of(directory)[1:]]
+    assert len(set(found[:3])) == 1
+    assert found[3] > found[0], "what was submitted later has a later one"
+
+
+def test_state_of_one_submission_is_written_and_deleted(directory: Path, clock: ManualClock) -> None:
+    with journal(directory, clock) as file:
+        file.append([Submission(state={"a": "1", "b": "2"})])
+        file.append(
+            [Submission(state={"a": None, "b": "3", "c": "4"}), Submission(state={"c": None, "d": "5"})]
+        )
+    with JournalReader(directory) as reader:
+        assert reader.state() == {"b": "3", "d": "5"}

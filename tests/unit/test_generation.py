@@ -18,7 +18,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
-from support.journals import IDENTITY, create, members_of, options, reopen, result_event, verdict_of
+from support.journals import IDENTITY, create, forger, members_of, options, reopen, result_event, verdict_of
 from support.lines import call, write_line
 from support.present import present
 
@@ -140,9 +140,9 @@ def test_a_damaged_journal_goes_on_with_what_can_be_read(
         data[4096:] = b"\xff" * (len(data) - 4096)
         database.write_bytes(data)
     else:
-        connection = sqlite3.connect(database)
+        connection = forger(directory)
         connection.execute("DROP TRIGGER record_is_final")
-        connection.execute("UPDATE record SET bytes = CAST(replace(bytes, '12.30', '12.31') AS BLOB)")
+        connection.execute("UPDATE record SET bytes = CAST(replace(plain(bytes), '12.30', '12.31') AS BLOB)")
         connection.commit()
         connection.close()
     before = database.read_bytes()

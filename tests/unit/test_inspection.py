@@ -18,7 +18,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from linewitness.status.health import Health
 from support.clocks import ManualClock
-from support.journals import create, reopen, result_event, running
+from support.journals import create, forger, reopen, result_event, running
 from support.waiting import until
 
 pytestmark = pytest.mark.heavy
@@ -52,7 +52,7 @@ async def inspected(directory: Path) -> list[str]:
 
 
 def change(directory: Path, *statements: str) -> None:
-    connection = sqlite3.connect(directory / "journal.sqlite")
+    connection = forger(directory)
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {name}")
     for statement in statements:
@@ -79,7 +79,7 @@ async def test_a_sound_journal_is_found_sound(directory: Path) -> None:
     ("statement", "found"),
     [
         (
-            "UPDATE record SET bytes = CAST(replace(bytes, '12.30', '12.31') AS BLOB) WHERE seq = 17",
+            "UPDATE record SET bytes = CAST(replace(plain(bytes), '12.30', '12.31') AS BLOB) WHERE seq = 17",
             "record 17 is not",
         ),
         ("UPDATE tile SET leaves = zeroblob(length(leaves)) WHERE idx = 1", "record 256 is not"),

@@ -21,7 +21,7 @@ from linewitness.journal.journal import open_journal
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
-from support.journals import IDENTITY, create, members_of, reopen, result_event, running, verdict_of
+from support.journals import IDENTITY, create, forger, members_of, reopen, result_event, running, verdict_of
 from support.journals import options as journal_options
 
 
@@ -128,12 +128,12 @@ def test_a_damaged_tail_is_refused_when_the_journal_is_opened(
     directory: Path, clock: ManualClock, damage: str
 ) -> None:
     fill(directory, clock, 10)
-    connection = sqlite3.connect(directory / "journal.sqlite")
+    connection = forger(directory)
     connection.executescript(
         "DROP TRIGGER record_is_final; DROP TRIGGER record_is_kept; DROP TRIGGER record_of_open_tile_is_kept;"
     )
     if damage == "flip a byte":
-        [data] = connection.execute("SELECT bytes FROM record WHERE seq = 7").fetchone()
+        [data] = connection.execute("SELECT plain(bytes) FROM record WHERE seq = 7").fetchone()
         changed = data.replace(b'"12.30"', b'"12.31"')
         connection.execute("UPDATE record SET bytes = ? WHERE seq = 7", (changed,))
     elif damage == "drop the last record":

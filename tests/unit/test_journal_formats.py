@@ -2,17 +2,19 @@
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from linewitness.base.compression.frames import MAGIC
 from linewitness.journal.database import SCHEMA_VERSION
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journal_formats import FOLDER
-from support.journals import members_of, reopen, result_event, verdict_of
+from support.journals import forger, members_of, reopen, result_event, verdict_of
 
 FORMATS = sorted(FOLDER.iterdir())
 
@@ -59,4 +61,13 @@ def test_it_goes_on_where_it_stood(kept: tuple[Path, dict[str, Any]]) -> None:
     finally:
         file.close()
     assert verdict_of(directory).status == "INTACT"
+    assert stored_as(directory, expected["size"] - 1) == b"{"
+    assert stored_as(directory, expected["size"]) == MAGIC[:1]
     assert members_of(directory)[expected["size"]]["integrity"]["prev_hash"] == expected["record_hash"]
+
+
+def stored_as(directory: Path, number: int) -> bytes:
+    """Return the first byte of a record as it lies in the file."""
+    with closing(forger(directory)) as connection:
+        (stored,) = connection.execute("SELECT bytes FROM record WHERE seq = ?", (number,)).fetchone()
+    return bytes(stored[:1])

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from linewitness.store.ledger import StoreLedger
 from linewitness.store.reports import read_records
 from linewitness.uplink.topics import Topics
 from support.clocks import START_NS, ManualClock
-from support.journals import create, members_of, options, reopen, result_event, running
+from support.journals import create, forger, members_of, options, reopen, result_event, running
 from support.lines import call
 from support.present import present
 from support.waiting import until
@@ -215,9 +214,9 @@ async def test_the_command_verifies_what_a_pruned_journal_keeps(
     verdict = call("verify", directory, "--policy", tmp_path / "policy.json", "--json")
     assert verdict.exit_code == 0, verdict.output
     assert (json.loads(verdict.output)["status"], json.loads(verdict.output)["selected"]) == ("INCLUDED", 232)
-    connection = sqlite3.connect(directory / "journal.sqlite")
+    connection = forger(directory)
     connection.execute("DROP TRIGGER record_is_final")
-    changed = "CAST(replace(CAST(bytes AS TEXT), '12.30', '12.31') AS BLOB)"
+    changed = "CAST(replace(plain(bytes), '12.30', '12.31') AS BLOB)"
     connection.execute(f"UPDATE record SET bytes = {changed} WHERE seq = 900")  # noqa: S608 (a forger)
     connection.commit()
     connection.close()

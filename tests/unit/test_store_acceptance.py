@@ -7,7 +7,7 @@ from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.signed_run import vouched_for
 from linewitness.evidence.verify.chain import ChainVerifier
 from linewitness.store import acceptance
-from linewitness.store.acceptance import Acceptance, Pinned, lines_of, peek
+from linewitness.store.acceptance import Acceptance, Pinned, ReadLine, lines_of, peek
 from support.fake_gateway import FakeGateway
 from support.present import present
 
@@ -31,7 +31,7 @@ def test_head_and_root_follow_the_records(gateway: FakeGateway) -> None:
     gateway.rotate()
     gateway.grow(2)
     acceptance = pinned(gateway)
-    accepted = acceptance.accept(gateway.records)
+    accepted = acceptance.accept(map(ReadLine.of, gateway.records))
     assert accepted.stopped is None
     assert acceptance.size == gateway.size
     assert acceptance.root() == gateway.frontier.root()
@@ -43,18 +43,18 @@ def test_head_and_root_follow_the_records(gateway: FakeGateway) -> None:
 def test_first_bad_record_ends_the_run_and_the_next_try_may_succeed(gateway: FakeGateway) -> None:
     acceptance = pinned(gateway)
     bad = gateway.records[2].replace(b'"341"', b'"342"')
-    accepted = acceptance.accept([*gateway.records[:2], bad, *gateway.records[3:]])
+    accepted = acceptance.accept(map(ReadLine.of, [*gateway.records[:2], bad, *gateway.records[3:]]))
     assert len(accepted.records) == 2
     assert present(accepted.stopped).index == 2
-    assert acceptance.accept(gateway.records[2:]).stopped is None
+    assert acceptance.accept(map(ReadLine.of, gateway.records[2:])).stopped is None
     assert acceptance.root() == gateway.frontier.root()
 
 
 def test_record_0_must_be_the_pinned_one_even_after_a_wrong_one_was_seen(gateway: FakeGateway) -> None:
     acceptance = pinned(gateway)
-    assert present(acceptance.accept(FakeGateway(seed="two").records).stopped).index == 0
+    assert present(acceptance.accept(map(ReadLine.of, FakeGateway(seed="two").records)).stopped).index == 0
     assert acceptance.event_key is None
-    assert acceptance.accept(gateway.records).stopped is None
+    assert acceptance.accept(map(ReadLine.of, gateway.records)).stopped is None
 
 
 def test_signature_counts_only_for_its_stream_and_key(gateway: FakeGateway) -> None:
@@ -105,7 +105,7 @@ def test_unit_is_the_parent_or_the_resource_itself(gateway: FakeGateway) -> None
     acceptance = pinned(gateway)
     gateway.append(unit="SN-1")
     gateway.append("unit.entered", resource={"type": "unit", "id": "SN-2"})
-    *_, child, unit = acceptance.accept(gateway.records).records
+    *_, child, unit = acceptance.accept(map(ReadLine.of, gateway.records)).records
     assert child.unit == "SN-1"
     assert unit.unit == "SN-2"
-    assert acceptance.accept([gateway.append()]).records[0].unit is None
+    assert acceptance.accept([ReadLine.of(gateway.append())]).records[0].unit is None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from linewitness.base.compression.frames import pack
 from linewitness.store.inbox import inbox as inbox_module
 from linewitness.store.inbox.drops import MAX_NAMED, MAX_STRANGERS, OTHERS, DropCounts, DropReason
 from linewitness.store.inbox.inbox import (
@@ -123,6 +124,35 @@ async def test_huge_messages_of_one_take_one_piece_at_a_time_and_others_come_bet
     assert all(len(piece) <= PIECE_BYTES and piece.endswith(b"\n") for piece in pieces)
 
 
+async def test_a_compressed_batch_comes_out_as_lines_piece_by_piece(now: Time) -> None:
+    inbox = new_inbox(now)
+    huge = (b"x" * 999 + b"\n") * 4000
+    fill(inbox, GREEDY, 1, pack(huge))
+    assert inbox.size > len(huge), "it takes as much of the queue as it will in memory"
+    pieces = [message.payload for message in await drained(inbox)]
+    assert b"".join(pieces) == huge
+    assert all(len(piece) <= PIECE_BYTES and piece.endswith(b"\n") for piece in pieces)
+
+
+async def test_a_frame_counts_by_what_it_states(now: Time) -> None:
+    inbox = new_inbox(now, bytes_per_s=16 * MIB, queue_size=17 * MIB)
+    fill(inbox, GREEDY, 1, pack(b"\n" * (MAX_MESSAGE_BYTES + 1)))
+    assert reported(inbox) == [("greedy", DropReason.SIZE, 1)]
+    fill(inbox, GREEDY, 2, pack(b"\n" * (16 * MIB)))
+    assert reported(inbox) == [("greedy", DropReason.QUEUE, 1)]
+    fill(inbox, GREEDY, 1, pack(b"\n" * (16 * MIB)))
+    assert reported(inbox) == [("greedy", DropReason.QUOTA, 1)]
+    assert 16 * MIB < inbox.size < 17 * MIB
+
+
+@pytest.mark.parametrize("bad", [pack(b"{}\n" * 99)[:-1], pack(b"{}\n" * 99) + b"\n", pack(b"")])
+async def test_what_is_no_whole_frame_is_left_to_the_ledger_as_it_is(now: Time, bad: bytes) -> None:
+    inbox = new_inbox(now)
+    fill(inbox, GREEDY, 1, bad)
+    assert await inbox.turn() == [(GREEDY.records, bad)]
+    assert inbox.size == 0
+
+
 async def test_what_has_no_line_that_could_be_a_record_is_cut_short(now: Time) -> None:
     inbox = new_inbox(now)
     fill(inbox, GREEDY, 1, b"x" * (16 * MIB))
@@ -192,6 +222,7 @@ OFFERS = st.lists(
         st.sampled_from([GREEDY, HONEST]),
         st.lists(st.binary(max_size=9).filter(lambda line: b"\n" not in line), min_size=1, max_size=20),
         st.booleans(),
+        st.booleans(),
     ),
     max_size=30,
 )
@@ -199,16 +230,16 @@ OFFERS = st.lists(
 
 @given(offers=OFFERS)
 async def test_each_gateways_lines_come_out_in_order_and_whole_unless_they_were_dropped(
-    offers: list[tuple[Topics, list[bytes], bool]],
+    offers: list[tuple[Topics, list[bytes], bool, bool]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inbox_module, "PIECE_BYTES", 16)
         inbox = new_inbox(Time())
         put: dict[str, bytes] = {}
         got: dict[str, bytes] = {}
-        for topics, lines, turn in offers:
+        for topics, lines, turn, compressed in offers:
             payload = b"".join(line + b"\n" for line in lines)
-            inbox.offer(topics.records, payload)
+            inbox.offer(topics.records, pack(payload) if compressed else payload)
             put[topics.records] = put.get(topics.records, b"") + payload
             for message in await inbox.turn() if turn else ():
                 got[message.topic] = got.get(message.topic, b"") + message.payload

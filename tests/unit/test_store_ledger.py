@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from linewitness.base.clock import to_rfc3339
+from linewitness.base.compression.frames import pack
 from linewitness.evidence.format import note
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, root_of
@@ -123,6 +124,13 @@ def test_hole_within_a_message_is_a_hole(store: Store, gateway: FakeGateway) -> 
     assert store.process((gateway.topics.records, payload)) == [b""]
     assert store.held() == gateway.records[:3]
     assert reports.read_conflicts(store.database) == []
+
+
+def test_a_frame_that_cannot_be_unpacked_is_refused(store: Store, gateway: FakeGateway) -> None:
+    assert store.process((gateway.topics.records, pack(gateway.batch(0, 3))[:-1])) == []
+    assert store.held() == []
+    (refused,) = reports.read_refusals(store.database)
+    assert (refused.reason, "zstd frame" in refused.detail) == ("malformed", True)
 
 
 def test_message_may_repeat_itself(store: Store, gateway: FakeGateway) -> None:

@@ -53,6 +53,8 @@ class ClockState:
 
         The bound grows by that; a movement above `allowed_ns` is a step, after which the clock is unsynced.
         """
+        if not by_ns:
+            return self
         sync = "unsynced" if abs(by_ns) > allowed_ns else self.sync
         return ClockState(sync, None if self.bound_us is None else self.bound_us + -(-abs(by_ns) // 1000))
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from sqlalchemy import make_url
 
 from linewitness.base.clock import monotonic
+from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.demo.ledger import Comparison, compare
 from linewitness.demo.plant import DemoFailed, Plant, open_plant
@@ -265,9 +266,10 @@ def _alter_one_byte(database: Path) -> int:
     connection = sqlite3.connect(database)
     try:
         connection.execute("DROP TRIGGER record_is_final")
+        connection.create_function("plain", 1, unpack_record, deterministic=True)
         number, data = connection.execute(
-            "SELECT seq, bytes FROM record WHERE instr(bytes, CAST('tightening.result' AS BLOB)) "
-            "ORDER BY seq DESC"
+            "SELECT seq, plain(bytes) FROM record "
+            "WHERE instr(plain(bytes), CAST('tightening.result' AS BLOB)) ORDER BY seq DESC"
         ).fetchone()
         at = data.index(b'"field":"torque"') - 3
         digit = data[:at].rstrip(b'",').rfind(b".") + 1

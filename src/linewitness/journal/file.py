@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
+from linewitness.base.compression.records import pack_record
 from linewitness.base.errors import JournalError
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
@@ -192,8 +193,9 @@ class JournalFile:
                 if self._builder.steps_to_record:
                     self._look(commit)
                 for submission in batch:
+                    stamp = self._look(commit)  # one reading for all that was submitted together
                     for event in submission.stamped_events():
-                        commit.add(event, self._look(commit))
+                        commit.add(event, stamp)
                     if submission.rotate:
                         new_key = self._add_rotation(commit)
                     store_beside(self._connection, submission, size=commit.size)
@@ -259,7 +261,8 @@ class JournalFile:
     def _write(self, commit: Commit) -> JournalHead:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
         rows = commit.rows()
-        self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
+        stored = ((row.sequence_no, row.unit, pack_record(row.data)) for row in rows)
+        self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", stored)
         for row in rows:
             leaf = leaf_hash(row.data)
             for level, index, node in self._frontier.append(leaf):

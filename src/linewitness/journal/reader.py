@@ -1,11 +1,12 @@
 """Look into a journal without being its writer: records, tree, receipts, state, figures."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import JournalDamaged
 from linewitness.base.inspection import InspectionThread
 from linewitness.evidence.format.note import Vkey
@@ -97,7 +98,7 @@ class JournalReader:
     def record_0_hash(self) -> str:
         """The hash of record 0, which an auditor pins."""
         data: bytes = self._one("SELECT bytes FROM record WHERE seq = 0")[0]
-        return str(parse(data)["integrity"]["record_hash"])
+        return str(parse(unpack_record(data))["integrity"]["record_hash"])
 
     @property
     def frozen(self) -> bool:
@@ -134,10 +135,11 @@ class JournalReader:
 
     def key_records(self) -> Iterator[tuple[int, bytes]]:
         """Yield (sequence number, exact bytes) of record 0 and every `key.rotated`: they are never pruned."""
-        yield from self._connection.execute(
+        rows = self._connection.execute(
             "SELECT seq, bytes FROM record WHERE seq = 0 OR seq IN (SELECT first_seq - 1 FROM event_key) "
             "ORDER BY seq"
         )
+        yield from _unpacked(rows)
 
     def attestations(self) -> Iterator[StoredAttestation]:
         """Yield what places and witnesses hold of this stream, oldest first."""
@@ -163,7 +165,7 @@ class JournalReader:
             ).fetchall()
             if not rows:
                 return
-            yield from rows
+            yield from _unpacked(rows)
             first = rows[-1][0] + 1
 
     def batch(self, first: int, max_bytes: int) -> list[bytes]:
@@ -173,9 +175,8 @@ class JournalReader:
         """
         batch: list[bytes] = []
         room = max_bytes
-        for sequence_no, data in self._connection.execute(
-            "SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,)
-        ):
+        rows = self._connection.execute("SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,))
+        for sequence_no, data in _unpacked(rows):
             room -= len(data) + 1
             if sequence_no != first + len(batch) or (batch and room < 0):
                 break
@@ -193,7 +194,7 @@ class JournalReader:
             "SELECT seq, bytes FROM record WHERE unit = ? AND seq > ? ORDER BY seq LIMIT ?",
             (unit, after, PAGE),
         ).fetchall():
-            yield from rows
+            yield from _unpacked(rows)
             after = rows[-1][0]
 
     def units(self, first: int, last: int) -> Iterator[tuple[int, str | None, bool]]:
@@ -271,6 +272,11 @@ class JournalReader:
 
     def _snapshot(self) -> "_Snapshot":
         return _Snapshot(self._connection)
+
+
+def _unpacked(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield (sequence number, exact bytes) of records as they lie in the file."""
+    return ((sequence_no, unpack_record(stored)) for sequence_no, stored in rows)
 
 
 class _Snapshot:

@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
+from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import EvidenceError, JournalDamaged
 from linewitness.evidence.format import record
 from linewitness.evidence.format.merkle import Frontier
@@ -77,7 +78,7 @@ def _check_links(
     previous: str | None = None
     for sequence_no, data in rows:
         try:
-            integrity = record.parse(data)["integrity"]
+            integrity = record.parse(unpack_record(data))["integrity"]
         except EvidenceError as error:
             raise JournalDamaged(f"record {sequence_no} is damaged: {error.what}", hint=_HINT) from None
         if previous is not None and integrity["prev_hash"] != previous:

@@ -10,6 +10,7 @@ CREATE TABLE stream (
     state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'frozen'))
 ) STRICT;
 
+-- `bytes` is the record in a zstd frame that names its dictionary, or, of earlier versions, the record itself.
 -- `unit` is the serial number of resource.parent, so that one unit's history is found without a scan.
 CREATE TABLE record (
     seq INTEGER PRIMARY KEY,

@@ -52,14 +52,14 @@ class Continuation:
 
 def store_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
     """Write all but the events of a submission within the transaction; `size` is the stream's by then."""
-    for key, value in submission.state.items():
-        if value is None:
-            connection.execute("DELETE FROM state WHERE key = ?", (key,))
-        else:
-            connection.execute(
-                "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, value),
-            )
+    connection.executemany(
+        "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [(key, value) for key, value in submission.state.items() if value is not None],
+    )
+    connection.executemany(
+        "DELETE FROM state WHERE key = ?",
+        [(key,) for key, value in submission.state.items() if value is None],
+    )
     if submission.raw:
         last = max(size - 1, 0)
         connection.executemany(

@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import JournalDamaged
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.tiles import TILE_LEAVES, split, subtree_of
@@ -28,7 +29,7 @@ class JournalTree:
             "SELECT bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq", (first, last)
         ).fetchall()
         self._require(len(rows), last - first, f"records {first} to {last - 1}")
-        return [leaf_hash(row[0]) for row in rows]
+        return [leaf_hash(unpack_record(row[0])) for row in rows]
 
     def _hashes(self, level: int, first: int, last: int) -> list[bytes]:
         if level == 0:

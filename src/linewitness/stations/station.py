@@ -116,9 +116,10 @@ class Station:
         else:
             self._interpreters[type(observation)](observation, outcome)
         self._gate.move(observation, self._units.held, outcome, known=self._units.known)
-        outcome.state.update(
-            {f"device/{observation.device}/{key}": v for key, v in observation.remember.items()}
-        )
+        if observation.remember:
+            outcome.state.update(
+                {f"device/{observation.device}/{key}": v for key, v in observation.remember.items()}
+            )
         return outcome
 
     def news(self, reading: Reading, since: changes.LastValue | None) -> changes.LastValue | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import orjson
 
@@ -11,7 +11,7 @@ from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
-from linewitness.store.fast_path import read_fast
+from linewitness.store.fast_path import FastRecord, read_fast
 
 #: Lines of a message that are judged at a time. Each is compared with the record held, of 64 KiB at most.
 MAX_LINES: Final = 256
@@ -25,6 +25,23 @@ class Pinned:
     tenant: str
     log_vkey: Vkey
     record0_hash: str
+
+
+class ReadLine(NamedTuple):
+    """A line of a message: its bytes, the event_id that it claims, and its fields where they are plain."""
+
+    data: bytes
+    event_id: str
+    fast: FastRecord | None
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Read a line as quickly as it allows."""
+        fast = read_fast(data)
+        if fast is not None:
+            return cls(data, fast.fields.event_id, fast)
+        claim = peek(data)
+        return cls(data, claim.event_id if claim else "", None)
 
 
 class AcceptedRecord(NamedTuple):
@@ -81,7 +98,7 @@ class Acceptance:
         """Return the Merkle root over all accepted records."""
         return self._frontier.root()
 
-    def accept(self, lines: Iterable[bytes]) -> Accepted:
+    def accept(self, lines: Iterable[ReadLine]) -> Accepted:
         """Take records as long as they follow one another; the first that does not ends it.
 
         A record counts when a signature vouches for it, its own or that of one after it.
@@ -90,7 +107,7 @@ class Acceptance:
         run: list[AcceptedRecord] = []
         for line in lines:
             try:
-                taken, signed = self._follow(line) if self._verifier.size else self._first(line)
+                taken, signed = self._follow(line) if self._verifier.size else self._first(line.data)
             except Broken as broken:
                 accepted.stopped = broken
                 break
@@ -112,15 +129,15 @@ class Acceptance:
             first = self.size if last.sequence_no else 0
             accepted.event_keys.append((first, self._verifier.head.event_key))
 
-    def _follow(self, line: bytes) -> tuple[AcceptedRecord, bool]:
-        fast = read_fast(line)
+    def _follow(self, line: ReadLine) -> tuple[AcceptedRecord, bool]:
+        fast = line.fast
         if fast is None:
-            parsed = self._verifier.accept(line)
+            parsed = self._verifier.accept(line.data)
             return _accepted(parsed), parsed.fields.signature is not None
         self._verifier.follow(fast.fields)
         fields = fast.fields
         taken = AcceptedRecord(
-            fields.sequence_no, fields.event_id, fields.kind, fast.unit, fast.occurred_at, line
+            fields.sequence_no, fields.event_id, fields.kind, fast.unit, fast.occurred_at, line.data
         )
         return taken, fields.signature is not None
 

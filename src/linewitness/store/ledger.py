@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
+from linewitness.base.compression.frames import is_frame
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.evidence.format.signed_run import LONGEST_RUN, first_run, vouched_for
@@ -25,6 +26,7 @@ from linewitness.uplink.topics import Topics
 HOLE_AGAIN_NS: Final = 2 * NS_PER_S
 #: Of one stream, at most so many bytes of records wait in memory for a signature.
 MAX_WAITING: Final = 1024 * 1024
+_BAD_FRAME: Final = "not one whole zstd frame that states its size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,12 @@ class StoreLedger:
         if found is None or not payload:
             return
         topics, channel = found
-        if channel == "records":
+        if channel == "records" and is_frame(payload):
+            # The inbox unpacks what is one.
+            self._findings.refuse(
+                turn, topics, "", "malformed", "not a whole zstd frame that states its size"
+            )
+        elif channel == "records":
             for lines in lines_of(payload):
                 if not self._records(turn, topics, lines):
                     break

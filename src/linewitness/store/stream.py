@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+import orjson
+from sqlalchemy import Connection, insert, select, text, update
 
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.merkle import Frontier, root_at
@@ -10,11 +11,19 @@ from linewitness.evidence.format.note import Note, Vkey
 from linewitness.evidence.format.tiles import TILE_LEVEL
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.store import tables
-from linewitness.store.acceptance import Acceptance, Accepted, Pinned, peek
+from linewitness.store.acceptance import Acceptance, Accepted, Pinned, ReadLine
 from linewitness.store.database import Enrolment, StoreError, newest_receipt
 from linewitness.store.tree import StoreTree
 
-_CHUNK: Final = 500
+#: Both run for each batch, and as they stand: SQLAlchemy would spend more on them than SQLite.
+_HELD_EVENTS: Final = text(
+    "SELECT event_id FROM records WHERE stream_id = :stream_id "
+    "AND event_id IN (SELECT value FROM json_each(:event_ids))"
+)
+_STORE_RECORD: Final = (
+    "INSERT INTO records (stream_id, seq, event_id, kind, unit, occurred_at, accepted_at, data) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Stream:
@@ -87,13 +96,13 @@ class Stream:
     def event_key_at(self, connection: Connection, seq: int) -> Vkey | None:
         """Return the key that signs the record at `seq`, or None before record 0 is held."""
         keys = tables.event_keys
-        text = connection.execute(
+        vkey = connection.execute(
             select(keys.c.vkey)
             .where(keys.c.stream_id == self.enrolment.stream_id, keys.c.first_seq <= seq)
             .order_by(keys.c.first_seq.desc())
             .limit(1)
         ).scalar_one_or_none()
-        return None if text is None else Vkey.parse(text)
+        return None if vkey is None else Vkey.parse(vkey)
 
     def root_at(self, connection: Connection, size: int) -> bytes:
         """Return the Merkle root over the first `size` records, all of which are held."""
@@ -103,8 +112,9 @@ class Stream:
 
     def accept(self, connection: Connection, lines: list[bytes], accepted_at: str) -> Accepted:
         """Verify the lines from the head on and store those that follow."""
-        repeated = self._repeated(connection, lines)
-        accepted = self._acceptance.accept(lines[:repeated])
+        read = [ReadLine.of(line) for line in lines]
+        repeated = self._repeated(connection, read)
+        accepted = self._acceptance.accept(read[:repeated])
         if repeated is not None and accepted.stopped is None:
             accepted.stopped = Broken(self.size, "its event_id is that of an earlier record")
         if accepted.records:
@@ -139,42 +149,34 @@ class Stream:
         heads = tables.heads
         mine = heads.c.stream_id == self.enrolment.stream_id
         found = connection.execute(select(heads.c.note).where(mine, heads.c.size > self.size))
-        text = found.scalar_one_or_none()
-        if text is not None:
-            self.pending = open_checkpoint(text, self.enrolment.log_vkey)
+        note = found.scalar_one_or_none()
+        if note is not None:
+            self.pending = open_checkpoint(note, self.enrolment.log_vkey)
 
     def _store_records(self, connection: Connection, accepted: Accepted, accepted_at: str) -> None:
         stream_id = self.enrolment.stream_id
-        connection.execute(
-            insert(tables.records),
+        connection.exec_driver_sql(
+            _STORE_RECORD,
             [
-                {
-                    "stream_id": stream_id,
-                    "seq": taken.sequence_no,
-                    "event_id": taken.event_id,
-                    "kind": taken.kind,
-                    "unit": taken.unit,
-                    "occurred_at": taken.occurred_at,
-                    "accepted_at": accepted_at,
-                    "data": taken.data,
-                }
+                (
+                    stream_id,
+                    taken.sequence_no,
+                    taken.event_id,
+                    taken.kind,
+                    taken.unit,
+                    taken.occurred_at,
+                    accepted_at,
+                    taken.data,
+                )
                 for taken in accepted.records
             ],
         )
 
-    def _repeated(self, connection: Connection, lines: list[bytes]) -> int | None:
+    def _repeated(self, connection: Connection, lines: list[ReadLine]) -> int | None:
         """Return the position of the first line whose event_id is held already or stands in a line before."""
-        event_ids = [claim.event_id if (claim := peek(line)) else "" for line in lines]
-        records = tables.records
-        held: set[str] = set()
-        for at in range(0, len(event_ids), _CHUNK):
-            rows = connection.execute(
-                select(records.c.event_id).where(
-                    records.c.stream_id == self.enrolment.stream_id,
-                    records.c.event_id.in_(event_ids[at : at + _CHUNK]),
-                )
-            )
-            held.update(rows.scalars())
+        event_ids = [line.event_id for line in lines]
+        named = {"stream_id": self.enrolment.stream_id, "event_ids": orjson.dumps(event_ids).decode()}
+        held: set[str] = set(connection.execute(_HELD_EVENTS, named).scalars())
         for position, event_id in enumerate(event_ids):
             if event_id in held:
                 return position

@@ -18,6 +18,9 @@ class ForwardOptions(Options):
         le=3600,
         description="Without a receipt for this long, send again from the last one.",
     )
+    compress: bool = Field(
+        default=True, description="Whether batches leave compressed (zstd); a store reads both forms."
+    )
     max_rate: ByteSize | None = Field(
         default=None, ge=1024, description="Bytes per second on a thin network; no limit by default."
     )

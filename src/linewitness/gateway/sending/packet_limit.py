@@ -1,4 +1,7 @@
-"""How large a message the broker takes: what it announces, or what its hang-ups teach."""
+"""How large a message the broker takes: what it announces, or what its hang-ups teach.
+
+All sizes are those of the lines: compressed, they are smaller still.
+"""
 
 from typing import Final
 
@@ -69,5 +72,5 @@ class PacketLimit:
             "the broker takes no messages of this size: smaller ones are sent",
             bytes=size,
             now=self._most,
-            hint="raise its limit of a message, or set uplink.batch_size",
+            hint="raise its limit of a message, or set forward.batch_size",
         )

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from linewitness.base.clock import monotonic
+from linewitness.base.compression.frames import pack
 from linewitness.base.errors import UplinkTooLarge
 from linewitness.evidence.format.record import is_signed
 from linewitness.gateway.broker_link import BrokerLink, UplinkStatusSink, publish
@@ -116,11 +117,12 @@ class RecordSender:
         """
         sent = 0
         while batch:
-            payload = b"\n".join(batch) + b"\n"
-            group.create_task(self._publish(link, payload, len(batch)), name="uplink:batch")
+            lines = b"\n".join(batch) + b"\n"
+            payload = pack(lines) if self._options.compress else lines
+            group.create_task(self._publish(link, payload, len(lines), len(batch)), name="uplink:batch")
             sent += len(batch)
             pause_s = self._options.pause_s(len(payload))
-            full = len(payload) > self._limit.payload(self._topics.records, link.maximum_packet_bytes) // 2
+            full = len(lines) > self._limit.payload(self._topics.records, link.maximum_packet_bytes) // 2
             self._next_at = monotonic() + max(pause_s, 0.0 if full else PACE_S)
             if is_signed(batch[-1]):
                 break
@@ -132,8 +134,8 @@ class RecordSender:
         group.create_task(checkpoint, name="uplink:checkpoint")
         return sent
 
-    async def _publish(self, link: BrokerLink, payload: bytes, records: int) -> None:
-        size = len(payload)
+    async def _publish(self, link: BrokerLink, payload: bytes, size: int, records: int) -> None:
+        """Send a message; `size` is that of its lines, by which the next ones are cut."""
         self._limit.leaves(size, records)
         try:
             reason = await link.publish(self._topics.records, payload)

@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from linewitness.base.compression.records import unpack_record
 from linewitness.evidence.format.record import parse
 
 #: Pages that one transaction gives back.
@@ -58,5 +59,5 @@ def _delete_receipts(connection: sqlite3.Connection, boundary: int, *, most: int
         "DELETE FROM receipt WHERE size IN (SELECT size FROM receipt WHERE size < ? AND received_at < ? "
         "AND size NOT IN (SELECT COALESCE((SELECT MIN(size) FROM receipt "
         "WHERE size >= MAX(first_seq, 1)), 0) FROM event_key) LIMIT ?)",
-        (boundary, parse(first_left[0])["ingested_at"], most),
+        (boundary, parse(unpack_record(first_left[0]))["ingested_at"], most),
     ).rowcount

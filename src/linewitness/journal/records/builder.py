@@ -11,6 +11,7 @@ from linewitness.base.clock import (
     READ_GAP_NS,
     STEP_THRESHOLD_NS,
     Clock,
+    ClockState,
     ClockStep,
     SharedClockState,
     Stamp,
@@ -69,6 +70,7 @@ class RecordBuilder:
         self._clock = clock
         self._clock_state = clock_state
         self._steps = StepDetector()
+        self._known: tuple[Stamp | None, ClockState] = (None, ClockState())
         #: Jumps of the clock that no durable record tells yet.
         self.steps_to_record: list[ClockStep] = []
         self._boot_id = clock.boot_id
@@ -100,7 +102,7 @@ class RecordBuilder:
             sequence_no,
             stamp,
             # What was found of the clock after it was set does not hold for a time that it showed before.
-            self._clock_state.at(stamp).moved(moved_ns),
+            self._state_at(stamp).moved(moved_ns),
             self._steps.count,
             _with_step(event.reason, moved_ns),
         )
@@ -110,6 +112,12 @@ class RecordBuilder:
             members = _without_surrogates(self.members(facts))
             link = {"stream": self._identity.stream, "key_id": key.key_id, "prev_hash": prev_hash}
             return record.draft(members, **link)
+
+    def _state_at(self, stamp: Stamp) -> ClockState:
+        """Return what is known of the clock at a stamp, which many records may share."""
+        if stamp is not self._known[0]:
+            self._known = (stamp, self._clock_state.at(stamp))
+        return self._known[1]
 
     def members(self, facts: RecordFacts) -> dict[str, Any]:
         """Return the members of a record but for `integrity`; `RecordBytes` assembles the same, sooner."""

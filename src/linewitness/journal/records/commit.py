@@ -13,7 +13,7 @@ RUN_BYTES: Final = 64 * 1024
 
 
 class JournalRow(NamedTuple):
-    """A record as it is stored."""
+    """A record, and the unit that it is found by."""
 
     sequence_no: int
     unit: str | None

@@ -14,7 +14,7 @@ from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.store import tables
-from linewitness.store.acceptance import Acceptance, Accepted, Pinned
+from linewitness.store.acceptance import Acceptance, Accepted, Pinned, ReadLine
 from linewitness.store.database import Enrolment, find
 from linewitness.store.tree import StoreTree
 
@@ -77,7 +77,7 @@ class Branch:
 
     def accept(self, lines: Sequence[bytes]) -> Accepted:
         """Verify the next records."""
-        return self._acceptance.accept(lines)
+        return self._acceptance.accept(map(ReadLine.of, lines))
 
     def root(self) -> bytes:
         """Return the root over all records so far."""

@@ -1,15 +1,18 @@
 """Keep what has arrived until it is judged: one bounded queue a gateway, and all are served in turns.
 
 A gateway sends again what has no receipt, so that dropping a message is safe. What is dropped is decided
-from the topic and the size alone: nothing of a message is read before it is judged.
+from the topic and the size alone, that of its lines where it is compressed: nothing of a message is
+unpacked before its turn, or read before it is judged.
 """
 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from linewitness.base.clock import monotonic
+from linewitness.base.compression.frames import BadFrame, is_frame, stated_size, unpack
 from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.store.ahead.notices import MAX_NOTICE
 from linewitness.store.inbox.drops import DropCounts, DropReason
@@ -67,8 +70,8 @@ class _GatewayQueue:
         return len(message.payload)
 
     def take(self) -> WaitingMessage:
-        """Take the oldest message, or the next piece of it."""
-        topic, payload = self._waiting[0]
+        """Take the oldest message, unpacked, or the next piece of it; a frame that is none stays one."""
+        topic, payload = self._unpacked()
         first, last = self._begun, len(payload)
         if last - first > PIECE_BYTES and topic == self.topics.records:
             end = _end_of_lines(payload, first)
@@ -81,6 +84,16 @@ class _GatewayQueue:
         self.size -= _cost(self._waiting.popleft())
         self._begun = 0
         return WaitingMessage(topic, payload[first:last])
+
+    def _unpacked(self) -> WaitingMessage:
+        message = self._waiting[0]
+        if message.topic == self.topics.records and is_frame(message.payload):
+            with suppress(BadFrame):
+                lines = unpack(message.payload, MAX_MESSAGE_BYTES)
+                self.size -= _cost(message)
+                self._waiting[0] = message = message._replace(payload=lines)
+                self.size += _cost(message)
+        return message
 
 
 class StoreInbox:
@@ -117,15 +130,16 @@ class StoreInbox:
         if found is None or not payload:
             return
         topics, channel = found
+        message = WaitingMessage(topic, payload)
         queue = self._queues.get((topics.tenant, topics.gateway))
         if queue is None:
             self.strangers = True
             self._drop(topics, DropReason.UNKNOWN, len(payload))
-        elif len(payload) > _MOST.get(channel, MAX_BYTES):
+        elif (size := _size(message)) > _MOST.get(channel, MAX_BYTES):
             self._drop(topics, DropReason.SIZE, len(payload))
-        elif not queue.quota.take(len(payload), self._now()):
+        elif not queue.quota.take(size, self._now()):
             self._drop(topics, DropReason.QUOTA, len(payload))
-        elif not self._has_room(queue, message := WaitingMessage(topic, payload)):
+        elif not self._has_room(queue, message):
             self._drop(topics, DropReason.QUEUE, len(payload))
         else:
             if not queue:
@@ -178,8 +192,17 @@ class StoreInbox:
 
 
 def _cost(message: WaitingMessage) -> int:
-    """Return the memory that a waiting message takes, in bytes."""
-    return len(message.payload) + _OVERHEAD
+    """Return the memory that a waiting message takes, in bytes: what it will when its turn comes."""
+    return _size(message) + _OVERHEAD
+
+
+def _size(message: WaitingMessage) -> int:
+    """Return the size of a message, or what it has when it is unpacked if that is more; in bytes."""
+    stated = 0
+    if is_frame(message.payload):
+        with suppress(BadFrame):  # which is never unpacked
+            stated = stated_size(message.payload)
+    return max(len(message.payload), stated)
 
 
 def _end_of_lines(payload: bytes, first: int) -> int | None:
