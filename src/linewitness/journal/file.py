@@ -26,6 +26,7 @@ from linewitness.journal.records.builder import (
     step_event,
 )
 from linewitness.journal.records.commit import Commit
+from linewitness.journal.records.raws import store_raws
 from linewitness.journal.submission import Continuation, Submission, store_beside
 
 
@@ -260,6 +261,7 @@ class JournalFile:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
         rows = commit.rows()
         self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", rows)
+        store_raws(self._connection, commit.raws)
         for row in rows:
             leaf = leaf_hash(row.data)
             for level, index, node in self._frontier.append(leaf):

@@ -205,6 +205,15 @@ class JournalReader:
             (first, last),
         )
 
+    def raw_of(self, sequence_no: int) -> tuple[bytes, bytes] | None:
+        """Return (salt, bytes) of what the device itself sent, of one record; None where it is not here."""
+        if not database.has_salts(self._connection):
+            return None
+        row = self._connection.execute(
+            "SELECT salt, bytes FROM raw_of_record JOIN raw USING (sha256) WHERE seq = ?", (sequence_no,)
+        ).fetchone()
+        return (row[0], row[1]) if row else None
+
     def raw(self, sha256: str) -> bytes | None:
         """Return a device's own bytes by their hex SHA-256."""
         row = self._connection.execute("SELECT bytes FROM raw WHERE sha256 = ?", (sha256,)).fetchone()
@@ -218,7 +227,8 @@ class JournalReader:
 
     def read_through(self) -> None:
         """Read every page of what is not records: JournalDamaged, through `ask`, where one is damaged."""
-        for table in ("stream", "head", "event_key", "receipt", "checkpoint", "attestation", "state", "node"):
+        tables = ["stream", "head", "event_key", "receipt", "checkpoint", "attestation", "state", "node"]
+        for table in (*tables, *(["raw_of_record"] if database.has_salts(self._connection) else [])):
             for _ in self._connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 (our own names)
                 pass
         for index in ("record INDEXED BY record_by_unit WHERE unit > ''", "raw INDEXED BY raw_by_record"):
