@@ -98,6 +98,15 @@ def test_the_report_shows_them_beside_their_records(journal: Path, tmp_path: Pat
     assert "SN0002" not in report
 
 
+def test_the_command_says_for_how_many_records_it_brings_them(journal: Path, tmp_path: Path) -> None:
+    options = ["export", str(journal), "--raw", "--unit", "SN0001", "-o"]
+    done = CliRunner().invoke(app, [*options, str(tmp_path / "a.zip")])
+    assert "2 records in " in done.output
+    assert "with what the devices sent for 1 of them" in done.output
+    done = CliRunner().invoke(app, [*options, str(tmp_path / "a.ndjson")])
+    assert "what the devices sent for 1 of them in " in done.output
+
+
 def test_beside_records_alone_they_are_a_file_of_their_own(journal: Path, tmp_path: Path) -> None:
     assert command("export", journal, "--raw", "-o", tmp_path / "a.ndjson") is None
     lines = (tmp_path / "a.raws").read_bytes().splitlines()

@@ -12,7 +12,9 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.cli.sources import journal
 
 if TYPE_CHECKING:
+    from linewitness.evidence.format.raw import RawTelegram
     from linewitness.evidence.package.query import Holdings, RecordQuery
+    from linewitness.evidence.package.raw_check import Members
     from linewitness.evidence.package.raws import Find
     from linewitness.journal.holdings import JournalHoldings
 
@@ -102,6 +104,14 @@ def write_package(
     from linewitness.evidence.command.verify import read_policy
     from linewitness.evidence.package.request import PackageRequest
 
+    brought: set[int] = set()
+
+    def find(members: "Members") -> "RawTelegram | None":
+        found = raws(members) if raws else None
+        if found is not None:
+            brought.add(found.sequence_no)
+        return found
+
     request = PackageRequest(
         holdings=holdings,
         query=query,
@@ -109,7 +119,7 @@ def write_package(
         policy=read_policy(policy) if policy else None,
         verifies=verifies,
         workers=os.cpu_count() or 1,
-        raws=raws,
+        raws=find if raws else None,
     )
     part = output.with_name(output.name + ".part")
     if output.exists():
@@ -120,7 +130,8 @@ def write_package(
         part.rename(output)
     finally:
         part.unlink(missing_ok=True)
-    typer.echo(f"{count} records in {output}")
+    sent = f", with what the devices sent for {len(brought)} of them" if raws else ""
+    typer.echo(f"{count} records in {output}{sent}")
 
 
 def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None, notes: list[str]) -> None:
@@ -159,8 +170,11 @@ def _write_raws(holdings: "JournalHoldings", query: "RecordQuery", output: Path)
     choice = RawChoice(find=holdings.raw, of_units=bool(query.units or query.batches))
     with RecordSpool() as spool, new_file(output.with_suffix(RAW_SUFFIX)) as file:
         query.collect(holdings, spool, most=None)
+        count = 0
         for line in choice.lines(data for _, data in spool):
+            count += 1
             file.write(line + b"\n")
+    typer.echo(f"what the devices sent for {count} of them in {output.with_suffix(RAW_SUFFIX)}")
 
 
 def _print(records: Iterator[tuple[int, bytes]]) -> None:
