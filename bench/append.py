@@ -52,7 +52,7 @@ def tightening(number: int, now_ns: int) -> Event:
             "device_id": "wrench-10",
             "station_id": "st-10",
             "session_id": "01J00000000000000000000000",
-            "raw_sha256": "ab" * 32,
+            "raw_hmac_sha256": "ab" * 32,
         },
     )
 

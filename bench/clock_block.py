@@ -47,7 +47,9 @@ def clock_blocks(builder: RecordBuilder, state: SharedClockState, count: int, no
     event = tightening(1, now_ns)
     for number in range(count):
         stamp, _ = builder.stamp()
-        facts = RecordFacts(event, "", number, stamp, state.at(stamp).moved(0), 0, event.reason)
+        facts = RecordFacts(
+            event, "", event.context, number, stamp, state.at(stamp).moved(0), 0, event.reason
+        )
         builder._bytes._clock(facts)  # noqa: SLF001 (the very code that is measured)
 
 

@@ -53,13 +53,13 @@ previous=sha256:$(printf '0%.0s' {1..64})
 signer=event1; number=0
 
 # record KIND ACTION CHANGES REASON RESOURCE: append the next record to the chain in the folder $into, which
-# bears a signature unless $bears is no.
-into=chain; bears=yes
+# bears a signature unless $bears is no, and has $more in its context.
+into=chain; bears=yes; more=
 record() {
   local time clock before link rest proof=
   time=2026-03-01T06:00:0$number.000Z
   clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + number * 1000000)),\"bound_us\":850,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
-  before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' $number)\",\"ingested_at\":\"$time\",\"integrity\":{"
+  before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' $number)\",\"ingested_at\":\"$time\",\"integrity\":{"
   link="\"key_id\":\"$(key_id $signer $ORIGIN/event 01)\",\"prev_hash\":\"$previous\""
   rest=",\"stream\":\"$ORIGIN\",\"v\":1},\"kind\":\"$1\",\"occurred_at\":\"$time\",\"reason\":\"$4\",\"resource\":$5,\"sequence_no\":$number,\"tenant_id\":\"acme\"}"
   printf '%s%s%s' "$before" "$link" "$rest" >"$work/body"
@@ -245,3 +245,66 @@ unsigned 1 >commit/bad-created.ndjson
 unsigned 5 >commit/bad-rotated.ndjson
 unsigned 4 >commit/bad-removed.ndjson
 printf '%s\n' 'bad-end 2' 'bad-created 0' 'bad-rotated 4' 'bad-removed 0' >commit/bad.txt
+
+# --- the devices' own bytes: a record names them by an HMAC, the package brings them with the salt of that record ------
+ORIGIN=acme.example/ber-01/line-04/1
+LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01)
+mkdir -p raw
+into=raw; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0; bears=yes
+: >raw/records.ndjson; : >raw/hashes.txt
+THERE="{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+UNIT='{"id":"SN-0817","type":"unit"}'
+printf '\x02SN-0817\r' >raw/scan.bin
+printf '00850061001         010001020103airbag7                   04SN-0817                  \x00' >raw/telegram.bin
+printf '{"a":"\xe2\x82\xac\x1b"}' >raw/plain.bin
+SCAN_SALT=000102030405060708090a0b0c0d0e0f
+TELEGRAM_SALT=f0e1d2c3b4a5968778695a4b3c2d1e0f
+# keyed SALT FILE: HMAC-SHA-256 under the 16 bytes of the salt
+keyed() { openssl dgst -sha256 -mac HMAC -macopt "hexkey:$1" <"$2" | sed 's/.*= //'; }
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "$THERE"
+more=",\"raw_hmac_sha256\":\"$(keyed $SCAN_SALT raw/scan.bin)\""
+record unit.entered execute '[]' 'scanned' "$UNIT"
+more=",\"raw_hmac_sha256\":\"$(keyed $TELEGRAM_SALT raw/telegram.bin)\""
+record tightening.result create '[{"after":"12.31","before":null,"field":"torque","unit":"Nm"}]' 'tightened' '{"id":"tool-1/4713","parent":{"id":"SN-0817","type":"unit"},"type":"result"}'
+# As records had it before: the plain hash.
+more=",\"raw_sha256\":\"$(digest <raw/plain.bin)\""
+record measurement.result create '[{"after":"1","before":null,"field":"mass","unit":"kg"}]' 'weighed' '{"id":"scale-1/1","parent":{"id":"SN-0817","type":"unit"},"type":"result"}'
+more=
+record gateway.stopped execute '[]' 'asked to stop' "$THERE"
+LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <raw/records.ndjson
+printf '%s\n%s\n%s\n' $ORIGIN 5 "$(mth 0 5 | unhex | b64)" >"$work/text"
+{ cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >raw/5.checkpoint
+{ cat raw/5.checkpoint; cosign store $STORE 04 1772344805; } >raw/5.receipt
+sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\": \"$(head -1 raw/hashes.txt)\",|; s|\"log_key\": .*|\"log_key\": \"$LOG\",|" \
+  policy.json >raw/policy.json
+# raw_line NUMBER SALT FILE: a line of raw.ndjson; without a salt where the record has a plain hash
+raw_line() { printf '{"bytes":"%s"' "$(b64 <"$3")"; if [ "$2" ]; then printf ',"salt":"%s"' "$2"; fi; printf ',"sequence_no":%s}\n' "$1"; }
+scan() { raw_line 1 $SCAN_SALT raw/scan.bin; }
+telegram() { raw_line 2 $TELEGRAM_SALT raw/telegram.bin; }
+plain() { raw_line 3 '' raw/plain.bin; }
+: >raw/raws.txt
+# raws NAME VERDICT: standard input becomes a raw.ndjson, with which the stream has this verdict.
+raws() { cat >"raw/$1.ndjson"; echo "$1 $2" >>raw/raws.txt; }
+{ scan; telegram; plain; } | raws all COMPLETE
+telegram | raws one COMPLETE
+: | raws none COMPLETE
+printf '\x02SN-0818\r' >"$work/other"
+{ raw_line 1 $SCAN_SALT "$work/other"; telegram; } | raws bytes 'BROKEN 1'
+{ scan; raw_line 2 $SCAN_SALT raw/telegram.bin; } | raws salt 'BROKEN 2'
+{ scan; raw_line 2 '' raw/telegram.bin; } | raws no-salt 'BROKEN 2'
+{ scan; raw_line 3 $SCAN_SALT raw/plain.bin; } | raws salt-too-many 'BROKEN 3'
+raw_line 3 '' "$work/other" | raws plain-bytes 'BROKEN 3'
+raw_line 4 $SCAN_SALT raw/scan.bin | raws not-named 'BROKEN 4'
+raw_line 5 $SCAN_SALT raw/scan.bin | raws not-there 'BROKEN 5'
+{ telegram; scan; } | raws order REFUSED
+{ scan; scan; } | raws twice REFUSED
+raw_line 1 "${SCAN_SALT}00" raw/scan.bin | raws long-salt REFUSED
+raw_line 1 "${SCAN_SALT^^}" raw/scan.bin | raws capital-salt REFUSED
+scan | tr -d '\n' | raws no-line-feed REFUSED
+{ scan; echo; telegram; } | raws empty-line REFUSED
+scan | sed 's/:/: /' | raws spaces REFUSED
+scan | sed 's/}/,"unit":"SN-0817"}/' | raws member REFUSED
+telegram | sed 's/="/"/' | raws padding REFUSED
+telegram | sed 's/A="/B="/' | raws last-bits REFUSED
+echo 'not JSON' | raws text REFUSED

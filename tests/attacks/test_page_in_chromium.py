@@ -18,6 +18,7 @@ from support.chromium import Page, page
 from support.packages import policy_for, selection, whole
 
 SOURCE = PAGE.read_text()
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 
 def verdict_of(browser: Page, package: Path, policy: Path) -> dict[str, str]:
@@ -176,3 +177,27 @@ def test_the_policy_of_the_page_names_its_own_scripts_and_no_others() -> None:
 
 def test_the_page_is_one_file() -> None:
     assert not re.search(r"https?://|\bsrc=|@import|url\(|<link|<iframe|innerHTML|\beval\b", SOURCE)
+
+
+def with_telegrams(folder: Path, name: str) -> Path:
+    """Return a package of the vectors with what the devices sent."""
+    path, vectors = folder / f"{name}.zip", VECTORS / "raw"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("records.ndjson", (vectors / "records.ndjson").read_bytes())
+        package.writestr("raw.ndjson", (vectors / f"{name}.ndjson").read_bytes())
+        package.writestr("receipts/5.receipt", (vectors / "5.receipt").read_bytes())
+    return path
+
+
+def test_what_the_devices_sent_is_shown_beside_the_verdict(browser: Page, tmp_path: Path) -> None:
+    seen = verdict_of(browser, with_telegrams(tmp_path, "all"), VECTORS / "raw/policy.json")
+    assert seen["class"] == "verdict COMPLETE"
+    assert "record 1unit.entered\u2402SN-0817\u240d" in seen["all"]
+    assert "MID 0061 (last tightening result): 00850061001" in seen["all"]
+
+
+def test_what_the_devices_did_not_send_breaks_its_record(browser: Page, tmp_path: Path) -> None:
+    seen = verdict_of(browser, with_telegrams(tmp_path, "bytes"), VECTORS / "raw/policy.json")
+    assert seen["class"] == "verdict BROKEN"
+    assert seen["text"].startswith("BROKEN at record 1: the device's own bytes in the package")
+    assert "SN-0818" not in seen["all"]

@@ -7,6 +7,7 @@ sentence with which the driver ends. A telegram is written without its end mark.
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, cast
@@ -106,7 +107,7 @@ def events_of(observation: Any) -> list[dict[str, Any]]:
             "resource": shown(event.resource),
             "reason": event.reason,
             "device_time": event.device_time,
-            "raw_sha256": event.context.get("raw_sha256"),
+            "raw_sha256": None if event.raw is None else hashlib.sha256(event.raw).hexdigest(),
             "changes": [
                 {name: value for name, value in change._asdict().items() if value is not None}
                 for change in event.changes

@@ -124,7 +124,14 @@ class Session:
                 assert isinstance(text, str)
                 self.remembered[key] = text
         for event in self.station.interpret(observation).events:
-            BUILDER.build(event, sequence_no=1, prev_hash="sha256:" + "0" * 64, key=KEY, stamp=STAMP)
+            BUILDER.build(
+                event,
+                sequence_no=1,
+                prev_hash="sha256:" + "0" * 64,
+                key=KEY,
+                stamp=STAMP,
+                raw_salt=bytes(16),
+            )
 
     async def drive(self, asking: Asking) -> None:
         """Answer questions as the switches say: exactly, by the nearest id, or with anything."""

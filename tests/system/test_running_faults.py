@@ -10,6 +10,7 @@ from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import Process
 from linewitness.devices.opcua.connection.certificates import make_client_certificate
+from linewitness.evidence.format.raw import keyed_hash
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.brokers import mosquitto
@@ -76,7 +77,9 @@ async def test_broken_telegram_is_stored_raw_and_confirmed(tmp_path: Path) -> No
             r for r in held(plant).kind("tightening.result") if r["resource"]["id"].endswith(f"/{min(made)}")
         ]
         with plant.journal() as journal:
-            assert b"NaN" in present(journal.raw(record["context"]["raw_sha256"].removeprefix("sha256:")))
+            salt, data = present(journal.raw_of(record["sequence_no"]))
+            assert b"NaN" in data
+            assert keyed_hash(salt, data) == record["context"]["raw_hmac_sha256"]
 
 
 async def test_telegram_of_no_known_form_is_stored_raw_and_confirmed(tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ async def test_telegram_of_no_known_form_is_stored_raw_and_confirmed(tmp_path: P
         await until(lambda: set(torque.acked) >= made, "confirmations")
         assert await stopped(plant) == 0
         with plant.journal() as journal:
-            raw = [data for _, data in journal.records() if b"raw_sha256" in data]
+            raw = [data for _, data in journal.records() if b"raw_hmac_sha256" in data]
         assert raw
 
 

@@ -116,7 +116,7 @@ async def test_case_14_an_undecodable_result_is_kept_and_confirmed_and_its_unit_
     damaged = [each for each in records_of(tmp_path / "journal") if fields_of(each).get("decoded") is False]
     assert len(damaged) == 1
     assert "not decodable from byte" in damaged[0]["reason"]
-    assert damaged[0]["context"]["raw_sha256"]
+    assert damaged[0]["context"]["raw_hmac_sha256"]
     assert unit_of(damaged[0]) is None
     account(tmp_path, simulator)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import record, schema
+from linewitness.evidence.format.raw import RAW_HMAC
 from linewitness.evidence.format.record import Change
 from linewitness.evidence.verify.chain import KEY_RECORDS
 from linewitness.store.fast_path import _CONTEXT, FastRecord, read_fast
@@ -25,7 +26,10 @@ ACTORS = st.fixed_dictionaries(
 )
 PLACES = st.fixed_dictionaries({"type": TEXTS, "id": TEXTS})
 RESOURCES = st.fixed_dictionaries({"type": TEXTS, "id": TEXTS}, optional={"parent": PLACES})
-CONTEXTS = st.fixed_dictionaries({}, optional=dict.fromkeys(schema.CONTEXT.optional, TEXTS))
+HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)
+CONTEXTS = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(schema.CONTEXT.optional, TEXTS) | {RAW_HMAC: HASHES}
+)
 CLOCKS = st.fixed_dictionaries(
     {
         "sync": st.sampled_from(["locked", "holdover", "unsynced"]),
@@ -97,7 +101,7 @@ def test_usual_records_are_read_fast_and_not_parsed(at: int) -> None:
 
 def test_records_with_everything_are_read_fast() -> None:
     stream = Stream()
-    full = dict.fromkeys(schema.CONTEXT.optional, "é\\\n")
+    full = dict.fromkeys(schema.CONTEXT.optional, "é\\\n") | {RAW_HMAC: "ab" * 32}
     data = stream.seal(
         stream.members(
             changes=(Change("a", -1, 2, "b", "c", "d", "nok"), Change("a", None, True)),
@@ -113,7 +117,7 @@ def test_records_with_everything_are_read_fast() -> None:
 @pytest.mark.parametrize("name", sorted(schema.CONTEXT.optional))
 def test_each_member_of_the_context_alone_is_read_fast(name: str) -> None:
     stream = Stream()
-    data = stream.seal(stream.members(context={name: "x"}))
+    data = stream.seal(stream.members(context={name: "ab" * 32}))
     assert read_fast(data) is not None
 
 

@@ -3,18 +3,21 @@
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from linewitness.base.compression.frames import MAGIC
+from linewitness.evidence.format.raw import keyed_hash
 from linewitness.journal.database import SCHEMA_VERSION
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journal_formats import FOLDER
 from support.journals import forger, members_of, reopen, result_event, verdict_of
+from support.present import present
 
 FORMATS = sorted(FOLDER.iterdir())
 
@@ -71,3 +74,20 @@ def stored_as(directory: Path, number: int) -> bytes:
     with closing(forger(directory)) as connection:
         (stored,) = connection.execute("SELECT bytes FROM record WHERE seq = ?", (number,)).fetchone()
     return bytes(stored[:1])
+
+
+def test_it_keeps_the_salts_of_telegrams_from_now_on(kept: tuple[Path, dict[str, Any]]) -> None:
+    directory, expected = kept
+    size = expected["size"]
+    clock = ManualClock()
+    with JournalReader(directory) as reader:
+        assert reader.raw_of(size - 1) is None
+    file = reopen(directory, clock)
+    try:
+        file.append([Submission(events=(replace(result_event(99, clock), raw=b"0231 0061"),))])
+    finally:
+        file.close()
+    with JournalReader(directory) as reader:
+        salt, data = present(reader.raw_of(size))
+    assert data == b"0231 0061"
+    assert keyed_hash(salt, data) == members_of(directory)[size]["context"]["raw_hmac_sha256"]

@@ -13,9 +13,12 @@ from linewitness.cli import app
 from linewitness.cli.sources import load_store
 from linewitness.config import load
 from linewitness.evidence.command.verify import read_policy
+from linewitness.evidence.format.raw import RawTelegram
+from linewitness.evidence.package.build import CannotPack
 from linewitness.journal.database import is_being_written
 from linewitness.journal.reader import JournalReader
-from support.packages import verify_package
+from support.browser_verifier import judge_with_page
+from support.packages import judge_with_python, verify_package
 
 PLANT = Path(__file__).parents[1] / "fixtures/plants/v1"
 COMMANDS = (PLANT / "commands.txt").read_text().splitlines()
@@ -78,6 +81,36 @@ def test_packages_are_made_from_the_journal_and_from_the_store(plant: Path, tmp_
     assert COMPLETE in verify_package(tmp_path / "stream.zip", policy=policy).text
     for name in ("unit.zip", "store.zip"):
         assert verify_package(tmp_path / name, policy=policy).status == "INCLUDED"
+
+
+def test_packages_bring_telegrams_that_records_name_by_a_plain_hash(plant: Path, tmp_path: Path) -> None:
+    """From the journal, and from the store with what the gateway exported; both verifiers compare them."""
+    policy = (plant / "policy.json").read_bytes()
+    good("export", plant / "journal", "--raw", "-o", tmp_path / "stream.zip")
+    good("export", plant / "journal", "--raw", "-o", tmp_path / "stream.ndjson")
+    raws = tmp_path / "stream.raws"
+    assert raws.read_bytes().count(b"\n") > 0
+    assert b'"salt"' not in raws.read_bytes()
+    good("store", "export", plant / "store.yaml", "--raw", raws, "-o", tmp_path / "store.zip")
+    for name in ("stream.zip", "store.zip"):
+        ours = judge_with_python(tmp_path / name, policy)
+        theirs = judge_with_page(tmp_path / name, policy)
+        assert ours["text"] == theirs["text"]
+        assert list(ours["remarks"]) == theirs["remarks"]
+        assert COMPLETE in ours["text"]
+        assert "which are those that they name" in ours["remarks"][-1]["text"]
+
+
+def test_a_file_of_other_telegrams_is_refused_by_the_store(plant: Path, tmp_path: Path) -> None:
+    good("export", plant / "journal", "--raw", "-o", tmp_path / "stream.ndjson")
+    first, *others = (tmp_path / "stream.raws").read_bytes().splitlines(keepends=True)
+    wrong = RawTelegram.parse(first.rstrip())._replace(data=b"something else").line()
+    (tmp_path / "wrong.raws").write_bytes(b"".join([wrong + b"\n", *others]))
+    target = tmp_path / "store.zip"
+    done = run("store", "export", plant / "store.yaml", "--raw", tmp_path / "wrong.raws", "-o", target)
+    assert isinstance(done.exception, CannotPack)
+    assert "are not those that it names" in str(done.exception)
+    assert not target.exists()
 
 
 def test_the_store_opens_is_sound_and_exports_what_the_journal_holds(plant: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,22 @@ async def test_receipts_go_with_the_records_of_their_time_but_for_the_first_over
         left = [size for size, _ in reader.receipts()]
     # 150 and 250 cover only what is gone, but came late: newer records cite them.
     assert left == [50, 150, 250, 350, 600]
+
+
+async def test_the_salt_of_a_telegram_goes_with_its_record(directory: Path, clock: ManualClock) -> None:
+    """One telegram comes again and again: its bytes stay for the newest records, older salts do not."""
+    file = reopen(directory, clock)
+    again = replace(result_event(1, clock), raw=b"again and again")
+    for _ in range(10):
+        file.append([Submission(events=(again,) * 100)])
+    file.close()
+    receipt(directory, clock)
+    clock.advance_ns(31 * DAY_NS)
+    await pruned(directory, clock)
+    with JournalReader(directory) as reader:
+        assert reader.figures().oldest == 768
+        assert reader.raw_of(767) is None
+        assert present(reader.raw_of(768))[1] == b"again and again"
 
 
 async def test_raw_bytes_go_with_the_last_record_that_names_them_and_the_file_shrinks(

@@ -1,5 +1,7 @@
 """Records assembled from prepared pieces have the bytes that the format's own encoder writes."""
 
+import hashlib
+import hmac
 import string
 from dataclasses import replace
 from typing import Any
@@ -14,6 +16,7 @@ from linewitness.evidence.format import canonical, record
 from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
+from linewitness.journal.records.commit import Commit
 from linewitness.journal.records.record_bytes import RecordFacts
 from support.clocks import ManualClock
 
@@ -59,7 +62,7 @@ EVENT = st.builds(
         ),
         max_size=4,
     ).map(tuple),
-    context=st.dictionaries(st.sampled_from(["device_id", "station_id", "line_id", "raw_sha256"]), NAME),
+    context=st.dictionaries(st.sampled_from(["device_id", "station_id", "line_id", "raw_hmac_sha256"]), NAME),
     occurred_unc_ms=st.none() | st.integers(-5, 10_000),
     device_time=st.none() | NAME,
     device_offset_ms=st.none() | st.integers(-(10**6), 10**6),
@@ -78,7 +81,7 @@ def test_the_assembled_bytes_are_those_of_the_general_encoder(
     clock = ManualClock()
     builder = RecordBuilder(IDENTITY, clock=clock, clock_state=SharedClockState())
     facts = RecordFacts(
-        event, "01ARZ3NDEKTSV4RRFFQ69G5FAV", number, clock.stamp(), state, steps, event.reason
+        event, "01ARZ3NDEKTSV4RRFFQ69G5FAV", event.context, number, clock.stamp(), state, steps, event.reason
     )
     link = {"prev_hash": record.ZERO_HASH, "key_id": KEY.key_id}
     quick = builder._bytes.draft(facts, **link)
@@ -128,3 +131,43 @@ def test_event_ids_are_ulids_that_rise_with_time(clock: ManualClock) -> None:
         )
         ids.append(record.parse(draft.data())["event_id"])
     assert ids == sorted(set(ids))
+
+
+def test_a_record_names_the_devices_own_bytes_by_a_hash_under_a_salt_of_its_own(clock: ManualClock) -> None:
+    scanned = Event(
+        kind="identifier.scanned",
+        occurred_ns=0,
+        occurred_from="device",
+        actor=Actor("device", "scan-10"),
+        resource=Resource("scan", "1", ("unit", "SN0001")),
+        reason="why",
+        raw=b"SN0001\r",
+    )
+    builder = RecordBuilder(IDENTITY, clock=clock, clock_state=SharedClockState())
+    commit = Commit(builder, size=1, record_hash=record.ZERO_HASH, key=KEY)
+    for _ in range(3):
+        commit.add(scanned, clock.stamp())
+    named = [record.parse(row.data)["context"]["raw_hmac_sha256"] for row in commit.rows()]
+    assert len(set(named)) == len(named)
+    for raw, name in zip(commit.raws, named, strict=True):
+        assert raw.data == scanned.raw
+        assert hmac.new(raw.salt, raw.data, hashlib.sha256).hexdigest() == name
+    assert [raw.sequence_no for raw in commit.raws] == [1, 2, 3]
+
+
+def test_what_no_device_sent_has_no_hash(clock: ManualClock) -> None:
+    builder = RecordBuilder(IDENTITY, clock=clock, clock_state=SharedClockState())
+    commit = Commit(builder, size=1, record_hash=record.ZERO_HASH, key=KEY)
+    commit.add(
+        Event(
+            kind="alarm.raised",
+            occurred_ns=0,
+            occurred_from="gateway",
+            actor=Actor("device", "d"),
+            resource=Resource("alarm", "1"),
+            reason="why",
+        ),
+        clock.stamp(),
+    )
+    assert "raw_hmac_sha256" not in record.parse(commit.rows()[0].data)["context"]
+    assert commit.raws == []

@@ -274,12 +274,12 @@ def test_what_a_driver_remembers_is_stored_under_its_device() -> None:
     assert bench.stored == {"device/wrench-10/watermark": "17"}
 
 
-def test_every_event_names_its_place_and_the_hash_of_the_raw_bytes() -> None:
+def test_every_event_names_its_place_and_carries_the_raw_bytes() -> None:
     bench = with_scanner()
     [event] = bench.say(code("SN0001"))
     assert event.context["station_id"] == "st-10"
     assert event.context["device_id"] == "scan-10"
-    assert len(event.context["raw_sha256"]) == 64
+    assert event.raw == b"SN0001"
 
 
 def test_a_station_that_names_a_device_it_does_not_have_is_refused() -> None:

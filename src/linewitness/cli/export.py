@@ -12,7 +12,11 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.cli.sources import journal
 
 if TYPE_CHECKING:
+    from linewitness.evidence.format.raw import RawTelegram
     from linewitness.evidence.package.query import Holdings, RecordQuery
+    from linewitness.evidence.package.raw_check import Members
+    from linewitness.evidence.package.raws import Find
+    from linewitness.journal.holdings import JournalHoldings
 
 Source = Annotated[Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)]
 Output = Annotated[
@@ -22,6 +26,9 @@ Unit = Annotated[list[str] | None, typer.Option(help="Select records of this ser
 Batch = Annotated[list[str] | None, typer.Option(help="Select the units of this batch; repeatable.")]
 Since = Annotated[str | None, typer.Option("--from", help="Select events from this time on (UTC, RFC 3339).")]
 Until = Annotated[str | None, typer.Option("--to", help="Select events before this time (UTC, RFC 3339).")]
+Raw = Annotated[
+    bool, typer.Option("--raw", help="Add what the devices themselves sent, where it is still here.")
+]
 Ndjson = Annotated[bool, typer.Option("--ndjson", help="Write records only: exact bytes, one record a line.")]
 PolicyFile = Annotated[Path | None, typer.Option(help="Put the verdict under this policy into the report.")]
 
@@ -38,19 +45,27 @@ def export(
     until: Until = None,
     policy: PolicyFile = None,
     ndjson: Ndjson = False,
+    raw: Raw = False,
 ) -> None:
-    """Write evidence: a package with proofs, or NDJSON (the default without --output, receipts beside it)."""
+    """Write evidence: a package with proofs, or NDJSON (the default without --output, receipts beside it).
+
+    With --raw, what the devices sent is in the package, or beside NDJSON in NAME.raws, for `store export`.
+    """
     from linewitness.journal.holdings import JournalHoldings
 
     query = query_of(unit, batch, since, until)
+    if raw and output is None:
+        raise ConfigurationError("--raw needs a file", hint="name one with --output: NAME.zip or NAME.ndjson")
     with journal(source) as reader:
         holdings = JournalHoldings(reader)
         if output is not None and is_package(output, ndjson=ndjson):
-            write_package(holdings, query, output, policy)
+            write_package(holdings, query, output, policy, raws=holdings.raw if raw else None)
             return
         notes = list(holdings.notes())
         newest = reader.newest_checkpoint()
         write_ndjson(holdings, query, output, [*notes, *([newest[1]] if newest else [])])
+        if raw and output is not None:
+            _write_raws(holdings, query, output)
 
 
 def is_package(output: Path, *, ndjson: bool) -> bool:
@@ -74,13 +89,28 @@ def query_of(
     )
 
 
-def write_package(holdings: "Holdings", query: "RecordQuery", output: Path, policy: Path | None) -> None:
+def write_package(
+    holdings: "Holdings",
+    query: "RecordQuery",
+    output: Path,
+    policy: Path | None,
+    *,
+    raws: "Find | None" = None,
+) -> None:
     """Write an evidence package; never overwrite a file, and remove an incomplete one."""
     from linewitness.anchors.signatures import verifies
     from linewitness.base.clock import SystemClock, to_rfc3339
     from linewitness.cli.progress import counting
     from linewitness.evidence.command.verify import read_policy
     from linewitness.evidence.package.request import PackageRequest
+
+    brought: set[int] = set()
+
+    def find(members: "Members") -> "RawTelegram | None":
+        found = raws(members) if raws else None
+        if found is not None:
+            brought.add(found.sequence_no)
+        return found
 
     request = PackageRequest(
         holdings=holdings,
@@ -89,6 +119,7 @@ def write_package(holdings: "Holdings", query: "RecordQuery", output: Path, poli
         policy=read_policy(policy) if policy else None,
         verifies=verifies,
         workers=os.cpu_count() or 1,
+        raws=find if raws else None,
     )
     part = output.with_name(output.name + ".part")
     if output.exists():
@@ -99,7 +130,8 @@ def write_package(holdings: "Holdings", query: "RecordQuery", output: Path, poli
         part.rename(output)
     finally:
         part.unlink(missing_ok=True)
-    typer.echo(f"{count} records in {output}")
+    sent = f", with what the devices sent for {len(brought)} of them" if raws else ""
+    typer.echo(f"{count} records in {output}{sent}")
 
 
 def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None, notes: list[str]) -> None:
@@ -128,6 +160,21 @@ def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None
         with new_file(output.with_suffix(RECEIPTS)) as file:
             file.write(NOTE_END.join(notes).encode())
     typer.echo(f"{count} records in {output}")
+
+
+def _write_raws(holdings: "JournalHoldings", query: "RecordQuery", output: Path) -> None:
+    """Write what the devices sent for these records to NAME.raws."""
+    from linewitness.evidence.package.raws import RAW_SUFFIX, RawChoice
+    from linewitness.evidence.package.spool import RecordSpool
+
+    choice = RawChoice(find=holdings.raw, of_units=bool(query.units or query.batches))
+    with RecordSpool() as spool, new_file(output.with_suffix(RAW_SUFFIX)) as file:
+        query.collect(holdings, spool, most=None)
+        count = 0
+        for line in choice.lines(data for _, data in spool):
+            count += 1
+            file.write(line + b"\n")
+    typer.echo(f"what the devices sent for {count} of them in {output.with_suffix(RAW_SUFFIX)}")
 
 
 def _print(records: Iterator[tuple[int, bytes]]) -> None:

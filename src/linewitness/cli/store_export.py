@@ -32,6 +32,10 @@ def export(
         Path | None, typer.Option("--output", "-o", help="New file: a package (.zip) or records (.ndjson).")
     ] = None,
     ndjson: Ndjson = False,
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="Add what the devices sent: NAME.raws, which the gateway's `export --raw` wrote."),
+    ] = None,
     ended: Annotated[
         bool, typer.Option("--ended", help="Export only records of ended streams that were handed over.")
     ] = False,
@@ -40,10 +44,13 @@ def export(
 
     Without --output, records go to standard output, one record a line.
     """
+    from linewitness.evidence.package.raws import RawFile
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
     query = query_of(unit, batch, since, until)
+    if raw and (ended or output is None or not is_package(output, ndjson=ndjson)):
+        raise ConfigurationError("--raw is for packages", hint="write one: -o evidence.zip")
     if ended:
         with store_database(file) as database, _target(output) as write:
             write_ended(database, write, stream=stream, query=query)
@@ -52,7 +59,7 @@ def export(
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
         with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            write_package(holdings, query, output, policy)
+            write_package(holdings, query, output, policy, raws=RawFile(raw).find if raw else None)
             remark_ended(database, stream=stream, query=query)
         return
     if batch or len(query.units) > 1:

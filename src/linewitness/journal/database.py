@@ -24,6 +24,13 @@ CACHE_KIB: Final = 16_384
 #: Only a program that is none of ours ever holds the file; a backup of it may take a moment.
 BUSY_MS: Final = 10_000
 
+#: Which bytes a record is about, and the salt under which it names them: both go with the record. Beside the
+#: schema, because journals of earlier versions get it when they are opened.
+_RAW_OF_RECORD: Final = (
+    "CREATE TABLE IF NOT EXISTS raw_of_record "
+    "(seq INTEGER PRIMARY KEY, salt BLOB NOT NULL, sha256 TEXT NOT NULL) STRICT;"
+)
+
 
 def path_of(directory: Path) -> Path:
     """Return the journal's file in its directory."""
@@ -50,7 +57,7 @@ def create(directory: Path) -> sqlite3.Connection:
         # Crash before the commit: a file that says nothing of itself, and is refused with what to do.
         connection.executescript(
             f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {SCHEMA_VERSION}; {schema} COMMIT;"
+            f"PRAGMA user_version = {SCHEMA_VERSION}; {schema} {_RAW_OF_RECORD} COMMIT;"
         )
     return connection
 
@@ -64,6 +71,7 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
         with _closed_on_error(connection):
             _check_header(connection, path)
             _configure(connection)
+            connection.execute(_RAW_OF_RECORD)
     return connection
 
 
@@ -77,6 +85,12 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             _check_header(connection, path)
     return connection
+
+
+def has_salts(connection: sqlite3.Connection) -> bool:
+    """Return whether the journal has the table of salts; an earlier version's gets it with its writer."""
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'raw_of_record'"
+    return connection.execute(query).fetchone() is not None
 
 
 def own_like(directory: Path, *paths: Path) -> None:

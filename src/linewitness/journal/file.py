@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from linewitness.base.clock import Clock, SharedClockState, Stamp
-from linewitness.base.compression.records import pack_record
 from linewitness.base.errors import JournalError
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
@@ -27,6 +26,7 @@ from linewitness.journal.records.builder import (
     step_event,
 )
 from linewitness.journal.records.commit import Commit
+from linewitness.journal.records.storing import store_records
 from linewitness.journal.submission import Continuation, Submission, store_beside
 
 
@@ -260,9 +260,7 @@ class JournalFile:
 
     def _write(self, commit: Commit) -> JournalHead:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
-        rows = commit.rows()
-        stored = ((row.sequence_no, row.unit, pack_record(row.data)) for row in rows)
-        self._connection.executemany("INSERT INTO record (seq, unit, bytes) VALUES (?, ?, ?)", stored)
+        rows = store_records(self._connection, commit)
         for row in rows:
             leaf = leaf_hash(row.data)
             for level, index, node in self._frontier.append(leaf):

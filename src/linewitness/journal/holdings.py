@@ -1,7 +1,9 @@
 """A journal, as evidence packages are made from it."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from linewitness.evidence.format.raw import RAW_HMAC, RAW_PLAIN, RawTelegram
 from linewitness.evidence.package.time_stamps import StampedCheckpoint
 from linewitness.journal.attestations import TIME_STAMP, is_time_stamp
 from linewitness.journal.reader import JournalReader
@@ -34,6 +36,15 @@ class JournalHoldings:
         """Yield receipts, and what witnesses and places hold."""
         yield from (note for _, note in self._reader.receipts())
         yield from (one.note for one in self._reader.attestations())
+
+    def raw(self, members: dict[str, Any]) -> RawTelegram | None:
+        """Return the device's own bytes of a parsed record, where they were not pruned."""
+        number, context = members["sequence_no"], members["context"]
+        if RAW_HMAC in context:
+            found = self._reader.raw_of(number)
+            return RawTelegram(number, found[1], found[0]) if found else None
+        data = self._reader.raw(context.get(RAW_PLAIN, ""))
+        return None if data is None else RawTelegram(number, data, None)
 
     def stamps(self) -> Iterator[StampedCheckpoint]:
         """Yield the tokens of time-stamping authorities, oldest first."""

@@ -1,12 +1,12 @@
 """Look into a journal without being its writer: records, tree, receipts, state, figures."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from linewitness.base.compression.records import unpack_record
+from linewitness.base.compression.records import unpack_record, unpack_rows
 from linewitness.base.errors import JournalDamaged
 from linewitness.base.inspection import InspectionThread
 from linewitness.evidence.format.note import Vkey
@@ -139,7 +139,7 @@ class JournalReader:
             "SELECT seq, bytes FROM record WHERE seq = 0 OR seq IN (SELECT first_seq - 1 FROM event_key) "
             "ORDER BY seq"
         )
-        yield from _unpacked(rows)
+        yield from unpack_rows(rows)
 
     def attestations(self) -> Iterator[StoredAttestation]:
         """Yield what places and witnesses hold of this stream, oldest first."""
@@ -165,7 +165,7 @@ class JournalReader:
             ).fetchall()
             if not rows:
                 return
-            yield from _unpacked(rows)
+            yield from unpack_rows(rows)
             first = rows[-1][0] + 1
 
     def batch(self, first: int, max_bytes: int) -> list[bytes]:
@@ -176,7 +176,7 @@ class JournalReader:
         batch: list[bytes] = []
         room = max_bytes
         rows = self._connection.execute("SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,))
-        for sequence_no, data in _unpacked(rows):
+        for sequence_no, data in unpack_rows(rows):
             room -= len(data) + 1
             if sequence_no != first + len(batch) or (batch and room < 0):
                 break
@@ -194,7 +194,7 @@ class JournalReader:
             "SELECT seq, bytes FROM record WHERE unit = ? AND seq > ? ORDER BY seq LIMIT ?",
             (unit, after, PAGE),
         ).fetchall():
-            yield from _unpacked(rows)
+            yield from unpack_rows(rows)
             after = rows[-1][0]
 
     def units(self, first: int, last: int) -> Iterator[tuple[int, str | None, bool]]:
@@ -205,6 +205,15 @@ class JournalReader:
             "FROM record AS r WHERE r.seq >= ? AND r.seq < ? ORDER BY r.seq",
             (first, last),
         )
+
+    def raw_of(self, sequence_no: int) -> tuple[bytes, bytes] | None:
+        """Return (salt, bytes) of what the device itself sent, of one record; None where it is not here."""
+        if not database.has_salts(self._connection):
+            return None
+        row = self._connection.execute(
+            "SELECT salt, bytes FROM raw_of_record JOIN raw USING (sha256) WHERE seq = ?", (sequence_no,)
+        ).fetchone()
+        return (row[0], row[1]) if row else None
 
     def raw(self, sha256: str) -> bytes | None:
         """Return a device's own bytes by their hex SHA-256."""
@@ -219,7 +228,8 @@ class JournalReader:
 
     def read_through(self) -> None:
         """Read every page of what is not records: JournalDamaged, through `ask`, where one is damaged."""
-        for table in ("stream", "head", "event_key", "receipt", "checkpoint", "attestation", "state", "node"):
+        tables = ["stream", "head", "event_key", "receipt", "checkpoint", "attestation", "state", "node"]
+        for table in (*tables, *(["raw_of_record"] if database.has_salts(self._connection) else [])):
             for _ in self._connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 (our own names)
                 pass
         for index in ("record INDEXED BY record_by_unit WHERE unit > ''", "raw INDEXED BY raw_by_record"):
@@ -272,11 +282,6 @@ class JournalReader:
 
     def _snapshot(self) -> "_Snapshot":
         return _Snapshot(self._connection)
-
-
-def _unpacked(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield (sequence number, exact bytes) of records as they lie in the file."""
-    return ((sequence_no, unpack_record(stored)) for sequence_no, stored in rows)
 
 
 class _Snapshot:

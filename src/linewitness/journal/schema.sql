@@ -38,7 +38,7 @@ CREATE TABLE event_key (first_seq INTEGER PRIMARY KEY, vkey TEXT NOT NULL) STRIC
 CREATE TABLE receipt (size INTEGER PRIMARY KEY, note TEXT NOT NULL, received_at TEXT NOT NULL) STRICT;
 CREATE TABLE checkpoint (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
 
--- The devices' own bytes, under the hash that context.raw_sha256 names, and the last record that does so.
+-- The devices' own bytes, each once, under their SHA-256, and the last record that is about them.
 CREATE TABLE raw (
     sha256 TEXT PRIMARY KEY,
     bytes BLOB NOT NULL,

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format.record import Change, Event
 from linewitness.journal.attestations import StoredAttestation, StoredReceipt
+from linewitness.journal.records.raws import store_unrecorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What is to become durable together, or not at all.
 
-    `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes
-    to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records, and the receipt
-    over `replaced_receipt` records gives way; `rotate` makes a new event key take over from the next record
-    on; `freeze` marks the stream as contradicted, for ever. `clock_setting_ns` is how the clock was set when
-    it was submitted, see `Event`.
+    `state` maps keys to new values (None deletes); `raw` maps the hex SHA-256 of a device's own bytes that
+    no event carries to the bytes; `receipt` and `checkpoint` (size, note) are stored besides the records, and
+    the receipt over `replaced_receipt` records gives way; `rotate` makes a new event key take over from the
+    next record on; `freeze` marks the stream as contradicted, for ever. `clock_setting_ns` is how the clock
+    was set when it was submitted, see `Event`.
     """
 
     events: tuple[Event, ...] = ()
@@ -61,11 +62,7 @@ def store_beside(connection: sqlite3.Connection, submission: Submission, *, size
         [(key,) for key, value in submission.state.items() if value is None],
     )
     if submission.raw:
-        last = max(size - 1, 0)
-        connection.executemany(
-            "INSERT INTO raw VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq",
-            [(sha256, data, last) for sha256, data in submission.raw.items()],
-        )
+        store_unrecorded(connection, submission.raw, max(size - 1, 0))
     if submission.receipt is not None:
         receipt = submission.receipt
         connection.execute(

@@ -1,6 +1,5 @@
 """What a station makes of one observation."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -40,12 +39,10 @@ class StationOutcome:
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:
-    """Return the place of an observation, and the hash of the device's own bytes where there are any."""
+    """Return the place of an observation: device, session and station."""
     context = {"device_id": observation.device, "session_id": observation.session_id}
     if station is not None:
         context["station_id"] = station
-    if observation.raw is not None:
-        context["raw_sha256"] = hashlib.sha256(observation.raw).hexdigest()
     return context
 
 
@@ -59,7 +56,7 @@ def event_of(
     context: Mapping[str, str],
     changes: tuple[Change, ...] = (),
 ) -> Event:
-    """Return an event with the time of the observation."""
+    """Return an event with the time of the observation and the device's own bytes."""
     when = observation.when
     if observation.backfilled:
         changes = (*changes, Change("backfilled", None, after=True))
@@ -76,4 +73,5 @@ def event_of(
         reason=reason,
         context=context,
         changes=changes,
+        raw=observation.raw,
     )

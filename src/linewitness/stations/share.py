@@ -22,7 +22,7 @@ CALM_NS: Final = 60 * NS_PER_S
 class Taken:
     """What one group of observations came to.
 
-    `raw` are the devices' own bytes that go into the journal; `slower` says that the device is to be read no
+    `raw` are the devices' own bytes of what made no event; `slower` says that the device is to be read no
     further before its debt is paid.
     """
 
@@ -173,7 +173,7 @@ class DeviceShare:
         self._allowance.spend(part.events, observation.raw)
         taken.outcome.add(part)
         taken.count += 1
-        if observation.raw is not None:
+        if observation.raw is not None and all(event.raw is None for event in part.events):
             taken.raw.append(observation.raw)
 
     def _be_above(self, now: Stamp) -> None:

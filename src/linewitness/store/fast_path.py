@@ -32,16 +32,17 @@ _TIME: Final = (
 _HASH: Final = r"sha256:[0-9a-f]{64}"
 #: 64 bytes in base64, of which the last character carries two bits.
 _SIGNATURE: Final = r"[A-Za-z0-9+/]{85}[AQgw]=="
-_CONTEXT: Final = (
-    "correlation_id",
-    "device_id",
-    "line_id",
-    "plant_id",
-    "raw_sha256",
-    "request_id",
-    "session_id",
-    "station_id",
-)
+_CONTEXT: Final = {
+    "correlation_id": _TEXT,
+    "device_id": _TEXT,
+    "line_id": _TEXT,
+    "plant_id": _TEXT,
+    "raw_hmac_sha256": r'"[0-9a-f]{64}"',
+    "raw_sha256": _TEXT,
+    "request_id": _TEXT,
+    "session_id": _TEXT,
+    "station_id": _TEXT,
+}
 
 
 def _maybe(name: str, content: str) -> str:
@@ -70,7 +71,7 @@ _RECORD: Final = re.compile(
     + rf'"step":({_COUNT}),"sync":"(?:locked|holdover|unsynced)"\}}'
     # A comma is followed by the next name, the last member by the brace.
     + r',"context":\{'
-    + "".join(rf'(?:"{name}":{_TEXT}(?:,(?=")|(?=\}})))?+' for name in _CONTEXT)
+    + "".join(rf'(?:"{name}":{content}(?:,(?=")|(?=\}})))?+' for name, content in _CONTEXT.items())
     + rf'\}},"event_id":"([0-7][0-9A-HJKMNP-TV-Z]{{25}})","ingested_at":"({_TIME})"'
     + rf',"integrity":\{{"key_id":"([0-9a-f]{{8}})","prev_hash":"({_HASH})"'
     + rf'(,"record_hash":"({_HASH})"(?:,"signature":"ed25519:({_SIGNATURE})")?+),"stream":{_PLAIN},"v":1\}}'

@@ -1,6 +1,7 @@
 """Store a record as a zstd frame made with a dictionary of this package, and read it back byte for byte."""
 
 import threading
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -45,6 +46,11 @@ def unpack_record(stored: bytes) -> bytes:
         return _decompressors()[frame.dict_id].decompress(stored, allow_extra_data=False)
     except (zstandard.ZstdError, KeyError):
         return stored
+
+
+def unpack_rows(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield (sequence number, exact bytes) of records as they are stored."""
+    return ((sequence_no, unpack_record(stored)) for sequence_no, stored in rows)
 
 
 def _compressor() -> zstandard.ZstdCompressor:

@@ -74,7 +74,8 @@ class Event:
     `occurred_ns` is Unix time in nanoseconds; `context` holds the members of the format's `context`
     that the event knows (the journal adds plant and line); `event_id` is minted by the journal where
     it is None. `clock_setting_ns` is CLOCK_REALTIME minus CLOCK_BOOTTIME as it was when `occurred_ns` was
-    taken; where it is None, that was when the event was submitted.
+    taken; where it is None, that was when the event was submitted. `raw` are the device's own bytes, which
+    the record names by a keyed hash only (`evidence.format.raw`).
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Event:
     device_offset_ms: int | None = None
     event_id: str | None = None
     clock_setting_ns: int | None = None
+    raw: bytes | None = None
 
 
 def pae(payload_type: str, body: bytes) -> bytes:

@@ -14,6 +14,7 @@ VERSION: Final = 1
 _SHAPES: Final = 64
 _TEXT_OR_FLAG: Final = frozenset((str, bool))
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_HEX_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -139,6 +140,7 @@ CONTEXT: Final = _members(
         "session_id": _text,
         "correlation_id": _text,
         "request_id": _text,
+        "raw_hmac_sha256": _like(_HEX_HASH),
         "raw_sha256": _text,
     },
 )

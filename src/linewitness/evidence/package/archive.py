@@ -28,6 +28,8 @@ VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.ndjson"
 KEYS: Final = "keys.ndjson"
+#: The devices' own bytes of some records.
+RAWS: Final = "raw.ndjson"
 #: Of a handover: where the ended stream ends, as a note that its log key signed, or its text alone.
 ENDED: Final = "ended.note"
 #: Of a handover that begins after record 0: the complete subtrees before its first record, largest first.
@@ -41,12 +43,12 @@ CONSISTENCY: Final = ".consistency"
 MAX_MEMBERS: Final = 300_000
 #: Notes, proofs: everything but records and what is for people.
 MAX_SMALL_BYTES: Final = 1_000_000
-#: All notes and time stamps together, and all proofs: each signature costs time, and each byte memory.
+#: All notes and time stamps together, and all proofs and devices' bytes: they cost time and memory.
 MAX_NOTES_BYTES: Final = 20_000_000
 MAX_PROOFS_BYTES: Final = 1_000_000_000
 
 _NAME: Final = re.compile(
-    r"manifest\.json|records\.ndjson|keys\.ndjson|ended\.note|report\.html|verify\.html"
+    r"manifest\.json|records\.ndjson|keys\.ndjson|raw\.ndjson|ended\.note|report\.html|verify\.html"
     r"|(checkpoints|receipts|proofs|anchors)/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
 _DOCUMENTS: Final = frozenset(("report.html", "verify.html", MANIFEST))
@@ -66,9 +68,9 @@ class PackageContents:
     `records` are exact bytes that rise by `sequence_no`. Without `proofs` they are a whole stream from
     record 0 on. With them they are a selection: `key_records` holds record 0 and the rotations, and there
     is a tlog-proof for each of both, by `sequence_no`. `tokens` are time stamps, by their file's name, and
-    lie beside the checkpoints that they are over, which are statements. `documents` may hold `report.html`
-    and `verify.html`. With `ended` they are a handover: the end of a stream from some record on, see
-    `package.ended`, and `edge` is its edge there.
+    lie beside the checkpoints that they are over, which are statements. `raws` are lines of devices' bytes;
+    `documents` may hold `report.html` and `verify.html`. With `ended` they are a handover: the end of a
+    stream from some record on, see `package.ended`, and `edge` is its edge there.
     """
 
     origin: str
@@ -80,6 +82,7 @@ class PackageContents:
     tokens: Sequence[tuple[str, bytes]] = ()
     documents: Mapping[str, bytes] | None = None
     note: str = ""
+    raws: Iterable[bytes] | None = None
     ended: str = ""
     edge: str = ""
 
@@ -90,6 +93,8 @@ def write_package(target: IO[bytes], contents: PackageContents) -> int:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
         count = _write_lines(package, RECORDS, contents.records, files)
         _write_lines(package, KEYS, contents.key_records, files)
+        if contents.raws is not None:
+            _write_lines(package, RAWS, contents.raws, files)
         for name, text in contents.statements:
             _write(package, name, text.encode(), files)
         for name, data in contents.tokens:
@@ -166,6 +171,10 @@ class Package:
     def key_records(self) -> Iterator[bytes]:
         """Yield the exact bytes of record 0 and of the rotations."""
         return self._lines(KEYS)
+
+    def raws(self) -> Iterator[bytes]:
+        """Yield what the package has of the devices' own bytes, in blocks; `raw_check` reads it."""
+        return unpacked(self._file, self._members[RAWS]) if RAWS in self._members else iter(())
 
     def statements(self) -> list[Statement]:
         """Return the checkpoints, receipts and anchors, with the time stamps that are over their bytes.
@@ -253,9 +262,9 @@ def _checked(file: IO[bytes]) -> dict[str, PackedFile]:
     if RECORDS not in members:
         raise BadPackage(f"the package holds no {RECORDS}")
     small = [member for name, member in members.items() if name not in {RECORDS, KEYS, *_DOCUMENTS}]
-    if large := next((member.name for member in small if member.size > MAX_SMALL_BYTES), None):
+    if large := next((one.name for one in small if one.size > MAX_SMALL_BYTES and one.name != RAWS), None):
         raise BadPackage(f"{large} is larger than {MAX_SMALL_BYTES} bytes")
-    proofs = sum(member.size for member in small if member.name.startswith("proofs/"))
+    proofs = sum(member.size for member in small if member.name.startswith(("proofs/", RAWS)))
     if sum(member.size for member in small) - proofs > MAX_NOTES_BYTES or proofs > MAX_PROOFS_BYTES:
         raise BadPackage("the notes or the proofs of the package are too large together")
     for member in members.values():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import record
@@ -17,6 +17,9 @@ from linewitness.evidence.package.report import build_report
 from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFiles, useful_stamps
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.verify.verdict import Verdict
+
+if TYPE_CHECKING:
+    from linewitness.evidence.package.raws import RawChoice
 
 #: A package of a whole stream carries the newest receipts, which cover all older ones, and time stamps.
 MAX_RECEIPTS: Final = 1000
@@ -81,12 +84,13 @@ def pack_stream(
     records: Callable[[], Iterator[bytes]],
     receipts: Sequence[tuple[int, str]],
     stamps: Sequence[StampedCheckpoint] = (),
+    raws: "RawChoice | None" = None,
     label: PackageLabel,
 ) -> int:
     """Write a package of all records from record 0 on, and return their number.
 
-    `records` is called twice, for the records and for the report; `receipts` are (size, note), and like
-    `stamps` oldest first.
+    `records` is called for the records, for the report and for the devices' bytes; `receipts` are
+    (size, note), and like `stamps` oldest first.
     """
     stamp_files = StampFiles(stamps[-MAX_RECEIPTS:])
     report = build_report(
@@ -94,6 +98,7 @@ def pack_stream(
         title=label.title,
         created_at=label.created_at,
         verdict=label.verdict,
+        telegram=raws.text if raws else _not_shown,
     )
     return write_package(
         target,
@@ -102,6 +107,7 @@ def pack_stream(
             created_at=label.created_at,
             note=label.title,
             records=records(),
+            raws=raws.lines(records()) if raws else None,
             statements=[
                 *((f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]),
                 *stamp_files.texts,
@@ -121,6 +127,7 @@ def pack_selection(
     receipt: str,
     subtree: Subtree,
     stamps: Sequence[StampedCheckpoint] = (),
+    raws: "RawChoice | None" = None,
     label: PackageLabel,
     progress: Progress | None = None,
 ) -> int:
@@ -148,6 +155,7 @@ def pack_selection(
         title=label.title,
         created_at=label.created_at,
         verdict=label.verdict,
+        telegram=raws.text if raws else _not_shown,
     )
     return write_package(
         target,
@@ -156,6 +164,7 @@ def pack_selection(
             created_at=label.created_at,
             note=label.title,
             records=(data for _, data in selected),
+            raws=raws.lines(data for _, data in selected) if raws else None,
             key_records=[data for _, data in needed],
             proofs=_proofs(places, receipt, subtree, progress),
             statements=stamp_files.texts,
@@ -163,6 +172,10 @@ def pack_selection(
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )
+
+
+def _not_shown(_: dict[str, Any]) -> None:
+    """Show no telegrams in the report."""
 
 
 def _proofs(

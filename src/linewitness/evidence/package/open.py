@@ -8,6 +8,7 @@ from zipfile import is_zipfile
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.package.archive import Package
+from linewitness.evidence.package.raw_check import read_raws, with_raws
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
@@ -39,12 +40,17 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
     if not path.is_file():
         raise ConfigurationError(f"there is no {path}", hint="name an evidence package (.zip)")
     with Package.open(path) as package:
-        if package.is_handover:
-            yield _handover_source(package)
-        elif package.is_selection:
-            yield _selection_source(package)
-        else:
-            yield stream_source(package.records, package.statements())
+        for _ in read_raws(package.raws()):
+            pass  # a line that cannot be read is refused before anything is judged
+        yield with_raws(_source(package), lambda: read_raws(package.raws()))
+
+
+def _source(package: Package) -> EvidenceSource:
+    if package.is_handover:
+        return _handover_source(package)
+    if package.is_selection:
+        return _selection_source(package)
+    return stream_source(package.records, package.statements())
 
 
 def _selection_source(package: Package) -> EvidenceSource:

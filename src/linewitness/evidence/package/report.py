@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from hashlib import sha256
 from html import escape
@@ -59,10 +59,18 @@ svg circle.nok, svg circle.gap { fill: var(--bad); }
 
 
 def build_report(
-    records: Iterable[dict[str, Any]], *, title: str, created_at: str, verdict: Verdict | None = None
+    records: Iterable[dict[str, Any]],
+    *,
+    title: str,
+    created_at: str,
+    verdict: Verdict | None = None,
+    telegram: Callable[[dict[str, Any]], str | None] = lambda _: None,
 ) -> bytes:
-    """Return the page on parsed records, in their order; everything in it is escaped text, nothing runs."""
-    report = _Report()
+    """Return the page on parsed records, in their order; everything in it is escaped text, nothing runs.
+
+    `telegram` returns what the device sent for a record, as text, where it is to be shown.
+    """
+    report = _Report(telegram)
     for record in records:
         report.add(record)
     style = b64encode(sha256(_STYLE.encode()).digest()).decode()
@@ -91,7 +99,8 @@ def build_report(
 class _Report:
     """What the records add up to."""
 
-    def __init__(self) -> None:
+    def __init__(self, telegram: Callable[[dict[str, Any]], str | None]) -> None:
+        self._telegram = telegram
         self._count = 0
         self._kinds: Counter[str] = Counter()
         self._units: dict[str, int] = {}
@@ -120,7 +129,7 @@ class _Report:
                 f"<td>{escape(_GAPS[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
             )
         if len(self._rows) < MAX_ROWS:
-            self._rows.append(_row(record, kind, device, unit))
+            self._rows.append(_row(record, kind, device, unit, self._telegram(record)))
 
     def _draw(self, record: dict[str, Any], kind: str, device: str, unit: str) -> None:
         time_s = _seconds(record["occurred_at"])
@@ -225,7 +234,8 @@ def _remarks(verdict: Verdict) -> str:
     return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in said)}</ul>" if said else ""
 
 
-def _row(record: dict[str, Any], kind: str, device: str, unit: str) -> str:
+def _row(record: dict[str, Any], kind: str, device: str, unit: str, telegram: str | None) -> str:
+    sent = "" if telegram is None else f'<br><span class="quiet">the device sent: {escape(telegram)}</span>'
     clock = record["clock"]
     bound = f" <br>±{clock['bound_us'] / 1000:g} ms" if "bound_us" in clock else ""
     uncertain = f"<br>±{clock['occurred_unc_ms']} ms" if "occurred_unc_ms" in clock else ""
@@ -235,7 +245,7 @@ def _row(record: dict[str, Any], kind: str, device: str, unit: str) -> str:
     return (
         f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
         f'<td class="number">{time_of(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
-        f'<td>{escape(unit)}</td><td class="values">{changes_of(record)}</td><td>{who}</td>'
+        f'<td>{escape(unit)}</td><td class="values">{changes_of(record)}{sent}</td><td>{who}</td>'
         f'<td class="number">{escape(clock["sync"])}{bound}</td><td>{escape(record["reason"])}</td></tr>'
     )
 

@@ -19,6 +19,7 @@ from linewitness.evidence.package.build import (
     pack_stream,
 )
 from linewitness.evidence.package.query import Holdings, RecordQuery
+from linewitness.evidence.package.raws import Find, RawChoice
 from linewitness.evidence.package.spool import RecordSpool
 from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFiles, useful_stamps
 from linewitness.evidence.policy.policy import Policy
@@ -37,7 +38,8 @@ _SUBTREES: Final = 1 << 14
 class PackageRequest:
     """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
 
-    `created_at` is a time as records have it.
+    `created_at` is a time as records have it. `raws` returns the device's own bytes of a parsed record where
+    they are known; without it, the package brings none.
     """
 
     holdings: Holdings
@@ -46,6 +48,7 @@ class PackageRequest:
     policy: Policy | None = None
     verifies: Verifies | None = None
     workers: int = 1
+    raws: Find | None = None
 
     def write(self, target: IO[bytes], *, stage: Stage = silent) -> int:
         """Write the package and return the number of its records; CannotPack says what is missing.
@@ -67,6 +70,11 @@ class PackageRequest:
     @property
     def _title(self) -> str:
         return f"{self.query.title} of {self.holdings.origin}"
+
+    @property
+    def _raws(self) -> RawChoice | None:
+        of_units = bool(self.query.units or self.query.batches)
+        return RawChoice(find=self.raws, of_units=of_units) if self.raws else None
 
     def _selection(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
         last = spool.numbers[-1]
@@ -100,6 +108,7 @@ class PackageRequest:
                 receipt=note,
                 subtree=subtree,
                 stamps=stamps,
+                raws=self._raws,
                 label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
                 progress=progress,
             )
@@ -127,6 +136,7 @@ class PackageRequest:
                 records=lambda: counted.through(data for _, data in self.holdings.records()),
                 receipts=[(at, str(note)) for at, note in notes],
                 stamps=stamps,
+                raws=self._raws,
                 label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
             )
 

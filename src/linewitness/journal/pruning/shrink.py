@@ -26,6 +26,10 @@ def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> 
             "DELETE FROM raw WHERE sha256 IN (SELECT sha256 FROM raw WHERE last_seq < ? LIMIT ?)",
             (boundary, most),
         ).rowcount
+        salts = connection.execute(
+            "DELETE FROM raw_of_record WHERE seq IN (SELECT seq FROM raw_of_record WHERE seq < ? LIMIT ?)",
+            (boundary, most),
+        ).rowcount
         receipts = _delete_receipts(connection, boundary, most=most)
         # Crash here: nothing of this step happened; the boundary is on record, the next start goes on.
         connection.execute("COMMIT")
@@ -33,7 +37,7 @@ def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> 
         if connection.in_transaction:
             connection.rollback()
         raise
-    if records or raw or receipts:
+    if records or raw or salts or receipts:
         return False
     # executescript, because execute takes one step of a statement without columns: one page.
     connection.executescript(f"PRAGMA incremental_vacuum({PAGES});")

@@ -21,6 +21,7 @@ from linewitness.base.clock import (
 from linewitness.evidence.format import canonical, keys, record
 from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
 from linewitness.evidence.format.kinds import KINDS
+from linewitness.evidence.format.raw import RAW_HMAC, keyed_hash
 from linewitness.evidence.format.record import Actor, Change, Draft, Event, Resource, Scalar
 from linewitness.journal.records.event_ids import new_event_id
 from linewitness.journal.records.record_bytes import (
@@ -75,9 +76,7 @@ class RecordBuilder:
         self.steps_to_record: list[ClockStep] = []
         self._boot_id = clock.boot_id
         self._place = {"line_id": identity.line, "plant_id": identity.plant}
-        self._bytes = RecordBytes(
-            stream=identity.stream, tenant=identity.tenant, place=self._place, boot_id=clock.boot_id
-        )
+        self._bytes = RecordBytes(stream=identity.stream, tenant=identity.tenant, boot_id=clock.boot_id)
 
     def stamp(self) -> tuple[Stamp, ClockStep | None]:
         """Read the clock for the next record, and return whether it jumped since the last one."""
@@ -87,18 +86,38 @@ class RecordBuilder:
             self.steps_to_record.append(step)
         return stamp, step
 
-    def build(self, event: Event, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp) -> Draft:
-        """Return the record but for its signature, small enough to bear one."""
-        drafted = self._drafted(event, sequence_no, prev_hash, key, stamp)
+    def build(
+        self,
+        event: Event,
+        *,
+        sequence_no: int,
+        prev_hash: str,
+        key: EventKey,
+        stamp: Stamp,
+        raw_salt: bytes = b"",
+    ) -> Draft:
+        """Return the record but for its signature, small enough to bear one.
+
+        `raw_salt` keys the hash of the device's own bytes, where the event has any.
+        """
+        context = {**self._place, **event.context}
+        if event.raw is not None:
+            context[RAW_HMAC] = keyed_hash(raw_salt, event.raw)
+        place = (sequence_no, prev_hash, key)
+        drafted = self._drafted(event, context, place, stamp)
         if drafted.size > canonical.MAX_BYTES:
-            return self._drafted(_shortened(event), sequence_no, prev_hash, key, stamp)
+            return self._drafted(_shortened(event), context, place, stamp)
         return drafted
 
-    def _drafted(self, event: Event, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp) -> Draft:
+    def _drafted(
+        self, event: Event, context: dict[str, str], place: tuple[int, str, EventKey], stamp: Stamp
+    ) -> Draft:
+        sequence_no, prev_hash, key = place
         moved_ns = _moved_ns(event, stamp)
         facts = RecordFacts(
             event,
             event.event_id or new_event_id(stamp.realtime_ns),
+            context,
             sequence_no,
             stamp,
             # What was found of the clock after it was set does not hold for a time that it showed before.
@@ -127,7 +146,7 @@ class RecordBuilder:
             "actor": members_of_actor(event.actor),
             "changes": [_change(change) for change in event.changes],
             "clock": self._clock_block(facts),
-            "context": {**self._place, **event.context},
+            "context": facts.context,
             "event_id": facts.event_id,
             "ingested_at": to_rfc3339(facts.stamp.realtime_ns),
             "kind": event.kind,

@@ -1,12 +1,15 @@
 """The records of one transaction: chained as they are added, signed when the last of them is known."""
 
+import os
 from typing import Final, NamedTuple
 
 from linewitness.base.clock import Stamp
+from linewitness.evidence.format.raw import SALT_BYTES
 from linewitness.evidence.format.record import Draft, Event
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.verify.chain import KEY_RECORDS
 from linewitness.journal.records.builder import EventKey, RecordBuilder
+from linewitness.journal.records.raws import JournalRaw
 
 #: One signature vouches for at most so many bytes of records, so that these fit into one message.
 RUN_BYTES: Final = 64 * 1024
@@ -37,6 +40,8 @@ class Commit:
         self.record_hash = record_hash
         self.key = key
         self._added: list[_Added] = []
+        #: The devices' own bytes of these records.
+        self.raws: list[JournalRaw] = []
 
     @property
     def size(self) -> int:
@@ -44,9 +49,18 @@ class Commit:
         return self._first + len(self._added)
 
     def add(self, event: Event, stamp: Stamp) -> None:
-        """Append the record of an event."""
+        """Append the record of an event, with a salt of its own for the device's bytes."""
+        salt = b""
+        if event.raw is not None:
+            salt = os.urandom(SALT_BYTES)
+            self.raws.append(JournalRaw(self.size, salt, event.raw))
         draft = self._builder.build(
-            event, sequence_no=self.size, prev_hash=self.record_hash, key=self.key, stamp=stamp
+            event,
+            sequence_no=self.size,
+            prev_hash=self.record_hash,
+            key=self.key,
+            stamp=stamp,
+            raw_salt=salt,
         )
         self._added.append(_Added(event.resource.unit, draft, self.key, event.kind in KEY_RECORDS))
         self.record_hash = draft.record_hash

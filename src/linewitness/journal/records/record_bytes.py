@@ -32,6 +32,7 @@ class RecordFacts(NamedTuple):
 
     event: Event
     event_id: str
+    context: Mapping[str, str]
     sequence_no: int
     stamp: Stamp
     clock: ClockState
@@ -42,10 +43,9 @@ class RecordFacts(NamedTuple):
 class RecordBytes:
     """Assemble records of one stream."""
 
-    def __init__(self, *, stream: str, tenant: str, place: Mapping[str, str], boot_id: str) -> None:
+    def __init__(self, *, stream: str, tenant: str, boot_id: str) -> None:
         """Take what all records of the stream and of this boot have in common."""
         self._stream = stream
-        self._place = dict(place)
         self._tenant = _text(tenant)
         self._boot_id = _text(boot_id)
 
@@ -66,7 +66,7 @@ class RecordBytes:
             _actor(event.actor),
             b",".join(map(_change, event.changes)),
             self._clock(facts),
-            orjson.dumps({**self._place, **event.context}, option=_SORTED),
+            orjson.dumps(facts.context, option=_SORTED),
             orjson.dumps(facts.event_id),
             to_rfc3339(facts.stamp.realtime_ns).encode(),
         )

@@ -89,9 +89,12 @@ class SessionFacts:
         )
 
     def undecodable(
-        self, received: ReceivedTelegram, ledger: ResultLedger, problem: str, *, remember: Changes
+        self, received: ReceivedTelegram, ledger: ResultLedger, problem: str, *, name: str, remember: Changes
     ) -> Result:
-        """Return a pushed result of which only the bytes are known; it is named by their hash."""
+        """Return a pushed result of which only the bytes are known.
+
+        `name` says nothing of them: a hash would let others guess the bytes from the name.
+        """
         return Result(
             device=self.device,
             session_id=self.session_id,
@@ -103,7 +106,7 @@ class SessionFacts:
             kind="tightening.result",
             source=ledger.source,
             epoch=ledger.epoch,
-            result_id=f"raw-{received.digest}",
+            result_id=f"raw-{name}",
             counts=False,
             decoded=False,
             reason=f"not decodable: {problem}",

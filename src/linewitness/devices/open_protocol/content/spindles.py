@@ -44,7 +44,10 @@ class SpindleResults:
         name = received.digest
         if name in self._known:
             return facts.seen(received)
-        return facts.undecodable(received, ledger, problem, remember=self._known.add(name))
+        remember = self._known.add(name)
+        return facts.undecodable(
+            received, ledger, problem, name=f"spindles-{self._known.count}", remember=remember
+        )
 
     def _results(
         self,

@@ -1,6 +1,4 @@
-"""Traces (0900): kept whole under their hash, with a record that says which tightening they belong to."""
-
-import hashlib
+"""Traces (0900): kept whole beside the record that says which tightening they belong to."""
 
 from linewitness.devices.base import Observation, Result
 from linewitness.devices.open_protocol.content.facts import SessionFacts
@@ -24,12 +22,14 @@ def trace_of(
     try:
         trace = parse_trace(received.telegram)
     except MalformedVariable as error:
-        return facts.undecodable(received, ledger, str(error), remember=known.add(content))
+        remember = known.add(content)
+        return facts.undecodable(received, ledger, str(error), name=f"trace-{known.count}", remember=remember)
     kind = KINDS.get(trace.kind, str(trace.kind))
     name = f"{trace.result_id}-trace-{kind}"
     # Another trace of the same kind is kept too: one of them may be of another life of the ids.
     taken = f"{ledger.epoch}/{name}" in known
     remember = {**known.add(content), **({} if taken else known.add(f"{ledger.epoch}/{name}"))}
+    again = f"{name}-{known.count}"
     moment = facts.resolve(trace.time, received.stamp, live=True)
     base = facts.seen(received)
     scale = [(f"scale_{name}", trace.parameters[pid].text) for name, pid in SCALES if pid in trace.parameters]
@@ -44,14 +44,13 @@ def trace_of(
         kind="measurement.result",
         source=ledger.source,
         epoch=ledger.epoch,
-        result_id=f"{name}-{content}" if taken else name,
+        result_id=again if taken else name,
         facts=(
             ("tightening_id", trace.result_id),
             ("trace", kind),
             ("trace_unit", trace.unit),
             ("samples", trace.samples),
             *scale,
-            ("trace_sha256", hashlib.sha256(received.raw).hexdigest()),
         ),
         counts=False,
         reason=f"trace of {kind}, kept beside the journal",

@@ -17,6 +17,11 @@ class KnownNames:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
+    @property
+    def count(self) -> int:
+        """Return how many names were ever added: the number of the last one, which no other has."""
+        return self._count
+
     def add(self, name: str) -> Mapping[str, str | None]:
         """Add a name and return what must be remembered with it."""
         self._count += 1

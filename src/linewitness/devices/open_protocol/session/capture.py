@@ -135,4 +135,5 @@ class ControllerCapture:
         if name in self._unreadable:
             return [facts.seen(received)]
         remember = self._unreadable.add(name)
-        return [facts.undecodable(received, self.tracker.ledger, problem, remember=remember)]
+        number = str(self._unreadable.count)
+        return [facts.undecodable(received, self.tracker.ledger, problem, name=number, remember=remember)]
