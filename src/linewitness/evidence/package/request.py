@@ -10,6 +10,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.package.archive import HELD
 from linewitness.evidence.package.build import (
     CannotPack,
     PackageLabel,
@@ -37,7 +38,7 @@ _SUBTREES: Final = 1 << 14
 class PackageRequest:
     """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
 
-    `created_at` is a time as records have it.
+    `created_at` is a time as records have it; `held` a receipt that the store made for this package.
     """
 
     holdings: Holdings
@@ -46,6 +47,7 @@ class PackageRequest:
     policy: Policy | None = None
     verifies: Verifies | None = None
     workers: int = 1
+    held: str | None = None
 
     def write(self, target: IO[bytes], *, stage: Stage = silent) -> int:
         """Write the package and return the number of its records; CannotPack says what is missing.
@@ -68,6 +70,10 @@ class PackageRequest:
     def _title(self) -> str:
         return f"{self.query.title} of {self.holdings.origin}"
 
+    @property
+    def _held(self) -> list[Statement]:
+        return [Statement(HELD, self.held)] if self.held else []
+
     def _selection(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
         last = spool.numbers[-1]
         note = note_for(self.holdings.notes(), last)
@@ -86,7 +92,7 @@ class PackageRequest:
                     (data for _, data in keys),
                     lambda at: str(TlogProof.make(at, note, subtree)),
                     policy=self.policy,
-                    statements=StampFiles(useful, size=size, subtree=subtree).statements,
+                    statements=[*self._held, *StampFiles(useful, size=size, subtree=subtree).statements],
                     verifies=self.verifies,
                     workers=self.workers,
                     progress=progress,
@@ -100,6 +106,7 @@ class PackageRequest:
                 receipt=note,
                 subtree=subtree,
                 stamps=stamps,
+                held=self.held,
                 label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
                 progress=progress,
             )
@@ -127,6 +134,7 @@ class PackageRequest:
                 records=lambda: counted.through(data for _, data in self.holdings.records()),
                 receipts=[(at, str(note)) for at, note in notes],
                 stamps=stamps,
+                held=self.held,
                 label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
             )
 
@@ -141,7 +149,7 @@ class PackageRequest:
         return verify(
             (data for _, data in self.holdings.records()),
             policy=policy,
-            statements=[*statements, *StampFiles(stamps).statements],
+            statements=[*statements, *self._held, *StampFiles(stamps).statements],
             verifies=self.verifies,
             workers=self.workers,
             progress=progress,
