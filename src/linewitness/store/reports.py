@@ -125,7 +125,7 @@ def read_streams(database: Database) -> list[StreamReport]:
         newest(receipts.c.note),
         disputes,
     ).order_by(streams.c.tenant, streams.c.gateway, streams.c.id)
-    return [StreamReport(*row[:7], row[7] and row[7].hex(), *row[8:]) for row in _all(database, query)]
+    return [StreamReport(*map(_plain, row)) for row in _all(database, query)]
 
 
 def read_receipts(database: Database, origin: str) -> list[str]:
@@ -166,6 +166,11 @@ def read_refusals(database: Database) -> list[RefusalReport]:
         refusals.c.last_at,
     ).order_by(refusals.c.id)
     return [RefusalReport(*row) for row in _all(database, query)]
+
+
+def _plain(value: Any) -> Any:
+    """Return bytes as hex, and everything else as it is."""
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _all(database: Database, query: Select[Any]) -> list[tuple[Any, ...]]:
