@@ -53,12 +53,13 @@ previous=sha256:$(printf '0%.0s' {1..64})
 signer=event1; number=0
 
 # record KIND ACTION CHANGES REASON RESOURCE: append the next record to the chain in the folder $into, which
-# bears a signature unless $bears is no, and has $more in its context.
-into=chain; bears=yes; more=
+# bears a signature unless $bears is no, and has $more in its context. Its clock shows the date $day, and
+# states the bound $bound.
+into=chain; bears=yes; more=; day=2026-03-01; bound=',"bound_us":850'
 record() {
   local time clock before link rest proof=
-  time=2026-03-01T06:00:0$number.000Z
-  clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + number * 1000000)),\"bound_us\":850,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
+  time=${day}T06:00:0$number.000Z
+  clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + number * 1000000))$bound,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
   before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' $number)\",\"ingested_at\":\"$time\",\"integrity\":{"
   link="\"key_id\":\"$(key_id $signer $ORIGIN/event 01)\",\"prev_hash\":\"$previous\""
   rest=",\"stream\":\"$ORIGIN\",\"v\":1},\"kind\":\"$1\",\"occurred_at\":\"$time\",\"reason\":\"$4\",\"resource\":$5,\"sequence_no\":$number,\"tenant_id\":\"acme\"}"
@@ -182,6 +183,24 @@ revoke event2-6.note "$EVENT2" 6 'the gateway was found open'
 revoke event1-5.note "$EVENT1" 5 'a copy was found'
 revoke store-4.note "$(vkey store $STORE 04)" 4 'the house was sold'
 
+# --- how old the newest attestation may be: receipt, policy, time and number asked for, and the verdict on the chain ---
+mkdir -p age
+sed 's/"quorum": 1/"quorum": 1,\n  "max_age_s": 3600/' policy.json >age/policy.json
+cat >age/ages.txt <<'EOF'
+7.receipt policy.json - - COMPLETE
+7.receipt policy.json 1772344807 - COMPLETE
+7.receipt policy.json 1772344808 - OUTDATED
+7.witnessed policy.json 1772344907 - COMPLETE
+7.witnessed policy.json 1772344908 - OUTDATED
+7.receipt age/policy.json 1772348407 - COMPLETE
+7.receipt age/policy.json 1772348408 - OUTDATED
+7.receipt policy.json - 7 COMPLETE
+7.receipt policy.json - 8 OUTDATED
+4.receipt policy.json - 4 INTACT
+4.receipt policy.json - 5 OUTDATED
+7.checkpoint policy.json 1 - OUTDATED
+EOF
+
 # --- texts that two readers could read differently: with the chain, each has the verdict that texts.txt states ----------
 mkdir -p text
 : >text/texts.txt
@@ -194,6 +213,8 @@ sed 's/"quorum": 1/"quorum": 1e0/' policy.json | text exponent.policy REFUSED
 sed 's/"quorum": 1/"quorum": true/' policy.json | text true.policy REFUSED
 sed "s|\"quorum\": 1|\"quorum\": 1, \"revocations\": [{\"key\": \"$EVENT2\", \"first\": -1, \"reason\": \"\"}]|" policy.json | text negative.policy REFUSED
 sed 's/"quorum": 1/"quorum": 1, "quorum": 1/' policy.json | text twice.policy REFUSED
+for age in 0 -1 true 3155760001; do sed "s/\"quorum\": 1/\"quorum\": 1, \"max_age_s\": $age/" policy.json | text "age-$age.policy" REFUSED; done
+sed 's/"quorum": 1/"quorum": 1, "max_age_s": 3155760000/' policy.json | text age-3155760000.policy COMPLETE
 # The bytes of each character that some reader takes for a space, in a key's name.
 for space in 0b 0c 1c 1f c285 c2a0 e19a80 e28080 e2808a e280a8 e280a9 e280af e2819f e38080 efbbbf; do
   { cat checkpoint/7.receipt; printf '— a'; printf '%s' $space | unhex; printf 'b AAAAAAA=\n'; } | text "space-$space.receipt" INTACT
@@ -308,3 +329,30 @@ scan | sed 's/}/,"unit":"SN-0817"}/' | raws member REFUSED
 telegram | sed 's/="/"/' | raws padding REFUSED
 telegram | sed 's/A="/B="/' | raws last-bits REFUSED
 echo 'not JSON' | raws text REFUSED
+
+# --- a stream whose clock is a year behind and states no bound; it cites a receipt of the right time ----------------
+ORIGIN=acme.example/ber-01/line-04/1
+LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01)
+mkdir -p backdated
+into=backdated; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0; day=2025-03-01; bound=
+: >backdated/records.ndjson; : >backdated/hashes.txt
+# received SIZE: the receipt over so many records
+received() {
+  LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <backdated/records.ndjson
+  printf '%s\n%s\n%s\n' $ORIGIN "$1" "$(mth 0 "$1" | unhex | b64)" >"$work/text"
+  { cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >"$work/note"
+  { cat "$work/note"; cosign store $STORE 04 $((1772344800 + $1)); } >"backdated/$1.receipt"
+}
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+record unit.entered execute '[]' 'scanned' '{"id":"SN-0817","type":"unit"}'
+record unit.left execute '[]' 'scanned' '{"id":"SN-0817","type":"unit"}'
+received 3
+record custody.received create "[{\"after\":\"sha256:$(digest <backdated/3.receipt)\",\"before\":null,\"field\":\"receipt\"},{\"after\":\"2026-03-01T06:00:03.000Z\",\"before\":null,\"field\":\"cosigned_at\"}]" \
+  'the audit store holds all records up to this size' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+record gateway.stopped execute '[]' 'asked to stop' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+received 5
+sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\": \"$(head -1 backdated/hashes.txt)\",|; s|\"log_key\": .*|\"log_key\": \"$LOG\",|" \
+  policy.json >backdated/policy.json
+# The remarks of the verdict with both receipts: records FIRST to LAST are too early; record N was attested long after its claim.
+printf '%s\n' 'earlier 0 4' 'long-after 4' >backdated/remarks.txt

@@ -24,11 +24,11 @@ def judge(request: pytest.FixtureRequest, tmp_path: Path, stream: Stream) -> Jud
     def of(records: list[bytes] | None = None, **other: Any) -> dict[str, Any]:
         policy = other.pop("policy", None) or policy_for(stream).canonical
         path = other.pop("path", None)
-        revocations = other.pop("revocations", ())
+        trust = {name: other.pop(name) for name in ("revocations", "demands") if name in other}
         if records is not None:
             other["records"] = records
         return judges[request.param](
-            path or whole(stream, tmp_path / "evidence.zip", **other), policy, revocations
+            path or whole(stream, tmp_path / "evidence.zip", **other), policy, **trust
         )
 
     return of

@@ -15,14 +15,18 @@ from linewitness.evidence.policy.revocation import Revocation
 from support.browser_verifier import PAGE
 from support.chain_builder import Stream, grown
 from support.chromium import Page, page
-from support.packages import policy_for, selection, whole
+from support.packages import policy_for, receipt, selection, whole
 
 SOURCE = PAGE.read_text()
 VECTORS = Path(__file__).parents[2] / "vectors"
 
 
-def verdict_of(browser: Page, package: Path, policy: Path) -> dict[str, str]:
+def verdict_of(
+    browser: Page, package: Path, policy: Path, asked: dict[str, str] | None = None
+) -> dict[str, str]:
     browser.open(PAGE)
+    for field, value in (asked or {}).items():
+        browser.run(f"document.querySelector('{field}').value = '{value}'")
     browser.give_file("#package", package)
     browser.give_file("#policy", policy)
     browser.wait_for("!document.querySelector('#start').disabled")
@@ -60,6 +64,44 @@ def test_a_good_package(browser: Page, stream: Stream, policy: Path, tmp_path: P
     assert seen["text"] == "COMPLETE to 40, attested by auditor (store store.example)"
     browser.photograph(tmp_path / "complete.png")
     assert (tmp_path / "complete.png").stat().st_size > 10_000
+
+
+def test_the_age_is_shown_and_a_number_and_a_time_can_be_asked_for(
+    browser: Page, stream: Stream, policy: Path, tmp_path: Path
+) -> None:
+    cut = whole(
+        stream,
+        tmp_path / "cut.zip",
+        records=stream.records[:30],
+        statements=(("receipts/1.receipt", receipt(stream, 30)),),
+    )
+    seen = verdict_of(browser, cut, policy)
+    assert seen["class"] == "verdict COMPLETE"
+    assert (
+        "Age: the newest attestation is of 2026-03-01T01:53:20Z, 112 min after the last record" in seen["all"]
+    )
+    assert "before the check" in seen["all"]
+    for field, value, unmet in (
+        ("#at-least", "40", "30 records are attested, and at least 40 were asked for"),
+        ("#as-of", "2026-03-01T14:00:00Z", "one of 2026-03-01T14:00:00Z or later was asked for"),
+        ("#as-of", "2026-03-01T01:53:20Z", None),
+        ("#at-least", "forty", "this page cannot judge it: forty is not a number of records"),
+    ):
+        seen = verdict_of(browser, cut, policy, {field: value})
+        assert (unmet or "COMPLETE to 30") in seen["text"], value
+        assert ("OUTDATED" in seen["class"]) is (unmet is not None and "cannot" not in unmet), value
+
+
+def test_a_backdated_stream_has_the_remarks_of_the_vectors(browser: Page, tmp_path: Path) -> None:
+    folder = PAGE.parents[4] / "vectors/backdated"
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("records.ndjson", (folder / "records.ndjson").read_bytes())
+        for name in ("3.receipt", "5.receipt"):
+            package.writestr(f"receipts/{name}", (folder / name).read_bytes())
+    seen = verdict_of(browser, path, folder / "policy.json")
+    assert seen["class"] == "verdict COMPLETE"
+    assert "records 0 to 4 claim to have been written up to 365 days earlier than possible" in seen["all"]
 
 
 def test_a_selection(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:

@@ -113,5 +113,6 @@ def test_verifiers_agree_on_spoiled_evidence(tmp_path: Path, seed: Any) -> None:
         python = judge_with_python(path, policy.read_bytes(), [late])
         ours = (python["status"], python["broken_at"], python.get("attested"))
         assert ours == (page["status"], page["broken_at"], page.get("attested")), (path, python, page)
+        assert python.get("age") == page.get("age"), (path, python, page)
         seen.add(python["status"])
     assert {"COMPLETE", "BROKEN", "REFUSED"} <= seen

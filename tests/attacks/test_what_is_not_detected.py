@@ -5,9 +5,6 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from linewitness.evidence.format.record import parse
-from linewitness.evidence.verify.statements import Statement
-from linewitness.evidence.verify.time_bounds import OutOfBounds, bounds_of
 from support.chain_builder import Stream
 from support.packages import TIME_S, Judge, policy_for, receipt, selection
 
@@ -61,14 +58,28 @@ def test_a_clock_that_was_wrong_from_the_start_shows_only_beside_other_clocks(ju
     fast.create()
     while len(fast.records) < 24:
         fast.add()
-    statements = (("receipts/1.receipt", receipt(fast)),)
-    verdict = judge(fast.records, statements=statements, policy=policy_for(fast).canonical)
+    policy = policy_for(fast).canonical
+    assert not judge(fast.records, statements=(), policy=policy)["remarks"]
+    (remark,) = judge(fast.records, policy=policy, statements=(("receipts/1.receipt", receipt(fast)),))[
+        "remarks"
+    ]
+    assert "later than possible by the clock of auditor (store store.example)" in remark["text"]
+
+
+def test_what_was_backdated_and_attested_within_a_day_of_its_claim_is_not_found(judge: Judge) -> None:
+    """Outages of hours are ordinary: records that cite nothing may claim any time since the last receipt."""
+    slow = Stream()
+    slow.now_ms = (TIME_S - 6 * 3600) * 1000
+    slow.create()
+    while len(slow.records) < 24:
+        slow.add()
+    verdict = judge(
+        slow.records,
+        policy=policy_for(slow).canonical,
+        statements=(("receipts/1.receipt", receipt(slow)),),
+    )
     assert (verdict["status"], list(verdict["remarks"])) == ("COMPLETE", [])
-    outside = OutOfBounds()
-    said = [Statement(name, text) for name, text in statements]
-    for bounds in bounds_of((parse(data) for data in fast.records), said, policy=policy_for(fast)):
-        outside.take(bounds)
-    assert "later than possible by the clock of auditor (store store.example)" in outside.remarks()[0].text
+    assert verdict["age"]["after_s"] == 6 * 3600 - 23
 
 
 def test_records_can_be_read_by_whoever_holds_the_package(

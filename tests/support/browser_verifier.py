@@ -5,34 +5,42 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from linewitness.evidence.command.demands import Demands
 
 PAGE = Path(__file__).parents[2] / "src/linewitness/evidence/package/verify.html"
 _DRIVER = """
 const fs = require("node:fs");
 (async () => {
   const read = (path) => new Uint8Array(fs.readFileSync(path));
-  for (const files of JSON.parse(process.argv[2])) {
+  const [cases, demands] = JSON.parse(process.argv[2]);
+  for (const files of cases) {
     const [evidence, policy, ...revocations] = files.map(read);
-    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {}, revocations)));
+    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {}, revocations, demands)));
   }
 })();
 """
 
 
-def judge_with_page(path: Path, policy: bytes, revocations: Sequence[str] = ()) -> dict[str, Any]:
+def judge_with_page(
+    path: Path, policy: bytes, revocations: Sequence[str] = (), demands: Demands | None = None
+) -> dict[str, Any]:
     """Return the verdict of the script in `verify.html`."""
     files = [path]
     for number, data in enumerate([policy, *(text.encode() for text in revocations)]):
         files.append(path.with_suffix(f".trust-{number}"))
         files[-1].write_bytes(data)
-    return judge_all_with_page([files])[0]
+    return judge_all_with_page([files], demands)[0]
 
 
-def judge_all_with_page(cases: Sequence[Sequence[Path]]) -> list[dict[str, Any]]:
+def judge_all_with_page(
+    cases: Sequence[Sequence[Path]], demands: Demands | None = None
+) -> list[dict[str, Any]]:
     """Return the verdicts on many packages, each with its policy and revocations, from one run."""
     node = shutil.which("node")
     if node is None:
@@ -41,7 +49,8 @@ def judge_all_with_page(cases: Sequence[Sequence[Path]]) -> list[dict[str, Any]]
     assert script, "verify.html holds no verifier"
     driver = cases[0][0].with_suffix(".cjs")
     driver.write_text(script[1] + _DRIVER)
-    files = json.dumps([[str(path) for path in case] for case in cases])
+    asked = asdict(demands) if demands else None
+    files = json.dumps([[[str(path) for path in case] for case in cases], asked])
     done = subprocess.run(
         [node, str(driver), files], capture_output=True, text=True, check=False, timeout=300
     )

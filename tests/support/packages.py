@@ -8,6 +8,7 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from linewitness.anchors.signatures import verifies
+from linewitness.evidence.command.demands import Demands
 from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.note import Note
@@ -95,11 +96,14 @@ def _write(path: Path, contents: PackageContents) -> Path:
     return path
 
 
-def judge_with_python(path: Path, policy: bytes, revocations: Sequence[str] = ()) -> dict[str, Any]:
+def judge_with_python(
+    path: Path, policy: bytes, revocations: Sequence[str] = (), demands: Demands | None = None
+) -> dict[str, Any]:
     """Return the verdict of `linewitness.evidence` as JSON values; a refusal has the status REFUSED."""
     try:
         trust = read_trust(policy, revocations=revocations)
-        return verify_package(path, policy=trust, signatures=verifies).to_json()
+        found = verify_package(path, policy=trust, signatures=verifies)
+        return demands.to_json(demands.applied(found, trust)) if demands else found.to_json()
     except (BadPackage, BadPolicy) as error:
         return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,11 +52,16 @@ def auditor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+#: What depends on the second at which a verdict was asked for.
+CHECKED_AT = re.compile(r'"(as_of_s|before_s)": [0-9]+,?|the attestation came [0-9]+ [a-z]+ before the check')
+
+
 def both(auditor: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run both commands on the same; require the same of them, and return what they did."""
     theirs = run(auditor / "linewitness-verify", *arguments, env=NO_PATH)
     ours = run(sys.executable, "-m", "linewitness", "verify", *arguments)
-    assert (theirs.stdout, theirs.returncode) == (ours.stdout, ours.returncode), (theirs.stderr, ours.stderr)
+    found = [(CHECKED_AT.sub("", done.stdout), done.returncode) for done in (theirs, ours)]
+    assert found[0] == found[1], (theirs.stderr, ours.stderr)
     assert theirs.stderr.removeprefix("linewitness-verify: ") == ours.stderr.removeprefix("linewitness: ")
     return theirs
 
@@ -85,6 +91,15 @@ def test_packages_are_judged_alike(auditor: Path, package: Path, says: str, more
     done = both(auditor, PLANT / package, *POLICY, *more)
     assert done.returncode == 0
     assert says in done.stdout
+
+
+@pytest.mark.parametrize("asked", [("--at-least", "148"), ("--as-of", "2099-01-01")])
+def test_less_than_was_asked_for_is_outdated_alike(auditor: Path, asked: tuple[str, str]) -> None:
+    done = both(auditor, PLANT / "stream.zip", *POLICY, *asked)
+    assert done.returncode == ExitCode.OUTDATED
+    assert "OUTDATED: " in done.stdout
+    assert "; COMPLETE to 147" in done.stdout
+    assert "  age: the newest attestation is of " in done.stdout
 
 
 def test_exported_records_are_judged_alike(auditor: Path, tmp_path: Path) -> None:

@@ -155,15 +155,62 @@ def test_a_signed_policy_is_checked_against_the_customers_key(
 ) -> None:
     signed = tmp_path / "policy.note"
     good("policy", "sign", policy, "--key", tmp_path / "customer.key", "-o", signed)
-    code, found = verdict(journal, "--policy", signed, "--customer", customer(tmp_path))
+    then = ("--as-of", "2026-03-01")
+    code, found = verdict(journal, "--policy", signed, "--customer", customer(tmp_path), *then)
     assert (code, found["attested"]) == (0, RECORDS + 2)
-    assert verdict(journal, "--policy", signed)[1] == found
+    assert verdict(journal, "--policy", signed, *then)[1] == found
     altered = tmp_path / "altered.note"
     altered.write_text(signed.read_text().replace('"quorum":2', '"quorum":1'))
     assert "is wrong" in refused(BadPolicy, "verify", journal, "--policy", altered)
     other = str(Customer.new("customer.example/quality").vkey)
     assert "not signed by" in refused(BadPolicy, "verify", journal, "--policy", signed, "--customer", other)
     assert "not signed" in refused(BadPolicy, "verify", journal, "--policy", policy, "--customer", other)
+
+
+@pytest.mark.parametrize(
+    ("asked", "unmet"),
+    [
+        (("--at-least", str(RECORDS + 2)), None),
+        (("--at-least", str(RECORDS + 3)), "32 records are attested, and at least 33 were asked for"),
+        (("--as-of", "2026-03-01T01:53:20Z"), None),
+        (
+            ("--as-of", "2026-03-01 02:53:21+01:00"),
+            "is of 2026-03-01T01:53:20Z, and one of 2026-03-01T01:53:21Z",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_less_than_was_asked_for_is_outdated_and_the_code_is_6(
+    journal: Path, policy: Path, asked: tuple[str, ...], unmet: str | None
+) -> None:
+    said = run("verify", journal, "--policy", policy, *asked)
+    assert said.exit_code == (ExitCode.OUTDATED if unmet else ExitCode.OK)
+    assert ("OUTDATED: " in said.output) is bool(unmet)
+    assert (unmet or "INTACT") in said.output
+    assert "  age: the newest attestation is of 2026-03-01T01:53:20Z, " in said.output
+    assert "; the attestation came " in said.output
+    code, found = verdict(journal, "--policy", policy, *asked)
+    assert (code, found["status"]) == ((6, "OUTDATED") if unmet else (0, "INTACT"))
+    assert bool(found["unmet"]) is bool(unmet)
+    assert found["age"]["attested_s"] == TIME_S
+
+
+def test_the_age_that_a_policy_names_counts_from_the_check_or_from_the_time_asked_for(
+    tmp_path: Path, journal: Path, policy: Path
+) -> None:
+    aged = made(tmp_path, "aged.json", quorum=2, extra=("--max-age", "60"))
+    assert "The newest attestation may be 60 s old when it is judged." in good("policy", "check", aged)
+    assert "It says no age" in good("policy", "check", policy)
+    assert verdict(journal, "--policy", aged)[0] == ExitCode.OUTDATED
+    assert verdict(journal, "--policy", aged, "--as-of", "2026-03-01T01:54:20Z")[0] == ExitCode.OK
+    assert verdict(journal, "--policy", aged, "--as-of", "2026-03-01T01:54:21Z")[0] == ExitCode.OUTDATED
+
+
+@pytest.mark.parametrize("time", ["yesterday", "1969-12-31", "9999-12-31T23:59:59.5", ""])
+def test_a_time_that_is_none_is_wrong_usage(journal: Path, policy: Path, time: str) -> None:
+    assert "is not a time" in refused(
+        ConfigurationError, "verify", journal, "--policy", policy, "--as-of", time
+    )
 
 
 def test_a_revoked_event_key_breaks_the_stream_where_it_signed(

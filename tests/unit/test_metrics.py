@@ -38,6 +38,7 @@ NAMES = {
     "linewitness_records",
     "linewitness_records_pending",
     "linewitness_records_receipted",
+    "linewitness_records_signed",
     "linewitness_results_without_unit",
     "linewitness_telemetry_dropped_samples",
     "linewitness_uplink_answers_ignored",

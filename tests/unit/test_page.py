@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from nacl.signing import SigningKey
 
 from linewitness.base.certificates import Expiry
 from linewitness.base.clock import ClockState, Stamp
+from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.journal.pressure import Level, Room
+from linewitness.journal.submission import Submission
 from linewitness.status import views
 from linewitness.timesources.judge import ClockVerdict
 from linewitness.timesources.sample import Leap
@@ -17,7 +20,7 @@ from support.chromium import page as browser
 from support.clocks import ManualClock
 from support.journals import result_event
 from support.present import present
-from support.status_pages import Looked, looked_at
+from support.status_pages import FACTS, Looked, looked_at
 
 pytestmark = pytest.mark.heavy
 
@@ -77,6 +80,19 @@ async def test_page_shows_devices_units_journal_and_last_events(line: Looked, cl
         'http-equiv="refresh"',
     ):
         assert said in text, said
+
+
+async def test_the_newest_signed_size_is_shown_for_others_to_keep(line: Looked) -> None:
+    assert (await line.get("/checkpoint"))[0] == 404
+    assert "keep it elsewhere" not in (await line.get("/"))[2]
+    size = line.journal.head.size
+    signed = str(Checkpoint(FACTS.stream, size, line.journal.head.root).sign(SigningKey.generate()))
+    await line.journal.submit_all(Submission(checkpoint=(size, signed)))
+    status, headers, text = await line.get("/checkpoint")
+    assert (status, text) == (200, signed)
+    assert headers["content-type"].startswith("text/plain")
+    assert f"root {line.journal.head.root.hex()[:16]}" in (await line.get("/"))[2]
+    assert f"linewitness_records_signed {size}.0" in (await line.get("/metrics"))[2]
 
 
 async def test_what_a_device_says_cannot_become_part_of_the_page(line: Looked) -> None:

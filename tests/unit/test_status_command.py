@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from linewitness.base.errors import ExitCode
+from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
-from support.journals import create, reopen, result_event, running
+from support.journals import IDENTITY, create, reopen, result_event, running
 from support.lines import call, write_line
 
 #: More than any disk has.
@@ -54,6 +56,18 @@ def test_a_line_without_a_gateway_is_stopped_and_the_code_is_3(tmp_path: Path, d
     found = call("status", write_line(tmp_path))
     assert (state_lines(found.output), found.exit_code) == (["STOPPED"], ExitCode.REFUSED)
     assert (state_lines(call("status", directory).output), found.exit_code) == (["STOPPED"], 3)
+
+
+def test_the_newest_signed_size_is_printed_for_others_to_keep(directory: Path, clock: ManualClock) -> None:
+    assert json.loads(call("status", directory, "--json").output)["signed"] is None
+    file = reopen(directory, clock)
+    size, root = file.head.size, file.head.root
+    note = str(Checkpoint(IDENTITY.stream, size, root).sign(SigningKey.generate()))
+    file.append([Submission(checkpoint=(size, note))])
+    file.close()
+    signed = json.loads(call("status", directory, "--json").output)["signed"]
+    assert signed == {"size": size, "root": root.hex(), "note": note}
+    assert f"signed     {size} records, root {root.hex()}" in call("status", directory).output
 
 
 async def test_a_line_without_room_is_full_and_the_code_is_4(

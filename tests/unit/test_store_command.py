@@ -1,8 +1,11 @@
 """`linewitness store …` from init to export, as a person types it."""
 
 import contextlib
+import json
 import re
 import sqlite3
+import zipfile
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,11 @@ from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError
 from linewitness.cli.sources import load_store
 from linewitness.cli.store import app
-from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.note import Note, Vkey
+from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.store.database import Database, StoreError
+from linewitness.store.holdings import StoreHoldings
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
@@ -221,6 +226,62 @@ def test_missing_extra_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "linewitness[store]" in result.exception.hint
 
 
+def test_a_package_says_what_the_store_held_as_it_was_made(file: Path, tmp_path: Path) -> None:
+    """Signed with the store's key, at that moment, and over the records that are there."""
+    gateway = FakeGateway()
+    good("init", file)
+    enroll(file, gateway)
+    gateway.append(unit="SN-7")
+    records, checkpoint = (gateway.topics.records, gateway.batch()), gateway.checkpoint()
+    feed(file, gateway, records, (gateway.topics.checkpoint, checkpoint))
+    options = load_store(file)
+    cosigner = Cosigner.load(options.name, options.key)
+    database = Database(options.database_url)
+    with StoreHoldings.open(database, None) as holdings:
+        held = Note.parse(present(holdings.held(cosigner, 4_000_000_000)))
+        assert held.signed_by(cosigner.vkey) == 4_000_000_000
+        assert held.signed_by(gateway.log_vkey) == 0
+        assert held.text.splitlines()[1] == str(len(gateway.records))
+        holdings.subtree = lambda _level, _index: bytes(32)
+        with pytest.raises(CannotPack, match="are not the 2 of the newest receipt"):
+            holdings.held(cosigner, 4_000_000_000)
+    database.close()
+    good("export", file, "-o", tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as package:
+        assert "receipts/held.receipt" in package.namelist()
+
+
+def test_a_store_without_a_receipt_states_nothing_in_its_packages(file: Path, tmp_path: Path) -> None:
+    gateway = FakeGateway()
+    good("init", file)
+    enroll(file, gateway)
+    feed(file, gateway, (gateway.topics.records, gateway.batch()))
+    good("export", file, "-o", tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as package:
+        assert "receipts/held.receipt" not in package.namelist()
+
+
+def test_sizes_and_newest_receipts_are_printed_for_others_to_keep(file: Path) -> None:
+    gateway = FakeGateway()
+    init = good("init", file)
+    enroll(file, gateway)
+    (stream,) = json.loads(good("status", file, "--json"))
+    assert (stream["size"], stream["root"], stream["note"]) == (0, None, None)
+    for _ in range(2):
+        gateway.append()
+        messages = (
+            (gateway.topics.records, gateway.batch()),
+            (gateway.topics.checkpoint, gateway.checkpoint()),
+        )
+        feed(file, gateway, *messages)
+    (stream,) = json.loads(good("status", file, "--json"))
+    signed = Note.parse(stream["note"])
+    assert signed.signed_by(Vkey.parse(present(re.search("store key +(.*)", init))[1])) is not None
+    assert (stream["origin"], stream["receipt_size"]) == (gateway.origin, len(gateway.records))
+    assert f"  signed {len(gateway.records)}, root {stream['root']}" in good("status", file)
+    assert b64decode(signed.text.splitlines()[2]).hex() == stream["root"]
+
+
 def test_export_of_a_package_proves_one_unit(file: Path, tmp_path: Path) -> None:
     gateway = FakeGateway()
     init = good("init", file)
@@ -247,7 +308,12 @@ def test_export_of_a_package_proves_one_unit(file: Path, tmp_path: Path) -> None
     verdict = verify_package(package, policy=policy)
     assert (verdict.status, verdict.selected) == ("INCLUDED", 12)
     good("export", file, "-o", tmp_path / "all.zip")
-    assert verify_package(tmp_path / "all.zip", policy=policy).status == "COMPLETE"
+    whole = verify_package(tmp_path / "all.zip", policy=policy)
+    assert whole.status == "COMPLETE"
+    for made in (verdict, whole):
+        assert made.age is not None
+        assert made.age.held is not None
+        assert made.age.held.size == len(gateway.records)
     again = run("export", file, "-o", tmp_path / "all.zip")
     assert isinstance(again.exception, ConfigurationError)
     nobody = run("export", file, "--stream", "other/1", "-o", tmp_path / "none.zip")

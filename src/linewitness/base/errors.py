@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     REFUSED = 3
     JOURNAL = 4
     UNJUDGED = 5
+    OUTDATED = 6
     BUG = 70
     OUTPUT = 74
 

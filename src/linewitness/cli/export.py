@@ -96,8 +96,12 @@ def write_package(
     policy: Path | None,
     *,
     raws: "Find | None" = None,
+    held: str | None = None,
 ) -> None:
-    """Write an evidence package; never overwrite a file, and remove an incomplete one."""
+    """Write an evidence package; never overwrite a file, and remove an incomplete one.
+
+    `held` is a receipt that the store made for it: how many records it holds now.
+    """
     from linewitness.anchors.signatures import verifies
     from linewitness.base.clock import SystemClock, to_rfc3339
     from linewitness.cli.progress import counting
@@ -116,6 +120,7 @@ def write_package(
         holdings=holdings,
         query=query,
         created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
+        held=held,
         policy=read_policy(policy) if policy else None,
         verifies=verifies,
         workers=os.cpu_count() or 1,

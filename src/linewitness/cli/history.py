@@ -52,6 +52,12 @@ def verify(
     revocation: Annotated[
         list[Path] | None, typer.Option(help="A revocation signed by the customer; repeatable.")
     ] = None,
+    at_least: Annotated[
+        int | None, typer.Option(min=0, help="Number of records that must be attested, or it is OUTDATED.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Time (UTC, RFC 3339) of the oldest attestation that will do.")
+    ] = None,
     times: Annotated[
         bool,
         typer.Option("--times", help="Print for each record the time bounds that other parties prove."),
@@ -61,14 +67,24 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Verify a package, exported records or a journal. Exit code 1 means BROKEN, 5 that it is none."""
+    """Verify a package, exported records or a journal.
+
+    Exit code 1 means BROKEN, 5 that it is none, 6 that it is OUTDATED: sound, and less than was asked for.
+    """
     import os
 
     from linewitness.anchors.signatures import verifies
+    from linewitness.base.clock import NS_PER_S, SystemClock
     from linewitness.cli.progress import counting
+    from linewitness.evidence.command.demands import Demands, unix_time
     from linewitness.evidence.command.verify import VerifyRequest
 
     request = VerifyRequest(
+        demands=Demands(
+            now_s=SystemClock().stamp().realtime_ns // NS_PER_S,
+            at_least=at_least,
+            as_of_s=None if as_of is None else unix_time(as_of),
+        ),
         policy=policy,
         customer=customer,
         revocations=tuple(revocation or ()),

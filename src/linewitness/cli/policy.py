@@ -57,6 +57,9 @@ def new(
     customer: Annotated[
         str | None, typer.Option(help="The customer's vkey, which signs policies and revocations.")
     ] = None,
+    max_age: Annotated[
+        int | None, typer.Option(help="Seconds that the newest attestation may be old; default: any.", min=1)
+    ] = None,
     tsa_root: Annotated[
         list[Path] | None,
         typer.Option(help="Root certificate (PEM or DER) of a time-stamping authority.", exists=True),
@@ -78,6 +81,7 @@ def new(
         quorum=quorum,
         customer_key=Vkey.parse(customer) if customer else None,
         tsa_roots=tuple(_certificate(path) for path in tsa_root or ()),
+        max_age_s=max_age,
     )
     _write(output, policy.canonical.decode() + "\n")
     for sentence in explain(policy):

@@ -157,11 +157,25 @@ def witness(
 
 
 @app.command()
-def status(file: StoreFile) -> None:
+def status(
+    file: StoreFile,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print sizes, roots and newest receipts of the streams as JSON.")
+    ] = False,
+) -> None:
     """Show the records, receipts and refusals of each stream."""
+    import json
+    from dataclasses import asdict
+
+    from linewitness.store.reports import read_streams
     from linewitness.store.status import status_lines
 
     with store_database(file) as database:
+        if as_json:
+            streams = [asdict(stream) for stream in read_streams(database)]
+            typer.echo(json.dumps(streams, ensure_ascii=False, indent=2))
+            return
         for line in status_lines(database):
             typer.echo(line)
 

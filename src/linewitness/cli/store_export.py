@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit, is_package, query_of, write_package
-from linewitness.cli.sources import StoreFile, store_database
+from linewitness.cli.sources import StoreFile, load_store, store_database
 from linewitness.cli.store_ended import remark_ended, write_ended
+
+if TYPE_CHECKING:
+    from linewitness.store.keys import Cosigner
 
 
 def export(
@@ -42,8 +45,10 @@ def export(
 ) -> None:
     """Export evidence: a package with proofs, or records as they were received.
 
+    A package says, signed with the store's key, how many records the store holds as it is made.
     Without --output, records go to standard output, one record a line.
     """
+    from linewitness.base.clock import NS_PER_S, SystemClock
     from linewitness.evidence.package.raws import RawFile
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
@@ -59,7 +64,9 @@ def export(
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
         with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            write_package(holdings, query, output, policy, raws=RawFile(raw).find if raw else None)
+            held = holdings.held(_cosigner(file), SystemClock().stamp().realtime_ns // NS_PER_S)
+            raws = RawFile(raw).find if raw else None
+            write_package(holdings, query, output, policy, raws=raws, held=held)
             remark_ended(database, stream=stream, query=query)
         return
     if batch or len(query.units) > 1:
@@ -79,6 +86,14 @@ def export(
         for record in found:
             write(record.data + b"\n")
         remark_ended(database, stream=stream, query=query)
+
+
+def _cosigner(file: Path) -> "Cosigner":
+    """Return the store's key, which signs in each package how many records are held as it is made."""
+    from linewitness.store.keys import Cosigner
+
+    options = load_store(file)
+    return Cosigner.load(options.name, options.key)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class BeforeStart:
             drain=DrainRate(),
             notices=NoticeCounts(),
             figures=Figures(0, 0, 0, used, used),
+            signed=None,
             room=Room(used, 0, self._max_size, None),
             level=Level.FULL,
             verdict=None,

@@ -31,6 +31,10 @@ DROPPED: Final = Metric(
 RECORDS: Final = Metric("linewitness_records", "Records of the stream, pruned ones included")
 RECEIPTED: Final = Metric("linewitness_records_receipted", "Records that a receipt of the audit store covers")
 PENDING: Final = Metric("linewitness_records_pending", "Records that no receipt covers")
+SIGNED: Final = Metric(
+    "linewitness_records_signed",
+    "Records of the newest signed checkpoint, which /checkpoint shows; absent before the first",
+)
 DRAIN_RATE: Final = Metric(
     "linewitness_drain_records_per_second",
     "Records that receipts covered a second while a backlog drains; absent otherwise",

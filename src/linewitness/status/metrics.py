@@ -69,6 +69,8 @@ class _Figures(Collector):
         yield _counter(names.RECORDS, (((), figures.size),))
         yield _gauge(names.RECEIPTED, (((), figures.receipted),))
         yield _gauge(names.PENDING, (((), figures.pending),))
+        if snapshot.signed is not None:
+            yield _gauge(names.SIGNED, (((), snapshot.signed.size),))
         if snapshot.drain.per_s is not None and snapshot.drain.left_s is not None:
             yield _gauge(names.DRAIN_RATE, (((), snapshot.drain.per_s),))
             yield _gauge(names.DRAIN_LEFT, (((), snapshot.drain.left_s),))

@@ -33,7 +33,7 @@ _HEADERS: Final = {
 
 
 def application(overview: SnapshotSource) -> ASGIApp:
-    """Return the pages: `/`, `/metrics` and `/healthz`."""
+    """Return the pages: `/`, `/metrics`, `/healthz` and `/checkpoint`."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -62,7 +62,18 @@ def application(overview: SnapshotSource) -> ASGIApp:
         }
         return JSONResponse(body, status_code=200 if snapshot.healthy else 503, headers=_HEADERS)
 
-    routes = [Route("/", page), Route("/metrics", measured), Route("/healthz", health)]
+    async def checkpoint(_request: Request) -> Response:
+        signed = (await overview.snapshot()).signed
+        if signed is None:
+            return Response("nothing is signed yet\n", status_code=404, headers=_HEADERS)
+        return Response(signed.note, media_type="text/plain", headers=_HEADERS)
+
+    routes = [
+        Route("/", page),
+        Route("/metrics", measured),
+        Route("/healthz", health),
+        Route("/checkpoint", checkpoint),
+    ]
     return _ForThisMachine(Starlette(routes=routes))
 
 

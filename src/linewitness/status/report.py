@@ -19,6 +19,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.stations.allowance import PREFIX, AboveShare
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
+from linewitness.status.signed_size import SignedSize
 
 _LAST: int = 500
 _HOUR_S: int = 3600
@@ -81,6 +82,7 @@ class LineReport:
     continues: str | None
     not_handed_over: tuple[str, ...]
     anchors: tuple[str, ...]
+    signed: SignedSize | None
 
     def members(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -107,6 +109,7 @@ class LineReport:
             *self._history(),
             f"records    {self.size:,} written, {self.receipted:,} receipted, {self.pending:,} on their way"
             + (f" {self.drain.text}" if self.drain.text else ""),
+            *([f"signed     {self.signed.size:,} records, root {self.signed.root}"] if self.signed else []),
             *(f"anchored   {anchor}" for anchor in self.anchors),
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
             f"room       {self.records_per_hour:,} records an hour: {left}",
@@ -164,6 +167,7 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         continues=_continues(reader),
         not_handed_over=tuple(rest.sentence for rest in rests_of(reader.directory) if rest.is_waiting),
         anchors=_anchors(reader),
+        signed=SignedSize.of(reader),
     )
 
 

@@ -25,6 +25,7 @@ from linewitness.status.rows import (
     event_row,
     station_row,
 )
+from linewitness.status.signed_size import SignedSize
 from linewitness.timesources.judge import ClockVerdict
 
 #: The journal is asked at most this often, whatever the number of requests.
@@ -47,6 +48,7 @@ class Snapshot:
     uplink_why: str
     answers_ignored: int
     figures: Figures
+    signed: SignedSize | None
     drain: DrainRate
     notices: NoticeCounts
     room: Room
@@ -120,7 +122,7 @@ class Overview:
 
     async def _take(self) -> Snapshot:
         now_ns = self._clock.stamp().realtime_ns
-        figures, drain, state, events = await self._journal.read(lambda reader: _look(reader, now_ns))
+        figures, signed, drain, state, events = await self._journal.read(lambda reader: _look(reader, now_ns))
         line, health, pressure = self._line(), self._health, self._journal.pressure
         devices = tuple(device_row(facts, health, state, now_ns) for facts in line.devices)
         expiries = tuple(self._expiries())
@@ -134,6 +136,7 @@ class Overview:
             uplink_why=health.uplink_why,
             answers_ignored=health.answers_ignored,
             figures=figures,
+            signed=signed,
             drain=drain,
             notices=replace(health.notices),
             room=pressure.room_left,
@@ -159,7 +162,7 @@ class Overview:
 
 def _look(
     reader: JournalReader, now_ns: int
-) -> tuple[Figures, DrainRate, dict[str, str], tuple[EventRow, ...]]:
+) -> tuple[Figures, SignedSize | None, DrainRate, dict[str, str], tuple[EventRow, ...]]:
     figures = reader.figures()
     drain = drain_rate(reader, pending=figures.pending, now_ns=now_ns)
     first = max(figures.oldest, figures.size - _LOOKED_AT)
@@ -170,4 +173,5 @@ def _look(
             found.append(event_row(sequence_no, members))
         if len(found) == EVENTS:
             break
-    return figures, drain, {**reader.state("capture/"), **reader.state("station/")}, tuple(found)
+    state = {**reader.state("capture/"), **reader.state("station/")}
+    return figures, SignedSize.of(reader), drain, state, tuple(found)

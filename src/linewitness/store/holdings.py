@@ -7,9 +7,14 @@ from typing import Self
 from sqlalchemy import Connection, Select, or_, select
 
 from linewitness.base.errors import ConfigurationError
+from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.merkle import root_at
+from linewitness.evidence.format.note import Note
+from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.package.time_stamps import StampedCheckpoint
 from linewitness.store import tables
 from linewitness.store.database import Database, Enrolment, find
+from linewitness.store.keys import Cosigner
 from linewitness.store.tree import StoreTree
 
 _FETCH = 1000
@@ -69,6 +74,26 @@ class StoreHoldings:
         receipts = tables.receipts
         query = select(receipts.c.note).where(receipts.c.stream_id == self._stream_id)
         yield from self._connection.execute(query.order_by(receipts.c.size)).scalars()
+
+    def held(self, cosigner: Cosigner, time_s: int) -> str | None:
+        """Return the newest checkpoint, cosigned at this time: so many records are held now; or None.
+
+        CannotPack if the records here are not those of the checkpoint: nothing is signed over others.
+        """
+        receipts = tables.receipts
+        query = select(receipts.c.note).where(receipts.c.stream_id == self._stream_id)
+        note = self._connection.execute(query.order_by(receipts.c.size.desc()).limit(1)).scalar()
+        if note is None:
+            return None
+        signed = Note.parse(note)
+        checkpoint = Checkpoint.parse(signed.text)
+        if checkpoint.size > self.size or root_at(checkpoint.size, self.subtree) != checkpoint.root:
+            raise CannotPack(
+                f"the records here are not the {checkpoint.size} of the newest receipt",
+                hint="`linewitness store check` says which are damaged",
+            )
+        own = [line for line in signed.signatures if line.name == self.origin]
+        return str(cosigner.cosign(Note(signed.text, tuple(own)), time_s))
 
     def stamps(self) -> Iterator[StampedCheckpoint]:
         """Yield nothing: time stamps are with the gateway, which asked for them."""

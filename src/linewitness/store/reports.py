@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Column, Connection, ScalarSelect, Select, func, select
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.store import tables
@@ -28,7 +28,7 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """How much of a stream is held and receipted."""
+    """How much of a stream is held and receipted; `root` (hex) and `note` are those of the newest receipt."""
 
     tenant: str
     gateway: str
@@ -37,6 +37,8 @@ class StreamReport:
     size: int
     receipt_size: int
     receipt_at: str | None
+    root: str | None
+    note: str | None
     conflicts: int
 
 
@@ -105,10 +107,11 @@ def read_records(
 def read_streams(database: Database) -> list[StreamReport]:
     """Return the state of every enrolled stream."""
     streams, receipts, conflicts = tables.streams, tables.receipts, tables.conflicts
-    size = select(func.max(receipts.c.size)).where(receipts.c.stream_id == streams.c.id).scalar_subquery()
-    at = (
-        select(func.max(receipts.c.cosigned_at)).where(receipts.c.stream_id == streams.c.id).scalar_subquery()
-    )
+
+    def newest(column: Column[Any]) -> ScalarSelect[Any]:
+        own = select(column).where(receipts.c.stream_id == streams.c.id)
+        return own.order_by(receipts.c.size.desc()).limit(1).scalar_subquery()
+
     disputes = select(func.count()).where(conflicts.c.stream_id == streams.c.id).scalar_subquery()
     query = select(
         streams.c.tenant,
@@ -116,11 +119,13 @@ def read_streams(database: Database) -> list[StreamReport]:
         streams.c.origin,
         streams.c.enrolled_at,
         streams.c.size,
-        func.coalesce(size, 0),
-        at,
+        func.coalesce(newest(receipts.c.size), 0),
+        newest(receipts.c.cosigned_at),
+        newest(receipts.c.root),
+        newest(receipts.c.note),
         disputes,
     ).order_by(streams.c.tenant, streams.c.gateway, streams.c.id)
-    return [StreamReport(*row) for row in _all(database, query)]
+    return [StreamReport(*map(_plain, row)) for row in _all(database, query)]
 
 
 def read_receipts(database: Database, origin: str) -> list[str]:
@@ -161,6 +166,11 @@ def read_refusals(database: Database) -> list[RefusalReport]:
         refusals.c.last_at,
     ).order_by(refusals.c.id)
     return [RefusalReport(*row) for row in _all(database, query)]
+
+
+def _plain(value: Any) -> Any:
+    """Return bytes as hex, and everything else as it is."""
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _all(database: Database, query: Select[Any]) -> list[tuple[Any, ...]]:

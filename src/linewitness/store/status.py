@@ -16,6 +16,8 @@ def status_lines(database: Database) -> Iterator[str]:
         yield f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})"
         receipt = f"{stream.receipt_size}, at {stream.receipt_at}" if stream.receipt_at else "none yet"
         yield f"  held {stream.size}, receipted {receipt}, conflicts {stream.conflicts}"
+        if stream.root:
+            yield f"  signed {stream.receipt_size}, root {stream.root}"
         yield from _on_their_way(stream, heads.get(stream.origin))
         if states := notices.get(stream.origin):
             counts = ", ".join(

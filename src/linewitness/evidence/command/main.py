@@ -3,12 +3,14 @@
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from linewitness.base.errors import ExitCode, LinewitnessError
+from linewitness.evidence.command.demands import Demands, unix_time
 from linewitness.evidence.command.verify import VerifyRequest
 from linewitness.evidence.package.open import open_evidence
 from linewitness.evidence.timestamps.algorithms import Verifies
@@ -22,17 +24,23 @@ def run(arguments: Sequence[str], *, verifies: Verifies | None = None) -> ExitCo
     Errors end with one line on standard error and the exit code that `linewitness` has for them.
     """
     given = _parser().parse_args(arguments)
-    request = VerifyRequest(
-        policy=given.policy,
-        customer=given.customer,
-        revocations=tuple(given.revocation),
-        times=given.times,
-        unit=given.unit,
-        as_json=given.json,
-        verifies=verifies,
-        workers=os.cpu_count() or 1,
-    )
     try:
+        demands = Demands(
+            now_s=time.time_ns() // 1_000_000_000,  # the auditor's own clock: there is no gateway here
+            at_least=given.at_least,
+            as_of_s=None if given.as_of is None else unix_time(given.as_of),
+        )
+        request = VerifyRequest(
+            demands=demands,
+            policy=given.policy,
+            customer=given.customer,
+            revocations=tuple(given.revocation),
+            times=given.times,
+            unit=given.unit,
+            as_json=given.json,
+            verifies=verifies,
+            workers=os.cpu_count() or 1,
+        )
         lines, code = request.run(open_evidence(given.source))
     except LinewitnessError as error:
         return _said(sys.stderr, [f"{NAME}: {error}"], error.exit_code)
@@ -56,7 +64,8 @@ def _said(stream: TextIO, lines: Iterable[str], code: ExitCode) -> ExitCode:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=NAME,
-        description="Verify a stream from its exact bytes. Exit code 1: BROKEN; 5: nothing was judged.",
+        description="Verify a stream from its exact bytes."
+        " Exit code 1: BROKEN; 5: nothing was judged; 6: OUTDATED.",
     )
     parser.add_argument(
         "source", type=Path, help="A package (.zip), or exported records (NDJSON, with .receipts beside)."
@@ -71,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="A revocation that the customer signed; may be repeated.",
+    )
+    parser.add_argument(
+        "--at-least", type=int, help="The number of records that must be attested; fewer are OUTDATED."
+    )
+    parser.add_argument(
+        "--as-of", help="The time (UTC, RFC 3339) from which or later an attestation must be; or OUTDATED."
     )
     parser.add_argument(
         "--times",

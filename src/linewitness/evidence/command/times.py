@@ -11,8 +11,7 @@ from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.timestamps.der import BadDer
 from linewitness.evidence.timestamps.timestamp import Authorities
 from linewitness.evidence.verify.statements import Statement
-from linewitness.evidence.verify.time_bounds import OutOfBounds, TimeStamp, bounds_of
-from linewitness.evidence.verify.verdict import Remark
+from linewitness.evidence.verify.time_bounds import TimeStamp, bounds_of
 
 _UNKNOWN: Final = "nobody says"
 #: More than this goes to a file: a stream may have millions of records.
@@ -23,10 +22,9 @@ class TimesTable:
     """The time bounds of a stream's records, or of the records of one unit."""
 
     def __init__(self, unit: str | None) -> None:
-        """Start empty; `unit` selects the records to show, while all are compared."""
+        """Start empty; `unit` selects the records to show."""
         self._unit = unit
         self._rows: SpooledTemporaryFile[bytes] | None = None
-        self.remarks: tuple[Remark, ...] = ()
 
     def read(
         self,
@@ -36,13 +34,10 @@ class TimesTable:
         stamps: Sequence[TimeStamp] = (),
     ) -> None:
         """Take the exact bytes of a verified stream from record 0 on."""
-        outside = OutOfBounds()
         self._rows = rows = SpooledTemporaryFile[bytes](_IN_MEMORY)
         for one in bounds_of((parse(data) for data in records), statements, policy=policy, stamps=stamps):
-            outside.take(one)
             if self._unit is None or one.unit == self._unit:
                 rows.write(json.dumps(one.to_json()).encode() + b"\n")
-        self.remarks = outside.remarks()
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the rows as JSON values; like `lines`, it can be called once."""

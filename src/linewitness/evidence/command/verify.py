@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from linewitness.base.errors import ConfigurationError, EvidenceError, ExitCode
+from linewitness.evidence.command.demands import Demands
 from linewitness.evidence.command.times import TimesTable, verified_stamps
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.policy.policy import Policy
@@ -16,14 +18,18 @@ from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.source import EvidenceSource
 from linewitness.evidence.verify.verdict import Verdict
 
+_CODES: Final = {"BROKEN": ExitCode.BROKEN, "OUTDATED": ExitCode.OUTDATED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRequest:
     """What was asked for: the options of `verify`.
 
+    `demands` says how much must be attested, and how lately.
     `verifies` verifies the signatures of time-stamping authorities, None where nothing at hand does.
     """
 
+    demands: Demands
     policy: Path | None = None
     customer: str | None = None
     revocations: Sequence[Path] = ()
@@ -53,16 +59,16 @@ class VerifyRequest:
         table = TimesTable(self.unit)
         with opened as source:
             with stage("records verified", source.total) as progress:
-                verdict = source.verify(
+                found = source.verify(
                     policy=trusted, verifies=self.verifies, workers=self.workers, progress=progress
                 )
+            verdict = self.demands.applied(found, trusted)
             if self.times and verdict.status != "BROKEN":
                 roots = trusted.tsa_roots if trusted else ()
                 stamps = verified_stamps(source.statements, roots, self.verifies) if self.verifies else []
                 table.read(source.records(), source.statements, trusted, stamps)
-                verdict = replace(verdict, remarks=(*verdict.remarks, *table.remarks))
-        lines = self._json(verdict, table) if self.as_json else _text(verdict, trusted, table)
-        return lines, ExitCode.BROKEN if verdict.status == "BROKEN" else ExitCode.OK
+        lines = self._json(verdict, table) if self.as_json else self._text(verdict, trusted, table)
+        return lines, _CODES.get(verdict.outcome, ExitCode.OK)
 
     def _refused(self, error: EvidenceError) -> Iterator[str]:
         if self.as_json:
@@ -86,8 +92,19 @@ class VerifyRequest:
         return None
 
     def _json(self, verdict: Verdict, table: TimesTable) -> Iterator[str]:
-        members = verdict.to_json() | ({"times": table.to_json()} if self.times else {})
+        members = self.demands.to_json(verdict) | ({"times": table.to_json()} if self.times else {})
         yield json.dumps(members, ensure_ascii=False, indent=2)
+
+    def _text(self, verdict: Verdict, trusted: Policy | None, table: TimesTable) -> Iterator[str]:
+        yield f"{verdict.origin}: {verdict.text}"
+        if verdict.age:
+            yield f"  age: {self.demands.age(verdict.age)}"
+        for remark in verdict.remarks:
+            where = "" if remark.index is None else f"record {remark.index}: "
+            yield f"  note: {where}{remark.text}"
+        if trusted is None:
+            yield "  note: no policy was given, so nobody's word but the gateway's was asked for"
+        yield from table.lines()
 
 
 def read_policy(file: Path, *, customer: str | None = None, revocations: Sequence[Path] = ()) -> Policy:
@@ -103,13 +120,3 @@ def read_bytes(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"the {what} {path} cannot be read: {error.strerror}") from None
-
-
-def _text(verdict: Verdict, trusted: Policy | None, table: TimesTable) -> Iterator[str]:
-    yield f"{verdict.origin}: {verdict.text}"
-    for remark in verdict.remarks:
-        where = "" if remark.index is None else f"record {remark.index}: "
-        yield f"  note: {where}{remark.text}"
-    if trusted is None:
-        yield "  note: no policy was given, so nobody's word but the gateway's was asked for"
-    yield from table.lines()

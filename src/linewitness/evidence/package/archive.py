@@ -35,6 +35,8 @@ ENDED: Final = "ended.note"
 #: Of a handover that begins after record 0: the complete subtrees before its first record, largest first.
 EDGE: Final = "proofs/edge"
 STATEMENTS: Final = ("checkpoints", "receipts", "anchors")
+#: The receipt that the store made for the package. Who reads it goes by its time, and not by its name.
+HELD: Final = "receipts/held.receipt"
 #: Beside `anchors/NAME.checkpoint`: a time stamp over its bytes, and in a selection a consistency proof.
 STAMPED: Final = ".checkpoint"
 STAMP: Final = ".tsr"

@@ -12,7 +12,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.package.archive import PackageContents, write_package
+from linewitness.evidence.package.archive import HELD, PackageContents, write_package
 from linewitness.evidence.package.report import build_report
 from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFiles, useful_stamps
 from linewitness.evidence.progress import Progress
@@ -85,12 +85,13 @@ def pack_stream(
     receipts: Sequence[tuple[int, str]],
     stamps: Sequence[StampedCheckpoint] = (),
     raws: "RawChoice | None" = None,
+    held: str | None = None,
     label: PackageLabel,
 ) -> int:
     """Write a package of all records from record 0 on, and return their number.
 
     `records` is called for the records, for the report and for the devices' bytes; `receipts` are
-    (size, note), and like `stamps` oldest first.
+    (size, note), and like `stamps` oldest first; `held` is a receipt that the store made for this package.
     """
     stamp_files = StampFiles(stamps[-MAX_RECEIPTS:])
     report = build_report(
@@ -110,6 +111,7 @@ def pack_stream(
             raws=raws.lines(records()) if raws else None,
             statements=[
                 *((f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]),
+                *([(HELD, held)] if held else []),
                 *stamp_files.texts,
             ],
             tokens=stamp_files.tokens,
@@ -128,6 +130,7 @@ def pack_selection(
     subtree: Subtree,
     stamps: Sequence[StampedCheckpoint] = (),
     raws: "RawChoice | None" = None,
+    held: str | None = None,
     label: PackageLabel,
     progress: Progress | None = None,
 ) -> int:
@@ -135,8 +138,9 @@ def pack_selection(
 
     `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
     `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
-    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first; `progress`
-    is told how many proofs were made. CannotPack if the receipt does not cover the records.
+    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first; `held` is a receipt
+    that the store made for this package; `progress` is told how many proofs were made. CannotPack if the
+    receipt does not cover the records.
     """
     if not selected:
         raise CannotPack("there is nothing to pack", hint="check the unit, the batch or the times asked for")
@@ -167,7 +171,7 @@ def pack_selection(
             raws=raws.lines(data for _, data in selected) if raws else None,
             key_records=[data for _, data in needed],
             proofs=_proofs(places, receipt, subtree, progress),
-            statements=stamp_files.texts,
+            statements=[*([(HELD, held)] if held else []), *stamp_files.texts],
             tokens=stamp_files.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),

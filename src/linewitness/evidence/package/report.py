@@ -216,11 +216,15 @@ def _verdict(verdict: Verdict | None) -> str:
     )
     head = "<thead><tr><th>Attested by</th><th>Key</th><th>Records</th><th>At</th></tr></thead>"
     return (
-        f'<div class="verdict {verdict.status}"><b>{escape(verdict.text)}</b><br>'
+        f'<div class="verdict {verdict.status}"><b>{escape(verdict.text)}</b><br>{_age(verdict)}'
         '<span class="quiet">This is what was found when the report was written. This page proves nothing by'
         " itself: check the package with a verifier of your own.</span>"
         f"{f'<table>{head}{attested}</table>' if attested else ''}{_remarks(verdict)}</div>"
     )
+
+
+def _age(verdict: Verdict) -> str:
+    return f"Age: {escape(verdict.age.text)}.<br>" if verdict.age else ""
 
 
 def _remarks(verdict: Verdict) -> str:

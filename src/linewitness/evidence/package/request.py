@@ -10,6 +10,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.package.archive import HELD
 from linewitness.evidence.package.build import (
     CannotPack,
     PackageLabel,
@@ -38,8 +39,8 @@ _SUBTREES: Final = 1 << 14
 class PackageRequest:
     """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
 
-    `created_at` is a time as records have it. `raws` returns the device's own bytes of a parsed record where
-    they are known; without it, the package brings none.
+    `created_at` is a time as records have it; `held` a receipt that the store made for this package. `raws`
+    returns the device's own bytes of a parsed record where they are known; without it, the package brings none.
     """
 
     holdings: Holdings
@@ -49,6 +50,7 @@ class PackageRequest:
     verifies: Verifies | None = None
     workers: int = 1
     raws: Find | None = None
+    held: str | None = None
 
     def write(self, target: IO[bytes], *, stage: Stage = silent) -> int:
         """Write the package and return the number of its records; CannotPack says what is missing.
@@ -76,6 +78,10 @@ class PackageRequest:
         of_units = bool(self.query.units or self.query.batches)
         return RawChoice(find=self.raws, of_units=of_units) if self.raws else None
 
+    @property
+    def _held(self) -> list[Statement]:
+        return [Statement(HELD, self.held)] if self.held else []
+
     def _selection(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
         last = spool.numbers[-1]
         note = note_for(self.holdings.notes(), last)
@@ -94,7 +100,7 @@ class PackageRequest:
                     (data for _, data in keys),
                     lambda at: str(TlogProof.make(at, note, subtree)),
                     policy=self.policy,
-                    statements=StampFiles(useful, size=size, subtree=subtree).statements,
+                    statements=[*self._held, *StampFiles(useful, size=size, subtree=subtree).statements],
                     verifies=self.verifies,
                     workers=self.workers,
                     progress=progress,
@@ -109,6 +115,7 @@ class PackageRequest:
                 subtree=subtree,
                 stamps=stamps,
                 raws=self._raws,
+                held=self.held,
                 label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
                 progress=progress,
             )
@@ -137,6 +144,7 @@ class PackageRequest:
                 receipts=[(at, str(note)) for at, note in notes],
                 stamps=stamps,
                 raws=self._raws,
+                held=self.held,
                 label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
             )
 
@@ -151,7 +159,7 @@ class PackageRequest:
         return verify(
             (data for _, data in self.holdings.records()),
             policy=policy,
-            statements=[*statements, *StampFiles(stamps).statements],
+            statements=[*statements, *self._held, *StampFiles(stamps).statements],
             verifies=self.verifies,
             workers=self.workers,
             progress=progress,

@@ -35,6 +35,10 @@ def _customer(policy: Policy) -> Iterator[str]:
         yield f"Keys are revoked by the customer key {key.name} ({key.key_id})."
     for one in policy.revocations:
         yield f"Revoked: {one.key.name} ({one.key.key_id}), from record {one.first} on: {one.reason}."
+    if policy.max_age_s is None:
+        yield "It says no age: a history without its end, with old attestations, satisfies it."
+    else:
+        yield f"The newest attestation may be {policy.max_age_s} s old when it is judged."
     if policy.tsa_roots:
         yield f"Time stamps are believed under {len(policy.tsa_roots)} root certificates."
     yield f"Its hash is {policy.sha256}."

@@ -9,7 +9,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Self
 
 from nacl.signing import SigningKey
@@ -21,6 +21,8 @@ from linewitness.evidence.policy.revocation import Revocation
 
 VERSION: Final = 1
 HEADING: Final = "linewitness/policy/v1"
+#: A hundred years.
+MAX_AGE_S: Final = 3_155_760_000
 Role = Literal["store", "witness"]
 
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -33,7 +35,7 @@ _REQUIRED: Final = {
     "attesters": list,
     "quorum": int,
 }
-_OPTIONAL: Final = {"customer_key": str, "tsa_roots": list, "revocations": list}
+_OPTIONAL: Final = {"customer_key": str, "max_age_s": int, "tsa_roots": list, "revocations": list}
 _ATTESTER: Final = {"party": str, "role": str, "key": str}
 _REVOCATION: Final = {"key": str, "first": int, "reason": str}
 
@@ -58,7 +60,8 @@ class Policy:
     """Which stream is meant, which keys are trusted, and how many parties have to agree.
 
     `record_0` is the record_hash of the stream's first record; `quorum` the number of different parties
-    whose cosignatures are needed; `tsa_roots` DER certificates under which time stamps are believed.
+    whose cosignatures are needed; `tsa_roots` DER certificates under which time stamps are believed;
+    `max_age_s` how old the newest attestation may be, in seconds.
     """
 
     origin: str
@@ -70,6 +73,7 @@ class Policy:
     customer_key: Vkey | None = None
     tsa_roots: tuple[bytes, ...] = ()
     revocations: tuple[Revocation, ...] = ()
+    max_age_s: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a policy that contradicts itself or that proves nothing."""
@@ -93,6 +97,7 @@ class Policy:
             else None,
             tsa_roots=tuple(_certificate(item) for item in members.get("tsa_roots", ())),
             revocations=tuple(_revocation(item, origin) for item in members.get("revocations", ())),
+            max_age_s=members.get("max_age_s"),
         )
 
     @property
@@ -111,6 +116,8 @@ class Policy:
         }
         if self.customer_key is not None:
             members["customer_key"] = str(self.customer_key)
+        if self.max_age_s is not None:
+            members["max_age_s"] = self.max_age_s
         if self.tsa_roots:
             members["tsa_roots"] = [b64encode(root).decode() for root in self.tsa_roots]
         if self.revocations:
@@ -131,17 +138,7 @@ class Policy:
 
     def with_revocations(self, more: Sequence[Revocation]) -> "Policy":
         """Return the policy with revocations that the customer signed later."""
-        return Policy(
-            origin=self.origin,
-            record_0=self.record_0,
-            log_key=self.log_key,
-            gateway_party=self.gateway_party,
-            attesters=self.attesters,
-            quorum=self.quorum,
-            customer_key=self.customer_key,
-            tsa_roots=self.tsa_roots,
-            revocations=(*self.revocations, *more),
-        )
+        return replace(self, revocations=(*self.revocations, *more))
 
 
 def open_policy(data: str, customer: Vkey) -> Policy:
@@ -190,6 +187,10 @@ def _check_strength(policy: Policy) -> None:
         raise BadPolicy(
             f"a quorum of {policy.quorum} cannot be reached: the attesters belong to {len(parties)} parties",
             hint="several keys of one party count once",
+        )
+    if policy.max_age_s is not None and not 0 < policy.max_age_s <= MAX_AGE_S:
+        raise BadPolicy(
+            f"max_age_s is {policy.max_age_s}, and no age from 1 to {MAX_AGE_S}", hint="leave it out for none"
         )
     if policy.quorum == 1 and policy.gateway_party in parties:
         raise BadPolicy(

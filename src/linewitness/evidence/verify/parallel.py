@@ -22,6 +22,7 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import is_signed
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.clock_rules import ClockHead, ClockRules, stamp_of
+from linewitness.evidence.verify.plausible_times import ClaimedTimes
 from linewitness.evidence.verify.verdict import Remark
 
 #: A power of two, so that the trees over the chunks are subtrees of the stream's.
@@ -56,6 +57,7 @@ class CheckedChunk:
     ids: bytes
     keys: tuple[tuple[int, str], ...]
     remarks: tuple[Remark, ...]
+    claims: ClaimedTimes
     broken: Broken | None
 
 
@@ -68,6 +70,7 @@ def check_chunk(
     """
     verifier = ChainVerifier(stream=stream, head=start.head)
     clock = ClockRules(start.clock)
+    claims = ClaimedTimes()
     ids: list[str] = []
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
@@ -75,11 +78,12 @@ def check_chunk(
     first = verifier.size
     for data in records:
         try:
-            fields = verifier.accept(data).fields
+            _, members, fields = verifier.accept(data)
             clock.follow(fields)
         except Broken as error:
             broken = error
             break
+        claims.add(members)
         ids.append(fields.event_id)
         if fields.sequence_no == 0:
             record_0 = fields.record_hash
@@ -98,6 +102,7 @@ def check_chunk(
         ids="".join(ids).encode(),
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
+        claims=claims,
         broken=broken,
     )
 

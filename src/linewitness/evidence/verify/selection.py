@@ -25,6 +25,7 @@ from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
+from linewitness.evidence.verify.plausible_times import ClaimedTimes
 from linewitness.evidence.verify.selection_batch import (
     CheckedBatch,
     KeyHistory,
@@ -78,6 +79,8 @@ def verify_selection(
         return selection.verdict(selection.unproven)
     weighed = weigh_stamps(statements, selection.checkpoint, policy=policy, verifies=verifies)
     verdict = selection.verdict(weighed.fork)
+    if weighed.fork is None and selection.believed:
+        verdict = weighed.compared(verdict, selection.believed, selection.claims, policy.quorum)
     remarks = (*verdict.remarks, *weighed.remarks)
     return replace(verdict, attestations=(*verdict.attestations, *weighed.stamps), remarks=remarks)
 
@@ -127,11 +130,12 @@ class _Selection:
         self._policy = policy
         self._proof_of = proof_of
         self._attested: SharedCheckpoint | None = None
-        self._believed: TrustedStatement | None = None
+        self.believed: TrustedStatement | None = None
         self._record_0 = record.ZERO_HASH
         self._count = self._proofs = self._wrong_roots = self._unsigned = 0
         self._doubtful: list[tuple[int, int]] = []
         self._unproven: Broken | None = None
+        self.claims: list[ClaimedTimes] = []
 
     def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
         """Return what the key records say; that each is where it says, is remembered."""
@@ -153,6 +157,7 @@ class _Selection:
             self._count += batch.count
             self._unsigned += batch.unsigned
             self._doubtful += batch.doubtful
+            self.claims.append(batch.claims)
             self._note(batch.unproven, batch.wrong_roots, batch.count)
             if progress:
                 progress(self._count)
@@ -165,9 +170,9 @@ class _Selection:
     def unproven(self) -> Broken | None:
         """The first record without a good proof; if no proof is good, that says that any may be altered."""
         first = self._unproven
-        if first is None or self._believed is None or self._wrong_roots < self._proofs or self._proofs == 1:
+        if first is None or self.believed is None or self._wrong_roots < self._proofs or self._proofs == 1:
             return first
-        last = self._believed.checkpoint.size - 1
+        last = self.believed.checkpoint.size - 1
         return Broken(
             first.index,
             f"{first.reason}, and neither does any other proof: somewhere from record 0 to record {last}"
@@ -195,7 +200,7 @@ class _Selection:
         believed, remarks = trusted_statements([statement], log_key=self._policy.log_key, policy=self._policy)
         if not believed:
             raise Broken(0, remarks[0].text)
-        self._believed = believed[0]
+        self.believed = believed[0]
         return SharedCheckpoint(note, believed[0].checkpoint)
 
     def _checked(self, records: Iterator[bytes], known: KeyHistory, workers: int) -> Iterator[CheckedBatch]:
@@ -232,16 +237,16 @@ class _Selection:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """What all proofs are about, if that is believed."""
-        return self._believed.checkpoint if self._believed else None
+        return self.believed.checkpoint if self.believed else None
 
     def verdict(self, broken: Broken | None) -> Verdict:
         """Return what was found."""
-        held = [self._believed] if self._believed and not broken else []
+        held = [self.believed] if self.believed and not broken else []
         attested, attestations = quorum(held, self._policy)
         return Verdict(
             status="BROKEN" if broken else "INCLUDED" if attested else "INTACT",
             origin=self._policy.origin,
-            size=self._believed.checkpoint.size if self._believed else 0,
+            size=self.believed.checkpoint.size if self.believed else 0,
             selected=self._count,
             root=held[0].checkpoint.root.hex() if held else None,
             head_hash=None,

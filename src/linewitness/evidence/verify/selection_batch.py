@@ -6,7 +6,7 @@ can be checked in any process, one beside the other.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from linewitness.base.errors import EvidenceError
@@ -19,6 +19,7 @@ from linewitness.evidence.format.record import fields_of
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.policy.revocation import Revocation
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
+from linewitness.evidence.verify.plausible_times import ClaimedTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class CheckedBatch:
     wrong_roots: int = 0
     unsigned: int = 0
     doubtful: tuple[tuple[int, int], ...] = ()
+    claims: ClaimedTimes = field(default_factory=ClaimedTimes)
 
 
 class SelectedRecords:
@@ -89,6 +91,7 @@ class SelectedRecords:
         self.last = last
         self.unsigned = 0
         self.doubtful: list[tuple[int, int]] = []
+        self.claims = ClaimedTimes()
 
     def accept(self, data: bytes) -> ParsedRecord:
         """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
@@ -113,6 +116,7 @@ class SelectedRecords:
         if fields.signature is None:
             self.unsigned += 1
             self._doubt(at)
+        self.claims.add(members)
         self.last = PreviousRecord(at, fields.record_hash)
         return ParsedRecord(data, members, fields)
 
@@ -167,7 +171,9 @@ def _checked(
     selected: SelectedRecords, count: int, broken: Broken | None, unproven: Broken | None, wrong_roots: int
 ) -> CheckedBatch:
     doubtful = tuple(selected.doubtful)
-    return CheckedBatch(count, selected.last, broken, unproven, wrong_roots, selected.unsigned, doubtful)
+    return CheckedBatch(
+        count, selected.last, broken, unproven, wrong_roots, selected.unsigned, doubtful, selected.claims
+    )
 
 
 def prove(at: int, data: bytes, text: str | None, attested: SharedCheckpoint | None) -> None:

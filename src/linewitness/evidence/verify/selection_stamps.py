@@ -4,7 +4,7 @@ docs/format.md, section 12.3.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from linewitness.evidence.format import merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
@@ -13,23 +13,46 @@ from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import parse_consistency
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.attestation_age import age_of
 from linewitness.evidence.verify.chain import Broken
+from linewitness.evidence.verify.plausible_times import ClaimedTimes, PlausibleTimes, unlikely_times
 from linewitness.evidence.verify.statements import (
     Statement,
     TrustedStatement,
     newest_stamps,
     trusted_statements,
 )
-from linewitness.evidence.verify.verdict import Attestation, Remark
+from linewitness.evidence.verify.verdict import Attestation, Remark, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionStamps:
-    """What the statements add to a verdict; `fork` if the log key signed another history, too."""
+    """What the statements add to a verdict; `fork` if the log key signed another history, too.
+
+    `believed` are all that the right keys signed, `held` those shown to be of the history of the proofs.
+    """
 
     stamps: tuple[Attestation, ...] = ()
     remarks: tuple[Remark, ...] = ()
     fork: Broken | None = None
+    believed: tuple[TrustedStatement, ...] = ()
+    held: tuple[TrustedStatement, ...] = ()
+
+    def compared(
+        self, verdict: Verdict, own: TrustedStatement, selected: Iterable[ClaimedTimes], quorum: int
+    ) -> Verdict:
+        """Return the verdict with what contradicts the times of the records, and the age of its attestation.
+
+        `own` is the checkpoint of the proofs. Statements of another size count for the age alone, for that
+        they are of this history is not shown.
+        """
+        times = PlausibleTimes([own, *self.held])
+        for claims in selected:
+            times.take(claims)
+        everything = [own, *self.believed]
+        age = age_of(everything, attested=verdict.attested, quorum=quorum, last_record_ms=times.last_ms)
+        remarks = (*times.remarks(), *unlikely_times(everything), *verdict.remarks)
+        return replace(verdict, remarks=remarks, age=age)
 
 
 def weigh_stamps(
@@ -66,7 +89,7 @@ def weigh_stamps(
             )
         else:
             held.append(one)
-    return SelectionStamps(newest_stamps(held), tuple(remarks))
+    return SelectionStamps(newest_stamps(held), tuple(remarks), None, tuple(believed), tuple(held))
 
 
 def of_history(statements: Iterable[Statement], shared: Checkpoint) -> list[Statement]:

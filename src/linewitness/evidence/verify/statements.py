@@ -51,6 +51,7 @@ class TrustedStatement:
     attestations: tuple[Attestation, ...]
     stamp: Attestation | None = None
     token: Token | None = None
+    text: str = ""
 
     @property
     def signers(self) -> str:
@@ -99,7 +100,11 @@ def trusted_statements(
             )
             continue
         stamp = stamping.weigh(statement, checkpoint)
-        believed.append(TrustedStatement(statement.source, checkpoint, attestations, stamp, statement.token))
+        believed.append(
+            TrustedStatement(
+                statement.source, checkpoint, attestations, stamp, statement.token, statement.text
+            )
+        )
     return believed, [*remarks, *stamping.remarks]
 
 

@@ -18,8 +18,10 @@ from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.attestation_age import age_of
 from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
 from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_all
+from linewitness.evidence.verify.plausible_times import PlausibleTimes, unlikely_times
 from linewitness.evidence.verify.statements import (
     Statement,
     TrustedStatement,
@@ -108,6 +110,9 @@ class _Verification:
         self._publics: set[bytes] = set()
         self._remarks: list[Remark] = []
         self._broken: list[Broken] = []
+        self._believed: list[TrustedStatement] = []
+        self._unbelieved: list[Remark] = []
+        self._times: PlausibleTimes | None = None
 
     def begin(self, beginning: StreamStart) -> None:
         """Take a stream up where its first records end."""
@@ -152,6 +157,8 @@ class _Verification:
         # Every chunk but the last is as wide as a complete subtree, so the trees fit together.
         self._tree.join(checked.tree)
         self._head = checked.end.head
+        if times := self._weigh_statements():
+            times.take(checked.claims)
         self._remarks.extend(checked.remarks[: MAX_REMARKS - len(self._remarks)])
         if checked.broken:
             self._broken.append(checked.broken)
@@ -204,17 +211,23 @@ class _Verification:
             later, earlier = duplicate
             self._broken.append(Broken(later, f"its event_id is that of record {earlier}"))
 
-    def _check_statements(self) -> list[TrustedStatement]:
-        """Return the statements that hold; those that contradict the records break the verdict."""
+    def _weigh_statements(self) -> PlausibleTimes | None:
+        """Return what compares their times with those of records, as soon as the log key is known."""
         log_key = self._policy.log_key if self._policy else None
         if log_key is None and self._head is not None:
             log_key = Vkey.parse(self._head.log_key)
-        if log_key is None:
-            return []
-        believed, remarks = trusted_statements(
-            self._statements, log_key=log_key, policy=self._policy, verifies=self._verifies
-        )
-        self._remarks.extend(remarks[: MAX_REMARKS - len(self._remarks)])
+        if self._times is None and log_key is not None:
+            self._believed, self._unbelieved = trusted_statements(
+                self._statements, log_key=log_key, policy=self._policy, verifies=self._verifies
+            )
+            self._times = PlausibleTimes(self._believed)
+        return self._times
+
+    def _check_statements(self) -> list[TrustedStatement]:
+        """Return the statements that hold; those that contradict the records break the verdict."""
+        self._weigh_statements()
+        believed = self._believed
+        self._remarks.extend(self._unbelieved[: MAX_REMARKS - len(self._remarks)])
         try:
             check_roots(believed, size=self._tree.size, roots=self._roots)
         except Broken as error:
@@ -226,6 +239,16 @@ class _Verification:
         size = min(self._tree.size, broken.index) if broken else self._tree.size
         held = [one for one in held if one.checkpoint.size <= size]
         attested, attestations = quorum(held, self._policy) if self._policy else (0, ())
+        times = self._times
+        unlikely = (
+            [*times.remarks(), *unlikely_times(self._believed), *times.long_after(attested)] if times else []
+        )
+        age = age_of(
+            held,
+            attested=attested,
+            quorum=self._policy.quorum if self._policy else 1,
+            last_record_ms=times.last_ms if times else None,
+        )
         status: Status = "BROKEN" if broken else "COMPLETE" if attested == size else "INTACT"
         return Verdict(
             status=status,
@@ -239,5 +262,6 @@ class _Verification:
             attestations=(*attestations, *newest_stamps(held)),
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
-            remarks=tuple(self._remarks),
+            remarks=(*unlikely, *self._remarks)[:MAX_REMARKS],
+            age=None if broken else age,
         )

@@ -6,24 +6,27 @@ record that a signed statement covers was written before that statement. Both ti
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import read_creation
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import sha256, unit_of
 from linewitness.evidence.format.times import NS_PER_S, text_of, unix_ns
 from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.verify.statements import Statement, trusted_statements
-from linewitness.evidence.verify.verdict import Attestation, Remark
+from linewitness.evidence.verify.statements import Statement, Token, TrustedStatement, trusted_statements
+from linewitness.evidence.verify.verdict import Attestation
 
 #: Records that cite what somebody else signed, with its hash and its time.
 CITING: Final = frozenset(("custody.received", "anchor.written"))
 #: The fields in which they do so.
-HASH_FIELDS: Final = frozenset(("receipt", "checkpoint", "proof"))
+HASH_FIELDS: Final = ("receipt", "checkpoint", "proof")
 TIME_FIELD: Final = "cosigned_at"
+#: A bound is the gateway's own word: more than an hour of it is not credited.
+MAX_BOUND_NS: Final = 3600 * NS_PER_S
+#: The last second of the calendar: a signature of a later time bounds nothing.
+LAST_S: Final = 253_402_300_799
 
 _MS: Final = 1_000_000
 
@@ -72,16 +75,21 @@ class TimeBounds:
     @property
     def early_ns(self) -> int:
         """How much earlier than possible the record claims to be, beyond the bound of its clock; or 0."""
-        if self.not_before is None or self.bound_ns is None:
+        if self.not_before is None:
             return 0
-        return max(0, self.not_before.time_s * NS_PER_S - self.claimed_ns - self.bound_ns)
+        return max(0, self.not_before.time_s * NS_PER_S - self.claimed_ns - self._credited_ns)
 
     @property
     def late_ns(self) -> int:
         """How much later than possible the record claims to be, beyond the bound of its clock; or 0."""
-        if self.not_after is None or self.bound_ns is None:
+        if self.not_after is None:
             return 0
-        return max(0, self.claimed_ns - self.bound_ns - (self.not_after.time_s + 1) * NS_PER_S)
+        return max(0, self.claimed_ns - self._credited_ns - (self.not_after.time_s + 1) * NS_PER_S)
+
+    @property
+    def _credited_ns(self) -> int:
+        """The bound as far as it counts: one that is not known, or not stated, excuses nothing."""
+        return min(self.bound_ns or 0, MAX_BOUND_NS)
 
     def to_json(self) -> dict[str, Any]:
         """Return the bounds as JSON values; times as RFC 3339."""
@@ -111,99 +119,111 @@ def bounds_of(
     Records and statements are those of a stream that was verified: here they are only compared in time.
     Without a policy nobody's signature counts, and only what the gateway noted is left.
     """
-    signed: _Signed | None = None
+    signed: SignedTimes | None = None
     newest: TimeLimit | None = None
     for members in records:
         if signed is None:
             log_key = policy.log_key if policy else _log_key(members)
-            signed = _Signed(statements, stamps, log_key=log_key, policy=policy)
+            stamped = [each for stamp in stamps for each in _stamped(stamp, log_key, policy)]
+            believed, _ = trusted_statements(statements, log_key=log_key, policy=policy)
+            signed = SignedTimes([*stamped, *believed])
         yield _bounds(members, newest, signed.after(members["sequence_no"]))
-        cited = _cited(members, signed)
-        # A time that goes back proves less than the one before: what was later stays true.
-        if cited is not None and (newest is None or cited.time_s > newest.time_s):
-            newest = cited
+        citation = citation_of(members)
+        newest = later(newest, signed.cited(citation) if citation else None)
 
 
-class OutOfBounds:
-    """Collect the records whose claim lies outside of their bounds: one remark a run of records."""
+class Citation(NamedTuple):
+    """What a record cites: hashes of what others signed, and the time that the gateway noted, if any."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._remarks: list[Remark] = []
-        self._first: TimeBounds | None = None
-        self._last = 0
-        self._worst: TimeBounds | None = None
-
-    def take(self, one: TimeBounds) -> None:
-        """Look at the next record."""
-        if self._first is not None and (
-            _side(one) != _side(self._first) or one.sequence_no != self._last + 1
-        ):
-            self._end()
-        if _side(one) is not None:
-            self._first = self._first or one
-            self._last = one.sequence_no
-            self._worst = max(self._worst or one, one, key=_excess)
-
-    def remarks(self) -> tuple[Remark, ...]:
-        """Return the remarks, when all records were looked at."""
-        self._end()
-        return tuple(self._remarks)
-
-    def _end(self) -> None:
-        if self._first is not None and self._worst is not None:
-            self._remarks.append(_remark(self._first.sequence_no, self._last, self._worst))
-        self._first = self._worst = None
+    hashes: tuple[str, ...]
+    noted_s: int | None
+    who: str
 
 
-class _Signed:
-    """Other parties' signatures: by the hash of the note that they are on, and by what they cover."""
+def citation_of(members: Mapping[str, Any]) -> Citation | None:
+    """Return what a parsed record cites, or None."""
+    if members["kind"] not in CITING:
+        return None
+    fields = {change["field"]: change["after"] for change in members["changes"]}
+    try:
+        noted_s = unix_ns(str(fields[TIME_FIELD])) // NS_PER_S
+    except (KeyError, ValueError):
+        noted_s = None
+    hashes = tuple(str(fields[name]) for name in HASH_FIELDS if name in fields)
+    return Citation(hashes, noted_s, members["actor"]["id"])
 
-    def __init__(
-        self,
-        statements: Iterable[Statement],
-        stamps: Iterable[TimeStamp],
-        *,
-        log_key: Vkey,
-        policy: Policy | None,
-    ) -> None:
-        self.of_note: dict[str, Attestation] = {}
+
+def later(one: TimeLimit | None, other: TimeLimit | None) -> TimeLimit | None:
+    """Return the later limit: a time that goes back proves less, and what was later stays true."""
+    if one is None or other is None:
+        return one or other
+    return other if other.time_s > one.time_s else one
+
+
+class SignedTimes:
+    """Other parties' signatures: by the hash of what they are on, and by what they cover."""
+
+    def __init__(self, believed: Iterable[TrustedStatement]) -> None:
+        """Take statements that the right keys signed, with the time stamps that are good."""
+        self._of_hash: dict[str, Attestation] = {}
         found: list[Attestation] = []
-        for stamp in stamps:
-            believed, _ = trusted_statements(
-                [Statement(stamp.who, stamp.note)], log_key=log_key, policy=policy
-            )
-            signers = [_stamped(stamp, one.checkpoint) for one in believed]
-            # Who cites the token came after it; who cites only the checkpoint need not have.
-            self.of_note |= {sha256(stamp.token): one for one in signers}
-            found += signers
-        for statement in statements:
-            believed, _ = trusted_statements([statement], log_key=log_key, policy=policy)
-            signers = [each for one in believed for each in one.attestations]
+        for one in believed:
+            signers = [each for each in one.attestations if each.time_s < LAST_S]
             if signers:
-                self.of_note[sha256(statement.text.encode())] = max(signers, key=_time)
+                self._of_hash[sha256(one.text.encode())] = max(signers, key=_time)
             found += signers
+            if one.stamp and one.token:
+                # Who cites the token came after it; who cites only the checkpoint need not have.
+                self._of_hash[sha256(one.token.data)] = one.stamp
+                found.append(one.stamp)
         found.sort(key=lambda each: each.size)
         self._sizes = [each.size for each in found]
         # From each one on, the earliest of it and of all that cover more.
-        earliest = accumulate(reversed(found), _earlier)
-        self._earliest = list(earliest)[::-1]
+        self._earliest = [limit_of(each) for each in accumulate(reversed(found), _earlier)][::-1]
 
     def after(self, sequence_no: int) -> TimeLimit | None:
         """Return the first time at which somebody held a record with this number."""
         at = bisect_right(self._sizes, sequence_no)
-        return _limit_of(self._earliest[at]) if at < len(self._sizes) else None
+        return self._earliest[at] if at < len(self._sizes) else None
+
+    def cited(self, citation: Citation) -> TimeLimit | None:
+        """Return the time that a record cites: proven where the cited note is at hand, else as noted."""
+        known = [self._of_hash[each] for each in citation.hashes if each in self._of_hash]
+        if known:
+            return limit_of(max(known, key=_time))
+        if citation.noted_s is None:
+            return None
+        return TimeLimit(citation.noted_s, f"{citation.who}, as the gateway noted", proven=False)
+
+
+def limit_of(attestation: Attestation) -> TimeLimit:
+    """Return the time of a signature with the name of its party."""
+    return TimeLimit(attestation.time_s, f"{attestation.party} ({attestation.role} {attestation.name})")
 
 
 def _log_key(record_0: Mapping[str, Any]) -> Vkey:
     return read_creation(dict(record_0)).log
 
 
-def _stamped(stamp: TimeStamp, checkpoint: Checkpoint) -> Attestation:
-    root = checkpoint.root.hex()
-    return Attestation(
-        party=stamp.who, role="RFC 3161", name="token", size=checkpoint.size, root=root, time_s=stamp.time_s
-    )
+def _stamped(stamp: TimeStamp, log_key: Vkey, policy: Policy | None) -> list[TrustedStatement]:
+    """Return the statement under a time stamp, if the log key signed it."""
+    believed, _ = trusted_statements([Statement(stamp.who, stamp.note)], log_key=log_key, policy=policy)
+    return [
+        replace(
+            one,
+            attestations=(),
+            token=Token(stamp.who, stamp.token),
+            stamp=Attestation(
+                party=stamp.who,
+                role="RFC 3161",
+                name="token",
+                size=one.checkpoint.size,
+                root=one.checkpoint.root.hex(),
+                time_s=stamp.time_s,
+            ),
+        )
+        for one in believed
+    ]
 
 
 def _earlier(one: Attestation, other: Attestation) -> Attestation:
@@ -212,25 +232,6 @@ def _earlier(one: Attestation, other: Attestation) -> Attestation:
 
 def _time(attestation: Attestation) -> int:
     return attestation.time_s
-
-
-def _limit_of(attestation: Attestation) -> TimeLimit:
-    return TimeLimit(attestation.time_s, f"{attestation.party} ({attestation.role} {attestation.name})")
-
-
-def _cited(members: Mapping[str, Any], signed: _Signed) -> TimeLimit | None:
-    """Return the time that a record cites: proven where the cited note is at hand, else as noted."""
-    if members["kind"] not in CITING:
-        return None
-    fields = {change["field"]: change["after"] for change in members["changes"]}
-    for field in HASH_FIELDS & fields.keys():
-        if attestation := signed.of_note.get(str(fields[field])):
-            return _limit_of(attestation)
-    try:
-        noted_ns = unix_ns(str(fields[TIME_FIELD]))
-    except (KeyError, ValueError):
-        return None
-    return TimeLimit(noted_ns // NS_PER_S, f"{members['actor']['id']}, as the gateway noted", proven=False)
 
 
 def _bounds(members: Mapping[str, Any], before: TimeLimit | None, after: TimeLimit | None) -> TimeBounds:
@@ -244,26 +245,6 @@ def _bounds(members: Mapping[str, Any], before: TimeLimit | None, after: TimeLim
         bound_ns=None if bound_us is None else bound_us * 1000,
         not_before=before,
         not_after=after,
-    )
-
-
-def _side(one: TimeBounds) -> str | None:
-    if one.early_ns:
-        return "earlier than"
-    return "later than" if one.late_ns else None
-
-
-def _excess(one: TimeBounds) -> int:
-    return max(one.early_ns, one.late_ns)
-
-
-def _remark(first: int, last: int, worst: TimeBounds) -> Remark:
-    limit = worst.not_before if worst.early_ns else worst.not_after
-    records = f"records {first} to {last} claim" if last > first else "it claims"
-    return Remark(
-        first,
-        f"{records} to have been written up to {_excess(worst) / NS_PER_S:.3f} s {_side(worst)} possible by"
-        f" the clock of {limit.who if limit else ''}, beyond the bound that the gateway states for its own",
     )
 
 

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from linewitness.evidence.verify.attestation_age import AttestationAge
+
 #: The role of a time-stamping authority, which counts for the time and for no quorum.
 TIME_STAMP: Final = "time stamp"
 #: What a verdict says more is left out.
@@ -45,6 +47,7 @@ class Verdict:
     of these are covered by the policy's quorum. `attestations` are those of the quorum, then time stamps.
     Of a selection, `selected` records were checked, and
     `size` is that of the stream which their proofs are about.
+    `unmet` lists what was asked for beyond that and is not there: then the verdict is OUTDATED.
     """
 
     status: Status
@@ -60,10 +63,21 @@ class Verdict:
     broken_at: int | None = None
     reason: str | None = None
     remarks: tuple[Remark, ...] = ()
+    age: AttestationAge | None = None
+    unmet: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Literal["OUTDATED"] | Status:
+        """The status, or OUTDATED where what was asked for is not there."""
+        return "OUTDATED" if self.unmet else self.status
 
     @property
     def text(self) -> str:
         """The verdict as one sentence."""
+        return f"OUTDATED: {'; '.join(self.unmet)}; {self._found}" if self.unmet else self._found
+
+    @property
+    def _found(self) -> str:
         if self.status == "BROKEN":
             return f"BROKEN at record {self.broken_at}: {self.reason}"
         if self.selected is not None:
@@ -88,7 +102,10 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as JSON values, with its sentence under `text`."""
-        return {**asdict(self), "text": self.text}
+        members = asdict(self) | {"status": self.outcome, "text": self.text}
+        # What was added later comes last.
+        del members["age"], members["unmet"]
+        return members | {"age": self.age.to_json() if self.age else None, "unmet": self.unmet}
 
 
 def _names(attestations: tuple[Attestation, ...]) -> str:
