@@ -107,6 +107,12 @@ def read_bytes(path: Path, what: str) -> bytes:
 
 def _text(verdict: Verdict, trusted: Policy | None, table: TimesTable) -> Iterator[str]:
     yield f"{verdict.origin}: {verdict.text}"
+    if verdict.contents:
+        yield f"  contents: {verdict.contents.text}"
+    for stretch in verdict.without_capture:
+        yield f"  without capture: {stretch.text}"
+    if verdict.without_capture_left_out:
+        yield f"  without capture: {verdict.without_capture_left_out} more stretches are not listed"
     for remark in verdict.remarks:
         where = "" if remark.index is None else f"record {remark.index}: "
         yield f"  note: {where}{remark.text}"

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from zipfile import is_zipfile
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.package.archive import Package
+from linewitness.evidence.package.claims import false_claims
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.ended import HandedOver, verify_handover
 from linewitness.evidence.verify.selection import verify_selection
-from linewitness.evidence.verify.source import EvidenceSource, stream_source
+from linewitness.evidence.verify.source import EvidenceSource, Verifier, stream_source
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson
 from linewitness.evidence.verify.verdict import Verdict
@@ -40,11 +42,28 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
         raise ConfigurationError(f"there is no {path}", hint="name an evidence package (.zip)")
     with Package.open(path) as package:
         if package.is_handover:
-            yield _handover_source(package)
+            source = _handover_source(package)
         elif package.is_selection:
-            yield _selection_source(package)
+            source = _selection_source(package)
         else:
-            yield stream_source(package.records, package.statements())
+            source = stream_source(package.records, package.statements())
+        yield replace(source, verify=_comparing(package, source.verify))
+
+
+def _comparing(package: Package, judge: Verifier) -> Verifier:
+    """Return a verifier that also compares the manifest with the records."""
+
+    def compare(
+        *,
+        policy: Policy | None,
+        verifies: Verifies | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        verdict = judge(policy=policy, verifies=verifies, workers=workers, progress=progress)
+        return replace(verdict, remarks=(*verdict.remarks, *false_claims(package, verdict)))
+
+    return compare
 
 
 def _selection_source(package: Package) -> EvidenceSource:

@@ -100,7 +100,9 @@ class PackageRequest:
                 receipt=note,
                 subtree=subtree,
                 stamps=stamps,
-                label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
+                label=PackageLabel(
+                    title=self._title, created_at=self.created_at, verdict=verdict, asked=self.query.asked
+                ),
                 progress=progress,
             )
 

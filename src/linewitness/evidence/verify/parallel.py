@@ -22,6 +22,8 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import is_signed
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.clock_rules import ClockHead, ClockRules, stamp_of
+from linewitness.evidence.verify.contents import RecordSummary
+from linewitness.evidence.verify.signs import CaptureSign, SignFilter
 from linewitness.evidence.verify.verdict import Remark
 
 #: A power of two, so that the trees over the chunks are subtrees of the stream's.
@@ -44,7 +46,7 @@ class CheckedChunk:
     """What checking one chunk gave: the tree's nodes and the ids (26 bytes each) of good records.
 
     `trees` holds the frontiers at the sizes that were asked for; `keys` lists each event key that took over
-    in the chunk, with the first record that it signs.
+    in the chunk, with the first record that it signs. `summary` and `signs` are of the good records.
     """
 
     start: ChainState
@@ -56,6 +58,8 @@ class CheckedChunk:
     ids: bytes
     keys: tuple[tuple[int, str], ...]
     remarks: tuple[Remark, ...]
+    summary: RecordSummary
+    signs: tuple[CaptureSign, ...]
     broken: Broken | None
 
 
@@ -72,15 +76,18 @@ def check_chunk(
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
     broken: Broken | None = None
+    summary, signs = RecordSummary(most_units=len(records)), SignFilter()
     first = verifier.size
     for data in records:
         try:
-            fields = verifier.accept(data).fields
+            _, members, fields = verifier.accept(data)
             clock.follow(fields)
         except Broken as error:
             broken = error
             break
         ids.append(fields.event_id)
+        summary.take(members)
+        signs.take(members)
         if fields.sequence_no == 0:
             record_0 = fields.record_hash
             taken_over.append((0, verifier.head.event_key))
@@ -98,6 +105,8 @@ def check_chunk(
         ids="".join(ids).encode(),
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
+        summary=summary,
+        signs=signs.signs(),
         broken=broken,
     )
 

@@ -24,7 +24,9 @@ from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
+from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.selection_batch import (
     CheckedBatch,
     KeyHistory,
@@ -37,6 +39,7 @@ from linewitness.evidence.verify.selection_batch import (
 )
 from linewitness.evidence.verify.selection_stamps import weigh_stamps
 from linewitness.evidence.verify.statements import Statement, TrustedStatement, quorum, trusted_statements
+from linewitness.evidence.verify.unit_history import UnitHistory
 from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark, Verdict
 
 ProofOf = Callable[[int], str | None]
@@ -132,6 +135,9 @@ class _Selection:
         self._count = self._proofs = self._wrong_roots = self._unsigned = 0
         self._doubtful: list[tuple[int, int]] = []
         self._unproven: Broken | None = None
+        self._contents = RecordSummary()
+        self._stretches = StretchFinder()
+        self._history = UnitHistory()
 
     def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
         """Return what the key records say; that each is where it says, is remembered."""
@@ -153,6 +159,9 @@ class _Selection:
             self._count += batch.count
             self._unsigned += batch.unsigned
             self._doubtful += batch.doubtful
+            self._contents.add(batch.summary)
+            self._stretches.follow(batch.signs)
+            self._history.follow(batch.signs)
             self._note(batch.unproven, batch.wrong_roots, batch.count)
             if progress:
                 progress(self._count)
@@ -252,6 +261,9 @@ class _Selection:
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
             remarks=() if broken else self._remarks(),
+            contents=None if broken else self._contents,
+            without_capture=() if broken else self._stretches.end(),
+            without_capture_left_out=0 if broken else self._stretches.left_out,
         )
 
     def _remarks(self) -> tuple[Remark, ...]:
@@ -270,7 +282,7 @@ class _Selection:
                 " the signed checkpoint vouches for them, through their proofs"
             )
             remarks.insert(0, Remark(None, text))
-        return tuple(remarks)
+        return (*remarks, *self._history.remarks())
 
 
 def _place(data: bytes) -> int:

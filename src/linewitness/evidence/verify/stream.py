@@ -18,7 +18,9 @@ from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
+from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_all
 from linewitness.evidence.verify.statements import (
     Statement,
@@ -108,6 +110,8 @@ class _Verification:
         self._publics: set[bytes] = set()
         self._remarks: list[Remark] = []
         self._broken: list[Broken] = []
+        self._contents = RecordSummary()
+        self._stretches = StretchFinder()
 
     def begin(self, beginning: StreamStart) -> None:
         """Take a stream up where its first records end."""
@@ -153,6 +157,8 @@ class _Verification:
         self._tree.join(checked.tree)
         self._head = checked.end.head
         self._remarks.extend(checked.remarks[: MAX_REMARKS - len(self._remarks)])
+        self._contents.add(checked.summary)
+        self._stretches.follow(checked.signs)
         if checked.broken:
             self._broken.append(checked.broken)
         if checked.record_0 is not None:
@@ -240,4 +246,7 @@ class _Verification:
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
             remarks=tuple(self._remarks),
+            contents=None if broken else self._contents,
+            without_capture=() if broken else self._stretches.end(),
+            without_capture_left_out=0 if broken else self._stretches.left_out,
         )
