@@ -181,6 +181,17 @@ def test_a_thousand_small_stretches_do_not_hide_the_large_one(judge: Judge, stre
     assert verdict["without_capture"][-1]["why"].startswith("the gateway was off")
 
 
+def test_very_many_sources_that_never_end_are_not_all_remembered(judge: Judge, stream: Stream) -> None:
+    for number in range(10_003):
+        gap(stream, f"source-{number}", "refused", Change("last", None, None), signed=number % 200 == 2)
+    verdict = judge(stream.records)
+    assert verdict["status"] == "COMPLETE"
+    others = [one["subject"] for one in verdict["without_capture"] if one["subject"] != "gateway"]
+    forgotten = [f"press-4/source-{number}" for number in (10_000, 10_001, 10_002)]
+    assert others == [*forgotten, *(f"press-4/source-{number}" for number in range(997))]
+    assert verdict["without_capture_left_out"] == 9_003
+
+
 def a_units_history(stream: Stream) -> Stream:
     """Let SN1 and SN2 pass: while SN1 is there its wrench is lost, and the gateway is started anew."""
     back(stream, "wrench", station_id="bolting", session_id="s1")

@@ -47,9 +47,10 @@ def lost(stream: Stream, name: str, reason: str = "no answer for 5 s", **context
     device(stream, "device.lost", name, reason, **context)
 
 
-def gap(stream: Stream, source: str, reason: str, *changes: Change) -> None:
+def gap(stream: Stream, source: str, reason: str, *changes: Change, signed: bool = True) -> None:
     where = {"device_id": "press-4", "line_id": "line-02", "plant_id": "ber-01"}
-    stream.add("source.gap", changes, reason=reason, resource={"type": "source", "id": source}, context=where)
+    about = {"type": "source", "id": source}
+    stream.add("source.gap", changes, signed=signed, reason=reason, resource=about, context=where)
 
 
 def at_station(stream: Stream, kind: str, unit: str, *changes: Change, **context: str) -> None:

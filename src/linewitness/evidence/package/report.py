@@ -172,7 +172,7 @@ class _Report:
 
     def stretches(self) -> str:
         found = self._stretches.end()
-        rows = "".join(f'<tr class="gap"><td>{escape(one.text)}</td></tr>' for one in found)
+        rows = "".join(f"<tr><td>{escape(one.text)}</td></tr>" for one in found)
         left = self._stretches.left_out
         note = f"<p>{left} further ones are not listed.</p>" if left else ""
         none = "<p>None is on record.</p>"

@@ -12,6 +12,8 @@ from linewitness.evidence.verify.verdict import CaptureStretch
 
 #: Stretches of the gateway itself that a verdict lists, and as many of everything else; more are counted.
 MAX_STRETCHES: Final = 1000
+#: Devices, sources and settings that are followed at a time, each: so memory does not grow with the stream.
+MAX_FOLLOWED: Final = 10_000
 GATEWAY: Final = "gateway"
 
 #: What a start and a set clock put before the record that tells them: no sign that the line was on watch.
@@ -24,7 +26,7 @@ _NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class _BegunStretch:
     """A stretch that has begun."""
 
     since: str | None
@@ -43,12 +45,12 @@ class StretchFinder:
     _last: CaptureSign | None = None
     _alive: CaptureSign | None = None
     _beside: int = 0
-    _off: _Open | None = None
-    _full: _Open | None = None
+    _off: _BegunStretch | None = None
+    _full: _BegunStretch | None = None
     _up: dict[str, None] = field(default_factory=dict)
-    _away: dict[str, _Open] = field(default_factory=dict)
-    _gaps: dict[str, _Open] = field(default_factory=dict)
-    _unset: dict[str, _Open] = field(default_factory=dict)
+    _away: dict[str, _BegunStretch] = field(default_factory=dict)
+    _gaps: dict[str, _BegunStretch] = field(default_factory=dict)
+    _unset: dict[str, _BegunStretch] = field(default_factory=dict)
 
     def follow(self, signs: Iterable[CaptureSign]) -> None:
         """Take the next records."""
@@ -93,7 +95,16 @@ class StretchFinder:
             case "clock.stepped":
                 self._stepped(sign)
 
-    def _add(self, subject: str, begun: _Open, sign: CaptureSign | None, until: str | None = None) -> None:
+    def _open(self, opened: dict[str, _BegunStretch], subject: str, begun: _BegunStretch) -> None:
+        """Remember that a stretch has begun; where too many are open, it has no end here."""
+        if subject in opened or len(opened) < MAX_FOLLOWED:
+            opened[subject] = begun
+        else:
+            self._add(subject, begun, None)
+
+    def _add(
+        self, subject: str, begun: _BegunStretch, sign: CaptureSign | None, until: str | None = None
+    ) -> None:
         own = subject == GATEWAY
         self._counts[own] = self._counts.get(own, 0) + 1
         if self._counts[own] > MAX_STRETCHES:
@@ -116,7 +127,9 @@ class StretchFinder:
         if last is None or self._off or sign.kind in STARTING or sign.boot_id != last.boot_id:
             return
         if sign.sequence_no == last.sequence_no + 1 and sign.boottime_us - last.boottime_us > SILENCE_US:
-            begun = _Open(last.ingested_at, last.sequence_no, "nothing was recorded, not even a heartbeat")
+            begun = _BegunStretch(
+                last.ingested_at, last.sequence_no, "nothing was recorded, not even a heartbeat"
+            )
             self._add(GATEWAY, begun, sign, sign.ingested_at)
 
     def _started(self, sign: CaptureSign) -> None:
@@ -125,35 +138,38 @@ class StretchFinder:
             self._add(GATEWAY, self._full, sign)
         self._off = self._full = None
         for device in self._up:
-            self._away[device] = _began(sign, "not connected yet after the start of the gateway")
+            begun = _began(sign, "not connected yet after the start of the gateway")
+            self._open(self._away, device, begun)
         self._up.clear()
 
-    def _crashed(self, sign: CaptureSign) -> _Open:
+    def _crashed(self, sign: CaptureSign) -> _BegunStretch:
         """Return what is known where no stop is on record: the last record before."""
         last = self._alive
         if last is None:
-            return _Open(None, None, "the gateway was off: what came before is not in this evidence")
+            return _BegunStretch(None, None, "the gateway was off: what came before is not in this evidence")
         if sign.sequence_no - last.sequence_no - 1 > self._beside:
             why = "the gateway was off: its stop and the last records before it are not in this evidence"
         else:
             why = "no stop is on record: the gateway crashed, was killed, or lost its power"
         if sign.boot_id != last.boot_id:
             why += "; the machine was started again"
-        return _Open(last.ingested_at, last.sequence_no, why)
+        return _BegunStretch(last.ingested_at, last.sequence_no, why)
 
     def _lost(self, sign: CaptureSign) -> None:
         begun = self._away.get(sign.device) or _began(sign, "")
-        self._away[sign.device] = _Open(begun.since, begun.first, f"not connected: {sign.reason}")
+        begun = _BegunStretch(begun.since, begun.first, f"not connected: {sign.reason}")
+        self._open(self._away, sign.device, begun)
         self._up.pop(sign.device, None)
 
     def _back(self, sign: CaptureSign) -> None:
         begun = self._away.pop(sign.device, None)
         away_ms = sign.after("away_ms")
         if begun is None and type(away_ms) is int and away_ms > 0:
-            begun = _Open(_earlier(sign.occurred_at, away_ms), None, "not connected")
+            begun = _BegunStretch(_earlier(sign.occurred_at, away_ms), None, "not connected")
         if begun:
             self._add(sign.device, begun, sign)
-        self._up[sign.device] = None
+        if len(self._up) < MAX_FOLLOWED:
+            self._up[sign.device] = None
 
     def _gap(self, sign: CaptureSign) -> None:
         """Take a gap: between two times, between two numbers, or from one on without a stated end."""
@@ -164,7 +180,8 @@ class StretchFinder:
         since = first if _is_time(first) else None
         why = f"source.gap: {sign.reason}"
         if last is None or (since and first == last and count is None):
-            self._gaps[subject] = _Open(since or sign.occurred_at, sign.sequence_no, why)
+            begun = _BegunStretch(since or sign.occurred_at, sign.sequence_no, why)
+            self._open(self._gaps, subject, begun)
             return
         if not since:
             begin = "the beginning" if first is None else _named(first)
@@ -172,7 +189,7 @@ class StretchFinder:
         if type(count) is int:
             why += f" ({count} of them)"
         until = last if _is_time(last) else sign.occurred_at
-        self._add(subject, _Open(since, sign.sequence_no, why), sign, until)
+        self._add(subject, _BegunStretch(since, sign.sequence_no, why), sign, until)
 
     def _applied(self, sign: CaptureSign) -> None:
         """Take settings: devices and points that are named no more, or recorded no more, and again."""
@@ -200,7 +217,8 @@ class StretchFinder:
         if named and begun:
             self._add(subject, begun, sign)
         elif not named:
-            self._unset[subject] = begun or _began(sign, "the configuration does not record it")
+            begun = begun or _began(sign, "the configuration does not record it")
+            self._open(self._unset, subject, begun)
 
     def _pressure(self, sign: CaptureSign) -> None:
         if sign.after("level") == "full":
@@ -215,12 +233,12 @@ class StretchFinder:
             return
         before, after = step["before"], step["after"]
         why = "no record bears these times" if before < after else "records bear these times twice"
-        begun = _Open(min(before, after), sign.sequence_no, f"the clock was set: {why}")
+        begun = _BegunStretch(min(before, after), sign.sequence_no, f"the clock was set: {why}")
         self._add("clock", begun, sign, max(before, after))
 
 
-def _began(sign: CaptureSign, why: str) -> _Open:
-    return _Open(sign.occurred_at, sign.sequence_no, why)
+def _began(sign: CaptureSign, why: str) -> _BegunStretch:
+    return _BegunStretch(sign.occurred_at, sign.sequence_no, why)
 
 
 def _is_time(value: Any) -> bool:
