@@ -267,6 +267,32 @@ unsigned 5 >commit/bad-rotated.ndjson
 unsigned 4 >commit/bad-removed.ndjson
 printf '%s\n' 'bad-end 2' 'bad-created 0' 'bad-rotated 4' 'bad-removed 0' >commit/bad.txt
 
+# --- a line that is not always on watch: the same record 0, and what a verifier says of the times between ------------
+mkdir -p capture
+into=capture; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0
+: >capture/records.ndjson; : >capture/hashes.txt
+PRESS='{"id":"press-4","type":"device"}'
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "$THERE"
+record gateway.started execute '[]' 'started' "$THERE"
+record device.back update '[]' 'the device answers' "$PRESS"
+record device.lost update '[]' 'no answer' "$PRESS"
+record unit.entered execute '[]' 'scanned' "$UNIT"
+record gateway.stopped execute '[]' 'asked to stop' "$THERE"
+record gateway.started execute '[]' 'started' "$THERE"
+record device.back update '[]' 'the device answers' "$PRESS"
+record source.gap create '[{"after":"4711","before":null,"field":"first"},{"after":"4713","before":null,"field":"last"},{"after":3,"before":null,"field":"count"}]' \
+  'overwritten' '{"id":"results","type":"source"}'
+record config.applied update '[{"after":"telemetry","before":"change","field":"devices.press-4.points.force.record"}]' 'settings were changed' "$THERE"
+# Section 12.7, by hand: since, until, first record, last record (- for none), subject, why.
+{
+  echo '2026-03-01T06:00:00.000Z 2026-03-01T06:00:01.000Z 0 1 gateway the stream was created, and the gateway had not been started'
+  echo '2026-03-01T06:00:05.000Z 2026-03-01T06:00:06.000Z 5 6 gateway the gateway was off: asked to stop'
+  echo '2026-03-01T06:00:03.000Z 2026-03-01T06:00:07.000Z 3 7 press-4 not connected: no answer'
+  echo '- 2026-03-01T06:00:08.000Z 8 8 press-4/results source.gap: overwritten (4711 to 4713) (3 of them)'
+  echo '2026-03-01T06:00:09.000Z - 9 - press-4.points.force the configuration does not record it'
+} >capture/stretches.txt
+
 # --- the devices' own bytes: a record names them by an HMAC, the package brings them with the salt of that record ------
 ORIGIN=acme.example/ber-01/line-04/1
 LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01)

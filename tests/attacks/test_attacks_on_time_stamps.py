@@ -67,7 +67,11 @@ def weigh(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
 
     def of(policy: bytes = POLICY, **contents: Any) -> dict[str, Any]:
         path = tmp_path / "evidence.zip"
-        given = {"origin": "any", "created_at": "2026-03-02T00:00:00.000Z", "records": RECORDS} | contents
+        given = {
+            "origin": "acme.example/ber-01/line-02/1",
+            "created_at": "2026-03-02T00:00:00.000Z",
+            "records": RECORDS,
+        } | contents
         with path.open("wb") as file:
             write_package(file, PackageContents(**given))
         return judge(path, policy)

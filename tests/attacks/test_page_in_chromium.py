@@ -15,6 +15,7 @@ from linewitness.evidence.policy.revocation import Revocation
 from support.browser_verifier import PAGE
 from support.chain_builder import Stream, grown
 from support.chromium import Page, page
+from support.line_history import line, started, stopped, tightened
 from support.packages import policy_for, receipt, selection, whole
 
 SOURCE = PAGE.read_text()
@@ -107,6 +108,22 @@ def test_a_backdated_stream_has_the_remarks_of_the_vectors(browser: Page, tmp_pa
 def test_a_selection(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:
     seen = verdict_of(browser, selection(stream, tmp_path / "some.zip", [3, 12, 20]), policy)
     assert seen["class"] == "verdict INCLUDED"
+
+
+def test_the_page_says_when_there_was_no_capture_and_lists_the_records(browser: Page, tmp_path: Path) -> None:
+    stopped_line = line()
+    stopped(stopped_line)
+    stopped_line.tick(202_000)
+    started(stopped_line)
+    tightened(stopped_line, "SN1")
+    trusted = tmp_path / "line.json"
+    trusted.write_bytes(policy_for(stopped_line).canonical)
+    seen = verdict_of(browser, whole(stopped_line, tmp_path / "line.zip"), trusted)["all"]
+    assert "the gateway was off: the gateway was asked to stop" in seen
+    assert "2026-03-01T00:00:07.000Z2026-03-01T00:03:31.000Zgateway" in seen
+    assert "1 tightening.result" in seen
+    assert "SN1 (1)" in seen
+    assert "torque 12.30 Nm ok; result ok ok" in seen
 
 
 def test_an_altered_package(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:

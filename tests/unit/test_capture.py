@@ -145,6 +145,18 @@ async def test_lost_and_back_are_said_once_each_however_often_it_is_tried(
     assert it.driver.connections == 5
 
 
+async def test_after_a_start_it_is_on_record_again_which_device_is_lost(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with rig(tmp_path, clock) as it:
+        it.driver.refusals = [DeviceUnavailable("no route") for _ in range(10_000)]
+        await until(lambda: "device.lost" in it.kinds())
+    async with rig(tmp_path, clock) as it:
+        it.driver.refusals = [DeviceUnavailable("no route") for _ in range(5)]
+        await until(lambda: "device.back" in it.kinds())
+    assert it.kinds() == ["device.lost", "device.lost", "device.back"]
+
+
 async def test_a_device_that_refuses_is_parked_with_its_reason_and_tried_again(
     tmp_path: Path, clock: ManualClock
 ) -> None:

@@ -15,12 +15,14 @@ from linewitness.base.errors import ConfigurationError, EvidenceError, ExitCode
 from linewitness.cli import app
 from linewitness.evidence.format import keys, merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.note import cosign
-from linewitness.evidence.format.record import Change
+from linewitness.evidence.format.record import Change, Resource
 from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.policy.customer import Customer
 from linewitness.evidence.policy.policy import BadPolicy
 from linewitness.journal.attestations import StoredAttestation, StoredReceipt
+from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
@@ -67,6 +69,13 @@ def journal(tmp_path: Path, clock: ManualClock) -> Path:
             event = replace(event, changes=(*event.changes, Change("batch", None, "LOT-7")))
         file.append([Submission(events=(event,), rotate=number == 10)])
         clock.advance_ns(NS_PER_S)
+    _attest(directory, file)
+    file.append([Submission(events=(result_event(RECORDS, clock, "SN9"),))])
+    file.close()
+    return directory
+
+
+def _attest(directory: Path, file: JournalFile) -> None:
     with JournalReader(directory) as reader:
         size = reader.size()
         root = merkle.root_at(size, reader.tree().subtree)
@@ -83,9 +92,6 @@ def journal(tmp_path: Path, clock: ManualClock) -> Path:
             )
         ]
     )
-    file.append([Submission(events=(result_event(RECORDS, clock, "SN9"),))])
-    file.close()
-    return directory
 
 
 @pytest.fixture
@@ -265,6 +271,37 @@ def test_the_package_of_a_unit_holds_that_unit_alone_and_is_included(
     assert re.search(rb'[">]SN1["<]', everything)
     assert not re.search(rb'[">]SN[02]["<]', everything)
     assert {"report.html", "verify.html", "keys.ndjson"} <= names(package)
+
+
+@pytest.mark.parametrize("without", [(), ("--ndjson",)], ids=["package", "records"])
+def test_the_package_of_a_unit_says_when_its_tool_was_away(
+    tmp_path: Path, journal: Path, policy: Path, clock: ManualClock, without: tuple[str, ...]
+) -> None:
+    def said(kind: str, station: str) -> Submission:
+        event = gateway_event(
+            kind,
+            clock.stamp().realtime_ns,
+            resource=Resource("device", station),
+            reason="no answer",
+            context={"device_id": f"wrench at {station}", "station_id": station},
+        )
+        clock.advance_ns(NS_PER_S)
+        return Submission(events=(event,))
+
+    file = reopen(journal, clock)
+    for number, station in enumerate(("st-10", "st-20"), 100):
+        file.append([Submission(events=(result_event(number, clock, "SN7"),)), said("device.lost", station)])
+        file.append([said("device.back", station), Submission(events=(result_event(number, clock, "SN7"),))])
+    _attest(journal, file)
+    file.close()
+    output = tmp_path / ("sn7.ndjson" if without else "sn7.zip")
+    assert good("export", journal, "--unit", "SN7", "-o", output, *without).startswith("6 records")
+    if not without:
+        lines = good("verify", output, "--policy", policy).splitlines()
+        assert lines[1].startswith("  contents: 6 records from 33 to 40, ")
+        assert lines[1].endswith("; units: SN7 (4)")
+        (line,) = [line for line in lines if line.startswith("  without capture: ")]
+        assert re.search(r" \(1\.\d{3} s\), wrench at st-10: not connected: no answer$", line)
 
 
 def test_a_batch_brings_all_records_of_its_units(tmp_path: Path, journal: Path, policy: Path) -> None:

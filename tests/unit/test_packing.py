@@ -21,6 +21,7 @@ from linewitness.journal.reader import JournalReader
 from support.browser_verifier import judge_with_page
 from support.chain_builder import Stream, grown
 from support.clocks import ManualClock
+from support.held_streams import HeldStream, key_records
 from support.journals import IDENTITY, create, result_event, running
 from support.packages import policy_for, receipt, subtree_of, verify_package
 
@@ -30,10 +31,6 @@ LABEL = PackageLabel(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z"
 @pytest.fixture(scope="module")
 def stream() -> Stream:
     return grown(60, rotate_every=9)
-
-
-def key_records(stream: Stream) -> list[tuple[int, bytes]]:
-    return [(at, data) for at, data in enumerate(stream.records) if at == 0 or b'"key.rotated"' in data]
 
 
 def packed(stream: Stream, path: Path, picked: list[int], **other: Any) -> int:
@@ -133,38 +130,12 @@ async def test_one_unit_out_of_a_real_journal(tmp_path: Path) -> None:
     assert judge_with_page(tmp_path / "unit.zip", policy.canonical)["text"] == verdict.text
 
 
-class Line:
-    """A stream of the tests, as somebody who holds it."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.origin = stream.origin
-        self.size = len(stream.records)
-        self.first = 0
-        self.subtree = subtree_of(stream)
-        self._stream = stream
-
-    def records(self) -> Iterator[tuple[int, bytes]]:
-        return enumerate(self._stream.records)
-
-    def of_unit(self, unit: Any) -> Any:
-        return ((at, data) for at, data in self.records() if f'"id":"{unit}"'.encode() in data)
-
-    def key_records(self) -> Iterator[tuple[int, bytes]]:
-        return iter(key_records(self._stream))
-
-    def notes(self) -> list[str]:
-        return [receipt(self._stream, 50)]
-
-    def stamps(self) -> list[Any]:
-        return []
-
-
 def test_too_many_records_are_refused_with_what_to_do(stream: Stream) -> None:
     with RecordSpool() as chosen, pytest.raises(CannotPack, match="more than 20 records") as refused:
-        RecordQuery(since="2026").collect(Line(stream), chosen, most=20)
+        RecordQuery(since="2026").collect(HeldStream(stream, attested=50), chosen, most=20)
     assert "one package each" in refused.value.hint
     with RecordSpool() as chosen:
-        RecordQuery(since="2026").collect(Line(stream), chosen, most=None)
+        RecordQuery(since="2026").collect(HeldStream(stream, attested=50), chosen, most=None)
         assert len(chosen) == 60
 
 
@@ -193,7 +164,10 @@ def test_progress_is_told_at_each_step_of_the_work(
 
     def write(asked: RecordQuery) -> int:
         job = PackageRequest(
-            holdings=Line(stream), query=asked, created_at=LABEL.created_at, policy=policy_for(stream)
+            holdings=HeldStream(stream, attested=50),
+            query=asked,
+            created_at=LABEL.created_at,
+            policy=policy_for(stream),
         )
         with (tmp_path / "x.zip").open("wb") as file:
             return job.write(file, stage=cast(Any, stage))
@@ -212,7 +186,7 @@ def test_progress_is_told_at_each_step_of_the_work(
 
 def test_receipts_over_more_than_is_packed_stay_out(stream: Stream, tmp_path: Path) -> None:
     """They came while a gateway went on: a package with them would lack records that they are about."""
-    line = Line(stream)
+    line = HeldStream(stream, attested=50)
     line.size = 40
     cast(Any, line).records = lambda: enumerate(stream.records[:40])
     cast(Any, line).notes = lambda: [receipt(stream, 30), receipt(stream, 50)]

@@ -151,5 +151,6 @@ def test_the_verdict_in_json_has_the_members_it_had(plant: Path) -> None:
     said = json.loads(good("verify", plant / "stream.zip", "--policy", plant / "policy.json", "--json"))
     assert list(said) == [
         "status", "origin", "size", "root", "head_hash", "record_0", "policy", "selected", "attested",
-        "attestations", "broken_at", "reason", "remarks", "text", "age", "unmet",
+        "attestations", "broken_at", "reason", "remarks", "contents", "without_capture",
+        "without_capture_left_out", "text", "age", "unmet",
     ]  # fmt: skip

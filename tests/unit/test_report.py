@@ -76,6 +76,8 @@ def test_the_report_says_what_happened() -> None:
     assert "torque: 15.20 Nm [11.50 … 13.50] high" in seen.text
     assert "results that the device made and that are not here" in seen.text
     assert "locked ±0.9 ms" in seen.text
+    assert "Without capture" in seen.text
+    assert " (61.000 s), torque-1: not connected: no answer for 5 s" in seen.text
     assert seen.tags.count("svg") == 3
     assert seen.tags.count("tr") > 34
 

@@ -83,6 +83,18 @@ def test_on_records_without_a_signature(tmp_path: Path) -> None:
     assert remarks.startswith("1 of the 1 selected records bear no signature of their own")
 
 
+def test_on_a_line_that_is_not_always_on_watch(tmp_path: Path) -> None:
+    lines = (VECTORS / "capture/stretches.txt").read_text().splitlines()
+    records = (VECTORS / "capture/records.ndjson").read_bytes()
+    package = packed(tmp_path / "a.zip", {"records.ndjson": records})
+    for judge in (judge_with_python, judge_with_page):
+        found = judge(package, (COMMIT / "policy.json").read_bytes())["without_capture"]
+        names = ("since", "until", "first", "last", "subject", "why")
+        assert [
+            " ".join("-" if one[name] is None else str(one[name]) for name in names) for one in found
+        ] == lines
+
+
 @pytest.mark.parametrize(("name", "at"), BAD)
 def test_on_records_that_break_a_rule_of_the_signatures(tmp_path: Path, name: str, at: str) -> None:
     files = {"records.ndjson": (COMMIT / f"{name}.ndjson").read_bytes()}

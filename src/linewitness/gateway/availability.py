@@ -66,6 +66,7 @@ class Availability:
         self._clock = clock
         self._health = health
         self._seen: LastSeen | None = None
+        self._on_record = False
 
     async def back(self, session: Session) -> None:
         """Record that the device is connected, and how long it was not."""
@@ -84,10 +85,13 @@ class Availability:
         log.info("device connected", device=self._device, away_ms=away_ms)
 
     async def lost(self, error: DeviceError, state: str) -> None:
-        """Record that the device is lost; again only when it begins or ceases to refuse the connection."""
+        """Record that the device is lost; again only when it begins or ceases to refuse the connection.
+
+        After a start it is recorded again: so a start is followed by a record of each device.
+        """
         self._health.device(self._device, state, str(error))
         before = self._seen
-        if before is not None and before.state == state:
+        if before is not None and before.state == state and self._on_record:
             return
         now = self._clock.stamp().realtime_ns
         away = before is not None and before.state != "up"
@@ -99,6 +103,7 @@ class Availability:
     async def _record(
         self, kind: str, now: int, changes: list[Change], reason: str, session: str | None
     ) -> None:
+        self._on_record = True
         context = {"device_id": self._device}
         if self._station_id is not None:
             context["station_id"] = self._station_id

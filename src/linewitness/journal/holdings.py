@@ -24,6 +24,10 @@ class JournalHoldings:
         """Yield the records that are here."""
         return self._reader.records(0, self.size)
 
+    def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the records [first, last) that are here."""
+        return self._reader.records(first, last)
+
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
         """Yield the records of one unit."""
         return self._reader.of_unit(unit)

@@ -56,6 +56,12 @@ class StoreHoldings:
         records = tables.records
         return self._of(select(records.c.seq, records.c.data))
 
+    def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the records [first, last)."""
+        records = tables.records
+        place = records.c.seq >= first, records.c.seq < last
+        return self._of(select(records.c.seq, records.c.data).where(*place))
+
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
         """Yield the records of one unit."""
         records = tables.records

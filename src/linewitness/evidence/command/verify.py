@@ -99,6 +99,12 @@ class VerifyRequest:
         yield f"{verdict.origin}: {verdict.text}"
         if verdict.age:
             yield f"  age: {self.demands.age(verdict.age)}"
+        if verdict.contents:
+            yield f"  contents: {verdict.contents.text}"
+        for stretch in verdict.without_capture:
+            yield f"  without capture: {stretch.text}"
+        if verdict.without_capture_left_out:
+            yield f"  without capture: {verdict.without_capture_left_out} more stretches are not listed"
         for remark in verdict.remarks:
             where = "" if remark.index is None else f"record {remark.index}: "
             yield f"  note: {where}{remark.text}"

@@ -21,10 +21,10 @@ from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.package.layout import BadLayout, PackedFile, read_layout, unpacked
+from linewitness.evidence.package.manifest import Manifest
 from linewitness.evidence.verify.selection_stamps import of_history
 from linewitness.evidence.verify.statements import Statement, Token
 
-VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.ndjson"
 KEYS: Final = "keys.ndjson"
@@ -71,8 +71,8 @@ class PackageContents:
     record 0 on. With them they are a selection: `key_records` holds record 0 and the rotations, and there
     is a tlog-proof for each of both, by `sequence_no`. `tokens` are time stamps, by their file's name, and
     lie beside the checkpoints that they are over, which are statements. `raws` are lines of devices' bytes;
-    `documents` may hold `report.html` and `verify.html`. With `ended` they are a handover: the end of a
-    stream from some record on, see `package.ended`, and `edge` is its edge there.
+    `documents` may hold `report.html` and `verify.html`; `asked` is what a selection was made for. With
+    `ended` they are a handover: the end of a stream, see `package.ended`, and `edge` is its edge there.
     """
 
     origin: str
@@ -87,13 +87,15 @@ class PackageContents:
     raws: Iterable[bytes] | None = None
     ended: str = ""
     edge: str = ""
+    asked: Mapping[str, Any] | None = None
 
 
 def write_package(target: IO[bytes], contents: PackageContents) -> int:
     """Write a package and return the number of its records; names of statements are `receipts/42.receipt`."""
     files: dict[str, str] = {}
+    manifest = Manifest(contents.origin, contents.created_at, contents.note, contents.asked)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
-        count = _write_lines(package, RECORDS, contents.records, files)
+        count = _write_lines(package, RECORDS, manifest.counted(contents.records), files)
         _write_lines(package, KEYS, contents.key_records, files)
         if contents.raws is not None:
             _write_lines(package, RAWS, contents.raws, files)
@@ -108,15 +110,7 @@ def write_package(target: IO[bytes], contents: PackageContents) -> int:
             _write(package, f"proofs/{sequence_no}.tlog-proof", text.encode(), files)
         for name, data in (contents.documents or {}).items():
             _write(package, name, data, files)
-        manifest = {
-            "v": VERSION,
-            "origin": contents.origin,
-            "created_at": contents.created_at,
-            "records": count,
-            "note": contents.note,
-            "files": [{"name": name, "sha256": digest} for name, digest in sorted(files.items())],
-        }
-        _write(package, MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1).encode(), {})
+        _write(package, MANIFEST, manifest.encode(files), {})
     return count
 
 
@@ -150,11 +144,11 @@ class Package:
 
     def end(self) -> str:
         """Return where the stream ended, as it stands in a handover."""
-        return self._small(ENDED)
+        return self.small(ENDED)
 
     def edge(self) -> str | None:
         """Return the edge of the tree before the first record of a handover; None where that is record 0."""
-        return self._small(EDGE) if EDGE in self._members else None
+        return self.small(EDGE) if EDGE in self._members else None
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest, which is a table of contents for people and proves nothing."""
@@ -165,6 +159,10 @@ class Package:
         if not isinstance(value, dict):
             raise BadPackage("the manifest is not a JSON object")
         return value
+
+    def manifest_bytes(self) -> int | None:
+        """Return how large the manifest is, None where there is none."""
+        return self._members[MANIFEST].size if MANIFEST in self._members else None
 
     def records(self) -> Generator[bytes]:
         """Yield the exact bytes of the records."""
@@ -184,7 +182,7 @@ class Package:
         A time stamp beside which no checkpoint lies is returned as what it is not, and so does not count.
         """
         return [
-            Statement(name, self._small(name), self._token_over(name))
+            Statement(name, self.small(name), self._token_over(name))
             for name in sorted(self._members)
             if name.startswith(STATEMENTS) and not self._is_about_another(name)
         ]
@@ -199,7 +197,7 @@ class Package:
         if stem == name or not _is_stamp(stamp) or stamp not in self._members:
             return None
         consistency = stem + CONSISTENCY
-        proof = self._small(consistency) if consistency in self._members else None
+        proof = self.small(consistency) if consistency in self._members else None
         return Token(stamp, self._bytes(stamp), proof)
 
     def proven(self) -> list[Statement]:
@@ -217,7 +215,7 @@ class Package:
     def proof_of(self, sequence_no: int) -> str | None:
         """Return the text of a record's proof, or None."""
         name = f"proofs/{sequence_no}.tlog-proof"
-        return self._small(name) if name in self._members else None
+        return self.small(name) if name in self._members else None
 
     def _lines(self, name: str) -> Generator[bytes]:
         if name not in self._members:
@@ -233,11 +231,12 @@ class Package:
         if rest:
             yield rest
 
-    def _small(self, name: str) -> str:
+    def small(self, name: str) -> str:
+        """Return the text of a small file; nothing if it is no UTF-8."""
         try:
             return self._bytes(name).decode()
         except UnicodeDecodeError:
-            return ""  # no statement and no proof; whoever reads it says so
+            return ""  # no statement, proof or manifest; whoever reads it says so
 
     def _bytes(self, name: str, *, most: int = MAX_SMALL_BYTES) -> bytes:
         if name not in self._members:

@@ -1,6 +1,6 @@
 """Put a package together from what a journal or a store holds: a whole stream, or a selection with proofs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
@@ -34,12 +34,14 @@ class CannotPack(EvidenceError):
 class PackageLabel:
     """What the package says about itself: for people, believed by no verifier.
 
-    `created_at` is a time as records have it; `verdict` what was found when it was packed.
+    `created_at` is a time as records have it; `verdict` what was found when it was packed; `asked` what a
+    selection was made for.
     """
 
     title: str
     created_at: str
     verdict: Verdict | None = None
+    asked: Mapping[str, Any] | None = None
 
 
 def verifier_page() -> bytes:
@@ -171,6 +173,7 @@ def pack_selection(
             raws=raws.lines(data for _, data in selected) if raws else None,
             key_records=[data for _, data in needed],
             proofs=_proofs(places, receipt, subtree, progress),
+            asked=label.asked,
             statements=[*([(HELD, held)] if held else []), *stamp_files.texts],
             tokens=stamp_files.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},

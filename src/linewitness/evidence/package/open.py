@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from zipfile import is_zipfile
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.package.archive import Package
+from linewitness.evidence.package.claims import false_claims
 from linewitness.evidence.package.raw_check import read_raws, with_raws
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.ended import HandedOver, verify_handover
 from linewitness.evidence.verify.selection import verify_selection
-from linewitness.evidence.verify.source import EvidenceSource, stream_source
+from linewitness.evidence.verify.source import EvidenceSource, Verifier, stream_source
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson
 from linewitness.evidence.verify.verdict import Verdict
@@ -42,7 +44,9 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
     with Package.open(path) as package:
         for _ in read_raws(package.raws()):
             pass  # a line that cannot be read is refused before anything is judged
-        yield with_raws(_source(package), lambda: read_raws(package.raws()))
+        source = _source(package)
+        compared = replace(source, verify=_comparing(package, source.verify))
+        yield with_raws(compared, lambda: read_raws(package.raws()))
 
 
 def _source(package: Package) -> EvidenceSource:
@@ -51,6 +55,22 @@ def _source(package: Package) -> EvidenceSource:
     if package.is_selection:
         return _selection_source(package)
     return stream_source(package.records, package.statements())
+
+
+def _comparing(package: Package, judge: Verifier) -> Verifier:
+    """Return a verifier that also compares the manifest with the records."""
+
+    def compare(
+        *,
+        policy: Policy | None,
+        verifies: Verifies | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        verdict = judge(policy=policy, verifies=verifies, workers=workers, progress=progress)
+        return replace(verdict, remarks=(*verdict.remarks, *false_claims(package, verdict)))
+
+    return compare
 
 
 def _selection_source(package: Package) -> EvidenceSource:

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from linewitness.evidence.format import record
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.package.build import CannotPack
+from linewitness.evidence.package.course import UnitCourses
 from linewitness.evidence.package.spool import RecordSpool
 from linewitness.evidence.package.time_stamps import StampedCheckpoint
 from linewitness.evidence.progress import Progress
@@ -41,6 +42,9 @@ class Holdings(Protocol):
 
     def records(self) -> Numbered:
         """Yield all records that are here."""
+
+    def between(self, first: int, last: int) -> Numbered:
+        """Yield the records [first, last) that are here."""
 
     def of_unit(self, unit: str) -> Numbered:
         """Yield the records of one serialized unit."""
@@ -83,6 +87,16 @@ class RecordQuery:
             parts.append(f"{self.since or 'the beginning'} to {self.until or 'the end'}")
         return ", ".join(parts)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, as a manifest says it."""
+        return {
+            "units": list(self.units),
+            "batches": list(self.batches),
+            "since": self.since,
+            "until": self.until,
+        }
+
     def collect(
         self,
         holdings: Holdings,
@@ -93,6 +107,7 @@ class RecordQuery:
     ) -> None:
         """Put the records that are asked for into `spool`; CannotPack if they are too many.
 
+        To the records of units come those that say when there was capture at their stations meanwhile.
         `progress` is told how many were looked at.
         """
         for looked, (number, data) in enumerate(self._candidates(holdings), 1):
@@ -121,8 +136,12 @@ class RecordQuery:
                 if named and (unit := record.unit_of(record.parse(data))):
                     units[unit] = None
                 yield number, data if named else None
+        courses = UnitCourses(frozenset(units))
         for unit in units:
-            yield from holdings.of_unit(unit)
+            for number, data in holdings.of_unit(unit):
+                courses.take(unit, number, data)
+                yield number, data
+        yield from courses.others(holdings.between)
 
     def _in_time(self, data: bytes) -> bool:
         if not (self.since or self.until):

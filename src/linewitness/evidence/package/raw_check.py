@@ -98,6 +98,10 @@ def _broken(verdict: Verdict, number: int, reason: str) -> Verdict:
         attestations=(),
         broken_at=number,
         reason=reason,
+        age=None,
+        contents=None,
+        without_capture=(),
+        without_capture_left_out=0,
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.package.report_plots import Mark, PlottedValue, TimeSpan, time_axis, value_plot
 from linewitness.evidence.package.report_text import BAD, Ticks, changes_of, tick, time_of
+from linewitness.evidence.verify.capture_stretches import StretchFinder
+from linewitness.evidence.verify.signs import sign_of
 from linewitness.evidence.verify.verdict import Verdict
 
 #: More rows than these make no readable page; the others are in records.ndjson.
@@ -88,6 +90,7 @@ def build_report(
             _verdict(verdict),
             report.summary(),
             report.gaps(),
+            report.stretches(),
             report.axis(),
             report.plots(),
             report.table(),
@@ -110,6 +113,7 @@ class _Report:
         self._marks: list[Mark] = []
         self._spans: list[TimeSpan] = []
         self._lost: dict[str, float] = {}
+        self._stretches = StretchFinder()
         self._values: dict[str, list[PlottedValue]] = {}
 
     def add(self, record: dict[str, Any]) -> None:
@@ -121,6 +125,7 @@ class _Report:
         unit = unit_of(record) or ""
         if unit:
             self._units[unit] = self._units.get(unit, 0) + 1
+        self._stretches.follow([sign_of(record)])
         self._draw(record, kind, device, unit)
         if kind in _GAPS and len(self._gaps) < MAX_ROWS:
             self._gaps.append(
@@ -173,6 +178,14 @@ class _Report:
         left = sum(self._kinds[kind] for kind in _GAPS) - len(self._gaps)
         note = f"<p>{left} further ones are in records.ndjson.</p>" if left else ""
         return f"{head}<table>{columns}{''.join(self._gaps)}</table>{note}"
+
+    def stretches(self) -> str:
+        found = self._stretches.end()
+        rows = "".join(f"<tr><td>{escape(one.text)}</td></tr>" for one in found)
+        left = self._stretches.left_out
+        note = f"<p>{left} further ones are not listed.</p>" if left else ""
+        none = "<p>None is on record.</p>"
+        return f"<h2>Without capture</h2>{f'<table>{rows}</table>{note}' if rows else none}"
 
     def axis(self) -> str:
         last = max((mark.time_s for mark in self._marks), default=0.0)

@@ -40,7 +40,7 @@ class PackageRequest:
     """What is packed from where: `policy` and `verifies` only let the report say what a verifier finds.
 
     `created_at` is a time as records have it; `held` a receipt that the store made for this package. `raws`
-    returns the device's own bytes of a parsed record where they are known; without it, the package brings none.
+    returns the device's own bytes of a parsed record where they are known; without it, there are none.
     """
 
     holdings: Holdings
@@ -116,7 +116,9 @@ class PackageRequest:
                 stamps=stamps,
                 raws=self._raws,
                 held=self.held,
-                label=PackageLabel(title=self._title, created_at=self.created_at, verdict=verdict),
+                label=PackageLabel(
+                    title=self._title, created_at=self.created_at, verdict=verdict, asked=self.query.asked
+                ),
                 progress=progress,
             )
 

@@ -70,7 +70,15 @@ def verify_handover(
     end, remark = _end(handed, verdict, policy)
     if (broken := _elsewhere(end, verdict)) is not None:
         return replace(
-            verdict, status="BROKEN", root=None, head_hash=None, broken_at=broken.index, reason=broken.reason
+            verdict,
+            status="BROKEN",
+            root=None,
+            head_hash=None,
+            broken_at=broken.index,
+            reason=broken.reason,
+            contents=None,
+            without_capture=(),
+            without_capture_left_out=0,
         )
     remarks = (*before.remarks, remark, *_others(handed, before, policy), *verdict.remarks)
     return replace(verdict, selected=verdict.size - before.size, remarks=remarks)

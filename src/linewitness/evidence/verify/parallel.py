@@ -22,7 +22,9 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import is_signed
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.clock_rules import ClockHead, ClockRules, stamp_of
+from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
+from linewitness.evidence.verify.signs import CaptureSign, SignFilter
 from linewitness.evidence.verify.verdict import Remark
 
 #: A power of two, so that the trees over the chunks are subtrees of the stream's.
@@ -45,7 +47,7 @@ class CheckedChunk:
     """What checking one chunk gave: the tree's nodes and the ids (26 bytes each) of good records.
 
     `trees` holds the frontiers at the sizes that were asked for; `keys` lists each event key that took over
-    in the chunk, with the first record that it signs.
+    in the chunk, with the first record that it signs. `summary` and `signs` are of the good records.
     """
 
     start: ChainState
@@ -58,6 +60,8 @@ class CheckedChunk:
     keys: tuple[tuple[int, str], ...]
     remarks: tuple[Remark, ...]
     claims: ClaimedTimes
+    summary: RecordSummary
+    signs: tuple[CaptureSign, ...]
     broken: Broken | None
 
 
@@ -75,6 +79,7 @@ def check_chunk(
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
     broken: Broken | None = None
+    summary, signs = RecordSummary(most_units=len(records)), SignFilter()
     first = verifier.size
     for data in records:
         try:
@@ -85,6 +90,8 @@ def check_chunk(
             break
         claims.add(members)
         ids.append(fields.event_id)
+        summary.take(members)
+        signs.take(members)
         if fields.sequence_no == 0:
             record_0 = fields.record_hash
             taken_over.append((0, verifier.head.event_key))
@@ -103,6 +110,8 @@ def check_chunk(
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
         claims=claims,
+        summary=summary,
+        signs=signs.signs(),
         broken=broken,
     )
 

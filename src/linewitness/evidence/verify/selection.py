@@ -24,7 +24,9 @@ from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
+from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
 from linewitness.evidence.verify.selection_batch import (
     CheckedBatch,
@@ -38,6 +40,7 @@ from linewitness.evidence.verify.selection_batch import (
 )
 from linewitness.evidence.verify.selection_stamps import weigh_stamps
 from linewitness.evidence.verify.statements import Statement, TrustedStatement, quorum, trusted_statements
+from linewitness.evidence.verify.unit_history import UnitHistory
 from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark, Verdict
 
 ProofOf = Callable[[int], str | None]
@@ -136,6 +139,7 @@ class _Selection:
         self._doubtful: list[tuple[int, int]] = []
         self._unproven: Broken | None = None
         self.claims: list[ClaimedTimes] = []
+        self._contents, self._stretches, self._history = RecordSummary(), StretchFinder(), UnitHistory()
 
     def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
         """Return what the key records say; that each is where it says, is remembered."""
@@ -158,6 +162,9 @@ class _Selection:
             self._unsigned += batch.unsigned
             self._doubtful += batch.doubtful
             self.claims.append(batch.claims)
+            self._contents.add(batch.summary)
+            self._stretches.follow(batch.signs)
+            self._history.follow(batch.signs)
             self._note(batch.unproven, batch.wrong_roots, batch.count)
             if progress:
                 progress(self._count)
@@ -257,6 +264,9 @@ class _Selection:
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
             remarks=() if broken else self._remarks(),
+            contents=None if broken else self._contents,
+            without_capture=() if broken else self._stretches.end(),
+            without_capture_left_out=0 if broken else self._stretches.left_out,
         )
 
     def _remarks(self) -> tuple[Remark, ...]:
@@ -275,7 +285,7 @@ class _Selection:
                 " the signed checkpoint vouches for them, through their proofs"
             )
             remarks.insert(0, Remark(None, text))
-        return tuple(remarks)
+        return (*remarks, *self._history.remarks())
 
 
 def _place(data: bytes) -> int:

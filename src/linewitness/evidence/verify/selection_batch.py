@@ -19,7 +19,9 @@ from linewitness.evidence.format.record import fields_of
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.policy.revocation import Revocation
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
+from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
+from linewitness.evidence.verify.signs import CaptureSign, sign_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,13 @@ class CheckedBatch:
     `unproven` is the first record that is good in itself and whose proof is not; of the proofs that were
     looked at, `wrong_roots` led to another root. The altered record need not be the one whose proof fails.
     `unsigned` records bear no signature; of these, `doubtful` names those whose signature may have come after
-    the revocation of its key.
+    the revocation of its key. `summary` and `signs` are of the records that are good in themselves.
     """
 
     count: int
     last: PreviousRecord
+    summary: RecordSummary
+    signs: tuple[CaptureSign, ...]
     broken: Broken | None = None
     unproven: Broken | None = None
     wrong_roots: int = 0
@@ -152,27 +156,34 @@ def check_batch(
     """Check records and the texts of their proofs; without a checkpoint they lead nowhere."""
     selected = SelectedRecords(known, last)
     unproven: Broken | None = None
+    broken: Broken | None = None
     wrong_roots = count = 0
+    summary, signs = RecordSummary(most_units=len(records)), []
     for data, proof in zip(records, proofs, strict=True):
         try:
-            at = selected.accept(data).fields.sequence_no
+            _, members, fields = selected.accept(data)
         except Broken as error:
-            return _checked(selected, count, error, unproven, wrong_roots)
+            broken = error
+            break
         count += 1
+        summary.take(members)
+        signs.append(sign_of(members, counting=True))
         try:
-            prove(at, data, proof, attested)
+            prove(fields.sequence_no, data, proof, attested)
         except Broken as error:
             unproven = unproven or error
             wrong_roots += isinstance(error, WrongRoot)
-    return _checked(selected, count, None, unproven, wrong_roots)
-
-
-def _checked(
-    selected: SelectedRecords, count: int, broken: Broken | None, unproven: Broken | None, wrong_roots: int
-) -> CheckedBatch:
-    doubtful = tuple(selected.doubtful)
     return CheckedBatch(
-        count, selected.last, broken, unproven, wrong_roots, selected.unsigned, doubtful, selected.claims
+        count=count,
+        last=selected.last,
+        summary=summary,
+        signs=tuple(signs),
+        broken=broken,
+        unproven=unproven,
+        wrong_roots=wrong_roots,
+        unsigned=selected.unsigned,
+        doubtful=tuple(selected.doubtful),
+        claims=selected.claims,
     )
 
 

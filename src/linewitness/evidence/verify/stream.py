@@ -19,7 +19,9 @@ from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.attestation_age import age_of
+from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
+from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_all
 from linewitness.evidence.verify.plausible_times import PlausibleTimes, unlikely_times
 from linewitness.evidence.verify.statements import (
@@ -113,6 +115,8 @@ class _Verification:
         self._believed: list[TrustedStatement] = []
         self._unbelieved: list[Remark] = []
         self._times: PlausibleTimes | None = None
+        self._contents = RecordSummary()
+        self._stretches = StretchFinder()
 
     def begin(self, beginning: StreamStart) -> None:
         """Take a stream up where its first records end."""
@@ -160,6 +164,8 @@ class _Verification:
         if times := self._weigh_statements():
             times.take(checked.claims)
         self._remarks.extend(checked.remarks[: MAX_REMARKS - len(self._remarks)])
+        self._contents.add(checked.summary)
+        self._stretches.follow(checked.signs)
         if checked.broken:
             self._broken.append(checked.broken)
         if checked.record_0 is not None:
@@ -264,4 +270,7 @@ class _Verification:
             reason=broken.reason if broken else None,
             remarks=(*unlikely, *self._remarks)[:MAX_REMARKS],
             age=None if broken else age,
+            contents=None if broken else self._contents,
+            without_capture=() if broken else self._stretches.end(),
+            without_capture_left_out=0 if broken else self._stretches.left_out,
         )

@@ -1,10 +1,12 @@
 """The result of a verification: a status with what was proven, and by whom."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from linewitness.evidence.format.times import NS_PER_S, unix_ns
 from linewitness.evidence.verify.attestation_age import AttestationAge
+from linewitness.evidence.verify.contents import RecordSummary
 
 #: The role of a time-stamping authority, which counts for the time and for no quorum.
 TIME_STAMP: Final = "time stamp"
@@ -40,13 +42,40 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureStretch:
+    """A time for which the records do not say what happened at a subject.
+
+    `since` and `until` are times as records have them, None where the evidence does not say; `first` and
+    `last` the records that say so. A stretch without `last` has no end on record.
+    """
+
+    subject: str
+    since: str | None
+    until: str | None
+    why: str
+    first: int | None
+    last: int | None
+
+    @property
+    def text(self) -> str:
+        """The stretch as one line."""
+        seconds = _seconds(self.since, self.until)
+        lasted = "" if seconds is None else f" ({seconds:.3f} s)"
+        return (
+            f"{self.since or 'a time that is not known'} to {self.until or 'a time that is not on record'}"
+            f"{lasted}, {self.subject}: {self.why}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The outcome for one stream, or for a selection of its records.
 
     Of a stream, `size` records were checked and are unaltered (up to the break, if BROKEN); `attested`
     of these are covered by the policy's quorum. `attestations` are those of the quorum, then time stamps.
     Of a selection, `selected` records were checked, and
-    `size` is that of the stream which their proofs are about.
+    `size` is that of the stream which their proofs are about. `contents` says what the records are about,
+    and `without_capture` when they do not say what happened; both are empty if it is BROKEN.
     `unmet` lists what was asked for beyond that and is not there: then the verdict is OUTDATED.
     """
 
@@ -63,6 +92,9 @@ class Verdict:
     broken_at: int | None = None
     reason: str | None = None
     remarks: tuple[Remark, ...] = ()
+    contents: RecordSummary | None = None
+    without_capture: tuple[CaptureStretch, ...] = ()
+    without_capture_left_out: int = 0
     age: AttestationAge | None = None
     unmet: tuple[str, ...] = ()
 
@@ -102,10 +134,12 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as JSON values, with its sentence under `text`."""
-        members = asdict(self) | {"status": self.outcome, "text": self.text}
+        contents = self.contents.to_json() if self.contents else None
+        members = asdict(replace(self, contents=None)) | {"contents": contents, "status": self.outcome}
         # What was added later comes last.
         del members["age"], members["unmet"]
-        return members | {"age": self.age.to_json() if self.age else None, "unmet": self.unmet}
+        age = self.age.to_json() if self.age else None
+        return members | {"text": self.text, "age": age, "unmet": self.unmet}
 
 
 def _names(attestations: tuple[Attestation, ...]) -> str:
@@ -119,3 +153,10 @@ def _times(attestations: tuple[Attestation, ...]) -> str:
         for one in attestations
         if one.role == TIME_STAMP
     )
+
+
+def _seconds(since: str | None, until: str | None) -> float | None:
+    try:
+        return None if since is None or until is None else (unix_ns(until) - unix_ns(since)) / NS_PER_S
+    except ValueError:
+        return None

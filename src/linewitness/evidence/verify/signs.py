@@ -1,0 +1,108 @@
+"""What of a record says when there was capture: taken off it where it is checked, followed in order later."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from linewitness.evidence.format.record import unit_of
+from linewitness.evidence.verify.clock_rules import SILENCE_US
+
+RESULTS: Final = frozenset(("tightening.result", "measurement.result"))
+#: Kinds whose values say when capture began, ended, or what was missed.
+TELLING: Final = frozenset(
+    (
+        *("stream.created", "gateway.started", "gateway.stopped", "config.applied", "journal.pressure"),
+        *("device.lost", "device.back", "source.gap", "clock.stepped", "key.rotated"),
+    )
+)
+_WITH_VALUES: Final = TELLING - {"stream.created", "key.rotated", "gateway.started"}
+
+
+class CaptureSign(NamedTuple):
+    """The part of a record that the stretches without capture and a unit's history are read off.
+
+    `changes` are there for the kinds that tell something by them, and empty for others.
+    """
+
+    sequence_no: int
+    kind: str
+    occurred_at: str
+    ingested_at: str
+    boot_id: str
+    boottime_us: int
+    step: int
+    device: str
+    station: str
+    session: str
+    resource: str
+    unit: str | None
+    reason: str
+    changes: tuple[Mapping[str, Any], ...]
+
+    def after(self, field: str) -> Any:
+        """Return the value that the record states for a field, the last one of several; None where none."""
+        return next((change["after"] for change in reversed(self.changes) if change["field"] == field), None)
+
+
+def sign_of(members: Mapping[str, Any], *, counting: bool = False) -> CaptureSign:
+    """Return the sign of a parsed record; with `counting` also the values of what counts results."""
+    context, clock, kind = members["context"], members["clock"], members["kind"]
+    told = kind in _WITH_VALUES or (counting and (kind in RESULTS or kind == "unit.left"))
+    return CaptureSign(
+        members["sequence_no"],
+        kind,
+        members["occurred_at"],
+        members["ingested_at"],
+        clock["boot_id"],
+        clock["boottime_us"],
+        clock["step"],
+        context.get("device_id", ""),
+        context.get("station_id", ""),
+        context.get("session_id", ""),
+        members["resource"]["id"],
+        unit_of(members),
+        members["reason"] if told else "",
+        tuple(members["changes"]) if told else (),
+    )
+
+
+class SignFilter:
+    """Pass on what matters of a long run of records: telling ones, each with the record before it.
+
+    The first record, the last one, and both ends of a silence matter too: so runs can be joined.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._found: list[CaptureSign] = []
+        self._last: Mapping[str, Any] | None = None
+        self._taken = False
+
+    def take(self, members: Mapping[str, Any]) -> None:
+        """Look at the next record."""
+        last = self._last
+        matters = members["kind"] in TELLING or last is None or _is_silence(last, members)
+        if matters and last is not None and not self._taken:
+            self._found.append(sign_of(last))
+        if matters:
+            self._found.append(sign_of(members))
+        self._last, self._taken = members, matters
+
+    def signs(self) -> tuple[CaptureSign, ...]:
+        """Return what was passed on, when all records were looked at."""
+        if self._last is not None and not self._taken:
+            self._found.append(sign_of(self._last))
+            self._taken = True
+        return tuple(self._found)
+
+
+def _is_silence(last: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    elapsed: int = now["clock"]["boottime_us"] - last["clock"]["boottime_us"]
+    return elapsed > SILENCE_US
+
+
+def signs_of(records: Iterable[Mapping[str, Any]]) -> tuple[CaptureSign, ...]:
+    """Return what matters of consecutive parsed records."""
+    chosen = SignFilter()
+    for members in records:
+        chosen.take(members)
+    return chosen.signs()
