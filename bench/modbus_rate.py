@@ -90,7 +90,7 @@ async def measure(port: int, arguments: argparse.Namespace) -> None:
             if monotonic() - begun > arguments.seconds:
                 break
         elapsed, used = monotonic() - begun, time.process_time() - cpu
-        missed = session._grid.missed  # noqa: SLF001 (nothing else counts them)
+        missed = session._grid.figures.missed  # noqa: SLF001 (nothing else counts them)
     rate = values / elapsed
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cost = used / max(values, 1) * 100_000

@@ -223,7 +223,7 @@ async def test_a_restart_of_the_device_is_survived_by_connecting_again() -> None
 async def test_slow_answers_skip_ticks_and_never_bunch() -> None:
     async with oven_and_observations(*ZONES, timeout_s=1) as (oven, session, observations):
         oven.faults.delay_s = 0.05
-        await first_that(observations, lambda _: session._grid.missed >= 4)
+        await first_that(observations, lambda _: session._grid.figures.missed >= 4)
         oven.faults.delay_s = 0.0
         served = oven.served
         begun = monotonic()
@@ -314,7 +314,7 @@ async def test_complaint_12_a_round_is_one_request_for_all_registers_that_lie_to
         for _ in range(10):
             block = await first_that(observations, lambda _: True)
             assert len(block.points) == 12
-        assert oven.served - before <= 10 + session._grid.missed
+        assert oven.served - before <= 10 + session._grid.figures.missed
         assert oven.requests[1, "input", 0, 12] >= 11
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Memory, Observation
+from linewitness.devices.polling import PollFigures
 
 
 class ScriptedSession:
@@ -66,6 +67,9 @@ class Health:
 
     def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
         self.shares.append((above, losing, dropped))
+
+    def polls(self, name: str, figures: PollFigures) -> None:
+        pass
 
     def at_work(self, name: str, busy: bool) -> None:
         pass

@@ -96,7 +96,9 @@ class PlcLine:
 
 
 @asynccontextmanager
-async def plc_line(folder: Path, *devices: dict[str, Any]) -> AsyncIterator[PlcLine]:
+async def plc_line(
+    folder: Path, *devices: dict[str, Any], health: Health | None = None
+) -> AsyncIterator[PlcLine]:
     """Run a line with these devices, given as in the YAML; at the end its journal must verify."""
     if not folder.exists():  # noqa: ASYNC240
         create(folder, CLOCK)
@@ -111,7 +113,7 @@ async def plc_line(folder: Path, *devices: dict[str, Any]) -> AsyncIterator[PlcL
                 journal=journal,
                 telemetry=telemetry,
                 clock=CLOCK,
-                health=Health(),
+                health=health or Health(),
                 standstills=Standstills(CLOCK),
             )
             await fleet.apply([options_of(device) for device in devices], [])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from linewitness.devices.polling import PollFigures, PollOverload
 from linewitness.journal.pressure import Level, Room
 from linewitness.status import metric_names
 from linewitness.status.metric_names import Metric
@@ -21,6 +22,9 @@ NAMES = {
     "linewitness_clock_synced",
     "linewitness_device_observations",
     "linewitness_device_observations_dropped",
+    "linewitness_device_polls",
+    "linewitness_device_polls_cut",
+    "linewitness_device_polls_missed",
     "linewitness_device_up",
     "linewitness_drain_records_per_second",
     "linewitness_drain_seconds_left",
@@ -112,3 +116,18 @@ async def test_a_device_above_its_share_is_an_alarm_if_something_is_not_on_recor
 async def test_what_is_not_known_is_absent_rather_than_zero(line: Looked) -> None:
     found = await values(line)
     assert not {key for key in found if key[0].startswith(("linewitness_clock", "linewitness_journal_hours"))}
+
+
+async def test_polls_that_are_not_made_are_a_problem_with_its_cause(line: Looked) -> None:
+    overload = PollOverload(300, 40, 0, "processor")
+    line.health.polls("press-4", PollFigures(1000, 50, 7, overload))
+    found = await values(line)
+    assert found["linewitness_device_polls_total", "press-4"] == 1000
+    assert found["linewitness_device_polls_missed_total", "press-4"] == 50
+    assert found["linewitness_device_polls_cut_total", "press-4"] == 7
+    assert ("linewitness_device_polls_total", "wrench-10") not in found
+    assert found["linewitness_problem", "polls-missed", "warning", "press-4"] == 1
+    _, _, page = await line.get("/")
+    assert "press-4: 40 of 300 polls in 30 s were not made: the gateway" in page
+    assert "use a faster processor" in page
+    assert "50 polls not made" in page

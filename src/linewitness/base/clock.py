@@ -195,6 +195,11 @@ def elapsed_s() -> float:
     return time.monotonic()  # noqa: TID251 (this is the clock)
 
 
+def thread_busy_s() -> float:
+    """Return seconds of processor time that this thread has used."""
+    return time.thread_time()
+
+
 def next_tick(scheduled: float, now: float, period: float) -> tuple[float, int]:
     """Return the next tick of a grid and how many were missed: it skips, it never bunches.
 

@@ -9,6 +9,7 @@ import structlog
 from linewitness.base.clock import NS_PER_MS, Clock
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Session
+from linewitness.devices.polling import PollFigures
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Resource
 from linewitness.journal.journal import Journal
@@ -30,6 +31,9 @@ class DeviceStatusSink(Protocol):
 
     def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
         """Record whether the device sends more than its share, and how much is not on record."""
+
+    def polls(self, name: str, figures: PollFigures) -> None:
+        """Record how many polls of all sessions were due, how many were not made, and what keeps them."""
 
     def at_work(self, name: str, busy: bool) -> None:
         """Record whether observations of the device are being made durable or confirmed."""

@@ -19,10 +19,12 @@ from linewitness.devices.base import (
     Signals,
 )
 from linewitness.devices.options import ShareOptions
+from linewitness.devices.polling import PollingSession
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.intake.intake import Intake, QueuedObservation
+from linewitness.gateway.intake.polls import PollWatch
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -86,6 +88,7 @@ class Capture:
         self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock)
         self._stop_asked = asyncio.Event()
         self._reading = False
+        self._polls = PollWatch(self._device, health)
         self._availability = Availability(
             self._device, station_id, journal=journal, clock=clock, health=health
         )
@@ -140,6 +143,8 @@ class Capture:
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
             self._reading = True
             others = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
+            if isinstance(session, PollingSession):
+                others.append(group.create_task(self._polls.run(session), name=f"polls:{self._device}"))
             if gates is not None:
                 others.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
             await asyncio.wait([carrying])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from linewitness.base.clock import monotonic
 from linewitness.base.log_limits import LogFigures
+from linewitness.devices.polling import PollFigures
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class DeviceHealth:
     `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
     observations of the device are made durable or confirmed, the `rounds`-th time.
     `above_share` is true while the device sends more than its share, `losing` if some of that is not on
-    record; `dropped` counts it.
+    record; `dropped` counts it. `polls` counts, where the gateway asks the device on a grid, since the start.
     """
 
     state: str = "waiting"
@@ -29,6 +30,7 @@ class DeviceHealth:
     above_share: bool = False
     losing: bool = False
     dropped: int = 0
+    polls: PollFigures = field(default_factory=PollFigures)
 
 
 @dataclass(slots=True)
@@ -89,6 +91,10 @@ class Health:
         """Record whether a device sends more than its share, and how much is not on record."""
         health = self.devices.setdefault(name, DeviceHealth())
         health.above_share, health.losing, health.dropped = above, losing, dropped
+
+    def polls(self, name: str, figures: PollFigures) -> None:
+        """Record how many polls were due, how many were not made, and what keeps them."""
+        self.devices.setdefault(name, DeviceHealth()).polls = figures
 
     def at_work(self, name: str, busy: bool) -> None:
         """Record that a group of observations is being made durable or confirmed, or is done."""

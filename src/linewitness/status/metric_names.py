@@ -28,6 +28,19 @@ DROPPED: Final = Metric(
     "Observations that are not on record since the start, because the device sent more than its share",
     ("device",),
 )
+POLLS: Final = Metric(
+    "linewitness_device_polls",
+    "Polls that were due since the start, where the gateway asks the device",
+    ("device",),
+)
+POLLS_MISSED: Final = Metric(
+    "linewitness_device_polls_missed", "Polls since the start that were due and not made", ("device",)
+)
+POLLS_CUT: Final = Metric(
+    "linewitness_device_polls_cut",
+    "Polls since the start that left out telemetry, so that evidence was read in time",
+    ("device",),
+)
 RECORDS: Final = Metric("linewitness_records", "Records of the stream, pruned ones included")
 RECEIPTED: Final = Metric("linewitness_records_receipted", "Records that a receipt of the audit store covers")
 PENDING: Final = Metric("linewitness_records_pending", "Records that no receipt covers")

@@ -61,6 +61,10 @@ class _Figures(Collector):
         yield _counter(names.OBSERVATIONS, (((row.facts.id,), row.health.observed) for row in devices))
         yield _counter(names.UNBOUND, (((row.facts.id,), row.health.unbound) for row in devices))
         yield _counter(names.DROPPED, (((row.facts.id,), row.health.dropped) for row in devices))
+        polled = [(row.facts.id, row.health.polls) for row in devices if row.health.polls.due]
+        yield _counter(names.POLLS, (((device,), polls.due) for device, polls in polled))
+        yield _counter(names.POLLS_MISSED, (((device,), polls.missed) for device, polls in polled))
+        yield _counter(names.POLLS_CUT, (((device,), polls.cut) for device, polls in polled))
         dropped = self._snapshot.dropped.items()
         yield _counter(names.TELEMETRY_DROPPED, (((device,), count) for device, count in dropped))
 

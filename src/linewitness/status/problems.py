@@ -20,6 +20,7 @@ ProblemCode = Literal[
     "device-refused",
     "device-lost",
     "device-share",
+    "polls-missed",
     "journal-damaged",
     "journal-full",
     "journal-fills",
@@ -110,6 +111,8 @@ def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
             ),
             hint="look at the device; if it is right, raise its share",
         )
+    elif (overload := device.health.polls.overload) is not None:
+        yield LineProblem("polls-missed", name, alarm=False, what=f"{name}: {overload}", hint=overload.hint)
 
 
 def full_journal(refusal: str) -> LineProblem:

@@ -19,7 +19,7 @@ class Absence:
         self, options: ModbusOptions, *, origin: Origin, clock: Clock, last_read: Stamp | None
     ) -> None:
         """Take when the session before this one last read all blocks, None in a new process."""
-        self._has_evidence = any(point.record == "change" for point in options.points)
+        self.has_evidence = any(point.record == "change" for point in options.points)
         self._origin = origin
         self._clock = clock
         self._contact_ns = last_read.realtime_ns if last_read else None
@@ -32,7 +32,7 @@ class Absence:
 
     def gaps(self) -> Iterator[Gap]:
         """Yield the time since the last read, unless there is nothing that could have been missed."""
-        if self._contact_ns is None or not self._has_evidence:
+        if self._contact_ns is None or not self.has_evidence:
             return
         now = self._clock.stamp()
         yield Gap(
@@ -51,7 +51,7 @@ class Absence:
 
         Readings carry the same; this is for devices on which nothing changes.
         """
-        if not self._has_evidence or read.boottime_ns - self._reminded < REMIND_S * NS_PER_S:
+        if not self.has_evidence or read.boottime_ns - self._reminded < REMIND_S * NS_PER_S:
             return None
         self._reminded = read.boottime_ns
         return Seen(

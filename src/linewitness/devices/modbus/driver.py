@@ -3,10 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
+from typing import Final
 
 from ulid import ULID
 
-from linewitness.base.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp, monotonic
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Memory, Observation
 from linewitness.devices.context import DriverContext
@@ -15,7 +16,7 @@ from linewitness.devices.modbus.commands import Commands
 from linewitness.devices.modbus.device_clock import DeviceClock
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.points import ModbusPoint
-from linewitness.devices.modbus.polling.blocks import Origin
+from linewitness.devices.modbus.polling.blocks import BlockState, Origin
 from linewitness.devices.modbus.polling.plan import RegisterBlock, limits_of, plan
 from linewitness.devices.modbus.polling.rounds import Rounds
 from linewitness.devices.modbus.results import ResultPoller
@@ -23,7 +24,10 @@ from linewitness.devices.modbus.wire.bus import Buses, awaken, unavailable
 from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnswer
 from linewitness.devices.modbus.wire.protocol import Table
 from linewitness.devices.modbus.wire.reader import Reader
-from linewitness.devices.polling import PollGrid
+from linewitness.devices.polling import PollFigures, PollGrid
+
+#: Where there is time for evidence alone, one block of signals is read after so many rounds without any.
+MOST_WITHOUT: Final = 10
 
 
 def build(options: ModbusOptions, context: DriverContext) -> "ModbusDriver":
@@ -94,7 +98,7 @@ class ModbusSession:
         self._session_id = str(ULID())
         self._options = options
         self._clock = clock
-        self._grid = PollGrid(period_s=options.period_ms / 1000)
+        self._grid = PollGrid(period_s=options.period_ms / 1000, clock=clock)
         self.last_read = last_read
         self._broken: DeviceError | None = None
         origin = Origin(device=options.id, session_id=self._session_id, order=options.order)
@@ -103,6 +107,8 @@ class ModbusSession:
         self._results = [
             ResultPoller(each, options, origin=origin, reader=reader, clock=clock) for each in options.results
         ]
+        self._visit_s = 0.0
+        self._without = 0
         self._absence = Absence(options, origin=origin, clock=clock, last_read=last_read)
         self._device_clock = (
             DeviceClock(options.clock, origin=origin, reader=reader, clock=clock) if options.clock else None
@@ -117,6 +123,11 @@ class ModbusSession:
     def identity(self) -> Mapping[str, str]:
         """Where the device is; Modbus itself says no more."""
         return MappingProxyType({"place": self._options.place, "unit": str(self._options.device_id)})
+
+    @property
+    def polls(self) -> PollFigures:
+        """How many polls were due, and how many of them were not made."""
+        return self._grid.figures
 
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""
@@ -151,20 +162,49 @@ class ModbusSession:
             try:
                 async with aclosing(self._round()) as found:
                     async for observation in found:
-                        yield observation
+                        with self._grid.handing_over():
+                            yield observation
             except (NoAnswer, LinkBroken, ModbusError) as error:
                 raise unavailable(self._options, error) from None
             self.last_read = begun
+            if (missed := self._grid.report()) is not None and self._absence.has_evidence:
+                yield missed.gap(self._options.id, self._session_id)
             if (sign := self._absence.sign_of_life(begun)) is not None:
                 yield sign
 
     async def _round(self) -> AsyncGenerator[Observation, None]:
-        """Ask for everything once, and yield what is new."""
+        """Ask for everything once, evidence first, and yield what is new."""
         if self._device_clock is not None and (notice := await self._device_clock.look()) is not None:
             yield notice
-        for state in self._rounds.states:
-            for observation in await self._rounds.visit(state):
+        for state in self._rounds.evidence:
+            for observation in await self._visit(state):
                 yield observation
         for results in self._results:
-            for observation in await results.poll():
+            with self._grid.asking():
+                found = await results.poll()
+            for observation in found:
                 yield observation
+        async with aclosing(self._telemetry()) as signals:
+            async for observation in signals:
+                yield observation
+
+    async def _telemetry(self) -> AsyncGenerator[Observation, None]:
+        """Ask for the blocks of signals alone, as long as the next round's evidence will be in time."""
+        for count, state in enumerate(self._rounds.telemetry):
+            late = monotonic() + self._visit_s > self._grid.next_at
+            if late and self._absence.has_evidence and (count or self._without < MOST_WITHOUT):
+                self._without = 0 if count else self._without + 1
+                self._rounds.resume_with(state)
+                self._grid.cut()
+                return
+            for observation in await self._visit(state):
+                yield observation
+        self._without = 0
+        self._rounds.resume_with(None)
+
+    async def _visit(self, state: BlockState) -> list[Observation]:
+        begun = monotonic()
+        with self._grid.asking():
+            found = await self._rounds.visit(state)
+        self._visit_s = monotonic() - begun
+        return found

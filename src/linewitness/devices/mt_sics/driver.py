@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from ulid import ULID
 
-from linewitness.base.clock import Clock, monotonic, next_tick
+from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Measured, Memory, Observation, Result, Verdict, When
 from linewitness.devices.context import DriverContext
@@ -15,6 +15,7 @@ from linewitness.devices.mt_sics.dialogue import Dialogue, WeighingOutcome, judg
 from linewitness.devices.mt_sics.link import ScaleLine, ScaleLink, WeighRequest, linked
 from linewitness.devices.mt_sics.options import MtSicsOptions
 from linewitness.devices.mt_sics.replies import Weight, parse
+from linewitness.devices.polling import PollFigures, PollGrid
 
 
 class MtSicsSession:
@@ -29,6 +30,7 @@ class MtSicsSession:
         self._dialogue = dialogue
         self._identity = MappingProxyType(dict(identity))
         self._session_id = str(ULID())
+        self._grid = PollGrid(period_s=options.interval_s, clock=clock)
         self._count = 0
         self._last: tuple[Weight | None, str] | None = None
 
@@ -42,10 +44,14 @@ class MtSicsSession:
         """Serial number, type, software and protocol versions of the scale."""
         return self._identity
 
+    @property
+    def polls(self) -> PollFigures:
+        """How many weighings in a rhythm were due, and how many of them were not made."""
+        return self._grid.figures
+
     async def observations(self) -> AsyncGenerator[Observation, None]:
         """Yield a result for each weighing, until the scale is gone."""
-        every_s = self._options.interval_s
-        tick = monotonic() if self._options.trigger == "interval" else None
+        tick = self._grid.advance() if self._options.trigger == "interval" else None
         while True:
             incoming = await self._dialogue.idle(tick)
             if isinstance(incoming, WeighRequest):
@@ -55,10 +61,15 @@ class MtSicsSession:
                 if pressed is not None:
                     yield self._result(pressed, None)
             elif tick is not None:
-                outcome = await self._dialogue.weigh()
+                self._grid.begin()
+                with self._grid.asking():
+                    outcome = await self._dialogue.weigh()
                 if self._is_news(outcome):
-                    yield self._result(outcome, None)
-                tick, _ = next_tick(tick, monotonic(), every_s)
+                    with self._grid.handing_over():
+                        yield self._result(outcome, None)
+                if (missed := self._grid.report()) is not None:
+                    yield missed.gap(self._options.id, self._session_id)
+                tick = self._grid.advance()
 
     def _pressed(self, line: ScaleLine) -> WeighingOutcome | None:
         """Return what the print key sent; with another trigger nobody asked for it."""

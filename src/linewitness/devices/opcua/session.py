@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Final
 
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic, to_rfc3339
 from linewitness.base.errors import DeviceError
-from linewitness.devices.base import Observation, Seen, When
+from linewitness.devices.base import Gap, Observation, Seen, When
 from linewitness.devices.opcua.backfill.catchup import CatchUp
 from linewitness.devices.opcua.backfill.recall import Recall
-from linewitness.devices.opcua.backlog import Delivery
+from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.connection.certificates import days_left
 from linewitness.devices.opcua.connection.client import own_certificate, server_certificate, spoken
 from linewitness.devices.opcua.connection.server import CURRENT_TIME, Server, read, server_time
@@ -26,6 +26,7 @@ from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.results import Results
 from linewitness.devices.opcua.sources import Polled, Source, Subscribed
 from linewitness.devices.opcua.writing import Commands
+from linewitness.devices.polling import PollFigures
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
 RETRY_REFUSED_S: Final = 60.0
@@ -127,6 +128,11 @@ class OpcUaSession:
         """How far the server's clock is ahead of ours."""
         return self._interpreter.witness.offset_ms
 
+    @property
+    def polls(self) -> PollFigures:
+        """How many polls were due, and how many of them were not made; none where the server delivers."""
+        return self._source.grid.figures if self._source.grid else PollFigures()
+
     async def start(self) -> None:
         """Subscribe; DeviceUnavailable or DeviceRefused where the server lets us not."""
         if self._contact is None and (known := await self._recall.get("contact")) is not None:
@@ -174,7 +180,8 @@ class OpcUaSession:
                 if "contact" in observation.remember:
                     self._remind_at = monotonic() + REMIND_S
                 self._recall.note(observation)
-                yield observation
+                with self._source.grid.handing_over() if self._source.grid else nullcontext():
+                    yield observation
 
     async def _everything(self) -> AsyncGenerator[Observation, None]:
         async with aclosing(self._opening()) as opening:
@@ -190,14 +197,29 @@ class OpcUaSession:
                     yield self._sign_of_life()
                 await self._source.wait(self._look_at)
                 continue
-            if isinstance(held, Delivery) and self._options.audit:
-                await self._await_audit(held)
-            for observation in self._interpreter.observe(held):
-                yield observation
-            for trigger in self._interpreter.take_fired():
-                for result in await self._results.on(trigger):
-                    yield result
+            async with aclosing(self._news(held)) as news:
+                async for observation in news:
+                    yield observation
             await self._look_after()
+
+    async def _news(self, held: Delivery | Dropped) -> AsyncGenerator[Observation, None]:
+        """Yield what a delivery says, the results that it announces, and the polls that were not made."""
+        if isinstance(held, Delivery) and self._options.audit:
+            await self._await_audit(held)
+        for observation in self._interpreter.observe(held):
+            yield observation
+        for trigger in self._interpreter.take_fired():
+            for result in await self._results.on(trigger):
+                yield result
+        if (gap := self._missed_polls()) is not None:
+            yield gap
+
+    def _missed_polls(self) -> Gap | None:
+        """Return, once, which polls were due and not made, where that concerns evidence."""
+        missed = self._source.grid.report() if self._source.grid else None
+        if missed is None or all(item.role == "telemetry" for item in self._listened()):
+            return None
+        return missed.gap(self._options.id, self._session_id)
 
     async def _opening(self) -> AsyncGenerator[Observation, None]:
         """Yield what is to be said before anything live: what is refused, and what was missed."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from asyncua import ua
 
-from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic, next_tick
+from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
 from linewitness.devices.opcua.connection.client import spoken
@@ -16,6 +16,7 @@ from linewitness.devices.opcua.connection.wire import Client, StatusCodes
 from linewitness.devices.opcua.decoding.values import status_name
 from linewitness.devices.opcua.monitor import Item, Monitor
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.polling import PollGrid
 
 #: A node that the server does not have, or does not let us read.
 NO_NODE = frozenset(
@@ -40,6 +41,10 @@ class Source(Protocol):
     def heard(self) -> Stamp | None:
         """When the server last delivered something that was taken out."""
 
+    @property
+    def grid(self) -> PollGrid | None:
+        """The grid of our own polls, None where the server delivers by itself."""
+
     async def start(self, items: Sequence[Item]) -> None:
         """Begin; what the library raises is passed on."""
 
@@ -61,6 +66,8 @@ class Source(Protocol):
 
 class Subscribed:
     """Fed by the server, through subscriptions."""
+
+    grid = None
 
     def __init__(self, *, client: Client, options: OpcUaOptions, clock: Clock, server: Server) -> None:
         """Subscribe to nothing yet."""
@@ -146,6 +153,7 @@ class Polled:
         self._items: list[Item] = []
         self._held: list[Delivery] = []
         self._last: dict[int, tuple[object, int]] = {}
+        self.grid = PollGrid(period_s=options.poll_ms / 1000, clock=clock)
         self._due = -math.inf
         self._sequence = 0
         self.refused: dict[int, str] = {}
@@ -160,7 +168,7 @@ class Polled:
                 self.refused[item.handle] = "alarms and audit events need mode: subscribe"
             else:
                 self._items.append(item)
-        self._due = monotonic() + self._options.poll_ms / 1000
+        self.grid.advance()
         await self._poll()
 
     def pop(self) -> Delivery | None:
@@ -182,11 +190,13 @@ class Polled:
         if monotonic() >= self._due:
             with spoken(self._options.endpoint):
                 await self._poll()
-            self._due, _ = next_tick(self._due, monotonic(), self._options.poll_ms / 1000)
 
     async def _poll(self) -> None:
+        self.grid.begin()
         nodes = [item.node for item in self._items if item.node is not None]
-        values = await read(self._client, nodes, limit=self._server.nodes_per_read)
+        with self.grid.asking():
+            values = await read(self._client, nodes, limit=self._server.nodes_per_read)
+        self._due = self.grid.advance()
         stamp = self._clock.stamp()
         found: list[ua.MonitoredItemNotification] = []
         for item, value in zip(self._items, values, strict=True):

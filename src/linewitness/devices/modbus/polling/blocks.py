@@ -110,6 +110,11 @@ class BlockState:
         signals = [point for point in block.points if point.record == "telemetry"]
         self._telemetry = TelemetryDecoder(signals, first=block.first, count=block.count, order=origin.order)
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether one of its points is evidence; the others are signals alone."""
+        return bool(self._evidence)
+
     def take(self, data: bytes, trip: Trip) -> Iterator[Observation]:
         """Yield what the block's bytes say that is new."""
         first = self.block.first

@@ -40,6 +40,7 @@ class Rounds:
         self._clock = clock
         self._known: dict[str, EvidencePoint] = {}
         self._states = [self._state(block, last_read) for block in blocks]
+        self._resume: BlockState | None = None
         self._answering = self._states[0].block if self._states else None
 
     @property
@@ -48,9 +49,20 @@ class Rounds:
         return tuple(state.block for state in self._states)
 
     @property
-    def states(self) -> tuple[BlockState, ...]:
-        """The blocks to visit in the next round."""
-        return tuple(self._states)
+    def evidence(self) -> tuple[BlockState, ...]:
+        """The blocks with evidence, which are visited in each round."""
+        return tuple(state for state in self._states if state.has_evidence)
+
+    @property
+    def telemetry(self) -> tuple[BlockState, ...]:
+        """The blocks of signals alone, first the one at which the last round ended."""
+        found = [state for state in self._states if not state.has_evidence]
+        at = found.index(self._resume) if self._resume in found else 0
+        return (*found[at:], *found[:at])
+
+    def resume_with(self, state: BlockState | None) -> None:
+        """Begin the next round's signals with this block; None: with the first one."""
+        self._resume = state
 
     def _state(self, block: RegisterBlock[ModbusPoint], last_read: Stamp | None) -> BlockState:
         return BlockState(block, self._origin, self._known, last_read=last_read)
