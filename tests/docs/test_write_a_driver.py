@@ -32,10 +32,10 @@ NO_LIMIT = (
     "timeout(None):\n                self._writer",
 )
 SWALLOWED = (
-    """            await grid.tick()
+    """            await self._grid.tick()
 """,
     """            try:
-                await grid.tick()
+                await self._grid.tick()
             except asyncio.CancelledError:
                 return
 """,

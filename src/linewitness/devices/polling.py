@@ -110,7 +110,7 @@ class PollingSession(Protocol):
 
 
 @dataclass(slots=True)
-class _Window:
+class _PollWindow:
     """What was counted since a moment of the loop's clock, at which the thread had been busy for a while."""
 
     begun: float
@@ -149,7 +149,7 @@ class PollGrid:
         self._late = 0
         self._cut = False
         self._asked_s = self._held_s = 0.0
-        self._window = _Window(0.0, 0.0)
+        self._window = _PollWindow(0.0, 0.0)
         self._report: MissedPolls | None = None
         self._figures = PollFigures()
 
@@ -178,7 +178,7 @@ class PollGrid:
         now = monotonic()
         if self._scheduled is None:
             self._scheduled = now
-            self._window = _Window(now, thread_busy_s())
+            self._window = _PollWindow(now, thread_busy_s())
         else:
             self._scheduled, missed = next_tick(self._scheduled, now, self._period)
             self._late += missed
@@ -238,7 +238,7 @@ class PollGrid:
         if now - window.begun < WINDOW_S:
             return
         busy_s = thread_busy_s()
-        self._window = _Window(now, busy_s)
+        self._window = _PollWindow(now, busy_s)
         hindrance = window.hindrance(busy_s, now - window.begun)
         if window.first and window.last:
             self._report = MissedPolls(window.missed, window.first, window.last, hindrance)

@@ -11,8 +11,7 @@ from linewitness.devices.base import Gap, Observation, Seen, When
 from linewitness.devices.opcua.backfill.catchup import CatchUp
 from linewitness.devices.opcua.backfill.recall import Recall
 from linewitness.devices.opcua.backlog import Delivery, Dropped
-from linewitness.devices.opcua.connection.certificates import days_left
-from linewitness.devices.opcua.connection.client import own_certificate, server_certificate, spoken
+from linewitness.devices.opcua.connection.client import certificates_left, spoken
 from linewitness.devices.opcua.connection.server import CURRENT_TIME, Server, read, server_time
 from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.conversation import Conversation
@@ -96,19 +95,7 @@ class OpcUaSession:
         """What the server said about itself, and which points it refused."""
         names = [self._name(self._items[handle]) for handle in sorted(self._source.refused)]
         refused = {"refused": listed(names)} if names else {}
-        return {**self._server.identity, **self._certificates(), **refused}
-
-    def _certificates(self) -> Mapping[str, str]:
-        """Return how long the certificates of both sides are still valid."""
-        pairs = {
-            "our_certificate": own_certificate(self._client),
-            "certificate": server_certificate(self._client),
-        }
-        return {
-            f"{name}.days_left": str(days_left(certificate, self._clock))
-            for name, certificate in pairs.items()
-            if certificate is not None
-        }
+        return {**self._server.identity, **certificates_left(self._client, self._clock), **refused}
 
     @property
     def refused(self) -> Mapping[str, str]:

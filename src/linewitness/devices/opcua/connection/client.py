@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 from asyncua import ua
@@ -17,6 +17,7 @@ from linewitness.devices.opcua.connection.bounded import MessageLimits, bound
 from linewitness.devices.opcua.connection.certificates import (
     ClientIdentity,
     TrustList,
+    days_left,
     describe,
     load_certificate,
     load_identity,
@@ -276,3 +277,13 @@ def own_certificate(client: Client) -> Certificate | None:
     """Return the certificate that we showed, if any."""
     der = client.security_policy.host_certificate
     return parse_certificate(der) if der else None
+
+
+def certificates_left(client: Client, clock: Clock) -> Mapping[str, str]:
+    """Return for how many days the certificates of both sides are still valid, where there are any."""
+    pairs = {"our_certificate": own_certificate(client), "certificate": server_certificate(client)}
+    return {
+        f"{name}.days_left": str(days_left(certificate, clock))
+        for name, certificate in pairs.items()
+        if certificate is not None
+    }
