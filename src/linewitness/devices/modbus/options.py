@@ -10,7 +10,7 @@ from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
-from linewitness.devices.options import DeviceOptions
+from linewitness.devices.options import DeviceOptions, PointsFile
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]
 MODBUS_PORT = 502
@@ -109,6 +109,7 @@ class ModbusOptions(DeviceOptions):
         default="big", description="Order of words and bytes of points that do not name their own."
     )
     points: tuple[ModbusPoint, ...] = Field(default=(), description="The values of the device.")
+    points_from: PointsFile = None
     results: tuple[ModbusResult, ...] = Field(
         default=(), description="Results that the device keeps until they are read."
     )
