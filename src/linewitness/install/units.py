@@ -152,9 +152,7 @@ def _check_tables(tables: Iterable[Path]) -> None:
             raise ConfigurationError(what, hint="put it beside the YAML, or write an absolute path")
         if any(table.is_relative_to(hidden) for hidden in _HIDDEN):
             what = f"the service could not see the table of points {table}"
-            raise ConfigurationError(
-                what, hint="put it beside the YAML and write its name: it is installed too"
-            )
+            raise ConfigurationError(what, hint="put it beside the YAML: it is installed with it")
 
 
 def _secret_files(value: Any) -> Iterator[str]:

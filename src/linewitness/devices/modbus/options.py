@@ -86,6 +86,12 @@ class ModbusOptions(DeviceOptions):
         description="How long a silent device may hold up the others on its bus when it is tried again.",
     )
     period_ms: int = Field(default=1000, ge=10, description="Distance of two polls in milliseconds.")
+    repeat_s: int = Field(
+        default=600,
+        ge=1,
+        le=86_400,
+        description="Seconds after which telemetry that is sent only on change is sent again all the same.",
+    )
     max_registers: int = Field(
         default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="Registers in one request at most."
     )

@@ -214,6 +214,22 @@ class ModbusPoint(PointOptions, RegisterAddress):
         "What belongs to a result is listed in `results`."
     )
 
+    deadband: Decimal | None = Field(
+        default=None,
+        gt=0,
+        description="Smallest change of a number that is sent or recorded, in the value's own unit.",
+    )
+    on_change: bool = Field(
+        default=False,
+        description="Telemetry only: send the value when it changed, not at each poll. A deadband means this "
+        "too.",
+    )
+
+    @property
+    def sent_on_change(self) -> bool:
+        """Whether this is telemetry of which only changes are sent."""
+        return self.record == "telemetry" and (self.on_change or self.deadband is not None)
+
     @classmethod
     def range_of(cls, entry: Mapping[str, object]) -> PointRange | None:
         """Return the points of a range of addresses."""
@@ -222,4 +238,8 @@ class ModbusPoint(PointOptions, RegisterAddress):
     def _mistakes(self) -> Iterator[tuple[str, ...]]:
         if self.registers is not None:
             yield "registers become points when a YAML is read", "registers"
+        if self.deadband is not None and (self.kind not in NUMBERS or self.labels):
+            yield f"deadband belongs to numbers, not to {'labels' if self.labels else self.kind}", "deadband"
+        if self.on_change and self.record == "change":
+            yield "on_change belongs to record: telemetry; record: change records changes only", "on_change"
         yield from super()._mistakes()
