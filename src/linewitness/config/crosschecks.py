@@ -6,7 +6,7 @@ from typing import Final
 
 from linewitness.base.settings import Mistake
 from linewitness.config.problems import ConfigurationProblem, SourcePosition, did_you_mean
-from linewitness.config.tree import Entry, Loc, Node, follow
+from linewitness.config.tree import Loc, Node, WrittenOut, follow
 
 _USER_AND_PASSWORD: Final = re.compile(r"//[^/?#\s]*:[^/?#\s]*@")
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|PRIVATE\+KEY\+|AGE-SECRET-KEY-")
@@ -27,7 +27,7 @@ def cross_check(root: Node) -> list[ConfigurationProblem]:
 
 def secrets_in_the_open(node: Node, path: str = "") -> Iterator[ConfigurationProblem]:
     """Find texts that carry a password or a private key, without repeating them."""
-    if isinstance(node, Entry):
+    if isinstance(node, WrittenOut):
         yield from _secrets_of_entry(node, path)
     elif isinstance(node.value, dict):
         for key, child in node.value.items():
@@ -49,7 +49,7 @@ def secrets_in_the_open(node: Node, path: str = "") -> Iterator[ConfigurationPro
             yield ConfigurationProblem(node.place, path, "an address must not carry a password", hint)
 
 
-def _secrets_of_entry(entry: Entry, path: str) -> Iterator[ConfigurationProblem]:
+def _secrets_of_entry(entry: WrittenOut, path: str) -> Iterator[ConfigurationProblem]:
     texts = "\n".join([value for value in entry.settings.values() if isinstance(value, str)])
     if _PRIVATE_KEY.search(texts) or _USER_AND_PASSWORD.search(texts):
         for key in entry.settings:

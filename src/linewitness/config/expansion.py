@@ -10,7 +10,7 @@ from linewitness.config.points_file import MAX_TABLE_BYTES, PointsTable
 from linewitness.config.problems import ConfigurationProblem, SourcePosition
 from linewitness.config.reading import read_file
 from linewitness.config.settings import models_in
-from linewitness.config.tree import Entry, Node, Plain, follow, plain
+from linewitness.config.tree import Node, Plain, WrittenOut, follow, plain
 from linewitness.devices.options import PointOptions, PointRange
 from linewitness.devices.spec import DriverUnusable
 from linewitness.devices.table import find
@@ -95,7 +95,7 @@ def _point_model(device: Node) -> type[PointOptions] | None:
 
 def _rows(
     expansion: Expansion, model: type[PointOptions], file: Path, loc: tuple[str | int, ...]
-) -> Iterable[Entry]:
+) -> Iterable[WrittenOut]:
     table = PointsTable(file, model.model_fields)
     try:
         table.read(MAX_TABLE_BYTES - expansion.table_bytes)
@@ -114,12 +114,12 @@ def _written_out(
     expansion: Expansion, model: type[PointOptions], entry: Node, loc: tuple[str | int, ...]
 ) -> Iterable[Node]:
     """Return one entry for each point that an entry stands for; itself, where it is no range."""
-    settings = entry.settings if isinstance(entry, Entry) else plain(entry)
+    settings = entry.settings if isinstance(entry, WrittenOut) else plain(entry)
     try:
         several = model.range_of(settings) if isinstance(settings, Mapping) else None
     except SettingsError as error:
         found = follow(expansion.root, loc)
-        path = f"{found.path}.points.{entry.text('id')}" if isinstance(entry, Entry) else found.path
+        path = f"{found.path}.points.{entry.text('id')}" if isinstance(entry, WrittenOut) else found.path
         at = _setting(entry, error.at)
         whole = ".".join((path, *error.at))
         expansion.problems.append(ConfigurationProblem(at, whole, error.what, ""))
@@ -130,7 +130,7 @@ def _written_out(
     return _points(several, entry, settings) if expansion.points <= MAX_POINTS else ()
 
 
-def _points(several: PointRange, entry: Node, settings: Mapping[str, Plain]) -> Iterator[Entry]:
+def _points(several: PointRange, entry: Node, settings: Mapping[str, Plain]) -> Iterator[WrittenOut]:
     common = {name: value for name, value in settings.items() if name not in several.used}
 
     def at(name: str) -> SourcePosition:
@@ -138,7 +138,7 @@ def _points(several: PointRange, entry: Node, settings: Mapping[str, Plain]) -> 
 
     for number in range(1, several.count + 1):
         own = common | several.settings(number)
-        yield Entry(entry.place, {}, settings=own, at=at, source=entry)
+        yield WrittenOut(entry.place, {}, settings=own, at=at, source=entry)
 
 
 def _setting(entry: Node, at: tuple[str, ...]) -> SourcePosition:

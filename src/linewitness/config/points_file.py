@@ -21,7 +21,7 @@ from linewitness.config.problems import (
 )
 from linewitness.config.reading import MAX_PROBLEMS, place_after, read_bytes
 from linewitness.config.settings import mentions
-from linewitness.config.tree import Entry, Plain, plain
+from linewitness.config.tree import Plain, WrittenOut, plain
 from linewitness.devices.options import PointOptions
 
 #: Bytes that the tables of points of one line may have in all: some 300 for each of 100,000 points.
@@ -47,7 +47,7 @@ class PointsTable:
     def __init__(self, file: Path, columns: Mapping[str, FieldInfo]) -> None:
         """Take the file and the settings that a column may be named after."""
         self.problems: list[ConfigurationProblem] = []
-        self.entries: list[Entry] = []
+        self.entries: list[WrittenOut] = []
         self.size = 0
         self._file = file
         self._known = columns
@@ -115,7 +115,7 @@ class PointsTable:
                 settings[name] = self._value(name, str(settings[name]), line)
             if settings:
                 place = SourcePosition(line, 1, file)
-                entries.append(Entry(place, {}, settings=settings, at=partial(self._place, line)))
+                entries.append(WrittenOut(place, {}, settings=settings, at=partial(self._place, line)))
             if len(self.problems) >= MAX_PROBLEMS:
                 return
             line = rows.line_num + 1

@@ -40,7 +40,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Node):
+class WrittenOut(Node):
     """A group of settings that the YAML does not write out: a row of a table, or one point of a range.
 
     There may be 100,000 of them, so that its values become nodes only where somebody asks for one. `value` is
@@ -95,7 +95,7 @@ def follow(root: Node, loc: Loc) -> Located:
 
 def plain(node: Node) -> Plain:
     """Return the tree's data without their places, as pydantic reads them."""
-    if isinstance(node, Entry):
+    if isinstance(node, WrittenOut):
         return dict(node.settings)
     if isinstance(node.value, dict):
         return {key: plain(child) for key, child in node.value.items()}
