@@ -19,7 +19,7 @@ from support.plants import Load, at_work, change, held, new_plant, running_plant
 from support.waiting import until
 
 #: A gateway that waited for a broker or a device that does not answer would wait for seconds.
-LONGEST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 4.0
 
 
 class Polls:

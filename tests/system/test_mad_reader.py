@@ -127,6 +127,7 @@ async def test_a_reader_gone_mad_leaves_the_journal_to_the_torque_tool_beside_it
             quiet()
             await until(lambda: counts(running)[-1] is not None, "the count", timeout_s=120)
             assert sum(filter(None, counts(running))) > 50_000
+            passed_s = (SystemClock().stamp().boottime_ns - begun) / 1e9
             gap = [each for each in running.records("source.gap") if "count" in fields_of(each)][-1]
             assert fields_of(gap)["bytes"] == 9 * fields_of(gap)["count"]
             assert gap["context"]["device_id"] == "reader-10"

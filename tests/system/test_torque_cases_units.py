@@ -1,5 +1,6 @@
 """Failure cases of binding, through the journal: wrong identifiers, bookkeeping results, several spindles."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from linewitness.devices.scanner.options import ScannerOptions
+from linewitness.gateway.intake.arrival import NEXT_NS
 from linewitness.stations.options import UnitOptions
 from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
@@ -29,6 +31,8 @@ async def scanned(tmp_path: Path, simulator: TorqueSimulator) -> AsyncIterator[t
         async with line(tmp_path, [wrench(simulator), options], [place]) as running:
             await ready(simulator)
             await until(lambda: reader.clients > 0)
+            # What a tool sends soon after a confirmation may be older; it has just told its parameter set.
+            await asyncio.sleep(NEXT_NS / 1e9)
             yield reader, running
 
 

@@ -191,3 +191,35 @@ def test_a_key_in_the_folder_that_the_service_owns_is_allowed(tmp_path: Path, ro
     assert "linewitness store init" in done.output
     file.write_text(file.read_text().replace("/var/lib/linewitness-store/store.key", "/etc/store.key"))
     assert "credential: NAME" in str(call("install", "--store", file, "--root", root).exception)
+
+
+OVEN = """\
+  - id: furnace
+    driver: modbus
+    host: 10.0.0.9
+    points_from: TABLE
+"""
+
+
+def with_table(line: Path, name: str) -> Path:
+    (line.parent / "points").mkdir()
+    (line.parent / "points/furnace.csv").write_text("id,address,type,record\nzone,1,int16,change\n")
+    text = line.read_text()
+    line.write_text(text.replace("devices:\n", "devices:\n" + OVEN.replace("TABLE", name), 1))
+    return line
+
+
+def test_tables_of_points_are_installed_beside_the_yaml(line: Path, root: Path) -> None:
+    done = call("install", with_table(line, "points/furnace.csv"), "--root", root)
+    assert done.exit_code == 0, done.output
+    installed = root / "etc/linewitness/points/furnace.csv"
+    assert installed.read_text() == (line.parent / "points/furnace.csv").read_text()
+    assert str(installed) in done.output
+
+
+def test_a_table_that_the_service_could_not_see_is_refused(line: Path, root: Path) -> None:
+    hidden = line.parent / "points/furnace.csv"
+    done = call("install", with_table(line, str(hidden)), "--root", root)
+    assert isinstance(done.exception, ConfigurationError)
+    assert "could not see the table of points" in str(done.exception)
+    assert not (root / "etc/linewitness/line-02.yaml").exists()

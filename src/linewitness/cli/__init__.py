@@ -15,6 +15,7 @@ from linewitness.cli import (
     export,
     handover,
     history,
+    importing,
     install,
     keys,
     look,
@@ -58,6 +59,7 @@ app.command(name="run")(run.run)
 app.command()(run.reload)
 app.command()(check.check)
 app.command()(check.schema)
+app.command(name="import")(importing.import_points)
 app.command()(look.probe)
 app.command()(look.browse)
 app.command()(history.status)

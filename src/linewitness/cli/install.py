@@ -20,6 +20,7 @@ def install(
 ) -> None:
     """Install a line as a service: unit, folders, YAML and credentials. Does not start it."""
     from linewitness.config import load
+    from linewitness.config.expansion import table_texts
     from linewitness.install import units
     from linewitness.install.files import InstallRoot
 
@@ -40,6 +41,7 @@ def install(
             journal=config.journal.directory,
             settings=config.model_dump(mode="json"),
             command=command,
+            tables=table_texts(file),
         )
     for line in place.changes:
         typer.echo(line)

@@ -6,7 +6,7 @@ from typing import Final
 
 from linewitness.base.settings import Mistake
 from linewitness.config.problems import ConfigurationProblem, SourcePosition, did_you_mean
-from linewitness.config.tree import Loc, Node, follow
+from linewitness.config.tree import Loc, Node, WrittenOut, follow
 
 _USER_AND_PASSWORD: Final = re.compile(r"//[^/?#\s]*:[^/?#\s]*@")
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|PRIVATE\+KEY\+|AGE-SECRET-KEY-")
@@ -27,14 +27,15 @@ def cross_check(root: Node) -> list[ConfigurationProblem]:
 
 def secrets_in_the_open(node: Node, path: str = "") -> Iterator[ConfigurationProblem]:
     """Find texts that carry a password or a private key, without repeating them."""
-    if isinstance(node.value, dict):
+    if isinstance(node, WrittenOut):
+        yield from _secrets_of_entry(node, path)
+    elif isinstance(node.value, dict):
         for key, child in node.value.items():
             yield from secrets_in_the_open(child, f"{path}.{key}" if path else key)
     elif isinstance(node.value, list):
         for index, child in enumerate(node.value):
-            yield from secrets_in_the_open(
-                child, f"{path}.{child.text('id')}" if child.text("id") else f"{path}[{index}]"
-            )
+            name = child.text("id")
+            yield from secrets_in_the_open(child, f"{path}.{name}" if name else f"{path}[{index}]")
     elif isinstance(node.value, str):
         if _PRIVATE_KEY.search(node.value):
             yield ConfigurationProblem(
@@ -46,6 +47,14 @@ def secrets_in_the_open(node: Node, path: str = "") -> Iterator[ConfigurationPro
         elif _USER_AND_PASSWORD.search(node.value):
             hint = "give the user and the password's file in settings of their own"
             yield ConfigurationProblem(node.place, path, "an address must not carry a password", hint)
+
+
+def _secrets_of_entry(entry: WrittenOut, path: str) -> Iterator[ConfigurationProblem]:
+    texts = "\n".join([value for value in entry.settings.values() if isinstance(value, str)])
+    if _PRIVATE_KEY.search(texts) or _USER_AND_PASSWORD.search(texts):
+        for key in entry.settings:
+            if (child := entry.child(key)) is not None:
+                yield from secrets_in_the_open(child, f"{path}.{key}")
 
 
 def _entries(root: Node, section: str) -> list[Node]:
@@ -61,14 +70,19 @@ def _named(entries: list[Node], path: str) -> Iterator[tuple[Node, str, str]]:
 
 
 def _twice(entries: Iterable[tuple[Node, str, str]]) -> Iterator[ConfigurationProblem]:
-    seen: dict[str, SourcePosition] = {}
+    seen: dict[str, Node] = {}
     for entry, name, path in entries:
-        place = (entry.child("id") or entry).place
         if name in seen:
-            hint = f"it is the id of the one in line {seen[name].line} too"
+            place, other = _place_of_id(entry), _place_of_id(seen[name])
+            within = f" of {other.file or 'the YAML'}" if other.file != place.file else ""
+            hint = f"it is the id of the one in line {other.line}{within} too"
             what = f"{name!r} is used twice"
             yield ConfigurationProblem(place, f"{path}.id", what, hint, Mistake.USED_TWICE, (name,))
-        seen.setdefault(name, place)
+        seen.setdefault(name, entry)
+
+
+def _place_of_id(entry: Node) -> SourcePosition:
+    return (entry.child("id") or entry).place
 
 
 def _same_ids(root: Node) -> Iterator[ConfigurationProblem]:

@@ -9,11 +9,15 @@ from pydantic import BaseModel
 
 from linewitness.base.secrets import Secret
 from linewitness.config.models import Config
+from linewitness.config.settings import holds
+from linewitness.devices.options import DeviceOptions
 
 #: Settings of folders that the program makes itself.
 _MADE_BY_US: Final = frozenset({"directory", "rejected"})
 #: A setting of this name is a private key, where it is a path.
 _KEY: Final = "key"
+#: What a group of settings holds if it may name files; devices' settings are known only by their values.
+_NAMES_FILES: Final = (Path, Secret, DeviceOptions)
 
 
 def missing_files(config: Config) -> list[str]:
@@ -31,7 +35,7 @@ def secret_files(value: Any) -> Iterator[Path]:
         if value.file is not None or "CREDENTIALS_DIRECTORY" in os.environ:
             yield value.path
     elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
+        for name in type(value).model_fields if holds(type(value), _NAMES_FILES) else ():
             inner = getattr(value, name)
             if name == _KEY and isinstance(inner, Path):
                 yield inner
@@ -44,7 +48,7 @@ def secret_files(value: Any) -> Iterator[Path]:
 
 def _paths(value: Any, path: str) -> Iterator[tuple[str, Path]]:
     if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
+        for name in type(value).model_fields if holds(type(value), _NAMES_FILES) else ():
             if name not in _MADE_BY_US:
                 yield from _paths(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, tuple):

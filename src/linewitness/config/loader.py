@@ -1,17 +1,20 @@
 """From a YAML file to a frozen `Config`, or to everything that is wrong with the file."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from linewitness.base.settings import resolve
 from linewitness.config.crosschecks import cross_check, secrets_in_the_open
+from linewitness.config.expansion import with_all_points
 from linewitness.config.models import Config
-from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, nearest
-from linewitness.config.reading import read_file
+from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition, nearest
+from linewitness.config.reading import MAX_PROBLEMS, read_file
+from linewitness.config.settings import holds
 from linewitness.config.tree import Node, follow, plain
 from linewitness.config.wording import problems_of
 from linewitness.devices.options import DeviceOptions
@@ -20,34 +23,53 @@ from linewitness.devices.table import find, names
 
 M = TypeVar("M", bound=BaseModel)
 
+#: What a group of settings holds if it may have paths: those of drivers are known only by their values.
+_WITH_PATHS: Final = (Path, DeviceOptions)
+
 
 def load(path: Path) -> Config:
     """Return the configuration of a YAML file, its paths absolute; ConfigurationErrors lists all mistakes."""
-    return _load(path, Config, _line)
+    return _load(path, Config, lambda root: _line(root, path))
 
 
 def load_as(path: Path, model: type[M]) -> M:
     """Return another file's settings, read, checked and answered in the same way as a line's."""
-    return _load(path, model, lambda _: _Parts({}, [], []))
+    return _load(path, model, lambda root: _Parts(root, {}, [], []))
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What is checked apart from the model: data that replace the file's, and problems found so far."""
+    """What is checked apart from the model: data that replace the file's, and problems found so far.
 
+    `root` is the file's tree with all points written out.
+    """
+
+    root: Node
     data: dict[str, Any]
     found: list[ConfigurationProblem]
     crossed: list[ConfigurationProblem]
 
 
 def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
+    # Next to nothing of what is made here is garbage: with 50,000 points, looking for it takes longest.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _read_and_checked(path, model, parts_of)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
     root = read_file(path)
     if not isinstance(root.value, dict):
         first = next(iter(model.model_fields))
         what, hint = "this is not a group of settings", f"begin with '{first}:'"
         raise ConfigurationErrors(path, [ConfigurationProblem(root.place, "", what, hint)])
     parts = parts_of(root)
-    data = {key: plain(child) for key, child in root.value.items()} | parts.data
+    root = parts.root
+    data = {key: plain(child) for key, child in _sections(root) if key not in parts.data} | parts.data
     found, settings = parts.found, None
     try:
         settings = model.model_validate(data)
@@ -56,15 +78,23 @@ def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
     opened = list(secrets_in_the_open(root))
     problems = [*opened, *parts.crossed, *_without_repeats(found, opened, parts.crossed)]
     if settings is None or problems:
-        raise ConfigurationErrors(path, problems)
+        raise ConfigurationErrors(path, _bearable(problems))
     absolute: M = _resolved(settings, path.absolute().parent)
     return absolute
 
 
-def _line(root: Node) -> _Parts:
-    devices, found = root.child("devices"), list[ConfigurationProblem]()
+def _sections(root: Node) -> Iterable[tuple[str, Node]]:
+    return root.value.items() if isinstance(root.value, dict) else ()
+
+
+def _line(written: Node, path: Path) -> _Parts:
+    expansion = with_all_points(written, path.absolute().parent)
+    root, found = expansion.root, list[ConfigurationProblem]()
+    devices = root.child("devices")
     data = {"devices": _devices(root, devices, found)} if devices is not None and devices.items() else {}
-    return _Parts(data, found, cross_check(root))
+    if expansion.problems:  # what refers to a point that is missing therefore would only mislead
+        return _Parts(root, data, found, expansion.problems)
+    return _Parts(root, data, found, cross_check(root))
 
 
 def _devices(root: Node, devices: Node, problems: list[ConfigurationProblem]) -> list[Any]:
@@ -137,6 +167,25 @@ def _without_repeats(
     ]
 
 
+def _bearable(problems: list[ConfigurationProblem]) -> list[ConfigurationProblem]:
+    """Leave out what all points of a range have in common but once, and what would scroll the rest away."""
+    once = {_key(problem): problem for problem in reversed(problems)}
+    kept = sorted(once.values(), key=lambda problem: (problem.place.file, problem))
+    if len(kept) > MAX_PROBLEMS:
+        last = kept[MAX_PROBLEMS - 1].place
+        what = f"and {len(kept) - MAX_PROBLEMS:,} more mistakes"
+        more = ConfigurationProblem(last, "~", what, "correct these first")
+        return [*kept[:MAX_PROBLEMS], more]
+    return kept
+
+
+def _key(problem: ConfigurationProblem) -> tuple[SourcePosition, str, str]:
+    path = problem.path
+    if ".points." in path:  # points of one range differ in their names
+        path = path.rpartition(".")[2] if problem.what == "is missing" else ""
+    return problem.place, problem.what, path
+
+
 def _same(crossed: ConfigurationProblem, found: ConfigurationProblem) -> bool:
     same = crossed.mistake is not None and crossed.mistake is found.mistake
     return same and not set(crossed.subjects).isdisjoint(found.subjects)
@@ -147,6 +196,8 @@ def _resolved(value: Any, base: Path) -> Any:
     if isinstance(value, Path):
         return resolve(value, base)
     if isinstance(value, BaseModel):
+        if not holds(type(value), _WITH_PATHS):
+            return value
         fields = {name: getattr(value, name) for name in type(value).model_fields}
         changed = {name: new for name, old in fields.items() if (new := _resolved(old, base)) is not old}
         return value.model_copy(update=changed) if changed else value

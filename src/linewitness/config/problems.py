@@ -20,10 +20,11 @@ _MAX_SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourcePosition:
-    """Line and column in the YAML, both counted from 1."""
+    """Line and column, both counted from 1; `file` is empty for the YAML, and names any other file."""
 
     line: int = 1
     column: int = 1
+    file: str = ""
 
     def __str__(self) -> str:
         return f"{self.line}:{self.column}"
@@ -51,13 +52,13 @@ class ConfigurationProblem:
 
 
 class ConfigurationErrors(ConfigurationError):
-    """Everything that is wrong with one YAML file, in the order of its lines."""
+    """Everything that is wrong with one YAML file and the files of points that it names, in their order."""
 
     def __init__(self, file: Path, problems: Iterable[ConfigurationProblem]) -> None:
         """Keep the problems; the text has one line for each, as `file:line:column: path: what (hint)`."""
         self.file = file
-        self.problems = tuple(sorted(set(problems)))
-        super().__init__("\n".join(f"{file}:{problem}" for problem in self.problems))
+        self.problems = tuple(sorted(set(problems), key=lambda each: (each.place.file, each)))
+        super().__init__("\n".join(f"{each.place.file or file}:{each}" for each in self.problems))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, tuple[ConfigurationProblem, ...]]]:
         """Rebuild from the parts, so that another process may raise it."""

@@ -76,14 +76,13 @@ def read_bytes(data: bytes, path: Path) -> Node:
     """Return the tree of YAML in UTF-8; `path` is only named in the errors."""
     if len(data) > MAX_BYTES:
         what = f"the file is larger than {MAX_BYTES // 1024} KiB"
-        raise ConfigurationErrors(
-            path, [ConfigurationProblem(SourcePosition(), "", what, "one file describes one line")]
-        )
+        hint = "one file describes one line; thousands of points belong into a table: points_from"
+        raise ConfigurationErrors(path, [ConfigurationProblem(SourcePosition(), "", what, hint)])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         good = data[: error.start].decode("utf-8", errors="replace")
-        problem = ConfigurationProblem(_place_after(good), "", "this is not UTF-8", "save the file as UTF-8")
+        problem = ConfigurationProblem(place_after(good), "", "this is not UTF-8", "save the file as UTF-8")
         raise ConfigurationErrors(path, [problem]) from None
     reader = _YamlReader(text)
     root = reader.read()
@@ -110,7 +109,7 @@ class _YamlReader:
         except _Stop:
             pass
         except ReaderError as error:
-            place = _place_after(self._text[: error.position])
+            place = place_after(self._text[: error.position])
             self._note(place, "", "a character that YAML does not allow", "delete it, or save as UTF-8")
         except MarkedYAMLError as error:
             self._syntax(error)
@@ -229,7 +228,7 @@ class _YamlReader:
                 event,
                 path,
                 f"there are more than {MAX_VALUES} values once the aliases are followed",
-                "repeat less with anchors and aliases",
+                "repeat less with anchors and aliases; thousands of points belong into a table: points_from",
             )
 
     def _syntax(self, error: MarkedYAMLError) -> None:
@@ -272,6 +271,7 @@ def _place(event: Event) -> SourcePosition:
     return SourcePosition(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _place_after(text: str) -> SourcePosition:
+def place_after(text: str) -> SourcePosition:
+    """Return the place behind a text that begins a file."""
     line = text.count("\n")
     return SourcePosition(line + 1, len(text) - (text.rfind("\n") + 1) + 1)

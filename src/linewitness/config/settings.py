@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -45,6 +46,28 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         return
     for inner in get_args(annotation):
         yield from models_in(inner)
+
+
+@cache
+def _mentioned(model: type[BaseModel], kinds: tuple[type, ...]) -> bool:
+    return any(mentions(field.annotation, kinds) for field in model.model_fields.values())
+
+
+def holds(model: type[BaseModel], kinds: tuple[type, ...]) -> bool:
+    """Return whether a group of settings, or one below it, may have a value of these kinds."""
+    return _mentioned(model, kinds)
+
+
+def mentions(annotation: Any, kinds: tuple[type, ...]) -> bool:
+    """Return whether an annotation mentions one of these types, also inside unions and groups of settings."""
+    origin = get_origin(annotation)
+    if isinstance(annotation, type) and origin is None:
+        if issubclass(annotation, kinds):
+            return True
+        return issubclass(annotation, BaseModel) and _mentioned(annotation, kinds)
+    if isinstance(origin, type) and issubclass(origin, kinds):
+        return True
+    return annotation is Any or any(mentions(inner, kinds) for inner in get_args(annotation))
 
 
 def choices(annotation: Any) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """The YAML as a tree in which every key and value knows its line and column."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -40,6 +40,33 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenOut(Node):
+    """A group of settings that the YAML does not write out: a row of a table, or one point of a range.
+
+    There may be 100,000 of them, so that its values become nodes only where somebody asks for one. `value` is
+    empty; `at` tells where a setting stands, and `source` has those that are the YAML's own.
+    """
+
+    settings: Mapping[str, Plain] = field(default_factory=lambda: EMPTY)
+    at: Callable[[str], SourcePosition] = field(default=lambda _: SourcePosition())
+    source: Node | None = None
+
+    def child(self, step: str | int) -> Node | None:
+        """Return the value of a setting with the place where it is written."""
+        name = str(step)
+        if name not in self.settings:
+            return None
+        own = self.source.child(name) if self.source is not None else None
+        value = self.settings[name]
+        return own if own is not None and plain(own) == value else _node(value, self.at(name))
+
+    def text(self, key: str) -> str | None:
+        """Return the text of a setting, or None if it is absent or of another type."""
+        value = self.settings.get(key)
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Located:
     """How far a location leads into the tree: the last node, its dotted path, and what was not found."""
 
@@ -68,11 +95,22 @@ def follow(root: Node, loc: Loc) -> Located:
 
 def plain(node: Node) -> Plain:
     """Return the tree's data without their places, as pydantic reads them."""
+    if isinstance(node, WrittenOut):
+        return dict(node.settings)
     if isinstance(node.value, dict):
         return {key: plain(child) for key, child in node.value.items()}
     if isinstance(node.value, list):
         return [plain(child) for child in node.value]
     return node.value
+
+
+def _node(value: Plain, place: SourcePosition) -> Node:
+    """Return a tree of data that all stand at one place."""
+    if isinstance(value, dict):
+        return Node(place, {key: _node(inner, place) for key, inner in value.items()})
+    if isinstance(value, list):
+        return Node(place, [_node(inner, place) for inner in value])
+    return Node(place, value)
 
 
 def _join(path: str, step: str | int, child: Node) -> str:

@@ -1,13 +1,38 @@
 """What the YAML says of every device and point, whatever its driver."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
 from linewitness.base.settings import Identifier, Options, SettingsError
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
+
+
+PointsFile = Annotated[
+    Path | None,
+    Field(
+        description="CSV file with further points, one a row; the columns are the settings of a point. Seen "
+        "from the YAML's folder."
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PointRange:
+    """The points that one entry of `points:` stands for: how many, and the settings of each, counted from 1.
+
+    `settings` returns what an entry for that point alone would say; all other settings are the range's.
+    `used` are the entry's settings that only a range has.
+    """
+
+    count: int
+    settings: Callable[[int], dict[str, str | int]]
+    used: frozenset[str] = frozenset()
 
 
 class PointOptions(Options):
@@ -21,6 +46,16 @@ class PointOptions(Options):
     unit: str | None = Field(default=None, description="Unit of measurement, as it should be read.")
     low: Decimal | None = Field(default=None, description="Lower limit, inclusive.")
     high: Decimal | None = Field(default=None, description="Upper limit, inclusive.")
+
+    @classmethod
+    def range_of(cls, entry: Mapping[str, object]) -> PointRange | None:
+        """Return the points that an entry stands for, or None where it is one point as it is written.
+
+        The entry's settings are as the file has them, not checked yet. Raises SettingsError if its range
+        makes no points.
+        """
+        del entry
+        return None
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:

@@ -150,7 +150,7 @@ class _RunningConfig:
         if self.parts is not None:
             self.parts.take_over(config.journal)
         await fleet.apply(config.devices, config.stations)
-        await self.lifecycle.configured(config.digest, settings_of(config))
+        await self.lifecycle.configured(config.digest, lambda: settings_of(config))
         self.current = config
 
     async def _until_asked(self, signalled: asyncio.Event) -> None:

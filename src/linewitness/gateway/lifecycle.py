@@ -1,7 +1,7 @@
 """Put on record when the gateway started, that it runs while nothing happens, and when it stopped."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -19,6 +19,11 @@ HEARTBEAT_S: Final = 60.0
 
 #: The journal's state under which the last applied settings are kept.
 _APPLIED: Final = "config/applied"
+#: The entry among them that is their digest; no section of the YAML has this name.
+_DIGEST: Final = "config"
+#: What the changes of one record may take of its 65,535 bytes, and what each takes beside its own text.
+_MOST_BYTES: Final = 48 * 1024
+_CHANGE_BYTES: Final = 40
 
 
 class Lifecycle:
@@ -47,22 +52,28 @@ class Lifecycle:
         await self._journal.submit_all(Submission(rotate=True))
         await self._journal.submit([event])
 
-    async def configured(self, digest: str, settings: Mapping[str, Scalar]) -> None:
-        """Put on record which settings differ from those that were applied last, if any do."""
+    async def configured(self, digest: str, settings_of: Callable[[], Mapping[str, Scalar]]) -> None:
+        """Put on record which settings differ from those that were applied last, if any do.
+
+        A record has a largest size: of more changes than it holds, the first are named and the others are
+        counted. The digest covers all settings.
+        """
         stored = await self._journal.read(lambda reader: reader.state_value(_APPLIED))
         before: dict[str, Scalar] = orjson.loads(stored) if stored else {}
-        paths = sorted(before.keys() | settings.keys()) if stored else []
-        changes = [
-            Change(path, before.get(path), settings.get(path))
-            for path in paths
-            if before.get(path) != settings.get(path)
-        ]
-        if stored and not changes:
+        if before.pop(_DIGEST, None) == digest:
             return
+        settings = {path: value for path, value in settings_of().items() if value is not None}
+        paths = before.keys() | settings.keys()
+        differing = [path for path in paths if before.get(path) != settings.get(path)]
+        if stored and not differing:
+            return
+        changes = _bounded(sorted(differing), before, settings) if stored else []
         changes.append(Change("config", None, digest))
         reason = "settings were changed" if stored else "the first configuration of this journal"
         event = self._event("config.applied", reason, tuple(changes))
-        await self._journal.submit([event], state={_APPLIED: orjson.dumps(dict(settings)).decode()})
+        await self._journal.submit(
+            [event], state={_APPLIED: orjson.dumps({**settings, _DIGEST: digest}).decode()}
+        )
 
     async def stopped(self, reason: str) -> None:
         """Put a clean stop on record."""
@@ -88,6 +99,20 @@ class Lifecycle:
             reason=reason,
             changes=changes,
         )
+
+
+def _bounded(paths: Sequence[str], before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+    changes: list[Change] = []
+    size = 0
+    for path in paths:
+        old, new = before.get(path), after.get(path)
+        size += len(orjson.dumps((path, old, new))) + _CHANGE_BYTES
+        if size > _MOST_BYTES:
+            break
+        changes.append(Change(path, old, new))
+    if len(changes) < len(paths):
+        changes.append(Change("config.changes_not_named", None, str(len(paths) - len(changes))))
+    return changes
 
 
 def _root(note: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from linewitness.base.errors import ConfigurationError
+from linewitness.base.mappings import EMPTY
 from linewitness.install.files import InstallRoot
 
 LINE_UNIT: Final = "linewitness@.service"
@@ -37,11 +38,19 @@ def program() -> Path:
 
 
 def install_line(
-    place: InstallRoot, name: str, text: str, *, journal: Path, settings: Mapping[str, Any], command: Path
+    place: InstallRoot,
+    name: str,
+    text: str,
+    *,
+    journal: Path,
+    settings: Mapping[str, Any],
+    command: Path,
+    tables: Mapping[Path, str] = EMPTY,
 ) -> list[str]:
     """Install a line under a name; returns what is left to do, a command each.
 
     `text` is its YAML, `journal` and `settings` what it says.
+    `tables` are the tables of points that it names, by the path that it writes.
     """
     _check_name(name)
     wanted = Path(EVIDENCE) / name
@@ -51,7 +60,11 @@ def install_line(
             hint=f"write journal: {{directory: {wanted}}}",
         )
     _check_secrets(settings, wanted)
+    _check_tables(tables)
     place.folder(LINES, 0o755)
+    for table, rows in tables.items():
+        if not table.is_absolute():
+            place.write(f"{LINES}/{table}", rows, ours=False)
     place.write(f"{LINES}/{name}.yaml", text, ours=False)
     _write_unit(place, LINE_UNIT, command)
     credentials = sorted(set(_named(settings, "credential")))
@@ -129,6 +142,17 @@ def _check_secrets(settings: Mapping[str, Any], own: Path) -> None:
             f"the service runs as a user of its own, which cannot read the secret {file}",
             hint="write {credential: NAME} instead of {file: …}; systemd hands it over",
         )
+
+
+def _check_tables(tables: Iterable[Path]) -> None:
+    """Refuse tables of points that the service could not find or see."""
+    for table in tables:
+        if not table.is_absolute() and ".." in table.parts:
+            what = f"the table {table} lies outside the folder of the YAML, which becomes {LINES}"
+            raise ConfigurationError(what, hint="put it beside the YAML, or write an absolute path")
+        if any(table.is_relative_to(hidden) for hidden in _HIDDEN):
+            what = f"the service could not see the table of points {table}"
+            raise ConfigurationError(what, hint="put it beside the YAML: it is installed with it")
 
 
 def _secret_files(value: Any) -> Iterator[str]:

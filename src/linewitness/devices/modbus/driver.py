@@ -7,7 +7,7 @@ from typing import Final
 
 from ulid import ULID
 
-from linewitness.base.clock import Clock, Stamp, monotonic
+from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Memory, Observation
 from linewitness.devices.context import DriverContext
@@ -101,7 +101,12 @@ class ModbusSession:
         self._grid = PollGrid(period_s=options.period_ms / 1000, clock=clock)
         self.last_read = last_read
         self._broken: DeviceError | None = None
-        origin = Origin(device=options.id, session_id=self._session_id, order=options.order)
+        origin = Origin(
+            device=options.id,
+            session_id=self._session_id,
+            order=options.order,
+            repeat_ns=options.repeat_s * NS_PER_S,
+        )
         self._commands = Commands(options, reader)
         self._rounds = Rounds(blocks, origin=origin, reader=reader, clock=clock, last_read=last_read)
         self._results = [

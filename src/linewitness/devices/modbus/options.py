@@ -10,7 +10,7 @@ from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
-from linewitness.devices.options import DeviceOptions
+from linewitness.devices.options import DeviceOptions, PointsFile
 
 Transport = Literal["tcp", "tls", "rtu-over-tcp", "serial"]
 MODBUS_PORT = 502
@@ -86,6 +86,12 @@ class ModbusOptions(DeviceOptions):
         description="How long a silent device may hold up the others on its bus when it is tried again.",
     )
     period_ms: int = Field(default=1000, ge=10, description="Distance of two polls in milliseconds.")
+    repeat_s: int = Field(
+        default=600,
+        ge=1,
+        le=86_400,
+        description="Seconds after which telemetry that is sent only on change is sent again all the same.",
+    )
     max_registers: int = Field(
         default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS, description="Registers in one request at most."
     )
@@ -109,6 +115,7 @@ class ModbusOptions(DeviceOptions):
         default="big", description="Order of words and bytes of points that do not name their own."
     )
     points: tuple[ModbusPoint, ...] = Field(default=(), description="The values of the device.")
+    points_from: PointsFile = None
     results: tuple[ModbusResult, ...] = Field(
         default=(), description="Results that the device keeps until they are read."
     )

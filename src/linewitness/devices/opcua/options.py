@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from linewitness.base.secrets import Secret
 from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
 from linewitness.devices.opcua.nodes import NodeText
-from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.devices.options import DeviceOptions, PointOptions, PointsFile
 
 Policy = Literal["none", "basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"]
 
@@ -157,7 +157,8 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
     """One OPC UA server and what is listened to."""
 
     driver: Literal["opcua"] = Field(description="opcua.")
-    points: tuple[OpcUaPoint, ...] = Field(min_length=1, description="What is listened to.")
+    points: tuple[OpcUaPoint, ...] = Field(default=(), min_length=1, description="What is listened to.")
+    points_from: PointsFile = None
     mode: Literal["subscribe", "poll"] = Field(
         default="subscribe", description="poll reads in a fixed rhythm, for servers without subscriptions."
     )
@@ -182,6 +183,8 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
 
     @model_validator(mode="after")
     def _unique_points(self) -> Self:
+        if not self.points:
+            raise SettingsError("give points, or a table of them with points_from")
         twice = [name for name, count in Counter(point.id for point in self.points).items() if count > 1]
         if twice:
             raise SettingsError(

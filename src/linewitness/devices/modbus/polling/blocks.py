@@ -2,23 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
-from linewitness.base.clock import NS_PER_MS, Stamp, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp, to_rfc3339
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Observation, Quality, Reading, Signals, When
 from linewitness.devices.modbus.points import ModbusPoint, Order
-from linewitness.devices.modbus.polling.columns import TelemetryDecoder
+from linewitness.devices.modbus.polling.columns import Columns, TelemetryDecoder
 from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, slice_of
+from linewitness.devices.modbus.polling.on_change import ChangeFilter
 from linewitness.devices.modbus.polling.plan import RegisterBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Whose values these are."""
+    """Whose values these are, and after how long those that do not change are sent again."""
 
     device: str
     session_id: str
     order: Order
+    repeat_ns: int = 600 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +83,18 @@ class EvidencePoint:
         return self._if_new(bad(status))
 
     def _if_new(self, decoded: Decoded) -> Decoded | None:
-        if decoded == self._told:
+        if decoded == self._told or self._is_within_deadband(decoded):
             return None
         self._told = decoded
         return decoded
+
+    def _is_within_deadband(self, decoded: Decoded) -> bool:
+        told, band = self._told, self.point.deadband
+        if band is None or told is None or told.quality is not decoded.quality is not Quality.GOOD:
+            return False
+        if not isinstance(told.value, str) or not isinstance(decoded.value, str):
+            return False
+        return abs(Decimal(decoded.value) - Decimal(told.value)) < band
 
 
 class BlockState:
@@ -107,8 +118,21 @@ class BlockState:
             for point in block.points
             if point.record == "change"
         ]
-        signals = [point for point in block.points if point.record == "telemetry"]
-        self._telemetry = TelemetryDecoder(signals, first=block.first, count=block.count, order=origin.order)
+        telemetry = [point for point in block.points if point.record == "telemetry"]
+        always = [point for point in telemetry if not point.sent_on_change]
+        changing = [point for point in telemetry if point.sent_on_change]
+        self._telemetry = TelemetryDecoder(always, first=block.first, count=block.count, order=origin.order)
+        self._on_change = (
+            ChangeFilter(
+                changing,
+                first=block.first,
+                count=block.count,
+                order=origin.order,
+                repeat_ns=origin.repeat_ns,
+            )
+            if changing
+            else None
+        )
 
     @property
     def has_evidence(self) -> bool:
@@ -127,8 +151,9 @@ class BlockState:
             if when is not None and (decoded := evidence.take(raw)) is not None:
                 yield self._reading(evidence.point, decoded, trip, when, raw=raw, remember=contact)
         if self._telemetry.points:
-            columns = self._telemetry.decode(data)
-            yield self._signals(trip, columns.values, columns.statuses)
+            yield self._signals(trip, self._telemetry.points, self._telemetry.decode(data))
+        if self._on_change is not None and (new := self._on_change.take(data, trip.received.boottime_ns)):
+            yield self._signals(trip, *new)
 
     def take_failure(self, words: str, trip: Trip) -> Iterator[Observation]:
         """Yield that the block's points have no value now, where that is new."""
@@ -140,17 +165,21 @@ class BlockState:
                 yield self._reading(point, decoded, trip, when)
         count = len(self._telemetry.points)
         if count:
-            yield self._signals(trip, (None,) * count, dict.fromkeys(range(count), words))
+            columns = Columns((None,) * count, dict.fromkeys(range(count), words))
+            yield self._signals(trip, self._telemetry.points, columns)
+        now_ns = trip.received.boottime_ns
+        if self._on_change is not None and (new := self._on_change.take_failure(words, now_ns)):
+            yield self._signals(trip, *new)
 
-    def _signals(self, trip: Trip, values: tuple[object, ...], statuses: Mapping[int, str]) -> Signals:
+    def _signals(self, trip: Trip, points: tuple[str, ...], columns: Columns) -> Signals:
         return Signals(
             device=self._origin.device,
             session_id=self._origin.session_id,
             received=trip.received,
             when=trip.sampled(),
-            points=self._telemetry.points,
-            values=values,
-            statuses=statuses,
+            points=points,
+            values=columns.values,
+            statuses=columns.statuses,
         )
 
     def _reading(

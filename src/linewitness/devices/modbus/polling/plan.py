@@ -68,11 +68,13 @@ def plan(points: Iterable[P], limits: Limits) -> tuple[RegisterBlock[P], ...]:
     """Group points into blocks: by table, in the order of addresses, each block as long as is allowed."""
     blocks: list[RegisterBlock[P]] = []
     group: list[P] = []
+    end = 0
     for point in sorted(points, key=lambda each: (each.table, each.address, each.end)):
-        if group and not _fits(group, point, limits):
+        if group and not _fits(group[0], end, point, limits):
             blocks.append(block_of(group))
-            group = []
+            group, end = [], 0
         group.append(point)
+        end = max(end, point.end)
     if group:
         blocks.append(block_of(group))
     return tuple(blocks)
@@ -103,11 +105,11 @@ def split(block: RegisterBlock[P]) -> tuple[RegisterBlock[P], ...]:
     return tuple(block_of(run) for run in runs)
 
 
-def _fits(group: Sequence[RegisterAddress], point: RegisterAddress, limits: Limits) -> bool:
-    if point.table != group[0].table:
+def _fits(first: RegisterAddress, end: int, point: RegisterAddress, limits: Limits) -> bool:
+    """Return whether a point belongs to the group that begins with `first` and ends before address `end`."""
+    if point.table != first.table:
         return False
-    end = max(each.end for each in group)
-    if max(end, point.end) - group[0].address > limits.most(point.table):
+    if max(end, point.end) - first.address > limits.most(point.table):
         return False
     if point.address - end > limits.gap_in(point.table):
         return False
