@@ -49,8 +49,8 @@ def in_order(plant: Plant) -> bool:
 class PatientLoad(Load):
     """Work at a station whose units leave when the tool shows that their results are confirmed.
 
-    A cable that delays only the tool's results, for longer than the next unit's code takes, is the limit of what
-    can be known (docs/threat-model.md).
+    A cable that delays only the tool's results, for longer than the next unit's code takes, is the limit of
+    what can be known (docs/threat-model.md).
     """
 
     async def next_unit(self) -> str:
