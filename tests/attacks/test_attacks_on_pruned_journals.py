@@ -27,7 +27,7 @@ from support.browser_verifier import judge_with_page
 from support.clocks import ManualClock
 from support.journals import create, reopen, result_event
 from support.lines import call
-from support.packages import STORE, TIME_S, Judge, judge_with_python
+from support.packages import STORE, Judge, judge_with_python
 
 SIZE = 900
 BOUNDARY = 512
@@ -57,7 +57,7 @@ class Victim:
             for size in RECEIPTS:
                 note = Checkpoint(origin, size, merkle.root_at(size, subtree))
                 signed = note.sign(Keyring(self.directory).load(LOG_KEY))
-                signature = cosign(note.text, name="store.example", key=STORE, time_s=TIME_S + size)
+                signature = cosign(note.text, name="store.example", key=STORE, time_s=clock.realtime_ns // NS_PER_S)
                 receipt = StoredReceipt(size, str(signed.with_signature(signature)), AT)
                 file.append([Submission(receipt=receipt)])
             self.policy = Policy(
