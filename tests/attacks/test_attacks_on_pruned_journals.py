@@ -57,7 +57,8 @@ class Victim:
             for size in RECEIPTS:
                 note = Checkpoint(origin, size, merkle.root_at(size, subtree))
                 signed = note.sign(Keyring(self.directory).load(LOG_KEY))
-                signature = cosign(note.text, name="store.example", key=STORE, time_s=clock.realtime_ns // NS_PER_S)
+                now_s = clock.realtime_ns // NS_PER_S
+                signature = cosign(note.text, name="store.example", key=STORE, time_s=now_s)
                 receipt = StoredReceipt(size, str(signed.with_signature(signature)), AT)
                 file.append([Submission(receipt=receipt)])
             self.policy = Policy(

@@ -298,8 +298,9 @@ def test_the_package_of_a_unit_says_when_its_tool_was_away(
     assert good("export", journal, "--unit", "SN7", "-o", output, *without).startswith("6 records")
     if not without:
         lines = good("verify", output, "--policy", policy).splitlines()
-        assert lines[1].startswith("  contents: 6 records from 33 to 40, ")
-        assert lines[1].endswith("; units: SN7 (4)")
+        (contents,) = [line for line in lines if line.startswith("  contents: ")]
+        assert contents.startswith("  contents: 6 records from 33 to 40, ")
+        assert contents.endswith("; units: SN7 (4)")
         (line,) = [line for line in lines if line.startswith("  without capture: ")]
         assert re.search(r" \(1\.\d{3} s\), wrench at st-10: not connected: no answer$", line)
 
