@@ -24,6 +24,7 @@ from linewitness.cli import (
     selftest,
     simulate,
     store,
+    verifier,
 )
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(export.export)
+app.command()(verifier.verifier)
 app.command()(handover.handover)
 app.command(name="anchor")(anchor.anchor)
 app.command(name="clock")(clock.clock)
