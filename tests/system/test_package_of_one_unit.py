@@ -13,6 +13,7 @@ import pytest
 
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.evidence.format.raw import RawTelegram
+from linewitness.gateway.intake.arrival import PAUSE_NS
 from linewitness.journal.reader import JournalReader
 from linewitness.stations.options import GateOptions, UnitOptions
 from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
@@ -67,6 +68,9 @@ async def make_unit(
     """Scan a unit after `made` others, and tighten it twice; the first result arrives damaged."""
     await reader.scan(unit)
     await until(lambda: len(running.records("unit.entered")) > made, unit)
+    await asyncio.sleep(
+        PAUSE_NS / 1e9
+    )  # what a tool sends soon after a confirmation may be of the unit before
     simulator.controller.enable_tool(True)
     simulator.faults.corrupt_results = 1
     simulator.tighten(unit)
