@@ -109,9 +109,7 @@ class StoreLedger:
         topics, channel = found
         if channel == "records" and is_frame(payload):
             # The inbox unpacks what is one.
-            self._findings.refuse(
-                turn, topics, "", "malformed", "not a whole zstd frame that states its size"
-            )
+            self._findings.refuse(turn, topics, "", "malformed", _BAD_FRAME)
         elif channel == "records":
             for lines in lines_of(payload):
                 if not self._records(turn, topics, lines):
