@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from linewitness.gateway.lifecycle import Lifecycle
+from linewitness.gateway.lifecycle import Lifecycle, _bounded
 from support.clocks import ManualClock
 from support.journals import create, members_of, running
 
@@ -27,3 +27,13 @@ async def test_a_table_of_points_that_changed_fits_into_one_record(tmp_path: Pat
     assert (rest["field"], digest["after"]) == ("config.changes_not_named", "sha256:2")
     assert len(named) > 100
     assert len(named) + int(rest["after"]) == 5_000
+
+
+def test_what_a_line_records_is_named_before_other_settings() -> None:
+    """Verifiers conclude from these when a point was not recorded."""
+    others = {f"devices.a-plc.points.p{number}.scale": "1" for number in range(5000)}
+    before = others | {"devices.z-plc.id": "z-plc", "devices.z-plc.points.p.record": "change"}
+    named = [change.field for change in _bounded(sorted(before), before, {})]
+    assert {"devices.z-plc.id", "devices.z-plc.points.p.record"} <= set(named)
+    assert named[-1] == "config.changes_not_named"
+    assert named[:-1] == sorted(named[:-1])

@@ -143,6 +143,8 @@ def _place(address: str, data_type: str) -> Row:
 
 def _scaling(cells: Mapping[str, str], kind: str) -> Row:
     """Return scale and offset of a linear scaling, if decimals can say them exactly."""
+    if cells.get("Negate Value", "").strip().lower() not in ("", "0", "false"):
+        raise NotMapped("its value is negated: give scale and offset by hand")
     mode = cells.get("Scaling", "").lower()
     if mode in ("", "none"):
         return {}

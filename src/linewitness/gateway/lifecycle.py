@@ -101,15 +101,23 @@ class Lifecycle:
         )
 
 
+def _weight(path: str) -> tuple[bool, bool, str]:
+    """Return by what a setting is chosen: devices first, then what points record, then the others."""
+    parts = path.split(".")
+    is_device = parts[0] == "devices" and len(parts) == 3 and parts[2] == "id"  # noqa: PLR2004 (devices.ID.id)
+    return (not is_device, parts[-1] != "record", path)
+
+
 def _bounded(paths: Sequence[str], before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
     changes: list[Change] = []
     size = 0
-    for path in paths:
+    for path in sorted(paths, key=_weight):
         old, new = before.get(path), after.get(path)
         size += len(orjson.dumps((path, old, new))) + _CHANGE_BYTES
         if size > _MOST_BYTES:
             break
         changes.append(Change(path, old, new))
+    changes.sort(key=lambda change: change.field)
     if len(changes) < len(paths):
         changes.append(Change("config.changes_not_named", None, str(len(paths) - len(changes))))
     return changes

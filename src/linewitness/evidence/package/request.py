@@ -136,8 +136,8 @@ class PackageRequest:
         if self.policy:
             with stage("records verified", size) as progress:
                 verdict = self._verdict(self.policy, notes, stamps, progress)
-        # They are read once for the report and once for the package.
-        with stage("records packed", 2 * size) as progress:
+        # They are read once for the report, once for the package, and once for the devices' bytes.
+        with stage("records packed", (3 if self._raws else 2) * size) as progress:
             counted = _ReadingCounter(progress)
             return pack_stream(
                 target,

@@ -76,6 +76,7 @@ def verify_handover(
             head_hash=None,
             broken_at=broken.index,
             reason=broken.reason,
+            age=None,
             contents=None,
             without_capture=(),
             without_capture_left_out=0,

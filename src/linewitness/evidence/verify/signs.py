@@ -1,6 +1,6 @@
 """What of a record says when there was capture: taken off it where it is checked, followed in order later."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from linewitness.evidence.format.record import unit_of
@@ -98,11 +98,3 @@ class SignFilter:
 def _is_silence(last: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     elapsed: int = now["clock"]["boottime_us"] - last["clock"]["boottime_us"]
     return elapsed > SILENCE_US
-
-
-def signs_of(records: Iterable[Mapping[str, Any]]) -> tuple[CaptureSign, ...]:
-    """Return what matters of consecutive parsed records."""
-    chosen = SignFilter()
-    for members in records:
-        chosen.take(members)
-    return chosen.signs()
