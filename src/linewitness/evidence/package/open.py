@@ -16,7 +16,7 @@ from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.ended import HandedOver, verify_handover
 from linewitness.evidence.verify.selection import verify_selection
-from linewitness.evidence.verify.source import EvidenceSource, Verifier, stream_source
+from linewitness.evidence.verify.source import EvidenceSource, stream_source
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson
 from linewitness.evidence.verify.verdict import Verdict
@@ -44,8 +44,7 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
     with Package.open(path) as package:
         for _ in read_raws(package.raws()):
             pass  # a line that cannot be read is refused before anything is judged
-        source = _source(package)
-        compared = replace(source, verify=_comparing(package, source.verify))
+        compared = _source(package).then(lambda verdict: _with_claims(package, verdict))
         yield with_raws(compared, lambda: read_raws(package.raws()))
 
 
@@ -57,20 +56,9 @@ def _source(package: Package) -> EvidenceSource:
     return stream_source(package.records, package.statements())
 
 
-def _comparing(package: Package, judge: Verifier) -> Verifier:
-    """Return a verifier that also compares the manifest with the records."""
-
-    def compare(
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
-        verdict = judge(policy=policy, verifies=verifies, workers=workers, progress=progress)
-        return replace(verdict, remarks=(*verdict.remarks, *false_claims(package, verdict)))
-
-    return compare
+def _with_claims(package: Package, verdict: Verdict) -> Verdict:
+    """Return the verdict with what the manifest says of the records that is not so."""
+    return replace(verdict, remarks=(*verdict.remarks, *false_claims(package, verdict)))
 
 
 def _selection_source(package: Package) -> EvidenceSource:

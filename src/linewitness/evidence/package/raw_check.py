@@ -10,9 +10,6 @@ from typing import Any, Final
 
 from linewitness.evidence.format.raw import MAX_LINE, MalformedRaw, RawTelegram, names_bytes
 from linewitness.evidence.package.archive import RAWS, BadPackage
-from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.progress import Progress
-from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.source import EvidenceSource
 from linewitness.evidence.verify.verdict import Remark, Verdict
 
@@ -44,18 +41,7 @@ def read_raws(blocks: Iterable[bytes]) -> Iterator[RawTelegram]:
 
 def with_raws(source: EvidenceSource, raws: Callable[[], Iterator[RawTelegram]]) -> EvidenceSource:
     """Return the evidence with what a package brings beside its records; `raws` rise by their number."""
-
-    def judge(
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
-        verdict = source.verify(policy=policy, verifies=verifies, workers=workers, progress=progress)
-        return compared(verdict, source.records(), raws())
-
-    return replace(source, verify=judge)
+    return source.then(lambda verdict: compared(verdict, source.records(), raws()))
 
 
 def compared(verdict: Verdict, records: Iterable[bytes], raws: Iterator[RawTelegram]) -> Verdict:

@@ -1,7 +1,7 @@
 """Evidence that can be verified: its records, what was signed about them, and the verifier that fits it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from linewitness.evidence.policy.policy import Policy
@@ -41,6 +41,20 @@ class EvidenceSource:
     statements: Sequence[Statement]
     verify: Verifier
     total: int | None = None
+
+    def then(self, further: Callable[[Verdict], Verdict]) -> "EvidenceSource":
+        """Return the same evidence, with a verdict that `further` has looked at."""
+
+        def judge(
+            *,
+            policy: Policy | None,
+            verifies: Verifies | None = None,
+            workers: int = 1,
+            progress: Progress | None = None,
+        ) -> Verdict:
+            return further(self.verify(policy=policy, verifies=verifies, workers=workers, progress=progress))
+
+        return replace(self, verify=judge)
 
 
 def stream_source(
