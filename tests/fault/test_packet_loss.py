@@ -1,13 +1,14 @@
 """Three packets in ten are lost on the cable to the broker or to the tool: slower, and nothing else."""
 
 import asyncio
-import contextlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from linewitness.base.segments import lost_segments
 from linewitness.demo.plant import Plant
 from linewitness_selftest.outcome import FaultOutcome
 from support.far import far_plant
@@ -46,20 +47,12 @@ def in_order(plant: Plant) -> bool:
     return numbers == sorted(numbers)
 
 
-class PatientLoad(Load):
-    """Work at a station whose units leave when the tool shows that their results are confirmed.
-
-    A cable that delays only the tool's results, for longer than the next unit's code takes, is the limit of
-    what can be known (docs/threat-model.md).
-    """
-
-    async def next_unit(self) -> str:
-        torque = self.plant.devices.torque
-        with contextlib.suppress(TimeoutError):  # after a break, results are fetched, which shows no light
-            async with asyncio.timeout(10):
-                while not self.made <= set(torque.acked):  # noqa: ASYNC110 (a look at a light)
-                    await asyncio.sleep(0.01)
-        return await super().next_unit()
+async def seen(load: Load) -> None:
+    """Work on the unit that is there until the gateway has seen a loss: the first one is its limit."""
+    plant = load.plant
+    while "segments are lost on the way to the device" not in said(plant):
+        load.made.add(plant.devices.torque.tighten())
+        await asyncio.sleep(0.1)
 
 
 async def work(load: Load, steps: int) -> None:
@@ -68,12 +61,22 @@ async def work(load: Load, steps: int) -> None:
         await until(lambda: load.steps >= goal, "work", timeout_s=120)
 
 
+async def test_what_had_to_be_sent_again_is_counted() -> None:
+    async with lossy_cable(seed=SEED) as cable:
+        with cable.listen() as server, socket.create_connection(server.getsockname()) as ours:
+            before = lost_segments(ours)
+            await cable.lose(1)
+            ours.sendall(b"not heard")
+            await until(lambda: lost_segments(ours) >= before + 2, "transmissions again")
+
+
 async def test_a_cable_that_loses_packets_delays_and_loses_nothing(
     tmp_path: Path, account: Callable[[FaultOutcome], None]
 ) -> None:
     async with lossy_cable(seed=SEED, quick=True) as cable, far_plant(tmp_path, cable, *EACH) as plant:
         await cable.lose(SHARE)
-        await work(load := PatientLoad(plant), steps=20)
+        await seen(load := Load(plant))
+        await work(load, steps=20)
         lost = await ended(plant, cable, load)
         assert lost > 20
         assert in_order(plant)
@@ -89,7 +92,10 @@ async def test_a_long_shift_on_a_bad_cable_loses_nothing(
     """With the timeouts that Linux has; the tool tells its next result when the last one is confirmed."""
     async with lossy_cable(seed=SEED) as cable, far_plant(tmp_path, cable, what) as plant:
         await cable.lose(SHARE)
-        await work(load := PatientLoad(plant), steps=steps)
+        load = Load(plant)
+        if what == "tool":
+            await seen(load)
+        await work(load, steps=steps)
         lost = await ended(plant, cable, load)
         assert lost > steps
         assert in_order(plant)
@@ -104,7 +110,7 @@ async def test_a_broker_that_comes_and_goes_behind_a_bad_cable_loses_nothing(
     """Connections must be made anew while packets are lost, and the store asks for what it lacks."""
     async with lossy_cable(seed=SEED + 1) as cable, far_plant(tmp_path, cable, "broker") as plant:
         await cable.lose(SHARE)
-        load = PatientLoad(plant)
+        load = Load(plant)
         for _ in range(3):
             await work(load, steps=40)
             await cast(Any, plant.broker).cut_off()
@@ -125,7 +131,8 @@ async def test_a_tool_that_comes_and_goes_behind_a_bad_cable_is_confirmed_rightl
     """
     async with lossy_cable(seed=SEED + 2) as cable, far_plant(tmp_path, cable, "tool") as plant:
         await cable.lose(SHARE)
-        load, torque = PatientLoad(plant, period_s=0.2), plant.devices.torque
+        load, torque = Load(plant, period_s=0.2), plant.devices.torque
+        await seen(load)
         for _ in range(3):
             await work(load, steps=12)
             torque.drop()

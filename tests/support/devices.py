@@ -71,6 +71,9 @@ class Health:
     def polls(self, name: str, figures: PollFigures) -> None:
         pass
 
+    def lost_segments(self, name: str, count: int) -> None:
+        pass
+
     def at_work(self, name: str, busy: bool) -> None:
         pass
 

@@ -20,10 +20,10 @@ class Tool:
         self.begun_ms = BOOT_NS // NS_PER_MS
         self.order = ArrivalOrder(Standstills(clock), clock)
 
-    def result(self, at_ms: int, *, confirmed_after_ms: int) -> int | None:
+    def result(self, at_ms: int, *, confirmed_after_ms: int, lost: int = 0) -> int | None:
         """Return since when the result may have waited, in milliseconds."""
         observation = tightening(1, at_ms=at_ms)
-        since_ns = self.order.delayed_since_ns(observation)
+        since_ns = self.order.delayed_since_ns(observation, lost)
         now_ns = (self.begun_ms + at_ms + confirmed_after_ms) * NS_PER_MS
         self.clock.advance_ns(now_ns - self.clock.boottime_ns)
         self.order.confirmed(observation)
@@ -61,6 +61,25 @@ def test_a_pause_ends_the_doubt(clock: ManualClock) -> None:
     tool = Tool(clock)
     assert tool.result(0, confirmed_after_ms=4_000) is None
     assert tool.result(6_000, confirmed_after_ms=5) is None
+
+
+def test_what_arrives_over_a_cable_that_loses_segments_may_have_been_sent_three_seconds_ago(
+    clock: ManualClock,
+) -> None:
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5) is None
+    assert tool.result(10_000, confirmed_after_ms=5, lost=1) == 0, "its confirmation may have come just now"
+    assert tool.result(20_000, confirmed_after_ms=5, lost=1) == 17_000
+    assert tool.result(69_000, confirmed_after_ms=5, lost=1) == 66_000
+    assert tool.result(71_000, confirmed_after_ms=5, lost=1) is None, "a minute without a loss"
+
+
+def test_each_further_loss_prolongs_the_doubt(clock: ManualClock) -> None:
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5, lost=2) == -3_000
+    assert tool.result(10_000, confirmed_after_ms=5, lost=2) == 7_000
+    assert tool.result(20_000, confirmed_after_ms=5, lost=3) == 10_000
+    assert tool.result(79_000, confirmed_after_ms=5, lost=3) == 76_000
 
 
 def arrived_at(boottime_ns: int) -> Observation:

@@ -22,6 +22,7 @@ NAMES = {
     "linewitness_clock_synced",
     "linewitness_device_observations",
     "linewitness_device_observations_dropped",
+    "linewitness_device_lost_segments",
     "linewitness_device_polls",
     "linewitness_device_polls_cut",
     "linewitness_device_polls_missed",
@@ -116,6 +117,15 @@ async def test_a_device_above_its_share_is_an_alarm_if_something_is_not_on_recor
 async def test_what_is_not_known_is_absent_rather_than_zero(line: Looked) -> None:
     found = await values(line)
     assert not {key for key in found if key[0].startswith(("linewitness_clock", "linewitness_journal_hours"))}
+
+
+async def test_what_the_network_loses_is_counted_where_it_is_known(line: Looked) -> None:
+    line.health.lost_segments("wrench-10", 234)
+    found = await values(line)
+    assert found["linewitness_device_lost_segments_total", "wrench-10"] == 234
+    assert ("linewitness_device_lost_segments_total", "press-4") not in found
+    _, _, page = await line.get("/")
+    assert "234 segments lost on the network" in page
 
 
 async def test_polls_that_are_not_made_are_a_problem_with_its_cause(line: Looked) -> None:

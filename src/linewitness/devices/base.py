@@ -223,6 +223,15 @@ class ConfirmingSession(Session, Protocol):
 
 
 @runtime_checkable
+class NetworkSession(Session, Protocol):
+    """A connection over a network whose losses are known: they delay what the device says."""
+
+    @property
+    def lost_segments(self) -> int:
+        """How many segments of this connection were lost so far, as far as our side knows; it never falls."""
+
+
+@runtime_checkable
 class CommandingSession(Session, Protocol):
     """A connection through which a gate can be moved; used only where a gate is configured."""
 

@@ -35,6 +35,9 @@ class DeviceStatusSink(Protocol):
     def polls(self, name: str, figures: PollFigures) -> None:
         """Record how many polls of all sessions were due, how many were not made, and what keeps them."""
 
+    def lost_segments(self, name: str, count: int) -> None:
+        """Record how many segments were lost on the way to the device, over all sessions."""
+
     def at_work(self, name: str, busy: bool) -> None:
         """Record whether observations of the device are being made durable or confirmed."""
 

@@ -14,6 +14,7 @@ from linewitness.devices.base import (
     CommandingSession,
     ConfirmingSession,
     Driver,
+    NetworkSession,
     Observation,
     Session,
     Signals,
@@ -124,6 +125,7 @@ class Capture:
         """Connect, and carry observations until the session ends; raises what ended it."""
         try:
             async with self._driver.connect(memory) as session:
+                self._intake.begin(session)
                 await self._availability.back(session)
                 self._backoff.succeeded()
                 raise await self._carry(session)
@@ -143,6 +145,8 @@ class Capture:
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
             self._reading = True
             others = [group.create_task(self._end_when_asked(observing, gates), name=f"end:{self._device}")]
+            if isinstance(session, NetworkSession):
+                others.append(group.create_task(self._intake.watch(), name=f"network:{self._device}"))
             if isinstance(session, PollingSession):
                 others.append(group.create_task(self._polls.run(session), name=f"polls:{self._device}"))
             if gates is not None:

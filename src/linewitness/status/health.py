@@ -18,6 +18,7 @@ class DeviceHealth:
     observations of the device are made durable or confirmed, the `rounds`-th time.
     `above_share` is true while the device sends more than its share, `losing` if some of that is not on
     record; `dropped` counts it. `polls` counts, where the gateway asks the device on a grid, since the start.
+    `lost_segments` counts segments that the network lost, where the driver knows.
     """
 
     state: str = "waiting"
@@ -31,6 +32,7 @@ class DeviceHealth:
     losing: bool = False
     dropped: int = 0
     polls: PollFigures = field(default_factory=PollFigures)
+    lost_segments: int = 0
 
 
 @dataclass(slots=True)
@@ -95,6 +97,10 @@ class Health:
     def polls(self, name: str, figures: PollFigures) -> None:
         """Record how many polls were due, how many were not made, and what keeps them."""
         self.devices.setdefault(name, DeviceHealth()).polls = figures
+
+    def lost_segments(self, name: str, count: int) -> None:
+        """Record how many segments were lost on the way to a device since the start."""
+        self.devices.setdefault(name, DeviceHealth()).lost_segments = count
 
     def at_work(self, name: str, busy: bool) -> None:
         """Record that a group of observations is being made durable or confirmed, or is done."""

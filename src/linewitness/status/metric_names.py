@@ -41,6 +41,11 @@ POLLS_CUT: Final = Metric(
     "Polls since the start that left out telemetry, so that evidence was read in time",
     ("device",),
 )
+LOST_SEGMENTS: Final = Metric(
+    "linewitness_device_lost_segments",
+    "Segments since the start that were lost on the way from or to the device, as far as the kernel knows",
+    ("device",),
+)
 RECORDS: Final = Metric("linewitness_records", "Records of the stream, pruned ones included")
 RECEIPTED: Final = Metric("linewitness_records_receipted", "Records that a receipt of the audit store covers")
 PENDING: Final = Metric("linewitness_records_pending", "Records that no receipt covers")

@@ -5,6 +5,7 @@ from typing import Final
 
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock
 from linewitness.devices.base import Observation
+from linewitness.gateway.intake.network import LOSSY_NS
 
 #: The event loop is looked at this often.
 LOOK_S: Final = 0.05
@@ -18,6 +19,9 @@ NEXT_NS: Final = 500 * NS_PER_MS
 SLOW_NS: Final = 250 * NS_PER_MS
 #: A device that has many results to send makes no longer pause between them, however busy it is.
 PAUSE_NS: Final = 1000 * NS_PER_MS
+
+#: What is lost is here after this time: with waits of 0.2, 0.4, 0.8 and 1.6 s between its transmissions.
+RESENT_NS: Final = 3 * NS_PER_S
 
 
 class Standstills:
@@ -82,23 +86,32 @@ class ArrivalOrder:
         self._delayed_since_ns: int | None = None
         self._confirmed_ns: int | None = None
         self._slow = False
+        self._lost = 0
+        self._lossy_until_ns: int | None = None
 
-    def delayed_since_ns(self, observation: Observation) -> int | None:
+    def delayed_since_ns(self, observation: Observation, lost: int = 0) -> int | None:
         """Return since when an observation may have waited (boot time), None if it came at once.
+
+        `lost` is how many segments were lost on the way from and to the device so far, over all its sessions.
 
         A device that waits for a confirmation keeps back what it makes meanwhile, however short the wait is,
         and sends it one after the other, at once after each confirmation; its first pause ends that. A device
-        that waits for nothing keeps nothing back.
+        that waits for nothing keeps nothing back. Where segments are lost, nobody knows when a confirmation
+        arrived, and everything may have been sent more than once.
         """
         arrived_ns = observation.received.boottime_ns
+        lost_more = self._look(lost, arrived_ns)
         pause_ns = PAUSE_NS if self._slow else NEXT_NS
-        if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > pause_ns:
+        if self._confirmed_ns is None or (arrived_ns - self._confirmed_ns > pause_ns and not lost_more):
             self._delayed_since_ns = None
             self._slow = False
         begun_ns = self._standstills.before_ns(arrived_ns)
         if begun_ns is not None:
             self._delay(begun_ns)
-        return self._delayed_since_ns
+        if self._lossy_until_ns is None or arrived_ns > self._lossy_until_ns:
+            return self._delayed_since_ns
+        sent_ns = arrived_ns - RESENT_NS
+        return sent_ns if self._delayed_since_ns is None else min(sent_ns, self._delayed_since_ns)
 
     def confirmed(self, observation: Observation) -> None:
         """Learn that the device was told that an observation is durable."""
@@ -106,6 +119,15 @@ class ArrivalOrder:
         self._confirmed_ns = self._clock.stamp().boottime_ns
         self._slow |= self._confirmed_ns - arrived_ns > SLOW_NS
         self._delay(arrived_ns)
+
+    def _look(self, lost: int, now_ns: int) -> bool:
+        """Return whether segments were lost since the observation before."""
+        if lost <= self._lost:
+            return False
+        self._lost = lost
+        self._lossy_until_ns = now_ns + LOSSY_NS
+        self._slow = True
+        return True
 
     def _delay(self, since_ns: int) -> None:
         if self._delayed_since_ns is None or since_ns < self._delayed_since_ns:

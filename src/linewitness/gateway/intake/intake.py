@@ -9,10 +9,11 @@ import structlog
 
 from linewitness.base.clock import Clock
 from linewitness.base.failures import retrieve
-from linewitness.devices.base import Observation, Result, Signals
+from linewitness.devices.base import NetworkSession, Observation, Result, Session, Signals
 from linewitness.devices.options import ShareOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
+from linewitness.gateway.intake.network import NetworkWatch
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
 from linewitness.stations.gates import Order
@@ -76,6 +77,7 @@ class Intake:
         self._health = health
         self._standstills = standstills
         self._order = ArrivalOrder(standstills, clock)
+        self._network = NetworkWatch(device, health, clock)
 
     async def recall(self) -> None:
         """Begin with what the journal says of the device's share."""
@@ -91,6 +93,14 @@ class Intake:
         """Seconds for which a device that keeps its data is to be left alone."""
         return self._share.debt_s
 
+    def begin(self, session: Session) -> None:
+        """Learn that a session begins, before anything of it is taken."""
+        self._network.begin(session if isinstance(session, NetworkSession) else None)
+
+    async def watch(self) -> None:
+        """Show what is lost on the way to the device, until cancelled."""
+        await self._network.run()
+
     async def settle(self, observation: Observation) -> None:
         """Wait, before a result is taken, until what other devices sent before it can be taken."""
         if isinstance(observation, Result):
@@ -102,7 +112,7 @@ class Intake:
             return QueuedObservation(observation, count=1)
         delayed_since_ns = None
         if observation.confirmable or isinstance(observation, Result):
-            delayed_since_ns = self._order.delayed_since_ns(observation)
+            delayed_since_ns = self._order.delayed_since_ns(observation, self._network.lost)
         return self._queue(
             self._within_share((observation,), session_id, delayed_since_ns=delayed_since_ns), observation
         )

@@ -8,6 +8,7 @@ import structlog
 
 from linewitness.base.clock import Clock, monotonic
 from linewitness.base.errors import DeviceError, DeviceUnavailable
+from linewitness.base.segments import lost_segments
 from linewitness.devices.open_protocol.options import LinkTiming
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.queues import MAX_PUSHED_BYTES, MAX_PUSHES, BoundedQueue
@@ -66,6 +67,11 @@ class ControllerLink:
         )
         self.operations = OperationCollector()
         self.failure: DeviceError | None = None
+
+    @property
+    def lost_segments(self) -> int:
+        """How many segments of this connection were lost so far, as far as the kernel knows."""
+        return lost_segments(self._writer.get_extra_info("socket"))
 
     async def ask(
         self,

@@ -91,6 +91,11 @@ class OpenProtocolSession:
         """What the controller said about itself."""
         return self._start.identity.shown()
 
+    @property
+    def lost_segments(self) -> int:
+        """How many segments of this connection were lost so far, as far as the kernel knows."""
+        return self._link.lost_segments
+
     async def observations(self) -> AsyncIterator[Observation]:
         """Yield what the controller says and what it had kept, until the connection ends."""
         while True:

@@ -1,0 +1,59 @@
+"""What is lost on the way to a device: counted over its sessions, logged once."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from linewitness.base.clock import NS_PER_S
+from linewitness.devices.base import NetworkSession
+from linewitness.gateway.intake import network
+from linewitness.gateway.intake.network import LOSSY_NS, NetworkWatch
+from linewitness.status.health import Health
+from support.clocks import ManualClock
+from support.waiting import until
+
+
+def session(lost: int) -> Any:
+    return cast("NetworkSession", SimpleNamespace(lost_segments=lost))
+
+
+def test_losses_of_all_sessions_are_one_number_that_never_falls(clock: ManualClock) -> None:
+    watch = NetworkWatch("wrench-10", Health(), clock)
+    assert watch.lost == 0
+    first = session(3)
+    watch.begin(first)
+    assert watch.lost == 3
+    first.lost_segments = 0  # its socket is closed
+    assert watch.lost == 3
+    watch.begin(session(2))
+    assert watch.lost == 5
+    watch.begin(None)
+    assert watch.lost == 5
+
+
+async def test_a_loss_is_shown_and_logged_once_until_a_minute_without_one(
+    clock: ManualClock, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(network, "SHOW_S", 0.001)
+    health = Health()
+    watch = NetworkWatch("wrench-10", health, clock)
+    watch.begin(now := session(0))
+
+    def shown() -> int:
+        return health.devices["wrench-10"].lost_segments if health.devices else 0
+
+    with capture_logs() as logged:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(watch.run())
+            for lost in (1, 2):
+                now.lost_segments = lost
+                await until(lambda: shown() == now.lost_segments)
+            clock.advance_ns(LOSSY_NS + NS_PER_S)
+            await until(lambda: len(logged) == 2)
+            watching.cancel()
+    assert [entry["event"] for entry in logged] == [
+        "segments are lost on the way to the device",
+        "no segments are lost any more",
+    ]
