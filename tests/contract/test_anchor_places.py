@@ -16,7 +16,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from linewitness.anchors.base import AnchorFailed, Subject
-from linewitness.anchors.options import BucketOptions, TimeStampOptions, WitnessOptions
+from linewitness.anchors.broker import BrokerTarget
+from linewitness.anchors.options import BrokerOptions, BucketOptions, TimeStampOptions, WitnessOptions
 from linewitness.anchors.rfc3161 import TimeStampTarget
 from linewitness.anchors.s3 import BucketTarget
 from linewitness.anchors.witness import WitnessTarget
@@ -27,6 +28,9 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import cosigner_vkey, log_vkey, new_key
 from linewitness.evidence.format.note import Note, cosign
 from linewitness.evidence.format.proof import parse_consistency
+from linewitness.uplink.mqtt import MqttConnector
+from linewitness.uplink.options import MqttOptions
+from support.brokers import mosquitto
 from support.present import present
 
 ORIGIN = "acme.example/ber-01/line-02/1"
@@ -340,3 +344,24 @@ async def test_a_false_cosignature_does_not_count() -> None:
 
     with serving(lying) as url, pytest.raises(AnchorFailed, match="no cosignature"):
         await witness_at(url).write(subject(7))
+
+
+async def test_a_second_broker_gives_the_newest_checkpoint_to_everybody_who_listens(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path / "broker") as broker:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        place = BrokerTarget(BrokerOptions(id="customer", url=url))
+        await place.write(subject(7))
+        written = await place.write(subject(9))
+        assert written.where == f"{url} linewitness/anchors/v1/{ORIGIN}"
+        async with MqttConnector(MqttOptions(url=url)).connect() as customer:
+            await customer.subscribe("linewitness/anchors/v1/#")
+            message = await anext(aiter(customer.messages()))
+        assert message.payload.decode() == written.note == subject(9).note
+        assert message.topic == f"linewitness/anchors/v1/{ORIGIN}"
+
+
+async def test_a_second_broker_that_is_away_is_a_failed_anchor(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path / "broker") as broker:
+        port = broker.port
+    with pytest.raises(AnchorFailed):
+        await BrokerTarget(BrokerOptions(id="customer", url=f"mqtt://127.0.0.1:{port}")).write(subject(7))

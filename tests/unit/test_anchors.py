@@ -22,6 +22,7 @@ from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journals import create, members_of, result_event, running, verdict_of
 from support.lines import call, write_line
+from support.waiting import until
 
 ORIGIN = "acme.example/ber-01/line-02/1"
 
@@ -43,6 +44,7 @@ class Fickle:
     """A place that works when the test says so."""
 
     name = "directory fickle"
+    near = True
 
     def __init__(self, *, works: bool = True, hangs: bool = False) -> None:
         self.works, self.hangs, self.asked = works, hangs, 0
@@ -173,6 +175,23 @@ async def test_it_is_written_at_the_start_every_hour_and_when_asked(
                 await asyncio.sleep(0.01)
         task.cancel()
     assert place.asked == 3
+
+
+async def test_without_receipts_the_places_that_are_near_are_written_to_more_often(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.anchoring.LOOK_S", 0.01)
+    near, far = Fickle(), Fickle()
+    far.name, far.near = "bucket far", False
+    async with running(directory, clock) as journal, asyncio.TaskGroup() as group:
+        anchors_ = anchoring(journal, directory, clock, [near, far])
+        task = group.create_task(anchors_.run())
+        await until(lambda: (near.asked, far.asked) == (1, 1))
+        anchors_.hasten()
+        await until(lambda: near.asked == 2)
+        await asyncio.sleep(0.1)
+        assert (near.asked, far.asked) == (2, 1)
+        task.cancel()
 
 
 async def test_a_person_asks_for_an_anchor_and_sees_what_every_place_holds(

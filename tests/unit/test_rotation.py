@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from nacl.signing import SigningKey
 
 from linewitness.base.clock import NS_PER_S
 from linewitness.base.errors import ExitCode
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.record import draft, parse
+from linewitness.evidence.verify.stream import verify
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.exposure import COMMITS, LEAST_S, KeyExposure
 from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.journal.journal import Journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -21,6 +26,7 @@ from support.clocks import ManualClock
 from support.journals import create, members_of, result_event, running, verdict_of
 from support.lines import call, write_line
 from support.present import present
+from support.waiting import until
 
 HOUR_S = 3600.0
 
@@ -31,11 +37,37 @@ def directory(tmp_path: Path, clock: ManualClock) -> Path:
     return tmp_path / "journal"
 
 
+@dataclass
+class World:
+    """What was observed, and what others have seen of it."""
+
+    observed: int = 0
+    receipted: int = 0
+    alone: int = 0
+
+    def count(self) -> None:
+        self.alone += 1
+
+
 @asynccontextmanager
-async def rotating(directory: Path, clock: ManualClock, period_s: float = HOUR_S) -> AsyncIterator[Journal]:
+async def rotating(
+    directory: Path, clock: ManualClock, period_s: float = HOUR_S, world: World | None = None
+) -> AsyncIterator[Journal]:
+    world = world or World()
     async with running(directory, clock) as journal:
         signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
-        rotation = KeyRotation(journal, signer, requests=Requests(directory), clock=clock, period_s=period_s)
+        exposure = KeyExposure(
+            journal, limit_s=60, observed=lambda: world.observed, receipted=lambda: world.receipted
+        )
+        rotation = KeyRotation(
+            journal,
+            signer,
+            requests=Requests(directory),
+            clock=clock,
+            period_s=period_s,
+            exposure=exposure,
+            alone=world.count,
+        )
         async with asyncio.TaskGroup() as group:
             task = group.create_task(rotation.run())
             yield journal
@@ -74,6 +106,102 @@ async def test_a_key_whose_time_is_not_over_stays(directory: Path, clock: Manual
         await asyncio.sleep(1.2)
         await journal.submit([result_event(1, clock)])
     assert [record["kind"] for record in members_of(directory)] == ["stream.created", "tightening.result"]
+
+
+def forged_from(first: int, records: list[bytes], key: SigningKey) -> list[bytes]:
+    """Return the records with other reasons from a place on, hashed, chained and signed with a key."""
+    forged = records[:first]
+    for data in records[first:]:
+        members = parse(data)
+        integrity = members.pop("integrity")
+        before = parse(forged[-1])["integrity"]["record_hash"]
+        if members["kind"] == "tightening.result":
+            members["reason"] = "invented"
+        drafted = draft(members, stream=integrity["stream"], key_id=integrity["key_id"], prev_hash=before)
+        forged.append(drafted.data(key.sign(drafted.message).signature))
+    return forged
+
+
+async def results(journal: Journal, clock: ManualClock, world: World, count: int = 1) -> None:
+    """Store results, each in a commit of its own."""
+    for _ in range(count):
+        await journal.submit([result_event(world.observed, clock)])
+        world.observed += 1
+
+
+async def test_without_a_receipt_the_key_lives_for_a_minute_after_its_first_result(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
+    world = World()
+    async with rotating(directory, clock, world=world) as journal:
+        await results(journal, clock, world)
+        await asyncio.sleep(0.1)
+        clock.advance_ns(59 * NS_PER_S)
+        await asyncio.sleep(0.1)
+        assert len(keys_of(directory)) == 1
+        clock.advance_ns(NS_PER_S)
+        await until(lambda: world.alone == 1)
+        clock.advance_ns(600 * NS_PER_S)  # nothing more was observed
+        await asyncio.sleep(0.1)
+        await results(journal, clock, world)
+        await asyncio.sleep(0.1)
+        assert len(keys_of(directory)) == 2
+        clock.advance_ns(60 * NS_PER_S)
+        await until(lambda: world.alone == 2)
+    active = keys_of(directory)[-1][1].key_id
+    assert sorted(path.stem for path in (directory / "keys").iterdir()) == sorted([active, "log"])
+    assert verdict_of(directory).status == "INTACT"
+
+
+async def test_with_all_keys_that_are_left_nothing_before_the_last_rotation_is_rewritten_unseen(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has root now takes every key file, and signs another result 2 and all that follows it."""
+    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
+    world = World()
+    async with rotating(directory, clock, world=world) as journal:
+        await results(journal, clock, world, 3)
+        await asyncio.sleep(0.05)
+        clock.advance_ns(60 * NS_PER_S)
+        await until(lambda: world.alone == 1)
+        await results(journal, clock, world, 2)
+    with JournalReader(directory) as reader:
+        records = [data for _, data in reader.records()]
+    for name in sorted(path.stem for path in (directory / "keys").iterdir()):
+        verdict = verify(forged_from(2, records, Keyring(directory).load(name)))
+        assert (verdict.status, verdict.broken_at) == ("BROKEN", 2)
+
+
+async def test_what_is_receipted_in_time_needs_no_new_key(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
+    world = World()
+    async with rotating(directory, clock, world=world) as journal:
+        for _ in range(5):
+            await results(journal, clock, world, COMMITS)
+            await asyncio.sleep(0.05)
+            clock.advance_ns(int(LEAST_S / 2) * NS_PER_S)
+            world.receipted = journal.head.size
+            await asyncio.sleep(0.05)
+    assert len(keys_of(directory)) == 1
+
+
+async def test_without_a_receipt_the_key_signs_64_commits(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
+    world = World()
+    async with rotating(directory, clock, world=world) as journal:
+        await results(journal, clock, world, COMMITS - 1)
+        await asyncio.sleep(0.05)
+        clock.advance_ns(int(LEAST_S) * NS_PER_S)
+        await asyncio.sleep(0.05)
+        assert len(keys_of(directory)) == 1
+        await results(journal, clock, world)
+        await until(lambda: world.alone == 1)
+    assert len(keys_of(directory)) == 2
 
 
 async def test_a_running_gateway_rotates_when_asked(

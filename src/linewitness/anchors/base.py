@@ -47,5 +47,9 @@ class AnchorTarget(Protocol):
     def name(self) -> str:
         """Kind and id, like `directory worm`."""
 
+    @property
+    def near(self) -> bool:
+        """Whether it is written to at each replacement of the key while no receipt comes."""
+
     async def write(self, subject: Subject) -> Written:
         """Put the checkpoint there and make sure that it is; AnchorFailed otherwise."""

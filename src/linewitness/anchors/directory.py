@@ -12,6 +12,8 @@ from linewitness.base.durable import create_file, make_folder
 class DirectoryTarget:
     """Each checkpoint is a new file, never opened for writing again."""
 
+    near = True
+
     def __init__(self, options: DirectoryOptions) -> None:
         """Take the folder; it is looked for at each writing."""
         self.name = f"directory {options.id}"

@@ -9,6 +9,7 @@ from linewitness.base.errors import EvidenceError
 from linewitness.base.secrets import Secret
 from linewitness.base.settings import Identifier, Options
 from linewitness.evidence.format.note import COSIGNATURE_V1, Vkey
+from linewitness.uplink.options import MqttOptions
 
 
 def _is_cosigner(text: str) -> str:
@@ -67,6 +68,18 @@ class WitnessOptions(Options):
     vkey: CosignatureKey = Field(description="The witness's public key, as it publishes it.")
 
 
+class BrokerOptions(MqttOptions):
+    """A second broker, best one in other hands: each checkpoint is published there, retained."""
+
+    id: Identifier = Field(description="Name of the place.")
+    prefix: str = Field(
+        default="linewitness/anchors/v1",
+        pattern=r"^[^+#/\x00][^+#\x00]*[^+#/\x00]$",
+        max_length=200,
+        description="In front of the stream's origin in the topic.",
+    )
+
+
 class AnchorOptions(Options):
     """Where checkpoints are anchored, and how often."""
 
@@ -79,7 +92,10 @@ class AnchorOptions(Options):
     time_stamps: tuple[TimeStampOptions, ...] = Field(default=(), description="RFC 3161 authorities.")
     witnesses: tuple[WitnessOptions, ...] = Field(default=(), description="C2SP witnesses.")
 
+    brokers: tuple[BrokerOptions, ...] = Field(default=(), description="Other brokers than the store's.")
+
     @property
     def named(self) -> int:
         """How many places there are."""
-        return sum(map(len, (self.directories, self.buckets, self.time_stamps, self.witnesses)))
+        places = (self.directories, self.buckets, self.time_stamps, self.witnesses, self.brokers)
+        return sum(map(len, places))

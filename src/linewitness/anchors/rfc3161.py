@@ -29,6 +29,8 @@ _SHA256: Final = bytes.fromhex("608648016503040201")
 class TimeStampTarget:
     """The token is kept in the journal: it proves that the checkpoint was there at the authority's time."""
 
+    near = False
+
     def __init__(self, options: TimeStampOptions) -> None:
         """Take where the authority is, and whom to trust."""
         self.name = f"time stamp {options.id}"

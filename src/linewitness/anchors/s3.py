@@ -15,6 +15,8 @@ _MODE: Final = "COMPLIANCE"
 class BucketTarget:
     """Each checkpoint is an object whose oldest version counts: that one nobody can delete or replace."""
 
+    near = False
+
     def __init__(self, options: BucketOptions, *, clock: Clock) -> None:
         """Take where the bucket is; nothing is connected yet."""
         self.name = f"bucket {options.id}"

@@ -27,6 +27,8 @@ _WHY: Final = {
 class WitnessTarget:
     """The witness remembers the last checkpoint of each log; a fork is refused there."""
 
+    near = True
+
     def __init__(self, options: WitnessOptions) -> None:
         """Take where the witness is, and its key."""
         self.name = f"witness {options.id}"

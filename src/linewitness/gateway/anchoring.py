@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from linewitness.anchors.base import AnchorFailed, AnchorTarget, Subject, Written
+from linewitness.anchors.broker import BrokerTarget
 from linewitness.anchors.directory import DirectoryTarget
 from linewitness.anchors.options import AnchorOptions
 from linewitness.anchors.rfc3161 import TimeStampTarget
@@ -32,6 +33,7 @@ def targets_of(options: AnchorOptions, *, clock: Clock) -> list[AnchorTarget]:
         *(BucketTarget(one, clock=clock) for one in options.buckets),
         *(TimeStampTarget(one) for one in options.time_stamps),
         *(WitnessTarget(one) for one in options.witnesses),
+        *(BrokerTarget(one) for one in options.brokers),
     ]
 
 
@@ -55,6 +57,7 @@ class Anchoring:
         self._options = options
         self._requests = requests
         self._clock = clock
+        self._hastened = False
 
     async def run(self) -> None:
         """Work until cancelled; the first anchor is written at once, and time counts while asleep."""
@@ -62,6 +65,7 @@ class Anchoring:
             return
         period_ns = int(self._options.every_h * 3600 * NS_PER_S)
         due_ns = self._clock.stamp().boottime_ns
+        near = [target for target in self._targets if target.near]
         while True:
             asked = self._requests.take(ANCHOR)
             now_ns = self._clock.stamp().boottime_ns
@@ -70,18 +74,26 @@ class Anchoring:
                 due_ns = now_ns + period_ns
                 # Crash here: the request is still there, and one more anchor follows, which is harmless.
                 self._requests.done(ANCHOR)
+            elif self._hastened:
+                await self.write(near)
             await asyncio.sleep(LOOK_S)
 
-    async def write(self) -> None:
-        """Anchor the stream as it is now; nothing is anchored of a frozen one."""
-        if self._journal.frozen or not self._targets:
+    def hasten(self) -> None:
+        """Write soon to the places that are near: no receipt comes, and a key was replaced."""
+        self._hastened = True
+
+    async def write(self, targets: Sequence[AnchorTarget] | None = None) -> None:
+        """Anchor the stream as it is now, everywhere by default; nothing is anchored of a frozen one."""
+        self._hastened = False
+        wanted = self._targets if targets is None else targets
+        if self._journal.frozen or not wanted:
             return
         size = self._journal.head.size
         subject = Subject(
             self._journal.identity.stream, size, await self._signer.at(size), self._proof_to(size)
         )
         async with asyncio.TaskGroup() as group:
-            for target in self._targets:
+            for target in wanted:
                 group.create_task(self._write_to(target, subject), name=f"anchor:{target.name}")
 
     def _proof_to(self, size: int) -> Callable[[int], Awaitable[list[bytes]]]:

@@ -20,6 +20,7 @@ from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
+from linewitness.gateway.exposure import KeyExposure
 from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.intake.arrival import Standstills
@@ -180,6 +181,18 @@ def _parts_of(
     signer = CheckpointSigner(journal, keyring_of(config.journal).load(LOG_KEY))
     certificates = CertificateMonitor(lambda: named_in(running.current.model_dump(mode="json")), clock=clock)
     connector, targets = _connector(config), targets_of(config.anchors, clock=clock)
+    anchoring = Anchoring(
+        journal, signer, targets=targets, options=config.anchors, requests=requests, clock=clock
+    )
+    uplink = _uplink(
+        config, connector, journal=journal, signer=signer, telemetry=telemetry, health=health, clock=clock
+    )
+    exposure = KeyExposure(
+        journal,
+        limit_s=config.journal.rotate_alone_s,
+        observed=lambda: health.total_observed,
+        receipted=lambda: uplink.judge.receipted if uplink else 0,
+    )
     return LineParts(
         directory=directory,
         journal=journal,
@@ -192,17 +205,16 @@ def _parts_of(
         lifecycle=running.lifecycle,
         signer=signer,
         rotation=KeyRotation(
-            journal, signer, requests=requests, clock=clock, period_s=config.journal.rotate_key_h * 3600
-        ),
-        pruner=Pruner(journal, options=config.journal, clock=clock, anchored=bool(targets)),
-        anchoring=Anchoring(
             journal,
             signer,
-            targets=targets,
-            options=config.anchors,
             requests=requests,
             clock=clock,
+            period_s=config.journal.rotate_key_h * 3600,
+            exposure=exposure,
+            alone=anchoring.hasten,
         ),
+        pruner=Pruner(journal, options=config.journal, clock=clock, anchored=bool(targets)),
+        anchoring=anchoring,
         certificates=certificates,
         standstills=Standstills(clock),
         loops=GatewayLoops(
@@ -225,15 +237,7 @@ def _parts_of(
             rests=rests_of(directory),
         ),
         page=config.status,
-        uplink=_uplink(
-            config,
-            connector,
-            journal=journal,
-            signer=signer,
-            telemetry=telemetry,
-            health=health,
-            clock=clock,
-        ),
+        uplink=uplink,
     )
 
 

@@ -58,6 +58,8 @@ class Journal:
         self._closing = False
         self._in_flight = 0
         self.head: JournalHead = file.head
+        #: Commits of this process that made the stream longer; each bears one signature.
+        self.commits = 0
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: StreamIdentity = file.identity
         #: The audit store holds another history of this stream: nothing is signed, sent or pruned any more.
@@ -228,6 +230,7 @@ class Journal:
         async with self._grown:
             if head.size > self.head.size:
                 self.head = head
+                self.commits += 1
             self._grown.notify_all()
 
     def close(self) -> None:

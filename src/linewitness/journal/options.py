@@ -38,6 +38,13 @@ class JournalOptions(Options):
         description="Hours after which a fresh key signs the records and the old one is erased; 1 is a good "
         "choice where the machine could be stolen.",
     )
+    rotate_alone_s: float = Field(
+        default=60.0,
+        ge=5,
+        le=3600,
+        description="Seconds after which a fresh key signs while no receipt comes, also after 64 commits: "
+        "what the old one has signed cannot be rewritten any more, whoever takes the machine.",
+    )
     wrapping_key: Secret | None = Field(
         default=None,
         description="32 bytes, or their base64, with which the key files are encrypted; best a credential "
