@@ -77,7 +77,7 @@ async def test_audit_event_says_who_changed_a_value(tmp_path: Path) -> None:
         }
         user = {"name": "us", "password": {"file": tmp_path / "pw"}}
         settings = options(
-            press, point("Holding"), audit=True, security=security, user=user, publishing_ms=200
+            press, point("Holding"), audit=True, security=security, user=user, publishing_ms=800
         )
         # The report comes after the change, often one delivery later.
         press.audit_delay_s = 0.25

@@ -197,9 +197,14 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
             await until(lambda: line.records("source.gap"))
             await device.set("Program", 9)
             await until(lambda: line.value("program") == "9")
-        gap, *_later = line.records("source.gap")  # a slow machine may fill the buffer once more
-        fields = {change["field"]: change["after"] for change in gap["changes"]}
-        assert int(fields["count"]) >= 1000
+        # A slow machine fills the buffer more than once.
+        counts = [
+            int(change["after"])
+            for gap in line.records("source.gap")
+            for change in gap["changes"]
+            if change["field"] == "count"
+        ]
+        assert sum(counts) >= 1000
         (_, first, last), *_others = line.gaps()
         assert begun - 1 <= first < last <= ended + 1
         assert not line.records("device.lost")

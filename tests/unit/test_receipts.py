@@ -75,6 +75,17 @@ async def test_a_fitting_answer_is_custody_and_continuity(directory: Path, clock
     assert conflict(directory) == (False, None)
 
 
+async def test_a_receipt_over_a_commit_of_which_the_loop_has_not_heard_yet_contradicts_nothing(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with judging(directory, clock) as (judge, journal):
+        before = journal.head
+        await journal.submit([result_event(8, clock)])
+        now, journal.head = journal.head, before
+        assert await judge.judge(answer(directory, now.size, now.root)) == now.size
+    assert conflict(directory) == (False, None)
+
+
 @pytest.mark.parametrize(("size", "words"), [(9, "the journal only"), (4, "other records")])
 async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(
     directory: Path, clock: ManualClock, size: int, words: str
