@@ -1,56 +1,91 @@
-"""The page that verifies one record by hand works as it stands, and fails on an altered record."""
+"""The page that verifies a unit's package with shell tools does so, on a package of this version."""
 
+import asyncio
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.unit_line import OURS, make_units
+from support.unit_packages import attest, pack_unit, policy_of
+
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/by-hand.md").read_text(), re.MULTILINE | re.DOTALL)
+RECORDS = "evidence/records.ndjson"
 
 
-def work_through(folder: Path, spoil: str = "") -> subprocess.CompletedProcess[Any]:
-    script = "\n".join(["set -euo pipefail", BLOCKS[0], spoil, *BLOCKS[1:]])
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the package of a unit that a line has made, with the policy beside it."""
+    folder = tmp_path_factory.mktemp("unit")
+    asyncio.run(make_units(folder))
+    attest(folder / "journal")
+    (folder / "policy.json").write_bytes(policy_of(folder / "journal").canonical)
+    return pack_unit(folder / "journal", OURS, folder / "unit.zip", raw=True)
+
+
+def work_through(folder: Path, package: Path, spoil: str = "") -> subprocess.CompletedProcess[Any]:
+    """Run the page; `spoil` alters what was unpacked, and ends with 0 if it altered nothing."""
+    if spoil:
+        spoil = (
+            "cp -r evidence before; cp policy.json before\n"
+            f"{spoil}\n"
+            "if diff -r before evidence >/dev/null && cmp -s before/policy.json policy.json;"
+            " then echo unspoiled; exit 0; fi"
+        ).replace("if diff -r before evidence", "if diff -r -x policy.json before evidence")
     return subprocess.run(
-        ["bash", "-c", script],
+        ["bash", "-c", "\n".join([BLOCKS[0], spoil, *BLOCKS[1:]])],
         cwd=folder,
-        env={"vectors": str(ROOT / "vectors"), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        env={
+            "package": str(package),
+            "policy": str(package.parent / "policy.json"),
+            "vectors": str(ROOT / "vectors"),
+            "PATH": "/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+        },
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_the_page_checks_a_good_record(tmp_path: Path) -> None:
-    done = work_through(tmp_path)
+def test_the_page_checks_the_package_of_a_unit(tmp_path: Path, package: Path) -> None:
+    done = work_through(tmp_path, package)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Signature Verified Successfully") == 4
-    assert "record 3 vouches for it" in done.stdout
-    assert "the hash is right" in done.stdout
-    assert "record 2 is among the 7 records of the receipt" in done.stdout
-    assert "held by the store at 2026-" in done.stdout
-    assert done.stdout.rstrip().endswith("it is the stream of the policy")
+    with zipfile.ZipFile(package) as archive:
+        records = archive.read("records.ndjson").splitlines()
+        named = archive.read("raw.ndjson").count(b"\n")
+    signed = sum(b'"signature":"' in record for record in records)
+    # Besides those of the records: record 0, log key, store, and one of the vectors.
+    assert done.stdout.count("Signature Verified Successfully") == signed + 4
+    assert done.stdout.count("bears no signature of its own") == len(records) - signed > 0
+    assert f"the hashes of {len(records) + 1} records are right" in done.stdout
+    assert "all of them are among the " in done.stdout
+    assert "held by store.example at 2096-" in done.stdout
+    assert "it is the stream of the policy" in done.stdout
+    assert done.stdout.count("is about: ") == named > 0
+    assert f"is about: {OURS}" in done.stdout
+    assert done.stdout.rstrip().endswith("record 3 vouches for it")
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        "sed -i 's/12[.]3/12.4/' record.json",
-        "sed -i 's/\"ed25519:./\"ed25519:B/' record.json",
-        "sed -i 's/^index 2/index 3/' proof",
-        "sed -i '1,3s/^7$/6/' receipt",
+        f"sed -i '0,/{OURS}/s//SN9999/' {RECORDS}",
+        f"sed -i '2s/\"ed25519:./\"ed25519:B/' {RECORDS}",
+        f"sed -i '3d' {RECORDS}; echo '{{}}' >>{RECORDS}",
+        "sed -i 's/^index /index 1/' evidence/proofs/*",
+        "set -- evidence/proofs/*; cp $2 $3",
+        "sed -i 's/^[0-9][0-9]*$/163/' evidence/proofs/*",
+        "sed -i 's/^— store.example ..../&A/' evidence/proofs/*",
         "sed -i 's/sha256:./sha256:x/' policy.json",
+        'sed -i \'s/"salt":"./"salt":"f/; s/"salt":"f\\(.\\)/"salt":"0\\1/\' evidence/raw.ndjson',
     ],
 )
-def test_the_page_finds_what_was_altered(tmp_path: Path, spoil: str) -> None:
-    done = work_through(
-        tmp_path,
-        spoil + "; ! cmp -s record.json $vectors/record/record.json ||"
-        " ! cmp -s proof $vectors/proof/2.tlog-proof ||"
-        " ! cmp -s receipt $vectors/checkpoint/7.receipt ||"
-        " ! cmp -s policy.json $vectors/policy.json || { echo unspoiled; exit 0; }",
-    )
+def test_the_page_finds_what_was_altered(tmp_path: Path, package: Path, spoil: str) -> None:
+    done = work_through(tmp_path, package, spoil)
     assert done.returncode != 0, done.stdout
-    assert "it is the stream of the policy" not in done.stdout
+    assert "vouches for it" not in done.stdout
