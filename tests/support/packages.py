@@ -77,7 +77,7 @@ def selection(stream: Stream, path: Path, picked: Iterable[int], **other: Any) -
     chosen = sorted(picked)
     rotations = [at for at, data in enumerate(stream.records) if b'"kind":"key.rotated"' in data]
     key_places = [0, *(at for at in rotations if at <= chosen[-1])]
-    attested = receipt(stream)
+    attested = other.pop("attested", None) or receipt(stream)
     tree = subtree_of(stream)
     given: dict[str, Any] = {
         "origin": stream.origin,

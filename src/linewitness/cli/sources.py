@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from linewitness.store.database import Database
     from linewitness.store.options import AuditStoreOptions
 
+_JOURNAL: Final = "journal.sqlite"
+
 StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_default=False)]
 
 
@@ -24,7 +26,7 @@ def evidence(source: Path) -> "Iterator[EvidenceSource]":
     from linewitness.evidence.package.open import is_evidence, open_evidence
     from linewitness.journal.source import journal_source
 
-    if is_evidence(source):
+    if source.name != _JOURNAL and is_evidence(source):
         with open_evidence(source) as opened:
             yield opened
     else:
@@ -46,7 +48,7 @@ def _directory(source: Path) -> Path:
 
     if source.is_dir():
         return source
-    if source.name == "journal.sqlite":
+    if source.name == _JOURNAL:
         return source.parent
     if not source.exists():
         raise ConfigurationError(f"there is no {source}", hint="name the line's YAML or its journal's folder")

@@ -6,7 +6,7 @@ from importlib.resources import files
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from linewitness.base.errors import EvidenceError
+from linewitness.base.errors import EvidenceError, ExitCode
 from linewitness.evidence.format import record
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
@@ -27,7 +27,9 @@ _EVERY: Final = 100
 
 
 class CannotPack(EvidenceError):
-    """What was asked for cannot be proven yet, or is not there."""
+    """What was asked for cannot be proven yet, or is not there: says nothing against the evidence."""
+
+    exit_code = ExitCode.CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

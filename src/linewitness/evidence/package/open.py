@@ -1,5 +1,6 @@
 """Open what an outsider is given, an evidence package or exported records, and verify it."""
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,11 +27,28 @@ NDJSON: Final = (".ndjson", ".jsonl")
 RECEIPTS: Final = ".receipts"
 #: Between two notes of that file.
 NOTE_END: Final = "\x1e"
+#: Of a file that may be a line's YAML, so many bytes are looked at.
+_LOOKED_AT: Final = 4096
 
 
 def is_evidence(path: Path) -> bool:
-    """Return whether a path names a package or exported records; a package need not exist."""
-    return path.suffix == ".zip" or (path.is_file() and (path.suffix in NDJSON or is_zipfile(path)))
+    """Return whether a path names a package or exported records; a package need not exist.
+
+    A file that is no text can only be meant as a package, and is refused as one.
+    """
+    if path.suffix == ".zip":
+        return True
+    return path.is_file() and (path.suffix in NDJSON or is_zipfile(path) or not _is_text(path))
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT)
+    try:
+        text = getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text
 
 
 @contextmanager
