@@ -2017,6 +2017,9 @@ const fs = require("node:fs");
   const [cases, demands] = JSON.parse(process.argv[2]);
   for (const files of cases) {
     const [evidence, policy, ...revocations] = files.map(read);
-    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {}, revocations, demands)));
+    const begun = performance.now();
+    const verdict = await verifyEvidence(evidence, policy, () => {}, revocations, demands);
+    const cost = { ms: performance.now() - begun, kb: process.resourceUsage().maxRSS };
+    console.log(JSON.stringify({ verdict, cost }));
   }
 })();

@@ -21,7 +21,10 @@ const fs = require("node:fs");
   const [cases, demands] = JSON.parse(process.argv[2]);
   for (const files of cases) {
     const [evidence, policy, ...revocations] = files.map(read);
-    console.log(JSON.stringify(await verifyEvidence(evidence, policy, () => {}, revocations, demands)));
+    const begun = performance.now();
+    const verdict = await verifyEvidence(evidence, policy, () => {}, revocations, demands);
+    const cost = { ms: performance.now() - begun, kb: process.resourceUsage().maxRSS };
+    console.log(JSON.stringify({ verdict, cost }));
   }
 })();
 """
@@ -42,6 +45,11 @@ def judge_all_with_page(
     cases: Sequence[Sequence[Path]], demands: Demands | None = None
 ) -> list[dict[str, Any]]:
     """Return the verdicts on many packages, each with its policy and revocations, from one run."""
+    return [judged["verdict"] for judged in costs_with_page(cases, demands)]
+
+
+def costs_with_page(cases: Sequence[Sequence[Path]], demands: Demands | None = None) -> list[dict[str, Any]]:
+    """Return the same as `verdict`, and beside it the `cost`: `ms`, and `kb` of memory at most until then."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed: the script of verify.html is tested in Chromium only")

@@ -45,7 +45,7 @@ def _is_text(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(_LOOKED_AT)
     try:
-        text = getincrementaldecoder("utf-8")().decode(start)
+        text = getincrementaldecoder("utf-8")().decode(start, final=len(start) < _LOOKED_AT)
     except UnicodeDecodeError:
         return False
     return "\0" not in text
