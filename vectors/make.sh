@@ -382,3 +382,11 @@ sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\"
   policy.json >backdated/policy.json
 # The remarks of the verdict with both receipts: records FIRST to LAST are too early; record N was attested long after its claim.
 printf '%s\n' 'earlier 0 4' 'long-after 4' >backdated/remarks.txt
+# What it lists as seen late: the first and the last record, and the longest time in seconds.
+seconds() { date -u -d "$(sed -n "$(($1 + 1))s/.*\"ingested_at\":\"\([^\"]*\)\".*/\1/p" backdated/records.ndjson)" +%s; }
+waited=0
+for at in 0 1 2 3 4; do
+  first=$((at < 3 ? 1772344803 : 1772344805)) after=$((first - $(seconds $at)))
+  if [ "$after" -gt "$waited" ]; then waited=$after; fi
+done
+echo "0 4 $waited" >backdated/late.txt

@@ -1170,7 +1170,7 @@ function checkRevoked(index, signer, policy) {
 
 // --- the times of records and attestations (specification, 12.5 and 12.6) -------------------------------------------------------------
 
-const MARGIN_MS = 10000, SAME_SETTING_MS = 1000, MAX_BOUND_MS = 3600000, LONG_AFTER_S = 86400, LAST_S = 253402300799;
+const MARGIN_MS = 10000, SAME_SETTING_MS = 1000, MAX_BOUND_MS = 3600000, LONG_AFTER_S = 86400, LATE_S = 60, MAX_SEEN_LATE = 1000, LAST_S = 253402300799;
 const CITING = new Set(["custody.received", "anchor.written"]);
 const UNITS = [["s", 1, 120], ["min", 60, 7200], ["h", 3600, 172800], ["days", 86400, Infinity]];
 const whose = (one) => one.party + " (" + one.role + " " + one.name + ")";
@@ -1188,6 +1188,21 @@ function claimedMs(time) {
   return Number.isNaN(at.getTime()) || at.toISOString() !== time || at.getUTCFullYear() < 1 ? null : at.getTime();
 }
 // Compare the times that records claim with those that other parties signed.
+// Records of a stream that no outside party had seen soon.
+class SeenLate {
+  constructor() { Object.assign(this, { all: [], run: null, leftOut: 0 }); }
+  take(index, claimed, after) {
+    const after_s = after ? after.time_s - Math.floor(claimed / 1000) : 0;
+    if (after_s <= LATE_S) return this.close();
+    this.run = { first: this.run ? this.run.first : index, last: index, after_s: Math.max(after_s, this.run ? this.run.after_s : 0) };
+  }
+  close() {
+    if (this.run && this.all.length < MAX_SEEN_LATE) this.all.push(this.run);
+    else if (this.run) this.leftOut++;
+    this.run = null;
+  }
+  end() { this.close(); return this.all; }
+}
 class PlausibleTimes {
   constructor(believed) {
     this.ofHash = new Map();
@@ -1209,7 +1224,7 @@ class PlausibleTimes {
     }
     this.earliest.reverse();
     this.claims = new Map(believed.map(({ checkpoint }) => [checkpoint.size, null]));
-    Object.assign(this, { newest: null, last: null, run: null, found: null, all: [] });
+    Object.assign(this, { newest: null, last: null, run: null, found: null, all: [], late: new SeenLate() });
   }
   // Return the first time at which somebody held a record.
   after(index) {
@@ -1237,14 +1252,15 @@ class PlausibleTimes {
     const citing = CITING.has(value.kind), bound = bound_us === undefined ? -1 : Math.ceil(bound_us / 1000);
     // A record is stored after what it cites was signed, and so is all that follows.
     this.newest = later(this.newest, this.cited(value));
-    const found = this.compared(index, claimed, bound);
+    const after = this.after(index), found = this.compared(index, claimed, bound, after);
+    this.late.take(index, claimed, after);
     if (found || this.found) this.note(found);
     else if (citing) this.run.agreed = true;
     if (this.claims.has(index + 1)) this.claims.set(index + 1, claimed);
     this.last = claimed;
   }
-  compared(index, claimed, bound) {
-    const credited = Math.min(Math.max(bound, 0), MAX_BOUND_MS), before = this.newest, after = this.after(index);
+  compared(index, claimed, bound, after) {
+    const credited = Math.min(Math.max(bound, 0), MAX_BOUND_MS), before = this.newest;
     const early = before && before.time_s * 1000 - claimed - credited, late = after && claimed - credited - (after.time_s + 1) * 1000;
     if (before && early > MARGIN_MS) return { side: "earlier", first: index, last: index, excess: early, who: before.who, bound };
     if (after && late > MARGIN_MS) return { side: "later", first: index, last: index, excess: late, who: after.who, bound };
@@ -1707,7 +1723,7 @@ async function verifyStream(members, policy, progress) {
   const pending = "INTACT, last " + (size - attested) + " records not yet attested" + (attested ? "; " + complete : "");
   return {
     status, size, attested, attestations: [...attestations, ...stamps], selected: null, root: broken ? null : tree.root(),
-    ...found(broken, summary, stretches),
+    ...found(broken, summary, stretches), seen_late: broken ? [] : times.late.end(), seen_late_left_out: broken ? 0 : times.late.leftOut,
     broken_at: broken && broken.index, reason: broken && broken.message, remarks: [...unlikely, ...clock.remarks, ...remarks].slice(0, MAX_REMARKS),
     age: broken ? null : ageOf(held, attested, policy.quorum, times.last), unmet: [],
     text: broken ? "BROKEN at record " + broken.index + ": " + broken.message : (status === "COMPLETE" ? complete : pending) + timed(stamps),
@@ -1871,7 +1887,7 @@ async function verifySelection(members, policy, progress) {
     : "INTACT, " + count + " selected records; the " + size + " they are among are not yet attested";
   return {
     status: broken ? "BROKEN" : attested ? "INCLUDED" : "INTACT", size, attested, attestations: [...attestations, ...stamps], selected: count, root: broken ? null : shared.checkpoint.root,
-    ...found(broken, summary, stretches),
+    ...found(broken, summary, stretches), seen_late: [], seen_late_left_out: 0,
     broken_at: broken && broken.index, reason: broken && broken.message, remarks, age, unmet: [],
     text: broken ? "BROKEN at record " + broken.index + ": " + broken.message : good + timed(stamps),
   };
@@ -1925,7 +1941,7 @@ async function compareRaws(verdict, members, raws) {
   if (verdict.status === "BROKEN" || !raws.length) return verdict;
   const shown = [], broken = (index, reason) => ({
     ...verdict, status: "BROKEN", size: verdict.selected === null ? Math.min(verdict.size, index) : verdict.size, root: null, attested: 0,
-    age: null, contents: null, listed: [], without_capture: [], without_capture_left_out: 0, attestations: [], broken_at: index, reason, text: "BROKEN at record " + index + ": " + reason,
+    age: null, contents: null, listed: [], without_capture: [], without_capture_left_out: 0, seen_late: [], seen_late_left_out: 0, attestations: [], broken_at: index, reason, text: "BROKEN at record " + index + ": " + reason,
   });
   let next = 0, missing = 0;
   for await (const line of linesOf(members, "records.ndjson")) {

@@ -28,7 +28,17 @@ MOST_KB: Final = 300_000
 #: One run of the page's script judges so many.
 BATCH: Final = 100
 #: What the verdicts of the two verifiers must have in common; of a refusal, the text is each one's own.
-MEMBERS: Final = ("status", "text", "broken_at", "attested", "remarks", "contents", "without_capture", "age")
+MEMBERS: Final = (
+    "status",
+    "text",
+    "broken_at",
+    "attested",
+    "remarks",
+    "contents",
+    "without_capture",
+    "age",
+    "seen_late",
+)
 CODES: Final = {"REFUSED": ExitCode.UNJUDGED, "BROKEN": ExitCode.BROKEN}
 
 Case = tuple[Path, ...]
@@ -130,7 +140,7 @@ def agreed(folder: Path, cases: list[Case]) -> set[str]:
 
 def said(verdict: dict[str, Any], member: str) -> Any:
     """Return a member of a verdict; why something is wrong, each verifier says in its own words."""
-    found = verdict.get(member)
+    found: Any = verdict.get(member)
     if member == "text" and verdict["status"] == "BROKEN":
         return found.partition(":")[0]
     if member != "remarks":

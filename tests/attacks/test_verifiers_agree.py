@@ -19,7 +19,7 @@ def test_verifiers_agree_on_spoiled_evidence(tmp_path: Path, seed: Any) -> None:
         late = came.read_bytes().decode("utf-8", "replace")
         python = judge_with_python(path, policy.read_bytes(), [late])
         python = json.loads(json.dumps(python))
-        for member in ("status", "broken_at", "attested", "contents", "without_capture", "age"):
+        for member in ("status", "broken_at", "attested", "contents", "without_capture", "age", "seen_late"):
             assert python.get(member) == page.get(member), (member, path, python, page)
         seen.add(python["status"])
     assert {"COMPLETE", "BROKEN", "REFUSED"} <= seen

@@ -2,6 +2,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pytest
 from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.package import build, query, request
-from linewitness.evidence.package.build import CannotPack, PackageLabel, pack_selection, pack_stream
+from linewitness.evidence.package.build import CannotPack, PackageLabel, pack_selection, pack_stream, spread
 from linewitness.evidence.package.query import RecordQuery
 from linewitness.evidence.package.request import PackageRequest
 from linewitness.evidence.package.spool import RecordSpool
@@ -182,6 +183,17 @@ def test_progress_is_told_at_each_step_of_the_work(
     assert write(RecordQuery()) == 60
     assert steps["records packed"] == (120, [*range(10, 121, 10)])
     assert steps["records verified"][1][-1] == 60
+
+
+def test_of_many_receipts_some_of_all_times_are_packed() -> None:
+    many = [(size, f"note {size}") for size in range(1, 2501)]
+    few = spread(many, 1000)
+    assert len(few) == len(set(few)) == 1000
+    assert few[-1] == many[-1]
+    sizes = [size for size, _ in few]
+    assert sizes == sorted(sizes)
+    assert max(after - before for before, after in pairwise([0, *sizes])) == 3
+    assert spread(many[:7], 1000) == many[:7]
 
 
 def test_receipts_over_more_than_is_packed_stay_out(stream: Stream, tmp_path: Path) -> None:

@@ -152,5 +152,5 @@ def test_the_verdict_in_json_has_the_members_it_had(plant: Path) -> None:
     assert list(said) == [
         "status", "origin", "size", "root", "head_hash", "record_0", "policy", "selected", "attested",
         "attestations", "broken_at", "reason", "remarks", "contents", "without_capture",
-        "without_capture_left_out", "text", "age", "unmet",
+        "without_capture_left_out", "text", "age", "unmet", "seen_late", "seen_late_left_out",
     ]  # fmt: skip

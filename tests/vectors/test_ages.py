@@ -45,6 +45,10 @@ def test_the_backdated_stream_has_the_remarks_that_the_vectors_state(tmp_path: P
     python, page = judge_with_python(path, trust), judge_with_page(path, trust)
     assert python["text"].startswith("COMPLETE to 5, attested by audit house")
     assert (list(python["remarks"]), python["age"]) == (page["remarks"], page["age"])
+    assert python["seen_late"] == page["seen_late"]
+    [seen] = python["seen_late"]
+    found = " ".join(str(seen[name]) for name in ("first", "last", "after_s"))
+    assert found == (VECTORS / "backdated/late.txt").read_text().strip()
     early, waited = python["remarks"]
     side, first, last, _, late = (VECTORS / "backdated/remarks.txt").read_text().split()
     claim = f"records {first} to {last} claim to have been written up to 365 days {side} than possible"

@@ -105,6 +105,10 @@ class VerifyRequest:
             yield f"  without capture: {stretch.text}"
         if verdict.without_capture_left_out:
             yield f"  without capture: {verdict.without_capture_left_out} more stretches are not listed"
+        for late in verdict.seen_late:
+            yield f"  seen late: {late.text}"
+        if verdict.seen_late_left_out:
+            yield f"  seen late: {verdict.seen_late_left_out} more stretches are not listed"
         for remark in verdict.remarks:
             where = "" if remark.index is None else f"record {remark.index}: "
             yield f"  note: {where}{remark.text}"

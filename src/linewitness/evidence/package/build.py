@@ -21,7 +21,7 @@ from linewitness.evidence.verify.verdict import Verdict
 if TYPE_CHECKING:
     from linewitness.evidence.package.raws import RawChoice
 
-#: A package of a whole stream carries the newest receipts, which cover all older ones, and time stamps.
+#: A package of a whole stream carries so many receipts, and so many time stamps.
 MAX_RECEIPTS: Final = 1000
 _EVERY: Final = 100
 
@@ -95,7 +95,8 @@ def pack_stream(
     """Write a package of all records from record 0 on, and return their number.
 
     `records` is called for the records, for the report and for the devices' bytes; `receipts` are
-    (size, note), and like `stamps` oldest first; `held` is a receipt that the store made for this package.
+    (size, note), and like `stamps` oldest first; of too many, some of all times are packed. `held` is a
+    receipt that the store made for this package.
     """
     stamp_files = StampFiles(stamps[-MAX_RECEIPTS:])
     report = build_report(
@@ -114,7 +115,7 @@ def pack_stream(
             records=records(),
             raws=raws.lines(records()) if raws else None,
             statements=[
-                *((f"receipts/{size}.receipt", note) for size, note in receipts[-MAX_RECEIPTS:]),
+                *((f"receipts/{size}.receipt", note) for size, note in spread(receipts, MAX_RECEIPTS)),
                 *([(HELD, held)] if held else []),
                 *stamp_files.texts,
             ],
@@ -181,6 +182,16 @@ def pack_selection(
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )
+
+
+def spread(receipts: Sequence[tuple[int, str]], most: int) -> list[tuple[int, str]]:
+    """Return at most so many receipts, the newest among them and the others evenly from all of them.
+
+    The newest covers everything; each older one says until when, at the latest, its records were written.
+    """
+    if len(receipts) <= most:
+        return list(receipts)
+    return [receipts[(number * len(receipts)) // most - 1] for number in range(1, most + 1)]
 
 
 def _not_shown(_: dict[str, Any]) -> None:

@@ -88,6 +88,8 @@ def _broken(verdict: Verdict, number: int, reason: str) -> Verdict:
         contents=None,
         without_capture=(),
         without_capture_left_out=0,
+        seen_late=(),
+        seen_late_left_out=0,
     )
 
 

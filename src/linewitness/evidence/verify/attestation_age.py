@@ -16,6 +16,10 @@ _LAST_S: Final = 253_402_300_799
 #: Above so many of the smaller unit the larger one is used.
 _UNITS: Final = (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800))
 _DAY_S: Final = 86_400
+#: Receipts come within seconds while a line is connected: what nobody outside saw for a minute is seen late.
+LATE_S: Final = 60
+#: A verdict lists so many stretches of records that were seen late.
+MAX_SEEN_LATE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,58 @@ def age_of(
     times = sorted(newest.values(), reverse=True)
     attested_s = times[quorum - 1] if len(times) >= quorum else None
     return AttestationAge(attested_s=attested_s, last_record_ms=last_record_ms, held=held)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLate:
+    """Records one after the other that no outside party had seen soon: `after_s` is the longest time."""
+
+    first: int
+    last: int
+    after_s: int
+
+    @property
+    def text(self) -> str:
+        """The stretch as one line."""
+        waited = span(self.after_s)
+        if self.last == self.first:
+            return f"record {self.first} was first seen by others {waited} after it was written"
+        records = f"records {self.first} to {self.last}"
+        return f"{records} were first seen by others up to {waited} after they were written"
+
+
+class SeenLateRecords:
+    """Find them while the records of a stream pass in their order (docs/format.md, section 12.8)."""
+
+    def __init__(self) -> None:
+        """Begin with nothing that was seen late."""
+        self._found: list[SeenLate] = []
+        self._open: SeenLate | None = None
+        self.left_out = 0
+
+    def take(self, place: int, claimed_ms: int, seen_s: int | None) -> None:
+        """Take the next record: when it claims to be from, and when somebody first signed for it."""
+        after_s = 0 if seen_s is None else seen_s - claimed_ms // 1000
+        if after_s <= LATE_S:
+            self._close()
+        elif self._open is None:
+            self._open = SeenLate(place, place, after_s)
+        else:
+            self._open = SeenLate(self._open.first, place, max(after_s, self._open.after_s))
+
+    def end(self) -> tuple[SeenLate, ...]:
+        """Return the stretches, when all records were taken."""
+        self._close()
+        return tuple(self._found)
+
+    def _close(self) -> None:
+        if self._open is None:
+            return
+        if len(self._found) < MAX_SEEN_LATE:
+            self._found.append(self._open)
+        else:
+            self.left_out += 1
+        self._open = None
 
 
 def span(seconds: int) -> str:

@@ -80,6 +80,8 @@ def verify_handover(
             contents=None,
             without_capture=(),
             without_capture_left_out=0,
+            seen_late=(),
+            seen_late_left_out=0,
         )
     remarks = (*before.remarks, remark, *_others(handed, before, policy), *verdict.remarks)
     return replace(verdict, selected=verdict.size - before.size, remarks=remarks)

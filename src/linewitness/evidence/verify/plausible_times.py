@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, Final, Literal
 
 from linewitness.evidence.format.times import unix_us
-from linewitness.evidence.verify.attestation_age import span
+from linewitness.evidence.verify.attestation_age import SeenLateRecords, span
 from linewitness.evidence.verify.statements import TrustedStatement
 from linewitness.evidence.verify.time_bounds import (
     LAST_S,
@@ -82,6 +82,8 @@ class PlausibleTimes:
         #: The claims of the records at which a statement ends, by its size; and of the last record.
         self._claimed_ms = dict.fromkeys((one.checkpoint.size for one in self._believed), _NONE)
         self.last_ms: int | None = None
+        #: Records that nobody outside had seen soon.
+        self.seen_late = SeenLateRecords()
 
     def take(self, claims: ClaimedTimes) -> None:
         """Look at the next records."""
@@ -93,7 +95,9 @@ class PlausibleTimes:
             if citation:
                 # A record is stored after what it cites was signed, and so is all that follows.
                 self._newest = later(self._newest, self._signed.cited(citation))
-            found = self._compared(place, claimed_ms, bound_ms)
+            after = self._signed.after(place)
+            self.seen_late.take(place, claimed_ms, after.time_s if after else None)
+            found = self._compared(place, claimed_ms, bound_ms, after)
             if found or self._found:
                 self._note(found)
             elif citation:
@@ -108,12 +112,13 @@ class PlausibleTimes:
         self._note(None)
         return self._remarks[:MAX_REMARKS]
 
-    def _compared(self, place: int, claimed_ms: int, bound_ms: int) -> "_Contradiction | None":
+    def _compared(
+        self, place: int, claimed_ms: int, bound_ms: int, after: TimeLimit | None
+    ) -> "_Contradiction | None":
         credited = min(max(bound_ms, 0), _MAX_BOUND_MS)
         before = self._newest
         if before and (excess := before.time_s * 1000 - claimed_ms - credited) > MARGIN_MS:
             return _Contradiction("earlier", place, place, excess, before.who, bound_ms)
-        after = self._signed.after(place)
         if after and (excess := claimed_ms - credited - (after.time_s + 1) * 1000) > MARGIN_MS:
             return _Contradiction("later", place, place, excess, after.who, bound_ms)
         return None

@@ -273,4 +273,6 @@ class _Verification:
             contents=None if broken else self._contents,
             without_capture=() if broken else self._stretches.end(),
             without_capture_left_out=0 if broken else self._stretches.left_out,
+            seen_late=() if broken or not times else times.seen_late.end(),
+            seen_late_left_out=0 if broken or not times else times.seen_late.left_out,
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from linewitness.evidence.format.times import NS_PER_S, unix_ns
-from linewitness.evidence.verify.attestation_age import AttestationAge
+from linewitness.evidence.verify.attestation_age import AttestationAge, SeenLate
 from linewitness.evidence.verify.contents import RecordSummary
 
 #: The role of a time-stamping authority, which counts for the time and for no quorum.
@@ -76,6 +76,7 @@ class Verdict:
     Of a selection, `selected` records were checked, and
     `size` is that of the stream which their proofs are about. `contents` says what the records are about,
     and `without_capture` when they do not say what happened; both are empty if it is BROKEN.
+    `seen_late` lists records of a stream that no outside party had seen soon.
     `unmet` lists what was asked for beyond that and is not there: then the verdict is OUTDATED.
     """
 
@@ -97,6 +98,8 @@ class Verdict:
     without_capture_left_out: int = 0
     age: AttestationAge | None = None
     unmet: tuple[str, ...] = ()
+    seen_late: tuple[SeenLate, ...] = ()
+    seen_late_left_out: int = 0
 
     @property
     def outcome(self) -> Literal["OUTDATED"] | Status:
@@ -137,9 +140,11 @@ class Verdict:
         contents = self.contents.to_json() if self.contents else None
         members = asdict(replace(self, contents=None)) | {"contents": contents, "status": self.outcome}
         # What was added later comes last.
-        del members["age"], members["unmet"]
+        later = {name: members.pop(name) for name in ("unmet", "seen_late", "seen_late_left_out")}
+        later["seen_late"] = list(later["seen_late"])
+        del members["age"]
         age = self.age.to_json() if self.age else None
-        return members | {"text": self.text, "age": age, "unmet": self.unmet}
+        return members | {"text": self.text, "age": age, **later}
 
 
 def _names(attestations: tuple[Attestation, ...]) -> str:
