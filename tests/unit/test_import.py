@@ -136,3 +136,23 @@ def test_a_table_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     done = call("import", tmp_path / "tags.json", "--output", tmp_path / "points.csv")
     assert isinstance(done.exception, ConfigurationError)
     assert (tmp_path / "points.csv").read_text() == "mine"
+
+
+def test_tags_of_two_kinds_and_clamped_values_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "tags.csv").write_text(
+        "Tag Name,Address,Data Type,Scaling,Raw Low,Raw High,Scaled Low,Scaled High,Clamp Low,Clamp High\n"
+        '"Flow","400001","Short","Linear","0","1000","0","100","1","0"\n'
+        '"Force","ns=2;s=Press.Force","Double","","","","","","",""\n'
+    )
+    done = call("import", tmp_path / "tags.csv", "-o", tmp_path / "points.csv")
+    assert done.exit_code == 0, done.output
+    assert "line 2: 'Flow' is clamped there; the point has the values as they are read" in done.stderr
+    assert "it has Modbus registers and OPC UA nodes: give each device a table of its own" in done.stderr
+
+
+def test_no_table_is_written_where_no_tag_maps(tmp_path: Path) -> None:
+    (tmp_path / "tags.csv").write_text('Tag Name,Address,Data Type\n"When","400062","Date"\n')
+    done = call("import", tmp_path / "tags.csv", "-o", tmp_path / "points.csv")
+    assert isinstance(done.exception, ConfigurationError)
+    assert "the type 'Date' has no counterpart" in done.stderr
+    assert not (tmp_path / "points.csv").exists()

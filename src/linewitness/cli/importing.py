@@ -14,7 +14,8 @@ def import_points(
     ],
     *,
     output: Annotated[
-        Path | None, typer.Option(help="Write the table to this new file instead of standard output.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the table to this new file instead of standard output."),
     ] = None,
     record: Annotated[
         Literal["telemetry", "change"], typer.Option(help="What becomes of each value.")
@@ -36,6 +37,10 @@ def import_points(
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
     tags = read_tags(text, record)
+    for line in (*tags.notes, *tags.left_out):
+        typer.echo(f"{export}: {line}", err=True)
+    if not tags.rows:
+        raise ConfigurationError(f"{export}: no tag became a point", hint="no table was written")
     columns = list(dict.fromkeys(name for row in tags.rows for name in row))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, columns, lineterminator="\n")
@@ -53,8 +58,6 @@ def import_points(
             ) from None
         except OSError as error:
             raise ConfigurationError(f"{output}: {error.strerror}", hint="choose another folder") from None
-    for line in (*tags.notes, *tags.left_out):
-        typer.echo(f"{export}: {line}", err=True)
     typer.echo(f"{export}: {len(tags.rows)} tags became points, {len(tags.left_out)} did not", err=True)
     if tags.left_out:
         raise typer.Exit(ExitCode.CONFIGURATION)

@@ -109,7 +109,13 @@ def _kepware(rows: "csv.DictReader[str]", record: str) -> ImportedTags:
             continue
         if unit := cells.get("Eng. Units") or cells.get("Eng Units"):
             settings["unit"] = unit
+        if any(cells.get(column, "").lower() in ("1", "true") for column in ("Clamp Low", "Clamp High")):
+            found.notes.append(
+                f"{where}: {name!r} is clamped there; the point has the values as they are read"
+            )
         found.add(where, name, settings)
+    if {"node", "registers"} <= {column for row in found.rows for column in row}:
+        found.notes.append("it has Modbus registers and OPC UA nodes: give each device a table of its own")
     return found
 
 
