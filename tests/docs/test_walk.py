@@ -1,6 +1,7 @@
 """The auditor's walk: its files are what their builder makes, and all verifiers say what the page quotes."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,9 @@ def test_the_files_are_those_that_their_builder_makes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
-def test_each_verifier_finds_the_three_problems_that_the_page_quotes(judge: Judge) -> None:
-    verdict = judge(FOLDER / "evidence.zip", (FOLDER / "policy.json").read_bytes())
+def test_each_verifier_finds_the_three_problems_that_the_page_quotes(judge: Judge, tmp_path: Path) -> None:
+    package = shutil.copy(FOLDER / "evidence.zip", tmp_path)  # the page's judge writes beside it
+    verdict = judge(Path(package), (FOLDER / "policy.json").read_bytes())
     assert verdict["status"] == "INCLUDED"
     said = quoted()
     assert verdict["text"] in said

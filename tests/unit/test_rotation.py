@@ -173,6 +173,25 @@ async def test_with_all_keys_that_are_left_nothing_before_the_last_rotation_is_r
         assert (verdict.status, verdict.broken_at) == ("BROKEN", 2)
 
 
+@pytest.mark.parametrize("why", ["no store", "frozen"])
+async def test_where_no_receipt_can_come_the_key_is_replaced_as_ever(
+    directory: Path, clock: ManualClock, why: str
+) -> None:
+    async with running(directory, clock) as journal:
+        exposure = KeyExposure(
+            journal,
+            limit_s=60,
+            observed=lambda: journal.observed,
+            receipted=None if why == "no store" else (lambda: 0),
+        )
+        assert not exposure.exceeded(0)
+        await journal.observe("wrench-10", [result_event(1, clock)], state={}, raw={})
+        journal.frozen = why == "frozen"
+        assert not exposure.exceeded(NS_PER_S)
+        assert not exposure.exceeded(100 * NS_PER_S)
+        assert journal.observed == 1
+
+
 async def test_what_is_receipted_in_time_needs_no_new_key(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

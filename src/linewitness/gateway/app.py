@@ -190,8 +190,8 @@ def _parts_of(
     exposure = KeyExposure(
         journal,
         limit_s=config.journal.rotate_alone_s,
-        observed=lambda: health.total_observed,
-        receipted=lambda: uplink.judge.receipted if uplink else 0,
+        observed=lambda: journal.observed,
+        receipted=(lambda: uplink.judge.receipted) if uplink else None,
     )
     return LineParts(
         directory=directory,

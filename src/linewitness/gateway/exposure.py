@@ -24,12 +24,21 @@ class _Look:
 
 
 class KeyExposure:
-    """Observations that the present event key has signed and no receipt covers."""
+    """Observations that the present event key has signed and no receipt covers.
+
+    A line without a store, and a stream that is frozen, never get receipts: nothing is exceeded there, or
+    each later package would carry a key for each minute.
+    """
 
     def __init__(
-        self, journal: Journal, *, limit_s: float, observed: Callable[[], int], receipted: Callable[[], int]
+        self,
+        journal: Journal,
+        *,
+        limit_s: float,
+        observed: Callable[[], int],
+        receipted: Callable[[], int] | None,
     ) -> None:
-        """Take the longest time, the number of durable observations and that of receipted records."""
+        """Take the longest time, the number of durable events of devices and that of receipted records."""
         self._journal = journal
         self._limit_ns = int(limit_s * NS_PER_S)
         self._observed = observed
@@ -47,15 +56,17 @@ class KeyExposure:
     @property
     def receipted(self) -> int:
         """Records that a receipt covers."""
-        return self._receipted()
+        return self._receipted() if self._receipted else 0
 
     def exceeded(self, now_ns: int) -> bool:
         """Return whether the key has signed long enough without a receipt; to be asked once a second."""
+        if self._receipted is None or self._journal.frozen:
+            return False
         observed, commits = self._observed(), self._journal.commits
         if observed > self._seen:
             self._looks.append(_Look(now_ns, self._journal.head.size, self._commits))
         self._seen, self._commits = observed, commits
-        receipted = self._receipted()
+        receipted = self.receipted
         while self._looks and self._looks[0].size <= receipted:
             self._looks.popleft()
         if not self._looks:

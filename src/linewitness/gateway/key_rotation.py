@@ -74,7 +74,8 @@ class KeyRotation:
         self._alone()
 
     async def _rotate(self) -> int:
+        # Before the new key can sign anything: what the old one signs meanwhile counts once more.
+        self._exposure.rotated()
         head = await self._journal.submit_all(Submission(rotate=True))
         await self._signer.sign(head.size)
-        self._exposure.rotated()
         return head.size

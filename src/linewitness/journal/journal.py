@@ -60,6 +60,8 @@ class Journal:
         self.head: JournalHead = file.head
         #: Commits of this process that made the stream longer; each bears one signature.
         self.commits = 0
+        #: Events of devices that became durable in this process.
+        self.observed = 0
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: StreamIdentity = file.identity
         #: The audit store holds another history of this stream: nothing is signed, sent or pruned any more.
@@ -199,6 +201,7 @@ class Journal:
         self._in_flight = 0
         self.frozen = self.frozen or any(submission.freeze for submission in submissions)
         await self._grow(head)
+        self.observed += sum(len(waiting.content.events) for waiting in batch if waiting.is_observed)
         for waiting in batch:
             if not waiting.durable.done():
                 waiting.durable.set_result(head)

@@ -37,6 +37,11 @@ class Waiting:
     durable: asyncio.Future[JournalHead]
 
     @property
+    def is_observed(self) -> bool:
+        """Whether a device observed it."""
+        return isinstance(self.content, Observed)
+
+    @property
     def submission(self) -> Submission:
         """What becomes durable together."""
         return self.content.submission if isinstance(self.content, Observed) else self.content

@@ -1,6 +1,5 @@
 """Open what an outsider is given, an evidence package or exported records, and verify it."""
 
-from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,21 +33,20 @@ _LOOKED_AT: Final = 4096
 def is_evidence(path: Path) -> bool:
     """Return whether a path names a package or exported records; a package need not exist.
 
-    A file that is no text can only be meant as a package, and is refused as one.
+    A binary file can only be meant as a package, and is refused as one.
     """
     if path.suffix == ".zip":
         return True
-    return path.is_file() and (path.suffix in NDJSON or is_zipfile(path) or not _is_text(path))
+    return path.is_file() and (path.suffix in NDJSON or is_zipfile(path) or _is_binary(path))
 
 
-def _is_text(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(_LOOKED_AT)
+def _is_binary(path: Path) -> bool:
+    """Return whether a file has bytes that no text has, in whatever encoding it was saved."""
     try:
-        text = getincrementaldecoder("utf-8")().decode(start, final=len(start) < _LOOKED_AT)
-    except UnicodeDecodeError:
+        with path.open("rb") as file:
+            return b"\0" in file.read(_LOOKED_AT)
+    except OSError:  # whoever reads it says why it cannot be read
         return False
-    return "\0" not in text
 
 
 @contextmanager

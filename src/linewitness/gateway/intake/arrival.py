@@ -102,7 +102,9 @@ class ArrivalOrder:
         arrived_ns = observation.received.boottime_ns
         lost_more = self._look(lost, arrived_ns)
         pause_ns = PAUSE_NS if self._slow else NEXT_NS
-        if self._confirmed_ns is None or (arrived_ns - self._confirmed_ns > pause_ns and not lost_more):
+        if lost_more:  # the confirmation may have come so late, and so may what followed it
+            pause_ns += 2 * RESENT_NS
+        if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > pause_ns:
             self._delayed_since_ns = None
             self._slow = False
         begun_ns = self._standstills.before_ns(arrived_ns)

@@ -33,6 +33,7 @@ class NetworkWatch:
         self._session: NetworkSession | None = None
         self._before = 0
         self._in_session = 0
+        self._shown = 0
         self._lossy_until_ns: int | None = None
 
     def begin(self, session: NetworkSession | None) -> None:
@@ -50,11 +51,10 @@ class NetworkWatch:
 
     async def run(self) -> None:
         """Show the number, until cancelled."""
-        shown = self._before
         while True:
             lost = self.lost
-            if lost > shown:
-                shown = lost
+            if lost > self._shown:
+                self._shown = lost
                 self._health.lost_segments(self._device, lost)
                 self._report_loss(lost)
             elif self._lossy_until_ns is not None and self._now_ns > self._lossy_until_ns:
