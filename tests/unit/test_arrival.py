@@ -82,6 +82,14 @@ def test_each_further_loss_prolongs_the_doubt(clock: ManualClock) -> None:
     assert tool.result(79_000, confirmed_after_ms=5, lost=3) == 76_000
 
 
+def test_what_was_sent_again_for_nothing_is_no_doubt(clock: ManualClock) -> None:
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5, lost=1) == -3_000
+    assert tool.result(10_000, confirmed_after_ms=5, lost=0) is None, "the tool had it"
+    assert tool.result(20_000, confirmed_after_ms=5, lost=1) is not None, "a loss after that counts"
+    assert tool.result(30_000, confirmed_after_ms=5, lost=1) == 27_000
+
+
 def arrived_at(boottime_ns: int) -> Observation:
     return dataclasses.replace(tightening(1), received=Stamp(BASE_NS, boottime_ns))
 

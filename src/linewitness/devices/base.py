@@ -227,8 +227,11 @@ class NetworkSession(Session, Protocol):
     """A connection over a network whose losses are known: they delay what the device says."""
 
     @property
-    def lost_segments(self) -> int:
-        """How many segments of this connection were lost so far, as far as our side knows; it never falls."""
+    def lost_segments(self) -> int | None:
+        """How many segments of this connection were lost so far, as far as our side knows; None once closed.
+
+        It may fall by what was sent again for nothing.
+        """
 
 
 @runtime_checkable

@@ -86,13 +86,14 @@ class ArrivalOrder:
         self._delayed_since_ns: int | None = None
         self._confirmed_ns: int | None = None
         self._slow = False
-        self._lost = 0
+        self._lost = self._lost_before = 0
         self._lossy_until_ns: int | None = None
 
     def delayed_since_ns(self, observation: Observation, lost: int = 0) -> int | None:
         """Return since when an observation may have waited (boot time), None if it came at once.
 
-        `lost` is how many segments were lost on the way from and to the device so far, over all its sessions.
+        `lost` is how many segments were lost on the way from and to the device so far, over all its sessions;
+        a number that falls again takes the doubt back.
 
         A device that waits for a confirmation keeps back what it makes meanwhile, however short the wait is,
         and sends it one after the other, at once after each confirmation; its first pause ends that. A device
@@ -124,9 +125,13 @@ class ArrivalOrder:
 
     def _look(self, lost: int, now_ns: int) -> bool:
         """Return whether segments were lost since the observation before."""
-        if lost <= self._lost:
+        if lost <= self._lost_before:  # what began the doubt was sent again for nothing
+            self._lossy_until_ns = None
+        before, self._lost = self._lost, lost
+        if lost <= before:
             return False
-        self._lost = lost
+        if self._lossy_until_ns is None or now_ns > self._lossy_until_ns:
+            self._lost_before = before
         self._lossy_until_ns = now_ns + LOSSY_NS
         self._slow = True
         return True

@@ -44,15 +44,20 @@ class NetworkWatch:
 
     @property
     def lost(self) -> int:
-        """How many segments were lost since the start, as far as our side knows."""
-        if self._session is not None:
-            self._in_session = max(self._in_session, self._session.lost_segments)
+        """How many segments were lost since the start, as far as our side knows.
+
+        It falls when the device says that it had a segment that was sent again.
+        """
+        if self._session is not None and (lost := self._session.lost_segments) is not None:
+            self._in_session = lost
         return self._before + self._in_session
 
     async def run(self) -> None:
-        """Show the number, until cancelled."""
+        """Show what stays lost from one look to the next, until cancelled."""
+        before = self.lost
         while True:
-            lost = self.lost
+            now = self.lost
+            lost, before = min(before, now), now
             if lost > self._shown:
                 self._shown = lost
                 self._health.lost_segments(self._device, lost)

@@ -69,8 +69,8 @@ class ControllerLink:
         self.failure: DeviceError | None = None
 
     @property
-    def lost_segments(self) -> int:
-        """How many segments of this connection were lost so far, as far as the kernel knows."""
+    def lost_segments(self) -> int | None:
+        """How many segments of this connection were lost so far, as far as the kernel knows; None once closed."""
         return lost_segments(self._writer.get_extra_info("socket"))
 
     async def ask(

@@ -92,8 +92,8 @@ class OpenProtocolSession:
         return self._start.identity.shown()
 
     @property
-    def lost_segments(self) -> int:
-        """How many segments of this connection were lost so far, as far as the kernel knows."""
+    def lost_segments(self) -> int | None:
+        """How many segments of this connection were lost so far, as far as the kernel knows; None once closed."""
         return self._link.lost_segments
 
     async def observations(self) -> AsyncIterator[Observation]:
