@@ -441,7 +441,9 @@ async def test_a_journal_whose_records_the_store_receipts_never_fills(
             )
             written += 10 * 21_400
         rounds = journal.pressure.rounds
-        await until(lambda: journal.pressure.rounds > rounds + 1 and journal.pressure.room_left.left > 4 * MIB)
+        await until(
+            lambda: journal.pressure.rounds > rounds + 1 and journal.pressure.room_left.left > 4 * MIB
+        )
         for task in tasks:
             task.cancel()
     pruned_by = [record for record in members_of(directory) if record["kind"] == "journal.pruned"]

@@ -70,7 +70,7 @@ class ControllerLink:
 
     @property
     def lost_segments(self) -> int | None:
-        """How many segments of this connection were lost so far, as far as the kernel knows; None once closed."""
+        """How many segments were lost so far, as far as the kernel knows; None once closed."""
         return lost_segments(self._writer.get_extra_info("socket"))
 
     async def ask(

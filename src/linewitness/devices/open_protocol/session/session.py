@@ -93,7 +93,7 @@ class OpenProtocolSession:
 
     @property
     def lost_segments(self) -> int | None:
-        """How many segments of this connection were lost so far, as far as the kernel knows; None once closed."""
+        """How many segments were lost so far, as far as the kernel knows; None once closed."""
         return self._link.lost_segments
 
     async def observations(self) -> AsyncIterator[Observation]:
