@@ -187,10 +187,10 @@ async def test_without_receipts_the_places_that_are_near_are_written_to_more_oft
         anchors_ = anchoring(journal, directory, clock, [near, far])
         task = group.create_task(anchors_.run())
         await until(lambda: (near.asked, far.asked) == (1, 1))
-        anchors_.hasten()
-        await until(lambda: near.asked == 2)
-        await asyncio.sleep(0.1)
-        assert (near.asked, far.asked) == (2, 1)
+        for asked in (2, 3):
+            anchors_.hasten()
+            await until(lambda: near.asked == asked)  # noqa: B023 (awaited at once)
+        assert far.asked == 1
         task.cancel()
 
 

@@ -37,6 +37,12 @@ def directory(tmp_path: Path, clock: ManualClock) -> Path:
     return tmp_path / "journal"
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rotation look all the time."""
+    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
+
+
 @dataclass
 class World:
     """What was observed, and what others have seen of it."""
@@ -44,9 +50,19 @@ class World:
     observed: int = 0
     receipted: int = 0
     alone: int = 0
+    looks: int = 0
 
     def count(self) -> None:
         self.alone += 1
+
+    def seen(self) -> int:
+        self.looks += 1
+        return self.receipted
+
+    async def looked(self) -> None:
+        """Wait until the rotation has looked at what is there now."""
+        before = self.looks
+        await until(lambda: self.looks >= before + 2, "a look")
 
 
 @asynccontextmanager
@@ -56,9 +72,7 @@ async def rotating(
     world = world or World()
     async with running(directory, clock) as journal:
         signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
-        exposure = KeyExposure(
-            journal, limit_s=60, observed=lambda: world.observed, receipted=lambda: world.receipted
-        )
+        exposure = KeyExposure(journal, limit_s=60, observed=lambda: world.observed, receipted=world.seen)
         rotation = KeyRotation(
             journal,
             signer,
@@ -130,22 +144,21 @@ async def results(journal: Journal, clock: ManualClock, world: World, count: int
 
 
 async def test_without_a_receipt_the_key_lives_for_a_minute_after_its_first_result(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock, quick: None
 ) -> None:
-    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
     world = World()
     async with rotating(directory, clock, world=world) as journal:
         await results(journal, clock, world)
-        await asyncio.sleep(0.1)
+        await world.looked()
         clock.advance_ns(59 * NS_PER_S)
-        await asyncio.sleep(0.1)
+        await world.looked()
         assert len(keys_of(directory)) == 1
         clock.advance_ns(NS_PER_S)
         await until(lambda: world.alone == 1)
         clock.advance_ns(600 * NS_PER_S)  # nothing more was observed
-        await asyncio.sleep(0.1)
+        await world.looked()
         await results(journal, clock, world)
-        await asyncio.sleep(0.1)
+        await world.looked()
         assert len(keys_of(directory)) == 2
         clock.advance_ns(60 * NS_PER_S)
         await until(lambda: world.alone == 2)
@@ -155,14 +168,13 @@ async def test_without_a_receipt_the_key_lives_for_a_minute_after_its_first_resu
 
 
 async def test_with_all_keys_that_are_left_nothing_before_the_last_rotation_is_rewritten_unseen(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock, quick: None
 ) -> None:
     """Who has root now takes every key file, and signs another result 2 and all that follows it."""
-    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
     world = World()
     async with rotating(directory, clock, world=world) as journal:
         await results(journal, clock, world, 3)
-        await asyncio.sleep(0.05)
+        await world.looked()
         clock.advance_ns(60 * NS_PER_S)
         await until(lambda: world.alone == 1)
         await results(journal, clock, world, 2)
@@ -193,30 +205,28 @@ async def test_where_no_receipt_can_come_the_key_is_replaced_as_ever(
 
 
 async def test_what_is_receipted_in_time_needs_no_new_key(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock, quick: None
 ) -> None:
-    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
     world = World()
     async with rotating(directory, clock, world=world) as journal:
         for _ in range(5):
             await results(journal, clock, world, COMMITS)
-            await asyncio.sleep(0.05)
+            await world.looked()
             clock.advance_ns(int(LEAST_S / 2) * NS_PER_S)
             world.receipted = journal.head.size
-            await asyncio.sleep(0.05)
+            await world.looked()
     assert len(keys_of(directory)) == 1
 
 
 async def test_without_a_receipt_the_key_signs_64_commits(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock, quick: None
 ) -> None:
-    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
     world = World()
     async with rotating(directory, clock, world=world) as journal:
         await results(journal, clock, world, COMMITS - 1)
-        await asyncio.sleep(0.05)
+        await world.looked()
         clock.advance_ns(int(LEAST_S) * NS_PER_S)
-        await asyncio.sleep(0.05)
+        await world.looked()
         assert len(keys_of(directory)) == 1
         await results(journal, clock, world)
         await until(lambda: world.alone == 1)
