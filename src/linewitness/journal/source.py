@@ -1,13 +1,12 @@
 """A journal as evidence to verify: all of it from record 0 on, or what pruning has left."""
 
 from collections.abc import Iterator
+from typing import Unpack
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.progress import Progress
-from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.pruned import PrunedStream, verify_pruned
-from linewitness.evidence.verify.source import EvidenceSource, stream_source
+from linewitness.evidence.verify.source import EvidenceSource, VerifierOptions, stream_source
 from linewitness.evidence.verify.statements import Statement, Token
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.attestations import is_time_stamp
@@ -27,13 +26,7 @@ def journal_source(reader: JournalReader) -> EvidenceSource:
     def records() -> Iterator[bytes]:
         return (data for _, data in reader.records(0, size))
 
-    def judge(
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
+    def judge(*, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
         if policy is None:
             raise ConfigurationError(
                 f"records before {boundary} were pruned: the others are verified by what was attested, "
@@ -46,14 +39,7 @@ def journal_source(reader: JournalReader) -> EvidenceSource:
             key_records=(data for number, data in reader.key_records() if number < boundary),
             subtree=reader.tree().subtree,
         )
-        return verify_pruned(
-            left,
-            policy=policy,
-            statements=statements,
-            verifies=verifies,
-            workers=workers,
-            progress=progress,
-        )
+        return verify_pruned(left, policy=policy, statements=statements, **options)
 
     if not boundary:
         return stream_source(records, statements, total=size)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 from zipfile import is_zipfile
 
 from linewitness.base.errors import ConfigurationError
@@ -12,11 +12,9 @@ from linewitness.evidence.package.archive import Package
 from linewitness.evidence.package.claims import false_claims
 from linewitness.evidence.package.raw_check import read_raws, with_raws
 from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.progress import Progress
-from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.ended import HandedOver, verify_handover
 from linewitness.evidence.verify.selection import verify_selection
-from linewitness.evidence.verify.source import EvidenceSource, stream_source
+from linewitness.evidence.verify.source import EvidenceSource, VerifierOptions, stream_source
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson
 from linewitness.evidence.verify.verdict import Verdict
@@ -78,13 +76,7 @@ def _with_claims(package: Package, verdict: Verdict) -> Verdict:
 
 
 def _selection_source(package: Package) -> EvidenceSource:
-    def judge(
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
+    def judge(*, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
         if policy is None:
             raise ConfigurationError(
                 "a selection proves nothing without a policy, which names the trusted keys",
@@ -96,9 +88,7 @@ def _selection_source(package: Package) -> EvidenceSource:
             package.proof_of,
             policy=policy,
             statements=package.statements(),
-            verifies=verifies,
-            workers=workers,
-            progress=progress,
+            **options,
         )
 
     return EvidenceSource(records=package.records, statements=package.proven(), verify=judge)
@@ -114,13 +104,9 @@ def _handover_source(package: Package) -> EvidenceSource:
         statements=package.statements(),
     )
 
-    def judge(
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,  # noqa: ARG001 (a handover holds no time stamps)
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
+    def judge(*, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
+        # A handover holds no time stamps.
+        workers, progress = options.get("workers", 1), options.get("progress")
         return verify_handover(handed, policy=policy, workers=workers, progress=progress)
 
     return EvidenceSource(records=package.records, statements=package.proven(), verify=judge)

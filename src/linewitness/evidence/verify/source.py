@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
@@ -12,22 +12,24 @@ from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 
 
+class VerifierOptions(TypedDict, total=False):
+    """What a verifier is given besides the policy; each may be left out.
+
+    Without `verifies`, which verifies the signatures of time-stamping authorities, their tokens are not
+    checked; `workers` is the number of processes, 1 if left out; `progress` is told the number of records
+    checked.
+    """
+
+    verifies: Verifies | None
+    workers: int
+    progress: Progress | None
+
+
 class Verifier(Protocol):
     """The verifier of one piece of evidence."""
 
-    def __call__(
-        self,
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
-        """Return the verdict.
-
-        Without `verifies`, which verifies the signatures of time-stamping authorities, their tokens are not
-        checked; `workers` is the number of processes; `progress` is told the number of records checked.
-        """
+    def __call__(self, *, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
+        """Return the verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +47,8 @@ class EvidenceSource:
     def then(self, further: Callable[[Verdict], Verdict]) -> "EvidenceSource":
         """Return the same evidence, with a verdict that `further` has looked at."""
 
-        def judge(
-            *,
-            policy: Policy | None,
-            verifies: Verifies | None = None,
-            workers: int = 1,
-            progress: Progress | None = None,
-        ) -> Verdict:
-            return further(self.verify(policy=policy, verifies=verifies, workers=workers, progress=progress))
+        def judge(*, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
+            return further(self.verify(policy=policy, **options))
 
         return replace(self, verify=judge)
 
@@ -62,20 +58,7 @@ def stream_source(
 ) -> EvidenceSource:
     """Return evidence that is a whole stream, from record 0 on."""
 
-    def judge(
-        *,
-        policy: Policy | None,
-        verifies: Verifies | None = None,
-        workers: int = 1,
-        progress: Progress | None = None,
-    ) -> Verdict:
-        return verify(
-            records(),
-            policy=policy,
-            statements=statements,
-            verifies=verifies,
-            workers=workers,
-            progress=progress,
-        )
+    def judge(*, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
+        return verify(records(), policy=policy, statements=statements, **options)
 
     return EvidenceSource(records=records, statements=statements, verify=judge, total=total)
