@@ -74,23 +74,8 @@ def compared(verdict: Verdict, records: Iterable[bytes], raws: Iterator[RawTeleg
 
 
 def _broken(verdict: Verdict, number: int, reason: str) -> Verdict:
-    return replace(
-        verdict,
-        status="BROKEN",
-        size=verdict.size if verdict.selected is not None else min(verdict.size, number),
-        root=None,
-        head_hash=None,
-        attested=0,
-        attestations=(),
-        broken_at=number,
-        reason=reason,
-        age=None,
-        contents=None,
-        without_capture=(),
-        without_capture_left_out=0,
-        seen_late=(),
-        seen_late_left_out=0,
-    )
+    size = verdict.size if verdict.selected is not None else min(verdict.size, number)
+    return replace(verdict.broken(number, reason), size=size)
 
 
 def naming(records: Iterable[bytes]) -> Iterator[Members]:

@@ -69,20 +69,7 @@ def verify_handover(
         return replace(verdict, selected=max(0, verdict.size - before.size))
     end, remark = _end(handed, verdict, policy)
     if (broken := _elsewhere(end, verdict)) is not None:
-        return replace(
-            verdict,
-            status="BROKEN",
-            root=None,
-            head_hash=None,
-            broken_at=broken.index,
-            reason=broken.reason,
-            age=None,
-            contents=None,
-            without_capture=(),
-            without_capture_left_out=0,
-            seen_late=(),
-            seen_late_left_out=0,
-        )
+        return verdict.broken(broken.index, broken.reason)
     remarks = (*before.remarks, remark, *_others(handed, before, policy), *verdict.remarks)
     return replace(verdict, selected=verdict.size - before.size, remarks=remarks)
 

@@ -111,6 +111,25 @@ class Verdict:
         """The verdict as one sentence."""
         return f"OUTDATED: {'; '.join(self.unmet)}; {self._found}" if self.unmet else self._found
 
+    def broken(self, index: int, reason: str) -> "Verdict":
+        """Return this verdict as BROKEN at a record, without what is said of unbroken evidence only."""
+        return replace(
+            self,
+            status="BROKEN",
+            root=None,
+            head_hash=None,
+            attested=0,
+            attestations=(),
+            broken_at=index,
+            reason=reason,
+            contents=None,
+            without_capture=(),
+            without_capture_left_out=0,
+            age=None,
+            seen_late=(),
+            seen_late_left_out=0,
+        )
+
     @property
     def _found(self) -> str:
         if self.status == "BROKEN":
