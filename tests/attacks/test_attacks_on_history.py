@@ -1,7 +1,6 @@
 """What somebody can do so that nothing was recorded, or so that a unit looks better than its history."""
 
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from support.line_history import (
     tightened,
 )
 from support.packages import Judge, selection, whole
+from support.zips import unzipped, zipped
 
 
 @pytest.fixture
@@ -216,8 +216,7 @@ def a_units_history(stream: Stream) -> Stream:
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    with zipfile.ZipFile(path) as package:
-        return [json.loads(data) for data in package.read("records.ndjson").splitlines()]
+    return [json.loads(data) for data in unzipped(path)["records.ndjson"].splitlines()]
 
 
 def test_the_package_of_a_unit_holds_when_there_was_capture_at_its_station(
@@ -344,17 +343,13 @@ def test_the_manifest_says_something_else_than_the_records(
     judge: Judge, stream: Stream, tmp_path: Path, claim: Any, says: list[str]
 ) -> None:
     path = packed_units(a_units_history(stream), tmp_path / "SN1.zip", "SN1")
-    with zipfile.ZipFile(path) as package:
-        files = {name: package.read(name) for name in package.namelist()}
+    files = unzipped(path)
     if isinstance(claim, dict):
         value = json.loads(files["manifest.json"])
         if claim.get("contents"):
             claim = {"contents": value["contents"] | claim["contents"]}
         claim = json.dumps(value | claim)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, data in (files | {"manifest.json": claim.encode()}).items():
-            package.writestr(name, data)
-    verdict = judge(path=path)
+    verdict = judge(path=zipped(path, files | {"manifest.json": claim.encode()}))
     assert verdict["status"] == "INCLUDED"
     assert [remark["text"] for remark in verdict["remarks"]] == [f"manifest.json: {text}" for text in says]
 
@@ -364,13 +359,9 @@ def test_a_whole_stream_is_compared_with_its_manifest_too(
 ) -> None:
     path = whole(stream, tmp_path / "a.zip")
     assert list(judge(path=path)["remarks"]) == []
-    with zipfile.ZipFile(path) as package:
-        files = {name: package.read(name) for name in package.namelist()}
+    files = unzipped(path)
     files["manifest.json"] = files["manifest.json"].replace(b"key.rotated", b"tightening.result")
-    with zipfile.ZipFile(path, "w") as package:
-        for name, data in files.items():
-            package.writestr(name, data)
-    (remark,) = judge(path=path)["remarks"]
+    (remark,) = judge(path=zipped(path, files))["remarks"]
     assert remark["text"] == "manifest.json: its contents are not those of the records: kinds"
 
 

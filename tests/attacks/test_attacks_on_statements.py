@@ -16,6 +16,7 @@ from linewitness.evidence.policy.revocation import Revocation
 from support import ed25519_by_hand as hand
 from support.chain_builder import Stream, grown
 from support.packages import STORE, WITNESS, Judge, policy_for, receipt, selection, whole
+from support.zips import unzipped, zipped
 
 
 def receipts(*texts: str) -> tuple[tuple[str, str], ...]:
@@ -304,15 +305,11 @@ def test_selected_record_of_a_fork(judge: Judge, stream: Stream, tmp_path: Path)
 
 def test_selection_with_altered_proof(judge: Judge, stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "own.zip", [12])
-    with zipfile.ZipFile(path) as package:
-        files = {name: package.read(name) for name in package.namelist()}
+    files = unzipped(path)
     lines = files["proofs/12.tlog-proof"].split(b"\n")
     lines[2] = b64encode(bytes(32))
     files["proofs/12.tlog-proof"] = b"\n".join(lines)
-    with zipfile.ZipFile(path, "w") as package:
-        for name, data in files.items():
-            package.writestr(name, data)
-    verdict = judge(path=path)
+    verdict = judge(path=zipped(path, files))
     assert (verdict["status"], verdict["broken_at"]) == ("BROKEN", 12)
 
 

@@ -1,7 +1,5 @@
 """Attacks on what the devices sent, as a package brings it beside its records: both verifiers find each."""
 
-import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from support.clocks import ManualClock
 from support.journals import create, reopen, result_event
 from support.packages import judge_with_python
 from support.unit_packages import attest, pack, pack_unit, policy_of
+from support.zips import unzipped, zipped
 
 Lines = list[RawTelegram]
 UNITS = ("SN0001", "SN0002")
@@ -41,17 +40,10 @@ def journal(tmp_path: Path) -> Path:
 
 def altered(package: Path, change: Callable[[Lines], Lines]) -> Path:
     """Write a package with other telegrams beside the same records."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(package) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            data = old.read(name)
-            if name == "raw.ndjson":
-                lines = change([RawTelegram.parse(line) for line in data.splitlines()])
-                data = b"".join(line.line() + b"\n" for line in lines)
-            new.writestr(name, data)
-    target = package.with_name("altered.zip")
-    target.write_bytes(buffer.getvalue())
-    return target
+    files = unzipped(package)
+    lines = change([RawTelegram.parse(line) for line in files["raw.ndjson"].splitlines()])
+    files["raw.ndjson"] = b"".join(line.line() + b"\n" for line in lines)
+    return zipped(package.with_name("altered.zip"), files)
 
 
 def judged(package: Path, journal: Path) -> tuple[str, str, list[str]]:
@@ -157,13 +149,9 @@ def test_lines_that_break_the_form_are_refused(journal: Path, change: Callable[[
 def test_an_altered_record_is_named_before_its_telegram(journal: Path) -> None:
     """The telegram cannot be judged by a record that is not what it was."""
     package = unit_package(journal)
-    with zipfile.ZipFile(package) as old:
-        members = {name: old.read(name) for name in old.namelist()}
-    members["records.ndjson"] = members["records.ndjson"].replace(b'"12.30"', b'"12.31"', 1)
-    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as new:
-        for name, data in members.items():
-            new.writestr(name, data)
-    status, text, _ = judged(package, journal)
+    files = unzipped(package)
+    files["records.ndjson"] = files["records.ndjson"].replace(b'"12.30"', b'"12.31"', 1)
+    status, text, _ = judged(zipped(package, files), journal)
     assert status == "BROKEN"
     assert text.startswith("BROKEN at record 1: ")
     assert NOT_NAMED not in text

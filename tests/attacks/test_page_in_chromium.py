@@ -17,6 +17,7 @@ from support.chain_builder import Stream, grown
 from support.chromium import Page, page
 from support.line_history import line, started, stopped, tightened
 from support.packages import policy_for, receipt, selection, whole
+from support.zips import zipped
 
 SOURCE = PAGE.read_text()
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -95,11 +96,9 @@ def test_the_age_is_shown_and_a_number_and_a_time_can_be_asked_for(
 
 def test_a_backdated_stream_has_the_remarks_of_the_vectors(browser: Page, tmp_path: Path) -> None:
     folder = PAGE.parents[4] / "vectors/backdated"
-    path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as package:
-        package.writestr("records.ndjson", (folder / "records.ndjson").read_bytes())
-        for name in ("3.receipt", "5.receipt"):
-            package.writestr(f"receipts/{name}", (folder / name).read_bytes())
+    receipts = {f"receipts/{name}": (folder / name).read_bytes() for name in ("3.receipt", "5.receipt")}
+    records = (folder / "records.ndjson").read_bytes()
+    path = zipped(tmp_path / "a.zip", {"records.ndjson": records, **receipts})
     seen = verdict_of(browser, path, folder / "policy.json")
     assert seen["class"] == "verdict COMPLETE"
     assert "records 0 to 4 claim to have been written up to 365 days earlier than possible" in seen["all"]

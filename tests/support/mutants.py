@@ -2,7 +2,6 @@
 
 import json
 import random
-import zipfile
 from pathlib import Path
 
 from nacl.signing import SigningKey
@@ -11,6 +10,7 @@ from linewitness.evidence.format.note import ED25519, Vkey
 from linewitness.evidence.policy.revocation import Revocation
 from support.chain_builder import Stream, grown
 from support.packages import policy_for, receipt, selection, whole
+from support.zips import unzipped, zipped
 
 CUSTOMER = SigningKey(b"c" * 32)
 WORDS = [
@@ -59,18 +59,6 @@ def spoil(data: bytes, dice: random.Random) -> bytes:
             return b"\n".join(lines)
 
 
-def written(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, data in files.items():
-            package.writestr(name, data)
-    return path
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as package:
-        return {name: package.read(name) for name in package.namelist()}
-
-
 def spoiled_contents(folder: Path, seed: int, count: int) -> list[tuple[Path, Path, Path]]:
     """Return package, policy and revocation, of which one file each is spoiled."""
     dice = random.Random(seed)
@@ -78,8 +66,8 @@ def spoiled_contents(folder: Path, seed: int, count: int) -> list[tuple[Path, Pa
     stream.commit(3)
     receipts = [("receipts/1.receipt", receipt(stream, 9)), ("receipts/2.receipt", receipt(stream))]
     sources = [
-        contents(whole(stream, folder / "whole.zip", statements=receipts)),
-        contents(selection(stream, folder / "some.zip", [2, 6, 7, 12])),
+        unzipped(whole(stream, folder / "whole.zip", statements=receipts)),
+        unzipped(selection(stream, folder / "some.zip", [2, 6, 7, 12])),
     ]
     customer = Vkey("customer.example/quality", ED25519, bytes(CUSTOMER.verify_key))
     policy = policy_for(stream, customer_key=customer).canonical
@@ -97,5 +85,5 @@ def spoiled_contents(folder: Path, seed: int, count: int) -> list[tuple[Path, Pa
         named.write_bytes(spoil(policy, dice) if target == "policy" else policy)
         if target in files:
             files[target] = spoil(files[target], dice)
-        made.append((written(folder / f"{number}.zip", files), named, came))
+        made.append((zipped(folder / f"{number}.zip", files), named, came))
     return made

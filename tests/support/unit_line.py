@@ -44,9 +44,8 @@ async def make_unit(
     """Scan a unit after `made` others, and tighten it twice; the first result arrives damaged."""
     await reader.scan(unit)
     await until(lambda: len(running.records("unit.entered")) > made, unit)
-    await asyncio.sleep(
-        PAUSE_NS / 1e9
-    )  # what a tool sends soon after a confirmation may be of the unit before
+    # What a tool sends soon after a confirmation may be of the unit before.
+    await asyncio.sleep(PAUSE_NS / 1e9)
     simulator.controller.enable_tool(True)
     simulator.faults.corrupt_results = 1
     simulator.tighten(unit)

@@ -5,7 +5,6 @@ import binascii
 import contextlib
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journals import reopen
+from support.zips import unzipped
 
 STORE = new_key()
 AT = "2026-03-01T08:00:00.000Z"
@@ -77,8 +77,7 @@ class Shown:
 
     @classmethod
     def by(cls, package: Path) -> "Shown":
-        with zipfile.ZipFile(package) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
+        members = unzipped(package)
         # The page is the same in all packages.
         data = b"\n".join(
             name.encode() + b"\n" + text for name, text in members.items() if name != "verify.html"

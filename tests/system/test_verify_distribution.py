@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.package.archive import PackageContents, write_package
+from support.zips import unzipped
 
 ROOT = Path(__file__).parents[2]
 PLANT = ROOT / "tests/fixtures/plants/v1"
@@ -171,8 +171,7 @@ def test_time_stamps_are_not_checked_without_their_extra_and_that_is_said(
 
 def test_no_file_of_it_names_the_package_that_it_was_taken_from(auditor: Path) -> None:
     (wheel,) = auditor.parents[1].glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        sources = {name: archive.read(name).decode() for name in archive.namelist() if name.endswith(".py")}
+    sources = {name: data.decode() for name, data in unzipped(wheel).items() if name.endswith(".py")}
     assert "linewitness_verify/evidence/verify/chain.py" in sources
     for name, text in sources.items():
         assert name.startswith("linewitness_verify/")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journals import IDENTITY, create, reopen, result_event
 from support.packages import STORE, TIME_S, WITNESS
+from support.zips import unzipped, zipped
 
 pytestmark = pytest.mark.heavy
 
@@ -123,11 +123,6 @@ def made(
 def verdict(*arguments: Path | str) -> tuple[int, dict[str, Any]]:
     done = run("verify", "--json", *arguments)
     return done.exit_code, json.loads(done.output)
-
-
-def names(path: Path) -> set[str]:
-    with zipfile.ZipFile(path) as package:
-        return set(package.namelist())
 
 
 def test_new_explains_who_must_agree(tmp_path: Path, policy: Path) -> None:
@@ -265,12 +260,12 @@ def test_the_package_of_a_unit_holds_that_unit_alone_and_is_included(
     code, found = verdict(package, "--policy", policy)
     assert (code, found["status"], found["selected"]) == (0, "INCLUDED", 10)
     assert [each["party"] for each in found["attestations"]] == ["auditor", "institute"]
-    with zipfile.ZipFile(package) as packed:
-        everything = b"".join(packed.read(name) for name in packed.namelist() if name != "verify.html")
+    files = unzipped(package)
+    everything = b"".join(data for name, data in files.items() if name != "verify.html")
     # As a value or as text of the report; the base64 of a signature may hold the same letters.
     assert re.search(rb'[">]SN1["<]', everything)
     assert not re.search(rb'[">]SN[02]["<]', everything)
-    assert {"report.html", "verify.html", "keys.ndjson"} <= names(package)
+    assert {"report.html", "verify.html", "keys.ndjson"} <= files.keys()
 
 
 @pytest.mark.parametrize("without", [(), ("--ndjson",)], ids=["package", "records"])
@@ -315,8 +310,7 @@ def test_times_cut_out_a_range(tmp_path: Path, journal: Path, policy: Path, cloc
         times = [json.loads(data)["occurred_at"] for _, data in reader.records()]
     package = tmp_path / "hour.zip"
     good("export", journal, "--from", times[5], "--to", times[9], "-o", package)
-    with zipfile.ZipFile(package) as packed:
-        found = [json.loads(line)["sequence_no"] for line in packed.read("records.ndjson").splitlines()]
+    found = [json.loads(line)["sequence_no"] for line in unzipped(package)["records.ndjson"].splitlines()]
     assert found == [5, 6, 7, 8]
     assert "not a time" in refused(ConfigurationError, "export", journal, "--from", "soon", "-o", package)
 
@@ -331,12 +325,11 @@ def test_the_whole_stream_is_complete_up_to_the_receipt(tmp_path: Path, journal:
 
 
 def test_an_altered_package_ends_with_exit_code_1(tmp_path: Path, journal: Path, policy: Path) -> None:
-    package, spoiled = tmp_path / "all.zip", tmp_path / "spoiled.zip"
+    package = tmp_path / "all.zip"
     good("export", journal, "-o", package)
-    with zipfile.ZipFile(package) as source, zipfile.ZipFile(spoiled, "w") as target:
-        for name in source.namelist():
-            data = source.read(name)
-            target.writestr(name, data.replace(b"12.30", b"12.31", 1) if name == "records.ndjson" else data)
+    files = unzipped(package)
+    files["records.ndjson"] = files["records.ndjson"].replace(b"12.30", b"12.31", 1)
+    spoiled = zipped(tmp_path / "spoiled.zip", files)
     code, found = verdict(spoiled, "--policy", policy)
     assert (code, found["status"], found["broken_at"]) == (1, "BROKEN", 1)
 

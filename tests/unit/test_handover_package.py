@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from support.journals import members_of, running
 from support.lines import call
 from support.packages import verify_package
 from support.status_pages import Looked
+from support.zips import unzipped, zipped
 
 pytestmark = pytest.mark.heavy
 
@@ -31,18 +31,10 @@ def line(tmp_path: Path, clock: ManualClock) -> EndedLine:
     return restored(tmp_path, clock)
 
 
-def members(package: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(package) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
 def altered(package: Path, name: str, change: Callable[[bytes], bytes]) -> None:
     """Write the package again with one member changed."""
-    found = members(package)
-    found[name] = change(found[name])
-    with zipfile.ZipFile(package, "w") as archive:
-        for each, data in found.items():
-            archive.writestr(each, data)
+    members = unzipped(package)
+    zipped(package, members | {name: change(members[name])})
 
 
 def without_line(number: int) -> Callable[[bytes], bytes]:

@@ -22,6 +22,7 @@ from linewitness.evidence.package.archive import (
 from linewitness.evidence.policy.revocation import Revocation
 from support.chain_builder import ORIGIN, Stream, grown
 from support.packages import policy_for, receipt, selection, subtree_of, verify_package, whole
+from support.zips import unzipped, zipped
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,7 @@ def stream() -> Stream:
 
 def repacked(path: Path, change: dict[str, bytes | None]) -> Path:
     """Write the zip again with some files replaced, or left out for None."""
-    with zipfile.ZipFile(path) as old:
-        files = {name: old.read(name) for name in old.namelist()} | change
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
-        for name, data in files.items():
-            if data is not None:
-                new.writestr(name, data)
-    return path
+    return zipped(path, unzipped(path) | change)
 
 
 def test_a_whole_stream_travels_in_a_package(stream: Stream, tmp_path: Path) -> None:
@@ -77,8 +72,7 @@ def broken(path: Path, stream: Stream, **other: Any) -> tuple[int | None, str]:
 
 def test_a_selected_record_cannot_be_altered(stream: Stream, tmp_path: Path) -> None:
     path = selection(stream, tmp_path / "a.zip", [3, 5])
-    with zipfile.ZipFile(path) as package:
-        spoiled = package.read("records.ndjson").replace(b"5.50", b"5.51")
+    spoiled = unzipped(path)["records.ndjson"].replace(b"5.50", b"5.51")
     at, text = broken(repacked(path, {"records.ndjson": spoiled}), stream)
     assert at == 5
     assert "hashes to" in text
@@ -101,8 +95,7 @@ def test_a_selection_needs_all_proofs_of_one_checkpoint(stream: Stream, tmp_path
     older = str(TlogProof.make(5, receipt(stream, 30), subtree_of(stream))).encode()
     assert "another checkpoint" in broken(repacked(path, {"proofs/5.tlog-proof": older}), stream)[1]
     path = selection(stream, tmp_path / "c.zip", [3, 5])
-    with zipfile.ZipFile(path) as package:
-        of_3 = package.read("proofs/3.tlog-proof")
+    of_3 = unzipped(path)["proofs/3.tlog-proof"]
     assert "its proof is of record 3" in broken(repacked(path, {"proofs/5.tlog-proof": of_3}), stream)[1]
 
 

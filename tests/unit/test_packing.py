@@ -1,5 +1,4 @@
 import json
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -25,6 +24,7 @@ from support.clocks import ManualClock
 from support.held_streams import HeldStream, key_records
 from support.journals import IDENTITY, create, result_event, running
 from support.packages import policy_for, receipt, subtree_of, verify_package
+from support.zips import unzipped
 
 LABEL = PackageLabel(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
 
@@ -54,18 +54,16 @@ def test_a_selection_with_its_papers(stream: Stream, tmp_path: Path) -> None:
     verdict = verify_package(path, policy=policy)
     assert verdict.text.startswith("INCLUDED: 3 selected records are unaltered and among the 50")
     assert judge_with_page(path, policy.canonical)["text"] == verdict.text
-    with zipfile.ZipFile(path) as package:
-        names = set(package.namelist())
-        assert b"Unit SN-4711" in package.read("report.html")
-        assert package.read("keys.ndjson").count(b"\n") == 4  # record 0, and the rotations 9, 18 and 27
-    assert {"proofs/12.tlog-proof", "proofs/27.tlog-proof", "verify.html"} <= names
-    assert "proofs/36.tlog-proof" not in names
+    files = unzipped(path)
+    assert b"Unit SN-4711" in files["report.html"]
+    assert files["keys.ndjson"].count(b"\n") == 4  # record 0, and the rotations 9, 18 and 27
+    assert {"proofs/12.tlog-proof", "proofs/27.tlog-proof", "verify.html"} <= files.keys()
+    assert "proofs/36.tlog-proof" not in files
 
 
 def test_other_records_stay_undisclosed(stream: Stream, tmp_path: Path) -> None:
     packed(stream, tmp_path / "unit.zip", [11])
-    with zipfile.ZipFile(tmp_path / "unit.zip") as package:
-        everything = b"".join(package.read(name) for name in package.namelist())
+    everything = b"".join(unzipped(tmp_path / "unit.zip").values())
     assert b"11.50" in everything
     assert b"12.50" not in everything
 

@@ -1,6 +1,5 @@
 """How old an attestation may be, and a clock that is a year behind: both verifiers say what is stated."""
 
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from linewitness.evidence.command.demands import Demands
 from support.browser_verifier import judge_with_page
 from support.packages import judge_with_python
+from support.zips import zipped
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 AGES = [tuple(line.split(" ")) for line in (VECTORS / "age/ages.txt").read_text().splitlines()]
@@ -15,11 +15,9 @@ CHECKED_S = 1_772_344_910
 
 
 def packed(path: Path, records: str, *receipts: str) -> Path:
-    with zipfile.ZipFile(path, "w") as package:
-        package.writestr("records.ndjson", (VECTORS / records).read_bytes())
-        for number, name in enumerate(receipts):
-            package.writestr(f"receipts/{number}.receipt", (VECTORS / name).read_bytes())
-    return path
+    beside = {f"receipts/{number}.receipt": name for number, name in enumerate(receipts)}
+    files = {"records.ndjson": records, **beside}
+    return zipped(path, {name: (VECTORS / source).read_bytes() for name, source in files.items()})
 
 
 @pytest.mark.parametrize("case", AGES, ids="-".join)

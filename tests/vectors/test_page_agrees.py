@@ -1,7 +1,6 @@
 """The two machine verifiers agree on the published vectors."""
 
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from linewitness.evidence.policy.policy import Policy
 from support.browser_verifier import judge_all_with_page, judge_with_page
 from support.packages import judge_with_python, verify_package
+from support.zips import zipped
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()
@@ -21,13 +21,6 @@ REFUSED = [
 ]
 
 
-def packed(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, data in files.items():
-            package.writestr(name, data)
-    return path
-
-
 def both(path: Path) -> tuple[str, str]:
     return verify_package(path, policy=Policy.parse(POLICY)).text, judge_with_page(path, POLICY)["text"]
 
@@ -38,7 +31,7 @@ def test_on_the_chain(tmp_path: Path, note: str) -> None:
         "records.ndjson": b"\n".join(RECORDS) + b"\n",
         f"receipts/{note}": (VECTORS / "checkpoint" / note).read_bytes(),
     }
-    python, page = both(packed(tmp_path / "a.zip", files))
+    python, page = both(zipped(tmp_path / "a.zip", files))
     assert python == page
     assert python.startswith("COMPLETE to 7" if note[0] == "7" else "INTACT, last")
 
@@ -49,7 +42,7 @@ def test_on_the_proof(tmp_path: Path) -> None:
         "keys.ndjson": RECORDS[0] + b"\n",
         "proofs/2.tlog-proof": (VECTORS / "proof/2.tlog-proof").read_bytes(),
     }
-    python, page = both(packed(tmp_path / "a.zip", files))
+    python, page = both(zipped(tmp_path / "a.zip", files))
     assert python == page
     assert "proof of it" in python  # record 0 needs its own
 
@@ -60,7 +53,7 @@ BAD = [tuple(line.split()) for line in (COMMIT / "bad.txt").read_text().splitlin
 
 def on_commits(path: Path, files: dict[str, bytes]) -> tuple[str, str]:
     policy = (COMMIT / "policy.json").read_bytes()
-    package = packed(path, files)
+    package = zipped(path, files)
     python, page = judge_with_python(package, policy), judge_with_page(package, policy)
     assert list(python["remarks"]) == page["remarks"]
     assert python["text"] == page["text"]
@@ -86,7 +79,7 @@ def test_on_records_without_a_signature(tmp_path: Path) -> None:
 def test_on_a_line_that_is_not_always_on_watch(tmp_path: Path) -> None:
     lines = (VECTORS / "capture/stretches.txt").read_text().splitlines()
     records = (VECTORS / "capture/records.ndjson").read_bytes()
-    package = packed(tmp_path / "a.zip", {"records.ndjson": records})
+    package = zipped(tmp_path / "a.zip", {"records.ndjson": records})
     for judge in (judge_with_python, judge_with_page):
         found = judge(package, (COMMIT / "policy.json").read_bytes())["without_capture"]
         names = ("since", "until", "first", "last", "subject", "why")
@@ -107,7 +100,7 @@ def test_on_records_that_break_a_rule_of_the_signatures(tmp_path: Path, name: st
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
 def test_on_bytes_that_are_no_canonical_form(tmp_path: Path, case: dict[str, str]) -> None:
     data = bytes.fromhex(case["hex"]) if "hex" in case else case["text"].encode()
-    python, page = both(packed(tmp_path / "a.zip", {"records.ndjson": RECORDS[0] + b"\n" + data + b"\n"}))
+    python, page = both(zipped(tmp_path / "a.zip", {"records.ndjson": RECORDS[0] + b"\n" + data + b"\n"}))
     assert python.startswith("BROKEN at record 1: ")
     assert page.startswith("BROKEN at record 1: ")
 
@@ -129,7 +122,7 @@ def test_on_bytes_that_are_no_canonical_form(tmp_path: Path, case: dict[str, str
 )
 def test_on_revocations(tmp_path: Path, trusted: str, names: list[str], says: str) -> None:
     receipts = {f"receipts/{size}": (VECTORS / f"checkpoint/{size}.receipt").read_bytes() for size in (4, 7)}
-    path = packed(tmp_path / "a.zip", {"records.ndjson": b"\n".join(RECORDS) + b"\n"} | receipts)
+    path = zipped(tmp_path / "a.zip", {"records.ndjson": b"\n".join(RECORDS) + b"\n"} | receipts)
     policy = (VECTORS / "revocation" / trusted).read_bytes()
     revocations = [(VECTORS / f"revocation/{name}.note").read_text() for name in names]
     python = judge_with_python(path, policy, revocations)
@@ -157,7 +150,7 @@ def stamped_cases(folder: Path) -> list[list[Path]]:
                 if at is None
                 else token[:at] + bytes([(*token, 0)[at] ^ 1]) + token[at + 1 :],
             }
-            path = packed(folder / f"{name}-{at}.zip", files)
+            path = zipped(folder / f"{name}-{at}.zip", files)
             cases.append([path, VECTORS / "stamp/policy.json"])
     return cases
 

@@ -1,6 +1,5 @@
 """Each file of devices' bytes has the verdict that the vectors state, in both verifiers."""
 
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from linewitness.evidence.format.raw import RawTelegram
 from support.browser_verifier import judge_all_with_page
 from support.packages import judge_with_python
+from support.zips import zipped
 
 VECTORS = Path(__file__).parents[2] / "vectors/raw"
 RAWS = [line.split(" ", 1) for line in (VECTORS / "raws.txt").read_text().splitlines()]
@@ -16,11 +16,12 @@ RAWS = [line.split(" ", 1) for line in (VECTORS / "raws.txt").read_text().splitl
 def packages(folder: Path) -> dict[str, Path]:
     found = {}
     for name, _ in RAWS:
-        found[name] = folder / f"{name}.zip"
-        with zipfile.ZipFile(found[name], "w", zipfile.ZIP_DEFLATED) as package:
-            package.writestr("records.ndjson", (VECTORS / "records.ndjson").read_bytes())
-            package.writestr("raw.ndjson", (VECTORS / f"{name}.ndjson").read_bytes())
-            package.writestr("receipts/5.receipt", (VECTORS / "5.receipt").read_bytes())
+        files = {
+            "records.ndjson": (VECTORS / "records.ndjson").read_bytes(),
+            "raw.ndjson": (VECTORS / f"{name}.ndjson").read_bytes(),
+            "receipts/5.receipt": (VECTORS / "5.receipt").read_bytes(),
+        }
+        found[name] = zipped(folder / f"{name}.zip", files)
     return found
 
 
