@@ -92,6 +92,9 @@ class RecordSender:
                 continue
             if self._judge.contradiction is not None:
                 await asyncio.Event().wait()
+            if self._judge.held > cursor:  # the store has answered meanwhile, and needs nothing from there on
+                cursor = self._judge.held
+                continue
             if not batch:
                 await (self._ask_store(link) if self._window.retained else self._cannot_serve(link, cursor))
                 cursor = self._judge.held
