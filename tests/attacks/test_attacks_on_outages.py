@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
+from linewitness.evidence.package.first_receipts import ReceiptFiles
 from support.chain_builder import START_MS, Stream
 from support.lines import call
-from support.packages import Judge, policy_for, receipt, whole
+from support.packages import Judge, policy_for, receipt, selection, subtree_of, whole
+from support.zips import unzipped, zipped
 
 OWN = SigningKey(b"t" * 32)
 
@@ -111,6 +113,57 @@ def test_what_is_seen_in_time_or_by_nobody_is_not_listed(judge: Judge, stream: S
         [*stream.records[:5], *stream.records[6:]], statements=(("receipts/1.receipt", receipt(stream)),)
     )
     assert (broken["status"], broken["seen_late"]) == ("BROKEN", [])
+
+
+def proven_at(stream: Stream, *sizes_and_times: tuple[int, int]) -> dict[str, Any]:
+    """Return such receipts for a selection, each with the proof that it is of the same history."""
+    files = ReceiptFiles(
+        [(size, receipt(stream, size, time_s=time_s)) for size, time_s in sizes_and_times],
+        size=len(stream.records),
+        subtree=subtree_of(stream),
+    )
+    return {"statements": files.texts}
+
+
+def a_late_selection(stream: Stream, path: Path, *sizes_and_times: tuple[int, int]) -> Path:
+    """Pack records 3, 12, 13 and 22 under a receipt that came half an hour later."""
+    attested = receipt(stream, time_s=START_MS // 1000 + 1800)
+    return selection(stream, path, [3, 12, 13, 22], attested=attested, **proven_at(stream, *sizes_and_times))
+
+
+def test_an_outage_is_named_in_the_package_of_a_unit_too(
+    judge: Judge, stream: Stream, tmp_path: Path
+) -> None:
+    begun_s = START_MS // 1000
+    early, path = (4, begun_s + 4), tmp_path / "unit.zip"
+    verdict = judge(path=a_late_selection(stream, path, early, (20, begun_s + 22), (23, begun_s + 24)))
+    assert (verdict["status"], verdict["seen_late"], list(verdict["remarks"])) == ("INCLUDED", [], [])
+    verdict = judge(path=a_late_selection(stream, path, early, (23, begun_s + 100)))
+    assert verdict["seen_late"] == [{"first": 12, "last": 22, "after_s": 88}]
+
+
+@pytest.mark.parametrize("spoil", ["left out", "of another history", "no proof"])
+def test_a_receipt_that_is_not_shown_to_be_of_this_history_has_seen_nothing(
+    judge: Judge, stream: Stream, tmp_path: Path, spoil: str
+) -> None:
+    begun_s = START_MS // 1000
+    path = a_late_selection(stream, tmp_path / "unit.zip", (23, begun_s + 24))
+    assert judge(path=path)["seen_late"] == []
+    name = "receipts/23.consistency"
+    other = cut(stream, 9)
+    while len(other.records) < 24:
+        other.add(reason="invented")
+    spoiled: dict[str, dict[str, bytes | None]] = {
+        "left out": {name: None},
+        "of another history": {"receipts/23.receipt": receipt(other, 23, time_s=begun_s + 24).encode()},
+        "no proof": {name: b"nothing"},
+    }
+    verdict = judge(path=zipped(path, {**unzipped(path), **spoiled[spoil]}))
+    assert verdict["status"] == "INCLUDED"
+    assert [late["first"] for late in verdict["seen_late"]] == [3]
+    found = [remark["text"].partition(" (")[0] for remark in verdict["remarks"]]
+    not_shown = "receipts/23.receipt does not count: that its checkpoint is of this history is not shown"
+    assert found == ([] if spoil == "left out" else [not_shown])
 
 
 def test_the_command_says_it_in_words(tmp_path: Path, stream: Stream) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from linewitness.evidence.format.merkle import consistency_proof, leaf_hash, root_of
 from linewitness.evidence.format.proof import TlogProof, format_consistency
-from linewitness.evidence.package.archive import PackageContents, write_package
+from linewitness.evidence.package.write import PackageContents, write_package
 from support.browser_verifier import PAGE, judge_with_page
 from support.chromium import Page, page
 from support.packages import Judge, judge_with_python

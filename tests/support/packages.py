@@ -13,8 +13,9 @@ from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.package.archive import BadPackage, PackageContents, write_package
+from linewitness.evidence.package.archive import BadPackage
 from linewitness.evidence.package.open import open_evidence
+from linewitness.evidence.package.write import PackageContents, write_package
 from linewitness.evidence.policy.policy import Attester, BadPolicy, Policy
 from linewitness.evidence.policy.trust import read_trust
 from linewitness.evidence.timestamps.algorithms import Verifies

@@ -16,7 +16,7 @@ from linewitness.base.errors import ExitCode
 from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.package.archive import PackageContents, write_package
+from linewitness.evidence.package.write import PackageContents, write_package
 from support.zips import unzipped
 
 ROOT = Path(__file__).parents[2]

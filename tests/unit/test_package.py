@@ -13,12 +13,8 @@ from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof, format_consistency, parse_consistency
 from linewitness.evidence.package import archive as package_module
-from linewitness.evidence.package.archive import (
-    BadPackage,
-    Package,
-    PackageContents,
-    write_package,
-)
+from linewitness.evidence.package.archive import BadPackage, Package
+from linewitness.evidence.package.write import PackageContents, write_package
 from linewitness.evidence.policy.revocation import Revocation
 from support.chain_builder import ORIGIN, Stream, grown
 from support.packages import policy_for, receipt, selection, subtree_of, verify_package, whole

@@ -10,7 +10,8 @@ import pytest
 from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.package import build, query, request
-from linewitness.evidence.package.build import CannotPack, PackageLabel, pack_selection, pack_stream, spread
+from linewitness.evidence.package.build import CannotPack, PackageLabel, pack_selection, pack_stream
+from linewitness.evidence.package.first_receipts import spread
 from linewitness.evidence.package.query import RecordQuery
 from linewitness.evidence.package.request import PackageRequest
 from linewitness.evidence.package.spool import RecordSpool
@@ -19,7 +20,7 @@ from linewitness.evidence.verify import selection
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from support.browser_verifier import judge_with_page
-from support.chain_builder import Stream, grown
+from support.chain_builder import START_MS, Stream, grown
 from support.clocks import ManualClock
 from support.held_streams import HeldStream, key_records
 from support.journals import IDENTITY, create, result_event, running
@@ -205,3 +206,30 @@ def test_receipts_over_more_than_is_packed_stay_out(stream: Stream, tmp_path: Pa
         job.write(file)
     verdict = verify_package(tmp_path / "x.zip", policy=policy_for(stream))
     assert (verdict.status, verdict.attested, verdict.size) == ("INTACT", 30, 40)
+
+
+def test_a_selection_carries_the_first_receipt_of_each_of_its_records(stream: Stream, tmp_path: Path) -> None:
+    line, path = HeldStream(stream, attested=50), tmp_path / "x.zip"
+    seen_s = {12: 20, 13: 21, 14: 22, 30: 130, 50: 2000, 60: 2100}
+    cast(Any, line).notes = lambda: [
+        receipt(stream, size, time_s=START_MS // 1000 + after_s) for size, after_s in seen_s.items()
+    ]
+    time = [json.loads(data)["occurred_at"] for data in stream.records]
+    job = PackageRequest(
+        holdings=line,
+        query=RecordQuery(since=time[12], until=time[20]),
+        created_at=LABEL.created_at,
+        policy=policy_for(stream),
+    )
+    with path.open("wb") as file:
+        job.write(file)
+    names = [name for name in unzipped(path) if name.startswith("receipts/")]
+    assert names == [
+        f"receipts/{size}.{kind}" for size in (13, 14, 30) for kind in ("consistency", "receipt")
+    ]
+    policy = policy_for(stream)
+    verdict = verify_package(path, policy=policy)
+    page = judge_with_page(path, policy.canonical)
+    assert [(late.first, late.last) for late in verdict.seen_late] == [(14, 19)]
+    assert page["seen_late"] == verdict.to_json()["seen_late"]
+    assert (verdict.status, page["remarks"]) == ("INCLUDED", list(verdict.to_json()["remarks"]))

@@ -11,7 +11,7 @@ from linewitness.cli import app
 from linewitness.evidence.format import merkle
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.proof import TlogProof, format_consistency
-from linewitness.evidence.package.archive import PackageContents, write_package
+from linewitness.evidence.package.write import PackageContents, write_package
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RECORDS = (VECTORS / "chain/records.ndjson").read_bytes().splitlines()

@@ -4,13 +4,10 @@ docs/format.md, section 11.3. A package is read where it lies; nothing in it is 
 and nothing in it is believed but what signatures and hashes bear out.
 """
 
-import hashlib
 import json
 import re
-import zipfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -21,7 +18,6 @@ from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.package.layout import BadLayout, PackedFile, read_layout, unpacked
-from linewitness.evidence.package.manifest import Manifest
 from linewitness.evidence.verify.selection_stamps import of_history
 from linewitness.evidence.verify.statements import Statement, Token
 
@@ -37,9 +33,11 @@ EDGE: Final = "proofs/edge"
 STATEMENTS: Final = ("checkpoints", "receipts", "anchors")
 #: The receipt that the store made for the package. Who reads it goes by its time, and not by its name.
 HELD: Final = "receipts/held.receipt"
-#: Beside `anchors/NAME.checkpoint`: a time stamp over its bytes, and in a selection a consistency proof.
+#: Beside `anchors/NAME.checkpoint`: a time stamp over its bytes.
 STAMPED: Final = ".checkpoint"
 STAMP: Final = ".tsr"
+#: In a selection, beside `anchors/NAME.checkpoint` and `receipts/NAME.receipt`: a consistency proof.
+RECEIPT: Final = ".receipt"
 CONSISTENCY: Final = ".consistency"
 #: A verifier keeps the names in memory, about a kilobyte each.
 MAX_MEMBERS: Final = 300_000
@@ -49,69 +47,17 @@ MAX_SMALL_BYTES: Final = 1_000_000
 MAX_NOTES_BYTES: Final = 20_000_000
 MAX_PROOFS_BYTES: Final = 1_000_000_000
 
-_NAME: Final = re.compile(
+#: What a file of a package can be called.
+NAME: Final = re.compile(
     r"manifest\.json|records\.ndjson|keys\.ndjson|raw\.ndjson|ended\.note|report\.html|verify\.html"
     r"|(checkpoints|receipts|proofs|anchors)/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
 _DOCUMENTS: Final = frozenset(("report.html", "verify.html", MANIFEST))
 MAX_MANIFEST_BYTES: Final = 100_000_000
-#: The same records give the same file, whenever it is written.
-_TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
 
 
 class BadPackage(EvidenceError):
     """A file is not an evidence package, or one that nobody should open."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackageContents:
-    """What goes into a package.
-
-    `records` are exact bytes that rise by `sequence_no`. Without `proofs` they are a whole stream from
-    record 0 on. With them they are a selection: `key_records` holds record 0 and the rotations, and there
-    is a tlog-proof for each of both, by `sequence_no`. `tokens` are time stamps, by their file's name, and
-    lie beside the checkpoints that they are over, which are statements. `raws` are lines of devices' bytes;
-    `documents` may hold `report.html` and `verify.html`; `asked` is what a selection was made for. With
-    `ended` they are a handover: the end of a stream, see `package.ended`, and `edge` is its edge there.
-    """
-
-    origin: str
-    created_at: str
-    records: Iterable[bytes]
-    key_records: Sequence[bytes] = ()
-    proofs: Iterable[tuple[int, str]] = ()
-    statements: Sequence[tuple[str, str]] = ()
-    tokens: Sequence[tuple[str, bytes]] = ()
-    documents: Mapping[str, bytes] | None = None
-    note: str = ""
-    raws: Iterable[bytes] | None = None
-    ended: str = ""
-    edge: str = ""
-    asked: Mapping[str, Any] | None = None
-
-
-def write_package(target: IO[bytes], contents: PackageContents) -> int:
-    """Write a package and return the number of its records; names of statements are `receipts/42.receipt`."""
-    files: dict[str, str] = {}
-    manifest = Manifest(contents.origin, contents.created_at, contents.note, contents.asked)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
-        count = _write_lines(package, RECORDS, manifest.counted(contents.records), files)
-        _write_lines(package, KEYS, contents.key_records, files)
-        if contents.raws is not None:
-            _write_lines(package, RAWS, contents.raws, files)
-        for name, text in contents.statements:
-            _write(package, name, text.encode(), files)
-        for name, data in contents.tokens:
-            _write(package, name, data, files)
-        for name, text in ((ENDED, contents.ended), (EDGE, contents.edge)):
-            if text:
-                _write(package, name, text.encode(), files)
-        for sequence_no, text in contents.proofs:
-            _write(package, f"proofs/{sequence_no}.tlog-proof", text.encode(), files)
-        for name, data in (contents.documents or {}).items():
-            _write(package, name, data, files)
-        _write(package, MANIFEST, manifest.encode(files), {})
-    return count
 
 
 class Package:
@@ -182,28 +128,33 @@ class Package:
         A time stamp beside which no checkpoint lies is returned as what it is not, and so does not count.
         """
         return [
-            Statement(name, self.small(name), self._token_over(name))
+            Statement(name, self.small(name), self._token_over(name), self._consistency_of(name))
             for name in sorted(self._members)
             if name.startswith(STATEMENTS) and not self._is_about_another(name)
         ]
 
     def _is_about_another(self, name: str) -> bool:
         stamps = _is_stamp(name) and name.removesuffix(STAMP) + STAMPED in self._members
-        return stamps or (name.startswith("anchors/") and name.endswith(CONSISTENCY))
+        return stamps or (name.startswith(("anchors/", "receipts/")) and name.endswith(CONSISTENCY))
 
     def _token_over(self, name: str) -> Token | None:
         stem = name.removesuffix(STAMPED)
         stamp = stem + STAMP
         if stem == name or not _is_stamp(stamp) or stamp not in self._members:
             return None
-        consistency = stem + CONSISTENCY
-        proof = self.small(consistency) if consistency in self._members else None
-        return Token(stamp, self._bytes(stamp), proof)
+        return Token(stamp, self._bytes(stamp))
+
+    def _consistency_of(self, name: str) -> str | None:
+        folder, kind = ("anchors/", STAMPED) if name.endswith(STAMPED) else ("receipts/", RECEIPT)
+        if not (name.startswith(folder) and name.endswith(kind)):
+            return None
+        proof = name.removesuffix(kind) + CONSISTENCY
+        return self.small(proof) if proof in self._members else None
 
     def proven(self) -> list[Statement]:
         """Return the checkpoint that a selection's proofs are about, as that of record 0 has it.
 
-        After it come the time-stamped ones that are shown to be of the same history.
+        After it come those that are shown to be of the same history.
         """
         try:
             note = TlogProof.parse(self.proof_of(0) or "").checkpoint
@@ -255,7 +206,7 @@ def _checked(file: IO[bytes]) -> dict[str, PackedFile]:
     members: dict[str, PackedFile] = {}
     for member in read_layout(file, most=MAX_MEMBERS):
         name = member.name
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise BadPackage(f"the package holds {name!r}, which does not belong into one")
         if name in members:
             raise BadPackage(f"the package holds {name} twice")
@@ -272,29 +223,3 @@ def _checked(file: IO[bytes]) -> dict[str, PackedFile]:
         for _ in unpacked(file, member):
             pass
     return members
-
-
-def _write_lines(package: zipfile.ZipFile, name: str, lines: Iterable[bytes], files: dict[str, str]) -> int:
-    count = 0
-    digest = hashlib.sha256()
-    with package.open(_entry(name), "w", force_zip64=True) as file:
-        for line in lines:
-            file.write(line + b"\n")
-            digest.update(line + b"\n")
-            count += 1
-    files[name] = digest.hexdigest()
-    return count
-
-
-def _write(package: zipfile.ZipFile, name: str, data: bytes, files: dict[str, str]) -> None:
-    if not _NAME.fullmatch(name) or name in files:
-        raise ValueError(f"{name} cannot be a file of a package, or is there already")
-    package.writestr(_entry(name), data)
-    files[name] = hashlib.sha256(data).hexdigest()
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _TIMESTAMP)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    return entry

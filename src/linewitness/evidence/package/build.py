@@ -12,17 +12,17 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.package.archive import HELD, PackageContents, write_package
+from linewitness.evidence.package.archive import HELD
+from linewitness.evidence.package.first_receipts import MAX_RECEIPTS, ReceiptFiles, spread
 from linewitness.evidence.package.report import build_report
 from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFiles, useful_stamps
+from linewitness.evidence.package.write import PackageContents, write_package
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.verify.verdict import Verdict
 
 if TYPE_CHECKING:
     from linewitness.evidence.package.raws import RawChoice
 
-#: A package of a whole stream carries so many receipts, and so many time stamps.
-MAX_RECEIPTS: Final = 1000
 _EVERY: Final = 100
 
 
@@ -133,6 +133,7 @@ def pack_selection(
     key_records: Sequence[tuple[int, bytes]],
     receipt: str,
     subtree: Subtree,
+    receipts: Sequence[tuple[int, str]] = (),
     stamps: Sequence[StampedCheckpoint] = (),
     raws: "RawChoice | None" = None,
     held: str | None = None,
@@ -143,7 +144,8 @@ def pack_selection(
 
     `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
     `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
-    all proofs are about; `subtree` reads the stream's tree; `stamps` are oldest first; `held` is a receipt
+    all proofs are about; `subtree` reads the stream's tree; `receipts` are other receipts as (size, note),
+    those that say when somebody had first seen the records; `stamps` are oldest first; `held` is a receipt
     that the store made for this package; `progress` is told how many proofs were made. CannotPack if the
     receipt does not cover the records.
     """
@@ -177,21 +179,15 @@ def pack_selection(
             key_records=[data for _, data in needed],
             proofs=_proofs(places, receipt, subtree, progress),
             asked=label.asked,
-            statements=[*([(HELD, held)] if held else []), *stamp_files.texts],
+            statements=[
+                *([(HELD, held)] if held else []),
+                *ReceiptFiles(receipts, size=size, subtree=subtree).texts,
+                *stamp_files.texts,
+            ],
             tokens=stamp_files.tokens,
             documents={"report.html": report, "verify.html": verifier_page()},
         ),
     )
-
-
-def spread(receipts: Sequence[tuple[int, str]], most: int) -> list[tuple[int, str]]:
-    """Return at most so many receipts, the newest among them and the others evenly from all of them.
-
-    The newest covers everything; each older one says until when, at the latest, its records were written.
-    """
-    if len(receipts) <= most:
-        return list(receipts)
-    return [receipts[(number * len(receipts)) // most - 1] for number in range(1, most + 1)]
 
 
 def _not_shown(_: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from linewitness.evidence.format.ended import StreamEnd
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof, format_consistency
-from linewitness.evidence.package.archive import PackageContents, write_package
 from linewitness.evidence.package.build import CannotPack
+from linewitness.evidence.package.write import PackageContents, write_package
 
 TITLE: Final = "The end of an ended stream"
 

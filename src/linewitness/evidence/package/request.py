@@ -19,6 +19,7 @@ from linewitness.evidence.package.build import (
     pack_selection,
     pack_stream,
 )
+from linewitness.evidence.package.first_receipts import ReceiptFiles, first_receipts
 from linewitness.evidence.package.query import Holdings, RecordQuery
 from linewitness.evidence.package.raws import Find, RawChoice
 from linewitness.evidence.package.spool import RecordSpool
@@ -84,15 +85,18 @@ class PackageRequest:
 
     def _selection(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
         last = spool.numbers[-1]
-        note = note_for(self.holdings.notes(), last)
+        notes = list(self.holdings.notes())
+        note = note_for(notes, last)
         # Neighbours share nearly all of their proofs.
         subtree = lru_cache(_SUBTREES)(self.holdings.subtree)
         _require_attested(note, subtree)
         keys = [(at, data) for at, data in self.holdings.key_records() if at <= last]
         stamps = list(self.holdings.stamps())
+        size = Checkpoint.parse(Note.parse(note).text).size
+        known = [(at, str(each)) for at, each in sorted(merged(notes).items()) if at <= self.holdings.size]
+        firsts = first_receipts(known, spool.numbers, size=size)
         verdict = None
         if self.policy:
-            size = Checkpoint.parse(Note.parse(note).text).size
             useful = useful_stamps(stamps, last)
             with stage("records verified", len(spool)) as progress:
                 verdict = verify_selection(
@@ -100,7 +104,11 @@ class PackageRequest:
                     (data for _, data in keys),
                     lambda at: str(TlogProof.make(at, note, subtree)),
                     policy=self.policy,
-                    statements=[*self._held, *StampFiles(useful, size=size, subtree=subtree).statements],
+                    statements=[
+                        *self._held,
+                        *ReceiptFiles(firsts, size=size, subtree=subtree).statements,
+                        *StampFiles(useful, size=size, subtree=subtree).statements,
+                    ],
                     verifies=self.verifies,
                     workers=self.workers,
                     progress=progress,
@@ -113,6 +121,7 @@ class PackageRequest:
                 key_records=keys,
                 receipt=note,
                 subtree=subtree,
+                receipts=firsts,
                 stamps=stamps,
                 raws=self._raws,
                 held=self.held,

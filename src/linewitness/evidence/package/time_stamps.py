@@ -64,8 +64,8 @@ class StampFiles:
                 self.texts.append((name + CONSISTENCY, consistency))
             self.texts.append((name + STAMPED, stamp.note))
             self.tokens.append((name + STAMP, stamp.token))
-            token = Token(name + STAMP, stamp.token, consistency)
-            self.statements.append(Statement(name + STAMPED, stamp.note, token))
+            token = Token(name + STAMP, stamp.token)
+            self.statements.append(Statement(name + STAMPED, stamp.note, token, consistency))
 
 
 def _new_name(name: str, taken: set[str]) -> str:

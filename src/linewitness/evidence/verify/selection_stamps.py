@@ -1,4 +1,4 @@
-"""Weigh what lies beside a selection: time stamps over checkpoints that need not be the one of its proofs.
+"""Weigh what lies beside a selection: notes about checkpoints that need not be the one of its proofs.
 
 docs/format.md, section 12.3.
 """
@@ -43,8 +43,8 @@ class SelectionStamps:
     ) -> Verdict:
         """Return the verdict with what contradicts the times of the records, and the age of its attestation.
 
-        `own` is the checkpoint of the proofs. Statements of another size count for the age alone, for that
-        they are of this history is not shown.
+        `own` is the checkpoint of the proofs. Statements that are not shown to be of this history count for
+        the age alone.
         """
         times = PlausibleTimes([own, *self.held])
         for claims in selected:
@@ -52,7 +52,13 @@ class SelectionStamps:
         everything = [own, *self.believed]
         age = age_of(everything, attested=verdict.attested, quorum=quorum, last_record_ms=times.last_ms)
         remarks = (*times.remarks(), *unlikely_times(everything), *verdict.remarks)
-        return replace(verdict, remarks=remarks, age=age)
+        return replace(
+            verdict,
+            remarks=remarks,
+            age=age,
+            seen_late=times.seen_late.end(),
+            seen_late_left_out=times.seen_late.left_out,
+        )
 
 
 def weigh_stamps(
@@ -62,7 +68,7 @@ def weigh_stamps(
     policy: Policy,
     verifies: Verifies | None,
 ) -> SelectionStamps:
-    """Return which time stamps count for the history of `shared`, the checkpoint of the proofs."""
+    """Return which statements count for the history of `shared`, the checkpoint of the proofs."""
     believed, remarks = trusted_statements(
         statements, log_key=policy.log_key, policy=policy, verifies=verifies
     )
@@ -74,12 +80,12 @@ def weigh_stamps(
                 f" signed by {one.signers}"
             )
             return SelectionStamps(remarks=tuple(remarks), fork=Broken(0, reason))
-        if one.stamp is None or one.token is None:
+        if one.stamp is None and one.consistency is None:
             continue
         try:
-            _check_history(one.checkpoint, shared, one.token.consistency)
+            _check_history(one.checkpoint, shared, one.consistency)
         except BadProof as error:
-            source = one.token.source
+            source = one.token.source if one.stamp and one.token else one.source
             remarks.append(
                 Remark(
                     None,
@@ -93,16 +99,16 @@ def weigh_stamps(
 
 
 def of_history(statements: Iterable[Statement], shared: Checkpoint) -> list[Statement]:
-    """Return those under a time stamp whose checkpoints are shown to be of the history of `shared`.
+    """Return those whose checkpoints are shown to be of the history of `shared`.
 
     Who signed them is not looked at here.
     """
     found: list[Statement] = []
     for one in statements:
-        if one.token is None:
+        if one.token is None and one.consistency is None:
             continue
         try:
-            _check_history(Checkpoint.parse(Note.parse(one.text).text), shared, one.token.consistency)
+            _check_history(Checkpoint.parse(Note.parse(one.text).text), shared, one.consistency)
         except (BadNote, BadProof):
             continue  # the verdict's remarks say why
         found.append(one)

@@ -22,24 +22,24 @@ RANGE: Final = "from here up to record "
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A time-stamp token over a statement's exact bytes: where it is from, and its own bytes.
-
-    `consistency` is the text of the proof that the statement's checkpoint and that of a selection's proofs
-    are of one history.
-    """
+    """A time-stamp token over a statement's exact bytes: where it is from, and its own bytes."""
 
     source: str
     data: bytes
-    consistency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A signed statement about the stream that lies beside the records: where it is from, and its text."""
+    """A signed statement about the stream that lies beside the records: where it is from, and its text.
+
+    `consistency` is the text of the proof that its checkpoint and that of a selection's proofs are of one
+    history.
+    """
 
     source: str
     text: str
     token: Token | None = None
+    consistency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class TrustedStatement:
     stamp: Attestation | None = None
     token: Token | None = None
     text: str = ""
+    consistency: str | None = None
 
     @property
     def signers(self) -> str:
@@ -102,7 +103,13 @@ def trusted_statements(
         stamp = stamping.weigh(statement, checkpoint)
         believed.append(
             TrustedStatement(
-                statement.source, checkpoint, attestations, stamp, statement.token, statement.text
+                statement.source,
+                checkpoint,
+                attestations,
+                stamp,
+                statement.token,
+                statement.text,
+                statement.consistency,
             )
         )
     return believed, [*remarks, *stamping.remarks]
