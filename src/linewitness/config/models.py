@@ -14,6 +14,7 @@ from linewitness.journal.options import JournalOptions
 from linewitness.stations.options import StationOptions
 from linewitness.status.options import StatusOptions
 from linewitness.timesources.options import ClockOptions
+from linewitness.tpm.options import TpmOptions
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.options import MqttOptions
 
@@ -83,6 +84,9 @@ class Config(Options):
     )
     anchors: AnchorOptions = Field(
         default=AnchorOptions(), description="Where checkpoints are put out of our reach."
+    )
+    tpm: TpmOptions | None = Field(
+        default=None, description="The machine's TPM, which counts the starts; without it nothing does."
     )
     stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
     devices: Annotated[

@@ -15,22 +15,19 @@ from linewitness.base.errors import ConfigurationError, JournalFull
 from linewitness.base.log_limits import LogFigures
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
-from linewitness.evidence.format.note import Vkey
-from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
 from linewitness.gateway.exposure import KeyExposure
 from linewitness.gateway.fleet import Fleet
-from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.line import run_parts
 from linewitness.gateway.opening import check_identity, when_there_is_room
-from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.supervise import GatewayLoops
-from linewitness.gateway.tasks import LineParts, Tasks, Uplink
+from linewitness.gateway.tasks import LineParts, Tasks
+from linewitness.gateway.uplink_parts import connector_of, uplink_of
 from linewitness.journal.database import bytes_on_disk
 from linewitness.journal.file import JournalFile
 from linewitness.journal.generations.ended import rests_of
@@ -45,7 +42,8 @@ from linewitness.status.health import Health
 from linewitness.status.rows import DeviceFacts, LineFacts
 from linewitness.status.service import serve_status_page
 from linewitness.status.snapshot import Overview
-from linewitness.uplink.mqtt import MqttConnector, Will
+from linewitness.tpm.counter import StartCounter
+from linewitness.tpm.starts import CountedStarts
 from linewitness.uplink.topics import Topics
 
 log = structlog.get_logger()
@@ -94,9 +92,12 @@ async def run_line(
     page = functools.partial(_page_before_start, config, clock)
     async with when_there_is_room(opening, config.journal.directory, stop, page=page) as journal:
         check_identity(journal.identity, identity_of(config))
-        running = _RunningConfig(config, reload, _lifecycle(config, journal, clock))
         health = Health(log=log)
-        running.parts = parts = _parts_of(running, journal, health, clock=clock, clock_state=clock_state)
+        starts = _counted_starts(config, health)
+        running = _RunningConfig(config, reload, _lifecycle(config, journal, clock, starts))
+        running.parts = parts = _parts_of(
+            running, journal, health, clock=clock, clock_state=clock_state, starts=starts
+        )
         try:
             await run_parts(parts, stop, configure=running.configure, reload=running.reload_when_asked)
         finally:
@@ -165,12 +166,28 @@ class _RunningConfig:
         requests.done(RELOAD)
 
 
-def _lifecycle(config: Config, journal: Journal, clock: Clock) -> Lifecycle:
-    return Lifecycle(journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest)
+def _counted_starts(config: Config, health: Health) -> CountedStarts | None:
+    if config.tpm is None:
+        return None
+    line = config.line
+    name = f"{line.tenant}/{line.plant}/{line.line}/{line.gateway}"
+    return CountedStarts(StartCounter(config.tpm, line=name), health)
+
+
+def _lifecycle(config: Config, journal: Journal, clock: Clock, starts: CountedStarts | None) -> Lifecycle:
+    return Lifecycle(
+        journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest, starts=starts
+    )
 
 
 def _parts_of(
-    running: _RunningConfig, journal: Journal, health: Health, *, clock: Clock, clock_state: SharedClockState
+    running: _RunningConfig,
+    journal: Journal,
+    health: Health,
+    *,
+    clock: Clock,
+    clock_state: SharedClockState,
+    starts: CountedStarts | None,
 ) -> LineParts:
     """Build the parts of a line; nothing runs yet."""
     config = running.current
@@ -180,12 +197,23 @@ def _parts_of(
     telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
     signer = CheckpointSigner(journal, keyring_of(config.journal).load(LOG_KEY))
     certificates = CertificateMonitor(lambda: named_in(running.current.model_dump(mode="json")), clock=clock)
-    connector, targets = _connector(config), targets_of(config.anchors, clock=clock)
+    topics = Topics(config.line.tenant, config.line.gateway)
+    connector = connector_of(config.uplink, topics)
+    targets = targets_of(config.anchors, clock=clock)
     anchoring = Anchoring(
         journal, signer, targets=targets, options=config.anchors, requests=requests, clock=clock
     )
-    uplink = _uplink(
-        config, connector, journal=journal, signer=signer, telemetry=telemetry, health=health, clock=clock
+    uplink = uplink_of(
+        connector,
+        store_vkey=config.store.vkey if config.store else None,
+        topics=topics,
+        options=config.forward,
+        journal=journal,
+        signer=signer,
+        telemetry=telemetry,
+        health=health,
+        clock=clock,
+        starts=starts,
     )
     exposure = KeyExposure(
         journal,
@@ -239,42 +267,6 @@ def _parts_of(
         page=config.status,
         uplink=uplink,
     )
-
-
-def _connector(config: Config) -> MqttConnector | None:
-    if config.uplink is None:
-        return None
-    topics = Topics(config.line.tenant, config.line.gateway)
-    return MqttConnector(config.uplink, will=Will(topics.status, b'{"state":"offline"}', retain=True))
-
-
-def _uplink(
-    config: Config,
-    connector: MqttConnector | None,
-    *,
-    journal: Journal,
-    signer: CheckpointSigner,
-    telemetry: TelemetryBuffer,
-    health: Health,
-    clock: Clock,
-) -> Uplink | None:
-    if connector is None or config.store is None:
-        return None
-    judge = ReceiptJudge(journal, signer, store_vkey=Vkey.parse(config.store.vkey), clock=clock)
-    alarms = AlarmWatch(journal, judge, counts=health.notices)
-    forwarder = Forwarder(
-        connector.connect,
-        journal=journal,
-        telemetry=telemetry,
-        signer=signer,
-        judge=judge,
-        alarms=alarms,
-        topics=Topics(config.line.tenant, config.line.gateway),
-        options=config.forward,
-        clock=clock,
-        health=health,
-    )
-    return Uplink(forwarder=forwarder, judge=judge, alarms=alarms)
 
 
 def _facts_of(config: Config) -> LineFacts:

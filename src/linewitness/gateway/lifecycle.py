@@ -12,6 +12,7 @@ from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource, Scalar
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
+from linewitness.tpm.starts import LAST, CountedStarts
 
 #: An idle stream gets a heartbeat this often (docs/format.md, section 9).
 HEARTBEAT_S: Final = 60.0
@@ -29,17 +30,26 @@ _CHANGE_BYTES: Final = 40
 class Lifecycle:
     """The gateway's own records about itself."""
 
-    def __init__(self, journal: Journal, *, clock: Clock, gateway: str, config_digest: str) -> None:
-        """Take the journal, the gateway's name, and the digest of its configuration."""
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        clock: Clock,
+        gateway: str,
+        config_digest: str,
+        starts: CountedStarts | None = None,
+    ) -> None:
+        """Take the journal, the gateway's name, the digest of its configuration, and what counts starts."""
         self._journal = journal
         self._clock = clock
         self._gateway = gateway
         self._config_digest = config_digest
+        self._starts = starts
 
     async def started(self) -> None:
         """Put a new event key in place and the start on record, before anything else happens."""
         receipt = await self._journal.read(lambda reader: reader.newest_receipt())
-        changes = (
+        changes: tuple[Change, ...] = (
             Change("boot_id", None, self._clock.boot_id),
             Change("size", None, self._journal.head.size),
             Change("version", None, version("linewitness")),
@@ -48,9 +58,16 @@ class Lifecycle:
             Change("receipt_root", None, _root(receipt[1]) if receipt else None),
             Change("continuity", None, "unverified"),
         )
+        head = await self._journal.submit_all(Submission(rotate=True))
+        state: dict[str, str | None] = {}
+        if self._starts:
+            # Nothing else is written yet: the start's record follows the rotation, and the TPM says so.
+            last = await self._journal.read(lambda reader: reader.state_value(LAST))
+            counted = await self._starts.count(self._journal.identity.stream, head.record_hash, last)
+            changes += counted.changes
+            state = {LAST: counted.last} if counted.last else {}
         event = self._event("gateway.started", "the gateway was started", changes)
-        await self._journal.submit_all(Submission(rotate=True))
-        await self._journal.submit([event])
+        await self._journal.submit([event], state=state)
 
     async def configured(self, digest: str, settings_of: Callable[[], Mapping[str, Scalar]]) -> None:
         """Put on record which settings differ from those that were applied last, if any do.

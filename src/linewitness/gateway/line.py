@@ -11,7 +11,8 @@ from linewitness.base.watchdog import tell_systemd
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
-from linewitness.gateway.tasks import LineParts, Uplink, first_tasks, running, tasks_of
+from linewitness.gateway.tasks import LineParts, first_tasks, running, tasks_of
+from linewitness.gateway.uplink_parts import Uplink
 
 log = structlog.get_logger()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 from linewitness.base.clock import Clock, monotonic, to_rfc3339
@@ -38,8 +39,20 @@ LESS_AGAIN_S: Final = 5.0
 class ReceiptJudge:
     """Verify the store's answers against the journal's own tree, and put them on record."""
 
-    def __init__(self, journal: Journal, signer: CheckpointSigner, *, store_vkey: Vkey, clock: Clock) -> None:
-        """Take the journal, and the public key of the one store whose answers count."""
+    def __init__(
+        self,
+        journal: Journal,
+        signer: CheckpointSigner,
+        *,
+        store_vkey: Vkey,
+        clock: Clock,
+        other_starts: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """Take the journal, and the public key of the one store whose answers count.
+
+        `other_starts` says how many starts a TPM has counted that are not on record, None where none counts.
+        """
+        self._other_starts = other_starts
         self._journal = journal
         self._signer = signer
         self._store_vkey = store_vkey
@@ -234,9 +247,20 @@ class ReceiptJudge:
                 Change("continuity", "unverified", "verified"),
                 Change("size", None, answer.size),
                 Change("root", None, "sha256:" + answer.root.hex()),
+                Change("starts_not_on_record", None, self._other_starts()),
             ),
-            "the store's newest receipt fits this journal",
+            f"the store's newest receipt fits this journal; {self._not_excluded}",
         )
+
+    @property
+    def _not_excluded(self) -> str:
+        """Say what the store cannot know: what was recorded, and restored away, before it heard of it."""
+        others = self._other_starts()
+        if others is None:
+            return "that it was restored from a copy after the last record before this start is not excluded"
+        if others:
+            return f"the TPM counted {others} other starts before this one: it was restored from a copy"
+        return "the TPM counted no other start before this one"
 
     def _received(self, answer: StoreAnswer, now: int) -> Event:
         return self._event(

@@ -10,16 +10,14 @@ from typing import Any
 from linewitness.base.certificates import CertificateMonitor
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.watchdog import supervise, tell_systemd
-from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.anchoring import Anchoring
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard, watch_clock
-from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.key_rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
-from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.supervise import GatewayLoops
+from linewitness.gateway.uplink_parts import Uplink
 from linewitness.journal.inspection import inspect_daily
 from linewitness.journal.journal import Journal
 from linewitness.journal.options import JournalOptions
@@ -33,15 +31,6 @@ from linewitness.timesources.devices import follow_devices, newest_offsets
 from linewitness.timesources.options import ClockOptions
 
 Tasks = Mapping[str, Coroutine[Any, Any, None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uplink:
-    """The parts of a line that has an audit store."""
-
-    forwarder: Forwarder
-    judge: ReceiptJudge
-    alarms: AlarmWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,9 @@ class Health:
     takeover_at: float = float("-inf")
     #: What the store accuses the stream of without a proof, or nothing.
     accusation: str = ""
+    #: That the TPM does not count, or has counted more than is on record, and what to do; or nothing.
+    tpm_failure: str = ""
+    tpm_hint: str = ""
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the journal found; the empty string means no damage."""
@@ -129,6 +132,10 @@ class Health:
     def accused(self, what: str) -> None:
         """Record what the store accuses this stream of without a proof; nothing where it does not."""
         self.accusation = what
+
+    def tpm(self, what: str, hint: str) -> None:
+        """Record that the TPM does not count, or has counted starts that are not on record."""
+        self.tpm_failure, self.tpm_hint = what, hint
 
     @property
     def total_observed(self) -> int:

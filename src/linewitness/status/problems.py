@@ -35,6 +35,7 @@ ProblemCode = Literal[
     "certificate-expiry",
     "log-unread",
     "ended-not-handed-over",
+    "tpm",
 ]
 
 _MAKE_ROOM: Final = "bring the audit store back, free the disk, or raise journal.max_size"
@@ -45,7 +46,7 @@ class LineProblem:
     """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
 
     `subject` is the device, the setting of the certificate, the folder of an ended journal, `journal`,
-    `uplink`, `clock` or `log`.
+    `uplink`, `clock`, `tpm` or `log`.
     """
 
     code: ProblemCode
@@ -77,6 +78,7 @@ def problems_of(
         *_of_certificates(expiries, now_ns),
         *_of_log(health.log()),
         *_of_ended(rests),
+        *_of_tpm(health),
     )
 
 
@@ -183,6 +185,11 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             what=f"the broker takes no notices of alarms: {health.notices.why}",
             hint="allow the gateway to write …/notice; alarms reach the store with their records",
         )
+
+
+def _of_tpm(health: Health) -> Iterator[LineProblem]:
+    if health.tpm_failure:
+        yield LineProblem("tpm", "tpm", alarm=True, what=health.tpm_failure, hint=health.tpm_hint)
 
 
 def _of_takeover(health: Health) -> Iterator[LineProblem]:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from linewitness.evidence.format.times import TIME, text_of, unix_ns
+from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.clock_rules import SILENCE_US, STARTING
 from linewitness.evidence.verify.signs import CaptureSign
-from linewitness.evidence.verify.verdict import CaptureStretch
+from linewitness.evidence.verify.verdict import CaptureStretch, Remark
 
 #: Stretches of the gateway itself that a verdict lists, and as many of everything else; more are counted.
 MAX_STRETCHES: Final = 1000
@@ -51,6 +52,12 @@ class StretchFinder:
     _away: dict[str, _BegunStretch] = field(default_factory=dict)
     _gaps: dict[str, _BegunStretch] = field(default_factory=dict)
     _unset: dict[str, _BegunStretch] = field(default_factory=dict)
+    counts: StartCounts = field(default_factory=StartCounts)
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What is remarkable about the starts of the gateway."""
+        return tuple(Remark(at, text) for at, text in self.counts.remarks)
 
     def follow(self, signs: Iterable[CaptureSign]) -> None:
         """Take the next records."""
@@ -133,7 +140,11 @@ class StretchFinder:
             self._add(GATEWAY, begun, sign, sign.ingested_at)
 
     def _started(self, sign: CaptureSign) -> None:
-        self._add(GATEWAY, self._off or self._crashed(sign), sign)
+        begun = self._off or self._crashed(sign)
+        counted = self.counts.take(
+            sign.sequence_no, sign.changes, stream=sign.stream, prev_hash=sign.prev_hash
+        )
+        self._add(GATEWAY, replace(begun, why=f"{begun.why}; {counted}"), sign)
         if self._full:
             self._add(GATEWAY, self._full, sign)
         self._off = self._full = None

@@ -24,6 +24,7 @@ from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
 from linewitness.evidence.verify.contents import RecordSummary
@@ -72,7 +73,7 @@ def verify_selection(
     are time stamps that lie beside them, and `verifies` verifies their signatures. At most two batches a
     worker are in memory.
     """
-    selection = _Selection(policy, proof_of)
+    selection = _Selection(policy, proof_of, StretchFinder(counts=StartCounts(verifies, whole=False)))
     try:
         known = selection.learn(key_records)
         selection.check(records, known, workers=workers, progress=progress)
@@ -129,7 +130,7 @@ def _new_key(at: int, data: bytes, known: KeyHistory) -> Vkey:
 class _Selection:
     """One run over one selection."""
 
-    def __init__(self, policy: Policy, proof_of: ProofOf) -> None:
+    def __init__(self, policy: Policy, proof_of: ProofOf, stretches: StretchFinder) -> None:
         self._policy = policy
         self._proof_of = proof_of
         self._attested: SharedCheckpoint | None = None
@@ -139,7 +140,7 @@ class _Selection:
         self._doubtful: list[tuple[int, int]] = []
         self._unproven: Broken | None = None
         self.claims: list[ClaimedTimes] = []
-        self._contents, self._stretches, self._history = RecordSummary(), StretchFinder(), UnitHistory()
+        self._contents, self._stretches, self._history = RecordSummary(), stretches, UnitHistory()
 
     def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
         """Return what the key records say; that each is where it says, is remembered."""
@@ -285,7 +286,7 @@ class _Selection:
                 " the signed checkpoint vouches for them, through their proofs"
             )
             remarks.insert(0, Remark(None, text))
-        return (*remarks, *self._history.remarks())
+        return (*remarks, *self._history.remarks(), *self._stretches.remarks)
 
 
 def _place(data: bytes) -> int:

@@ -6,21 +6,23 @@ from typing import Any, Final, NamedTuple
 from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.verify.clock_rules import SILENCE_US
 
+STARTED: Final = "gateway.started"
 RESULTS: Final = frozenset(("tightening.result", "measurement.result"))
 #: Kinds whose values say when capture began, ended, or what was missed.
 TELLING: Final = frozenset(
     (
-        *("stream.created", "gateway.started", "gateway.stopped", "config.applied", "journal.pressure"),
+        *("stream.created", STARTED, "gateway.stopped", "config.applied", "journal.pressure"),
         *("device.lost", "device.back", "source.gap", "clock.stepped", "key.rotated"),
     )
 )
-_WITH_VALUES: Final = TELLING - {"stream.created", "key.rotated", "gateway.started"}
+_WITH_VALUES: Final = TELLING - {"stream.created", "key.rotated"}
 
 
 class CaptureSign(NamedTuple):
     """The part of a record that the stretches without capture and a unit's history are read off.
 
-    `changes` are there for the kinds that tell something by them, and empty for others.
+    `changes` are there for the kinds that tell something by them, and empty for others; so are `stream` and
+    `prev_hash`, for a start.
     """
 
     sequence_no: int
@@ -37,6 +39,8 @@ class CaptureSign(NamedTuple):
     unit: str | None
     reason: str
     changes: tuple[Mapping[str, Any], ...]
+    stream: str = ""
+    prev_hash: str = ""
 
     def after(self, field: str) -> Any:
         """Return the value that the record states for a field, the last one of several; None where none."""
@@ -46,6 +50,7 @@ class CaptureSign(NamedTuple):
 def sign_of(members: Mapping[str, Any], *, counting: bool = False) -> CaptureSign:
     """Return the sign of a parsed record; with `counting` also the values of what counts results."""
     context, clock, kind = members["context"], members["clock"], members["kind"]
+    integrity = members["integrity"] if kind == STARTED else {}
     told = kind in _WITH_VALUES or (counting and (kind in RESULTS or kind == "unit.left"))
     return CaptureSign(
         members["sequence_no"],
@@ -62,6 +67,8 @@ def sign_of(members: Mapping[str, Any], *, counting: bool = False) -> CaptureSig
         unit_of(members),
         members["reason"] if told else "",
         tuple(members["changes"]) if told else (),
+        integrity.get("stream", ""),
+        integrity.get("prev_hash", ""),
     )
 
 

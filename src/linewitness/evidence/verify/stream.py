@@ -18,6 +18,7 @@ from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
+from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.attestation_age import age_of
 from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
@@ -116,7 +117,7 @@ class _Verification:
         self._unbelieved: list[Remark] = []
         self._times: PlausibleTimes | None = None
         self._contents = RecordSummary()
-        self._stretches = StretchFinder()
+        self._stretches = StretchFinder(counts=StartCounts(verifies))
 
     def begin(self, beginning: StreamStart) -> None:
         """Take a stream up where its first records end."""
@@ -268,7 +269,7 @@ class _Verification:
             attestations=(*attestations, *newest_stamps(held)),
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
-            remarks=(*unlikely, *self._remarks)[:MAX_REMARKS],
+            remarks=(*unlikely, *self._remarks, *self._stretches.remarks)[:MAX_REMARKS],
             age=None if broken else age,
             contents=None if broken else self._contents,
             without_capture=() if broken else self._stretches.end(),

@@ -1,0 +1,148 @@
+"""A gateway's starts are counted by a real TPM 2.0 (swtpm), and a journal restored from a copy is found."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewitness.anchors.signatures import verifies
+from linewitness.evidence.tpm.quote import BadQuote, StartQuote
+from linewitness.evidence.verify.stream import verify
+from linewitness.gateway.lifecycle import Lifecycle
+from linewitness.journal.reader import JournalReader
+from linewitness.status.health import Health
+from linewitness.tpm.counter import StartCounter, TpmFailed
+from linewitness.tpm.options import TpmOptions
+from linewitness.tpm.starts import CountedStarts
+from support.clocks import ManualClock
+from support.journals import create, members_of, result_event, running
+from support.software_tpm import needs_a_tpm, software_tpm
+
+pytestmark = needs_a_tpm
+
+STREAM = "acme.example/ber-01/line-02/1"
+HASH = "sha256:" + "5" * 64
+NOT_EXCLUDED = "a restored copy is not excluded"
+NO_OTHER = "the TPM counted no other start"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    (tmp_path / "tpm").mkdir()
+    return tmp_path / "tpm"
+
+
+def counter(tcti: str, **other: Any) -> StartCounter:
+    return StartCounter(TpmOptions(tcti=tcti, **other), line="acme/ber-01/line-02/gw-02")
+
+
+async def test_the_number_rises_by_one_and_is_signed_for_one_place(state: Path) -> None:
+    async with software_tpm(state) as tcti:
+        first = await counter(tcti).count(STREAM, HASH)
+        second = await counter(tcti).count(STREAM, HASH)
+    assert second.number == first.number + 1
+    assert second.attested != first.attested
+    for quote in (first, second):
+        quote.check(stream=STREAM, prev_hash=HASH, verifies=verifies)
+        with pytest.raises(BadQuote, match="another place"):
+            quote.check(stream=STREAM, prev_hash="sha256:" + "6" * 64, verifies=verifies)
+    assert (first.key, first.index) == (second.key, second.index)
+
+
+async def test_a_tpm_that_was_off_goes_on_with_the_same_key(state: Path) -> None:
+    quotes: list[StartQuote] = []
+    for _ in range(3):
+        async with software_tpm(state) as tcti:
+            quotes.append(await counter(tcti).count(STREAM, HASH))
+    assert [quote.number - quotes[0].number for quote in quotes] == [0, 1, 2]
+    assert len({(quote.key, quote.index) for quote in quotes}) == 1
+
+
+async def test_lines_on_one_machine_have_counters_of_their_own(state: Path) -> None:
+    async with software_tpm(state) as tcti:
+        first = await counter(tcti).count(STREAM, HASH)
+        other = await StartCounter(TpmOptions(tcti=tcti), line="acme/ber-01/line-03/gw-02").count(
+            STREAM, HASH
+        )
+        again = await counter(tcti).count(STREAM, HASH)
+    assert again.number == first.number + 1
+    assert first.index == again.index != other.index
+
+
+async def test_what_prevents_it_is_said(state: Path) -> None:
+    with pytest.raises(TpmFailed, match="refused"):
+        await counter("swtpm:host=127.0.0.1,port=1").count(STREAM, HASH)
+    async with software_tpm(state) as tcti:
+        import tpm2_pytss as tss  # noqa: PLC0415 (where it is installed)
+
+        index = 0x0180_4711
+        with tss.ESAPI(tcti=tcti) as tpm:
+            attributes = tss.TPMA_NV.OWNERWRITE | tss.TPMA_NV.OWNERREAD
+            public = tss.TPMS_NV_PUBLIC(
+                nvIndex=index, nameAlg=tss.TPM2_ALG.SHA256, attributes=attributes, dataSize=8
+            )
+            tpm.nv_define_space(None, tss.TPM2B_NV_PUBLIC(nvPublic=public))
+        with pytest.raises(TpmFailed, match="refused") as failed:
+            await counter(tcti, index=index).count(STREAM, HASH)
+    assert "does something else use the index?" in failed.value.hint
+
+
+async def started(directory: Path, clock: ManualClock, tcti: str) -> tuple[CountedStarts, Health]:
+    """Start a gateway on a journal, store one result, and stop it."""
+    health = Health()
+    starts = CountedStarts(counter(tcti), health)
+    async with running(directory, clock) as journal:
+        lifecycle = Lifecycle(journal, clock=clock, gateway="gw-02", config_digest=HASH, starts=starts)
+        await lifecycle.started()
+        await journal.submit([result_event(journal.head.size, clock)])
+        await lifecycle.stopped("the gateway was asked to stop")
+    return starts, health
+
+
+def judged(directory: Path) -> tuple[list[str], list[str]]:
+    """Return what is said of the time before each start, and the remarks."""
+    with JournalReader(directory) as reader:
+        verdict = verify((data for _, data in reader.records()), verifies=verifies)
+    assert verdict.status == "INTACT", verdict.text
+    words = [each.why.rpartition("; ")[2] for each in verdict.without_capture if each.last is not None]
+    return words, [remark.text for remark in verdict.remarks]
+
+
+async def test_a_journal_that_was_restored_from_a_copy_lacks_a_start(
+    tmp_path: Path, clock: ManualClock, state: Path
+) -> None:
+    directory, copy = tmp_path / "journal", tmp_path / "copy"
+    create(directory, clock)
+    async with software_tpm(state) as tcti:
+        await started(directory, clock, tcti)
+        starts, health = await started(directory, clock, tcti)
+        assert (starts.others, health.tpm_failure) == (0, "")
+        assert judged(directory) == ([NOT_EXCLUDED, NO_OTHER], [])
+        shutil.copytree(directory, copy)
+        await started(directory, clock, tcti)
+        shutil.rmtree(directory)
+        copy.rename(directory)
+        starts, health = await started(directory, clock, tcti)
+    assert starts.others == 1
+    assert health.tpm_failure == "the TPM has counted 1 start of which nothing is on record"
+    words, [remark] = judged(directory)
+    assert words == [NOT_EXCLUDED, NO_OTHER, "the TPM counted 1 other start"]
+    assert remark.startswith("the TPM counted 1 other start after record")
+
+
+async def test_a_gateway_without_its_tpm_starts_and_says_so(
+    tmp_path: Path, clock: ManualClock, state: Path
+) -> None:
+    directory = tmp_path / "journal"
+    create(directory, clock)
+    async with software_tpm(state) as tcti:
+        await started(directory, clock, tcti)
+    _, health = await started(directory, clock, tcti)
+    assert health.tpm_failure.startswith("the TPM has not counted this start: ")
+    begun = [record for record in members_of(directory) if record["kind"] == "gateway.started"][-1]
+    found = {change["field"]: change["after"] for change in begun["changes"]}
+    assert "refused" in found["tpm_error"]
+    words, [remark] = judged(directory)
+    assert words[-1] == NOT_EXCLUDED
+    assert remark.startswith("it has no TPM quote, unlike the start at record")
