@@ -75,5 +75,6 @@ clean:
 venv:
 	@tools/venv
 
-packages:
+packages: venv
 	@tools/debian-packages
+	@tools/tpm-library

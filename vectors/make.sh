@@ -286,12 +286,50 @@ record source.gap create '[{"after":"4711","before":null,"field":"first"},{"afte
 record config.applied update '[{"after":"telemetry","before":"change","field":"devices.press-4.points.force.record"}]' 'settings were changed' "$THERE"
 # Section 12.7, by hand: since, until, first record, last record (- for none), subject, why.
 {
-  echo '2026-03-01T06:00:00.000Z 2026-03-01T06:00:01.000Z 0 1 gateway the stream was created, and the gateway had not been started'
-  echo '2026-03-01T06:00:05.000Z 2026-03-01T06:00:06.000Z 5 6 gateway the gateway was off: asked to stop'
+  echo '2026-03-01T06:00:00.000Z 2026-03-01T06:00:01.000Z 0 1 gateway the stream was created, and the gateway had not been started; a restored copy is not excluded'
+  echo '2026-03-01T06:00:05.000Z 2026-03-01T06:00:06.000Z 5 6 gateway the gateway was off: asked to stop; a restored copy is not excluded'
   echo '2026-03-01T06:00:03.000Z 2026-03-01T06:00:07.000Z 3 7 press-4 not connected: no answer'
   echo '- 2026-03-01T06:00:08.000Z 8 8 press-4/results source.gap: overwritten (4711 to 4713) (3 of them)'
   echo '2026-03-01T06:00:09.000Z - 9 - press-4.points.force the configuration does not record it'
 } >capture/stretches.txt
+
+# --- starts that a TPM has counted: ECDSA signatures are random, so these are of one run (openssl dgst -sha256 -sign) ---
+mkdir -p start
+into=start; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0
+: >start/records.ndjson; : >start/hashes.txt
+TPM_KEY=3059301306072a8648ce3d020106082a8648ce3d03010703420004d341f00eead09f50b2e06cf9d7f5e33fb2272f6efc12403ca46228a2d97ff8450fb6864ca02bafde5f2b232aeaccec9939af8b82b4d40785e991fc95e7b9a7bf
+# TPMS_NV_PUBLIC: index, SHA-256, the attributes of a counter, no policy, 8 bytes.
+COUNTER=01801234000b2006001600000008
+# attested NUMBER: the TPMS_ATTEST of TPM2_NV_Certify for a start that is the next record, in hex.
+attested() {
+  printf 'ff5443478014''0022000b%064d''0020%s''%050d''0022000b%s''0000''0008%016x' 0 \
+    "$(printf 'linewitness/start/v1\n%s\n%s\n' $ORIGIN "$previous" | digest)" 0 "$(printf '%s' $COUNTER | unhex | digest)" "$1"
+}
+text_of() { printf '{"after":"%s","before":null,"field":"%s"}' "$(printf '%s' "$2" | unhex | b64)" "$1"; }
+# quote NUMBER SIGNATURE: the changes of a start.
+quote() {
+  printf '[{"after":%d,"before":null,"field":"tpm_counter"},%s,%s,%s,%s]' "$1" "$(text_of tpm_quote "$(attested "$1")")" \
+    "$(text_of tpm_signature "$2")" "$(text_of tpm_key $TPM_KEY)" "$(text_of tpm_index $COUNTER)"
+}
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "$THERE"
+record gateway.started execute "$(quote 7 30440220299e037633c499539abc2d13a198935f1e0490e49ca7385db5e561940b864333022022bea71e341b93b3109c3205229693b039f56a37c8739ba453604565daee2b2a)" 'started' "$THERE"
+record gateway.stopped execute '[]' 'asked to stop' "$THERE"
+eighth=$(quote 8 30440220256dd7633c911233092cd8192e67ead9fdff3b7c129396baecff0fb093f7c2df02204857d6863b53387a61c2bdaafb39dd3c75efdaab8ff69ad1e7a52a69dfafd0bb)
+record gateway.started execute "$eighth" 'started' "$THERE"
+record gateway.started execute "$(quote 11 30450221008aa5b029c00949fdaf9dae679c39666c431819f5a92dffbac10caa83d0ac328502206e90ed89e3c2248aa6ca7d068ba08edecfabf5be4950bc1a47f830632a3d5989)" 'started' "$THERE"
+record gateway.started execute "$eighth" 'started' "$THERE"
+# Section 12.9, by hand.
+{
+  echo '2026-03-01T06:00:00.000Z 2026-03-01T06:00:01.000Z 0 1 gateway the stream was created, and the gateway had not been started; a restored copy is not excluded'
+  echo '2026-03-01T06:00:02.000Z 2026-03-01T06:00:03.000Z 2 3 gateway the gateway was off: asked to stop; the TPM counted no other start'
+  echo '2026-03-01T06:00:03.000Z 2026-03-01T06:00:04.000Z 3 4 gateway no stop is on record: the gateway crashed, was killed, or lost its power; the TPM counted 2 other starts'
+  echo '2026-03-01T06:00:04.000Z 2026-03-01T06:00:05.000Z 4 5 gateway no stop is on record: the gateway crashed, was killed, or lost its power; a restored copy is not excluded'
+} >start/stretches.txt
+{
+  echo '4 the TPM counted 2 other starts after record 3, and nothing is on record of that: this journal was restored from a copy, or a start ended before its record was durable'
+  echo '5 its TPM quote does not count: it is about another place'
+} >start/remarks.txt
 
 # --- the devices' own bytes: a record names them by an HMAC, the package brings them with the salt of that record ------
 ORIGIN=acme.example/ber-01/line-04/1

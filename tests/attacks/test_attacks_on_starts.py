@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from linewitness.evidence.tpm.quote import StartQuote, qualifying
+from linewitness.evidence.verify.stream import verify
 from support.chain_builder import Stream
 from support.packages import Judge, selection
 from support.quotes import INDEX, OTHER_KEY, WRITABLE, altered, attested, quote, start
@@ -168,3 +169,12 @@ def test_in_the_package_of_a_unit_other_starts_may_be_left_out(
     words, remarks = said(verdict)
     assert words == [NOT_EXCLUDED, "the TPM counted 1 other start"]
     assert remarks == []
+
+
+def test_who_cannot_verify_ecdsa_says_so_and_believes_no_quote(stream: Stream) -> None:
+    start(stream, quote(stream, 7))
+    start(stream, quote(stream, 8))
+    verdict = verify(stream.records)
+    assert [each.why.rpartition("; ")[2] for each in verdict.without_capture] == [NOT_EXCLUDED] * 2
+    [remark] = verdict.remarks
+    assert remark.text == "TPM quotes were not checked: what verifies their signatures is not at hand"

@@ -40,11 +40,17 @@ def directory(tmp_path: Path, clock: ManualClock) -> Path:
 
 @asynccontextmanager
 async def judging(
-    directory: Path, clock: ManualClock, records: int = 3
+    directory: Path, clock: ManualClock, records: int = 3, other_starts: int | None = None
 ) -> AsyncIterator[tuple[ReceiptJudge, Journal]]:
     async with running(directory, clock) as journal:
         signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
-        judge = ReceiptJudge(journal, signer, store_vkey=cosigner_vkey(NAME, STORE), clock=clock)
+        judge = ReceiptJudge(
+            journal,
+            signer,
+            store_vkey=cosigner_vkey(NAME, STORE),
+            clock=clock,
+            other_starts=lambda: other_starts,
+        )
         await journal.submit([result_event(number, clock) for number in range(records)])
         await judge.recall()
         yield judge, journal
@@ -73,6 +79,25 @@ async def test_a_fitting_answer_is_custody_and_continuity(directory: Path, clock
         assert await judge.judge(answer(directory, 4, journal.head.root)) == 4
     assert kinds(directory)[-2:] == ["stream.continuity", "custody.received"]
     assert conflict(directory) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        (None, "that it was restored from a copy after the last record before this start is not excluded"),
+        (0, "the TPM counted no other start before this one"),
+        (2, "the TPM counted 2 other starts before this one: it was restored from a copy"),
+    ],
+)
+async def test_the_first_contact_says_what_it_does_not_exclude(
+    directory: Path, clock: ManualClock, others: int | None, says: str
+) -> None:
+    async with judging(directory, clock, other_starts=others) as (judge, journal):
+        await judge.judge(answer(directory, 4, journal.head.root))
+    [continuity] = [one for one in members_of(directory) if one["kind"] == "stream.continuity"]
+    found = {change["field"]: change["after"] for change in continuity["changes"]}
+    assert (found["continuity"], found["starts_not_on_record"]) == ("verified", others)
+    assert continuity["reason"] == f"the store's newest receipt fits this journal; {says}"
 
 
 async def test_a_receipt_over_a_commit_of_which_the_loop_has_not_heard_yet_contradicts_nothing(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,16 +77,21 @@ def test_on_records_without_a_signature(tmp_path: Path) -> None:
     assert remarks.startswith("1 of the 1 selected records bear no signature of their own")
 
 
-def test_on_a_line_that_is_not_always_on_watch(tmp_path: Path) -> None:
-    lines = (VECTORS / "capture/stretches.txt").read_text().splitlines()
-    records = (VECTORS / "capture/records.ndjson").read_bytes()
+@pytest.mark.parametrize("folder", ["capture", "start"])
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+def test_on_a_line_that_is_not_always_on_watch(tmp_path: Path, judge: Any, folder: str) -> None:
+    lines = (VECTORS / folder / "stretches.txt").read_text().splitlines()
+    records = (VECTORS / folder / "records.ndjson").read_bytes()
     package = zipped(tmp_path / "a.zip", {"records.ndjson": records})
-    for judge in (judge_with_python, judge_with_page):
-        found = judge(package, (COMMIT / "policy.json").read_bytes())["without_capture"]
-        names = ("since", "until", "first", "last", "subject", "why")
-        assert [
-            " ".join("-" if one[name] is None else str(one[name]) for name in names) for one in found
-        ] == lines
+    verdict = judge(package, (COMMIT / "policy.json").read_bytes())
+    names = ("since", "until", "first", "last", "subject", "why")
+    assert [
+        " ".join("-" if one[name] is None else str(one[name]) for name in names)
+        for one in verdict["without_capture"]
+    ] == lines
+    if folder == "start":
+        remarks = (VECTORS / "start/remarks.txt").read_text().splitlines()
+        assert [f"{one['index']} {one['text']}" for one in verdict["remarks"]] == remarks
 
 
 @pytest.mark.parametrize(("name", "at"), BAD)
