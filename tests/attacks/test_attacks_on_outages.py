@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
-from support.zips import unzipped, zipped
 
 from linewitness.evidence.package.first_receipts import ReceiptFiles
 from support.chain_builder import START_MS, Stream
 from support.lines import call
 from support.packages import Judge, policy_for, receipt, selection, subtree_of, whole
+from support.zips import unzipped, zipped
 
 OWN = SigningKey(b"t" * 32)
 

@@ -173,8 +173,7 @@ async def test_complaint_13_a_dead_device_hardly_slows_the_others_on_its_bus(
     monkeypatch.setattr(bus, "LONGEST_REST_S", 2.0)
     options = OvenServerOptions(units=(1, 2, 3))
     async with serve(options) as oven, serve(options) as healthy, asyncio.TaskGroup() as group:
-        counts: dict[Any, Any]
-        counts, unharmed = {}, {}
+        counts, unharmed = dict[Any, Any](), dict[Any, Any]()
         tasks = [
             group.create_task(poll_until_cancelled(driver, found))
             for each, buses, found in ((oven, Buses(), counts), (healthy, Buses(), unharmed))

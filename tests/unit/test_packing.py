@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from support.zips import unzipped
 
 from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.checkpoint import Checkpoint
@@ -26,6 +25,7 @@ from support.clocks import ManualClock
 from support.held_streams import HeldStream, key_records
 from support.journals import IDENTITY, create, result_event, running
 from support.packages import policy_for, receipt, subtree_of, verify_package
+from support.zips import unzipped
 
 LABEL = PackageLabel(title="Unit SN-4711", created_at="2026-03-02T00:00:00.000Z")
 
