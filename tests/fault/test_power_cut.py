@@ -74,6 +74,29 @@ async def test_given_up_leaves_nothing_behind(tmp_path: Path, moment: Any) -> No
     assert not alive, gone
 
 
+async def test_given_up_while_the_process_is_being_started_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn, begun = asyncio.create_subprocess_exec, asyncio.Event()
+
+    async def slowly(*command: str, **options: Any) -> Any:
+        process = await spawn(*command, **options)
+        begun.set()
+        await asyncio.sleep(0.2)  # a machine that has much else to do
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
+    site = tmp_path / "site"
+    site.mkdir()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(record(site, (sys.executable, "-c", "import time; time.sleep(1000)")))
+        await begun.wait()
+        task.cancel()
+    assert task.cancelled()
+    gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    assert not alive, gone
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)

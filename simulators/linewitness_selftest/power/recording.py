@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,21 +57,14 @@ async def record(site: Path, command: Sequence[str]) -> Recording:
     """
     trace = site.with_name(site.name + ".strace")
     given = await asyncio.to_thread(contents, site)
-    process = await asyncio.create_subprocess_exec(
+    process = await _spawned(
         "strace", "-f", "-y", "-xx", "-s", str(LONGEST), "-o", str(trace),
         "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", *command,
-        env=os.environ | {"PYTHONPATH": _import_path(), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
     )  # fmt: skip
     try:
         _, complaint = await process.communicate()
     finally:
-        if process.returncode is None:
-            # The recording is given up: strace and what it traces are one group.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await _ended(process)
     if process.returncode:
         why = complaint.decode(errors="replace").strip().rpartition("\n")[2]
         raise NotRecorded(
@@ -84,6 +78,36 @@ async def record(site: Path, command: Sequence[str]) -> Recording:
         raise NotRecorded(f"the recording does not tell all: {error}") from error
     finally:
         trace.unlink()
+
+
+async def _spawned(*command: str) -> Process:
+    """Start a process as the first one of a group; if that is given up meanwhile, nothing of it is left.
+
+    A process that strace has just begun to trace stands still for ever if strace alone is killed.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            env=os.environ | {"PYTHONPATH": _import_path(), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _ended(await starting)
+        raise
+
+
+async def _ended(process: Process) -> None:
+    """Kill a process that still runs, with all that it began."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 def contents(site: Path) -> tuple[DiskStep, ...]:

@@ -217,9 +217,12 @@ class DriverContract:
             before = asyncio.all_tasks()
 
             async def connect() -> None:
-                async with self._session(self._driver(relay.port)) as (_, said):
-                    async for _ in said:
-                        pass
+                while True:
+                    # A slow machine: the driver has given up before it was cancelled, and tries again.
+                    with contextlib.suppress(DeviceUnavailable):
+                        async with self._session(self._driver(relay.port)) as (_, said):
+                            async for _ in said:
+                                pass
 
             await self._cancel(connect(), self._until(lambda: relay.connections > 0, "connects"))
             relay.silent = False
