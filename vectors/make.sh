@@ -328,7 +328,8 @@ record gateway.started execute "$eighth" 'started' "$THERE"
 } >start/stretches.txt
 {
   echo '4 the TPM counted 2 other starts after record 3, and nothing is on record of that: this journal was restored from a copy, or a start ended before its record was durable'
-  echo '5 its TPM quote does not count: it is about another place'
+  echo '5 its TPM quote is about another place'
+  echo "5 the TPM's counter stands at 8, and stood at 11 at record 4"
 } >start/remarks.txt
 
 # --- the devices' own bytes: a record names them by an HMAC, the package brings them with the salt of that record ------

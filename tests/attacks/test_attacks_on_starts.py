@@ -68,6 +68,12 @@ def test_a_start_in_between_without_the_tpm_hides_nothing(judge: Judge, stream: 
     assert remarks[0][1] == "it has no TPM quote, unlike the start at record 24"
 
 
+def test_a_start_that_was_not_counted_takes_the_certainty(judge: Judge, stream: Stream) -> None:
+    for number in (7, None, 8, 9):
+        start(stream, quote(stream, number) if number else None)
+    assert judged(judge, stream)[0] == [NOT_EXCLUDED] * 3 + [NO_OTHER]
+
+
 def test_another_tpm_or_a_counter_that_falls_is_remarkable(judge: Judge, stream: Stream) -> None:
     start(stream, quote(stream, 7))
     start(stream, quote(stream, 8, key=OTHER_KEY))
@@ -75,7 +81,7 @@ def test_another_tpm_or_a_counter_that_falls_is_remarkable(judge: Judge, stream:
     words, remarks = judged(judge, stream)
     assert words == [NOT_EXCLUDED] * 3
     assert remarks == [
-        (25, "another TPM counts than at the start at record 24"),
+        (25, "another TPM, or another counter of it, counts than at the start at record 24"),
         (26, "the TPM's counter stands at 8, and stood at 8 at record 25"),
     ]
 
@@ -84,12 +90,7 @@ def bound(stream: Stream) -> bytes:
     return qualifying(stream.origin, stream.prev_hash)
 
 
-def of_another_place(stream: Stream) -> StartQuote:
-    return quote(stream, 8, data=attested(8, qualifying(stream.origin, stream.hashes[3])))
-
-
 WRONG: dict[str, tuple[Callable[[Stream], StartQuote], dict[str, Any], str]] = {
-    "replayed": (of_another_place, {}, "it is about another place"),
     "number": (lambda s: quote(s, 8), {"tpm_counter": 9}, "the record states another number than the TPM"),
     "text": (lambda s: quote(s, 8), {"tpm_counter": "8"}, "the record states another number than the TPM"),
     "true": (lambda s: quote(s, 1), {"tpm_counter": True}, "the record states another number than the TPM"),
@@ -107,6 +108,21 @@ WRONG: dict[str, tuple[Callable[[Stream], StartQuote], dict[str, Any], str]] = {
         "its key is not one of P-256",
     ),
 }
+
+
+def test_a_quote_for_another_place_proves_nothing_and_its_number_counts(judge: Judge, stream: Stream) -> None:
+    start(stream, quote(stream, 7))
+    elsewhere = qualifying(stream.origin, stream.hashes[3])
+    start(stream, quote(stream, 8, data=attested(8, elsewhere)))
+    start(stream, quote(stream, 9))
+    start(stream, quote(stream, 8, data=attested(8, elsewhere)))
+    words, remarks = judged(judge, stream)
+    assert words == [NOT_EXCLUDED, NOT_EXCLUDED, NO_OTHER, NOT_EXCLUDED]
+    assert remarks == [
+        (25, "its TPM quote is about another place"),
+        (27, "its TPM quote is about another place"),
+        (27, "the TPM's counter stands at 8, and stood at 9 at record 26"),
+    ]
 
 
 @pytest.mark.parametrize("name", list(WRONG))

@@ -98,5 +98,5 @@ async def test_a_tpm_counts_the_start_that_the_copy_lacks(tmp_path: Path) -> Non
         await settle(plant, lost | await work(plant))
         newest = continuities(plant)[-1]
         assert fields(newest)["starts_not_on_record"] == 1
-        assert "it was restored from a copy" in newest["reason"]
+        assert "the TPM counted 1 start before this one of which nothing is on record" in newest["reason"]
         assert "the TPM has counted starts that are not on record" in said(plant)

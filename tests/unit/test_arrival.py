@@ -90,6 +90,16 @@ def test_what_was_sent_again_for_nothing_is_no_doubt(clock: ManualClock) -> None
     assert tool.result(30_000, confirmed_after_ms=5, lost=1) == 27_000
 
 
+def test_a_loss_is_seen_although_the_number_fell_before(clock: ManualClock) -> None:
+    """A second transmission under way at a result, taken back while nothing arrives; then a real loss."""
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5, lost=1) == -3_000
+    tool.order.notice(0)
+    tool.order.notice(1)
+    assert tool.result(5_000, confirmed_after_ms=5, lost=1) == 0, "its confirmation may have come just now"
+    assert tool.result(20_000, confirmed_after_ms=5, lost=1) == 17_000
+
+
 def arrived_at(boottime_ns: int) -> Observation:
     return dataclasses.replace(tightening(1), received=Stamp(BASE_NS, boottime_ns))
 

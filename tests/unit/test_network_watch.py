@@ -16,12 +16,16 @@ from support.clocks import ManualClock
 from support.waiting import until
 
 
+def noted(lost: int) -> None:
+    """Take the number, as the order of arrival does."""
+
+
 def session(lost: int | None) -> Any:
     return cast("NetworkSession", SimpleNamespace(lost_segments=lost))
 
 
 def test_losses_of_all_sessions_are_one_number(clock: ManualClock) -> None:
-    watch = NetworkWatch("wrench-10", Health(), clock)
+    watch = NetworkWatch("wrench-10", Health(), clock, noted)
     assert watch.lost == 0
     first = session(3)
     watch.begin(first)
@@ -41,7 +45,7 @@ async def test_a_loss_is_shown_and_logged_once_until_a_minute_without_one(
 ) -> None:
     monkeypatch.setattr(network, "SHOW_S", 0.001)
     health = Health()
-    watch = NetworkWatch("wrench-10", health, clock)
+    watch = NetworkWatch("wrench-10", health, clock, noted)
     watch.begin(now := session(0))
 
     def shown() -> int:
@@ -65,7 +69,7 @@ async def test_a_loss_is_shown_and_logged_once_until_a_minute_without_one(
 async def test_what_is_taken_back_at_once_is_not_shown(clock: ManualClock, monkeypatch: Any) -> None:
     monkeypatch.setattr(network, "SHOW_S", 0.001)
     health = Health()
-    watch = NetworkWatch("wrench-10", health, clock)
+    watch = NetworkWatch("wrench-10", health, clock, noted)
     looks = iter([0, 1, 0, 1, 0, 2, 2])
     watch.begin(cast("NetworkSession", Falling(looks)))
     with capture_logs() as logged:

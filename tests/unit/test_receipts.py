@@ -81,12 +81,19 @@ async def test_a_fitting_answer_is_custody_and_continuity(directory: Path, clock
     assert conflict(directory) == (False, None)
 
 
+COPIED = " from a copy, or a start ended before its record was durable"
+
+
 @pytest.mark.parametrize(
     ("others", "says"),
     [
         (None, "that it was restored from a copy after the last record before this start is not excluded"),
         (0, "the TPM counted no other start before this one"),
-        (2, "the TPM counted 2 other starts before this one: it was restored from a copy"),
+        (
+            2,
+            "the TPM counted 2 starts before this one of which nothing is on record: it was restored"
+            + COPIED,
+        ),
     ],
 )
 async def test_the_first_contact_says_what_it_does_not_exclude(

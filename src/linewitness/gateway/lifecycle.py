@@ -12,7 +12,7 @@ from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource, Scalar
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
-from linewitness.tpm.starts import LAST, CountedStarts
+from linewitness.tpm.starts import LAST, MISSING, CountedStarts
 
 #: An idle stream gets a heartbeat this often (docs/format.md, section 9).
 HEARTBEAT_S: Final = 60.0
@@ -58,14 +58,17 @@ class Lifecycle:
             Change("receipt_root", None, _root(receipt[1]) if receipt else None),
             Change("continuity", None, "unverified"),
         )
-        head = await self._journal.submit_all(Submission(rotate=True))
-        state: dict[str, str | None] = {}
         if self._starts:
-            # Nothing else is written yet: the start's record follows the rotation, and the TPM says so.
-            last = await self._journal.read(lambda reader: reader.state_value(LAST))
-            counted = await self._starts.count(self._journal.identity.stream, head.record_hash, last)
-            changes += counted.changes
-            state = {LAST: counted.last} if counted.last else {}
+            await self._starts.count()
+        head = await self._journal.submit_all(Submission(rotate=True))
+        state: Mapping[str, str | None] = {}
+        if self._starts:
+            # Nothing else is written now: the start's record follows the rotation, and the TPM says so.
+            kept = await self._journal.read(
+                lambda reader: {name: reader.state_value(name) for name in (LAST, MISSING)}
+            )
+            facts = await self._starts.facts(self._journal.identity.stream, head.record_hash, kept)
+            changes, state = (*changes, *facts.changes), facts.state
         event = self._event("gateway.started", "the gateway was started", changes)
         await self._journal.submit([event], state=state)
 

@@ -26,6 +26,7 @@ from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.generations.generation import CONFLICT, Conflict
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
+from linewitness.tpm.starts import MISSING
 
 CONTINUE: Final = (
     "find out which it is; capture goes on into the frozen stream meanwhile. Then write the next generation "
@@ -222,6 +223,7 @@ class ReceiptJudge:
         if first:
             self._verified = True
             events.append(self._continuity(answer, now))
+            state[MISSING] = None
         receipt, replaced = None, None
         if answer.size > self.receipted:
             self.receipted = answer.size
@@ -259,7 +261,11 @@ class ReceiptJudge:
         if others is None:
             return "that it was restored from a copy after the last record before this start is not excluded"
         if others:
-            return f"the TPM counted {others} other starts before this one: it was restored from a copy"
+            starts = f"{others} start{'s' if others > 1 else ''}"
+            return (
+                f"the TPM counted {starts} before this one of which nothing is on record: it was restored"
+                " from a copy, or a start ended before its record was durable"
+            )
         return "the TPM counted no other start before this one"
 
     def _received(self, answer: StoreAnswer, now: int) -> Event:

@@ -217,12 +217,10 @@ class DriverContract:
             before = asyncio.all_tasks()
 
             async def connect() -> None:
-                while True:
-                    # A slow machine: the driver has given up before it was cancelled, and tries again.
+                while True:  # on a slow machine the driver gives up before it is cancelled
                     with contextlib.suppress(DeviceUnavailable):
                         async with self._session(self._driver(relay.port)) as (_, said):
-                            async for _ in said:
-                                pass
+                            await anext(said)
 
             await self._cancel(connect(), self._until(lambda: relay.connections > 0, "connects"))
             relay.silent = False

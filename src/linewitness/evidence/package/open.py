@@ -105,9 +105,7 @@ def _handover_source(package: Package) -> EvidenceSource:
     )
 
     def judge(*, policy: Policy | None, **options: Unpack[VerifierOptions]) -> Verdict:
-        # A handover holds no time stamps.
-        workers, progress = options.get("workers", 1), options.get("progress")
-        return verify_handover(handed, policy=policy, workers=workers, progress=progress)
+        return verify_handover(handed, policy=policy, **options)
 
     return EvidenceSource(records=package.records, statements=package.proven(), verify=judge)
 

@@ -80,15 +80,17 @@ class StartQuote:
         if found.get(NUMBER) is None:
             return None
         quote = cls(*(_decoded(found.get(field)) for field in FIELDS))
-        if type(found[NUMBER]) is not int or quote.number != found[NUMBER]:
+        number = quote.number
+        if type(found[NUMBER]) is not int or number != found[NUMBER]:
             raise BadQuote("the record states another number than the TPM")
         return quote
 
-    def check(self, *, stream: str, prev_hash: str, verifies: Verifies) -> None:
-        """Raise BadQuote unless the key has signed this number, of a counter, for this place."""
+    def check(self, *, stream: str, prev_hash: str, verifies: Verifies) -> bool:
+        """Raise BadQuote unless the key has signed this number; return whether it is for another place.
+
+        A clock that is set in the moment of a start gives a record between the quote and the start.
+        """
         attested = _read(self.attested)
-        if attested.bound_to != qualifying(stream, prev_hash):
-            raise BadQuote("it is about another place")
         if attested.index_name != _SHA256 + hashlib.sha256(self.index).digest():
             raise BadQuote("it is about another index")
         # nvIndex, nameAlg, attributes: the kind of the index is in bits 4 to 7 of the attributes.
@@ -100,6 +102,7 @@ class StartQuote:
         signed = Signed(key, Scheme("ecdsa", "sha256"), self.signature, self.attested)
         if not signature_is_good(signed, verifies):
             raise BadQuote("its signature is not good")
+        return attested.bound_to != qualifying(stream, prev_hash)
 
 
 class _Reader:

@@ -10,6 +10,7 @@ from linewitness.evidence.tpm.quote import BadQuote, StartQuote
 _MOST: Final = 1000
 #: What is true of a start of which no TPM says how many there were before.
 NOT_EXCLUDED: Final = "a restored copy is not excluded"
+_NO_OTHER: Final = "the TPM counted no other start"
 
 
 class _CountedStart(NamedTuple):
@@ -31,7 +32,7 @@ class StartCounts:
         self._verifies = verifies
         self._whole = whole
         self._last: _CountedStart | None = None
-        self._missing = self._unchecked = False
+        self._missing = self._unchecked = self._uncounted = False
 
     def take(
         self, sequence_no: int, changes: Sequence[Mapping[str, Any]], *, stream: str, prev_hash: str
@@ -45,17 +46,23 @@ class StartCounts:
             if self._verifies is None:
                 self._not_checked()
                 return NOT_EXCLUDED
-            quote.check(stream=stream, prev_hash=prev_hash, verifies=self._verifies)
+            elsewhere = quote.check(stream=stream, prev_hash=prev_hash, verifies=self._verifies)
         except BadQuote as error:
             self._say(sequence_no, f"its TPM quote does not count: {error}")
+            self._uncounted = True
             return NOT_EXCLUDED
+        if elsewhere:
+            self._say(sequence_no, "its TPM quote is about another place")
+        uncounted, self._uncounted = self._uncounted or elsewhere, False
         last, self._missing = self._last, False
         self._last = now = _CountedStart(sequence_no, quote.number, (quote.key, quote.index))
-        return self._compared(last, now) if last else NOT_EXCLUDED
+        counted = self._compared(last, now) if last else NOT_EXCLUDED
+        return NOT_EXCLUDED if uncounted and counted == _NO_OTHER else counted
 
     def _compared(self, last: _CountedStart, now: _CountedStart) -> str:
         if now.counter != last.counter:
-            self._say(now.sequence_no, f"another TPM counts than at the start at record {last.sequence_no}")
+            other = "another TPM, or another counter of it, counts than at the start at record"
+            self._say(now.sequence_no, f"{other} {last.sequence_no}")
             return NOT_EXCLUDED
         others = now.number - last.number - 1
         if others < 0:
@@ -66,7 +73,7 @@ class StartCounts:
             )
             return NOT_EXCLUDED
         if others == 0:
-            return "the TPM counted no other start"
+            return _NO_OTHER
         starts = f"{others} other start{'s' if others > 1 else ''}"
         if self._whole:
             self._say(
@@ -78,6 +85,7 @@ class StartCounts:
 
     def _without(self, sequence_no: int) -> None:
         """Say once that a TPM is no longer asked."""
+        self._uncounted = True
         if self._last and not self._missing:
             self._missing = True
             self._say(

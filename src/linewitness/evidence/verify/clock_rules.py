@@ -51,7 +51,7 @@ class ClockRules:
         try:
             ingested_us = unix_us(fields.ingested_at)
         except ValueError:
-            raise Broken(index, f"{fields.ingested_at!r} is no date of the calendar") from None
+            raise Broken(index, f"{fields.ingested_at} is no date of the calendar") from None
         now = ClockHead(fields.kind, fields.boot_id, fields.boottime_us, fields.step, ingested_us)
         last, self.head = self.head, now
         if last is None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Final, Unpack
 
 from linewitness.base.errors import ConfigurationError, EvidenceError
 from linewitness.evidence.format.ended import StreamEnd, open_end
@@ -18,11 +18,11 @@ from linewitness.evidence.format.note import BadNote
 from linewitness.evidence.format.proof import TlogProof, parse_consistency
 from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.progress import Progress
 from linewitness.evidence.verify.chain import Broken, ChainHead
 from linewitness.evidence.verify.parallel import ChainState
 from linewitness.evidence.verify.selection import ProofOf, learn_keys
 from linewitness.evidence.verify.selection_batch import KeyHistory, SharedCheckpoint, prove
+from linewitness.evidence.verify.source import VerifierOptions
 from linewitness.evidence.verify.statements import RANGE, Statement, TrustedStatement, trusted_statements
 from linewitness.evidence.verify.stream import StreamStart, verify
 from linewitness.evidence.verify.verdict import Remark, Verdict
@@ -48,7 +48,7 @@ class HandedOver:
 
 
 def verify_handover(
-    handed: HandedOver, *, policy: Policy | None, workers: int = 1, progress: Progress | None = None
+    handed: HandedOver, *, policy: Policy | None, **options: Unpack[VerifierOptions]
 ) -> Verdict:
     """Return the verdict: INTACT where all records follow one another to the stated end, or BROKEN."""
     if handed.edge is not None and policy is None:
@@ -62,9 +62,7 @@ def verify_handover(
             before = _proven(handed, handed.edge, policy)
         except Broken as error:
             return _broken(error, policy)
-    verdict = verify(
-        handed.records(), policy=policy, workers=workers, progress=progress, beginning=before.start
-    )
+    verdict = verify(handed.records(), policy=policy, beginning=before.start, **options)
     if verdict.status == "BROKEN":
         return replace(verdict, selected=max(0, verdict.size - before.size))
     end, remark = _end(handed, verdict, policy)

@@ -50,13 +50,13 @@ class ClaimedTimes:
     boots: list[tuple[int, str]] = field(default_factory=list)
     cited: list[tuple[int, Citation]] = field(default_factory=list)
 
-    def add(self, members: Mapping[str, Any]) -> None:
-        """Take the next parsed record; one whose time is no date of the calendar is left out."""
+    def add(self, members: Mapping[str, Any]) -> bool:
+        """Take the next parsed record; return whether its time is a date of the calendar."""
         clock = members["clock"]
         try:
             claimed_ms = unix_us(members["ingested_at"]) // 1000
         except ValueError:
-            return
+            return False
         at = len(self.places)
         self.places.append(members["sequence_no"])
         self.claimed_ms.append(claimed_ms)
@@ -66,6 +66,7 @@ class ClaimedTimes:
             self.boots.append((at, clock["boot_id"]))
         if citation := citation_of(members):
             self.cited.append((at, citation))
+        return True
 
 
 class PlausibleTimes:

@@ -120,7 +120,8 @@ class SelectedRecords:
         if fields.signature is None:
             self.unsigned += 1
             self._doubt(at)
-        self.claims.add(members)
+        if not self.claims.add(members):
+            raise Broken(at, f"{fields.ingested_at} is no date of the calendar")
         self.last = PreviousRecord(at, fields.record_hash)
         return ParsedRecord(data, members, fields)
 

@@ -80,7 +80,7 @@ def weigh_stamps(
                 f" signed by {one.signers}"
             )
             return SelectionStamps(remarks=tuple(remarks), fork=Broken(0, reason))
-        if one.stamp is None and one.consistency is None:
+        if one.stamp is None and one.consistency is None and one.checkpoint.size != shared.size:
             continue
         try:
             _check_history(one.checkpoint, shared, one.consistency)

@@ -269,7 +269,7 @@ class _Verification:
             attestations=(*attestations, *newest_stamps(held)),
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
-            remarks=(*unlikely, *self._remarks, *self._stretches.remarks)[:MAX_REMARKS],
+            remarks=(*self._stretches.remarks, *unlikely, *self._remarks)[:MAX_REMARKS],
             age=None if broken else age,
             contents=None if broken else self._contents,
             without_capture=() if broken else self._stretches.end(),

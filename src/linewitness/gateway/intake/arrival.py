@@ -88,6 +88,7 @@ class ArrivalOrder:
         self._slow = False
         self._lost = self._lost_before = 0
         self._lossy_until_ns: int | None = None
+        self._lost_more = False
 
     def delayed_since_ns(self, observation: Observation, lost: int = 0) -> int | None:
         """Return since when an observation may have waited (boot time), None if it came at once.
@@ -101,7 +102,8 @@ class ArrivalOrder:
         arrived, and everything may have been sent more than once.
         """
         arrived_ns = observation.received.boottime_ns
-        lost_more = self._look(lost, arrived_ns)
+        self._look(lost, arrived_ns)
+        lost_more, self._lost_more = self._lost_more, False
         pause_ns = PAUSE_NS if self._slow else NEXT_NS
         if lost_more:  # the confirmation may have come so late, and so may what followed it
             pause_ns += 2 * RESENT_NS
@@ -116,6 +118,10 @@ class ArrivalOrder:
         sent_ns = arrived_ns - RESENT_NS
         return sent_ns if self._delayed_since_ns is None else min(sent_ns, self._delayed_since_ns)
 
+    def notice(self, lost: int) -> None:
+        """Learn how many segments were lost by now; also while nothing arrives."""
+        self._look(lost, self._clock.stamp().boottime_ns)
+
     def confirmed(self, observation: Observation) -> None:
         """Learn that the device was told that an observation is durable."""
         arrived_ns = observation.received.boottime_ns
@@ -123,18 +129,18 @@ class ArrivalOrder:
         self._slow |= self._confirmed_ns - arrived_ns > SLOW_NS
         self._delay(arrived_ns)
 
-    def _look(self, lost: int, now_ns: int) -> bool:
-        """Return whether segments were lost since the observation before."""
+    def _look(self, lost: int, now_ns: int) -> None:
+        """Begin a doubt where segments were lost since the last look, and end one that was for nothing."""
         if lost <= self._lost_before:  # what began the doubt was sent again for nothing
             self._lossy_until_ns = None
+            self._lost_more = False
         before, self._lost = self._lost, lost
         if lost <= before:
-            return False
+            return
         if self._lossy_until_ns is None or now_ns > self._lossy_until_ns:
             self._lost_before = before
         self._lossy_until_ns = now_ns + LOSSY_NS
-        self._slow = True
-        return True
+        self._slow = self._lost_more = True
 
     def _delay(self, since_ns: int) -> None:
         if self._delayed_since_ns is None or since_ns < self._delayed_since_ns:

@@ -77,7 +77,7 @@ class Intake:
         self._health = health
         self._standstills = standstills
         self._order = ArrivalOrder(standstills, clock)
-        self._network = NetworkWatch(device, health, clock)
+        self._network = NetworkWatch(device, health, clock, self._order.notice)
 
     async def recall(self) -> None:
         """Begin with what the journal says of the device's share."""

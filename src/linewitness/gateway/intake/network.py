@@ -1,6 +1,7 @@
 """Count what is lost on the way to and from a device, and log once when it begins."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -25,8 +26,11 @@ _HINT: Final = (
 class NetworkWatch:
     """The lost segments of one device over all its sessions."""
 
-    def __init__(self, device: str, health: DeviceStatusSink, clock: Clock) -> None:
-        """Begin with a network that loses nothing."""
+    def __init__(
+        self, device: str, health: DeviceStatusSink, clock: Clock, noticed: Callable[[int], None]
+    ) -> None:
+        """Begin with a network that loses nothing; `noticed` is told the number once a second."""
+        self._noticed = noticed
         self._device = device
         self._health = health
         self._clock = clock
@@ -57,6 +61,7 @@ class NetworkWatch:
         before = self.lost
         while True:
             now = self.lost
+            self._noticed(now)
             lost, before = min(before, now), now
             if lost > self._shown:
                 self._shown = lost
