@@ -175,3 +175,23 @@ def test_the_command_says_it_in_words(tmp_path: Path, stream: Stream) -> None:
     assert (
         "  seen late: records 0 to 23 were first seen by others up to 100 s after they were written\n" in said
     )
+
+
+def test_a_record_whose_time_is_no_date_is_not_left_out_of_the_comparison(
+    judge: Judge, stream: Stream, tmp_path: Path
+) -> None:
+    stream.add(ingested_at="2026-02-30T00:00:00.000Z")
+    stream.add()
+    verdict = judge(path=selection(stream, tmp_path / "unit.zip", [3, 24, 25]))
+    assert broken_at(verdict) == 24
+    assert verdict["reason"] == "2026-02-30T00:00:00.000Z is no date of the calendar"
+
+
+def test_a_receipt_of_the_proofs_own_size_has_seen_the_records_when_it_says(
+    judge: Judge, stream: Stream, tmp_path: Path
+) -> None:
+    begun_s = START_MS // 1000
+    early = ("receipts/early.receipt", receipt(stream, time_s=begun_s + 30))
+    attested = receipt(stream, time_s=begun_s + 900_000)
+    path = selection(stream, tmp_path / "unit.zip", [22], attested=attested, statements=(early,))
+    assert judge(path=path)["seen_late"] == []

@@ -213,8 +213,7 @@ class DriverContract:
 
     async def _cancelled_connect(self) -> None:
         async with self.device() as device, proxy(device.port) as relay:
-            relay.silent = True
-            before = asyncio.all_tasks()
+            relay.silent, before = True, asyncio.all_tasks()
 
             async def connect() -> None:
                 while True:  # on a slow machine the driver gives up before it is cancelled
