@@ -12,6 +12,7 @@ from typing import Final
 
 from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal import database
 from linewitness.journal.file import JournalFile
@@ -89,7 +90,8 @@ async def _rotations(journal: Journal, told: ToldResults, seed: float) -> None:
 
 async def _receipts(journal: Journal, folder: Path, told: ToldResults, seed: float) -> None:
     signer = CheckpointSigner(journal, Keyring(folder / JOURNAL).load(LOG_KEY))
-    judge = ReceiptJudge(journal, signer, store_vkey=COSIGNER.vkey, clock=_CLOCK)
+    continuity = Continuity(journal, clock=_CLOCK)
+    judge = ReceiptJudge(journal, continuity, store_vkey=COSIGNER.vkey, clock=_CLOCK)
     await judge.recall()
     answer = folder / RECEIPT
     await asyncio.sleep(random.Random(seed).uniform(0, _BEFORE_RECEIPT_S))
@@ -134,8 +136,8 @@ async def append(folder: Path, told: ToldResults) -> None:
 async def receipt(folder: Path, told: ToldResults) -> None:
     """Put a receipt of the store on record."""
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
-    signer = CheckpointSigner(journal.as_journal, Keyring(folder / JOURNAL).load(LOG_KEY))
-    judge = ReceiptJudge(journal.as_journal, signer, store_vkey=COSIGNER.vkey, clock=_CLOCK)
+    continuity = Continuity(journal.as_journal, clock=_CLOCK)
+    judge = ReceiptJudge(journal.as_journal, continuity, store_vkey=COSIGNER.vkey, clock=_CLOCK)
     await judge.recall()
     told[results.RECEIPT] = await judge.judge((folder / RECEIPT).read_bytes())
     journal.close()

@@ -52,7 +52,8 @@ from linewitness.evidence.policy.trust import read_trust
 from linewitness.evidence.timestamps.der import BadDer
 from linewitness.evidence.timestamps.timestamp import Authorities
 from linewitness.evidence.verify.stream import verify
-from linewitness.gateway.answers.statements import StoreContradiction, without_unsigned_line
+from linewitness.gateway.answers.statements import without_unsigned_line
+from linewitness.gateway.continuity import HistoryContradiction
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.store import acceptance
 from linewitness.store.fast_path import read_fast
@@ -156,7 +157,7 @@ def receipt(data: bytes) -> None:
     )
     for payload in (data, f"{both}".encode(), f"{head}\n\n{both}".encode()):
         answer, _ = without_unsigned_line(payload)
-        with contextlib.suppress(EvidenceError, StoreContradiction):
+        with contextlib.suppress(EvidenceError, HistoryContradiction):
             judge.read(answer)
 
 

@@ -13,6 +13,7 @@ from linewitness.base.secrets import Secret
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.file import JournalFile
@@ -107,7 +108,8 @@ class LiveLine:
         async with running(self.directory, CLOCK) as journal:
             signer = CheckpointSigner(journal, Keyring(self.directory).load(LOG_KEY))
             store_vkey = Cosigner.load(self.store.name, self.store.key).vkey
-            judge = ReceiptJudge(journal, signer, store_vkey=store_vkey, clock=CLOCK)
+            continuity = Continuity(journal, clock=CLOCK)
+            judge = ReceiptJudge(journal, continuity, store_vkey=store_vkey, clock=CLOCK)
             alarms = AlarmWatch(journal, judge, counts=health.notices)
             forwarder = Forwarder(
                 MqttConnector(self._mqtt).connect,

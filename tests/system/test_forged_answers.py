@@ -126,7 +126,7 @@ async def test_what_the_store_did_not_sign_changes_nothing_now_nor_after_a_resta
         await settle(plant, load.made)
         with plant.journal() as journal:
             assert not journal.frozen
-        assert not log_lines(plant, "the store contradicts this journal")
+        assert not log_lines(plant, "another history contradicts this journal")
 
 
 @pytest.mark.parametrize("name", ["the empty message", "an old receipt"])

@@ -20,8 +20,8 @@ from linewitness.gateway.ahead import head, notices
 from linewitness.gateway.ahead.alarms import AlarmWatch, is_alarm
 from linewitness.gateway.ahead.head import HeadAnnouncer
 from linewitness.gateway.ahead.notices import NoticeSender
-from linewitness.gateway.answers.statements import StoreContradiction
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity, HistoryContradiction
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.journal.attestations import StoredReceipt
@@ -82,7 +82,8 @@ class Parts:
         self.journal, self.clock, self.link, self.counts = journal, clock, RecordingLink(), NoticeCounts()
         signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
         vkey = cosigner_vkey("store.example", new_key())
-        self.judge = ReceiptJudge(journal, signer, store_vkey=vkey, clock=clock)
+        self.continuity = Continuity(journal, clock=clock)
+        self.judge = ReceiptJudge(journal, self.continuity, store_vkey=vkey, clock=clock)
         self.window = SendWindow(self.judge, journal=journal, options=OPTIONS)
         self.watch = AlarmWatch(journal, self.judge, counts=self.counts)
         self.head = HeadAnnouncer(self.window, self.judge, journal=journal, signer=signer, topics=TOPICS)
@@ -219,7 +220,7 @@ async def test_stream_that_the_store_contradicts_is_not_told_ahead(
 ) -> None:
     monkeypatch.setattr(head, "HEAD_S", 0.01)
     await parts.write(*["nok"] * (head.BACKLOG + 200))
-    parts.judge.contradiction = StoreContradiction("another history", hint="")
+    await parts.continuity.contradict(HistoryContradiction("another history", hint=""))
     running_parts = (parts.watch.run(), parts.head.run(parts.link), parts.notices.run(parts.link))
     async with parts.going_on(*running_parts):
         await until(lambda: parts.counts.waiting > 200)

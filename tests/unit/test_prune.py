@@ -17,6 +17,7 @@ from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.evidence.verify.selection import verify_selection
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.attestations import PRUNED, StoredAttestation, StoredReceipt
 from linewitness.journal.journal import Journal
@@ -333,7 +334,8 @@ class Store:
                 record0_hash=reader.record_0_hash,
             )
         signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
-        judge = ReceiptJudge(journal, signer, store_vkey=self.cosigner.vkey, clock=self.clock)
+        continuity = Continuity(journal, clock=self.clock)
+        judge = ReceiptJudge(journal, continuity, store_vkey=self.cosigner.vkey, clock=self.clock)
         while True:
             batch = await journal.read(lambda reader: reader.batch(judge.held, 500_000))
             size = judge.held + len(batch)

@@ -16,8 +16,8 @@ from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.note import BadNote, cosign
 from linewitness.evidence.format.record import sha256
 from linewitness.gateway import receipts
-from linewitness.gateway.answers.statements import StoreContradiction, without_unsigned_line
-from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.answers.statements import without_unsigned_line
+from linewitness.gateway.continuity import Continuity, HistoryContradiction
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.journal import Journal
@@ -43,10 +43,9 @@ async def judging(
     directory: Path, clock: ManualClock, records: int = 3, other_starts: int | None = None
 ) -> AsyncIterator[tuple[ReceiptJudge, Journal]]:
     async with running(directory, clock) as journal:
-        signer = CheckpointSigner(journal, Keyring(directory).load(LOG_KEY))
         judge = ReceiptJudge(
             journal,
-            signer,
+            Continuity(journal, clock=clock),
             store_vkey=cosigner_vkey(NAME, STORE),
             clock=clock,
             other_starts=lambda: other_starts,
@@ -125,7 +124,7 @@ async def test_a_proven_contradiction_freezes_the_stream_with_its_proof(
     sent = answer(directory, size, b"\1" * 32)
     async with judging(directory, clock) as (judge, journal):
         for _ in range(2):
-            with pytest.raises(StoreContradiction, match=words):
+            with pytest.raises(HistoryContradiction, match=words):
                 await judge.judge(sent)
         assert journal.frozen
         await journal.submit([result_event(9, clock)])  # capture goes on
@@ -145,7 +144,7 @@ async def test_a_frozen_stream_stays_contradicted_after_a_restart_and_takes_no_c
     directory: Path, clock: ManualClock
 ) -> None:
     async with judging(directory, clock) as (judge, _):
-        with pytest.raises(StoreContradiction):
+        with pytest.raises(HistoryContradiction):
             await judge.judge(answer(directory, 9, b"\1" * 32))
     async with judging(directory, clock, records=1) as (judge, journal):
         assert judge.contradiction is not None
@@ -220,7 +219,7 @@ async def test_a_record_that_this_streams_key_has_signed_proves_the_conflict_and
     held = record_of(copy, 4)
     async with judging(directory, clock, records=2) as (judge, journal):
         sent = accuse(directory, held=held)
-        with pytest.raises(StoreContradiction, match="another record 4 than this journal"):
+        with pytest.raises(HistoryContradiction, match="another record 4 than this journal"):
             await judge.judge(sent)
         assert journal.frozen
     frozen, found = conflict(directory)
@@ -312,7 +311,7 @@ async def test_a_receipt_of_another_history_inside_a_conflict_still_freezes(
 ) -> None:
     async with judging(directory, clock) as (judge, journal):
         other = answer(directory, 4, b"\1" * 32)
-        with pytest.raises(StoreContradiction, match="other records"):
+        with pytest.raises(HistoryContradiction, match="other records"):
             await judge.judge(accuse(directory, held=b"{}", receipt=other))
         assert journal.frozen
 

@@ -18,6 +18,7 @@ from linewitness.config.differences import needing_restart, settings_of
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
+from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.exposure import KeyExposure
 from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.intake.arrival import Standstills
@@ -200,6 +201,7 @@ def _parts_of(
     topics = Topics(config.line.tenant, config.line.gateway)
     connector = connector_of(config.uplink, topics)
     targets = targets_of(config.anchors, clock=clock)
+    continuity = Continuity(journal, clock=clock)
     anchoring = Anchoring(
         journal, signer, targets=targets, options=config.anchors, requests=requests, clock=clock
     )
@@ -209,6 +211,7 @@ def _parts_of(
         topics=topics,
         options=config.forward,
         journal=journal,
+        continuity=continuity,
         signer=signer,
         telemetry=telemetry,
         health=health,

@@ -122,9 +122,14 @@ class Forwarder:
             await self._announce(link)
             group.create_task(self._answers.run(link), name="uplink:receipts")
             group.create_task(self._follow_journal(), name="uplink:growth")
+            group.create_task(self._show_contradiction(), name="uplink:continuity")
             group.create_task(self._records.run(link), name="uplink:records")
             group.create_task(self._tell_ahead(link), name="uplink:ahead")
             group.create_task(self._send_telemetry(link), name="uplink:telemetry")
+
+    async def _show_contradiction(self) -> None:
+        """Show that nothing is sent: also where another place than the store says why."""
+        self._answers.report(await self._judge.continuity.contradicted())
 
     async def _tell_ahead(self, link: BrokerLink) -> None:
         """Tell the store of what has to wait, once its last answer shows that this journal is no fork."""

@@ -13,25 +13,14 @@ from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.gateway.answers.accusations import weigh
 from linewitness.gateway.answers.receipt_pace import ReceiptPace
-from linewitness.gateway.answers.statements import (
-    ContradictionProof,
-    OpenAccusation,
-    StoreAnswer,
-    StoreContradiction,
-    read_receipt,
-    text_of,
-)
-from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.answers.statements import OpenAccusation, StoreAnswer, read_receipt, text_of
+from linewitness.gateway.continuity import CONTINUE, Continuity, ContradictionProof, HistoryContradiction
 from linewitness.journal.attestations import StoredReceipt
-from linewitness.journal.generations.generation import CONFLICT, Conflict
+from linewitness.journal.generations.generation import CONFLICT
 from linewitness.journal.journal import Journal
 from linewitness.journal.submission import Submission
 from linewitness.tpm.starts import MISSING
 
-CONTINUE: Final = (
-    "find out which it is; capture goes on into the frozen stream meanwhile. Then write the next generation "
-    "into line.origin, run `linewitness init --continue`, and hand the ended stream over to the store"
-)
 #: An answer that covers less than the one before is taken at most this often: the empty message is not
 #: signed, and an old receipt can be sent again by anybody who may publish it.
 LESS_AGAIN_S: Final = 5.0
@@ -43,7 +32,7 @@ class ReceiptJudge:
     def __init__(
         self,
         journal: Journal,
-        signer: CheckpointSigner,
+        continuity: Continuity,
         *,
         store_vkey: Vkey,
         clock: Clock,
@@ -55,10 +44,10 @@ class ReceiptJudge:
         """
         self._other_starts = other_starts
         self._journal = journal
-        self._signer = signer
+        #: Where a proven contradiction is put on record, of the store or of another place.
+        self.continuity = continuity
         self._store_vkey = store_vkey
         self._clock = clock
-        self._verified = False
         self._grown = asyncio.Condition()
         self._newest_s = 0
         self._lowered_at = float("-inf")
@@ -66,15 +55,18 @@ class ReceiptJudge:
         self.receipted = 0
         #: Records that the store's last answer covers: fewer than its receipts where it was restored.
         self.held = 0
-        #: What proves that this stream has another history at the store, from this run or an earlier one.
-        self.contradiction: StoreContradiction | None = None
         #: What the store accuses this stream of, until a newer receipt outweighs it.
         self.accusation: OpenAccusation | None = None
 
     @property
     def verified(self) -> bool:
         """Return whether an answer of the store was compared with this journal since the start."""
-        return self._verified
+        return self.continuity.verified
+
+    @property
+    def contradiction(self) -> HistoryContradiction | None:
+        """What proves that this stream has another history, at the store or at another place."""
+        return self.continuity.contradiction
 
     async def reached(self, size: int) -> None:
         """Wait until a receipt covers `size` records."""
@@ -88,18 +80,15 @@ class ReceiptJudge:
             self.receipted = self.held = newest[0]
             with contextlib.suppress(BadNote):  # by another store's key, before the YAML named this one
                 self._newest_s = self.read(newest[1].encode()).time_s
-        if self._journal.frozen:
-            known = await self._journal.read(Conflict.of)
-            what = known.what if known else "the stream is frozen"
-            self.contradiction = StoreContradiction(what, hint=CONTINUE)
+        await self.continuity.recall()
 
     async def judge(self, payload: bytes) -> int:
         """Take the store's answer and return the size that its receipts cover.
 
         An empty answer means that the store found a hole and has no receipt to name: it begins anew.
         Raises BadNote for an answer that is not the store's own, or outdated: it changes nothing. Raises
-        StoreContradiction where it is proven that the store's history is not ours. A signed conflict that
-        proves nothing is kept in `accusation`.
+        HistoryContradiction where it is proven that the store's history is not ours. A signed conflict
+        that proves nothing is kept in `accusation`.
         """
         if not payload:
             self._holds(0)
@@ -109,10 +98,8 @@ class ReceiptJudge:
                 await self._hear_accusation(text_of(payload))
             else:
                 await self._hear_receipt(self.read(payload))
-        except StoreContradiction as contradiction:
-            if not self._journal.frozen:
-                await self._put_on_record(contradiction)
-            self.contradiction = contradiction
+        except HistoryContradiction as contradiction:
+            await self.continuity.contradict(contradiction, actor=self._store)
             raise
         return self.receipted
 
@@ -121,7 +108,7 @@ class ReceiptJudge:
         return read_receipt(payload, log_vkey=self._journal.log_vkey, store_vkey=self._store_vkey)
 
     async def _hear_receipt(self, answer: StoreAnswer) -> None:
-        await self._compare(answer)
+        await self.continuity.compare(answer.note, answer.size, answer.root)
         if self.contradiction is None:
             self._holds(answer.size)
             await self._take_receipt(answer)
@@ -139,11 +126,14 @@ class ReceiptJudge:
         if weighed.proven:
             held = record.sha256(accusation.held)
             proof = ContradictionProof(note=text, at=accusation.at, held=held)
-            raise StoreContradiction(weighed.what, hint=CONTINUE, proof=proof)
+            raise HistoryContradiction(weighed.what, hint=CONTINUE, proof=proof)
         if time_s < self._newest_s:
             raise BadNote("a conflict that is older than the store's newest receipt is outdated")
+        if self.contradiction is not None:  # another place was heard meanwhile
+            return
         if self.accusation is None:
-            conflict = self._conflict(weighed.what, weighed.hint, ContradictionProof(note=text), proven=False)
+            accused = ContradictionProof(note=text)
+            conflict = self.continuity.conflict(weighed.what, weighed.hint, accused, proven=False)
             await self._journal.submit_all(Submission(state={CONFLICT: conflict.to_json()}))
         self.accusation = OpenAccusation(weighed.what, weighed.hint, time_s)
 
@@ -155,73 +145,17 @@ class ReceiptJudge:
             self._lowered_at = monotonic()
         self.held = size
 
-    async def _compare(self, answer: StoreAnswer) -> None:
-        size = self._journal.head.size
-        if answer.size > size:
-            # A reader sees a commit before the event loop hears of it, and so may the store.
-            size = await self._journal.read(lambda reader: reader.size())
-        proof = ContradictionProof(note=answer.note, size=answer.size, root=answer.root)
-        if answer.size > size:
-            raise StoreContradiction(
-                f"the store holds {answer.size} records of this stream, the journal only {size}: this "
-                "journal was restored from an older copy, or another gateway writes this stream too",
-                hint=CONTINUE,
-                proof=proof,
-            )
-        if answer.size and await self._signer.root(answer.size) != answer.root:
-            raise StoreContradiction(
-                f"the store holds other records than the journal among the first {answer.size}: this journal "
-                "was restored from an older copy and went on, or another gateway writes this stream too, or "
-                "the journal was rewritten",
-                hint=CONTINUE,
-                proof=proof,
-            )
-
-    def _conflict(self, what: str, hint: str, proof: ContradictionProof, *, proven: bool) -> Conflict:
-        return Conflict(
-            at=to_rfc3339(self._clock.stamp().realtime_ns),
-            what=what,
-            hint=hint,
-            proven=proven,
-            own_size=self._journal.head.size,
-            store_size=proof.size,
-            store_root="sha256:" + proof.root.hex() if proof.root else None,
-            note=proof.note,
-        )
-
-    async def _put_on_record(self, contradiction: StoreContradiction) -> None:
-        """Freeze the stream, with the proof."""
-        proof = contradiction.proof
-        if proof is None:
-            return
-        conflict = self._conflict(contradiction.what, contradiction.hint, proof, proven=True)
-        changes = [
-            Change("continuity", "verified" if self._verified else "unverified", "contradicted"),
-            Change("size", None, conflict.own_size),
-        ]
-        if proof.size is not None:
-            changes.append(Change("store_size", None, proof.size))
-            changes.append(Change("store_root", None, conflict.store_root))
-        if proof.at is not None:
-            changes.append(Change("conflict_at", None, proof.at))
-            changes.append(Change("store_record", None, proof.held))
-        now = self._clock.stamp().realtime_ns
-        event = self._event("stream.continuity", now, tuple(changes), contradiction.what)
-        await self._journal.submit_all(
-            Submission(events=(event,), state={CONFLICT: conflict.to_json()}, freeze=True)
-        )
-
     async def _take_receipt(self, answer: StoreAnswer) -> None:
         now = self._clock.stamp().realtime_ns
         events = []
         state: dict[str, str | None] = {}
-        first = not self._verified
+        first = not self.continuity.verified
         self._newest_s = max(self._newest_s, answer.time_s)
         if self.accusation is not None and answer.time_s > self.accusation.time_s:
             self.accusation = None
             state[CONFLICT] = None
         if first:
-            self._verified = True
+            self.continuity.verified = True
             events.append(self._continuity(answer, now))
             state[MISSING] = None
         receipt, replaced = None, None
@@ -281,11 +215,15 @@ class ReceiptJudge:
             "the audit store holds all records up to this size",
         )
 
+    @property
+    def _store(self) -> Actor:
+        return Actor("service", self._store_vkey.name)
+
     def _event(self, kind: str, now: int, changes: tuple[Change, ...], reason: str) -> Event:
         return gateway_event(
             kind,
             now,
-            actor=Actor("service", self._store_vkey.name),
+            actor=self._store,
             resource=Resource("stream", self._journal.identity.stream),
             changes=changes,
             reason=reason,

@@ -6,6 +6,7 @@ from linewitness.base.clock import Clock
 from linewitness.evidence.format.note import Vkey
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.journal import Journal
@@ -41,6 +42,7 @@ def uplink_of(
     topics: Topics,
     options: ForwardOptions,
     journal: Journal,
+    continuity: Continuity,
     signer: CheckpointSigner,
     telemetry: TelemetryBuffer,
     health: Health,
@@ -52,7 +54,7 @@ def uplink_of(
         return None
     judge = ReceiptJudge(
         journal,
-        signer,
+        continuity,
         store_vkey=Vkey.parse(store_vkey),
         clock=clock,
         other_starts=lambda: starts.others if starts else None,

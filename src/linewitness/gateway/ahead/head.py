@@ -39,7 +39,7 @@ class HeadAnnouncer:
         self._topics = topics
 
     async def run(self, link: BrokerLink) -> None:
-        """Announce until cancelled; nothing of a stream that the store contradicts."""
+        """Announce until cancelled; nothing of a stream that is contradicted."""
         while True:
             size = self._journal.head.size
             if size - self._window.reached > BACKLOG and self._judge.contradiction is None:

@@ -1,21 +1,17 @@
 """Take the store's answers from the broker: what verifies moves the sending on, what does not is counted."""
 
-from typing import Final
-
 import structlog
 
 from linewitness.base.clock import monotonic
 from linewitness.evidence.format.accusation import is_accusation
 from linewitness.evidence.format.note import BadNote
-from linewitness.gateway.answers.statements import StoreContradiction, without_unsigned_line
+from linewitness.gateway.answers.statements import without_unsigned_line
 from linewitness.gateway.broker_link import BrokerLink, UplinkStatusSink
+from linewitness.gateway.continuity import LOG_AGAIN_S, HistoryContradiction
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.sending.send_window import SendWindow
 
 log = structlog.get_logger()
-
-#: A flood of answers that nobody has signed is logged once in this time, with their number.
-LOG_AGAIN_S: Final = 60.0
 
 
 class AnswerListener:
@@ -32,7 +28,6 @@ class AnswerListener:
         self._ignored = 0
         self._logged_at = float("-inf")
         self._accused = ""
-        self._contradicted_at = float("-inf")
 
     async def run(self, link: BrokerLink) -> None:
         """Judge what arrives until the connection ends."""
@@ -46,17 +41,10 @@ class AnswerListener:
                     continue
             await self._judged(answer, retained=message.retained)
 
-    def report(self, contradiction: StoreContradiction) -> None:
-        """Show that the stream is contradicted; what is said again is logged once a minute."""
+    def report(self, contradiction: HistoryContradiction) -> None:
+        """Show that the stream is contradicted."""
         self._health.uplink("conflict", str(contradiction))
-        if monotonic() - self._contradicted_at < LOG_AGAIN_S:
-            return
-        self._contradicted_at = monotonic()
-        log.error(
-            "the store contradicts this journal: nothing is sent any more",
-            why=contradiction.what,
-            hint=contradiction.hint,
-        )
+        self._judge.continuity.report()
 
     async def _judged(self, answer: bytes, *, retained: bool) -> None:
         held_before = self._judge.held
@@ -65,7 +53,7 @@ class AnswerListener:
         except BadNote as error:
             self._ignore(error.what)
             return
-        except StoreContradiction as error:
+        except HistoryContradiction as error:
             self._window.heard.set()
             self.report(error)
             return

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.note import BadNote, Vkey
 
@@ -11,35 +10,6 @@ from linewitness.evidence.format.note import BadNote, Vkey
 CONFLICT_WORD: Final = b"conflict"
 #: A receipt has 400 bytes; a conflict holds two records of at most 65,535 bytes and a receipt, in base64.
 MAX_ANSWER: Final = 200_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContradictionProof:
-    """What proves a contradiction: a receipt over another history, or a signed conflict with a record.
-
-    `note` is the store's signed statement; size and root are those of the receipt; `at` and `held` are the
-    position and the hash of the record that the store holds.
-    """
-
-    note: str
-    size: int | None = None
-    root: bytes | None = None
-    at: int | None = None
-    held: str | None = None
-
-
-class StoreContradiction(LinewitnessError):
-    """The store proves that it holds another history of this stream: nothing more is sent or deleted.
-
-    `proof` is None where an earlier run has put the contradiction on record.
-    """
-
-    exit_code = ExitCode.JOURNAL
-
-    def __init__(self, what: str, *, hint: str, proof: ContradictionProof | None = None) -> None:
-        """Keep the proof with the message."""
-        super().__init__(what, hint=hint)
-        self.proof = proof
 
 
 @dataclass(frozen=True, slots=True)

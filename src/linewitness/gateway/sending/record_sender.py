@@ -61,6 +61,7 @@ class RecordSender:
         Crash or break anywhere here: the cursor is the receipt, so everything after it goes again.
         """
         self._ready.clear()
+        await self._judge.continuity.released()
         await self._begin(link)
         self._ready.set()
         async with asyncio.TaskGroup() as group:
