@@ -139,8 +139,18 @@ async def test_a_journal_that_fills_up_is_said(line: Looked, level: Level, alarm
 
 async def test_a_contradiction_of_the_store_is_an_alarm(line: Looked) -> None:
     line.health.uplink("conflict", "the store holds another history")
-    assert "store contradicts" in (await line.get("/"))[2]
+    assert "another history exists" in (await line.get("/"))[2]
     assert (await line.get("/healthz"))[0] == 503
+
+
+async def test_a_frozen_stream_is_an_alarm_also_while_the_uplink_is_away(line: Looked) -> None:
+    line.health.uplink("away", "no route to host")
+    await line.journal.submit_all(Submission(freeze=True))
+    status, _, body = await line.get("/healthz")
+    assert status == 503
+    problems = {problem["code"]: problem["what"] for problem in json.loads(body)["problems"]}
+    assert problems["stream-frozen"] == "the stream is frozen: another history of it exists"
+    assert "Operator action required" in (await line.get("/"))[2]
 
 
 async def test_certificates_are_a_remark_before_and_an_alarm_after_their_end(

@@ -64,7 +64,7 @@ class Journal:
         self.observed = 0
         self.log_vkey: Vkey = reader.log_vkey
         self.identity: StreamIdentity = file.identity
-        #: The audit store holds another history of this stream: nothing is signed, sent or pruned any more.
+        #: Another history of this stream is proven: nothing is signed, sent or pruned any more.
         self.frozen: bool = reader.frozen
 
     def submit(

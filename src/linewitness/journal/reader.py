@@ -102,7 +102,7 @@ class JournalReader:
 
     @property
     def frozen(self) -> bool:
-        """Return whether the stream was frozen because the store contradicts it."""
+        """Return whether the stream was frozen because another history of it is proven."""
         return bool(self._one("SELECT state FROM stream")[0] == "frozen")
 
     def head(self) -> JournalHead:

@@ -81,7 +81,8 @@ JOURNAL_LEVEL: Final = Metric(
 )
 UPLINK_UP: Final = Metric("linewitness_uplink_up", "1 while the broker is connected")
 UPLINK_CONFLICT: Final = Metric(
-    "linewitness_uplink_conflict", "1 if the store holds another history: operator action required"
+    "linewitness_uplink_conflict",
+    "1 if nothing is sent because another history exists: operator action required",
 )
 ANSWERS_IGNORED: Final = Metric(
     "linewitness_uplink_answers_ignored", "Answers on the store's topic that it has not signed"

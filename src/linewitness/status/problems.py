@@ -24,6 +24,7 @@ ProblemCode = Literal[
     "journal-damaged",
     "journal-full",
     "journal-fills",
+    "stream-frozen",
     "store-conflict",
     "store-accusation",
     "answers-ignored",
@@ -38,6 +39,7 @@ ProblemCode = Literal[
     "tpm",
 ]
 
+_FROZEN: Final = "operator action required: see docs/keys-and-anchors.md, a frozen stream"
 _MAKE_ROOM: Final = "bring the audit store back, free the disk, or raise journal.max_size"
 
 
@@ -66,10 +68,15 @@ def problems_of(
     expiries: Sequence[Expiry],
     now_ns: int,
     rests: Iterable[EndedRest] = (),
+    frozen: str = "",
 ) -> tuple[LineProblem, ...]:
-    """Return all problems of a line at one moment; `refusal` is what the disk said if it takes no commit."""
+    """Return all problems of a line at one moment.
+
+    `refusal` is what the disk said if it takes no commit, `frozen` why the stream is frozen, or nothing.
+    """
     return (
         *_of_journal(health, level, refusal),
+        *_of_stream(health, frozen),
         *_of_uplink(health),
         *_of_takeover(health),
         *_of_answers(health),
@@ -150,6 +157,12 @@ def _of_journal(health: Health, level: Level, refusal: str) -> Iterator[LineProb
         )
 
 
+def _of_stream(health: Health, frozen: str) -> Iterator[LineProblem]:
+    """Say that the stream is frozen where the uplink does not say so: it is away, or there is none."""
+    if frozen and health.uplink_state != "conflict":
+        yield LineProblem("stream-frozen", "journal", alarm=True, what=frozen, hint=_FROZEN)
+
+
 def _of_uplink(health: Health) -> Iterator[LineProblem]:
     why = health.uplink_why
     if health.uplink_state == "conflict":
@@ -157,8 +170,8 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             "store-conflict",
             "uplink",
             alarm=True,
-            what=f"the audit store contradicts this journal: {why}",
-            hint="operator action required: see docs/keys-and-anchors.md, a frozen stream",
+            what=f"nothing is sent any more: {why}",
+            hint=_FROZEN,
         )
     elif health.uplink_state == "refused":
         yield LineProblem(

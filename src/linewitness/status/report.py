@@ -36,7 +36,7 @@ TROUBLE_CODES: Final[Mapping[LineTrouble, ExitCode]] = MappingProxyType(
 )
 _WHAT: Final[Mapping[LineTrouble, str]] = MappingProxyType(
     {
-        "frozen": "the audit store holds another history: nothing is sent or deleted any more",
+        "frozen": "another history of this stream exists: nothing is sent or deleted any more",
         "full": "there is no room: devices are not confirmed, they keep their results",
         "stopped": "no gateway runs: what follows is how it left the line",
     }

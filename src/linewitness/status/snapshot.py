@@ -9,6 +9,7 @@ from linewitness.base.clock import Clock, monotonic
 from linewitness.base.log_limits import LogFigures
 from linewitness.evidence.format.record import parse
 from linewitness.journal.generations.ended import EndedRest
+from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level, Room
 from linewitness.journal.reader import Figures, JournalReader
@@ -123,6 +124,7 @@ class Overview:
     async def _take(self) -> Snapshot:
         now_ns = self._clock.stamp().realtime_ns
         figures, signed, drain, state, events = await self._journal.read(lambda reader: _look(reader, now_ns))
+        frozen = await self._journal.read(_why_frozen)
         line, health, pressure = self._line(), self._health, self._journal.pressure
         devices = tuple(device_row(facts, health, state, now_ns) for facts in line.devices)
         expiries = tuple(self._expiries())
@@ -156,8 +158,17 @@ class Overview:
                 expiries=expiries,
                 now_ns=now_ns,
                 rests=self._rests,
+                frozen=frozen,
             ),
         )
+
+
+def _why_frozen(reader: JournalReader) -> str:
+    """Return why the stream is frozen, or nothing where it is not."""
+    if not reader.frozen:
+        return ""
+    known = Conflict.of(reader)
+    return f"the stream is frozen: {known.what if known else 'another history of it exists'}"
 
 
 def _look(

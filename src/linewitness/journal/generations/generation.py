@@ -28,7 +28,7 @@ from linewitness.journal.submission import Continuation
 
 T = TypeVar("T")
 
-#: Where the store's contradiction is kept: a JSON object, see `Conflict`.
+#: Where a contradiction is kept, of the store or of another place: a JSON object, see `Conflict`.
 CONFLICT: Final = "stream/conflict"
 #: State of these prefixes belongs to one stream, and ends with it.
 _OWN: Final = ("stream/", "journal/")
@@ -36,7 +36,11 @@ _OWN: Final = ("stream/", "journal/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """What contradicted the stream: `proven` where log key and store both signed another history."""
+    """What contradicted the stream: `proven` where its own log key signed another history.
+
+    `note` is what is signed. Size and root are the store's: None where the store signed no receipt over
+    another history, but a conflict about a record, or where another place keeps a checkpoint of one.
+    """
 
     at: str
     what: str
