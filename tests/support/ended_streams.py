@@ -106,18 +106,24 @@ class EndedLine:
         shutil.rmtree(self.directory)
         (self.folder / "image").rename(self.directory)
 
-    def freeze(self, note: str) -> None:
-        """Freeze the stream, as a gateway does that gets the store's receipt of another history."""
+    def freeze(self, note: str, *, place: str = "") -> None:
+        """Freeze the stream, as a gateway does that gets the store's receipt of another history.
+
+        `place` names who keeps a checkpoint of it instead, without the store's signature.
+        """
+        if place:
+            text, separator, lines = note.rpartition("\n\n")
+            note = text + separator + lines.splitlines(keepends=True)[0]
         checkpoint = Checkpoint.parse(note.partition("\n\n")[0] + "\n")
         file = reopen(self.directory, self.clock)
         conflict = Conflict(
             at=AT,
-            what="the store holds another history",
+            what=f"{place or 'the store'} holds another history",
             hint="do this",
             proven=True,
             own_size=file.head.size,
-            store_size=checkpoint.size,
-            store_root="sha256:" + checkpoint.root.hex(),
+            store_size=None if place else checkpoint.size,
+            store_root=None if place else "sha256:" + checkpoint.root.hex(),
             note=note,
         )
         file.append([Submission(freeze=True, state={CONFLICT: conflict.to_json()})])
@@ -170,10 +176,11 @@ def pruned_to_its_receipt(folder: Path, clock: ManualClock) -> EndedLine:
     return line
 
 
-def restored(folder: Path, clock: ManualClock, *, before: int = 3) -> EndedLine:
+def restored(folder: Path, clock: ManualClock, *, before: int = 3, place: str = "") -> EndedLine:
     """Return a line that worked, was restored to `before` results, worked on, and has begun anew.
 
-    The store holds SN-KEPT; only the ended journal holds SN-FORK and SN-LATER.
+    The store holds SN-KEPT; only the ended journal holds SN-FORK and SN-LATER. `place` names who found the
+    restore, if it was not the store.
     """
     line = EndedLine(folder, clock)
     if before:
@@ -184,7 +191,7 @@ def restored(folder: Path, clock: ManualClock, *, before: int = 3) -> EndedLine:
     newest = line.receipt()
     line.restore()
     line.work("SN-FORK", rotate=True)
-    line.freeze(newest)
+    line.freeze(newest, place=place)
     line.work("SN-FORK", "SN-LATER")
     line.end()
     return line

@@ -88,6 +88,17 @@ def test_the_receipted_stream_is_untouched(line: EndedLine) -> None:
     assert line.good("store", "check", line.store_file).startswith("sound")
 
 
+def test_a_fork_that_another_place_than_the_store_found_is_handed_over_too(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    line = restored(tmp_path, clock, place="directory worm")
+    assert "4 records of acme.example/ber-01/line-02/1" in line.hand_over()
+    assert not [name for name in members(line.package) if name.startswith("receipts/")]
+    assert "4 records of a fork of acme.example/ber-01/line-02/1, from record 4 on" in line.take_over()
+    verdict = verify_package(line.package, policy=line.policy())
+    assert verdict.status == "INTACT"
+
+
 def test_the_same_again_is_recognised_and_says_the_same(line: EndedLine) -> None:
     line.hand_over()
     line.take_over()

@@ -85,7 +85,8 @@ def hand_over(folder: Path, target: IO[bytes], *, clock: Clock) -> int:
             records=reader.records(first, head.size),
             key_records=list(reader.key_records()),
             subtree=reader.tree().subtree,
-            contradiction=conflict.note if conflict else None,
+            # Only the store's receipt of another history belongs into the package: it says where they part.
+            contradiction=conflict.note if conflict and conflict.store_size is not None else None,
             created_at=to_rfc3339(clock.stamp().realtime_ns),
         )
         return request.write(target)
