@@ -2,12 +2,9 @@
 
 import asyncio
 import datetime as dt
-import http.server
 import subprocess
-import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ from linewitness.evidence.format.proof import parse_consistency
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import mosquitto
+from support.http_answers import serving
 from support.present import present
 
 ORIGIN = "acme.example/ber-01/line-02/1"
@@ -125,34 +123,6 @@ async def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(
     nowhere = options.model_copy(update={"endpoint": "http://127.0.0.1:9"})
     with pytest.raises(AnchorFailed, match="did not take"):
         await BucketTarget(nowhere, clock=SystemClock()).write(subject(7))
-
-
-@contextmanager
-def serving(answer: Callable[..., Any]) -> Iterator[str]:
-    """Serve HTTP on a free port; `answer` maps (path, body) to (status, type, body)."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, content_type, data = answer(self.path, body)
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: str) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 CONFIG = """\

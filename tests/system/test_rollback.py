@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ExitCode
 from linewitness.uplink.mqtt import MqttConnector
@@ -15,6 +17,8 @@ from support.plants import (
     held,
     held_tightenings,
     journal_verdict,
+    log_lines,
+    new_plant,
     run,
     running_plant,
     said,
@@ -133,3 +137,54 @@ async def test_a_fork_that_no_receipt_shows_is_frozen_by_the_stores_signed_confl
         status = (await run("status", plant.line_file)).out
         assert f"the store holds another record {conflict.seq} than this journal" in status
         assert held(plant).records[-1]["resource"]["id"].endswith("/900")
+
+
+@pytest.mark.timeout(900)
+async def test_an_image_restored_while_the_uplink_is_unplugged_is_found_by_a_folder_of_anchors(
+    tmp_path: Path,
+) -> None:
+    worm = tmp_path / "worm"
+    worm.mkdir()
+    settings = {"clock:\n": f"anchors: {{directories: [{{id: worm, path: {worm}}}]}}\nclock:\n"}
+
+    def anchors() -> list[str]:
+        return sorted(path.name for path in worm.rglob("*.checkpoint"))
+
+    async with new_plant(tmp_path, settings) as plant:
+        await plant.store.start()
+        await plant.gateway.start()
+        await at_work(plant)
+        await plant.receipted(1)
+        await roll_back(plant)
+        anchored = anchors()
+        await plant.store.stop()
+        await plant.broker.stop()  # it retains the store's newest receipt
+        await plant.gateway.start()
+        await at_work(plant)
+        await until(lambda: frozen(plant), f"the frozen stream; {said(plant)[-2000:]}")
+        await work(plant)  # capture goes on
+        assert await stopped(plant) == 0
+        assert anchors() == anchored, "nothing of the fork is anchored"
+        assert len(log_lines(plant, "another history contradicts this journal")) == 1
+        status = await run("status", plant.line_file)
+        assert "FROZEN" in status.out
+        assert f"directory worm holds a checkpoint of {int(anchored[-1].split('.')[0])} records" in status.out
+        assert status.code == ExitCode.BROKEN
+        with plant.journal() as journal:
+            own_size = journal.size()
+            records = [json.loads(data) for _, data in journal.records()]
+        continuity = [fields(record) for record in records if record["kind"] == "stream.continuity"][-1]
+        assert (continuity["continuity"], continuity["place"]) == ("contradicted", "directory worm")
+
+        await plant.broker.start()
+        await plant.store.start()
+        begun = await begin_next_generation(plant)
+        assert "directory worm holds a checkpoint of" in begun.out
+        await plant.gateway.start()
+        await at_work(plant)
+        later = await work(plant)
+        await until(lambda: later <= held_tightenings(plant), "the new generation in the store")
+        assert await stopped(plant) == 0
+        assert fields(held(plant).records[0])["size"] == own_size
+        assert held(plant).verdict.status in ("COMPLETE", "INTACT")
+        assert conflicts(plant) == []

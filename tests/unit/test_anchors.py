@@ -12,13 +12,11 @@ from linewitness.anchors.options import AnchorOptions, DirectoryOptions
 from linewitness.base.clock import NS_PER_S
 from linewitness.config import load
 from linewitness.evidence.format.checkpoint import open_checkpoint
-from linewitness.gateway.anchoring import Anchoring, targets_of
-from linewitness.gateway.checkpoints import CheckpointSigner
-from linewitness.journal.journal import Journal
-from linewitness.journal.keyring import LOG_KEY, Keyring
+from linewitness.gateway.anchoring import targets_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.requests import ANCHOR, Requests
 from linewitness.journal.submission import Submission
+from support.anchored import anchoring
 from support.clocks import ManualClock
 from support.journals import create, members_of, result_event, running, verdict_of
 from support.lines import call, write_line
@@ -49,6 +47,9 @@ class Fickle:
     def __init__(self, *, works: bool = True, hangs: bool = False) -> None:
         self.works, self.hangs, self.asked = works, hangs, 0
 
+    async def seen(self, _origin: str) -> None:
+        return None
+
     async def write(self, subject: Subject) -> Written:
         self.asked += 1
         if self.hangs:
@@ -56,23 +57,6 @@ class Fickle:
         if not self.works:
             raise AnchorFailed("the medium is full", hint="put in another one")
         return Written("somewhere", subject.note)
-
-
-def anchoring(
-    journal: Journal,
-    directory: Path,
-    clock: ManualClock,
-    places: list[DirectoryTarget | Fickle],
-    **settings: float,
-) -> Anchoring:
-    return Anchoring(
-        journal,
-        CheckpointSigner(journal, Keyring(directory).load(LOG_KEY)),
-        targets=places,
-        options=AnchorOptions(**settings),
-        requests=Requests(directory),
-        clock=clock,
-    )
 
 
 def anchors(directory: Path) -> list[dict[str, Any]]:

@@ -2,15 +2,39 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from linewitness.base.errors import ExitCode, LinewitnessError
+
+#: A checkpoint has 300 bytes, and each cosignature adds a line: what is larger is none.
+MOST_NOTE_BYTES: Final = 65_536
+#: Of a checkpoint that lies in a file or an object of its own.
+SUFFIX: Final = ".checkpoint"
 
 
 class AnchorFailed(LinewitnessError):
     """A place did not take the checkpoint; capture goes on, and the next hour tries again."""
 
     exit_code = ExitCode.REFUSED
+
+
+class AnchorDoubt(AnchorFailed):
+    """A place says that it has seen another history of this stream, of `size` records; nobody signed that."""
+
+    def __init__(self, what: str, *, hint: str, size: int) -> None:
+        """Keep the size that the place names."""
+        super().__init__(what, hint=hint)
+        self.size = size
+
+
+def folder_of(origin: str) -> str:
+    """Return a name for a stream that is one part of a path."""
+    return origin.replace("/", "_")
+
+
+def text_of_note(data: bytes) -> str:
+    """Return what lies at a place as text, whatever it is; of what is too large for a note, the beginning."""
+    return data[:MOST_NOTE_BYTES].decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +52,7 @@ class Subject:
     @property
     def file_name(self) -> str:
         """A name for the checkpoint that sorts by size."""
-        return f"{self.origin.replace('/', '_')}/{self.size:012}.checkpoint"
+        return f"{folder_of(self.origin)}/{self.size:012}{SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +74,12 @@ class AnchorTarget(Protocol):
     @property
     def near(self) -> bool:
         """Whether it is written to at each replacement of the key while no receipt comes."""
+
+    async def seen(self, origin: str) -> str | None:
+        """Return the newest checkpoint of a stream that the place holds, as it lies there: not verified.
+
+        None where it has none or cannot say; AnchorFailed where it cannot be reached.
+        """
 
     async def write(self, subject: Subject) -> Written:
         """Put the checkpoint there and make sure that it is; AnchorFailed otherwise."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from linewitness.anchors.base import AnchorFailed, AnchorTarget, Subject, Written
+from linewitness.anchors.base import AnchorDoubt, AnchorFailed, AnchorTarget, Subject, Written
 from linewitness.anchors.broker import BrokerTarget
 from linewitness.anchors.directory import DirectoryTarget
 from linewitness.anchors.options import AnchorOptions
@@ -18,6 +18,8 @@ from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import consistency_proof
 from linewitness.evidence.format.record import Change, Resource
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity
+from linewitness.gateway.places import PlacesSeen, no_answer
 from linewitness.journal.attestations import FAILING, StoredAttestation
 from linewitness.journal.journal import Journal
 from linewitness.journal.requests import ANCHOR, LOOK_S, Requests
@@ -38,21 +40,28 @@ def targets_of(options: AnchorOptions, *, clock: Clock) -> list[AnchorTarget]:
 
 
 class Anchoring:
-    """Write the newest checkpoint to all places; a place that fails never holds up anything else."""
+    """Write the newest checkpoint to all places; a place that fails never holds up anything else.
+
+    Only the first writing waits until every place was asked for what it has seen: a restored journal must not
+    be anchored.
+    """
 
     def __init__(
         self,
         journal: Journal,
         signer: CheckpointSigner,
+        continuity: Continuity,
         *,
         targets: Sequence[AnchorTarget],
         options: AnchorOptions,
         requests: Requests,
         clock: Clock,
     ) -> None:
-        """Take the stream, the signer of its checkpoints, and the places."""
+        """Take the stream, the signer of its checkpoints, who judges what the places hold, and the places."""
         self._journal = journal
         self._signer = signer
+        self._continuity = continuity
+        self._seen = PlacesSeen(journal, continuity, targets=targets, timeout_s=options.timeout_s)
         self._targets = targets
         self._options = options
         self._requests = requests
@@ -86,7 +95,10 @@ class Anchoring:
         """Anchor the stream as it is now, everywhere by default; nothing is anchored of a frozen one."""
         self._hastened = False
         wanted = self._targets if targets is None else targets
-        if self._journal.frozen or not wanted:
+        if self._ended or not wanted:
+            return
+        failures = await self._seen.ask_all()
+        if self._ended:
             return
         size = self._journal.head.size
         subject = Subject(
@@ -94,7 +106,12 @@ class Anchoring:
         )
         async with asyncio.TaskGroup() as group:
             for target in wanted:
-                group.create_task(self._write_to(target, subject), name=f"anchor:{target.name}")
+                writing = self._write_to(target, subject, failures.get(target.name))
+                group.create_task(writing, name=f"anchor:{target.name}")
+
+    @property
+    def _ended(self) -> bool:
+        return self._journal.frozen or self._continuity.contradiction is not None
 
     def _proof_to(self, size: int) -> Callable[[int], Awaitable[list[bytes]]]:
         async def proof_from(old: int) -> list[bytes]:
@@ -104,13 +121,17 @@ class Anchoring:
 
         return proof_from
 
-    async def _write_to(self, target: AnchorTarget, subject: Subject) -> None:
+    async def _write_to(self, target: AnchorTarget, subject: Subject, failure: AnchorFailed | None) -> None:
+        failure = failure or await self._seen.compare(target)
+        if self._ended:
+            return
         try:
+            if failure is not None:
+                raise failure
             async with asyncio.timeout(self._options.timeout_s):
                 written = await target.write(subject)
         except TimeoutError:
-            late = AnchorFailed(f"no answer within {self._options.timeout_s:g} s", hint="is it reachable?")
-            await self._failed(target, subject, late)
+            await self._failed(target, subject, no_answer(self._options.timeout_s))
         except AnchorFailed as error:
             await self._failed(target, subject, error)
         else:
@@ -143,6 +164,9 @@ class Anchoring:
 
     async def _failed(self, target: AnchorTarget, subject: Subject, error: AnchorFailed) -> None:
         """Record and log that a place fails; once, until it works again."""
+        self._seen.unsure(target)
+        if isinstance(error, AnchorDoubt):
+            await self._seen.doubt(target, error, size=subject.size)
         key = FAILING + target.name
         if await self._journal.read(lambda reader: reader.state_value(key)) is not None:
             return

@@ -203,7 +203,7 @@ def _parts_of(
     targets = targets_of(config.anchors, clock=clock)
     continuity = Continuity(journal, clock=clock)
     anchoring = Anchoring(
-        journal, signer, targets=targets, options=config.anchors, requests=requests, clock=clock
+        journal, signer, continuity, targets=targets, options=config.anchors, requests=requests, clock=clock
     )
     uplink = uplink_of(
         connector,
