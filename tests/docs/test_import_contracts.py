@@ -70,7 +70,7 @@ BROKEN = {
         "An auditor installs PyNaCl and nothing else",
     ),
     "Config in a part": (
-        "gateway/key_rotation.py",
+        "gateway/keys/rotation.py",
         "from linewitness.config import Config",
         "config",
         "Give the part its own frozen options",

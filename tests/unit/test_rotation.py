@@ -16,8 +16,8 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import draft, parse
 from linewitness.evidence.verify.stream import verify
 from linewitness.gateway.checkpoints import CheckpointSigner
-from linewitness.gateway.exposure import COMMITS, LEAST_S, KeyExposure
-from linewitness.gateway.key_rotation import KeyRotation
+from linewitness.gateway.keys.exposure import COMMITS, LEAST_S, KeyExposure
+from linewitness.gateway.keys.rotation import KeyRotation
 from linewitness.journal.journal import Journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
@@ -40,7 +40,7 @@ def directory(tmp_path: Path, clock: ManualClock) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rotation look all the time."""
-    monkeypatch.setattr("linewitness.gateway.key_rotation.LOOK_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.keys.rotation.LOOK_S", 0.01)
 
 
 @dataclass

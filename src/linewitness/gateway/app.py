@@ -19,10 +19,10 @@ from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
 from linewitness.gateway.continuity import Continuity
-from linewitness.gateway.exposure import KeyExposure
 from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.intake.arrival import Standstills
-from linewitness.gateway.key_rotation import KeyRotation
+from linewitness.gateway.keys.exposure import KeyExposure
+from linewitness.gateway.keys.rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.line import run_parts
 from linewitness.gateway.opening import check_identity, when_there_is_room

@@ -14,7 +14,7 @@ from linewitness.gateway.anchoring import Anchoring
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard, watch_clock
 from linewitness.gateway.intake.arrival import Standstills
-from linewitness.gateway.key_rotation import KeyRotation
+from linewitness.gateway.keys.rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.uplink_parts import Uplink

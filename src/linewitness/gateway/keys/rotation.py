@@ -7,7 +7,7 @@ import structlog
 
 from linewitness.base.clock import NS_PER_S, Clock
 from linewitness.gateway.checkpoints import CheckpointSigner
-from linewitness.gateway.exposure import KeyExposure
+from linewitness.gateway.keys.exposure import KeyExposure
 from linewitness.journal.journal import Journal
 from linewitness.journal.requests import LOOK_S, ROTATE, Requests
 from linewitness.journal.submission import Submission
