@@ -18,7 +18,7 @@ from support.waiting import until
 # What the extras bring, and what comes with it; a gateway must not ask for any of it.
 EXTRAS = (
     "sqlalchemy", "amqtt", "starlette", "uvicorn", "jinja2", "psycopg", "boto3", "rfc3161_client",
-    "hypothesis", "pytest",
+    "hypothesis", "pytest", "tpm2_pytss",
 )  # fmt: skip
 
 WITHOUT = """

@@ -40,7 +40,7 @@ class PrunedJournal:
 
 async def test_an_answer_that_comes_while_records_are_read_is_no_reason_for_an_alarm() -> None:
     """The empty message, which anybody may send, asks for all records; the store then says what it holds."""
-    judge = SimpleNamespace(held=2, contradiction=None)
+    judge = SimpleNamespace(held=2, contradiction=None, continuity=SimpleNamespace(released=nothing))
     journal, health, options = PrunedJournal(judge), Health(), ForwardOptions(receipt_timeout_s=1)
     sender = RecordSender(
         SendWindow(cast(Any, judge), journal=cast(Any, journal), options=options),
@@ -56,6 +56,10 @@ async def test_an_answer_that_comes_while_records_are_read_is_no_reason_for_an_a
         await until(lambda: 345 in journal.asked or health.uplink_state == "conflict")
         sending.cancel()
     assert (journal.asked[:2], health.uplink_state) == ([2, 345], Health().uplink_state)
+
+
+async def nothing() -> None:
+    """Wait for no place."""
 
 
 async def signed(size: int) -> str:
