@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from linewitness.base.clock import SystemClock
 from linewitness.cli.sources import load_store
+from linewitness.evidence.format.accusation import Accusation
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.policy.policy import Attester, Policy
@@ -29,6 +31,7 @@ mqtt: {url: mqtt://127.0.0.1}
 """
 AT = "2026-03-01T08:00:00.000Z"
 TOPICS = Topics("acme", "gw-02")
+Proof = Literal["receipt", "conflict", "place"]
 
 
 class EndedLine:
@@ -106,24 +109,35 @@ class EndedLine:
         shutil.rmtree(self.directory)
         (self.folder / "image").rename(self.directory)
 
-    def freeze(self, note: str, *, place: str = "") -> None:
+    def freeze(self, note: str, *, proof: Proof = "receipt") -> None:
         """Freeze the stream, as a gateway does that gets the store's receipt of another history.
 
-        `place` names who keeps a checkpoint of it instead, without the store's signature.
+        `proof` is what it gets instead: the checkpoint of a place, or the store's conflict about a record.
         """
-        if place:
+        checkpoint = Checkpoint.parse(note.partition("\n\n")[0] + "\n")
+        if proof == "place":
             text, separator, lines = note.rpartition("\n\n")
             note = text + separator + lines.splitlines(keepends=True)[0]
-        checkpoint = Checkpoint.parse(note.partition("\n\n")[0] + "\n")
+        elif proof == "conflict":
+            accusation = Accusation(
+                origin=checkpoint.origin,
+                subject="record",
+                at=4,
+                reason="at record 4: another record is held",
+                receipt=note,
+                held=b"{}",
+                sent=b"{}",
+            )
+            note = str(accusation.sign(name=self.cosigner.name, key=self.cosigner.key, time_s=1_772_352_000))
         file = reopen(self.directory, self.clock)
         conflict = Conflict(
             at=AT,
-            what=f"{place or 'the store'} holds another history",
+            what="the store holds another history",
             hint="do this",
             proven=True,
             own_size=file.head.size,
-            store_size=None if place else checkpoint.size,
-            store_root=None if place else "sha256:" + checkpoint.root.hex(),
+            store_size=checkpoint.size if proof == "receipt" else None,
+            store_root="sha256:" + checkpoint.root.hex() if proof == "receipt" else None,
             note=note,
         )
         file.append([Submission(freeze=True, state={CONFLICT: conflict.to_json()})])
@@ -176,11 +190,11 @@ def pruned_to_its_receipt(folder: Path, clock: ManualClock) -> EndedLine:
     return line
 
 
-def restored(folder: Path, clock: ManualClock, *, before: int = 3, place: str = "") -> EndedLine:
+def restored(folder: Path, clock: ManualClock, *, before: int = 3, proof: Proof = "receipt") -> EndedLine:
     """Return a line that worked, was restored to `before` results, worked on, and has begun anew.
 
-    The store holds SN-KEPT; only the ended journal holds SN-FORK and SN-LATER. `place` names who found the
-    restore, if it was not the store.
+    The store holds SN-KEPT; only the ended journal holds SN-FORK and SN-LATER. `proof` is what showed the
+    restore to the gateway.
     """
     line = EndedLine(folder, clock)
     if before:
@@ -191,7 +205,7 @@ def restored(folder: Path, clock: ManualClock, *, before: int = 3, place: str = 
     newest = line.receipt()
     line.restore()
     line.work("SN-FORK", rotate=True)
-    line.freeze(newest, place=place)
+    line.freeze(newest, proof=proof)
     line.work("SN-FORK", "SN-LATER")
     line.end()
     return line

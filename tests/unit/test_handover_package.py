@@ -16,7 +16,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from support.browser_verifier import judge_with_page
 from support.clocks import ManualClock
-from support.ended_streams import EndedLine, pruned_to_its_receipt, restored
+from support.ended_streams import EndedLine, Proof, pruned_to_its_receipt, restored
 from support.journals import members_of, running
 from support.lines import call
 from support.packages import verify_package
@@ -88,10 +88,11 @@ def test_the_receipted_stream_is_untouched(line: EndedLine) -> None:
     assert line.good("store", "check", line.store_file).startswith("sound")
 
 
-def test_a_fork_that_another_place_than_the_store_found_is_handed_over_too(
-    tmp_path: Path, clock: ManualClock
+@pytest.mark.parametrize("proof", ["conflict", "place"])
+def test_a_fork_that_no_receipt_has_shown_is_handed_over_too(
+    tmp_path: Path, clock: ManualClock, proof: Proof
 ) -> None:
-    line = restored(tmp_path, clock, place="directory worm")
+    line = restored(tmp_path, clock, proof=proof)
     assert "4 records of acme.example/ber-01/line-02/1" in line.hand_over()
     assert not [name for name in unzipped(line.package) if name.startswith("receipts/")]
     assert "4 records of a fork of acme.example/ber-01/line-02/1, from record 4 on" in line.take_over()
