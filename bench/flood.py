@@ -31,6 +31,7 @@ from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import Process, free_port
 from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.checkpoints import CheckpointSigner
+from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.forward import Forwarder
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.journal.file import JournalFile
@@ -125,7 +126,7 @@ async def measure(
     async with open_journal(options, clock=CLOCK, clock_state=state) as journal:
         signer = CheckpointSigner(journal, Keyring(folder / "journal").load(LOG_KEY))
         vkey = Cosigner.load(STORE, Secret(file=folder / "store.key")).vkey
-        judge = ReceiptJudge(journal, signer, store_vkey=vkey, clock=CLOCK)
+        judge = ReceiptJudge(journal, Continuity(journal, clock=CLOCK), store_vkey=vkey, clock=CLOCK)
         forwarder = Forwarder(
             MqttConnector(MqttOptions(url=f"mqtt://127.0.0.1:{port}")).connect,
             journal=journal,
