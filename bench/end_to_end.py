@@ -71,7 +71,7 @@ async def measure(folder: Path, port: int, store_vkey: Vkey, count: int) -> tupl
     telemetry = TelemetryBuffer(folder / "journal", max_bytes=1_000_000)
     async with open_journal(options, clock=clock, clock_state=state) as journal:
         signer = CheckpointSigner(journal, Keyring(folder / "journal").load(LOG_KEY))
-        judge = ReceiptJudge(journal, Continuity(journal, clock=CLOCK), store_vkey=store_vkey, clock=clock)
+        judge = ReceiptJudge(journal, Continuity(journal, clock=clock), store_vkey=store_vkey, clock=clock)
         uplink = MqttOptions(url=f"mqtt://127.0.0.1:{port}")
         health = Health()
         forwarder = Forwarder(
