@@ -100,6 +100,7 @@ def forwarder_over(connect: Callable[..., Any]) -> Forwarder:
     cast(Any, forwarder)._topics = SimpleNamespace(receipt="receipt")
     cast(Any, forwarder)._announce = _nothing
     cast(Any, forwarder)._records = SimpleNamespace(run=_forever)
+    cast(Any, forwarder)._show_contradiction = _forever
     cast(Any, forwarder)._follow_journal = cast(Any, forwarder)._send_telemetry = _forever
     return forwarder
 
