@@ -136,6 +136,7 @@ async def append(folder: Path, told: ToldResults) -> None:
 async def receipt(folder: Path, told: ToldResults) -> None:
     """Put a receipt of the store on record."""
     journal = InlineJournal(folder / JOURNAL, clock=_CLOCK)
+    Keyring(folder / JOURNAL).load(LOG_KEY)  # the gateway reads every key at its start
     continuity = Continuity(journal.as_journal, clock=_CLOCK)
     judge = ReceiptJudge(journal.as_journal, continuity, store_vkey=COSIGNER.vkey, clock=_CLOCK)
     await judge.recall()
