@@ -453,7 +453,7 @@ async def test_a_journal_whose_records_the_store_receipts_never_fills(
     with JournalReader(directory) as reader:
         held, different = store.sizes()
         assert held == different >= reader.pruned > 1000
-        assert reader.figures().bytes_on_disk < 16 * MIB
+        assert reader.figures().bytes_used < 16 * MIB, "the log beside it, of which much may be free, aside"
     store.database.close()
 
 
