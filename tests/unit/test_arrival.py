@@ -54,13 +54,13 @@ def test_what_a_tool_made_while_it_waited_follows_at_once_and_may_be_as_old_as_t
     assert tool.result(0, confirmed_after_ms=4_000) is None
     assert tool.result(4_010, confirmed_after_ms=5) == 0
     assert tool.result(4_800, confirmed_after_ms=5) == 0
-    assert tool.result(6_000, confirmed_after_ms=5) is None
+    assert tool.result(7_000, confirmed_after_ms=5) is None
 
 
 def test_a_pause_ends_the_doubt(clock: ManualClock) -> None:
     tool = Tool(clock)
     assert tool.result(0, confirmed_after_ms=4_000) is None
-    assert tool.result(6_000, confirmed_after_ms=5) is None
+    assert tool.result(6_100, confirmed_after_ms=5) is None
 
 
 def test_what_arrives_over_a_cable_that_loses_segments_may_have_been_sent_three_seconds_ago(
@@ -88,6 +88,16 @@ def test_what_was_sent_again_for_nothing_is_no_doubt(clock: ManualClock) -> None
     assert tool.result(10_000, confirmed_after_ms=5, lost=0) is None, "the tool had it"
     assert tool.result(20_000, confirmed_after_ms=5, lost=1) is not None, "a loss after that counts"
     assert tool.result(30_000, confirmed_after_ms=5, lost=1) == 27_000
+
+
+def test_a_tool_that_waited_long_has_to_pause_long(clock: ManualClock) -> None:
+    """A machine that kept it waiting for 5 s may let it send the next one after more than a second."""
+    tool = Tool(clock)
+    assert tool.result(0, confirmed_after_ms=5_000) is None
+    assert tool.result(6_500, confirmed_after_ms=5) == 0
+    assert tool.result(8_500, confirmed_after_ms=5) == 0
+    assert tool.result(11_100, confirmed_after_ms=5) is None, "2.5 s without a result"
+    assert tool.result(11_700, confirmed_after_ms=5) is None
 
 
 def test_a_loss_is_seen_although_the_number_fell_before(clock: ManualClock) -> None:

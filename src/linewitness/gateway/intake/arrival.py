@@ -86,6 +86,7 @@ class ArrivalOrder:
         self._delayed_since_ns: int | None = None
         self._confirmed_ns: int | None = None
         self._slow = False
+        self._waited_ns = 0
         self._lost = self._lost_before = 0
         self._lossy_until_ns: int | None = None
         self._lost_more = False
@@ -104,13 +105,17 @@ class ArrivalOrder:
         arrived_ns = observation.received.boottime_ns
         self._look(lost, arrived_ns)
         lost_more, self._lost_more = self._lost_more, False
-        pause_ns = PAUSE_NS if self._slow else NEXT_NS
+        begun_ns = self._standstills.before_ns(arrived_ns)
+        if begun_ns is not None:
+            self._waited_ns = max(self._waited_ns, arrived_ns - begun_ns)
+        # What kept the device waiting for long may keep it busy for long: half of that, up to 3 s.
+        pause_ns = max(PAUSE_NS if self._slow else NEXT_NS, min(self._waited_ns // 2, RESENT_NS))
         if lost_more:  # the confirmation may have come so late, and so may what followed it
             pause_ns += 2 * RESENT_NS
         if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > pause_ns:
             self._delayed_since_ns = None
             self._slow = False
-        begun_ns = self._standstills.before_ns(arrived_ns)
+            self._waited_ns = 0
         if begun_ns is not None:
             self._delay(begun_ns)
         if self._lossy_until_ns is None or arrived_ns > self._lossy_until_ns:
@@ -126,7 +131,9 @@ class ArrivalOrder:
         """Learn that the device was told that an observation is durable."""
         arrived_ns = observation.received.boottime_ns
         self._confirmed_ns = self._clock.stamp().boottime_ns
-        self._slow |= self._confirmed_ns - arrived_ns > SLOW_NS
+        waited_ns = self._confirmed_ns - arrived_ns
+        self._slow |= waited_ns > SLOW_NS
+        self._waited_ns = max(self._waited_ns, waited_ns)
         self._delay(arrived_ns)
 
     def _look(self, lost: int, now_ns: int) -> None:
