@@ -100,6 +100,16 @@ def test_a_tool_that_waited_long_has_to_pause_long(clock: ManualClock) -> None:
     assert tool.result(11_700, confirmed_after_ms=5) is None
 
 
+def test_a_standstill_is_no_pause(clock: ManualClock) -> None:
+    """The rest of a backlog lay in the socket while the process stood still after a confirmation."""
+    tool = Tool(clock)
+    assert tool.result(10_000, confirmed_after_ms=2_000) is None
+    assert tool.result(12_010, confirmed_after_ms=5) == 10_000
+    begun_ns = (tool.begun_ms + 12_050) * NS_PER_MS
+    tool.order._standstills._last = (begun_ns, begun_ns + 5_950 * NS_PER_MS)
+    assert tool.result(18_010, confirmed_after_ms=5) == 10_000
+
+
 def test_a_loss_is_seen_although_the_number_fell_before(clock: ManualClock) -> None:
     """A second transmission under way at a result, taken back while nothing arrives; then a real loss."""
     tool = Tool(clock)

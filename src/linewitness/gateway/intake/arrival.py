@@ -112,7 +112,9 @@ class ArrivalOrder:
         pause_ns = max(PAUSE_NS if self._slow else NEXT_NS, min(self._waited_ns // 2, RESENT_NS))
         if lost_more:  # the confirmation may have come so late, and so may what followed it
             pause_ns += 2 * RESENT_NS
-        if self._confirmed_ns is None or arrived_ns - self._confirmed_ns > pause_ns:
+        # While the process stood still, nobody saw whether the device made a pause.
+        quiet_until_ns = arrived_ns if begun_ns is None else begun_ns
+        if self._confirmed_ns is None or quiet_until_ns - self._confirmed_ns > pause_ns:
             self._delayed_since_ns = None
             self._slow = False
             self._waited_ns = 0
