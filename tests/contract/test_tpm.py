@@ -35,6 +35,12 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "tpm"
 
 
+@pytest.fixture
+def directory(tmp_path: Path, clock: ManualClock) -> Path:
+    create(tmp_path / "journal", clock)
+    return tmp_path / "journal"
+
+
 def counter(tcti: str, *, line: str = "acme/ber-01/line-02/gw-02", **other: Any) -> StartCounter:
     return StartCounter(TpmOptions(tcti=tcti, **other), line=line)
 
@@ -117,10 +123,9 @@ def judged(directory: Path) -> tuple[list[str], list[str]]:
 
 
 async def test_a_journal_that_was_restored_from_a_copy_lacks_a_start(
-    tmp_path: Path, clock: ManualClock, state: Path
+    directory: Path, clock: ManualClock, state: Path
 ) -> None:
-    directory, copy = tmp_path / "journal", tmp_path / "copy"
-    create(directory, clock)
+    copy = directory.with_name("copy")
     async with software_tpm(state) as tcti:
         await started(directory, clock, tcti)
         starts, health = await started(directory, clock, tcti)
@@ -139,10 +144,8 @@ async def test_a_journal_that_was_restored_from_a_copy_lacks_a_start(
 
 
 async def test_a_gateway_without_its_tpm_starts_and_says_so(
-    tmp_path: Path, clock: ManualClock, state: Path
+    directory: Path, clock: ManualClock, state: Path
 ) -> None:
-    directory = tmp_path / "journal"
-    create(directory, clock)
     async with software_tpm(state) as tcti:
         await started(directory, clock, tcti)
     _, health = await started(directory, clock, tcti)
@@ -156,10 +159,8 @@ async def test_a_gateway_without_its_tpm_starts_and_says_so(
 
 
 async def test_an_uncounted_start_takes_the_certainty(
-    tmp_path: Path, clock: ManualClock, state: Path
+    directory: Path, clock: ManualClock, state: Path
 ) -> None:
-    directory = tmp_path / "journal"
-    create(directory, clock)
     async with software_tpm(state) as tcti:
         await started(directory, clock, tcti)
     await started(directory, clock, tcti)
@@ -172,10 +173,8 @@ async def test_an_uncounted_start_takes_the_certainty(
 
 
 async def test_what_is_missing_is_kept_until_the_store_has_heard_of_it(
-    tmp_path: Path, clock: ManualClock, state: Path
+    directory: Path, clock: ManualClock, state: Path
 ) -> None:
-    directory = tmp_path / "journal"
-    create(directory, clock)
     async with software_tpm(state) as tcti:
         await started(directory, clock, tcti)
         await counted(tcti)
@@ -187,11 +186,9 @@ async def test_what_is_missing_is_kept_until_the_store_has_heard_of_it(
 
 
 async def test_a_clock_that_is_set_during_the_start_accuses_nobody(
-    tmp_path: Path, clock: ManualClock, state: Path
+    directory: Path, clock: ManualClock, state: Path
 ) -> None:
     """`clock.stepped` comes between the quote and the start; the number counts all the same."""
-    directory = tmp_path / "journal"
-    create(directory, clock)
     async with software_tpm(state) as tcti:
         await started(directory, clock, tcti)
         starts = CountedStarts(Stepping(tcti, clock), Health())
