@@ -293,8 +293,7 @@ async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(
     )
     async with rig(tmp_path, clock) as it:
         await it.driver.says.put(signals)
-        await it.telemetry.wait_for(0)
-        [block] = await it.telemetry.oldest(10_000)
+        [block] = await it.telemetry.next(10_000)
     assert b'"values":[1.5,null]' in block.payload
     assert b"BadSensorFailure" in block.payload
     assert it.kinds() == ["device.back"]

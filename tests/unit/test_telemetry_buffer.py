@@ -27,10 +27,10 @@ def payload(number: int, size: int = 10_000) -> bytes:
 async def fill(buffer: TelemetryBuffer, count: int, device: str = "press-4") -> None:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(buffer.run())
-        stored = buffer.stored
+        moved = buffer.moved
         for number in range(count):
             await buffer.put(device, 5, payload(number))
-        await until(lambda: buffer.stored == stored + count)
+        await until(lambda: buffer.moved == moved + count)
         task.cancel()
 
 
@@ -107,6 +107,67 @@ async def test_memory_is_bounded_while_the_disk_is_behind(directory: Path) -> No
             await asyncio.sleep(0)
         assert buffer.waiting == module.MAX_WAITING
         task.cancel()
+    buffer.close()
+
+
+async def test_signals_do_not_wait_where_nothing_waits(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent at once never lies on the disk."""
+    monkeypatch.setattr(module, "FLUSH_S", 3600)
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(buffer.run())
+        sending = group.create_task(buffer.next(25_000))
+        await asyncio.sleep(0)
+        await buffer.put("press-4", 5, payload(0))
+        assert [block.payload for block in await sending] == [payload(0)]
+        for number in range(1, 5):
+            await buffer.put("press-4", 5, payload(number))
+        assert [block.payload for block in await buffer.next(25_000)] == [payload(1), payload(2)]
+        await buffer.remove(await buffer.next(1))
+        running.cancel()
+    assert buffer.waiting == 1
+    assert present(buffer._file).bytes == 0
+    buffer.close()
+
+
+async def test_what_did_not_reach_the_broker_goes_to_the_disk_in_its_place(directory: Path) -> None:
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    for number in range(3):
+        await buffer.put("press-4", 5, payload(number))
+    buffer.give_back(await buffer.next(15_000))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(buffer.run())
+        await until(lambda: present(buffer._file).bytes == 30_000)
+        await buffer.put("press-4", 5, payload(3))
+        first = await buffer.next(25_000)
+        assert [block.payload for block in first] == [payload(0), payload(1)], "the disk's go first"
+        buffer.give_back(first)
+        running.cancel()
+    buffer.close()
+    again = TelemetryBuffer(directory, max_bytes=10**6)
+    kept = await again.next(10**6)
+    assert [block.payload for block in kept] == [payload(number) for number in range(4)]
+    await again.remove(kept)
+    assert present(again._file).bytes == 0
+    again.close()
+
+
+async def test_who_waits_to_put_goes_on_when_signals_are_sent(directory: Path) -> None:
+    buffer = TelemetryBuffer(directory, max_bytes=10**9)
+    async with asyncio.TaskGroup() as group:
+
+        async def pour() -> None:
+            for number in range(3 * module.MAX_WAITING):
+                await buffer.put("press-4", 1, payload(number, 10))
+
+        pouring = group.create_task(pour())
+        sent: list[bytes] = []
+        while len(sent) < 3 * module.MAX_WAITING:
+            sent += [block.payload for block in await buffer.next(500)]
+        await pouring
+    assert sent == [payload(number, 10) for number in range(3 * module.MAX_WAITING)]
     buffer.close()
 
 

@@ -164,16 +164,14 @@ class Forwarder:
     async def _send_telemetry(self, link: BrokerLink) -> None:
         size = int(self._options.batch_size)
         while True:
-            stored = self._telemetry.stored
-            blocks = await self._telemetry.oldest(size)
-            if not blocks:
-                await self._telemetry.wait_for(stored)
-                continue
-            async with (
-                asyncio.TaskGroup() as group
-            ):  # they leave in this order, and are acknowledged together
-                for block in blocks:
-                    topic = self._topics.telemetry(block.device)
-                    group.create_task(publish(link, topic, block.payload), name="uplink:block")
+            blocks = await self._telemetry.next(size)
+            try:
+                async with asyncio.TaskGroup() as group:  # they leave in this order
+                    for block in blocks:
+                        topic = self._topics.telemetry(block.device)
+                        group.create_task(publish(link, topic, block.payload), name="uplink:block")
+            except BaseException:
+                self._telemetry.give_back(blocks)
+                raise
             await self._telemetry.remove(blocks)
             await asyncio.sleep(self._options.pause_s(sum(len(block.payload) for block in blocks)))

@@ -47,7 +47,7 @@ class GatewayLoops:
         return self.journal.head.size, self.journal.pressure.rounds
 
     def _telemetry(self) -> object | None:
-        return self.telemetry.stored if self.telemetry.waiting else None
+        return self.telemetry.moved if self.telemetry.waiting else None
 
     def _carrying(self, name: str) -> object | None:
         device = self.health.devices.get(name)

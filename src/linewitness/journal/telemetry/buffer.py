@@ -1,4 +1,4 @@
-"""Signals on their way to the historian: a bounded buffer on disk, apart from the evidence."""
+"""Signals on their way to the historian: in memory for a moment, then in a bounded buffer on disk."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,8 +16,9 @@ from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.journal.telemetry.file import Put, SignalBlock, SignalFile, set_aside
 
 FILE_NAME: Final = "telemetry.sqlite"
+#: What nobody has taken after this long goes to the disk.
 FLUSH_S: Final = 0.2
-#: Blocks in memory before `put` has to wait for the disk.
+#: Blocks in memory before `put` has to wait until they are taken or written.
 MAX_WAITING: Final = 256
 #: Losses are put on record this often, and the first one soon.
 REPORT_S: Final = 60.0
@@ -42,8 +43,9 @@ log = structlog.get_logger()
 class TelemetryBuffer:
     """Keep blocks of signals until the broker has them; beyond the limit the oldest are dropped.
 
-    Not evidence: a power cut may lose the last moments (`synchronous=NORMAL`). What is dropped for want
-    of room is counted by device in `dropped`, for whoever puts the loss on record.
+    Not evidence: a power cut may lose the last moments, and what the broker was just given. What is dropped
+    for want of room is counted by device in `dropped`, for whoever puts the loss on record. While nothing
+    lies on the disk, blocks go from memory to whoever sends them, and the disk is not touched.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
@@ -55,35 +57,35 @@ class TelemetryBuffer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
         self._waiting: list[Put] = []
         self._put = asyncio.Event()
-        self._flushed = asyncio.Condition()
+        self._news = asyncio.Event()
+        self._left = asyncio.Condition()
+        self._writing = False
         self.dropped: dict[str, int] = {}
         #: A buffer was damaged when it was opened: nobody knows how much was in it.
         self.lost_uncounted = False
-        self.stored = 0
+        #: Blocks that left the memory, since the start.
+        self.moved = 0
         self._file: SignalFile | None = None
         with suppress(JournalFull):  # opened as soon as there is room; what comes until then is dropped
             self._file = self._open()
         self._read_from: SignalFile | None = None
 
     async def put(self, device: str, samples: int, payload: bytes) -> None:
-        """Take one block; waits only while the disk is behind by more than a bounded number of blocks."""
+        """Take one block; waits only while a bounded number of blocks is neither taken nor written."""
         while len(self._waiting) >= MAX_WAITING:
-            async with self._flushed:
-                await self._flushed.wait()
+            async with self._left:
+                await self._left.wait_for(lambda: len(self._waiting) < MAX_WAITING)
         self._waiting.append((device, samples, payload))
         self._put.set()
+        self._news.set()
 
     async def run(self) -> None:
-        """Write what was put, a few times a second, until cancelled; then write the rest."""
-        try:
-            while True:
-                await self._put.wait()
-                self._put.clear()
-                await self._flush()
-                await asyncio.sleep(FLUSH_S)
-        finally:
-            self._write(self._waiting)
-            self._waiting = []
+        """Write a few times a second what was put and not taken, until cancelled; `close` does the rest."""
+        while True:
+            await self._put.wait()
+            await asyncio.sleep(FLUSH_S)
+            self._put.clear()
+            await self._flush()
 
     def make_do(self, short: bool) -> None:
         """Take no more of the disk than the buffer has now, where evidence runs short of room."""
@@ -101,10 +103,26 @@ class TelemetryBuffer:
         """Blocks that are in memory only."""
         return len(self._waiting)
 
-    async def wait_for(self, after: int) -> None:
-        """Wait until more has been stored than `after` blocks since the start."""
-        async with self._flushed:
-            await self._flushed.wait_for(lambda: self.stored > after)
+    async def next(self, max_bytes: int) -> list[SignalBlock]:
+        """Wait for signals, and return the oldest blocks, at least one, within `max_bytes`; one caller.
+
+        It calls `remove` when the broker has them, and `give_back` otherwise.
+        """
+        while True:
+            self._news.clear()
+            if self._on_disk:
+                blocks = [] if self._writing else await self.oldest(max_bytes)
+            else:
+                blocks = await self._take(max_bytes)
+            if blocks:
+                return blocks
+            if self._on_disk or not self._waiting:  # a file that was damaged has given way to an empty one
+                await self._news.wait()
+
+    def give_back(self, blocks: list[SignalBlock]) -> None:
+        """Keep blocks that did not reach the broker; those from the disk are still there."""
+        self._waiting[:0] = [(one.device, one.samples, one.payload) for one in blocks if one.id is None]
+        self._put.set()
 
     async def oldest(self, max_bytes: int) -> list[SignalBlock]:
         """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
@@ -112,21 +130,51 @@ class TelemetryBuffer:
 
     async def remove(self, blocks: list[SignalBlock]) -> None:
         """Forget blocks that the broker has."""
-        if not await asyncio.get_running_loop().run_in_executor(self._thread, self._remove, blocks):
+        blocks = [block for block in blocks if block.id is not None]
+        if blocks and not await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._remove, blocks
+        ):
             await asyncio.sleep(RETRY_S)  # they will be sent again, but not in a hurry
 
     def close(self) -> None:
-        """Close the file, after `run` has ended."""
+        """Write the rest and close the file, after `run` and whoever sends have ended."""
         self._thread.shutdown(wait=True)
+        self._write(self._waiting)
+        self._waiting = []
         if self._file is not None:
             self._file.close()
 
+    @property
+    def _on_disk(self) -> bool:
+        """Whether something lies on the disk, or is on its way there: it goes first."""
+        return self._writing or (self._file is not None and self._file.bytes > 0)
+
+    async def _take(self, max_bytes: int) -> list[SignalBlock]:
+        """Take the oldest blocks out of memory."""
+        taken: list[SignalBlock] = []
+        for device, samples, payload in self._waiting:
+            max_bytes -= len(payload)
+            if taken and max_bytes < 0:
+                break
+            taken.append(SignalBlock(None, device, samples, payload))
+        del self._waiting[: len(taken)]
+        async with self._left:
+            self.moved += len(taken)
+            self._left.notify_all()
+        return taken
+
     async def _flush(self) -> None:
         blocks, self._waiting = self._waiting, []
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, blocks)
-        async with self._flushed:
-            self.stored += len(blocks)
-            self._flushed.notify_all()
+        if blocks:
+            self._writing = True
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._write, blocks)
+            finally:
+                self._writing = False
+        async with self._left:
+            self.moved += len(blocks)
+            self._left.notify_all()
+        self._news.set()
 
     def _write(self, blocks: list[Put]) -> None:
         if not blocks:

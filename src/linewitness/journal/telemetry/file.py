@@ -26,9 +26,9 @@ Put = tuple[str, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class SignalBlock:
-    """One message for the historian: JSON of a device's signals."""
+    """One message for the historian: JSON of a device's signals; `id` is None while it is only in memory."""
 
-    id: int
+    id: int | None
     device: str
     samples: int
     payload: bytes
