@@ -56,6 +56,11 @@ bench: venv
 	$(PYTHON) bench/end_to_end.py
 	$(PYTHON) bench/clock_block.py
 	$(PYTHON) bench/modbus_rate.py
+	PYTHONPATH=tests $(PYTHON) bench/evidence_rate.py modbus
+	PYTHONPATH=tests $(PYTHON) bench/evidence_rate.py modbus --rates 5000 --round-trip-ms 50
+	PYTHONPATH=tests $(PYTHON) bench/evidence_rate.py opcua --rates 2500
+	PYTHONPATH=tests $(PYTHON) bench/telemetry_rate.py
+	PYTHONPATH=tests $(PYTHON) bench/telemetry_rate.py --round-trip-ms 50
 
 install:
 	python3 -m venv /opt/linewitness

@@ -21,9 +21,9 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from append import IDENTITY, tightening
-from end_to_end import STORE
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from whole_line import STORE
 
 from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.base.secrets import Secret

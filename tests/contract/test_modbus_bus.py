@@ -24,6 +24,7 @@ from linewitness.devices.modbus.wire import bus
 from linewitness.devices.modbus.wire.bus import Buses
 from linewitness.devices.modbus.wire.link import ModbusLink
 from linewitness_simulators.oven.server import OvenServerOptions, serve, serve_serial
+from support.one_by_one import one_by_one
 from support.waiting import until
 
 POINTS = [
@@ -61,7 +62,7 @@ async def readings(driver: ModbusDriver, count: int = 3) -> dict[str, Any]:
     async with (
         driver.connect(NoMemory()) as session,
         asyncio.timeout(10),
-        aclosing(cast(Any, session.observations())) as observations,
+        aclosing(one_by_one(session.observations())) as observations,
     ):
         async for observation in observations:
             if isinstance(observation, Reading):
@@ -106,7 +107,7 @@ async def test_a_late_answer_on_a_serial_line_is_not_taken_for_the_next() -> Non
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(cast(Any, session.observations())) as observations,
+            aclosing(one_by_one(session.observations())) as observations,
         ):
             # The first answer comes when the request was given up and asked again, the second after that.
             oven.faults.delays_s = [0.15, 0.06]
@@ -123,7 +124,7 @@ async def test_a_disturbed_answer_is_asked_for_again_and_never_believed() -> Non
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(cast(Any, session.observations())) as observations,
+            aclosing(one_by_one(session.observations())) as observations,
         ):
             oven.faults.corrupt = 2
             values = [each.value async for each in first_of(observations, 3)]

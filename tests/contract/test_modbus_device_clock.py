@@ -13,6 +13,7 @@ from linewitness.devices.base import Notice, Reading
 from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
+from support.one_by_one import one_by_one
 
 
 class NoMemory:
@@ -47,7 +48,7 @@ async def test_a_clock_in_registers_is_compared_before_anything_is_read() -> Non
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(cast(Any, session.observations())) as observations,
+            aclosing(one_by_one(session.observations())) as observations,
         ):
             notice, reading = [await anext(observations) for _ in range(2)]
     finally:

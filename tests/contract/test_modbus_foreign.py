@@ -19,6 +19,7 @@ from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 from support.npm import installed
+from support.one_by_one import one_by_one
 from support.present import present
 
 NODE = Path(__file__).parent / "node_modbus"
@@ -45,7 +46,7 @@ async def first_round(driver: ModbusDriver, evidence: int, signals: int = 0) -> 
     async with (
         driver.connect(NoMemory()) as session,
         asyncio.timeout(10),
-        aclosing(cast(Any, session.observations())) as observations,
+        aclosing(one_by_one(session.observations())) as observations,
     ):
         async for observation in observations:
             if isinstance(observation, Reading):
@@ -120,7 +121,7 @@ async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages: Path
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),
-            aclosing(cast(Any, session.observations())) as observations,
+            aclosing(one_by_one(session.observations())) as observations,
         ):
             before, taken = [await anext(observations) for _ in range(2)]
             await session.confirm(taken)

@@ -13,6 +13,7 @@ from linewitness.devices.base import Reading
 from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
+from support.one_by_one import one_by_one
 
 
 class NoMemory:
@@ -98,7 +99,7 @@ async def read_once(port: int, points: Any, **settings: Any) -> Any:
     async with (
         driver.connect(cast(Any, NoMemory())) as session,
         asyncio.timeout(10),
-        aclosing(cast(Any, session.observations())) as observations,
+        aclosing(one_by_one(session.observations())) as observations,
     ):
         found = [await anext(observations) for _ in points]
     return {each.point: each.value for each in found if isinstance(each, Reading)}

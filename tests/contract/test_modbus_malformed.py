@@ -19,6 +19,7 @@ from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.probe import probe
 from linewitness.devices.modbus.wire.bus import Buses
 from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, ModbusLink, NoAnswer
+from support.one_by_one import one_by_one
 from support.present import present
 
 Answer = Callable[[bytes], bytes]
@@ -81,7 +82,7 @@ async def first_readings(options: ModbusOptions) -> dict[str, Reading]:
     async with (
         driver.connect(cast(Any, NoMemory())) as session,
         asyncio.timeout(10),
-        aclosing(cast(Any, session.observations())) as observations,
+        aclosing(one_by_one(session.observations())) as observations,
     ):
         async for observation in observations:
             assert isinstance(observation, Reading)
@@ -95,7 +96,7 @@ async def poll(options: ModbusOptions) -> None:
     """Poll until the device is given up; what comes before is no result."""
     driver = ModbusDriver(options, clock=SystemClock(), buses=Buses())
     async with driver.connect(cast(Any, NoMemory())) as session, asyncio.timeout(10):
-        async for observation in session.observations():
+        async for observation in one_by_one(session.observations()):
             assert not isinstance(observation, Result)
 
 

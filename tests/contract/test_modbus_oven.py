@@ -20,6 +20,7 @@ from linewitness.devices.modbus.polling import rounds
 from linewitness.devices.modbus.probe import Span, probe
 from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens, serve
+from support.one_by_one import one_by_one
 from support.oven_rig import DOOR, driver_for, options_for
 from support.present import present
 
@@ -67,7 +68,7 @@ async def oven_and_observations(
         serve(OvenServerOptions()) as oven,
         driver_for(oven, *points, **settings).connect(NoMemory()) as session,
     ):
-        yield oven, session, session.observations()
+        yield oven, session, one_by_one(session.observations())
 
 
 async def test_evidence_is_said_first_and_then_only_when_it_changes() -> None:
@@ -181,7 +182,7 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back() -> No
     async with serve(OvenServerOptions()) as oven:
         driver = driver_for(oven, SET_POINT, retries=0, timeout_s=0.1)
         async with driver.connect(NoMemory()) as session:
-            observations = session.observations()
+            observations = one_by_one(session.observations())
             await first_readings(observations, 1)
             oven.faults.dead_units.add(1)
             with pytest.raises(DeviceUnavailable, match=r"unit 1 at 127\.0\.0\.1:.* does not answer"):
@@ -192,7 +193,7 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back() -> No
         oven.faults.dead_units.clear()
         oven.oven.inputs.set_points[0] = 1700
         async with driver.connect(NoMemory()) as session:
-            observations = session.observations()
+            observations = one_by_one(session.observations())
             gap = await first_that(observations, lambda _: True)
             assert isinstance(gap, Gap)
             assert present(gap.first) < present(gap.last)
@@ -214,14 +215,14 @@ async def test_a_restart_of_the_device_is_survived_by_connecting_again() -> None
     async with serve(OvenServerOptions()) as oven:
         driver = driver_for(oven, SET_POINT)
         async with driver.connect(NoMemory()) as session:
-            observations = session.observations()
+            observations = one_by_one(session.observations())
             await first_readings(observations, 1)
             await oven.stop()
             with pytest.raises(DeviceUnavailable):
                 await first_that(observations, lambda _: False)
         await oven.start()
         async with driver.connect(NoMemory()) as session:
-            assert (await first_readings(session.observations(), 1))["set-point"].value == "180.0"
+            assert (await first_readings(one_by_one(session.observations()), 1))["set-point"].value == "180.0"
 
 
 async def test_slow_answers_skip_ticks_and_never_bunch() -> None:
@@ -279,7 +280,7 @@ async def test_the_oven_runs_as_a_process_with_faults() -> None:
             id="oven", host="127.0.0.1", port=port, timeout_s=0.3, retries=0, points=[SET_POINT, DOOR]
         )
         async with ModbusDriver(options, clock=SystemClock(), buses=Buses()).connect(NoMemory()) as session:
-            first = await first_readings(session.observations(), 2)
+            first = await first_readings(one_by_one(session.observations()), 2)
         assert (first["set-point"].value, first["door"].quality) == ("180.0", Quality.BAD)
         dead = ModbusDriver(options.model_copy(update={"device_id": 2}), clock=SystemClock(), buses=Buses())
         with pytest.raises(DeviceUnavailable):
@@ -327,7 +328,7 @@ async def test_a_missing_register_that_appears_is_found_again(monkeypatch: pytes
     async with serve(OvenServerOptions()) as oven:
         oven.faults.illegal.append(("holding", 1, 1))
         async with driver_for(oven, SET_POINT).connect(NoMemory()) as session:
-            observations = session.observations()
+            observations = one_by_one(session.observations())
             assert (await first_that(observations, lambda _: True)).quality is Quality.BAD
             oven.faults.illegal.clear()
             assert (await first_that(observations, lambda _: True)).value == "180.0"

@@ -24,6 +24,7 @@ from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.observations import START
 from support.open_protocol_rig import Journal
+from support.single_events import single_events
 
 CASES = sorted((Path(__file__).parents[1] / "vectors/open_protocol/cases").iterdir())
 REFUSED = "00260004001         {mid}99"
@@ -113,7 +114,7 @@ def events_of(observation: Any) -> list[dict[str, Any]]:
                 for change in event.changes
             ],
         }
-        for event in outcome.events
+        for event in single_events(outcome.events)
         if event.kind != "clock.status"
     ]
 

@@ -34,6 +34,7 @@ from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Te
 from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
+from support.single_events import single_events
 
 CUT = b"\xfe"
 #: Switches of the first byte.
@@ -123,7 +124,7 @@ class Session:
             else:
                 assert isinstance(text, str)
                 self.remembered[key] = text
-        for event in self.station.interpret(observation).events:
+        for event in single_events(self.station.interpret(observation).events):
             BUILDER.build(
                 event,
                 sequence_no=1,

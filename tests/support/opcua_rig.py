@@ -12,6 +12,7 @@ from linewitness.devices.opcua.connection.certificates import make_client_certif
 from linewitness.devices.opcua.driver import OpcUaDriver as Driver
 from linewitness.devices.opcua.options import OpcUaOptions as Options
 from linewitness_simulators.press.server import RunningPress
+from support.one_by_one import one_by_one
 
 CLOCK = SystemClock()
 WAIT_S = 15.0
@@ -45,7 +46,7 @@ class Listening:
         self.heard: list[Any] = []
         self._memory = memory
         self._waiting: asyncio.Future[Observation] | None = None
-        self._stream = session.observations()
+        self._stream = one_by_one(session.observations())
 
     async def next(self) -> Any:
         if self._waiting is not None:

@@ -31,6 +31,7 @@ from support.devices import Health, ScriptedDriver, ScriptedSession
 from support.journals import create, members_of, running, verdict_of
 from support.observations import START, code, tightening
 from support.present import present
+from support.single_events import single_events
 from support.waiting import until
 
 
@@ -55,7 +56,7 @@ def say(station: Station, *observations: Code | Result, stored: dict[Any, Any] |
         outcome = station.interpret(observation)
         if stored is not None:
             stored.update(outcome.state)
-        events += outcome.events
+        events += single_events(outcome.events)
     return events
 
 

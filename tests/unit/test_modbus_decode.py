@@ -12,7 +12,7 @@ from linewitness.devices.base import Quality
 from linewitness.devices.modbus.points import ModbusPoint, RegisterAddress
 from linewitness.devices.modbus.polling.columns import TelemetryDecoder
 from linewitness.devices.modbus.polling.decode import Decoded, decoder, slice_of
-from linewitness.devices.modbus.polling.numbers import shortest_float32
+from linewitness.devices.modbus.polling.numbers import _searched_float32, shortest_float32
 
 FLOATS_32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -124,6 +124,12 @@ def test_a_number_without_a_label_is_uncertain_and_kept() -> None:
 def test_float32_decimals_read_back_as_the_same_float32(value: float) -> None:
     text = str(shortest_float32(value))
     assert struct.unpack(">f", struct.pack(">f", float(text)))[0] == value
+
+
+@settings(deadline=None)
+@given(FLOATS_32.filter(lambda value: value != 0))
+def test_the_short_way_to_a_float32_gives_what_the_search_gives(value: float) -> None:
+    assert shortest_float32(value).as_tuple() == _searched_float32(value).as_tuple()
 
 
 @settings(deadline=None)

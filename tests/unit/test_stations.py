@@ -25,6 +25,7 @@ from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.observations import BOOT_NS, START, code, gap, notice, reading, seen, tightening
 from support.present import present
+from support.single_events import single_events
 
 RULES = {
     "press-10": DeviceRule(points={"holding": PointRule(unit="bar", low=Decimal("4.0"), high=Decimal("6.5"))})
@@ -55,13 +56,17 @@ class Bench:
             events += self._stored(self.station.interpret(observation))
         return events
 
+    def single(self, observation: Observation, *, delayed_since_ns: int) -> list[Event]:
+        outcome = self.station.interpret(observation, delayed_since_ns=delayed_since_ns)
+        return single_events(outcome.events)
+
     def _stored(self, outcome: StationOutcome) -> list[Event]:
         for key, value in outcome.state.items():
             if value is None:
                 self.stored.pop(key, None)
             else:
                 self.stored[key] = value
-        return outcome.events
+        return single_events(outcome.events)
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -386,10 +391,10 @@ def test_a_result_that_waited_since_before_the_unit_was_read_belongs_to_none() -
     bench = with_scanner()
     bench.say(code("SN0001", at_ms=1_000), code("SN0002", at_ms=5_000))
     result = tightening(1, at_ms=6_000)
-    waited = bench.station.interpret(result, delayed_since_ns=BOOT_NS + 4_000_000_000).events[0]
+    [waited] = bench.single(result, delayed_since_ns=BOOT_NS + 4_000_000_000)
     assert waited.resource.parent is None
     assert unknown(waited) == "the result may have been made before SN0002 was read"
-    at_once = bench.station.interpret(result, delayed_since_ns=BOOT_NS + 5_500_000_000).events[0]
+    [at_once] = bench.single(result, delayed_since_ns=BOOT_NS + 5_500_000_000)
     assert at_once.resource.parent == ("unit", "SN0002")
 
 
@@ -515,7 +520,7 @@ def test_settings_that_name_another_reader_end_what_the_first_one_named() -> Non
         update={"unit": UnitOptions(scanner="press-10"), "operator": OperatorOptions(scanner="press-10")}
     )
     outcome = bench.station.take_over(other, RULES, START)
-    assert kinds(outcome.events) == ["operator.signed_off"]
+    assert kinds(single_events(outcome.events)) == ["operator.signed_off"]
     [event] = bench.say(tightening(1))
     assert unknown(event) == "the settings name another source of units"
 

@@ -4,10 +4,11 @@ from linewitness.journal.queue import GROUP, SubmissionQueue, Waiting
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journals import result_event
+from support.single_events import single_events
 
 
 def ids(batch: list[Waiting]) -> list[list[str]]:
-    return [[event.resource.id for event in waiting.submission.events] for waiting in batch]
+    return [[event.resource.id for event in single_events(waiting.submission.events)] for waiting in batch]
 
 
 async def test_what_one_device_observes_at_a_stretch_becomes_durable_together(clock: ManualClock) -> None:

@@ -37,3 +37,19 @@ async def in_daemon_thread(call: Callable[[], T], name: str) -> T:
 
     threading.Thread(target=work, name=name, daemon=True).start()
     return await done
+
+
+async def uninterrupted(work: asyncio.Future[T]) -> T:
+    """Wait for a thread's work to its end, also when cancelled: the caller must know the outcome."""
+    cancelled = False
+    while True:
+        try:
+            done = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if work.cancelled():
+                raise
+            cancelled = True
+            continue
+        if cancelled:
+            asyncio.current_task().cancel()  # type: ignore[union-attr]  # inside a coroutine there is a task
+        return done

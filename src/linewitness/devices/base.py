@@ -1,10 +1,10 @@
 """What every driver offers and what devices can say: the edge between devices and the rest."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from linewitness.base.clock import Stamp
 from linewitness.base.mappings import EMPTY
@@ -71,6 +71,39 @@ class Reading(Observation):
     quality: Quality = Quality.GOOD
     status: str = "Good"
     operator: str | None = None
+
+
+#: So many values at most stand in one `Readings`: a commit stays short.
+MOST_READINGS: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings(Observation):
+    """Values of points that a device gave together, all of good quality and none a mapping: columns.
+
+    Means what a `Reading` of each means, in this order; at most `MOST_READINGS` of them. `whens` is None
+    where `when` is true of all values. `remember` is what is to be remembered of all of them; `remembers`
+    what belongs to each, None where all of it belongs to each.
+    """
+
+    points: tuple[str, ...]
+    values: tuple[Scalar, ...]
+    whens: tuple[When, ...] | None = None
+    remembers: tuple[Mapping[str, str | None], ...] | None = None
+
+    def singly(self) -> Iterator[Reading]:
+        """Yield a `Reading` of each value."""
+        for position, (point, value) in enumerate(zip(self.points, self.values, strict=True)):
+            yield Reading(
+                device=self.device,
+                session_id=self.session_id,
+                received=self.received,
+                when=self.whens[position] if self.whens else self.when,
+                remember=self.remembers[position] if self.remembers else self.remember,
+                backfilled=self.backfilled,
+                point=point,
+                value=value,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.intake.intake import Intake, QueuedObservation
 from linewitness.gateway.intake.polls import PollWatch
+from linewitness.gateway.intake.waiting import WaitingObservations
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -44,9 +45,6 @@ PARKED_S: Final = 60.0
 
 class _StoppedByUs(DeviceError):
     """We ended the session ourselves."""
-
-
-_Queue = asyncio.Queue[QueuedObservation | DeviceError]
 
 
 class Capture:
@@ -138,7 +136,7 @@ class Capture:
 
         All that was observed is durable then, confirmed or not.
         """
-        queue: _Queue = asyncio.Queue(QUEUE)
+        queue = WaitingObservations(QUEUE)
         gates = session if isinstance(session, CommandingSession) and self._gates.has_gates else None
         async with asyncio.TaskGroup() as group:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
@@ -164,7 +162,7 @@ class Capture:
             await self._gates.leave(gates)
         observing.cancel()
 
-    async def _observe(self, session: Session, queue: "_Queue") -> None:
+    async def _observe(self, session: Session, queue: WaitingObservations) -> None:
         end: DeviceError = DeviceUnavailable("the session ended")
         observations = session.observations()
         count = 0
@@ -173,10 +171,11 @@ class Capture:
                 await self._intake.settle(observation)
                 taken = self._intake.take(observation, session.session_id)
                 await queue.put(taken)
-                count += 1
+                count += max(1, taken.count)
                 if taken.slower:
                     await asyncio.sleep(self._intake.debt_s)
-                elif count % TURN == 0:
+                elif count >= TURN:
+                    count = 0
                     await asyncio.sleep(0)
         except DeviceError as error:
             end = error
@@ -189,7 +188,7 @@ class Capture:
                 await observations.aclose()
         await queue.put(end)
 
-    async def _append(self, session: Session, queue: "_Queue") -> DeviceError:
+    async def _append(self, session: Session, queue: WaitingObservations) -> DeviceError:
         broken: DeviceError | None = None
         while True:
             group, end = await self._next(session, queue)
@@ -203,7 +202,7 @@ class Capture:
                 return broken or end
 
     async def _next(
-        self, session: Session, queue: "_Queue"
+        self, session: Session, queue: WaitingObservations
     ) -> tuple[list[QueuedObservation], DeviceError | None]:
         """Wait for one observation and take what else is there, up to a group; and the session's end."""
         group: list[QueuedObservation] = []
@@ -218,9 +217,9 @@ class Capture:
                 group.append(self._intake.finish(session.session_id))
                 return group, item
             group.append(item)
-            if len(group) >= GROUP or queue.empty():
+            if len(group) >= GROUP or queue.empty:
                 return group, None
-            item = queue.get_nowait()
+            item = queue.take()
 
     async def _make_durable(self, group: list[QueuedObservation]) -> list[Observation]:
         """Wait until a group is durable, carry out what its station orders, and return what to confirm."""

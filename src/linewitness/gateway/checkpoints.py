@@ -6,10 +6,8 @@ from typing import Final
 from nacl.signing import SigningKey
 
 from linewitness.evidence.format.checkpoint import Checkpoint
-from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.notice import RecordNotice
 from linewitness.journal.journal import Journal
-from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 
 #: A checkpoint is written at least this often while something is new (docs/format.md, section 7).
@@ -27,8 +25,7 @@ class CheckpointSigner:
 
     async def at(self, size: int) -> str:
         """Return the signed checkpoint over the first `size` records."""
-        head = self._journal.head
-        root = head.root if head.size == size else await self.root(size)
+        root = await self._journal.root(size)
         note = str(Checkpoint(self._journal.identity.stream, size, root).sign(self._log_key))
         if size > self._newest:
             self._newest = size
@@ -44,14 +41,6 @@ class CheckpointSigner:
         """Sign the first `size` records, unless the stream is frozen: the log key signs no second history."""
         if not self._journal.frozen:
             await self.at(size)
-
-    async def root(self, size: int) -> bytes:
-        """Return the Merkle root over the first `size` records."""
-
-        def from_tree(reader: JournalReader) -> bytes:
-            return root_at(size, reader.tree().subtree)
-
-        return await self._journal.read(from_tree)
 
     async def run(self) -> None:
         """Sign once a minute if the stream has grown, also where no uplink needs it."""

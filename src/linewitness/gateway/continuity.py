@@ -115,6 +115,8 @@ class Continuity:
             held = reader.size()
             return held, root_at(size, reader.tree().subtree) if 0 < size <= held else None
 
+        if root == self._journal.recent_root(size):
+            return
         own_size, own_root = await self._journal.read(own)
         proof = ContradictionProof(note=note, size=size, root=root, place=place)
         holds = "the store holds" if place is None else f"{place} holds a checkpoint of"

@@ -17,16 +17,11 @@ from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.pruning.shrink import delete_some
-from linewitness.journal.records.builder import (
-    EventKey,
-    RecordBuilder,
-    StreamIdentity,
-    continued_event,
-    created_event,
-    step_event,
-)
+from linewitness.journal.recent import RecentCommits
+from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.journal.records.commit import Commit
 from linewitness.journal.records.storing import store_records
+from linewitness.journal.records.stream_events import continued_event, created_event, step_event
 from linewitness.journal.submission import Continuation, Submission, store_beside
 
 
@@ -56,6 +51,9 @@ class JournalFile:
         self._frontier = frontier
         self._record_hash = record_hash
         self._tile: list[bytes] = []
+        #: The newest commits, for whoever sends them.
+        self.recent = RecentCommits()
+        self._rows: list[bytes] = []
         #: Steps of the clock that the transaction tells, and the head that it leads to, until it is durable.
         self._steps_told = 0
         self._committing: JournalHead | None = None
@@ -149,6 +147,7 @@ class JournalFile:
         """
         self.close()
         file = self._open(self.directory, self._keyring, lambda _: self._builder)
+        file.recent = self.recent
         try:
             if durable := self._committing is not None and file.head == self._committing:
                 # What failed may have been the flush of the log: the main file becomes durable instead.
@@ -195,7 +194,7 @@ class JournalFile:
                 for submission in batch:
                     stamp = self._look(commit)  # one reading for all that was submitted together
                     for event in submission.stamped_events():
-                        commit.add(event, stamp)
+                        commit.take(event, stamp)
                     if submission.rotate:
                         new_key = self._add_rotation(commit)
                     store_beside(self._connection, submission, size=commit.size)
@@ -219,6 +218,8 @@ class JournalFile:
                 self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
         self._builder.steps_to_record = self._builder.steps_to_record[self._steps_told :]
         self._committing = None
+        if self._rows:
+            self.recent.add(self._rows, head)
         return head
 
     def read_clock(self) -> None:
@@ -261,16 +262,17 @@ class JournalFile:
     def _write(self, commit: Commit) -> JournalHead:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
         rows = store_records(self._connection, commit)
+        self._rows = [row.data for row in rows]
+        nodes: list[tuple[int, int, bytes]] = []
         for row in rows:
             leaf = leaf_hash(row.data)
-            for level, index, node in self._frontier.append(leaf):
-                if level % TILE_LEVEL == 0:
-                    self._connection.execute("INSERT INTO node VALUES (?, ?, ?)", (level, index, node))
+            nodes += [node for node in self._frontier.append(leaf) if node[0] % TILE_LEVEL == 0]
             self._tile.append(leaf)
             if len(self._tile) == TILE_LEAVES:
                 tile = (row.sequence_no // TILE_LEAVES, b"".join(self._tile))
                 self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
                 self._tile = []
+        self._connection.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
         self._record_hash, self._key = commit.record_hash, commit.key
         return self.head
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 from linewitness.base.clock import Clock, SharedClockState
 from linewitness.base.errors import JournalError, JournalFull
 from linewitness.base.failures import retrieve
+from linewitness.base.threads import uninterrupted
+from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import Event
+from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.journal import database
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.file import JournalFile
@@ -45,6 +48,7 @@ class Journal:
     ) -> None:
         """Take an open file and a reader; `open_journal` makes both."""
         self._file = JournalWriter(file)
+        self._recent = file.recent
         self._clock = clock
         self._reader = reader
         self._pressure = pressure
@@ -69,7 +73,7 @@ class Journal:
 
     def submit(
         self,
-        events: Sequence[Event],
+        events: Sequence[Event | ValueChanges],
         *,
         state: Mapping[str, str | None] | None = None,
         raw: Mapping[str, bytes] | None = None,
@@ -92,7 +96,7 @@ class Journal:
     def observe(
         self,
         source: str,
-        events: Sequence[Event],
+        events: Sequence[Event | ValueChanges],
         *,
         state: Mapping[str, str | None],
         raw: Mapping[str, bytes],
@@ -167,6 +171,22 @@ class Journal:
         """Run a query in the reader's thread."""
         return await self._read(query)
 
+    async def batch(self, first: int, max_bytes: int) -> list[bytes]:
+        """Return consecutive records from `first` within `max_bytes`; see `JournalReader.batch`."""
+        if (recent := self._recent.batch(first, max_bytes)) is not None:
+            return recent
+        return await self._read(lambda reader: reader.batch(first, max_bytes))
+
+    async def root(self, size: int) -> bytes:
+        """Return the Merkle root over the first `size` records."""
+        if (recent := self.recent_root(size)) is not None:
+            return recent
+        return await self._read(lambda reader: root_at(size, reader.tree().subtree))
+
+    def recent_root(self, size: int) -> bytes | None:
+        """Return the root over `size` records where a commit of late ended there, otherwise None."""
+        return self._recent.root(size)
+
     async def wait_beyond(self, size: int) -> int:
         """Wait until the stream has more than `size` records, and return how many it has."""
         async with self._grown:
@@ -201,7 +221,7 @@ class Journal:
         self._in_flight = 0
         self.frozen = self.frozen or any(submission.freeze for submission in submissions)
         await self._grow(head)
-        self.observed += sum(len(waiting.content.events) for waiting in batch if waiting.is_observed)
+        self.observed += sum(waiting.content.count for waiting in batch if waiting.is_observed)
         for waiting in batch:
             if not waiting.durable.done():
                 waiting.durable.set_result(head)
@@ -221,7 +241,7 @@ class Journal:
     async def _in_writer(self, work: Callable[[], T]) -> T:
         """Do something in the writer's thread; any error but a want of room is the journal's end."""
         try:
-            return await _uninterrupted(asyncio.get_running_loop().run_in_executor(self._writer, work))
+            return await uninterrupted(asyncio.get_running_loop().run_in_executor(self._writer, work))
         except JournalFull:
             raise
         except BaseException:
@@ -248,22 +268,6 @@ def _refused() -> "asyncio.Future[JournalHead]":
     future: asyncio.Future[JournalHead] = asyncio.get_running_loop().create_future()
     fail(future, JournalError("the journal is closing", hint="the gateway is being stopped"))
     return future
-
-
-async def _uninterrupted(commit: "asyncio.Future[T]") -> T:
-    """Wait for a commit to its end: a cancelled wait would leave memory and disk apart."""
-    cancelled = False
-    while True:
-        try:
-            done = await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            if commit.cancelled():
-                raise
-            cancelled = True
-            continue
-        if cancelled:
-            asyncio.current_task().cancel()  # type: ignore[union-attr]  # inside a coroutine there is a task
-        return done
 
 
 @asynccontextmanager

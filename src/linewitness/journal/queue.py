@@ -7,19 +7,24 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from linewitness.evidence.format.record import Event
+from linewitness.evidence.format.value_changes import ValueChanges, count_records
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.submission import Submission
 
-#: So many events that one device observed at a stretch become one submission.
+#: So many records that one device observed at a stretch become one submission.
 GROUP: Final = 256
 
 
 @dataclass(slots=True)
 class Observed:
-    """What one device observed at a stretch; it grows while it is the last in the queue."""
+    """What one device observed at a stretch; it grows while it is the last in the queue.
+
+    `count` is how many records its events become.
+    """
 
     source: str
-    events: list[Event] = field(default_factory=list)
+    events: list[Event | ValueChanges] = field(default_factory=list)
+    count: int = 0
     state: dict[str, str | None] = field(default_factory=dict)
     raw: dict[str, bytes] = field(default_factory=dict)
 
@@ -67,7 +72,7 @@ class SubmissionQueue:
     def observe(
         self,
         source: str,
-        events: Sequence[Event],
+        events: Sequence[Event | ValueChanges],
         state: Mapping[str, str | None],
         raw: Mapping[str, bytes],
     ) -> "asyncio.Future[JournalHead]":
@@ -79,9 +84,10 @@ class SubmissionQueue:
             observed = Observed(source)
             future = self.put(observed)
         observed.events += events
+        observed.count += count_records(events)
         observed.state.update(state)
         observed.raw.update(raw)
-        if len(observed.events) >= GROUP:
+        if observed.count >= GROUP:
             observed.source = ""  # the next observation begins another submission
         return future
 
@@ -104,7 +110,7 @@ class SubmissionQueue:
             if not observations and isinstance(waiting.content, Observed):
                 kept.append(waiting)
                 continue
-            events += len(waiting.content.events)
+            events += waiting.content.count
             if batch and events > most:
                 kept.append(waiting)
                 break

@@ -10,9 +10,10 @@ from linewitness.base.compression.records import unpack_record, unpack_rows
 from linewitness.base.errors import JournalDamaged
 from linewitness.base.inspection import InspectionThread
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import is_signed, parse
+from linewitness.evidence.format.record import parse
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
+from linewitness.journal.recent import up_to_commit
 from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.tree import JournalTree
 
@@ -181,8 +182,7 @@ class JournalReader:
             if sequence_no != first + len(batch) or (batch and room < 0):
                 break
             batch.append(data)
-        signed = (number for number in range(len(batch), 0, -1) if is_signed(batch[number - 1]))
-        return batch[: next(signed, len(batch))]
+        return up_to_commit(batch)
 
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
         """Yield the records whose parent is one serialized unit, in order; a page is read at a time.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format.record import Change, Event
+from linewitness.evidence.format.value_changes import ValueChanges, count_records
 from linewitness.journal.attestations import StoredAttestation, StoredReceipt
 from linewitness.journal.records.raws import store_unrecorded
 
@@ -21,7 +22,7 @@ class Submission:
     was set when it was submitted, see `Event`.
     """
 
-    events: tuple[Event, ...] = ()
+    events: tuple[Event | ValueChanges, ...] = ()
     state: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
     raw: Mapping[str, bytes] = field(default_factory=lambda: EMPTY)
     receipt: StoredReceipt | None = None
@@ -32,10 +33,17 @@ class Submission:
     attestation: StoredAttestation | None = None
     clock_setting_ns: int | None = None
 
-    def stamped_events(self) -> Iterator[Event]:
+    @property
+    def count(self) -> int:
+        """How many records the events become."""
+        return count_records(self.events)
+
+    def stamped_events(self) -> Iterator[Event | ValueChanges]:
         """Yield the events; those that do not say how the clock was set then get it from the submission."""
         for event in self.events:
-            if event.clock_setting_ns is None and self.clock_setting_ns is not None:
+            if isinstance(event, ValueChanges):
+                yield event
+            elif event.clock_setting_ns is None and self.clock_setting_ns is not None:
                 yield replace(event, clock_setting_ns=self.clock_setting_ns)
             else:
                 yield event

@@ -6,7 +6,9 @@ from typing import Final
 import orjson
 
 from linewitness.base.clock import NS_PER_S
+from linewitness.devices.base import Readings
 from linewitness.evidence.format.record import Change, Event
+from linewitness.evidence.format.value_changes import ValueChanges, count_records
 from linewitness.stations.rules import ShareRule
 
 #: A record without its changes, and each change of it, on disk with tree and indexes.
@@ -60,14 +62,27 @@ class Allowance:
         self._records = min(self._most[0], self._records + passed_s * self._rates[0])
         self._bytes = min(self._most[1], self._bytes + passed_s * self._rates[1])
 
-    def spend(self, events: list[Event], raw: bytes | None) -> None:
+    def covers(self, readings: Readings) -> bool:
+        """Return whether all values could become records, without a debt."""
+        count = len(readings.points)
+        texts = sum(map(len, readings.points)) + sum(
+            len(value) for value in readings.values if isinstance(value, str)
+        )
+        size = (RECORD_BYTES + CHANGE_BYTES + len(readings.device) + 1) * count + texts
+        return self._records > count and self._bytes > size
+
+    def spend(self, events: list[Event | ValueChanges], raw: bytes | None) -> None:
         """Pay for the events of one observation and its raw bytes; the last one may end in debt."""
-        self._records -= len(events)
+        self._records -= count_records(events)
         self._bytes -= sum(map(_bytes_of, events)) + (len(raw) if raw is not None else 0)
 
 
-def _bytes_of(event: Event) -> int:
-    """Return about how many bytes of the journal an event takes."""
+def _bytes_of(event: Event | ValueChanges) -> int:
+    """Return about how many bytes of the journal an event takes, or some together."""
+    if isinstance(event, ValueChanges):
+        names = sum(len(value.frame.resource.id) for value in event.values)
+        texts = sum(len(value.after) for value in event.values if isinstance(value.after, str))
+        return (RECORD_BYTES + CHANGE_BYTES) * len(event) + names + texts
     return RECORD_BYTES + len(event.resource.id) + sum(map(_change_bytes, event.changes))
 
 

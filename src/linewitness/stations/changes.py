@@ -1,7 +1,7 @@
 """Find what changed in a point's value: before, after and quality, right across restarts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -9,17 +9,24 @@ from linewitness.devices.base import Quality, Reading, Scalar
 from linewitness.evidence.format.record import Change
 from linewitness.stations.rules import PointRule
 
-GOOD = "Good"
+GOOD: Final = "Good"
 #: Under which keys of the journal's state last values are kept.
-PREFIX = "point/"
+PREFIX: Final = "point/"
+#: The reasons of the records.
+FIRST_SEEN: Final = "first value seen"
+CHANGED: Final = "the device reports another value"
 
 
-@dataclass(frozen=True, slots=True)
-class LastValue:
+class LastValue(NamedTuple):
     """The last value that the device vouched for, by field (`""` for a scalar), and the last quality."""
 
     values: Mapping[str, Scalar]
     status: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one good value and no mapping."""
+        return self.status == GOOD and len(self.values) == 1 and "" in self.values
 
     @classmethod
     def load(cls, text: str) -> "LastValue":

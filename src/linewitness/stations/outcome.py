@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
+from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.stations.gates import Order
 
 
@@ -23,7 +24,7 @@ class StationOutcome:
     `unbound` counts results of which it is not known to which unit they belong.
     """
 
-    events: list[Event] = field(default_factory=list)
+    events: list[Event | ValueChanges] = field(default_factory=list)
     state: dict[str, str | None] = field(default_factory=dict)
     order: Order | None = None
     asks: list[Ask] = field(default_factory=list)

@@ -1,60 +1,19 @@
 """Let one device put into the journal what its share allows, and count the rest as one gap."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from linewitness.base.clock import NS_PER_S, Stamp, to_rfc3339
-from linewitness.devices.base import Gap, Observation, Reading, Seen, Signals, When
+from linewitness.devices.base import Gap, Observation, Reading, Readings, Seen, Signals, When
 from linewitness.stations.allowance import PREFIX, AboveShare, Allowance
-from linewitness.stations.changes import LastValue
-from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import ShareRule
 from linewitness.stations.station import Station
+from linewitness.stations.taken import ClosedTime, Taken
 
 #: Once a device was above its share, nothing that it pushes is taken for this long.
 PERIOD_NS: Final = 10 * NS_PER_S
 #: A device is within its share again when it was not above it for this long.
 CALM_NS: Final = 60 * NS_PER_S
-
-
-@dataclass(slots=True)
-class Taken:
-    """What one group of observations came to.
-
-    `raw` are the devices' own bytes of what made no event; `slower` says that the device is to be read no
-    further before its debt is paid.
-    """
-
-    outcome: StationOutcome = field(default_factory=StationOutcome)
-    raw: list[bytes] = field(default_factory=list)
-    count: int = 0
-    slower: bool = False
-
-    def add(self, later: "Taken") -> None:
-        """Let what came later follow."""
-        self.outcome.add(later.outcome)
-        self.raw += later.raw
-        self.count += later.count
-        self.slower |= later.slower
-
-
-@dataclass(slots=True)
-class _Closed:
-    """A time in which nothing is taken that the device pushes.
-
-    `waiting` holds the newest reading of each point; `values` what each point said last. `changes` are the
-    new values that points had, `others` what else was refused, `size` the bytes of both.
-    """
-
-    until_ns: int
-    first_ns: int
-    last_ns: int
-    changes: int = 0
-    others: int = 0
-    size: int = 0
-    waiting: dict[str, Reading] = field(default_factory=dict)
-    values: dict[str, LastValue] = field(default_factory=dict)
 
 
 class DeviceShare:
@@ -72,7 +31,7 @@ class DeviceShare:
         self._station = station
         self._allowance = Allowance(rule)
         self._period_ns = min(PERIOD_NS, int(rule.burst_s * NS_PER_S))
-        self._closed: _Closed | None = None
+        self._closed: ClosedTime | None = None
         self._calm_at_ns = 0
         self._barred = False
         self._delayed_since_ns: int | None = None
@@ -151,6 +110,8 @@ class DeviceShare:
     def _take_one(self, observation: Observation, now: Stamp, taken: Taken) -> None:
         if isinstance(observation, Signals):
             taken.count += 1
+        elif isinstance(observation, Readings):
+            self._take_together(observation, now, taken)
         elif _is_kept(observation):
             if self._allowance.spent:
                 taken.slower = True
@@ -160,6 +121,15 @@ class DeviceShare:
             self._interpret(observation, taken)
         elif not isinstance(observation, Seen):  # a duplicate means nothing that could be missing
             self._refuse(observation, now, self._closed or self._close(observation, now, taken))
+
+    def _take_together(self, readings: Readings, now: Stamp, taken: Taken) -> None:
+        """Take the values at once where all of them are within the share, and one by one otherwise."""
+        if self._closed is None and not self._barred and self._allowance.covers(readings):
+            self._interpret(readings, taken)
+            taken.count += len(readings.points) - 1
+            return
+        for reading in readings.singly():
+            self._take_one(reading, now, taken)
 
     @property
     def _has_room(self) -> bool:
@@ -181,13 +151,13 @@ class DeviceShare:
             self.above, self._since = True, to_rfc3339(now.realtime_ns)
         self._calm_at_ns = now.boottime_ns + CALM_NS
 
-    def _close(self, observation: Observation, now: Stamp, taken: Taken) -> _Closed:
+    def _close(self, observation: Observation, now: Stamp, taken: Taken) -> ClosedTime:
         """Say at once that something may be missing from now on: the unit may have changed unseen.
 
         Crash after this: the number is lost, the fact is on record.
         """
         first_ns = observation.received.realtime_ns
-        self._closed = _Closed(now.boottime_ns + self._period_ns, first_ns, first_ns)
+        self._closed = ClosedTime(now.boottime_ns + self._period_ns, first_ns, first_ns)
         self._be_above(now)
         self.losing = True
         first = to_rfc3339(first_ns)
@@ -201,7 +171,7 @@ class DeviceShare:
         self._remember(first, taken)
         return self._closed
 
-    def _refuse(self, observation: Observation, now: Stamp, closed: _Closed) -> None:
+    def _refuse(self, observation: Observation, now: Stamp, closed: ClosedTime) -> None:
         """Count an observation that is above the share; of readings only those that say something new."""
         closed.last_ns = observation.received.realtime_ns
         if isinstance(observation, Reading):
@@ -218,7 +188,7 @@ class DeviceShare:
         closed.size += _bytes_of(observation)
         self._be_above(now)
 
-    def _reopen(self, closed: _Closed, now: Stamp, session_id: str, taken: Taken) -> list[Reading]:
+    def _reopen(self, closed: ClosedTime, now: Stamp, session_id: str, taken: Taken) -> list[Reading]:
         """Put the count on record and return the readings that waited, the oldest first."""
         self._closed = None
         waited = list(closed.waiting.values())

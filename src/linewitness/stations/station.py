@@ -11,11 +11,13 @@ from linewitness.devices.base import (
     Observation,
     Quality,
     Reading,
+    Readings,
     Result,
     Seen,
 )
 from linewitness.evidence.format.record import Actor, Change, Resource
 from linewitness.stations import changes, results
+from linewitness.stations.columns import ValueColumns
 from linewitness.stations.context import StationContext
 from linewitness.stations.gate_decision import GateDecision
 from linewitness.stations.gates import Order
@@ -53,8 +55,10 @@ class Station:
         self._units = UnitHolder(self._context, state, now)
         self._sign_on = SignOn(self._context, state)
         self._gate = GateDecision(self._context, state)
+        self._columns = ValueColumns(self._context, self._last)
         self._interpreters: dict[type[Observation], Callable[..., None]] = {
             Reading: self._reading,
+            Readings: self._readings,
             Code: self._code,
             Missed: self._missed,
             Gap: self._gap,
@@ -76,6 +80,7 @@ class Station:
         before = self._context.options
         self._context.take_over(options)
         self._devices = devices
+        self._columns.forget_rules()
         self._units.take_over(before.unit if before else None, now)
         self._sign_on.take_over(before.operator if before else None, now, outcome)
         return outcome
@@ -109,6 +114,10 @@ class Station:
         or in a socket: then its place among the observations of other devices is not known.
         """
         outcome = StationOutcome()
+        if isinstance(observation, Readings) and not self._are_plain(observation):
+            for reading in observation.singly():
+                outcome.add(self.interpret(reading))
+            return outcome
         self._units.expire(observation.received)
         self._sign_on.expire(observation.received, outcome)
         if isinstance(observation, Result):
@@ -142,11 +151,22 @@ class Station:
                     kind="parameter.changed",
                     actor=self._context.actor(reading.device, reading.operator),
                     resource=Resource("parameter", f"{reading.device}/{reading.point}"),
-                    reason="first value seen" if first else "the device reports another value",
+                    reason=changes.FIRST_SEEN if first else changes.CHANGED,
                     changes=changed,
                 )
             )
         self._tag(reading, outcome)
+
+    def _readings(self, readings: Readings, outcome: StationOutcome) -> None:
+        rule = self._devices.get(readings.device, ANY_DEVICE)
+        self._columns.take(readings, rule, outcome, self._reading)
+
+    def _are_plain(self, readings: Readings) -> bool:
+        """Return whether they are new values and nothing else: none names the unit or the operator."""
+        options = self._context.options
+        tags = {options.unit.point, options.operator.point} - {None} if options else set()
+        named = any(f"{readings.device}/{point}" in tags for point in readings.points) if tags else False
+        return not (named or readings.backfilled)
 
     def _tag(self, reading: Reading, outcome: StationOutcome) -> None:
         """Take a point that names the unit or the operator for what it is."""

@@ -1,9 +1,10 @@
 """What is asked of one observation."""
 
+from collections.abc import Mapping
 from typing import get_args
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.base import Observation, OccurredFrom, Signals, When
+from linewitness.devices.base import MOST_READINGS, Observation, OccurredFrom, Readings, Signals, When
 
 
 class ContractBroken(AssertionError):
@@ -32,6 +33,18 @@ def check_observation(one: Observation, device: str, session_id: str, begun: Sta
     if isinstance(one, Signals):
         lengths = {len(column) for column in (one.points, one.values, one.times_ns) if column is not None}
         must(len(lengths) == 1, "the columns differ in length")
+    if isinstance(one, Readings):
+        _check_readings(one)
+
+
+def _check_readings(one: Readings) -> None:
+    columns = (one.points, one.values, one.whens, one.remembers)
+    must(len({len(column) for column in columns if column is not None}) == 1, "the columns differ in length")
+    must(len(one.points) <= MOST_READINGS, f"more than {MOST_READINGS} values stand in one Readings")
+    must(not any(isinstance(value, Mapping) for value in one.values), "a mapping needs a Reading of its own")
+    must(not one.confirmable, "a Readings cannot be confirmed")
+    for when in one.whens or ():
+        _check_when(when)
 
 
 def _check_when(when: When) -> None:

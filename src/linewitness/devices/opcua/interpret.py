@@ -12,7 +12,7 @@ from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.decoding.signals import TelemetryBlock
 from linewitness.devices.opcua.decoding.structures import Layouts
-from linewitness.devices.opcua.decoding.times import ClockWitness, polled, unix_ns, verbatim
+from linewitness.devices.opcua.decoding.times import ClockWitness, LiveTimes, polled, unix_ns, verbatim
 from linewitness.devices.opcua.decoding.values import (
     Value,
     overflowed,
@@ -74,6 +74,7 @@ class Interpreter:
         self.filled: dict[int, set[int]] = {}
         self._contact: tuple[Stamp | None, str] = (None, "")
         self._polled_before: Stamp | None = None
+        self._live = LiveTimes()
         self._seen: set[int] = set()
         self._last: dict[int, str | None] = {}
         self._heard: dict[int, _Heard] = {}
@@ -163,7 +164,7 @@ class Interpreter:
             when = polled(received, value, since=known, offset_ms=self.witness.at(received).offset_ms)
             self._seen.add(item.handle)
         elif item.handle in self._seen:
-            when = self.witness.live(value, received)
+            when = self._live.when(self.witness, value, received)
         else:
             when = self.witness.initial(value, received, self.contact_ns)
             self._seen.add(item.handle)

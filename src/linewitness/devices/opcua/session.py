@@ -26,6 +26,7 @@ from linewitness.devices.opcua.results import Results
 from linewitness.devices.opcua.sources import Polled, Source, Subscribed
 from linewitness.devices.opcua.writing import Commands
 from linewitness.devices.polling import PollFigures
+from linewitness.devices.together import together
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
 RETRY_REFUSED_S: Final = 60.0
@@ -193,7 +194,7 @@ class OpcUaSession:
         """Yield what a delivery says, the results that it announces, and the polls that were not made."""
         if isinstance(held, Delivery) and self._options.audit:
             await self._await_audit(held)
-        for observation in self._interpreter.observe(held):
+        for observation in together(self._interpreter.observe(held)):
             yield observation
         for trigger in self._interpreter.take_fired():
             for result in await self._results.on(trigger):

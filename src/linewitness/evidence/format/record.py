@@ -143,13 +143,14 @@ def draft_of(head: bytes, tail: bytes, *, stream: str, key_id: str, prev_hash: s
     """Return the same from canonical text: all members before `integrity`, and all after it."""
     # A key id and a hash are plain ASCII: they stand in canonical text as they are.
     head = b'%b,"integrity":{"key_id":"%b","prev_hash":"%b"' % (head, key_id.encode(), prev_hash.encode())
-    rest = b"%b,%b" % (_rest_of_integrity(stream), tail)
+    rest = b"%b,%b" % (rest_of_integrity(stream), tail)
     message = pae(PAYLOAD_TYPE, b"%b,%b" % (head, rest))
     return Draft(head, rest, message, sha256(message))
 
 
 @lru_cache(maxsize=8)
-def _rest_of_integrity(stream: str) -> bytes:
+def rest_of_integrity(stream: str) -> bytes:
+    """Return the end of `integrity`, after record_hash and signature."""
     return canonical.encode({"stream": stream, "v": VERSION})[1:]
 
 

@@ -22,8 +22,8 @@ from linewitness.uplink.topics import Topics
 
 log = structlog.get_logger()
 
-#: A batch that is not full leaves so long after the one before: many small ones cost more.
-PACE_S: Final = 0.02
+#: A batch that is not half full leaves so long after the one before: many small ones cost more.
+PACE_S: Final = 0.1
 #: The store's answer at the beginning of a connection is waited for so long.
 ANSWER_S: Final = 2.0
 _RECEIPT_RECORD: Final = b'"kind":"custody.received"'
@@ -53,7 +53,9 @@ class RecordSender:
         self._health = health
         self._limit = PacketLimit(int(options.batch_size))
         self._ready = asyncio.Event()
-        self._next_at = 0.0
+        #: When the rate allows the next batch, when one leaves that is small, and what records last had.
+        self._allowed_at = self._next_at = 0.0
+        self._record_bytes = 1000
 
     async def run(self, link: BrokerLink) -> None:
         """Send until cancelled or until the connection breaks.
@@ -108,9 +110,14 @@ class RecordSender:
             cursor += await self._leave(link, group, cursor, batch)
 
     async def _paced(self, link: BrokerLink, cursor: int) -> list[bytes]:
-        """Return the next records, some time after the last ones unless these were many."""
-        if (wait_s := self._next_at - monotonic()) > 0:
+        """Return the next records, some time after the last ones unless there are many by then."""
+        if (wait_s := self._allowed_at - monotonic()) > 0:
             await asyncio.sleep(wait_s)
+        if self._next_at > monotonic():
+            half = self._batch_bytes(link) // 2 // self._record_bytes
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._next_at):
+                    await self._journal.wait_beyond(cursor + half)
         return await self._read(link, cursor)
 
     async def _leave(self, link: BrokerLink, group: asyncio.TaskGroup, first: int, batch: list[bytes]) -> int:
@@ -126,8 +133,9 @@ class RecordSender:
             group.create_task(self._publish(link, payload, len(lines), len(batch)), name="uplink:batch")
             sent += len(batch)
             pause_s = self._options.pause_s(len(payload))
-            full = len(lines) > self._limit.payload(self._topics.records, link.maximum_packet_bytes) // 2
-            self._next_at = monotonic() + max(pause_s, 0.0 if full else PACE_S)
+            self._allowed_at = monotonic() + pause_s
+            self._next_at = monotonic() + PACE_S
+            self._record_bytes = len(lines) // len(batch)
             if is_signed(batch[-1]):
                 break
             await asyncio.sleep(pause_s)
@@ -152,8 +160,10 @@ class RecordSender:
             self._window.unheard()
 
     async def _read(self, link: BrokerLink, first: int) -> list[bytes]:
-        size = self._limit.payload(self._topics.records, link.maximum_packet_bytes)
-        return await self._journal.read(lambda reader: reader.batch(first, size))
+        return await self._journal.batch(first, self._batch_bytes(link))
+
+    def _batch_bytes(self, link: BrokerLink) -> int:
+        return self._limit.payload(self._topics.records, link.maximum_packet_bytes)
 
     async def _ask_store(self, link: BrokerLink) -> None:
         """Ask the store what it holds: a broker that was killed retains an older answer of it."""

@@ -1,6 +1,6 @@
 """Turn an event into the next record: time, place in the chain and hash."""
 
-import getpass
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,11 +19,12 @@ from linewitness.base.clock import (
     to_rfc3339,
 )
 from linewitness.evidence.format import canonical, keys, record
-from linewitness.evidence.format.gateway_event import CLOCK, gateway_event
 from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.raw import RAW_HMAC, keyed_hash
-from linewitness.evidence.format.record import Actor, Change, Draft, Event, Resource, Scalar
-from linewitness.journal.records.event_ids import new_event_id
+from linewitness.evidence.format.record import Change, Draft, Event, Scalar
+from linewitness.evidence.format.value_changes import ValueChanges
+from linewitness.journal.records.change_bytes import ChangeBytes
+from linewitness.journal.records.event_ids import new_event_id, new_event_ids
 from linewitness.journal.records.record_bytes import (
     NotAssembled,
     RecordBytes,
@@ -32,7 +33,6 @@ from linewitness.journal.records.record_bytes import (
     members_of_resource,
     scalar_of,
 )
-from linewitness.journal.submission import Continuation
 
 #: A text longer than this in a record that is too large is cut to its hash.
 LONG_TEXT: Final = 256
@@ -109,6 +109,29 @@ class RecordBuilder:
             return self._drafted(_shortened(event), context, place, stamp)
         return drafted
 
+    def build_changes(
+        self, changes: ValueChanges, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
+    ) -> Iterator[Draft]:
+        """Yield the records of a group but for their signatures, each with the hash of the one before."""
+        moved_ns = _moved_ns(changes.common, stamp)
+        context = {**self._place, **changes.common.context}
+        state = self._state_at(stamp).moved(moved_ns)
+        facts = RecordFacts(
+            changes.common, "", context, sequence_no, stamp, state, self._steps.count, changes.common.reason
+        )
+        together = ChangeBytes(
+            self._bytes, facts, key_id=key.key_id, reason_of=lambda reason: _with_step(reason, moved_ns)
+        )
+        ids = new_event_ids(stamp.realtime_ns, len(changes))
+        for number, (value, event_id) in enumerate(zip(changes.values, ids, strict=True), sequence_no):
+            try:
+                drafted = together.draft(value, sequence_no=number, prev_hash=prev_hash, event_id=event_id)
+            except (TypeError, UnicodeEncodeError):
+                event = replace(changes.event(value), event_id=event_id)
+                drafted = self.build(event, sequence_no=number, prev_hash=prev_hash, key=key, stamp=stamp)
+            yield drafted
+            prev_hash = drafted.record_hash
+
     def _drafted(
         self, event: Event, context: dict[str, str], place: tuple[int, str, EventKey], stamp: Stamp
     ) -> Draft:
@@ -178,22 +201,6 @@ class RecordBuilder:
         return block
 
 
-def step_event(step: ClockStep) -> Event:
-    """Return the event that puts a jump of the clock on record, before the next record is written."""
-    return gateway_event(
-        "clock.stepped",
-        step.found_ns,
-        actor=CLOCK,
-        resource=Resource("clock", "realtime"),
-        changes=(
-            Change("time", to_rfc3339(step.expected_ns), to_rfc3339(step.found_ns)),
-            Change("step_ms", None, str((step.found_ns - step.expected_ns) // 1_000_000)),
-            Change("boottime_us", None, step.boottime_ns // 1000),
-        ),
-        reason="the system clock was set",
-    )
-
-
 def _moved_ns(event: Event, stamp: Stamp) -> int:
     """Return by how much the clock was moved between the time that the event states and its record."""
     if event.clock_setting_ns is None:
@@ -209,31 +216,6 @@ def _with_step(reason: str, moved_ns: int) -> str:
         return reason
     said = f"occurred_at was stamped before the clock was set by {moved_ns / NS_PER_S:+.3f} s"
     return f"{reason}; {said}" if reason else said
-
-
-def created_event(
-    identity: StreamIdentity, stamp: Stamp, stream_keys: keys.StreamKeys, heads: tuple[Change, ...]
-) -> Event:
-    """Return the event of record 0; `heads` name the stream that this one continues."""
-    return gateway_event(
-        "stream.created",
-        stamp.realtime_ns,
-        resource=Resource("stream", identity.stream),
-        changes=(*keys.creation_changes(stream_keys), *heads),
-        reason="a new stream was started by an explicit act",
-    )
-
-
-def continued_event(identity: StreamIdentity, stamp: Stamp, continues: Continuation) -> Event:
-    """Return the event that says how a new generation begins."""
-    return gateway_event(
-        "stream.continuity",
-        stamp.realtime_ns,
-        actor=Actor("user", getpass.getuser()),
-        resource=Resource("stream", identity.stream),
-        changes=continues.changes,
-        reason=continues.reason,
-    )
 
 
 def _change(change: Change) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from linewitness.base.clock import Stamp
 from linewitness.evidence.format.raw import SALT_BYTES
 from linewitness.evidence.format.record import Draft, Event
 from linewitness.evidence.format.signed_run import LONGEST_RUN
+from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.evidence.verify.chain import KEY_RECORDS
 from linewitness.journal.records.builder import EventKey, RecordBuilder
 from linewitness.journal.records.raws import JournalRaw
@@ -48,6 +49,13 @@ class Commit:
         """The number of records of the stream with those of this commit."""
         return self._first + len(self._added)
 
+    def take(self, events: Event | ValueChanges, stamp: Stamp) -> None:
+        """Append the record of an event, or the records of a group."""
+        if isinstance(events, ValueChanges):
+            self.add_changes(events, stamp)
+        else:
+            self.add(events, stamp)
+
     def add(self, event: Event, stamp: Stamp) -> None:
         """Append the record of an event, with a salt of its own for the device's bytes."""
         salt = b""
@@ -65,16 +73,26 @@ class Commit:
         self._added.append(_Added(event.resource.unit, draft, self.key, event.kind in KEY_RECORDS))
         self.record_hash = draft.record_hash
 
+    def add_changes(self, changes: ValueChanges, stamp: Stamp) -> None:
+        """Append the records of a group of values."""
+        drafts = self._builder.build_changes(
+            changes, sequence_no=self.size, prev_hash=self.record_hash, key=self.key, stamp=stamp
+        )
+        for draft in drafts:
+            self._added.append(_Added(None, draft, self.key, needs_signature=False))
+            self.record_hash = draft.record_hash
+
     def rows(self) -> list[JournalRow]:
         """Return the records. The last is signed; one signature vouches for no more than `RUN_BYTES`."""
         rows: list[JournalRow] = []
+        sizes = [one.draft.size for one in self._added]
+        sizes.append(RUN_BYTES)
         waiting = waiting_bytes = 0
-        for position, one in enumerate(self._added):
-            after = self._added[position + 1].draft.size if position + 1 < len(self._added) else RUN_BYTES
-            waiting, waiting_bytes = waiting + 1, waiting_bytes + one.draft.size
+        for position, (unit, draft, key, needs_signature) in enumerate(self._added):
+            waiting, waiting_bytes = waiting + 1, waiting_bytes + sizes[position]
             signature = None
-            if one.needs_signature or waiting == LONGEST_RUN or waiting_bytes + after > RUN_BYTES:
-                signature = one.key.sign(one.draft.message)
+            if needs_signature or waiting == LONGEST_RUN or waiting_bytes + sizes[position + 1] > RUN_BYTES:
+                signature = key.sign(draft.message)
                 waiting = waiting_bytes = 0
-            rows.append(JournalRow(self._first + position, one.unit, one.draft.data(signature)))
+            rows.append(JournalRow(self._first + position, unit, draft.data(signature)))
         return rows

@@ -13,7 +13,17 @@ import orjson
 from linewitness.base.clock import ClockState, Stamp, to_rfc3339
 from linewitness.evidence.format.canonical import MAX_INTEGER
 from linewitness.evidence.format.kinds import KINDS
-from linewitness.evidence.format.record import Actor, Change, Draft, Event, Resource, Scalar, draft_of
+from linewitness.evidence.format.record import (
+    Actor,
+    Change,
+    Draft,
+    Event,
+    Resource,
+    Scalar,
+    draft_of,
+    rest_of_integrity,
+)
+from linewitness.evidence.format.value_changes import Occurrence
 
 #: Pieces of each sort that are kept, and how long a text among them may be.
 _KEPT: Final = 1024
@@ -46,7 +56,8 @@ class RecordBytes:
     def __init__(self, *, stream: str, tenant: str, boot_id: str) -> None:
         """Take what all records of the stream and of this boot have in common."""
         self._stream = stream
-        self._tenant = _text(tenant)
+        #: The member `tenant_id`.
+        self.tenant = b'"tenant_id":%b' % _text(tenant)
         self._boot_id = _text(boot_id)
 
     def draft(self, facts: RecordFacts, *, prev_hash: str, key_id: str) -> Draft:
@@ -59,44 +70,64 @@ class RecordBytes:
 
     def _head(self, facts: RecordFacts) -> bytes:
         event = facts.event
-        return (
-            b'{"action":"%b","actor":%b,"changes":[%b],"clock":%b,"context":%b,"event_id":%b,"ingested_at":"%b"'
-        ) % (
-            (event.action or KINDS[event.kind]).encode(),
-            _actor(event.actor),
+        return b'%b%b],"clock":%b,"context":%b,"event_id":%b,%b' % (
+            self.begin(event),
             b",".join(map(_change, event.changes)),
-            self._clock(facts),
-            orjson.dumps(facts.context, option=_SORTED),
+            self.clock(event, facts),
+            self.context(facts),
             orjson.dumps(facts.event_id),
-            to_rfc3339(facts.stamp.realtime_ns).encode(),
+            self.ingested(facts.stamp),
         )
 
     def _tail(self, facts: RecordFacts) -> bytes:
         event = facts.event
-        return (
-            b'"kind":"%b","occurred_at":"%b","reason":%b,"resource":%b,"sequence_no":%d,"tenant_id":%b}'
-        ) % (
-            event.kind.encode(),
-            to_rfc3339(event.occurred_ns).encode(),
-            _text(facts.reason) if len(facts.reason) <= _SHORT else orjson.dumps(facts.reason),
+        return b'%b%b,"sequence_no":%d,%b}' % (
+            self._kind(event.kind, event.occurred_ns, facts.reason),
             orjson.dumps(members_of_resource(event.resource), option=_SORTED),
             facts.sequence_no,
-            self._tenant,
+            self.tenant,
         )
 
-    def _clock(self, facts: RecordFacts) -> bytes:
-        event, state = facts.event, facts.clock
+    def begin(self, event: Event) -> bytes:
+        """Return the record up to its first change."""
+        return b'{"action":"%b","actor":%b,"changes":[' % (
+            (event.action or KINDS[event.kind]).encode(),
+            _actor(event.actor),
+        )
+
+    def context(self, facts: RecordFacts) -> bytes:
+        """Return the value of `context`."""
+        return orjson.dumps(facts.context, option=_SORTED)
+
+    def ingested(self, stamp: Stamp) -> bytes:
+        """Return the member `ingested_at`."""
+        return b'"ingested_at":"%b"' % to_rfc3339(stamp.realtime_ns).encode()
+
+    def kind(self, kind: str, occurred_ns: int, reason: str) -> bytes:
+        """Return the record from the end of `integrity`, with that, up to the resource."""
+        return b"%b,%b" % (rest_of_integrity(self._stream), self._kind(kind, occurred_ns, reason))
+
+    def _kind(self, kind: str, occurred_ns: int, reason: str) -> bytes:
+        return b'"kind":"%b","occurred_at":"%b","reason":%b,"resource":' % (
+            kind.encode(),
+            to_rfc3339(occurred_ns).encode(),
+            _text(reason) if len(reason) <= _SHORT else orjson.dumps(reason),
+        )
+
+    def clock(self, told: Event | Occurrence, facts: RecordFacts) -> bytes:
+        """Return the value of `clock`, for what an event or a value says of its time."""
+        state = facts.clock
         parts = [b'{"boot_id":%b,"boottime_us":%d' % (self._boot_id, facts.stamp.boottime_ns // 1000)]
         if state.bound_us is not None:
             parts.append(b',"bound_us":%d' % state.bound_us)
-        if event.device_offset_ms is not None:
-            parts.append(b',"device_offset_ms":%d' % event.device_offset_ms)
-        if event.device_time is not None:
-            parts.append(b',"device_time":%b' % orjson.dumps(event.device_time))
-        parts.append(b',"occurred_from":"%b"' % event.occurred_from.encode())
+        if told.device_offset_ms is not None:
+            parts.append(b',"device_offset_ms":%d' % told.device_offset_ms)
+        if told.device_time is not None:
+            parts.append(b',"device_time":%b' % orjson.dumps(told.device_time))
+        parts.append(b',"occurred_from":"%b"' % told.occurred_from.encode())
         # The store would refuse a record with less than none, and everything after it.
-        if event.occurred_unc_ms is not None and event.occurred_unc_ms >= 0:
-            parts.append(b',"occurred_unc_ms":%d' % event.occurred_unc_ms)
+        if told.occurred_unc_ms is not None and told.occurred_unc_ms >= 0:
+            parts.append(b',"occurred_unc_ms":%d' % told.occurred_unc_ms)
         parts.append(b',"step":%d,"sync":"%b"}' % (facts.steps, state.sync.encode()))
         return b"".join(parts)
 
@@ -114,21 +145,24 @@ def _actor(actor: Actor) -> bytes:
 def _change(change: Change) -> bytes:
     field, before, after, unit, low, high, status = change
     return b'{"after":%b,"before":%b%b' % (
-        _value(after),
-        _value(before),
-        _frame(field, high, low, status, unit),
+        encode_value(after),
+        encode_value(before),
+        encode_frame(field, high, low, status, unit),
     )
 
 
 @lru_cache(_KEPT)
-def _frame(field: str, high: str | None, low: str | None, status: str | None, unit: str | None) -> bytes:
+def encode_frame(
+    field: str, high: str | None, low: str | None, status: str | None, unit: str | None
+) -> bytes:
     """Return a change but for its values, from the field on."""
     named = {"field": field, "high": high, "low": low, "status": status, "unit": unit}
     members = {name: text for name, text in named.items() if text is not None}
     return b"," + orjson.dumps(members, option=_SORTED)[1:]
 
 
-def _value(value: Scalar) -> bytes:
+def encode_value(value: Scalar) -> bytes:
+    """Return a value as a record has it; TypeError where a text is not Unicode."""
     if value is None:
         return _NULL
     kind = type(value)

@@ -6,10 +6,19 @@ from decimal import Decimal
 
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp, to_rfc3339
 from linewitness.base.mappings import EMPTY
-from linewitness.devices.base import Observation, Quality, Reading, Signals, When
+from linewitness.devices.base import (
+    MOST_READINGS,
+    Observation,
+    Quality,
+    Reading,
+    Readings,
+    Scalar,
+    Signals,
+    When,
+)
 from linewitness.devices.modbus.points import ModbusPoint, Order
 from linewitness.devices.modbus.polling.columns import Columns, TelemetryDecoder
-from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, slice_of
+from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, place_of, slice_of
 from linewitness.devices.modbus.polling.on_change import ChangeFilter
 from linewitness.devices.modbus.polling.plan import RegisterBlock
 
@@ -114,10 +123,11 @@ class BlockState:
         self.retry_at: float | None = None
         self._origin = origin
         self._evidence = [
-            known.setdefault(point.id, EvidencePoint(point, origin.order))
+            (known.setdefault(point.id, EvidencePoint(point, origin.order)), place_of(point, block.first))
             for point in block.points
             if point.record == "change"
         ]
+        self._data: bytes | None = None
         telemetry = [point for point in block.points if point.record == "telemetry"]
         always = [point for point in telemetry if not point.sent_on_change]
         changing = [point for point in telemetry if point.sent_on_change]
@@ -141,28 +151,63 @@ class BlockState:
 
     def take(self, data: bytes, trip: Trip) -> Iterator[Observation]:
         """Yield what the block's bytes say that is new."""
-        first = self.block.first
         when = trip.changed(self.last_read) if self._evidence else None
         # The device may have filled its answer at any moment after the request was sent.
         self.last_read = trip.sent
-        contact = trip.contact() if self._evidence else EMPTY
-        for evidence in self._evidence:
-            raw = slice_of(evidence.point, first, data)
-            if when is not None and (decoded := evidence.take(raw)) is not None:
-                yield self._reading(evidence.point, decoded, trip, when, raw=raw, remember=contact)
+        if when is not None and data != self._data:
+            self._data = data
+            yield from self._news(data, trip, when)
         if self._telemetry.points:
             yield self._signals(trip, self._telemetry.points, self._telemetry.decode(data))
         if self._on_change is not None and (new := self._on_change.take(data, trip.received.boottime_ns)):
             yield self._signals(trip, *new)
 
+    def _news(self, data: bytes, trip: Trip, when: When) -> Iterator[Observation]:
+        """Yield the evidence points that changed, those that are good and no mapping together."""
+        contact = trip.contact()
+        together: list[tuple[str, Scalar]] = []
+        for evidence, place in self._evidence:
+            raw = slice_of(evidence.point, self.block.first, data) if place is None else data[place]
+            decoded = evidence.take(raw)
+            if decoded is None:
+                continue
+            value, quality, _ = decoded
+            if quality is Quality.GOOD and not isinstance(value, Mapping):
+                together.append((evidence.point.id, value))
+                continue
+            yield from self._together(together, trip, when, contact)
+            together = []
+            yield self._reading(evidence.point.id, decoded, trip, when, raw=raw, remember=contact)
+        yield from self._together(together, trip, when, contact)
+
+    def _together(
+        self, values: list[tuple[str, Scalar]], trip: Trip, when: When, remember: Mapping[str, str | None]
+    ) -> Iterator[Observation]:
+        for at in range(0, len(values), MOST_READINGS):
+            part = values[at : at + MOST_READINGS]
+            if len(part) == 1:
+                ((point, value),) = part
+                yield self._reading(point, Decoded(value), trip, when, remember=remember)
+            else:
+                yield Readings(
+                    device=self._origin.device,
+                    session_id=self._origin.session_id,
+                    received=trip.received,
+                    when=when,
+                    remember=remember,
+                    points=tuple([point for point, _ in part]),
+                    values=tuple([value for _, value in part]),
+                )
+
     def take_failure(self, words: str, trip: Trip) -> Iterator[Observation]:
         """Yield that the block's points have no value now, where that is new."""
         when = trip.changed(self.last_read)
-        for evidence in self._evidence:
+        self._data = None
+        for evidence, _ in self._evidence:
             point = evidence.point
             status = f"{words}, at {point.table} {point.address}"
             if (decoded := evidence.take_failure(status)) is not None:
-                yield self._reading(point, decoded, trip, when)
+                yield self._reading(point.id, decoded, trip, when)
         count = len(self._telemetry.points)
         if count:
             columns = Columns((None,) * count, dict.fromkeys(range(count), words))
@@ -184,7 +229,7 @@ class BlockState:
 
     def _reading(
         self,
-        point: ModbusPoint,
+        point: str,
         decoded: Decoded,
         trip: Trip,
         when: When,
@@ -199,7 +244,7 @@ class BlockState:
             when=when,
             raw=raw if decoded.quality is not Quality.GOOD else None,
             remember=remember,
-            point=point.id,
+            point=point,
             value=decoded.value,
             quality=decoded.quality,
             status=decoded.status,

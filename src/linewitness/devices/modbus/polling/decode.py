@@ -3,10 +3,9 @@
 import math
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from linewitness.devices.base import Quality, Scalar
 from linewitness.devices.modbus.points import INTEGERS, Order, RegisterAddress, ValueType
@@ -31,8 +30,7 @@ STRUCT_CODE: Final[Mapping[ValueType, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A value with how far it may be trusted: `status` says why where the quality is not good."""
 
     value: Scalar | Mapping[str, Scalar]
@@ -74,6 +72,14 @@ def slice_of(place: RegisterAddress, first: int, data: bytes) -> bytes:
     return data[at * 2 : (at + place.width) * 2]
 
 
+def place_of(place: RegisterAddress, first: int) -> slice | None:
+    """Return where the bytes of a point lie in a block from `first` on; None in the tables of bits."""
+    if is_bits(place.table):
+        return None
+    at = (place.address - first) * 2
+    return slice(at, at + place.width * 2)
+
+
 def decoder(place: RegisterAddress, default_order: Order) -> Callable[[bytes], Decoded]:
     """Return the function that reads this point's bytes (as of `slice_of`) as evidence."""
     order = place.order or default_order
@@ -104,6 +110,8 @@ def _interpreter(place: RegisterAddress) -> Callable[[int | float], Decoded]:
         return _enumeration(place)
     if kind not in INTEGERS:
         raise AssertionError(kind)
+    if place.scale is None and place.offset is None and place.decimals is None:
+        return lambda raw: Decoded(str(raw))
     return lambda raw: Decoded(_write(place, Decimal(int(raw))))
 
 

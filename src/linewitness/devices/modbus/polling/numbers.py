@@ -1,5 +1,6 @@
 """Write numbers as the device meant them: exact decimals, no traces of binary arithmetic."""
 
+import math
 import struct
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
@@ -8,6 +9,9 @@ from typing import Final
 EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 #: Nine significant digits name every float32.
 _FLOAT32_DIGITS: Final = 9
+#: A decimal of six digits comes back from any normal float32, so that none with fewer has to be tried.
+_FLOAT32_KEEPS: Final = 6
+_SMALLEST_NORMAL: Final = 2.0**-126
 _FLOAT32 = struct.Struct(">f")
 
 
@@ -18,6 +22,16 @@ def shortest_float32(value: float) -> Decimal:
     """
     if value == 0:
         return Decimal(0)
+    if abs(value) >= _SMALLEST_NORMAL and abs(math.frexp(value)[0]) != 0.5:  # noqa: PLR2004 - a power of two
+        for digits in range(_FLOAT32_KEEPS, _FLOAT32_DIGITS + 1):
+            text = f"{value:.{digits}g}"
+            if _FLOAT32.pack(float(text)) == _FLOAT32.pack(value):
+                return Decimal(text).normalize(EXACT)
+    return _searched_float32(value)
+
+
+def _searched_float32(value: float) -> Decimal:
+    """Return the same of any float32: next to a power of two the nearest decimal need not read back."""
     exact = Decimal(value)
     for digits in range(1, _FLOAT32_DIGITS + 1):
         below = Context(prec=digits, rounding=ROUND_FLOOR).plus(exact)

@@ -169,6 +169,25 @@ class ClockWitness:
         )
 
 
+class LiveTimes:
+    """When changes happened that were delivered together: those with the same stamps are judged once."""
+
+    def __init__(self) -> None:
+        """Begin with nothing judged."""
+        self._judged: tuple[ClockWitness, Stamp, datetime | None, datetime | None, When] | None = None
+
+    def when(self, witness: ClockWitness, value: ua.DataValue, received: Stamp) -> When:
+        """Return what `witness.live` concludes."""
+        source, server = value.SourceTimestamp, value.ServerTimestamp
+        if (judged := self._judged) is not None:
+            same = witness is judged[0] and received is judged[1]
+            if same and (source, server) == judged[2:4]:
+                return judged[4]
+        when = witness.live(value, received)
+        self._judged = (witness, received, source, server, when)
+        return when
+
+
 def polled(received: Stamp, value: ua.DataValue, *, since: Stamp | None, offset_ms: int | None) -> When:
     """Conclude when a change happened that polling found: since the poll before, if there was one."""
     own = value.SourceTimestamp or value.ServerTimestamp
