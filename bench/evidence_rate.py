@@ -162,7 +162,7 @@ async def all_receipted(own: Gateway) -> None:
         return all(RECEIPT in data for _, data in reader.records(own.judge.receipted))
 
     async with asyncio.timeout(60):
-        while not await own.journal.read(unsent):
+        while not await own.journal.read(unsent):  # noqa: ASYNC110 - a bench
             await asyncio.sleep(0.05)
 
 
