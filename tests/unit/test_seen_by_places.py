@@ -79,11 +79,15 @@ class Doubtful:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        #: It answers only when more is on record than it is asked about.
+        self.late: Journal | None = None
 
     async def seen(self, _origin: str) -> None:
         return None
 
     async def write(self, subject: Subject) -> Written:
+        if self.late is not None:
+            await self.late.wait_beyond(subject.size)
         what = f"has seen {self.size} records of this stream, here are {subject.size}"
         raise AnchorDoubt(what, hint="restored", size=self.size)
 
@@ -343,6 +347,7 @@ async def test_a_witness_that_has_seen_more_is_a_doubt_on_record_once_and_the_st
     for _ in range(2):
         with capture_logs() as logged:
             async with running(directory, clock) as journal:
+                place.late = journal
                 task = anchoring(journal, directory, clock, [place, worm])
                 for _ in range(3):
                     await task.write()

@@ -155,11 +155,14 @@ class Continuity:
             hint=self.contradiction.hint,
         )
 
-    async def doubt(self, place: str, size: int, what: str) -> None:
-        """Put on record that a place says, without a signature, that it has seen another history."""
+    async def doubt(self, place: str, size: int, what: str, *, own_size: int) -> None:
+        """Put on record that a place says, without a signature, that it has seen another history.
+
+        `size` is what it has seen, `own_size` that of the checkpoint that it refused.
+        """
         changes = (
             Change("continuity", self._word, "doubted"),
-            Change("size", None, self._journal.head.size),
+            Change("size", None, own_size),
             Change("place", None, place),
             Change("place_size", None, size),
         )

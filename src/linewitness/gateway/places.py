@@ -81,7 +81,7 @@ class PlacesSeen:
         if target.name in self._doubted or await self._is_behind(doubt, size):
             return
         self._doubted.add(target.name)
-        await self._continuity.doubt(target.name, doubt.size, doubt.what)
+        await self._continuity.doubt(target.name, doubt.size, doubt.what, own_size=size)
         log.error(
             "a witness says that it has seen another history of this stream",
             place=target.name,
