@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.base.clock import ClockState, SharedClockState, Stamp
-from linewitness.devices.base import MOST_READINGS, Quality, Reading, Readings, When
+from linewitness.devices.base import Quality, Reading, Readings, When
 from linewitness.devices.options import ShareOptions
-from linewitness.devices.together import together
+from linewitness.devices.together import MOST_READINGS, together
 from linewitness.evidence.format.keys import new_key
 from linewitness.evidence.format.record import Draft, Event, parse
 from linewitness.evidence.format.value_changes import ValueChanges
-from linewitness.journal.records import builder as builder_module
 from linewitness.journal.records.builder import EventKey, RecordBuilder
 from linewitness.journal.submission import Submission
 from linewitness.stations.options import StationOptions, UnitOptions
@@ -131,10 +130,7 @@ def drafts(changes: ValueChanges, *, moved_ns: int, at_once: bool) -> list[Draft
     stamp = Stamp(RECEIVED.realtime_ns + moved_ns, RECEIVED.boottime_ns)
     key = EventKey(IDENTITY.stream, KEY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(builder_module, "new_event_id", lambda _ns: f"{next(numbers):026}")
-        patch.setattr(
-            builder_module, "new_event_ids", lambda _ns, n: [f"{next(numbers):026}" for _ in range(n)]
-        )
+        patch.setattr(builder._ids, "new", lambda _ns: f"{next(numbers):026}")
         if at_once:
             return list(builder.build_changes(changes, sequence_no=7, prev_hash=ZERO, key=key, stamp=stamp))
         found: list[Draft] = []

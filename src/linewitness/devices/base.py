@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from linewitness.base.clock import Stamp
 from linewitness.base.mappings import EMPTY
@@ -73,17 +73,13 @@ class Reading(Observation):
     operator: str | None = None
 
 
-#: So many values at most stand in one `Readings`: a commit stays short.
-MOST_READINGS: Final = 128
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings(Observation):
     """Values of points that a device gave together, all of good quality and none a mapping: columns.
 
-    Means what a `Reading` of each means, in this order; at most `MOST_READINGS` of them. `whens` is None
-    where `when` is true of all values. `remember` is what is to be remembered of all of them; `remembers`
-    what belongs to each, None where all of it belongs to each.
+    Means what a `Reading` of each means, in this order; at most 128 of them (`devices/together.py`).
+    `whens` is None where `when` is true of all values. `remember` is what is to be remembered of all of them;
+    `remembers` what belongs to each, None where all of it belongs to each.
     """
 
     points: tuple[str, ...]

@@ -1,8 +1,12 @@
 """Give readings that come one after the other together: what follows costs less for each of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
-from linewitness.devices.base import MOST_READINGS, Observation, Quality, Reading, Readings
+from linewitness.devices.base import Observation, Quality, Reading, Readings
+
+#: So many values at most stand in one `Readings`: a commit stays short.
+MOST_READINGS: Final = 128
 
 
 def together(observations: Iterable[Observation]) -> Iterator[Observation]:

@@ -189,14 +189,12 @@ class JournalFile:
                 commit = Commit(
                     self._builder, size=self._frontier.size, record_hash=self._record_hash, key=self._key
                 )
-                if self._builder.steps_to_record:
-                    self._look(commit)
+                stamp = self._look(commit)  # one reading for all that becomes durable together
                 for submission in batch:
-                    stamp = self._look(commit)  # one reading for all that was submitted together
                     for event in submission.stamped_events():
                         commit.take(event, stamp)
                     if submission.rotate:
-                        new_key = self._add_rotation(commit)
+                        new_key = self._add_rotation(commit, stamp)
                     store_beside(self._connection, submission, size=commit.size)
                 head = self._write(commit)
                 self._connection.execute(
@@ -276,11 +274,10 @@ class JournalFile:
         self._record_hash, self._key = commit.record_hash, commit.key
         return self.head
 
-    def _add_rotation(self, commit: Commit) -> EventKey:
+    def _add_rotation(self, commit: Commit, stamp: Stamp) -> EventKey:
         new = EventKey(self._identity.stream, keys.new_key())
         # Crash after this: an unused key lies in the folder; the next rotation erases it.
         self._keyring.save(new.key_id, new.signing_key)
-        stamp = self._look(commit)
         proof = keys.prove_possession(
             new.signing_key,
             stream=self._identity.stream,

@@ -61,14 +61,8 @@ class Continuation:
 
 def store_beside(connection: sqlite3.Connection, submission: Submission, *, size: int) -> None:
     """Write all but the events of a submission within the transaction; `size` is the stream's by then."""
-    connection.executemany(
-        "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        [(key, value) for key, value in submission.state.items() if value is not None],
-    )
-    connection.executemany(
-        "DELETE FROM state WHERE key = ?",
-        [(key,) for key, value in submission.state.items() if value is None],
-    )
+    if submission.state:
+        _store_state(connection, submission.state)
     if submission.raw:
         store_unrecorded(connection, submission.raw, max(size - 1, 0))
     if submission.receipt is not None:
@@ -88,3 +82,13 @@ def store_beside(connection: sqlite3.Connection, submission: Submission, *, size
         )
     if submission.freeze:
         connection.execute("UPDATE stream SET state = 'frozen'")
+
+
+def _store_state(connection: sqlite3.Connection, state: Mapping[str, str | None]) -> None:
+    connection.executemany(
+        "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [(key, value) for key, value in state.items() if value is not None],
+    )
+    connection.executemany(
+        "DELETE FROM state WHERE key = ?", [(key,) for key, value in state.items() if value is None]
+    )

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import get_args
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.base import MOST_READINGS, Observation, OccurredFrom, Readings, Signals, When
+from linewitness.devices.base import Observation, OccurredFrom, Readings, Signals, When
+from linewitness.devices.together import MOST_READINGS
 
 
 class ContractBroken(AssertionError):

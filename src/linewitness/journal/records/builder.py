@@ -24,7 +24,7 @@ from linewitness.evidence.format.raw import RAW_HMAC, keyed_hash
 from linewitness.evidence.format.record import Change, Draft, Event, Scalar
 from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.journal.records.change_bytes import ChangeBytes
-from linewitness.journal.records.event_ids import new_event_id, new_event_ids
+from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.records.record_bytes import (
     NotAssembled,
     RecordBytes,
@@ -71,6 +71,7 @@ class RecordBuilder:
         self._clock = clock
         self._clock_state = clock_state
         self._steps = StepDetector()
+        self._ids = EventIds()
         self._known: tuple[Stamp | None, ClockState] = (None, ClockState())
         #: Jumps of the clock that no durable record tells yet.
         self.steps_to_record: list[ClockStep] = []
@@ -122,8 +123,8 @@ class RecordBuilder:
         together = ChangeBytes(
             self._bytes, facts, key_id=key.key_id, reason_of=lambda reason: _with_step(reason, moved_ns)
         )
-        ids = new_event_ids(stamp.realtime_ns, len(changes))
-        for number, (value, event_id) in enumerate(zip(changes.values, ids, strict=True), sequence_no):
+        for number, value in enumerate(changes.values, sequence_no):
+            event_id = self._ids.new(stamp.realtime_ns)
             try:
                 drafted = together.draft(value, sequence_no=number, prev_hash=prev_hash, event_id=event_id)
             except (TypeError, UnicodeEncodeError):
@@ -139,7 +140,7 @@ class RecordBuilder:
         moved_ns = _moved_ns(event, stamp)
         facts = RecordFacts(
             event,
-            event.event_id or new_event_id(stamp.realtime_ns),
+            event.event_id or self._ids.new(stamp.realtime_ns),
             context,
             sequence_no,
             stamp,

@@ -16,17 +16,30 @@ _MS_BITS: Final = 48
 _CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 
 
-def new_event_id(realtime_ns: int) -> str:
-    """Return a ULID: 48 bits of Unix milliseconds, 80 random ones, as 26 digits of Crockford's base 32.
+#: Random digits are made for so many ids at a time: that costs a tenth.
+_AHEAD: Final = 256
+
+
+class EventIds:
+    """Make ULIDs: 48 bits of Unix milliseconds, 80 random ones, as 26 digits of Crockford's base 32.
 
     A generator of our own, because it is called for each record: the library's takes ten times as long.
     """
-    return new_event_ids(realtime_ns, 1)[0]
 
+    def __init__(self) -> None:
+        """Begin without random digits."""
+        self._digits = ""
+        self._at = 0
+        self._time: tuple[int, str] = (-1, "")
 
-def new_event_ids(realtime_ns: int, count: int) -> list[str]:
-    """Return so many ULIDs of one time."""
-    milliseconds = (realtime_ns // NS_PER_MS) & (1 << _MS_BITS) - 1
-    time = "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(_MS_BITS - 8, -1, -10)])
-    digits = b32encode(os.urandom(_RANDOM_BYTES * count)).translate(_CROCKFORD).decode()
-    return [time + digits[at : at + _RANDOM_DIGITS] for at in range(0, len(digits), _RANDOM_DIGITS)]
+    def new(self, realtime_ns: int) -> str:
+        """Return an id of this time."""
+        milliseconds = (realtime_ns // NS_PER_MS) & (1 << _MS_BITS) - 1
+        if milliseconds != self._time[0]:
+            digits = "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(_MS_BITS - 8, -1, -10)])
+            self._time = (milliseconds, digits)
+        if self._at == len(self._digits):
+            self._digits = b32encode(os.urandom(_RANDOM_BYTES * _AHEAD)).translate(_CROCKFORD).decode()
+            self._at = 0
+        at, self._at = self._at, self._at + _RANDOM_DIGITS
+        return self._time[1] + self._digits[at : self._at]

@@ -7,7 +7,6 @@ from decimal import Decimal
 from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp, to_rfc3339
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import (
-    MOST_READINGS,
     Observation,
     Quality,
     Reading,
@@ -21,6 +20,7 @@ from linewitness.devices.modbus.polling.columns import Columns, TelemetryDecoder
 from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, place_of, slice_of
 from linewitness.devices.modbus.polling.on_change import ChangeFilter
 from linewitness.devices.modbus.polling.plan import RegisterBlock
+from linewitness.devices.together import MOST_READINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
