@@ -59,6 +59,13 @@ class RecordBytes:
         #: The member `tenant_id`.
         self.tenant = b'"tenant_id":%b' % _text(tenant)
         self._boot_id = _text(boot_id)
+        self._ends: tuple[Stamp | None, ClockState | None, int, tuple[bytes, bytes]] = (
+            None,
+            None,
+            0,
+            (b"", b""),
+        )
+        self._ingested: tuple[Stamp | None, bytes] = (None, b"")
 
     def draft(self, facts: RecordFacts, *, prev_hash: str, key_id: str) -> Draft:
         """Return the record but for its signature; NotAssembled where a text is not Unicode."""
@@ -101,7 +108,9 @@ class RecordBytes:
 
     def ingested(self, stamp: Stamp) -> bytes:
         """Return the member `ingested_at`."""
-        return b'"ingested_at":"%b"' % to_rfc3339(stamp.realtime_ns).encode()
+        if stamp is not self._ingested[0]:
+            self._ingested = (stamp, b'"ingested_at":"%b"' % to_rfc3339(stamp.realtime_ns).encode())
+        return self._ingested[1]
 
     def kind(self, kind: str, occurred_ns: int, reason: str) -> bytes:
         """Return the record from the end of `integrity`, with that, up to the resource."""
@@ -116,10 +125,8 @@ class RecordBytes:
 
     def clock(self, told: Event | Occurrence, facts: RecordFacts) -> bytes:
         """Return the value of `clock`, for what an event or a value says of its time."""
-        state = facts.clock
-        parts = [b'{"boot_id":%b,"boottime_us":%d' % (self._boot_id, facts.stamp.boottime_ns // 1000)]
-        if state.bound_us is not None:
-            parts.append(b',"bound_us":%d' % state.bound_us)
+        before, after = self._clock_ends(facts)
+        parts = [before]
         if told.device_offset_ms is not None:
             parts.append(b',"device_offset_ms":%d' % told.device_offset_ms)
         if told.device_time is not None:
@@ -128,8 +135,22 @@ class RecordBytes:
         # The store would refuse a record with less than none, and everything after it.
         if told.occurred_unc_ms is not None and told.occurred_unc_ms >= 0:
             parts.append(b',"occurred_unc_ms":%d' % told.occurred_unc_ms)
-        parts.append(b',"step":%d,"sync":"%b"}' % (facts.steps, state.sync.encode()))
+        parts.append(after)
         return b"".join(parts)
+
+    def _clock_ends(self, facts: RecordFacts) -> tuple[bytes, bytes]:
+        """Return what the clock's value begins and ends with, which the records of one commit share."""
+        stamp, state, steps, ends = self._ends
+        if facts.stamp is stamp and facts.clock is state and facts.steps == steps:
+            return ends
+        begin = b'{"boot_id":%b,"boottime_us":%d' % (self._boot_id, facts.stamp.boottime_ns // 1000)
+        bound = facts.clock.bound_us
+        ends = (
+            begin if bound is None else b'%b,"bound_us":%d' % (begin, bound),
+            b',"step":%d,"sync":"%b"}' % (facts.steps, facts.clock.sync.encode()),
+        )
+        self._ends = (facts.stamp, facts.clock, facts.steps, ends)
+        return ends
 
 
 @lru_cache(_KEPT)
