@@ -255,13 +255,15 @@ async def test_a_full_disk_at_the_start_is_named_and_leaves_nothing_open(
     assert not [path for path in open_files if path.startswith(f"{directory}/")]
 
 
-def test_signals_are_dropped_and_counted_where_their_buffer_finds_no_room_at_the_start(
+async def test_signals_are_dropped_and_counted_where_their_buffer_finds_no_room_at_the_start(
     directory: Path,
 ) -> None:
     with no_room():
         buffer = TelemetryBuffer(directory, max_bytes=MIB)
-        buffer._write([("oven-10", 7, b"{}")])
+        await buffer.put("oven-10", 7, b"{}")
+        await buffer._flush()
         assert buffer.dropped == {"oven-10": 7}
-    buffer._write([("oven-10", 3, b"{}")])
+    await buffer.put("oven-10", 3, b"{}")
+    await buffer._flush()
     assert [block.samples for block in buffer._oldest(MIB)] == [3]
     buffer.close()

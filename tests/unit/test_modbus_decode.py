@@ -14,6 +14,11 @@ from linewitness.devices.modbus.polling.columns import TelemetryDecoder
 from linewitness.devices.modbus.polling.decode import Decoded, decoder, slice_of
 from linewitness.devices.modbus.polling.numbers import _searched_float32, shortest_float32
 
+
+def float32(number: float) -> float:
+    return float(struct.unpack("<f", struct.pack("<f", number))[0])
+
+
 FLOATS_32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
@@ -126,8 +131,13 @@ def test_float32_decimals_read_back_as_the_same_float32(value: float) -> None:
     assert struct.unpack(">f", struct.pack(">f", float(text)))[0] == value
 
 
+@pytest.mark.parametrize(("value", "text"), [(3975290.75, "3975290.7"), (-3205571.25, "-3205571.3")])
+def test_of_two_decimals_that_are_as_near_the_lower_one_is_taken(value: float, text: str) -> None:
+    assert str(shortest_float32(value)) == text
+
+
 @settings(deadline=None)
-@given(FLOATS_32.filter(lambda value: value != 0))
+@given(FLOATS_32.filter(lambda value: value != 0) | st.integers(2**18, 2**28).map(lambda n: float32(n / 16)))
 def test_the_short_way_to_a_float32_gives_what_the_search_gives(value: float) -> None:
     assert shortest_float32(value).as_tuple() == _searched_float32(value).as_tuple()
 

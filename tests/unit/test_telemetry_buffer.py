@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +10,9 @@ import pytest
 
 from linewitness.evidence.format.record import Event
 from linewitness.journal.telemetry import buffer as module
-from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
+from linewitness.journal.telemetry import losses
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.journal.telemetry.losses import report_losses
 from support.clocks import ManualClock
 from support.present import present
 from support.waiting import until
@@ -136,21 +139,104 @@ async def test_what_did_not_reach_the_broker_goes_to_the_disk_in_its_place(direc
     buffer = TelemetryBuffer(directory, max_bytes=10**6)
     for number in range(3):
         await buffer.put("press-4", 5, payload(number))
-    buffer.give_back(await buffer.next(15_000))
     async with asyncio.TaskGroup() as group:
+        first = await buffer.next(15_000)
         running = group.create_task(buffer.run())
-        await until(lambda: present(buffer._file).bytes == 30_000)
-        await buffer.put("press-4", 5, payload(3))
-        first = await buffer.next(25_000)
-        assert [block.payload for block in first] == [payload(0), payload(1)], "the disk's go first"
+        await until(lambda: present(buffer._file).bytes == 30_000, "the broker does not answer in time")
         buffer.give_back(first)
+        await buffer.put("press-4", 5, payload(3))
+        again = await buffer.next(25_000)
+        assert [block.payload for block in again] == [payload(0), payload(1)], "the disk's go first"
+        buffer.give_back(again)
         running.cancel()
     buffer.close()
-    again = TelemetryBuffer(directory, max_bytes=10**6)
-    kept = await again.next(10**6)
+    later = TelemetryBuffer(directory, max_bytes=10**6)
+    kept = await later.next(10**6)
     assert [block.payload for block in kept] == [payload(number) for number in range(4)]
-    await again.remove(kept)
-    assert present(again._file).bytes == 0
+    await later.remove(kept)
+    assert present(later._file).bytes == 0
+    later.close()
+
+
+async def test_what_was_given_back_in_time_is_sent_before_what_came_later(directory: Path) -> None:
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    await buffer.put("press-4", 5, payload(0))
+    first = await buffer.next(15_000)
+    await buffer.put("press-4", 5, payload(1))
+    buffer.give_back(first)
+    assert [block.payload for block in await buffer.next(10**6)] == [payload(0), payload(1)]
+    buffer.close()
+
+
+async def test_an_acknowledgement_that_comes_late_is_one_all_the_same(directory: Path) -> None:
+    """What was on its way for so long that it was written is not sent again."""
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    await buffer.put("press-4", 5, payload(0))
+    async with asyncio.TaskGroup() as group:
+        sent = await buffer.next(15_000)
+        running = group.create_task(buffer.run())
+        await buffer.put("press-4", 5, payload(1))
+        await until(lambda: present(buffer._file).bytes == 20_000)
+        await buffer.remove(sent)
+        assert [block.payload for block in await buffer.next(10**6)] == [payload(1)]
+        running.cancel()
+    buffer.close()
+
+
+async def test_only_what_is_old_goes_to_the_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that takes everything in time keeps the disk untouched, however much comes."""
+    monkeypatch.setattr(module, "FLUSH_S", 1.0)
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(buffer.run())
+        begun = asyncio.get_running_loop().time()
+        number = 0
+        while asyncio.get_running_loop().time() < begun + 2.5:
+            await buffer.put("press-4", 5, payload(number, 10))
+            sent = await buffer.next(10**6)
+            await asyncio.sleep(0.01)
+            await buffer.remove(sent)
+            number += 1
+        running.cancel()
+    assert present(buffer._file).oldest(10**6) == []
+    assert buffer.waiting == 0
+    buffer.close()
+
+
+async def test_what_gave_way_while_it_was_sent_is_counted_once(directory: Path) -> None:
+    buffer = TelemetryBuffer(directory, max_bytes=50_000)
+    await fill(buffer, 5)
+    sent = await buffer.next(10**6)
+    await fill(buffer, 5)  # the ones on their way give way
+    await buffer.remove(sent)
+    assert present(buffer._file).bytes == 50_000
+    kept = await buffer.next(10**6)
+    assert len(kept) == 5
+    await buffer.remove(kept)
+    assert present(buffer._file).bytes == 0
+    buffer.close()
+
+
+async def test_a_stop_writes_also_what_was_about_to_be_written(directory: Path) -> None:
+    buffer = TelemetryBuffer(directory, max_bytes=10**6)
+    await buffer.put("press-4", 5, payload(0))
+    busy, done = threading.Event(), threading.Event()
+
+    def keep_the_thread_busy() -> None:
+        busy.set()
+        done.wait(30)
+
+    buffer._thread.submit(keep_the_thread_busy)
+    await asyncio.to_thread(busy.wait)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(buffer.run())
+        await until(lambda: buffer._writing)
+        running.cancel()
+        await asyncio.sleep(0)
+        done.set()
+    buffer.close()
+    again = TelemetryBuffer(directory, max_bytes=10**6)
+    assert [block.payload for block in await again.oldest(10**6)] == [payload(0)]
     again.close()
 
 
@@ -186,8 +272,8 @@ async def test_a_disk_that_refuses_costs_signals_not_the_process(directory: Path
 async def test_losses_are_put_on_record_and_added_up(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_REPORT_S", 0.01)
-    monkeypatch.setattr(module, "REPORT_S", 0.05)
+    monkeypatch.setattr(losses, "FIRST_REPORT_S", 0.01)
+    monkeypatch.setattr(losses, "REPORT_S", 0.05)
     events = []
 
     async def submitted(found: list[Event]) -> None:
@@ -263,7 +349,7 @@ async def test_what_a_damaged_file_gave_is_not_looked_for_in_the_new_one(directo
 async def test_a_damaged_file_at_the_start_is_a_gap_without_a_number(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_REPORT_S", 0.01)
+    monkeypatch.setattr(losses, "FIRST_REPORT_S", 0.01)
     (directory / "telemetry.sqlite").write_bytes(b"\xa5" * 8192)
     buffer, events = TelemetryBuffer(directory, max_bytes=10**6), []
 

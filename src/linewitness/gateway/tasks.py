@@ -22,7 +22,8 @@ from linewitness.journal.inspection import inspect_daily
 from linewitness.journal.journal import Journal
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pruning.prune import Pruner
-from linewitness.journal.telemetry.buffer import TelemetryBuffer, report_losses
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.journal.telemetry.losses import report_losses
 from linewitness.status.health import Health
 from linewitness.status.options import StatusOptions
 from linewitness.status.service import serve_status_page

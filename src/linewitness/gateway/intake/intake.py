@@ -38,8 +38,8 @@ _SHARE_HINT: Final = (
 class QueuedObservation:
     """An observation whose events are queued, when they are durable, and what is to be done then.
 
-    `observation` is None for what the gateway itself had to say. `count` observations are on record with it.
-    `slower` says that the device is to be read no further before its debt is paid.
+    `observation` is None where its events are all that is to be waited for. `count` observations are on
+    record with it. `slower` says that the device is to be read no further before its debt is paid.
     """
 
     observation: Observation | None
@@ -156,6 +156,8 @@ class Intake:
         if outcome.events or outcome.state or raw:
             durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw=raw)
         self._report_share()
+        if observation is not None and not observation.confirmable:
+            observation = None
         return QueuedObservation(
             observation, durable, outcome.order, outcome.asks, count=taken.count, slower=taken.slower
         )

@@ -1,51 +1,49 @@
 """Signals on their way to the historian: in memory for a moment, then in a bounded buffer on disk."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from linewitness.base.clock import Clock
+from linewitness.base.clock import monotonic
 from linewitness.base.errors import JournalDamaged, JournalError, JournalFull
-from linewitness.evidence.format.gateway_event import gateway_event
-from linewitness.evidence.format.record import Change, Event, Resource
+from linewitness.base.threads import uninterrupted
 from linewitness.journal.telemetry.file import Put, SignalBlock, SignalFile, set_aside
 
 FILE_NAME: Final = "telemetry.sqlite"
-#: What nobody has taken after this long goes to the disk.
+#: What no broker has acknowledged after this long goes to the disk.
 FLUSH_S: Final = 0.2
 #: Blocks in memory before `put` has to wait until they are taken or written.
 MAX_WAITING: Final = 256
-#: Losses are put on record this often, and the first one soon.
-REPORT_S: Final = 60.0
-FIRST_REPORT_S: Final = 5.0
 #: After a disk refused to forget what was sent.
 RETRY_S: Final = 5.0
 
-_LOST: Final = (
-    "signals were dropped before the historian had them: there was no room, or their buffer was damaged; "
-    "evidence is complete"
-)
-_LOST_UNCOUNTED: Final = (
-    "the buffer of signals was damaged and begun anew: what waited in it is lost; evidence is complete"
-)
-
 T = TypeVar("T")
-Submit = Callable[[Sequence[Event]], "asyncio.Future[Any]"]
 
 log = structlog.get_logger()
+
+
+class _InMemory:
+    """A block in memory, when it was put there, and its number on the disk once it is written."""
+
+    __slots__ = ("id", "is_written", "put", "since")
+
+    def __init__(self, put: Put, since: float) -> None:
+        self.put, self.since = put, since
+        self.is_written = False
+        self.id: int | None = None
 
 
 class TelemetryBuffer:
     """Keep blocks of signals until the broker has them; beyond the limit the oldest are dropped.
 
-    Not evidence: a power cut may lose the last moments, and what the broker was just given. What is dropped
-    for want of room is counted by device in `dropped`, for whoever puts the loss on record. While nothing
-    lies on the disk, blocks go from memory to whoever sends them, and the disk is not touched.
+    Not evidence: the end of the process without a stop may lose the last moments. What is dropped for want of
+    room is counted by device in `dropped`, for whoever puts the loss on record. While nothing lies on the
+    disk, blocks go from memory to whoever sends them; the disk is touched where that takes too long.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
@@ -55,7 +53,9 @@ class TelemetryBuffer:
         self._limit = max_bytes
         self._short = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
-        self._waiting: list[Put] = []
+        self._waiting: list[_InMemory] = []
+        #: What was taken out of memory and is on its way to the broker; on disk it stands before the rest.
+        self._sending: list[_InMemory] = []
         self._put = asyncio.Event()
         self._news = asyncio.Event()
         self._left = asyncio.Condition()
@@ -75,22 +75,27 @@ class TelemetryBuffer:
         while len(self._waiting) >= MAX_WAITING:
             async with self._left:
                 await self._left.wait_for(lambda: len(self._waiting) < MAX_WAITING)
-        self._waiting.append((device, samples, payload))
+        self._waiting.append(_InMemory((device, samples, payload), monotonic()))
         self._put.set()
         self._news.set()
 
     async def run(self) -> None:
-        """Write a few times a second what was put and not taken, until cancelled; `close` does the rest."""
+        """Write what was neither taken nor acknowledged in time, until cancelled; `close` writes the rest."""
         while True:
             await self._put.wait()
-            await asyncio.sleep(FLUSH_S)
-            self._put.clear()
-            await self._flush()
+            oldest = next(iter(self._unwritten), None)
+            if oldest is None:
+                self._put.clear()
+            elif (left_s := oldest.since + FLUSH_S - monotonic()) > 0:
+                await asyncio.sleep(left_s)
+            else:
+                await self._flush()
 
     def make_do(self, short: bool) -> None:
         """Take no more of the disk than the buffer has now, where evidence runs short of room."""
         self._short = short
-        used = self._file.bytes if self._file is not None else 0
+        file = self._file
+        used = file.bytes if file is not None else 0
         self._limit = min(self._max_bytes, used) if short else self._max_bytes
 
     def take_over(self, max_bytes: int) -> None:
@@ -120,9 +125,11 @@ class TelemetryBuffer:
                 await self._news.wait()
 
     def give_back(self, blocks: list[SignalBlock]) -> None:
-        """Keep blocks that did not reach the broker; those from the disk are still there."""
-        self._waiting[:0] = [(one.device, one.samples, one.payload) for one in blocks if one.id is None]
-        self._put.set()
+        """Keep blocks that did not reach the broker, in their place; those on the disk are still there."""
+        if any(block.id is None for block in blocks):
+            self._waiting[:0] = [one for one in self._sending if not one.is_written]
+            self._sending = []
+            self._put.set()
 
     async def oldest(self, max_bytes: int) -> list[SignalBlock]:
         """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
@@ -130,62 +137,83 @@ class TelemetryBuffer:
 
     async def remove(self, blocks: list[SignalBlock]) -> None:
         """Forget blocks that the broker has."""
-        blocks = [block for block in blocks if block.id is not None]
+        if any(block.id is None for block in blocks):
+            blocks = await self._taken_to_disk()
         if blocks and not await asyncio.get_running_loop().run_in_executor(
             self._thread, self._remove, blocks
         ):
             await asyncio.sleep(RETRY_S)  # they will be sent again, but not in a hurry
 
+    async def _taken_to_disk(self) -> list[SignalBlock]:
+        """Return the blocks out of memory that were written meanwhile; none is on its way any more."""
+        while self._writing:
+            async with self._left:
+                await self._left.wait_for(lambda: not self._writing)
+        sent, self._sending = self._sending, []
+        self._read_from = self._file
+        return [SignalBlock(one.id, *one.put) for one in sent if one.id is not None]
+
     def close(self) -> None:
         """Write the rest and close the file, after `run` and whoever sends have ended."""
         self._thread.shutdown(wait=True)
-        self._write(self._waiting)
-        self._waiting = []
+        self._write(self._unwritten)
+        self._waiting, self._sending = [], []
         if self._file is not None:
             self._file.close()
 
     @property
     def _on_disk(self) -> bool:
         """Whether something lies on the disk, or is on its way there: it goes first."""
-        return self._writing or (self._file is not None and self._file.bytes > 0)
+        file = self._file  # the telemetry thread may replace it
+        return self._writing or (file is not None and file.bytes > 0)
+
+    @property
+    def _unwritten(self) -> list[_InMemory]:
+        """What is in memory alone, the oldest first."""
+        return [one for one in self._sending if not one.is_written] + self._waiting
 
     async def _take(self, max_bytes: int) -> list[SignalBlock]:
         """Take the oldest blocks out of memory."""
-        taken: list[SignalBlock] = []
-        for device, samples, payload in self._waiting:
-            max_bytes -= len(payload)
-            if taken and max_bytes < 0:
+        count = 0
+        for one in self._waiting:
+            max_bytes -= len(one.put[2])
+            if count and max_bytes < 0:
                 break
-            taken.append(SignalBlock(None, device, samples, payload))
-        del self._waiting[: len(taken)]
+            count += 1
+        self._sending, self._waiting = self._waiting[:count], self._waiting[count:]
         async with self._left:
-            self.moved += len(taken)
+            self.moved += count
             self._left.notify_all()
-        return taken
+        return [SignalBlock(None, *one.put) for one in self._sending]
 
     async def _flush(self) -> None:
-        blocks, self._waiting = self._waiting, []
-        if blocks:
-            self._writing = True
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._write, blocks)
-            finally:
-                self._writing = False
+        blocks, waiting = self._unwritten, len(self._waiting)
+        for one in blocks:
+            one.is_written = True
+        self._waiting = []
+        self._writing = True
+        try:
+            await uninterrupted(asyncio.get_running_loop().run_in_executor(self._thread, self._write, blocks))
+        finally:
+            self._writing = False
         async with self._left:
-            self.moved += len(blocks)
+            self.moved += waiting
             self._left.notify_all()
         self._news.set()
 
-    def _write(self, blocks: list[Put]) -> None:
+    def _write(self, blocks: list[_InMemory]) -> None:
         if not blocks:
             return
+        puts = [one.put for one in blocks]
         try:
-            gone = self._with_file(lambda file: file.append(blocks, self._limit))
+            ids, gone = self._with_file(lambda file: file.append(puts, self._limit))
         except JournalError:
             # A signal never stops evidence: what cannot be kept is counted, and the loss is put on record.
-            for device, samples, _ in blocks:
+            for device, samples, _ in puts:
                 self._drop(device, samples)
         else:
+            for one, number in zip(blocks, ids, strict=True):
+                one.id = number
             for block in gone:
                 self._drop(block.device, block.samples)
 
@@ -236,39 +264,3 @@ class TelemetryBuffer:
     def _drop(self, device: str, samples: int) -> None:
         if samples:
             self.dropped[device] = self.dropped.get(device, 0) + samples
-
-
-async def report_losses(buffer: TelemetryBuffer, submit: Submit, *, clock: Clock) -> NoReturn:
-    """Put on record, at most once a minute for each device, how many signals were lost."""
-    reported: dict[str, int] = {}
-    uncounted_reported = False
-    while True:
-        await asyncio.sleep(REPORT_S if reported or uncounted_reported else FIRST_REPORT_S)
-        lost = {
-            device: count - reported.get(device, 0)
-            for device, count in buffer.dropped.items()
-            if count > reported.get(device, 0)
-        }
-        gaps = [_loss(device, count, clock) for device, count in sorted(lost.items())]
-        if buffer.lost_uncounted and not uncounted_reported:
-            gaps.append(_loss(None, None, clock))
-            uncounted_reported = True
-        if not gaps:
-            continue
-        if lost:
-            reported |= buffer.dropped
-            log.warning("signals dropped before the historian had them", samples=lost)
-        # Crash here: the count of the last minute is lost with the signals; evidence is not touched.
-        await submit(gaps)
-
-
-def _loss(device: str | None, count: int | None, clock: Clock) -> Event:
-    """Return the gap of one device, or of a buffer of which nobody knows what was in it."""
-    return gateway_event(
-        "source.gap",
-        clock.stamp().realtime_ns,
-        resource=Resource("telemetry", device or "buffer"),
-        reason=_LOST if device else _LOST_UNCOUNTED,
-        changes=(Change("count", None, count),) if count is not None else (),
-        context={"device_id": device} if device else {},
-    )

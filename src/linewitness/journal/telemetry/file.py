@@ -1,8 +1,8 @@
 """The file in which signals wait for the historian: damage in it is detected, never repaired."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,25 +58,17 @@ class SignalFile:
         self.held: dict[str, int] = {device: samples for device, samples, _ in rows}
         self._devices = set(self.held)
 
-    def append(self, blocks: Sequence[Put], limit: int) -> list[SignalBlock]:
-        """Store blocks, all or none, and return the oldest ones that had to give way."""
+    def append(self, blocks: Sequence[Put], limit: int) -> tuple[list[int], list[SignalBlock]]:
+        """Store blocks, all or none; return their ids, and the oldest blocks that had to give way."""
         self._devices.update(device for device, _, _ in blocks)
-        with database.translated(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany(
-                    "INSERT INTO block (device, samples, payload) VALUES (?, ?, ?)", blocks
-                )
-                gone = self._make_room(sum(len(payload) for _, _, payload in blocks), limit)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.rollback()
-                raise
+        with self._transaction():
+            query = "INSERT INTO block (device, samples, payload) VALUES (?, ?, ?)"
+            ids = [int(self._connection.execute(query, block).lastrowid or 0) for block in blocks]
+            gone = self._make_room(sum(len(payload) for _, _, payload in blocks), limit)
         for device, samples, payload in blocks:
             self._count(device, samples, len(payload))
         self._forget(gone)
-        return gone
+        return ids, gone
 
     def oldest(self, max_bytes: int) -> list[SignalBlock]:
         """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
@@ -91,15 +83,30 @@ class SignalFile:
         return blocks
 
     def remove(self, blocks: Sequence[SignalBlock]) -> None:
-        """Forget blocks that the broker has."""
-        with database.translated(self._path):
-            self._connection.executemany("DELETE FROM block WHERE id = ?", [(block.id,) for block in blocks])
-        self._forget(blocks)
+        """Forget blocks that the broker has; those that gave way meanwhile are gone already."""
+        with self._transaction():
+            here = [block for block in blocks if self._delete(block.id)]
+        self._forget(here)
 
     def close(self) -> None:
         """Close it, whatever it is like; what a damaged file refuses now is of no use any more."""
         with suppress(sqlite3.DatabaseError):
             self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with database.translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                raise
+
+    def _delete(self, number: int | None) -> bool:
+        return self._connection.execute("DELETE FROM block WHERE id = ?", (number,)).rowcount > 0
 
     def _make_room(self, more: int, limit: int) -> list[SignalBlock]:
         gone: list[SignalBlock] = []
@@ -111,7 +118,7 @@ class SignalFile:
             if row is None:
                 break
             block = self._block(row)
-            self._connection.execute("DELETE FROM block WHERE id = ?", (block.id,))
+            self._delete(block.id)
             total -= len(block.payload)
             gone.append(block)
         return gone

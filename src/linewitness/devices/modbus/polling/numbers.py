@@ -26,8 +26,16 @@ def shortest_float32(value: float) -> Decimal:
         for digits in range(_FLOAT32_KEEPS, _FLOAT32_DIGITS + 1):
             text = f"{value:.{digits}g}"
             if _FLOAT32.pack(float(text)) == _FLOAT32.pack(value):
+                if _is_halfway(value, digits):
+                    break
                 return Decimal(text).normalize(EXACT)
     return _searched_float32(value)
+
+
+def _is_halfway(value: float, digits: int) -> bool:
+    """Return whether a value lies between two decimals of so many digits, as near to one as to the other."""
+    more = f"{value:.{digits}e}"
+    return more[digits + 1 + more.startswith("-")] == "5" and float(more) == value
 
 
 def _searched_float32(value: float) -> Decimal:
