@@ -36,6 +36,7 @@ class InlineJournal:
             lambda: JournalFile.open(directory, clock=clock, clock_state=SharedClockState())
         )
         self.writer = JournalWriter(file)
+        self._recent = file.recent
         self._head = file.head
         self._reader = self._patiently(lambda: JournalReader(directory))
         self.identity = file.identity
@@ -67,6 +68,10 @@ class InlineJournal:
     async def prune(self, boundary: int, *, most: int) -> bool:
         """Delete some of what lies below `boundary`."""
         return self._patiently(lambda: self.writer.prune(boundary, most=most))
+
+    def recent_root(self, size: int) -> bytes | None:
+        """Return the root over `size` records where a commit of late ended there."""
+        return self._recent.root(size)
 
     async def read(self, query: Callable[[JournalReader], T]) -> T:
         """Run a query."""
