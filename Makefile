@@ -53,6 +53,8 @@ soak: venv packages
 
 bench: venv
 	$(PYTHON) bench/append.py --sizes 10000,1000000
+	$(PYTHON) bench/store_rate.py
+	$(PYTHON) bench/store_rate.py --records 4000 --batch 4 --messages 2
 	$(PYTHON) bench/end_to_end.py
 	$(PYTHON) bench/clock_block.py
 	$(PYTHON) bench/modbus_rate.py

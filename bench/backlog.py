@@ -291,7 +291,7 @@ class Bench:
         """Return how many records the store holds, the highest number among them, and results told of."""
         connection = sqlite3.connect(self._database)
         try:
-            count, highest = connection.execute("SELECT COUNT(*), MAX(seq) FROM records").fetchone()
+            count, highest = connection.execute("SELECT COUNT(*), MAX(seq) FROM entries").fetchone()
         finally:
             connection.close()
         return count, highest, self.live.made

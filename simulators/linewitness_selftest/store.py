@@ -14,8 +14,8 @@ from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
-from linewitness.store import tables
-from linewitness.store.database import Database, enroll
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.reports import read_conflicts, read_receipts, read_records, read_refusals
@@ -65,10 +65,10 @@ class AuditStore:
 
     def counts(self) -> tuple[int, int]:
         """Return how many records are held, and how many different ones."""
-        records = tables.records
+        entries = tables.entries
         with self._database.reading() as connection:
             row = connection.execute(
-                select(func.count(), func.count(distinct(records.c.event_id))).select_from(records)
+                select(func.count(), func.count(distinct(entries.c.event_id))).select_from(entries)
             ).one()
         return int(row[0]), int(row[1])
 

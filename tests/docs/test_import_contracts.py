@@ -23,7 +23,7 @@ BROKEN = {
     ),
     "a store in the gateway": (
         "gateway/forward.py",
-        "import linewitness.store.database",
+        "import linewitness.store.database.database",
         "layers",
         "Imports point down",
     ),

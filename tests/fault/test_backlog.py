@@ -10,7 +10,7 @@ from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.journal.file import JournalFile
 from linewitness.journal.submission import Submission
 from linewitness.store.ahead.reports import read_heads, read_notices
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.reports import read_streams
 from linewitness_selftest.outcome import FaultOutcome
 from support.journals import result_event

@@ -15,7 +15,7 @@ from linewitness.journal.generations.generation import CONFLICT, Conflict
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.uplink.topics import Topics

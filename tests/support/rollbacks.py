@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from linewitness.base.errors import ExitCode
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.reports import read_conflicts
 from support.plants import Load, at_work, change, run, said, settle
 from support.waiting import until

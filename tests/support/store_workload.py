@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from linewitness.base import durable
 from linewitness.base.clock import SystemClock
-from linewitness.store.database import Database, enroll
+from linewitness.store.database.database import Database, enroll
 from linewitness.store.keys import create_key
 from linewitness.store.ledger import StoreLedger
 

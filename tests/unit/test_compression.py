@@ -1,5 +1,7 @@
 """What is packed comes back byte for byte, and nothing is unpacked beyond what a frame states."""
 
+import contextlib
+import itertools
 import struct
 import sys
 import threading
@@ -11,9 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.base.compression.frames import BadFrame, is_frame, pack, stated_size, unpack
-from linewitness.base.compression.records import NEWEST, dictionary_id, pack_record, unpack_record
+from linewitness.base.compression.records import (
+    NEWEST,
+    dictionary_id,
+    pack_record,
+    pack_run,
+    unpack_record,
+    unpack_run,
+)
 
 LIMIT = 4096
+LINE = b'{"kind":"parameter.changed","reason":"the device reported another value"}'
 LINES = b'{"a":1}\n' * 500
 
 
@@ -108,6 +118,30 @@ def test_the_dictionary_of_stored_records_never_changes() -> None:
     stored = bytes.fromhex(STORED_WITH_1)
 
     assert unpack_record(stored) == b'{"kind":"parameter.changed","reason":"stored with dictionary 1"}'
+
+
+@given(st.lists(st.binary(min_size=1).filter(lambda line: b"\n" not in line), min_size=1, max_size=300))
+def test_a_run_of_records_comes_back_as_it_was(records: list[bytes]) -> None:
+    assert unpack_run(pack_run(records), len(records)) == records
+
+
+def test_a_run_that_changed_on_the_disk_is_never_taken_for_records() -> None:
+    packed = pack_run([LINE, LINE])
+    for place, bit in itertools.product(range(len(packed)), range(8)):
+        changed = bytearray(packed)
+        changed[place] ^= 1 << bit
+        # Some bits of a header say the same in two ways.
+        with contextlib.suppress(BadFrame):
+            assert unpack_run(bytes(changed), 2) == [LINE, LINE]
+    for wrong in (packed[:-1], packed + b"x", packed + packed, b"", LINE, pack_record(LINE)):
+        with pytest.raises(BadFrame):
+            unpack_run(wrong, 2)
+
+
+def test_a_run_that_states_more_than_its_records_can_have_is_not_unpacked() -> None:
+    frame = pack_run([b"0" * 70_000])
+    with pytest.raises(BadFrame, match="states 70000 bytes for 1 records"):
+        unpack_run(frame, 1)
 
 
 def test_threads_unpack_at_the_same_time() -> None:

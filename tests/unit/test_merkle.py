@@ -43,6 +43,20 @@ def test_a_frontier_goes_on_from_any_size(first: int, last: int) -> None:
     assert all(node == subtree(level, index) for level, index, node in completed)
 
 
+@given(st.integers(0, 70), st.lists(st.integers(0, 40), max_size=5))
+def test_leaves_added_together_are_those_added_one_by_one(first: int, counts: list[int]) -> None:
+    together, single = Frontier(first, subtree), Frontier(first, subtree)
+    for count in counts:
+        leaves = LEAVES[single.size : single.size + count]
+        completed = [node for leaf in leaves for node in single.append(leaf)]
+        rows = together.extend(leaves)
+        at_once = [
+            (level, index, node) for level, begin, row in rows for index, node in enumerate(row, begin)
+        ]
+        assert sorted(at_once) == sorted(completed)
+        assert (together.size, together.nodes) == (single.size, single.nodes)
+
+
 def test_a_frontier_that_is_not_empty_needs_the_tree() -> None:
     with pytest.raises(ValueError, match="needs the tree"):
         Frontier(3)

@@ -12,7 +12,7 @@ import pytest
 from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.base.secrets import Secret, exposure, group_may, refuse_exposed
 from linewitness.journal.telemetry.file import SignalFile
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.keys import Cosigner, create_key
 from support.clocks import ManualClock
 from support.journals import create, reopen, result_event, running

@@ -19,7 +19,7 @@ from linewitness.cli.store import app
 from linewitness.evidence.format.note import Note, Vkey
 from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.store.database import Database, StoreError
+from linewitness.store.database.database import Database, StoreError
 from linewitness.store.holdings import StoreHoldings
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
@@ -130,7 +130,7 @@ def test_a_sound_store_is_told_from_a_damaged_one(file: Path) -> None:
     assert good("check", file) == "sound: records 6, streams 1\n"
     with contextlib.closing(sqlite3.connect(file.parent / "data" / "store.db")) as connection:
         connection.executescript(
-            "DROP TRIGGER records_no_update; UPDATE records SET kind = 'x' WHERE seq = 3"
+            "DROP TRIGGER entries_no_update; UPDATE entries SET kind = 'x' WHERE seq = 3"
         )
     result = run("check", file)
     assert (result.exit_code, result.output) == (

@@ -7,7 +7,7 @@ import pytest
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError
 from linewitness.store import reports
-from linewitness.store.database import Database, Enrolment, StoreError, enroll
+from linewitness.store.database.database import Database, Enrolment, StoreError, enroll
 from linewitness.store.keys import create_key
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
@@ -75,7 +75,7 @@ def test_database_is_durable_before_it_is_fast(database: Database, tmp_path: Pat
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
 
 
-@pytest.mark.parametrize("table", ["records", "receipts", "conflicts", "event_keys", "nodes"])
+@pytest.mark.parametrize("table", ["runs", "entries", "receipts", "conflicts", "event_keys", "nodes"])
 def test_evidence_is_never_changed_or_deleted(database: Database, tmp_path: Path, table: str) -> None:
     gateway = FakeGateway()
     gateway.grow(300)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from sqlalchemy import Connection
 
 from linewitness.base import inspection as daily_inspection
 from linewitness.base.clock import SystemClock
+from linewitness.base.compression.records import pack_run, unpack_run
 from linewitness.store import inspection
-from linewitness.store.database import Database, enroll
+from linewitness.store.database.database import Database, enroll
 from linewitness.store.inspection import inspect, inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
@@ -79,14 +81,28 @@ def change(file: Path, statement: str) -> None:
     connection.close()
 
 
+def rewrite(file: Path, seq: int, change_to: Callable[[bytes], bytes]) -> None:
+    """Change the bytes of a record of the first stream, in a run that is whole and sound in itself."""
+    run = "stream_id = 1 AND first_seq = (SELECT max(first_seq) FROM runs WHERE first_seq <= ?)"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        row = connection.execute(f"SELECT first_seq, count, data FROM runs WHERE {run}", (seq,)).fetchone()  # noqa: S608 (our own words)
+        first, count, data = row
+        lines = unpack_run(data, count)
+        lines[seq - first] = change_to(lines[seq - first])
+        connection.execute("DROP TRIGGER runs_no_update")
+        connection.execute(f"UPDATE runs SET data = ? WHERE {run}", (pack_run(lines), seq))  # noqa: S608 (our own words)
+        connection.commit()
+
+
 def garble_in_index(file: Path, column: str) -> None:
     """Change a letter of record 301's entry in an index, where SQLite looks for it and not where it lies."""
     with contextlib.closing(sqlite3.connect(file)) as connection:
-        query = f"SELECT {column} FROM records WHERE stream_id = 1 AND seq = 301"  # noqa: S608 (our own names)
-        entry = connection.execute(query).fetchone()[0].encode()
+        query = f"SELECT {column}, kind FROM entries WHERE stream_id = 1 AND seq = 301"  # noqa: S608 (our own names)
+        entry, kind = (each.encode() for each in connection.execute(query).fetchone())
     data = bytearray(file.read_bytes())
     for page in range(0, len(data), PAGE):
-        if data[page] == LEAF_OF_AN_INDEX:
+        # The table itself, which has the kinds as well, is kept like an index.
+        if data[page] == LEAF_OF_AN_INDEX and kind not in data[page : page + PAGE]:
             data[page : page + PAGE] = data[page : page + PAGE].replace(entry, entry[:-1] + b"~")
     file.write_bytes(data)
 
@@ -108,15 +124,47 @@ async def test_the_fixture_holds_what_is_to_be_damaged(file: Path) -> None:
     connection = sqlite3.connect(file)
     counts = {
         table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 (our own names)
-        for table in ("streams", "records", "nodes", "receipts", "conflicts")
+        for table in ("streams", "runs", "entries", "nodes", "receipts", "conflicts")
     }
     connection.close()
-    assert counts == {"streams": 2, "records": 2 * SIZE, "nodes": 4, "receipts": 10, "conflicts": 2}
+    assert counts == {
+        "streams": 2, "runs": 6, "entries": 2 * SIZE, "nodes": 4, "receipts": 10, "conflicts": 2,
+    }  # fmt: skip
 
 
-LATER = "replace(occurred_at, '2023-', '2024-')"
-YEARS = f"data = CAST(replace(data, '2023-', '2024-') AS BLOB), occurred_at = {LATER}"
-RENAMED = "data = CAST(replace(data, 'SN-', 'SM-') AS BLOB)"
+LINE = "acme.example/ber-01/line-01/1"
+LATER = "occurred_at = replace(occurred_at, '2023-', '2024-')"
+
+
+def renamed(record: bytes) -> bytes:
+    return record.replace(b"SN-", b"SM-")
+
+
+def a_year_later(record: bytes) -> bytes:
+    return record.replace(b"2023-", b"2024-")
+
+
+@pytest.mark.parametrize(
+    ("change_to", "seq", "found"),
+    [
+        (renamed, 17, "the records 0 to 255 of LINE are not those that were written"),
+        (renamed, 520, "record 520 of LINE is not found by what it says"),
+        (a_year_later, 520, "the records of LINE up to 589 are not those that were receipted"),
+        (a_year_later, 599, "record 599 of LINE, the newest, is not the one that was written"),
+        (lambda _: b"\x00", 595, "record 595 of LINE is not the one that was written"),
+    ],
+)
+async def test_a_record_that_changed_is_found_and_named(
+    file: Path, change_to: Callable[[bytes], bytes], seq: int, found: str
+) -> None:
+    rewrite(file, seq, change_to)
+    if change_to is a_year_later:
+        change(file, f"UPDATE entries SET {LATER} WHERE stream_id = 1 AND seq = {seq}")  # noqa: S608 (our own words)
+    damage = await inspected(file)
+    assert found.replace("LINE", LINE) in damage[0]
+
+
+CUT = "data = CAST(substr(data, 1, length(data) - 1) AS BLOB)"
 OTHER_SIZE = "note = replace(note, char(10) || '300' || char(10), char(10) || '301' || char(10))"
 OTHER_SIGNATURE = "note = substr(note, 1, length(note) - 9) || 'AAAA' || substr(note, -5)"
 
@@ -124,15 +172,15 @@ OTHER_SIGNATURE = "note = substr(note, 1, length(note) - 9) || 'AAAA' || substr(
 @pytest.mark.parametrize(
     ("table", "change_to", "where", "found"),
     [
-        ("records", RENAMED, "seq = 17", "the records 0 to 255 of LINE are not those that were written"),
-        ("records", RENAMED, "seq = 520", "record 520 of LINE is not found by what it says"),
-        ("records", YEARS, "seq = 520", "the records of LINE up to 589 are not those that were receipted"),
-        ("records", YEARS, "seq = 599", "record 599 of LINE, the newest, is not the one that was written"),
-        ("records", "data = x'00'", "seq = 595", "record 595 of LINE is not the one that was written"),
-        ("records", "unit = NULL", "seq = 31", "record 31 of LINE is not found by what it says"),
-        ("records", "kind = 'batch.started'", "seq = 31", "record 31 of LINE is not found by what it says"),
-        ("records", "seq = 6000", "seq = 300", "of the records 256 to 511 of LINE, 255 are there"),
-        ("records", "seq = 6000", "seq = 599", "of the records 512 to 599 of LINE, 87 are there"),
+        ("entries", "unit = NULL", "seq = 31", "record 31 of LINE is not found by what it says"),
+        ("entries", "kind = 'batch.started'", "seq = 31", "record 31 of LINE is not found by what it says"),
+        ("entries", "seq = 6000", "seq = 300", "of the records 256 to 511 of LINE, 255 are found"),
+        ("entries", "seq = 6000", "seq = 599", "of the records 512 to 599 of LINE, 87 are found"),
+        ("runs", "first_seq = 6000", "first_seq = 256", "of the records 256 to 511 of LINE, 0 are there"),
+        ("runs", "first_seq = 6000", "first_seq = 512", "of the records 512 to 599 of LINE, 0 are there"),
+        ("runs", "data = zeroblob(99)", "first_seq = 256", "the records 256 to 511 of LINE are damaged"),
+        ("runs", "count = 255", "first_seq = 256", "the records 256 to 510 of LINE are damaged"),
+        ("runs", CUT, "first_seq = 256", "the records 256 to 511 of LINE are damaged"),
         ("nodes", "hash = zeroblob(32)", "idx = 1", "the records 256 to 511 of LINE are not those"),
         ("nodes", "idx = 9", "idx = 1", "nodes of level 8 are missing"),
         ("receipts", "root = zeroblob(32)", "size = 300", "the receipt of LINE at size 300 is not the one"),
@@ -146,7 +194,7 @@ async def test_what_changed_is_found_and_named(
 ) -> None:
     change(file, f"UPDATE {table} SET {change_to} WHERE stream_id = 1 AND {where}")  # noqa: S608 (our own words)
     damage = await inspected(file)
-    assert found.replace("LINE", "acme.example/ber-01/line-01/1") in damage[0]
+    assert found.replace("LINE", LINE) in damage[0]
 
 
 async def test_a_wrong_node_is_not_said_again_by_every_receipt(file: Path) -> None:
@@ -167,7 +215,7 @@ async def test_a_record_that_an_index_has_lost_is_named(file: Path, column: str,
 
 
 @pytest.mark.parametrize(
-    "name", ["records", "records_by_unit", "receipts", "nodes", "event_keys", "refusals", "conflicts"]
+    "name", ["runs", "entries", "entries_by_unit", "receipts", "nodes", "event_keys", "refusals", "conflicts"]
 )
 async def test_damaged_pages_are_found(file: Path, name: str) -> None:
     overwrite_root_page(file, name)

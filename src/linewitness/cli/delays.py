@@ -72,7 +72,7 @@ def _with_acceptance(
     """Yield each record with the store's time of acceptance, or None where the store does not hold it."""
     from linewitness.base.clock import from_rfc3339
     from linewitness.cli.sources import load_store
-    from linewitness.store.database import Database
+    from linewitness.store.database.database import Database
     from linewitness.store.reports import read_records
 
     database = Database(load_store(store).database_url)

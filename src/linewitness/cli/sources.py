@@ -12,7 +12,7 @@ from linewitness.base.errors import ConfigurationError
 if TYPE_CHECKING:
     from linewitness.evidence.verify.source import EvidenceSource
     from linewitness.journal.reader import JournalReader
-    from linewitness.store.database import Database
+    from linewitness.store.database.database import Database
     from linewitness.store.options import AuditStoreOptions
 
 _JOURNAL: Final = "journal.sqlite"
@@ -66,10 +66,12 @@ def load_store(file: Path) -> "AuditStoreOptions":
 @contextmanager
 def store_database(file: Path) -> "Iterator[Database]":
     """Open the database that a store's YAML names; StoreError if it is none."""
-    from linewitness.store.database import Database
+    from linewitness.store.database.database import Database
+    from linewitness.store.database.upgrade import upgrade
 
     database = Database(load_store(file).database_url)
     try:
+        upgrade(database)
         database.check()
         yield database
     finally:

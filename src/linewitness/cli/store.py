@@ -31,7 +31,7 @@ def needs() -> None:
 def init(file: StoreFile) -> None:
     """Create the store's key and database. Run it once for each store."""
     from linewitness.base.durable import make_folder
-    from linewitness.store.database import Database
+    from linewitness.store.database.database import Database
     from linewitness.store.keys import Cosigner, create_key
 
     options = load_store(file)
@@ -99,7 +99,7 @@ def enroll(
 ) -> None:
     """Allow a gateway to write a stream. Each generation of a line is enrolled separately."""
     from linewitness.base.clock import SystemClock
-    from linewitness.store.database import enroll as enroll_stream
+    from linewitness.store.database.database import enroll as enroll_stream
 
     with store_database(file) as database:
         enrolment = enroll_stream(
@@ -127,7 +127,7 @@ def witness(
 
     from linewitness.base.clock import SystemClock
     from linewitness.base.secrets import Secret
-    from linewitness.store.database import find
+    from linewitness.store.database.database import find
     from linewitness.store.keys import Cosigner, create_key
     from linewitness.store.witness import Witness
     from linewitness.store.witness_http import serve

@@ -12,7 +12,7 @@ from linewitness.cli.sources import StoreFile, load_store, store_database
 
 if TYPE_CHECKING:
     from linewitness.evidence.package.query import RecordQuery
-    from linewitness.store.database import Database
+    from linewitness.store.database.database import Database
     from linewitness.store.ended.reports import HandedOverRecord
 
 #: A statement may be written again; any other file stays.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.reports import read_records
 
 

@@ -23,7 +23,7 @@ from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.reports import read_receipts, read_records
 
 FOLDER: Final = Path("demo-run")

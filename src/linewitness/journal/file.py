@@ -12,7 +12,7 @@ from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.record import Resource
-from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL
+from linewitness.evidence.format.tiles import TILE_LEAVES, kept_nodes
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -261,10 +261,9 @@ class JournalFile:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
         rows = store_records(self._connection, commit)
         self._rows = [row.data for row in rows]
-        nodes: list[tuple[int, int, bytes]] = []
-        for row in rows:
-            leaf = leaf_hash(row.data)
-            nodes += [node for node in self._frontier.append(leaf) if node[0] % TILE_LEVEL == 0]
+        leaves = [leaf_hash(row.data) for row in rows]
+        nodes = kept_nodes(self._frontier.extend(leaves))
+        for row, leaf in zip(rows, leaves, strict=True):
             self._tile.append(leaf)
             if len(self._tile) == TILE_LEAVES:
                 tile = (row.sequence_no // TILE_LEAVES, b"".join(self._tile))

@@ -10,6 +10,7 @@ from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.tiles import kept_nodes
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
 from linewitness.store.fast_path import FastRecord, read_fast
 
@@ -57,7 +58,7 @@ class AcceptedRecord(NamedTuple):
 
 @dataclass(slots=True)
 class Accepted:
-    """The records that follow, and what changes with them.
+    """The records that follow, and what changes with them: `nodes` of the tree that are stored, new keys.
 
     `waiting` more lines follow, up to the end or to the line at which it `stopped`: no signature vouches for
     them yet.
@@ -122,8 +123,7 @@ class Acceptance:
     def _keep(self, run: list[AcceptedRecord], accepted: Accepted) -> None:
         """Take the records for which the signature of the last one vouches."""
         accepted.records += run
-        for taken in run:
-            accepted.nodes += self._frontier.append(leaf_hash(taken.data))
+        accepted.nodes += kept_nodes(self._frontier.extend([leaf_hash(taken.data) for taken in run]))
         last = run[-1]
         if last.sequence_no == 0 or last.kind == ROTATED:
             first = self.size if last.sequence_no else 0

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.evidence.format.kinds import KINDS
-from linewitness.evidence.format.record import RecordFields, Resource
+from linewitness.evidence.format.record import UNIT, RecordFields
 from linewitness.evidence.verify.chain import KEY_RECORDS
 
 _ESCAPE: Final = r'\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))'
@@ -83,6 +83,7 @@ _RECORD: Final = re.compile(
 
 #: The group that hash and signature do not cover: they themselves.
 _CUT: Final = 8
+_UNIT: Final = f'"{UNIT}"'
 #: The pre-authentication encoding of a record up to its length.
 _BEFORE: Final = b"DSSEv1 %d %b " % (len(record.PAYLOAD_TYPE), record.PAYLOAD_TYPE.encode())
 
@@ -109,9 +110,10 @@ def read_fast(data: bytes) -> FastRecord | None:
     found = _RECORD.fullmatch(text)
     if found is None:
         return None
-    chain_part, found_by = found.groups()[:12], found.groups()[12:]
-    boot, uptime, step, event, ingested, key, before, cut, own, proof, stream, kind = chain_part
-    occurred, name, parent_name, parent_kind, resource_kind, at, tenant = found_by
+    (
+        boot, uptime, step, event, ingested, key, before, cut, own, proof, stream, kind,
+        occurred, name, parent_name, parent_kind, resource_kind, at, tenant,
+    ) = found.groups()  # fmt: skip
     if kind not in KINDS or kind in KEY_RECORDS:
         return None
     start, end = found.span(_CUT)
@@ -125,8 +127,9 @@ def read_fast(data: bytes) -> FastRecord | None:
         int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
         stream, key, before, own, None if proof is None else a2b_base64(proof), message,
     )  # fmt: skip
-    parent = None if parent_kind is None else (_plain(parent_kind), _plain(parent_name))
-    return FastRecord(fields, occurred, Resource(_plain(resource_kind), _plain(name), parent).unit)
+    # What `Resource.unit` says. No letter of this type is ever escaped.
+    of_kind, of = (resource_kind, name) if parent_kind is None else (parent_kind, parent_name)
+    return FastRecord(fields, occurred, _plain(of) if of_kind == _UNIT else None)
 
 
 def _plain(literal: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Self
 import structlog
 from sqlalchemy import Connection, func, insert, select, update
 
-from linewitness.store import tables
+from linewitness.store.database import tables
 from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.stream import Stream
 from linewitness.store.turn import LedgerTurn

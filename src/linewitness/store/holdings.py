@@ -1,10 +1,10 @@
 """One stream of the audit store, as evidence packages are made from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, select
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.format.checkpoint import Checkpoint
@@ -12,8 +12,9 @@ from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.package.time_stamps import StampedCheckpoint
-from linewitness.store import tables
-from linewitness.store.database import Database, Enrolment, find
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database, Enrolment, find
+from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.keys import Cosigner
 from linewitness.store.tree import StoreTree
 
@@ -53,27 +54,27 @@ class StoreHoldings:
 
     def records(self) -> Iterator[tuple[int, bytes]]:
         """Yield all records."""
-        records = tables.records
-        return self._of(select(records.c.seq, records.c.data))
+        return self.between(0, self.size)
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield the records [first, last)."""
-        records = tables.records
-        place = records.c.seq >= first, records.c.seq < last
-        return self._of(select(records.c.seq, records.c.data).where(*place))
+        return StoredRecords(self._connection, self._stream_id).between(first, last)
 
     def of_unit(self, unit: str) -> Iterator[tuple[int, bytes]]:
         """Yield the records of one unit."""
-        records = tables.records
-        return self._of(select(records.c.seq, records.c.data).where(records.c.unit == unit))
+        entries = tables.entries
+        mine = entries.c.stream_id == self._stream_id, entries.c.unit == unit
+        query = select(entries.c.seq).where(*mine).order_by(entries.c.seq)
+        found = self._connection.execution_options(yield_per=_FETCH).execute(query)
+        return self._at(found.scalars())
 
     def key_records(self) -> Iterator[tuple[int, bytes]]:
         """Yield record 0 and every rotation."""
-        records, keys = tables.records, tables.event_keys
-        rotations = select(keys.c.first_seq - 1).where(keys.c.stream_id == self._stream_id)
-        return self._of(
-            select(records.c.seq, records.c.data).where(or_(records.c.seq == 0, records.c.seq.in_(rotations)))
-        )
+        keys = tables.event_keys
+        query = select(keys.c.first_seq).where(keys.c.stream_id == self._stream_id).order_by(keys.c.first_seq)
+        # The first key is that of record 0 itself, any other begins after the rotation that announces it.
+        firsts = self._connection.execute(query).scalars().all()
+        return self._at(first and first - 1 for first in firsts)
 
     def notes(self) -> Iterator[str]:
         """Yield the receipts, oldest first."""
@@ -105,8 +106,6 @@ class StoreHoldings:
         """Yield nothing: time stamps are with the gateway, which asked for them."""
         yield from ()
 
-    def _of(self, query: Select[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        records = tables.records
-        chosen = query.where(records.c.stream_id == self._stream_id).order_by(records.c.seq)
-        for row in self._connection.execution_options(yield_per=_FETCH).execute(chosen):
-            yield row.seq, row.data
+    def _at(self, numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        records = StoredRecords(self._connection, self._stream_id)
+        return ((seq, records.at(seq).data) for seq in numbers)

@@ -6,7 +6,7 @@ first who asks for that unit, years later, when no gateway has it any more and n
 
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
@@ -19,8 +19,9 @@ from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, node_hash, root_at, root_of
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
-from linewitness.store import tables
-from linewitness.store.database import Database, enrolment_of
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database, enrolment_of
+from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.ended.inspection import HandoverInspection, handovers_of
 from linewitness.store.tree import StoreTree
 
@@ -34,17 +35,17 @@ _HINT: Final = (
 
 #: Records that cannot be looked up by their unit or their event. The + keeps SQLite to the index in question.
 _HIDDEN: Final = text("""
-    SELECT r.seq, 'unit' FROM records AS r
+    SELECT r.seq, 'unit' FROM entries AS r
     WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last AND r.unit IS NOT NULL
     AND NOT EXISTS (
-        SELECT 1 FROM records AS found INDEXED BY records_by_unit
+        SELECT 1 FROM entries AS found INDEXED BY entries_by_unit
         WHERE found.unit = r.unit AND +found.stream_id = r.stream_id AND +found.seq = r.seq
     )
     UNION ALL
-    SELECT r.seq, 'event_id' FROM records AS r
+    SELECT r.seq, 'event_id' FROM entries AS r
     WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last
     AND NOT EXISTS (
-        SELECT 1 FROM records AS found
+        SELECT 1 FROM entries AS found
         WHERE found.stream_id = r.stream_id AND found.event_id = r.event_id AND +found.seq = r.seq
     )
     LIMIT 1
@@ -113,7 +114,7 @@ def _read_through(connection: Connection) -> str:
         for _ in connection.execution_options(yield_per=TILE_LEAVES).execute(select(table)):
             pass
     connection.exec_driver_sql(
-        "SELECT COUNT(*) FROM records INDEXED BY records_by_unit WHERE unit IS NOT NULL"
+        "SELECT COUNT(*) FROM entries INDEXED BY entries_by_unit WHERE unit IS NOT NULL"
     ).scalar_one()
     return ""
 
@@ -139,24 +140,26 @@ class _Stream:
     def look_at_records(self, first: int, connection: Connection) -> str:
         """Compare the records of one tile with what was stored over them: nodes, receipts, columns, head."""
         last = min(first + TILE_LEAVES, self._size)
-        records = tables.records
-        query = (
-            select(records)
-            .where(records.c.stream_id == self._id, records.c.seq >= first, records.c.seq < last)
-            .order_by(records.c.seq)
-        )
-        rows = connection.execute(query).all()
-        if [row.seq for row in rows] != list(range(first, last)):
-            return f"of the records {first} to {last - 1} of {self._origin}, {len(rows)} are there"
-        leaves = [leaf_hash(row.data) for row in rows]
+        lines = [line for _, line in StoredRecords(connection, self._id).between(first, last)]
+        if len(lines) < last - first:
+            return f"of the records {first} to {last - 1} of {self._origin}, {len(lines)} are there"
+        entries = self._entries(first, last, connection)
+        if (found := [row.seq for row in entries]) != list(range(first, last)):
+            return f"of the records {first} to {last - 1} of {self._origin}, {len(found)} are found"
+        leaves = [leaf_hash(line) for line in lines]
         tree = StoreTree(connection, self._id)
         return (
             self._compared_with_nodes(first, leaves, tree)
-            or _first(self._described(row) for row in rows)
+            or _first(map(self._described, entries, lines))
             or self._compared_with_indexes(first, last, connection)
-            or (self._compared_with_head(rows[-1]) if last == self._size else "")
+            or (self._compared_with_head(lines[-1]) if last == self._size else "")
             or self._compared_with_receipts(first, leaves, connection, tree)
         )
+
+    def _entries(self, first: int, last: int, connection: Connection) -> Sequence[Row[Any]]:
+        entries = tables.entries
+        place = entries.c.stream_id == self._id, entries.c.seq >= first, entries.c.seq < last
+        return connection.execute(select(entries).where(*place).order_by(entries.c.seq)).all()
 
     @property
     def _origin(self) -> str:
@@ -179,10 +182,10 @@ class _Stream:
                 )
         return ""
 
-    def _described(self, row: Row[Any]) -> str:
+    def _described(self, row: Row[Any], data: bytes) -> str:
         """Compare a record with the columns by which it is found."""
         try:
-            members = orjson.loads(row.data)
+            members = orjson.loads(data)
             said = (members["event_id"], members["kind"], record.unit_of(members), members["occurred_at"])
         except (ValueError, TypeError, KeyError):
             return f"record {row.seq} of {self._origin} is not the one that was written"
@@ -197,11 +200,11 @@ class _Stream:
             return f"record {seq} of {self._origin} is not found by its {what}"
         return ""
 
-    def _compared_with_head(self, row: Row[Any]) -> str:
-        integrity = orjson.loads(row.data)["integrity"]
-        hashed = record.sha256(record.message_of(row.data, integrity))
+    def _compared_with_head(self, data: bytes) -> str:
+        integrity = orjson.loads(data)["integrity"]
+        hashed = record.sha256(record.message_of(data, integrity))
         if hashed != self._last_hash:
-            return f"record {row.seq} of {self._origin}, the newest, is not the one that was written"
+            return f"record {self._size - 1} of {self._origin}, the newest, is not the one that was written"
         return ""
 
     def _compared_with_receipts(

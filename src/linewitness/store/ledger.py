@@ -11,10 +11,10 @@ from linewitness.base.compression.frames import is_frame
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.evidence.format.signed_run import LONGEST_RUN, first_run, vouched_for
-from linewitness.store import tables
 from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
-from linewitness.store.database import Database, enrolment_of, find, newest_receipt
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database, enrolment_of, find, newest_receipt
 from linewitness.store.findings import StoreFindings
 from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.keys import Cosigner

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, ScalarSelect, Select, func, select
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.store import tables
-from linewitness.store.database import Database
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database
+from linewitness.store.database.stored_records import StoredRecords
 
 _FETCH: Final = 1000
 
@@ -80,28 +82,32 @@ def read_records(
 
     Everything is read in one snapshot and in bounded memory. An unknown origin is a ConfigurationError.
     """
-    records, streams = tables.records, tables.streams
+    entries, streams = tables.entries, tables.streams
     query = (
-        select(streams.c.origin, records)
-        .join(streams, streams.c.id == records.c.stream_id)
-        .where(records.c.seq >= first)
-        .order_by(records.c.stream_id, records.c.seq)
+        select(streams.c.origin, entries)
+        .join(streams, streams.c.id == entries.c.stream_id)
+        .where(entries.c.seq >= first)
+        .order_by(entries.c.stream_id, entries.c.seq)
     )
     if unit is not None:
-        query = query.where(records.c.unit == unit)
+        query = query.where(entries.c.unit == unit)
     if last is not None:
-        query = query.where(records.c.seq <= last)
+        query = query.where(entries.c.seq <= last)
     if since is not None:
-        query = query.where(records.c.occurred_at >= since)
+        query = query.where(entries.c.occurred_at >= since)
     if until is not None:
-        query = query.where(records.c.occurred_at < until)
+        query = query.where(entries.c.occurred_at < until)
     with database.reading() as connection:
         if origin is not None:
-            query = query.where(records.c.stream_id == _stream_id(connection, origin))
-        for row in connection.execution_options(yield_per=_FETCH).execute(query):
-            yield StoredRecord(
-                row.origin, row.seq, row.kind, row.unit, row.occurred_at, row.accepted_at, row.data
-            )
+            query = query.where(entries.c.stream_id == _stream_id(connection, origin))
+        found = connection.execution_options(yield_per=_FETCH).execute(query)
+        for stream_id, of_stream in groupby(found, key=lambda row: row.stream_id):
+            records = StoredRecords(connection, stream_id)
+            for row in of_stream:
+                held = records.at(row.seq)
+                yield StoredRecord(
+                    row.origin, row.seq, row.kind, row.unit, row.occurred_at, held.accepted_at, held.data
+                )
 
 
 def read_streams(database: Database) -> list[StreamReport]:

@@ -5,7 +5,8 @@ from typing import Final, NoReturn
 
 import structlog
 
-from linewitness.store.database import Database, StoreFull
+from linewitness.store.database.database import Database, StoreFull
+from linewitness.store.database.upgrade import upgraded
 from linewitness.store.work import StoreWork
 
 RETRY_S: Final = 1.0
@@ -22,9 +23,13 @@ class StoreRoom:
         self.work = work
 
     async def checked(self) -> None:
-        """Open the database as soon as its disk has room; any other StoreError is raised."""
+        """Open the database as soon as its disk has room; any other StoreError is raised.
+
+        One of an earlier version is brought to this one first, in a thread: the program stays stoppable.
+        """
         while True:
             try:
+                await self._upgraded()
                 self._database.check()
             except StoreFull as refusal:
                 self.refused(refusal)
@@ -32,6 +37,18 @@ class StoreRoom:
             else:
                 self._granted()
                 return
+
+    async def _upgraded(self) -> None:
+        steps = upgraded(self._database)
+        total = left = await asyncio.to_thread(next, steps, None)
+        if total:
+            _log.info("the database is of an earlier version: its records are moved", records=total)
+        while left is not None:
+            self.work.upgrade = f"older database: {left} records to move" if left else ""
+            left = await asyncio.to_thread(next, steps, None)
+        if total:
+            self.work.upgrade = ""
+            _log.info("the database is of this version now", records=total)
 
     def refused(self, refusal: StoreFull) -> None:
         """Record that the disk took nothing more."""
@@ -49,6 +66,7 @@ class StoreRoom:
                 self._granted()
 
     def _granted(self) -> None:
+        self.work.opened.set()
         if self.work.full:
             self.work.full = ""
             _log.info("the disk has room again: receiving goes on")

@@ -18,7 +18,7 @@ from linewitness.base.line_writer import LineWriter
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.ahead.subscription import subscribe_to_notices
-from linewitness.store.database import Database, StoreError, StoreFull
+from linewitness.store.database.database import Database, StoreError, StoreFull
 from linewitness.store.inbox.inbox import StoreInbox
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner
@@ -96,6 +96,7 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
 async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
     store_key = Cosigner.load(options.name, options.key).vkey
     database = Database(options.database_url)
+    await work.opened.wait()
     try:
         await inspect_daily(database, store_key=store_key, tell=work.damaged)
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from linewitness.store.ahead.reports import HeadReport, count_notices, read_heads, read_notice_refusals
-from linewitness.store.database import Database
+from linewitness.store.database.database import Database
 from linewitness.store.ended.reports import read_handovers
 from linewitness.store.reports import StreamReport, read_refusals, read_streams
 

@@ -1,29 +1,32 @@
 """One stream as the store holds it: the verified head in memory, everything else in the database."""
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.merkle import Frontier, root_at
 from linewitness.evidence.format.note import Note, Vkey
-from linewitness.evidence.format.tiles import TILE_LEVEL
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
-from linewitness.store import tables
 from linewitness.store.acceptance import Acceptance, Accepted, Pinned, ReadLine
-from linewitness.store.database import Enrolment, StoreError, newest_receipt
+from linewitness.store.database import tables
+from linewitness.store.database.database import Enrolment, StoreError, newest_receipt
+from linewitness.store.database.stored_records import StoredRecords, store_run
 from linewitness.store.tree import StoreTree
 
-#: Both run for each batch, and as they stand: SQLAlchemy would spend more on them than SQLite.
+#: It runs for each batch, and as it stands: SQLAlchemy would spend more on it than SQLite.
 _HELD_EVENTS: Final = text(
-    "SELECT event_id FROM records WHERE stream_id = :stream_id "
+    "SELECT event_id FROM entries WHERE stream_id = :stream_id "
     "AND event_id IN (SELECT value FROM json_each(:event_ids))"
 )
-_STORE_RECORD: Final = (
-    "INSERT INTO records (stream_id, seq, event_id, kind, unit, occurred_at, accepted_at, data) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+#: Built once: building such a statement takes SQLAlchemy longer than SQLite needs for it.
+_MOVE_HEAD: Final = (
+    update(tables.streams)
+    .where(tables.streams.c.id == bindparam("of"), tables.streams.c.size == bindparam("before"))
+    .values(size=bindparam("after"), last_hash=bindparam("hash"), event_key=bindparam("key"))
 )
+_ADD_RECEIPT: Final = insert(tables.receipts)
 
 
 class Stream:
@@ -78,18 +81,11 @@ class Stream:
 
     def held(self, connection: Connection, first: int, count: int) -> list[bytes]:
         """Return the exact bytes of the records from `first` on, at most `count`."""
-        records = tables.records
-        rows = connection.execute(
-            select(records.c.data)
-            .where(
-                records.c.stream_id == self.enrolment.stream_id,
-                records.c.seq >= first,
-                records.c.seq < first + count,
-            )
-            .order_by(records.c.seq)
-        )
-        found = list(rows.scalars())
-        if first + len(found) > max(self.size, first):
+        if first >= self.size:
+            return []  # what another program stored there is met when we store there
+        records = StoredRecords(connection, self.enrolment.stream_id)
+        found = [line for _, line in records.between(first, first + count)]
+        if first + len(found) > self.size:
             raise self._moved()
         return found
 
@@ -118,7 +114,7 @@ class Stream:
         if repeated is not None and accepted.stopped is None:
             accepted.stopped = Broken(self.size, "its event_id is that of an earlier record")
         if accepted.records:
-            self._store_records(connection, accepted, accepted_at)
+            store_run(connection, self.enrolment.stream_id, accepted.records, accepted_at)
             self._store_edges(connection, accepted)
         return accepted
 
@@ -135,15 +131,14 @@ class Stream:
     def add_receipt(self, connection: Connection, checkpoint: Checkpoint, receipt: Note, at: str) -> None:
         """Store a receipt, which is now the newest."""
         self.receipt_size, self.receipt_note = checkpoint.size, str(receipt)
-        connection.execute(
-            insert(tables.receipts).values(
-                stream_id=self.enrolment.stream_id,
-                size=checkpoint.size,
-                root=checkpoint.root,
-                note=self.receipt_note,
-                cosigned_at=at,
-            )
-        )
+        values = {
+            "stream_id": self.enrolment.stream_id,
+            "size": checkpoint.size,
+            "root": checkpoint.root,
+            "note": self.receipt_note,
+            "cosigned_at": at,
+        }
+        connection.execute(_ADD_RECEIPT, values)
 
     def _recall_pending(self, connection: Connection) -> None:
         heads = tables.heads
@@ -152,25 +147,6 @@ class Stream:
         note = found.scalar_one_or_none()
         if note is not None:
             self.pending = open_checkpoint(note, self.enrolment.log_vkey)
-
-    def _store_records(self, connection: Connection, accepted: Accepted, accepted_at: str) -> None:
-        stream_id = self.enrolment.stream_id
-        connection.exec_driver_sql(
-            _STORE_RECORD,
-            [
-                (
-                    stream_id,
-                    taken.sequence_no,
-                    taken.event_id,
-                    taken.kind,
-                    taken.unit,
-                    taken.occurred_at,
-                    accepted_at,
-                    taken.data,
-                )
-                for taken in accepted.records
-            ],
-        )
 
     def _repeated(self, connection: Connection, lines: list[ReadLine]) -> int | None:
         """Return the position of the first line whose event_id is held already or stands in a line before."""
@@ -185,10 +161,9 @@ class Stream:
 
     def _store_edges(self, connection: Connection, accepted: Accepted) -> None:
         stream_id = self.enrolment.stream_id
-        nodes: list[dict[str, Any]] = [
+        nodes = [
             {"stream_id": stream_id, "level": level, "idx": index, "hash": node}
             for level, index, node in accepted.nodes
-            if level % TILE_LEVEL == 0
         ]
         if nodes:
             connection.execute(insert(tables.nodes), nodes)
@@ -198,12 +173,9 @@ class Stream:
         if keys:
             connection.execute(insert(tables.event_keys), keys)
         head = self._acceptance
-        done = connection.execute(
-            update(tables.streams)
-            .where(tables.streams.c.id == stream_id, tables.streams.c.size == accepted.records[0].sequence_no)
-            .values(size=head.size, last_hash=head.last_hash, event_key=head.event_key)
-        )
-        if done.rowcount != 1:
+        place = {"of": stream_id, "before": accepted.records[0].sequence_no}
+        values = {"after": head.size, "hash": head.last_hash, "key": head.event_key}
+        if connection.execute(_MOVE_HEAD, place | values).rowcount != 1:
             raise self._moved()
 
     def _moved(self) -> StoreError:

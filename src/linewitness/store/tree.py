@@ -4,8 +4,9 @@ from sqlalchemy import Connection, select
 
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.tiles import subtree_of
-from linewitness.store import tables
-from linewitness.store.database import StoreError
+from linewitness.store.database import tables
+from linewitness.store.database.database import StoreError
+from linewitness.store.database.stored_records import StoredRecords
 
 
 class StoreTree:
@@ -25,13 +26,8 @@ class StoreTree:
         return hashes
 
     def _leaves(self, first: int, last: int) -> list[bytes]:
-        records = tables.records
-        rows = self._connection.execute(
-            select(records.c.data)
-            .where(records.c.stream_id == self._stream_id, records.c.seq >= first, records.c.seq < last)
-            .order_by(records.c.seq)
-        )
-        return [leaf_hash(data) for data in rows.scalars()]
+        records = StoredRecords(self._connection, self._stream_id)
+        return [leaf_hash(data) for _, data in records.between(first, last)]
 
     def _nodes(self, level: int, first: int, last: int) -> list[bytes]:
         nodes = tables.nodes

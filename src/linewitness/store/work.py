@@ -1,5 +1,6 @@
 """The progress of the store's loops, as the watchdog reads it."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,10 @@ class StoreWork:
     takeovers: TakeoverWatch = field(default_factory=TakeoverWatch)
     #: What the disk said when it took nothing more, or nothing.
     full: str = ""
+    #: The database is there and of this version.
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    #: How far a database of an earlier version is, while it is brought to this one, or nothing.
+    upgrade: str = ""
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
     #: Whose messages are dropped now, and why, or nothing.
@@ -64,6 +69,7 @@ class StoreWork:
         full = f"DISK FULL, no receipts: {self.full}" if self.full else ""
         parts = (
             full,
+            self.upgrade,
             f"broker {broker}, {self.messages} messages judged",
             self.takeovers.what,
             self.drops(),

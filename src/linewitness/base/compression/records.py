@@ -1,17 +1,22 @@
-"""Store a record as a zstd frame made with a dictionary of this package, and read it back byte for byte."""
+"""Store records as zstd frames made with a dictionary of this package, and read them back byte for byte.
+
+A journal packs each record, so that each can be pruned; a store packs a run of them in one frame.
+"""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from typing import Final
 
 import zstandard
 
-from linewitness.base.compression.frames import MAGIC
+from linewitness.base.compression.frames import MAGIC, BadFrame
 
 #: The number of the dictionary that new records are stored with. Older ones stay: their records do, too.
 NEWEST: Final = 1
+#: What a store calls a run that is packed with the newest dictionary.
+RUN_CODEC: Final = f"zstd, records-{NEWEST}"
 #: The largest record. A frame that states more is none of ours.
 _MOST: Final = 64 * 1024
 #: Its number is a dictionary's id in the frame, beyond the ids that RFC 8878 (section 6.2) reserves.
@@ -54,6 +59,27 @@ def unpack_record(stored: bytes) -> bytes:
         return stored
 
 
+def pack_run(records: Sequence[bytes]) -> bytes:
+    """Return a frame with consecutive records, a line each, and a checksum over them."""
+    return _run_compressor().compress(b"\n".join(records))
+
+
+def unpack_run(packed: bytes, count: int) -> list[bytes]:
+    """Return the exact bytes of the `count` records of a run; BadFrame where it is not whole and sound."""
+    try:
+        frame = zstandard.get_frame_parameters(packed)
+        if not 0 < frame.content_size <= count * (_MOST + 1):
+            raise BadFrame(f"the frame states {frame.content_size} bytes for {count} records")
+        lines = _decompressors()[frame.dict_id].decompress(packed, allow_extra_data=False).split(b"\n")
+    except KeyError:
+        raise BadFrame("the frame names a dictionary that this version does not have") from None
+    except zstandard.ZstdError as error:
+        raise BadFrame(str(error)) from None
+    if len(lines) != count:
+        raise BadFrame(f"the frame has {len(lines)} lines for {count} records")
+    return lines
+
+
 def unpack_rows(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Yield (sequence number, exact bytes) of records as they are stored."""
     return ((sequence_no, unpack_record(stored)) for sequence_no, stored in rows)
@@ -65,6 +91,15 @@ def _compressor() -> zstandard.ZstdCompressor:
     except AttributeError:
         found = zstandard.ZstdCompressor(level=_LEVEL, dict_data=_for_packing())
         _contexts.compressor = found
+    return found
+
+
+def _run_compressor() -> zstandard.ZstdCompressor:
+    try:
+        found: zstandard.ZstdCompressor = _contexts.run_compressor
+    except AttributeError:
+        found = zstandard.ZstdCompressor(level=_LEVEL, dict_data=_for_packing(), write_checksum=True)
+        _contexts.run_compressor = found
     return found
 
 

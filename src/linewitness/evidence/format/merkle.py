@@ -61,6 +61,23 @@ class Frontier:
         self.size += 1
         return completed
 
+    def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, list[bytes]]]:
+        """Add leaf hashes; return the inner nodes that they completed as (level, first index, hashes)."""
+        completed: list[tuple[int, int, list[bytes]]] = []
+        row, index, level = list(leaves), self.size, 0
+        self.size += len(row)
+        while row:
+            if level == len(self.nodes):
+                self.nodes.append(None)
+            if (left := self.nodes[level]) is not None:
+                row, index = [left, *row], index - 1
+            self.nodes[level] = row[-1] if len(row) % 2 else None
+            row = [node_hash(*pair) for pair in zip(row[::2], row[1::2], strict=False)]
+            index, level = index >> 1, level + 1
+            if row:
+                completed.append((level, index, row))
+        return completed
+
     def join(self, other: Sequence[bytes | None]) -> None:
         """Add the leaves of another tree, given its `nodes`; ours are a multiple of its width."""
         for level in reversed(range(len(other))):

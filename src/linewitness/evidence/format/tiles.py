@@ -1,6 +1,6 @@
 """A Merkle tree that is kept at each eighth level only: tiles of 256 hashes, and what lies between them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from linewitness.evidence.format.merkle import Subtree, node_hash
@@ -13,6 +13,16 @@ HASH_BYTES: Final = 32
 
 #: Return the hashes [first, last) of a level that is stored, which is 0 for the leaves.
 StoredHashes = Callable[[int, int, int], Sequence[bytes]]
+
+
+def kept_nodes(completed: Iterable[tuple[int, int, list[bytes]]]) -> list[tuple[int, int, bytes]]:
+    """Return (level, index, hash) of the nodes that are stored, out of what `Frontier.extend` completed."""
+    return [
+        (level, index, node)
+        for level, first, nodes in completed
+        if level % TILE_LEVEL == 0
+        for index, node in enumerate(nodes, first)
+    ]
 
 
 def subtree_of(stored: StoredHashes) -> Subtree:

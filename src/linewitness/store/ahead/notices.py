@@ -8,12 +8,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 import structlog
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from linewitness.evidence.format import record
 from linewitness.evidence.format.note import BadNote
 from linewitness.evidence.format.notice import RecordNotice, claimed_origin, open_notice
-from linewitness.store import tables
+from linewitness.store.database import tables
 from linewitness.store.stream import Stream
 from linewitness.store.turn import LedgerTurn
 from linewitness.uplink.topics import Topics
@@ -31,6 +31,12 @@ MAX_SETTLED: Final = 10_000
 #: Rows of counted refusals; topics of unknown gateways cannot fill the disk.
 MAX_REFUSALS: Final = 10_000
 MAX_TEXT: Final = 300
+
+_CAME: Final = select(tables.notices).where(
+    tables.notices.c.stream_id == bindparam("of"),
+    tables.notices.c.state == "open",
+    tables.notices.c.seq < bindparam("before"),
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -95,9 +101,8 @@ class StoreNotices:
 
     def settle(self, turn: LedgerTurn, stream: Stream) -> Iterator[Contradiction]:
         """Compare notices with the records that came; yield those in whose place another record stands."""
-        notices = tables.notices
-        mine = (notices.c.stream_id == stream.enrolment.stream_id) & (notices.c.state == "open")
-        came = turn.connection.execute(select(notices).where(mine, notices.c.seq < stream.size)).all()
+        place = {"of": stream.enrolment.stream_id, "before": stream.size}
+        came = turn.connection.execute(_CAME, place).all()
         for row in came:
             same = row.record_hash in self._known(turn, stream, row.seq)
             self._close(turn, row, "confirmed" if same else "contradicted")

@@ -5,8 +5,8 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from linewitness.store import tables
-from linewitness.store.database import Database
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database
 
 #: Of the notices that were confirmed so many of the newest are listed.
 LISTED: Final = 100

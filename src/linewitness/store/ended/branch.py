@@ -13,12 +13,12 @@ from linewitness.evidence.format.ended import StreamEnd, open_end, successor
 from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
-from linewitness.store import tables
 from linewitness.store.acceptance import Acceptance, Accepted, Pinned, ReadLine
-from linewitness.store.database import Enrolment, find
+from linewitness.store.database import tables
+from linewitness.store.database.database import Enrolment, find
+from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.tree import StoreTree
 
-_FETCH: Final = 1000
 _ROOT: Final = "sha256:"
 
 
@@ -40,7 +40,7 @@ class Branch:
         cls, connection: Connection, enrolment: Enrolment, lines: Iterable[bytes], begins: int
     ) -> "Branch":
         """Compare the records with those that are held; ConfigurationError where some are missing between."""
-        streams, records = tables.streams, tables.records
+        streams = tables.streams
         mine = streams.c.id == enrolment.stream_id
         held = int(connection.execute(select(streams.c.size).where(mine)).scalar_one())
         if begins > held:
@@ -48,17 +48,12 @@ class Branch:
                 f"the package begins with record {begins} of {enrolment.origin}, and the store holds {held}",
                 hint="the store gave a receipt for more: restore its newest backup first",
             )
-        rows = connection.execution_options(yield_per=_FETCH).execute(
-            select(records.c.data)
-            .where(records.c.stream_id == enrolment.stream_id, records.c.seq >= begins)
-            .order_by(records.c.seq)
-        )
         first = begins
-        for line, ours in zip(lines, rows.scalars(), strict=False):
+        records = StoredRecords(connection, enrolment.stream_id).between(begins, held)
+        for line, (_, ours) in zip(lines, records, strict=False):
             if line != ours:
                 break
             first += 1
-        rows.close()
         return cls(connection, enrolment, begins=begins, first=first, held=held)
 
     def begun_anew(self, connection: Connection) -> "Branch":
@@ -91,12 +86,12 @@ class Branch:
 
 def ids_before(connection: Connection, branch: Branch, event_ids: Sequence[str]) -> int | None:
     """Return the position of an event that stands before the branch already, or None."""
-    records = tables.records
+    entries = tables.entries
     rows = connection.execute(
-        select(records.c.event_id).where(
-            records.c.stream_id == branch.enrolment.stream_id,
-            records.c.seq < branch.first,
-            records.c.event_id.in_(event_ids),
+        select(entries.c.event_id).where(
+            entries.c.stream_id == branch.enrolment.stream_id,
+            entries.c.seq < branch.first,
+            entries.c.event_id.in_(event_ids),
         )
     )
     found = set(rows.scalars())
@@ -139,12 +134,10 @@ def _named_by_next(connection: Connection, origin: str) -> list[tuple[str, Strea
         return []
     if following is None:
         return []
-    records = tables.records
-    zero = select(records.c.data).where(records.c.stream_id == following.stream_id, records.c.seq == 0)
-    data = connection.execute(zero).scalar_one_or_none()
-    if data is None:
+    zero = StoredRecords(connection, following.stream_id).run_with(0)
+    if zero is None:
         return []
-    after = {change["field"]: change["after"] for change in record.parse(data)["changes"]}
+    after = {change["field"]: change["after"] for change in record.parse(zero.lines[0])["changes"]}
     size, root, record_hash = after.get("size"), after.get("root"), after.get("record_hash")
     if after.get("continues") != origin or not isinstance(size, int):
         return []
@@ -174,9 +167,7 @@ def _before(connection: Connection, enrolment: Enrolment, size: int) -> Acceptan
 
 
 def _hash_of(connection: Connection, enrolment: Enrolment, seq: int) -> str:
-    records = tables.records
-    place = (records.c.stream_id == enrolment.stream_id) & (records.c.seq == seq)
-    data = connection.execute(select(records.c.data).where(place)).scalar_one()
+    data = StoredRecords(connection, enrolment.stream_id).at(seq).data
     return str(orjson.loads(data)["integrity"]["record_hash"])
 
 

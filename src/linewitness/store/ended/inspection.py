@@ -12,7 +12,7 @@ from linewitness.evidence.format.ended import open_taken
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES
-from linewitness.store import tables
+from linewitness.store.database import tables
 from linewitness.store.ended.reports import has_handovers
 from linewitness.store.tree import StoreTree
 

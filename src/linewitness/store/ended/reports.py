@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, select
 
-from linewitness.store import tables
-from linewitness.store.database import Database
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database
 
 _FETCH: Final = 1000
 

@@ -19,9 +19,9 @@ from linewitness.evidence.format.ended import StreamTakenOver
 from linewitness.evidence.package.archive import Package
 from linewitness.evidence.verify.chain import Broken, unsigned_end
 from linewitness.evidence.verify.unique_ids import UniqueIds
-from linewitness.store import tables
 from linewitness.store.acceptance import Accepted, peek
-from linewitness.store.database import Database, StoreError, find
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database, StoreError, find
 from linewitness.store.ended.branch import Branch, end_of, ids_before
 from linewitness.store.keys import Cosigner
 

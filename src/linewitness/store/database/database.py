@@ -18,7 +18,7 @@ from linewitness.base.durable import create_private
 from linewitness.base.errors import ConfigurationError, ExitCode, LinewitnessError
 from linewitness.evidence.format.note import ED25519, BadNote, Vkey
 from linewitness.evidence.format.record import ZERO_HASH
-from linewitness.store import tables
+from linewitness.store.database import tables
 from linewitness.uplink.topics import Topics
 
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -114,6 +114,18 @@ class Database:
         if missing:
             # An older version of this schema made it: it goes on working with the file, and ignores the rest.
             self.create()
+
+    def schema(self) -> int | None:
+        """Return the version of the tables; None where there is no file, or no store in it."""
+        if not self._file.is_file() or not self.has_table(tables.store.name):
+            return None
+        with self.reading() as connection:
+            return int(connection.execute(select(tables.store.c.schema)).scalar_one())
+
+    def has_table(self, name: str) -> bool:
+        """Return whether there is a table."""
+        with self.reading() as connection:
+            return bool(inspect(connection).has_table(name))
 
     def refusal(self) -> str:
         """Return why the disk does not take another megabyte, or nothing."""

@@ -1,6 +1,9 @@
-"""The store's tables. Records and receipts are written once; the schema refuses to change or delete them."""
+"""The store's tables. Records and receipts are written once; the schema refuses to change or delete them.
 
-from typing import Final
+Records lie in runs, compressed together as they came, and each has a narrow entry by which it is found.
+"""
+
+from typing import Any, Final
 
 from sqlalchemy import (
     DDL,
@@ -18,13 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 metadata: Final = MetaData()
 
 
-def _table(name: str, *parts: SchemaItem) -> Table:
-    return Table(name, metadata, *parts, sqlite_strict=True)
+def _table(name: str, *parts: SchemaItem, **settings: Any) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True, **settings)
 
 
 def _stream() -> Column[int]:
@@ -58,20 +61,32 @@ event_keys: Final = _table(
     PrimaryKeyConstraint("stream_id", "first_seq"),
 )
 
-records: Final = _table(
-    "records",
+#: Consecutive records as they came in one batch; `codec` says how `data` is packed, see `stored_records`.
+runs: Final = _table(
+    "runs",
+    _stream(),
+    Column("first_seq", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("accepted_at", Text, nullable=False),
+    Column("codec", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("stream_id", "first_seq"),
+)
+
+#: What a record is found by; its bytes are in the run that has its number.
+entries: Final = _table(
+    "entries",
     _stream(),
     Column("seq", Integer, nullable=False),
     Column("event_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("unit", Text),
     Column("occurred_at", Text, nullable=False),
-    Column("accepted_at", Text, nullable=False),
-    Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("stream_id", "seq"),
     UniqueConstraint("stream_id", "event_id"),
+    sqlite_with_rowid=False,
 )
-Index("records_by_unit", records.c.unit, sqlite_where=records.c.unit.is_not(None))
+Index("entries_by_unit", entries.c.unit, sqlite_where=entries.c.unit.is_not(None))
 
 #: The tree's complete subtrees of 256, 65536 … leaves; what lies below is computed from the records.
 nodes: Final = _table(
@@ -178,7 +193,7 @@ handovers: Final = _table(
     UniqueConstraint("stream_id", "size", "root"),
 )
 
-#: Never mixed with `records`, of which each stream has one for each number.
+#: Never mixed with `entries`, of which each stream has one for each number.
 handover_records: Final = _table(
     "handover_records",
     Column("handover_id", Integer, ForeignKey("handovers.id"), nullable=False),
@@ -191,7 +206,7 @@ handover_records: Final = _table(
 )
 Index("handover_records_by_unit", handover_records.c.unit, sqlite_where=handover_records.c.unit.is_not(None))
 
-for _written_once in (records, receipts, nodes, event_keys, conflicts, handover_records):
+for _written_once in (runs, entries, receipts, nodes, event_keys, conflicts, handover_records):
     for _deed in ("UPDATE", "DELETE"):
         _name = _written_once.name
         event.listen(

@@ -1,0 +1,110 @@
+"""Bring a database of an earlier version to the tables of this one: records move from rows into runs.
+
+A step is one transaction that moves some records: a store may be stopped at any time, goes on where it was,
+and needs no room for a second copy.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, column, delete, func, inspect, select, table, tuple_, update
+
+from linewitness.store.acceptance import MAX_LINES, AcceptedRecord
+from linewitness.store.database import tables
+from linewitness.store.database.database import Database, StoreError
+from linewitness.store.database.stored_records import StoredRecords, store_run
+
+#: Records of one transaction: some MiB.
+STEP: Final = 1024
+_OLD_SCHEMA: Final = 1
+#: How the old table is called while records are left in it: a program of that version does not find it.
+_OLD_NAME: Final = "records_of_schema_1"
+_NAMES: Final = ("stream_id", "seq", "event_id", "kind", "unit", "occurred_at", "accepted_at", "data")
+_old: Final = table(_OLD_NAME, *map(column, _NAMES))
+
+
+def upgraded(database: Database) -> Iterator[int]:
+    """Bring the database to this version, and yield how many records are left, before and after each step.
+
+    Nothing is yielded where there is nothing to do, or no store; `Database.check` says which. StoreError
+    where a record cannot be read: what was moved stays so, and nothing of the rest is changed.
+    """
+    schema = database.schema()
+    if schema == _OLD_SCHEMA:
+        _begin(database)
+    if schema is None or not database.has_table(_OLD_NAME):
+        return
+    with database.reading() as connection:
+        left = int(connection.execute(select(func.count()).select_from(_old)).scalar_one())
+    yield left
+    while moved := _step(database):
+        left -= moved
+        yield left
+
+
+def upgrade(database: Database) -> None:
+    """Do all of it."""
+    for _ in upgraded(database):
+        pass
+
+
+def _begin(database: Database) -> None:
+    """Make the new tables, and take the old one out of the reach of programs that would write there."""
+    with database.writing() as connection:
+        if not inspect(connection).has_table("records"):
+            return  # another program has begun
+        for deed in ("update", "delete"):
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS records_no_{deed}")
+        connection.exec_driver_sql(f"ALTER TABLE records RENAME TO {_OLD_NAME}")
+        tables.metadata.create_all(connection)
+        connection.execute(update(tables.store).values(schema=tables.SCHEMA))
+
+
+def _step(database: Database) -> int:
+    """Move the next records, and return how many; where none is left, the empty table goes."""
+    with database.writing() as connection:
+        if not inspect(connection).has_table(_OLD_NAME):
+            return 0  # another program has done the rest
+        place = _old.c.stream_id, _old.c.seq
+        rows = connection.execute(select(_old).order_by(*place).limit(STEP)).all()
+        runs = list(_runs(rows))
+        if len(rows) == STEP and len(runs) > 1:
+            runs.pop()  # there may be more of it
+        for run in runs:
+            _move(connection, run)
+        if not runs:
+            connection.exec_driver_sql(f"DROP TABLE {_OLD_NAME}")
+            return 0
+        last = runs[-1][-1]
+        connection.execute(delete(_old).where(tuple_(*place) <= (last.stream_id, last.seq)))
+    return sum(map(len, runs))
+
+
+def _runs(rows: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
+    """Yield consecutive records of a stream that were accepted together, as they once came in a batch."""
+    run: list[Row[Any]] = []
+    for row in rows:
+        if run:
+            before = run[-1]
+            together = (row.stream_id, row.accepted_at) == (before.stream_id, before.accepted_at)
+            if not together or row.seq != before.seq + 1 or len(run) == MAX_LINES:
+                yield run
+                run = []
+        run.append(row)
+    if run:
+        yield run
+
+
+def _move(connection: Connection, run: list[Row[Any]]) -> None:
+    """Store records as a run, held once more against the bytes that it replaces."""
+    records = [
+        AcceptedRecord(row.seq, row.event_id, row.kind, row.unit, row.occurred_at, row.data) for row in run
+    ]
+    first = run[0]
+    store_run(connection, first.stream_id, records, first.accepted_at)
+    stored = StoredRecords(connection, first.stream_id).between(first.seq, first.seq + len(run))
+    if [data for _, data in stored] != [row.data for row in run]:
+        raise StoreError(
+            f"the records {first.seq} to {run[-1].seq} of stream {first.stream_id} are not records",
+            hint="the older database is damaged: restore its newest sound backup",
+        )
