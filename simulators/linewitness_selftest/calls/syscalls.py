@@ -172,7 +172,7 @@ async def _suffer(worker: Worker, auditors: Auditors, run: _Run, tally: FaultTal
     """Let one call of one operation fail, and judge what is left."""
     place, fault, folder = run.place, run.fault, run.folder
     shutil.copytree(run.template.folder, folder)
-    ended = await _do(worker, run.operation, folder, f"{place.call}:{fault}:when={_when(place, fault)}")
+    ended = await _do(worker, run.operation, folder, f"{place.call}:{fault}:when={_when(run)}")
     if not was_hit(folder / "trace", folder / JOURNAL):
         tally.notes.append(f"{place.call} {place.number} was not reached: {ended}")
         return
@@ -187,7 +187,12 @@ async def _suffer(worker: Worker, auditors: Auditors, run: _Run, tally: FaultTal
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _when(place: CallSite, fault: str) -> str:
+def _when(run: _Run) -> str:
     """Return which calls are hit, as strace says it."""
-    last = place.number + (_FULL_OPENS if place.call == "openat" else _FULL_CALLS) - 1
-    return f"{place.number}..{last}" if fault == "error=ENOSPC" else f"{place.number}"
+    first = run.place.number
+    if run.fault != "error=ENOSPC":
+        return f"{first}"
+    calls = _FULL_OPENS if run.place.call == "openat" else _FULL_CALLS
+    if run.operation in _COMMANDS and run.place.call == "write":
+        calls = 1  # the next one is of the process itself: it ends, and says why
+    return f"{first}..{first + calls - 1}"
