@@ -53,6 +53,7 @@ soak: venv packages
 
 bench: venv
 	$(PYTHON) bench/append.py --sizes 10000,1000000
+	$(PYTHON) bench/verify.py --workers 1
 	$(PYTHON) bench/store_rate.py
 	$(PYTHON) bench/store_rate.py --records 4000 --batch 4 --messages 2
 	$(PYTHON) bench/end_to_end.py

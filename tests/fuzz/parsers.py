@@ -45,6 +45,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Note, Vkey
 from linewitness.evidence.format.notice import RecordNotice, claimed_origin
 from linewitness.evidence.format.proof import TlogProof, parse_consistency
+from linewitness.evidence.format.reading import _read_quickly
 from linewitness.evidence.package.archive import Package
 from linewitness.evidence.policy.policy import HEADING, Policy
 from linewitness.evidence.policy.revocation import open_revocation
@@ -56,7 +57,6 @@ from linewitness.gateway.answers.statements import without_unsigned_line
 from linewitness.gateway.continuity import HistoryContradiction
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.store import acceptance
-from linewitness.store.fast_path import read_fast
 from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
@@ -202,12 +202,14 @@ def proof(data: bytes) -> None:
         parsed.check(b"", Checkpoint.parse(Note.parse(parsed.checkpoint).text))
 
 
-def fast_path(data: bytes) -> None:
+def quick_reading(data: bytes) -> None:
     """The quick reader says of a record what the thorough one says, and takes nothing that it refuses."""
-    quick = read_fast(data)
+    quick = _read_quickly(data)
     if quick is not None:
         members = record.parse(data)
-        assert quick == (record.fields_of(data, members), members["occurred_at"], record.unit_of(members))
+        assert quick.fields == record.fields_of(data, members)
+        assert (quick.occurred_at, quick.unit) == (members["occurred_at"], record.unit_of(members))
+        assert (quick.bound_us, quick.members) == (members["clock"].get("bound_us"), members)
 
 
 @cache
@@ -305,7 +307,7 @@ PARSERS = {
         policy,
         revocation,
         proof,
-        fast_path,
+        quick_reading,
         witness,
         batch,
         frame,

@@ -70,7 +70,7 @@ SEEDS = {
         + b"A" * 43
         + b"=\n\n\xe2\x80\x94 a AAAAAAA=\n",
     ],
-    "fast_path": (VECTORS / "chain/records.ndjson").read_bytes().splitlines(),
+    "quick_reading": (VECTORS / "chain/records.ndjson").read_bytes().splitlines(),
     "witness": [
         b"old 0\n\n" + (VECTORS / "checkpoint/4.checkpoint").read_bytes(),
         b"old 4\n" + b"A" * 43 + b"=\n\n" + (VECTORS / "checkpoint/7.checkpoint").read_bytes(),

@@ -6,13 +6,14 @@ from typing import Final, NamedTuple, Self
 
 import orjson
 
+from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.reading import ReadRecord, read
 from linewitness.evidence.format.tiles import kept_nodes
-from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier, ParsedRecord
-from linewitness.store.fast_path import FastRecord, read_fast
+from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
 
 #: Lines of a message that are judged at a time. Each is compared with the record held, of 64 KiB at most.
 MAX_LINES: Final = 256
@@ -29,20 +30,21 @@ class Pinned:
 
 
 class ReadLine(NamedTuple):
-    """A line of a message: its bytes, the event_id that it claims, and its fields where they are plain."""
+    """A line of a message: its bytes, the event_id that it claims, and the record if it is one in itself."""
 
     data: bytes
     event_id: str
-    fast: FastRecord | None
+    record: ReadRecord | None
 
     @classmethod
     def of(cls, data: bytes) -> Self:
-        """Read a line as quickly as it allows."""
-        fast = read_fast(data)
-        if fast is not None:
-            return cls(data, fast.fields.event_id, fast)
-        claim = peek(data)
-        return cls(data, claim.event_id if claim else "", None)
+        """Read a line."""
+        try:
+            found = read(data)
+        except EvidenceError:
+            claim = peek(data)
+            return cls(data, claim.event_id if claim else "", None)
+        return cls(data, found.fields.event_id, found)
 
 
 class AcceptedRecord(NamedTuple):
@@ -130,40 +132,30 @@ class Acceptance:
             accepted.event_keys.append((first, self._verifier.head.event_key))
 
     def _follow(self, line: ReadLine) -> tuple[AcceptedRecord, bool]:
-        fast = line.fast
-        if fast is None:
-            parsed = self._verifier.accept(line.data)
-            return _accepted(parsed), parsed.fields.signature is not None
-        self._verifier.follow(fast.fields)
-        fields = fast.fields
-        taken = AcceptedRecord(
-            fields.sequence_no, fields.event_id, fields.kind, fast.unit, fast.occurred_at, line.data
-        )
-        return taken, fields.signature is not None
+        if line.record is None:
+            self._verifier.accept(line.data)  # which says what is wrong with it
+            raise AssertionError("a line that is no record was accepted")
+        self._verifier.follow(line.record)
+        return _accepted(line.record), line.record.fields.signature is not None
 
     def _first(self, line: bytes) -> tuple[AcceptedRecord, bool]:
         """Accept record 0 only if it is the pinned one; any gateway can make one that is good in itself."""
         verifier = ChainVerifier(stream=self.pinned.origin, tenant=self.pinned.tenant)
-        parsed = verifier.accept(line)
-        if parsed.fields.record_hash != self.pinned.record0_hash:
+        first = verifier.accept(line)
+        if first.fields.record_hash != self.pinned.record0_hash:
             raise Broken(
-                0, f"its hash is {parsed.fields.record_hash}, the enrolled one {self.pinned.record0_hash}"
+                0, f"its hash is {first.fields.record_hash}, the enrolled one {self.pinned.record0_hash}"
             )
         if verifier.head.log_key != str(self.pinned.log_vkey):
             raise Broken(0, "it announces another log key than the enrolled one")
         self._verifier = verifier
-        return _accepted(parsed), True
+        return _accepted(first), True
 
 
-def _accepted(parsed: ParsedRecord) -> AcceptedRecord:
-    members = parsed.members
+def _accepted(found: ReadRecord) -> AcceptedRecord:
+    fields = found.fields
     return AcceptedRecord(
-        members["sequence_no"],
-        members["event_id"],
-        members["kind"],
-        record.unit_of(members),
-        members["occurred_at"],
-        parsed.data,
+        fields.sequence_no, fields.event_id, fields.kind, found.unit, found.occurred_at, found.data
     )
 
 

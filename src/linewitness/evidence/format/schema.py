@@ -13,64 +13,106 @@ VERSION: Final = 1
 #: So many different sets of members are remembered for each object of a record.
 _SHAPES: Final = 64
 _TEXT_OR_FLAG: Final = frozenset((str, bool))
-_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_HEX_HASH: Final = re.compile(r"[0-9a-f]{64}")
-_KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
-_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+# Canonical text as regular expressions. A text without escapes is the same in JSON and out of it; fifteen
+# digits are always within 2^53-1.
+_PLAIN: Final = r'[^"\\\x00-\x1f]*+'
+_ESCAPE: Final = r'\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))'
+_TEXT: Final = rf'"{_PLAIN}(?:{_ESCAPE}{_PLAIN})*+"'
+_COUNT: Final = r"(?:0|[1-9][0-9]{0,14}+)"
+_WHOLE: Final = r"(?:0|-?[1-9][0-9]{0,14}+)"
 
 
 class MalformedRecord(EvidenceError):
     """The bytes are canonical JSON but not a record of this format."""
 
 
-def _text(value: object) -> bool:
-    return type(value) is str
+class Content(NamedTuple):
+    """What a member may hold: `fits` checks the value, `text` is a pattern of its canonical text.
 
+    The pattern matches nothing that does not fit, and need not match all that does. `group` is one that has
+    the value as a group. `members` are those of an object, or of each object in a list.
+    """
 
-def _count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= canonical.MAX_INTEGER
-
-
-def _whole(value: object) -> bool:
-    return type(value) is int and -canonical.MAX_INTEGER <= value <= canonical.MAX_INTEGER
-
-
-def _scalar(value: object) -> bool:
-    return value is None or type(value) in _TEXT_OR_FLAG or _whole(value)
-
-
-def _object(value: object) -> bool:
-    return type(value) is dict
-
-
-def _list(value: object) -> bool:
-    return type(value) is list
-
-
-def _one_of(*words: str) -> Callable[[object], bool]:
-    return lambda value: type(value) is str and value in words
-
-
-def _like(pattern: re.Pattern[str]) -> Callable[[object], bool]:
-    return lambda value: type(value) is str and pattern.fullmatch(value) is not None
+    fits: Callable[[object], bool]
+    text: str = ""
+    group: str = ""
+    members: "Members | None" = None
+    is_list: bool = False
 
 
 class Members(NamedTuple):
     """What an object may hold. `known` remembers the checks for sets of names that were found good."""
 
-    required: dict[str, Callable[[object], bool]]
-    optional: dict[str, Callable[[object], bool]]
+    required: dict[str, Content]
+    optional: dict[str, Content]
     known: dict[tuple[str, ...], tuple[Callable[[object], bool], ...]]
 
-    def check_of(self, name: str) -> Callable[[object], bool]:
-        """Return what the content of a known member must satisfy."""
+    def content_of(self, name: str) -> Content:
+        """Return what a known member may hold."""
         return self.required.get(name) or self.optional[name]
 
 
-def _members(
-    required: dict[str, Callable[[object], bool]], optional: dict[str, Callable[[object], bool]]
-) -> Members:
+def _members(required: dict[str, Content], optional: dict[str, Content]) -> Members:
     return Members(required, optional, {})
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= canonical.MAX_INTEGER
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int and -canonical.MAX_INTEGER <= value <= canonical.MAX_INTEGER
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or type(value) in _TEXT_OR_FLAG or _is_whole(value)
+
+
+def _is_object(value: object) -> bool:
+    return type(value) is dict
+
+
+def _is_list(value: object) -> bool:
+    return type(value) is list
+
+
+def _one_of(*words: str) -> Content:
+    return Content(lambda value: type(value) is str and value in words, f'"(?:{"|".join(words)})"')
+
+
+def _like(pattern: str) -> Content:
+    """Return the content of texts of a form, in which nothing is escaped."""
+    compiled = re.compile(pattern)
+    return Content(
+        lambda value: type(value) is str and compiled.fullmatch(value) is not None,
+        f'"(?:{pattern})"',
+        f'"({pattern})"',
+    )
+
+
+def _object(members: Members) -> Content:
+    return Content(_is_object, members=members)
+
+
+def _objects(members: Members) -> Content:
+    return Content(_is_list, members=members, is_list=True)
+
+
+_ANY_TEXT: Final = Content(_is_text, _TEXT, f'"({_PLAIN})"')
+_A_COUNT: Final = Content(_is_count, _COUNT, f"({_COUNT})")
+_AN_INTEGER: Final = Content(_is_whole, _WHOLE, f"({_WHOLE})")
+_A_SCALAR: Final = Content(_is_scalar, rf"(?:{_TEXT}|null|{_WHOLE}|true|false)")
+_A_HASH: Final = _like("sha256:[0-9a-f]{64}")
+_A_TIME: Final = _like(TIME.pattern)
+#: 64 bytes in base64, of which the last character carries two bits; see `record.signature_bytes`.
+_SIGNATURE: Final = Content(
+    _is_text, '"ed25519:[A-Za-z0-9+/]{85}[AQgw]=="', '"ed25519:([A-Za-z0-9+/]{85}[AQgw]==)"'
+)
 
 
 def check(where: str, value: object, members: Members) -> None:
@@ -86,81 +128,100 @@ def check(where: str, value: object, members: Members) -> None:
             return
     _check_each(where, value, members)
     if len(members.known) < _SHAPES:
-        members.known[tuple(value)] = tuple(members.check_of(name) for name in value)
+        members.known[tuple(value)] = tuple(members.content_of(name).fits for name in value)
+
+
+def check_within(where: str, value: dict[str, Any], members: Members) -> None:
+    """Do the same with the objects in a checked object, and with those in them; `where` ends with a dot."""
+    for name, content in (*members.required.items(), *members.optional.items()):
+        if content.members is None or name not in value:
+            continue
+        inner, path = value[name], f"{where}{name}"
+        parts = (
+            [(f"{path}[{at}]", each) for at, each in enumerate(inner)] if content.is_list else [(path, inner)]
+        )
+        for place, part in parts:
+            check(place, part, content.members)
+            check_within(f"{place}.", part, content.members)
 
 
 def _check_each(where: str, value: dict[str, Any], members: Members) -> None:
     for name, content in value.items():
-        fits = members.required.get(name) or members.optional.get(name)
-        if fits is None:
+        allowed = members.required.get(name) or members.optional.get(name)
+        if allowed is None:
             raise MalformedRecord(f"{where} has the unknown member {name!r}")
-        if not fits(content):
+        if not allowed.fits(content):
             raise MalformedRecord(f"{where}.{name} has a value that the format does not allow")
     missing = members.required.keys() - value.keys()
     if missing:
         raise MalformedRecord(f"{where} lacks {', '.join(sorted(missing))}")
 
 
-RECORD: Final = _members(
-    {
-        "event_id": _like(_ULID),
-        "tenant_id": _text,
-        "sequence_no": _count,
-        "kind": _text,
-        "action": _one_of("create", "read", "update", "delete", "execute"),
-        "occurred_at": _like(TIME),
-        "ingested_at": _like(TIME),
-        "actor": _object,
-        "resource": _object,
-        "changes": _list,
-        "reason": _text,
-        "context": _object,
-        "clock": _object,
-        "integrity": _object,
-    },
-    {},
-)
 ACTOR: Final = _members(
-    {"type": _one_of("user", "service", "device", "system"), "id": _text},
-    {"display_name": _text, "auth_method": _text, "source_ip": _text},
+    {"type": _one_of("user", "service", "device", "system"), "id": _ANY_TEXT},
+    {"display_name": _ANY_TEXT, "auth_method": _ANY_TEXT, "source_ip": _ANY_TEXT},
 )
-RESOURCE: Final = _members({"type": _text, "id": _text}, {"parent": _object})
-PARENT: Final = _members({"type": _text, "id": _text}, {})
+PARENT: Final = _members({"type": _ANY_TEXT, "id": _ANY_TEXT}, {})
+RESOURCE: Final = _members({"type": _ANY_TEXT, "id": _ANY_TEXT}, {"parent": _object(PARENT)})
 CHANGE: Final = _members(
-    {"field": _text, "before": _scalar, "after": _scalar},
-    {"unit": _text, "low": _text, "high": _text, "status": _one_of("ok", "low", "high", "nok")},
+    {"field": _ANY_TEXT, "before": _A_SCALAR, "after": _A_SCALAR},
+    {"unit": _ANY_TEXT, "low": _ANY_TEXT, "high": _ANY_TEXT, "status": _one_of("ok", "low", "high", "nok")},
 )
 CONTEXT: Final = _members(
     {},
     {
-        "plant_id": _text,
-        "line_id": _text,
-        "station_id": _text,
-        "device_id": _text,
-        "session_id": _text,
-        "correlation_id": _text,
-        "request_id": _text,
-        "raw_hmac_sha256": _like(_HEX_HASH),
-        "raw_sha256": _text,
+        "plant_id": _ANY_TEXT,
+        "line_id": _ANY_TEXT,
+        "station_id": _ANY_TEXT,
+        "device_id": _ANY_TEXT,
+        "session_id": _ANY_TEXT,
+        "correlation_id": _ANY_TEXT,
+        "request_id": _ANY_TEXT,
+        "raw_hmac_sha256": _like("[0-9a-f]{64}"),
+        "raw_sha256": _ANY_TEXT,
     },
 )
 CLOCK: Final = _members(
     {
         "sync": _one_of("locked", "holdover", "unsynced"),
-        "step": _count,
-        "boot_id": _text,
-        "boottime_us": _count,
+        "step": _A_COUNT,
+        "boot_id": _ANY_TEXT,
+        "boottime_us": _A_COUNT,
         "occurred_from": _one_of("device", "server", "poll", "gateway"),
     },
-    {"bound_us": _count, "occurred_unc_ms": _count, "device_time": _text, "device_offset_ms": _whole},
+    {
+        "bound_us": _A_COUNT,
+        "occurred_unc_ms": _A_COUNT,
+        "device_time": _ANY_TEXT,
+        "device_offset_ms": _AN_INTEGER,
+    },
 )
 INTEGRITY: Final = _members(
     {
-        "v": lambda value: type(value) is int and value == VERSION,
-        "stream": _text,
-        "key_id": _like(_KEY_ID),
-        "prev_hash": _like(_HASH),
-        "record_hash": _like(_HASH),
+        "v": Content(lambda value: type(value) is int and value == VERSION, str(VERSION)),
+        "stream": _ANY_TEXT,
+        "key_id": _like("[0-9a-f]{8}"),
+        "prev_hash": _A_HASH,
+        "record_hash": _A_HASH,
     },
-    {"signature": _text},
+    {"signature": _SIGNATURE},
+)
+RECORD: Final = _members(
+    {
+        "event_id": _like("[0-7][0-9A-HJKMNP-TV-Z]{25}"),
+        "tenant_id": _ANY_TEXT,
+        "sequence_no": _A_COUNT,
+        "kind": _ANY_TEXT,
+        "action": _one_of("create", "read", "update", "delete", "execute"),
+        "occurred_at": _A_TIME,
+        "ingested_at": _A_TIME,
+        "actor": _object(ACTOR),
+        "resource": _object(RESOURCE),
+        "changes": _objects(CHANGE),
+        "reason": _ANY_TEXT,
+        "context": _object(CONTEXT),
+        "clock": _object(CLOCK),
+        "integrity": _object(INTEGRITY),
+    },
+    {},
 )

@@ -11,7 +11,7 @@ from typing import Final
 NS_PER_S: Final = 1_000_000_000
 #: The form alone: which days a month has, the calendar says.
 TIME: Final = re.compile(
-    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

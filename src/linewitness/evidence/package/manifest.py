@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
-from linewitness.evidence.format import record
+from linewitness.evidence.format.reading import read
 from linewitness.evidence.verify.contents import RecordSummary
 
 VERSION: Final = 1
@@ -28,7 +28,7 @@ class Manifest:
         for self._count, data in enumerate(records, 1):
             if self._summary:
                 try:
-                    self._summary.take(record.parse(data))
+                    self._summary.take(read(data))
                 except EvidenceError:
                     self._summary = None
             yield data

@@ -6,18 +6,20 @@ head: that an `event_id` is unique is for the caller to check (an index, or `ver
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import RecordFields, fields_of
+from linewitness.evidence.format.reading import ReadRecord, read
+from linewitness.evidence.format.record import RecordFields
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 
 CREATED: Final = "stream.created"
 ROTATED: Final = "key.rotated"
 #: Records that say more about the chain than their links.
 KEY_RECORDS: Final = frozenset((CREATED, ROTATED))
+_NONE: Final[dict[str, Any]] = {}
 
 
 class Broken(EvidenceError):
@@ -54,14 +56,6 @@ class ChainHead:
 def unsigned_end(size: int) -> Broken:
     """Return what breaks a stream whose last record of `size` bears no signature."""
     return Broken(size - 1, "it is the last record and bears no signature: the rest of its commit is missing")
-
-
-class ParsedRecord(NamedTuple):
-    """A record that was accepted: its exact bytes, its members, and the fields that the chain is about."""
-
-    data: bytes
-    members: dict[str, Any]
-    fields: RecordFields
 
 
 class ChainVerifier:
@@ -118,26 +112,20 @@ class ChainVerifier:
         """Go on before another record of the stream, in a state for which the caller answers."""
         self._size, self._last_hash, self._event_key, self._unsigned = before, last_hash, event_key, 0
 
-    def accept(self, data: bytes) -> ParsedRecord:
+    def accept(self, data: bytes) -> ReadRecord:
         """Check the next record's exact bytes and return it; `Broken` leaves the verifier as it was."""
         try:
-            members = record.parse(data)
-            fields = fields_of(data, members)
+            found = read(data)
         except EvidenceError as error:
             raise self._broken(error.what) from None
-        self.follow(fields, members)
-        return ParsedRecord(data, members, fields)
+        self.follow(found)
+        return found
 
-    def follow(self, fields: RecordFields, members: dict[str, Any] | None = None) -> None:
-        """Check the next record by its fields; `Broken` leaves the verifier as it was.
-
-        The caller answers for what `record.parse` checks. `members` are needed for the records that announce
-        keys (ValueError).
-        """
-        if members is None and fields.kind in KEY_RECORDS:
-            raise ValueError(f"a record of the kind {fields.kind} is followed with its members only")
+    def follow(self, found: ReadRecord) -> None:
+        """Check the next record, which was read already; `Broken` leaves the verifier as it was."""
+        fields = found.fields
         try:
-            self._follow(fields, members or {})
+            self._follow(fields, found.members if fields.kind in KEY_RECORDS else _NONE)
         except Broken:
             raise
         except EvidenceError as error:

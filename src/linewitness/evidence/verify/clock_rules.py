@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from linewitness.evidence.format.record import RecordFields
+from linewitness.evidence.format.reading import ReadRecord
 from linewitness.evidence.format.times import unix_us
 from linewitness.evidence.verify.chain import Broken
 from linewitness.evidence.verify.verdict import Remark
@@ -45,11 +45,12 @@ class ClockRules:
         self.head = head
         self.remarks: list[Remark] = []
 
-    def follow(self, fields: RecordFields) -> None:
+    def follow(self, record: ReadRecord) -> None:
         """Check a record's stamp against the one before."""
+        fields = record.fields
         index = fields.sequence_no
         try:
-            ingested_us = unix_us(fields.ingested_at)
+            ingested_us = record.ingested_us
         except ValueError:
             raise Broken(index, f"{fields.ingested_at} is no date of the calendar") from None
         now = ClockHead(fields.kind, fields.boot_id, fields.boottime_us, fields.step, ingested_us)

@@ -1,11 +1,10 @@
 """What verified records are about: how many of which kind and unit, from which number and time to which."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from linewitness.evidence.format.record import unit_of
+from linewitness.evidence.format.reading import ReadRecord
 
 #: Units that are named with their number of records; the records of further ones are counted together.
 MAX_UNITS: Final = 1000
@@ -31,17 +30,18 @@ class RecordSummary:
     units: dict[str, int] = field(default_factory=dict)
     other_units: int = 0
 
-    def take(self, members: Mapping[str, Any]) -> None:
-        """Count a parsed record, which comes after those before it."""
-        occurred = members["occurred_at"]
+    def take(self, record: ReadRecord) -> None:
+        """Count a record, which comes after those before it."""
+        occurred, fields = record.occurred_at, record.fields
         if not self.records:
-            self.first, self.earliest = members["sequence_no"], occurred
+            self.first, self.earliest = fields.sequence_no, occurred
         self.records += 1
-        self.last = members["sequence_no"]
-        self.earliest, self.latest = min(self.earliest, occurred), max(self.latest, occurred)
-        self.kinds[members["kind"]] += 1
-        if (unit := unit_of(members)) is not None:
-            self._count(unit, 1)
+        self.last = fields.sequence_no
+        self.earliest = min(self.earliest, occurred)
+        self.latest = max(self.latest, occurred)
+        self.kinds[fields.kind] += 1
+        if record.unit is not None:
+            self._count(record.unit, 1)
 
     def add(self, later: "RecordSummary") -> None:
         """Count the records of another summary, which come after these."""

@@ -83,15 +83,16 @@ def check_chunk(
     first = verifier.size
     for data in records:
         try:
-            _, members, fields = verifier.accept(data)
-            clock.follow(fields)
+            record = verifier.accept(data)
+            fields = record.fields
+            clock.follow(record)
         except Broken as error:
             broken = error
             break
-        claims.add(members)
+        claims.add(record)
         ids.append(fields.event_id)
-        summary.take(members)
-        signs.take(members)
+        summary.take(record)
+        signs.take(record)
         if fields.sequence_no == 0:
             record_0 = fields.record_hash
             taken_over.append((0, verifier.head.event_key))

@@ -5,15 +5,16 @@ who sets a clock back says nothing of its bound.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from linewitness.evidence.format.times import unix_us
+from linewitness.evidence.format.reading import ReadRecord
 from linewitness.evidence.verify.attestation_age import SeenLateRecords, span
 from linewitness.evidence.verify.statements import TrustedStatement
 from linewitness.evidence.verify.time_bounds import (
+    CITING,
     LAST_S,
     MAX_BOUND_NS,
     Citation,
@@ -50,21 +51,21 @@ class ClaimedTimes:
     boots: list[tuple[int, str]] = field(default_factory=list)
     cited: list[tuple[int, Citation]] = field(default_factory=list)
 
-    def add(self, members: Mapping[str, Any]) -> bool:
-        """Take the next parsed record; return whether its time is a date of the calendar."""
-        clock = members["clock"]
+    def add(self, record: ReadRecord) -> bool:
+        """Take the next record; return whether its time is a date of the calendar."""
+        fields = record.fields
         try:
-            claimed_ms = unix_us(members["ingested_at"]) // 1000
+            claimed_ms = record.ingested_us // 1000
         except ValueError:
             return False
         at = len(self.places)
-        self.places.append(members["sequence_no"])
+        self.places.append(fields.sequence_no)
         self.claimed_ms.append(claimed_ms)
-        self.bounds_ms.append(-(-clock["bound_us"] // 1000) if "bound_us" in clock else _NONE)
-        self.settings_ms.append(claimed_ms - clock["boottime_us"] // 1000)
-        if not self.boots or self.boots[-1][1] != clock["boot_id"]:
-            self.boots.append((at, clock["boot_id"]))
-        if citation := citation_of(members):
+        self.bounds_ms.append(_NONE if record.bound_us is None else -(-record.bound_us // 1000))
+        self.settings_ms.append(claimed_ms - fields.boottime_us // 1000)
+        if not self.boots or self.boots[-1][1] != fields.boot_id:
+            self.boots.append((at, fields.boot_id))
+        if fields.kind in CITING and (citation := citation_of(record.members)):
             self.cited.append((at, citation))
         return True
 

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from linewitness.base.errors import EvidenceError
-from linewitness.evidence.format import record
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
-from linewitness.evidence.format.record import fields_of
+from linewitness.evidence.format.reading import ReadRecord, read
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.policy.revocation import Revocation
-from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier, ParsedRecord
+from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
 from linewitness.evidence.verify.signs import CaptureSign, sign_of
@@ -97,15 +96,14 @@ class SelectedRecords:
         self.doubtful: list[tuple[int, int]] = []
         self.claims = ClaimedTimes()
 
-    def accept(self, data: bytes) -> ParsedRecord:
+    def accept(self, data: bytes) -> ReadRecord:
         """Check a record by itself and against the one before it, if that is its neighbour; or `Broken`."""
         least = self.last.sequence_no + 1
         try:
-            members = record.parse(data)
-            fields = fields_of(data, members)
+            found = read(data)
         except EvidenceError as error:
             raise Broken(least, error.what) from None
-        at = fields.sequence_no
+        fields, at = found.fields, found.fields.sequence_no
         if at < least:
             raise Broken(at, "the selection is not in the order of the stream")
         if at == least and at and self.last.record_hash and fields.prev_hash != self.last.record_hash:
@@ -115,15 +113,15 @@ class SelectedRecords:
         else:
             verifier = self._verifier
             verifier.stand(before=at, last_hash=fields.prev_hash, event_key=self._known.key_at(at))
-        verifier.follow(fields, members)
+        verifier.follow(found)
         self._check_revoked(at)
         if fields.signature is None:
             self.unsigned += 1
             self._doubt(at)
-        if not self.claims.add(members):
+        if not self.claims.add(found):
             raise Broken(at, f"{fields.ingested_at} is no date of the calendar")
         self.last = PreviousRecord(at, fields.record_hash)
-        return ParsedRecord(data, members, fields)
+        return found
 
     def _check_revoked(self, at: int) -> None:
         active = self._known.key_at(at)
@@ -162,15 +160,15 @@ def check_batch(
     summary, signs = RecordSummary(most_units=len(records)), []
     for data, proof in zip(records, proofs, strict=True):
         try:
-            _, members, fields = selected.accept(data)
+            record = selected.accept(data)
         except Broken as error:
             broken = error
             break
         count += 1
-        summary.take(members)
-        signs.append(sign_of(members, counting=True))
+        summary.take(record)
+        signs.append(sign_of(record.members, counting=True))
         try:
-            prove(fields.sequence_no, data, proof, attested)
+            prove(record.fields.sequence_no, data, proof, attested)
         except Broken as error:
             unproven = unproven or error
             wrong_roots += isinstance(error, WrongRoot)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from linewitness.evidence.format.reading import ReadRecord
 from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.verify.clock_rules import SILENCE_US
 
@@ -81,27 +82,26 @@ class SignFilter:
     def __init__(self) -> None:
         """Begin with none."""
         self._found: list[CaptureSign] = []
-        self._last: Mapping[str, Any] | None = None
+        self._last: ReadRecord | None = None
         self._taken = False
 
-    def take(self, members: Mapping[str, Any]) -> None:
+    def take(self, record: ReadRecord) -> None:
         """Look at the next record."""
         last = self._last
-        matters = members["kind"] in TELLING or last is None or _is_silence(last, members)
+        matters = record.fields.kind in TELLING or last is None or _is_silence(last, record)
         if matters and last is not None and not self._taken:
-            self._found.append(sign_of(last))
+            self._found.append(sign_of(last.members))
         if matters:
-            self._found.append(sign_of(members))
-        self._last, self._taken = members, matters
+            self._found.append(sign_of(record.members))
+        self._last, self._taken = record, matters
 
     def signs(self) -> tuple[CaptureSign, ...]:
         """Return what was passed on, when all records were looked at."""
         if self._last is not None and not self._taken:
-            self._found.append(sign_of(self._last))
+            self._found.append(sign_of(self._last.members))
             self._taken = True
         return tuple(self._found)
 
 
-def _is_silence(last: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    elapsed: int = now["clock"]["boottime_us"] - last["clock"]["boottime_us"]
-    return elapsed > SILENCE_US
+def _is_silence(last: ReadRecord, now: ReadRecord) -> bool:
+    return now.fields.boottime_us - last.fields.boottime_us > SILENCE_US
