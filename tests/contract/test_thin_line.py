@@ -129,4 +129,5 @@ async def test_a_record_that_the_broker_never_takes_is_said(tmp_path: Path, prot
             await until(lambda: health.uplink_state == "refused", lambda: health.uplink_why)
             assert "max_packet_size" in health.uplink_why or "packet" in health.uplink_why
             assert "limit" in health.uplink_why
+            assert health.takeover == "", "no other client is accused of it"
     assert json.dumps(kinds(line)).count("custody") == 0

@@ -32,6 +32,20 @@ def test_connections_that_end_at_a_large_message_halve_it_and_that_is_remembered
     assert limit.payload("records", None) == 45_000
 
 
+def test_only_a_message_larger_than_any_before_explains_that_a_connection_ended() -> None:
+    limit = PacketLimit(BATCH)
+    assert not limit.explains
+    limit.leaves(2_000, 2)
+    assert limit.explains
+    limit.taken(2_000, 2)
+    limit.leaves(2_000, 2)
+    assert not limit.explains
+    limit.leaves(2_001, 2)
+    assert limit.explains
+    limit.connected()
+    assert not limit.explains
+
+
 def test_connections_that_end_at_a_message_that_arrives_at_other_times_change_nothing() -> None:
     limit = PacketLimit(BATCH)
     limit.leaves(200_000, 100)

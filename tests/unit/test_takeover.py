@@ -61,6 +61,15 @@ def test_without_a_reason_code_short_connections_in_a_row_are_the_sign(now: Cloc
     assert "may use our client id" in watch.what
 
 
+def test_connections_that_end_for_a_known_reason_are_no_fight(now: Clock) -> None:
+    watch = TakeoverWatch()
+    for _ in range(2 * takeover.IN_A_ROW):
+        watch.connected()
+        watch.explained()
+        assert session(watch, now, 2) == 0.0
+    assert watch.what == ""
+
+
 def test_outages_are_no_fight(now: Clock) -> None:
     watch = TakeoverWatch()
     for _ in range(20):

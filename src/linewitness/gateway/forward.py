@@ -23,13 +23,15 @@ from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.uplink.forwarding import ForwardOptions
-from linewitness.uplink.takeover import TakeoverWatch
+from linewitness.uplink.takeover import TakenOver, TakeoverWatch
 from linewitness.uplink.topics import Topics
 
 log = structlog.get_logger()
 
 #: A broker that refused the connection is tried again after this long.
 REFUSED_S: Final = 30.0
+#: While it is found out how large a message the broker takes, at most so long lies between two connections.
+NARROWING_S: Final = 2.0
 _RETRIED: Final = (UplinkUnavailable, UplinkRefused)
 
 
@@ -60,6 +62,7 @@ class Forwarder:
         self._clock = clock
         self._health = health
         self._logged = ""
+        self._connected = False
         self._takeovers = TakeoverWatch()
         self._window = SendWindow(judge, journal=journal, options=options)
         self._answers = AnswerListener(judge, self._window, topic=topics.receipt, health=health)
@@ -90,13 +93,18 @@ class Forwarder:
         self._health.receipt(self._judge.receipted)
         if self._judge.contradiction is not None:
             self._answers.report(self._judge.contradiction)
-        backoff = Backoff()
+        backoff, narrowing = Backoff(), Backoff(cap_s=NARROWING_S)
         while True:
-            wait_s = REFUSED_S
+            wait_s, self._connected = REFUSED_S, False
             try:
                 await attempted(self._session(backoff), retried=_RETRIED)
             except UplinkUnavailable as error:
-                wait_s = max(backoff.next_s(), self._takeovers.ended(error))
+                narrows = self._connected and self._records.limit.explains
+                if narrows and not isinstance(error, TakenOver):
+                    self._takeovers.explained()
+                    wait_s = narrowing.next_s()
+                else:
+                    wait_s = max(backoff.next_s(), self._takeovers.ended(error))
                 self._disconnected("away", error)
             except UplinkRefused as error:
                 self._disconnected("refused", error)
@@ -106,6 +114,7 @@ class Forwarder:
         """Connect, and serve until that ends; raises what ended it."""
         async with self._connect() as link:
             backoff.succeeded()
+            self._connected = True
             self._takeovers.connected()
             if self._judge.contradiction is None:
                 self._health.uplink("up", "")

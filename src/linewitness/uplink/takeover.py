@@ -71,6 +71,10 @@ class TakeoverWatch:
             "another client may use our client id"
         )
 
+    def explained(self) -> None:
+        """Note that a connection ended for a reason that is known: it is no sign."""
+        self._connected_at, self._short = None, 0
+
     def _noticed(self, what: str) -> float:
         self._what, self._noticed_at = what, monotonic()
         if monotonic() - self._logged_at >= SHOWN_S:

@@ -45,15 +45,20 @@ class PacketLimit:
         self._taken = max(self._taken, size)
         self._cut = 0
 
+    @property
+    def explains(self) -> bool:
+        """Whether the size of a message on its way can be why the connection ended."""
+        return max(self._on_way, default=(0, 0))[0] > self._taken
+
     def connected(self) -> None:
         """Learn that a connection begins, so that the one before has ended.
 
         A message on its way that is larger than any before is the cause, if that happens again. Raises
         UplinkTooLarge if it is a single record.
         """
-        size, records = max(self._on_way, default=(0, 0))
+        explains, (size, records) = self.explains, max(self._on_way, default=(0, 0))
         self._on_way.clear()
-        if size <= self._taken:
+        if not explains:
             return
         self._cut += 1
         if self._cut >= (CUT_AGAIN if records > 1 else CUT_ALONE):

@@ -51,7 +51,8 @@ class RecordSender:
         self._topics = topics
         self._options = options
         self._health = health
-        self._limit = PacketLimit(int(options.batch_size))
+        #: What the broker takes of a message.
+        self.limit = PacketLimit(int(options.batch_size))
         self._ready = asyncio.Event()
         #: When the rate allows the next batch, when one leaves that is small, and what records last had.
         self._allowed_at = self._next_at = 0.0
@@ -78,7 +79,7 @@ class RecordSender:
 
         A store that is away, or has to ask for records itself, does not answer: all without a receipt goes.
         """
-        self._limit.connected()
+        self.limit.connected()
         asked = max(self._window.reached, self._judge.held)
         self._window.heard.clear()
         if self._judge.contradiction is None and await self._ask(link, asked):
@@ -148,14 +149,14 @@ class RecordSender:
 
     async def _publish(self, link: BrokerLink, payload: bytes, size: int, records: int) -> None:
         """Send a message; `size` is that of its lines, by which the next ones are cut."""
-        self._limit.leaves(size, records)
+        self.limit.leaves(size, records)
         try:
             reason = await link.publish(self._topics.records, payload)
         except UplinkTooLarge:
-            self._limit.refused(size, records)
+            self.limit.refused(size, records)
             self._window.unheard()
             return
-        self._limit.taken(size, records)
+        self.limit.taken(size, records)
         if reason == NO_MATCHING_SUBSCRIBERS:
             self._window.unheard()
 
@@ -163,7 +164,7 @@ class RecordSender:
         return await self._journal.batch(first, self._batch_bytes(link))
 
     def _batch_bytes(self, link: BrokerLink) -> int:
-        return self._limit.payload(self._topics.records, link.maximum_packet_bytes)
+        return self.limit.payload(self._topics.records, link.maximum_packet_bytes)
 
     async def _ask_store(self, link: BrokerLink) -> None:
         """Ask the store what it holds: a broker that was killed retains an older answer of it."""
