@@ -13,6 +13,7 @@ from linewitness.base.errors import JournalError, UplinkUnavailable
 from linewitness.base.stopping import attempted
 from linewitness.gateway.answers.listener import AnswerListener
 from linewitness.gateway.forward import Forwarder
+from linewitness.gateway.sending.packet_limit import PacketLimit
 from linewitness.status.health import Health
 from linewitness.store import service
 from linewitness.store.inbox.inbox import StoreInbox
@@ -99,7 +100,7 @@ def forwarder_over(connect: Callable[..., Any]) -> Forwarder:
     cast(Any, forwarder)._tell_ahead = _forever
     cast(Any, forwarder)._topics = SimpleNamespace(receipt="receipt")
     cast(Any, forwarder)._announce = _nothing
-    cast(Any, forwarder)._records = SimpleNamespace(run=_forever)
+    cast(Any, forwarder)._records = SimpleNamespace(run=_forever, limit=PacketLimit(1))
     cast(Any, forwarder)._show_contradiction = _forever
     cast(Any, forwarder)._follow_journal = cast(Any, forwarder)._send_telemetry = _forever
     return forwarder
