@@ -25,7 +25,7 @@ from asyncua.client.client import Client
 from asyncua.common.connection import SecureConnection, TransportLimits
 from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicyNone
-from asyncua.ua.ua_binary import variant_from_binary
+from asyncua.ua.ua_binary import struct_from_binary, variant_from_binary
 
 level = logging.getLogger("asyncua").getEffectiveLevel()
 logging.disable()
@@ -75,6 +75,13 @@ def latin_1():
     return "a text that a record can hold"
 
 
+def server_time():
+    # As node-opcua sends it: a time of the source, 5 of its picoseconds, a time of the server.
+    times = [(133_000_000_000_000_000 + n).to_bytes(8, "little") for n in (0, 10_000_000)]
+    data = bytes([0x1D]) + b"\\x06" + count(7) + times[0] + b"\\x05\\x00" + times[1]
+    return struct_from_binary(ua.DataValue, Buffer(data)).ServerTimestamp.year
+
+
 def message_without_end():
     made, most = protocol(), 0
     server = SecureConnection(SecurityPolicyNone(), TransportLimits())
@@ -105,7 +112,8 @@ def limits_of_the_server():
 print(json.dumps({
     "log level": level,
     **{each.__name__: each() for each in (
-        array_of_nothing, dimensions, negative_length, latin_1, message_without_end, chunk_without_end,
+        array_of_nothing, dimensions, negative_length, latin_1, server_time,
+        message_without_end, chunk_without_end,
         limits_of_the_server,
     )},
 }))
@@ -133,6 +141,10 @@ def test_a_length_below_zero_still_goes_back(alone: dict[str, Any]) -> None:
 
 def test_a_text_in_latin_1_still_cannot_be_written(alone: dict[str, Any]) -> None:
     assert alone["latin_1"] == "UnicodeEncodeError"
+
+
+def test_picoseconds_still_spoil_the_servers_time(alone: dict[str, Any]) -> None:
+    assert alone["server_time"] != 2022
 
 
 def test_a_message_still_grows_beyond_our_limit(alone: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
-"""Harden asyncua for the whole process: what its decoder makes of a few bytes, and what it logs.
+"""Harden asyncua for the whole process: what its decoder makes of bytes, and what it logs.
 
 asyncua offers no setting for any of this. Each change has a test that shows that the library as it stands
 still needs it.
 """
 
 import logging
+from collections.abc import Callable
 from math import prod
 from typing import Any, Final
 
@@ -12,10 +13,16 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua import ua_binary
 
+from linewitness.devices.opcua.connection.data_values import read_data_value, read_notification
 from linewitness.devices.opcua.connection.wire import UaError
 
 _read: Final = Buffer.read
 _unpack_array: Final = ua_binary.unpack_uatype_array
+_reader_of: Final = ua_binary._create_dataclass_deserializer  # noqa: SLF001 (there is no setting)
+_READERS: Final = {
+    ua.DataValue: read_data_value,
+    ua.MonitoredItemNotification: read_notification,
+}
 _reshape: Final = ua_binary._reshape  # noqa: SLF001 (the library's own limit is per value, not per message)
 
 
@@ -52,6 +59,11 @@ def read_text(data: Any) -> str | None:
     return None if raw is None else raw.decode("utf-8", "backslashreplace")
 
 
+def reader_of(kind: Any) -> Callable[[Any], Any]:
+    """Return what reads a structure: ours where there is one."""
+    return _READERS.get(kind) or _reader_of(kind)
+
+
 def harden() -> None:
     """Change the library, once; whoever makes a client calls this first.
 
@@ -63,6 +75,7 @@ def harden() -> None:
     logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
     ua_binary.unpack_uatype_array = unpack_array
     ua_binary._reshape = reshape  # noqa: SLF001 (there is no setting)
+    ua_binary._create_dataclass_deserializer = reader_of  # type: ignore[assignment]  # noqa: SLF001 (the same)
     Buffer.read = read_forward  # type: ignore[method-assign,assignment]  # of all buffers: that is wanted
     ua_binary.Primitives.String.unpack = read_text  # type: ignore[method-assign]  # the same
     for built in _BUILT:
@@ -75,5 +88,5 @@ _BUILT: Final = (
     ua_binary._create_uatype_array_deserializer,  # noqa: SLF001 (the same)
     ua_binary._create_list_deserializer,  # noqa: SLF001 (the same)
     ua_binary._create_type_deserializer,  # noqa: SLF001 (the same)
-    ua_binary._create_dataclass_deserializer,  # noqa: SLF001 (the same)
+    _reader_of,
 )
