@@ -12,7 +12,7 @@ from linewitness.base.clock import monotonic
 from linewitness.base.errors import JournalError, UplinkUnavailable
 from linewitness.base.stopping import attempted
 from linewitness.gateway.answers.listener import AnswerListener
-from linewitness.gateway.forward import Forwarder
+from linewitness.gateway.forward import NARROWING_S, Forwarder
 from linewitness.gateway.sending.packet_limit import PacketLimit
 from linewitness.status.health import Health
 from linewitness.store import service
@@ -115,6 +115,33 @@ async def test_a_gateway_that_is_stopped_while_its_broker_goes_away_ends() -> No
 
     forwarder = forwarder_over(dial)
     await ends_although_the_link_breaks(forwarder.run(), link)
+
+
+async def test_connections_that_end_before_anything_is_sent_are_no_matter_of_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One ended with a large message on its way, the next ones at once: another client has our id."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 8:
+            raise asyncio.CancelledError
+
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Any]:
+        yield SimpleNamespace(subscribe=hangs_up)
+
+    async def hangs_up(_: str) -> None:
+        raise UplinkUnavailable("the connection to the broker broke")
+
+    forwarder = forwarder_over(dial)
+    cast(Any, forwarder)._records.limit.leaves(5000, 3)
+    monkeypatch.setattr("linewitness.gateway.forward.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await forwarder.run()
+    assert "another client may use our client id" in cast(Any, forwarder)._health.takeover
+    assert max(waits) > NARROWING_S
 
 
 async def fails_in_a_group(error: UplinkUnavailable) -> None:

@@ -146,6 +146,22 @@ def test_second_store_on_the_same_database_is_stopped(database: Database, tmp_pa
     assert [record.data for record in reports.read_records(database)] == gateway.records[:4]
 
 
+def test_what_another_store_has_taken_is_no_conflict_of_the_gateway(
+    database: Database, tmp_path: Path
+) -> None:
+    gateway = FakeGateway()
+    gateway.grow(5)
+    enrolled(database, gateway)
+    cosigner = create_key("store.example", tmp_path / "key")
+    one, two = (StoreLedger(database=database, cosigner=cosigner, clock=SystemClock()) for _ in range(2))
+    for ledger in (one, two):
+        ledger.process([(gateway.topics.checkpoint, gateway.checkpoint())])  # both know it, at size 0
+    one.process([(gateway.topics.records, gateway.batch())])
+    with pytest.raises(StoreError, match="only one store"):
+        two.process([(gateway.topics.records, gateway.batch())])
+    assert reports.read_conflicts(database) == []
+
+
 def test_unknown_stream_is_told_with_what_to_do(database: Database) -> None:
     with pytest.raises(ConfigurationError, match="not enrolled"):
         list(reports.read_records(database, origin="nobody.example/1"))

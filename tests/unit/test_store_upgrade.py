@@ -237,3 +237,41 @@ def test_a_new_database_is_left_alone(tmp_path: Path) -> None:
     database.create()
     assert list(upgraded(database)) == []
     database.close()
+
+
+async def test_records_that_a_damaged_index_hides_are_not_dropped(
+    database: Database, gateways: list[FakeGateway], file: Path
+) -> None:
+    """The index of another table, with 7 records, is put in the place of the one over all."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "CREATE TABLE few (a, b); CREATE INDEX of_few ON few (a, b); PRAGMA writable_schema = ON;"
+        )
+        connection.executemany(
+            "INSERT INTO few (rowid, a, b) VALUES (?, 1, ?)", [(n + 1, n) for n in range(7)]
+        )
+        place = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        names = ("sqlite_autoindex_records_1", "of_few")
+        (whole,), (few,) = (connection.execute(place, (name,)).fetchone() for name in names)
+        for name, page in zip(names, (few, whole), strict=True):
+            connection.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = ?", (page, name))
+        connection.commit()
+    with pytest.raises(StoreError, match="not found by its damaged index") as failed:
+        upgrade(database)
+    assert "REINDEX records_of_schema_1" in str(failed.value.hint)
+    database.close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("REINDEX records_of_schema_1")
+        connection.execute("DROP TABLE few")
+        connection.commit()
+    upgrade(database)
+    held = [data for each in gateways for data in each.records]
+    assert [each.data for each in records_of(database)] == held
+
+
+def test_a_store_that_is_upgraded_for_long_is_not_taken_for_stuck() -> None:
+    work = StoreWork()
+    connect = next(loop for loop in work.loops() if loop.name == "connect")
+    assert connect.progress() is None
+    work.opened.set()
+    assert connect.progress() is not None

@@ -71,12 +71,10 @@ def _with_acceptance(
 ) -> Iterator[tuple[Mapping[str, Any], int | None]]:
     """Yield each record with the store's time of acceptance, or None where the store does not hold it."""
     from linewitness.base.clock import from_rfc3339
-    from linewitness.cli.sources import load_store
-    from linewitness.store.database.database import Database
+    from linewitness.cli.sources import store_database
     from linewitness.store.reports import read_records
 
-    database = Database(load_store(store).database_url)
-    try:
+    with store_database(store) as database:
         held = None
         for members in parsed:
             if held is None:
@@ -86,8 +84,6 @@ def _with_acceptance(
                 stored = next(held, None)
             here = stored is not None and stored.seq == members["sequence_no"]
             yield members, from_rfc3339(stored.accepted_at) if stored is not None and here else None
-    finally:
-        database.close()
 
 
 def lines_of(found: "Delays") -> Iterator[str]:

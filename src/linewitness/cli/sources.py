@@ -71,7 +71,8 @@ def store_database(file: Path) -> "Iterator[Database]":
 
     database = Database(load_store(file).database_url)
     try:
-        upgrade(database)
+        if upgrade(database):
+            typer.echo("the store's database was brought to this version", err=True)
         database.check()
         yield database
     finally:

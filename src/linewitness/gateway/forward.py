@@ -114,8 +114,9 @@ class Forwarder:
         """Connect, and serve until that ends; raises what ended it."""
         async with self._connect() as link:
             backoff.succeeded()
-            self._connected = True
             self._takeovers.connected()
+            self._records.limit.connected()
+            self._connected = True
             if self._judge.contradiction is None:
                 self._health.uplink("up", "")
             self._logged = "up"

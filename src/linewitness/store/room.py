@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 import structlog
 
 from linewitness.store.database.database import Database, StoreFull
-from linewitness.store.database.upgrade import upgraded
+from linewitness.store.database.upgrade import BETWEEN_STEPS_S, upgraded
 from linewitness.store.work import StoreWork
 
 RETRY_S: Final = 1.0
@@ -41,14 +41,18 @@ class StoreRoom:
     async def _upgraded(self) -> None:
         steps = upgraded(self._database)
         total = left = await asyncio.to_thread(next, steps, None)
-        if total:
-            _log.info("the database is of an earlier version: its records are moved", records=total)
-        while left is not None:
-            self.work.upgrade = f"older database: {left} records to move" if left else ""
-            left = await asyncio.to_thread(next, steps, None)
-        if total:
+        if total is None:
+            return
+        _log.info("the database is of an earlier version: its records are moved", records=total)
+        try:
+            while left is not None:
+                self.work.upgrade = f"older database: {left} records to move"
+                with self.work.judging.going_on():
+                    left = await asyncio.to_thread(next, steps, None)
+                await asyncio.sleep(BETWEEN_STEPS_S)
+        finally:
             self.work.upgrade = ""
-            _log.info("the database is of this version now", records=total)
+        _log.info("the database is of this version now", records=total)
 
     def refused(self, refusal: StoreFull) -> None:
         """Record that the disk took nothing more."""

@@ -20,6 +20,7 @@ _HELD_EVENTS: Final = text(
     "SELECT event_id FROM entries WHERE stream_id = :stream_id "
     "AND event_id IN (SELECT value FROM json_each(:event_ids))"
 )
+_STORED_SIZE: Final = "SELECT size FROM streams WHERE id = ?"
 #: Built once: building such a statement takes SQLAlchemy longer than SQLite needs for it.
 _MOVE_HEAD: Final = (
     update(tables.streams)
@@ -81,13 +82,13 @@ class Stream:
 
     def held(self, connection: Connection, first: int, count: int) -> list[bytes]:
         """Return the exact bytes of the records from `first` on, at most `count`."""
-        if first >= self.size:
-            return []  # what another program stored there is met when we store there
-        records = StoredRecords(connection, self.enrolment.stream_id)
-        found = [line for _, line in records.between(first, first + count)]
-        if first + len(found) > self.size:
+        stored = connection.exec_driver_sql(_STORED_SIZE, (self.enrolment.stream_id,)).scalar_one()
+        if stored != self.size:
             raise self._moved()
-        return found
+        if first >= stored:
+            return []
+        records = StoredRecords(connection, self.enrolment.stream_id)
+        return [line for _, line in records.between(first, min(first + count, stored))]
 
     def event_key_at(self, connection: Connection, seq: int) -> Vkey | None:
         """Return the key that signs the record at `seq`, or None before record 0 is held."""

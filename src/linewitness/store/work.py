@@ -59,8 +59,8 @@ class StoreWork:
 
     @property
     def connecting(self) -> int | None:
-        """The attempts to find the broker; None while it is there."""
-        return None if self.connected else self.attempts
+        """The attempts to find the broker; None while it is there, or the database is not ready yet."""
+        return None if self.connected or not self.opened.is_set() else self.attempts
 
     @property
     def sentence(self) -> str:

@@ -79,7 +79,6 @@ class RecordSender:
 
         A store that is away, or has to ask for records itself, does not answer: all without a receipt goes.
         """
-        self.limit.connected()
         asked = max(self._window.reached, self._judge.held)
         self._window.heard.clear()
         if self._judge.contradiction is None and await self._ask(link, asked):

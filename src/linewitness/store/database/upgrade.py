@@ -4,10 +4,11 @@ A step is one transaction that moves some records: a store may be stopped at any
 and needs no room for a second copy.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, column, delete, func, inspect, select, table, tuple_, update
+from sqlalchemy import Connection, Row, column, delete, inspect, select, table, tuple_, update
 
 from linewitness.store.acceptance import MAX_LINES, AcceptedRecord
 from linewitness.store.database import tables
@@ -16,6 +17,8 @@ from linewitness.store.database.stored_records import StoredRecords, store_run
 
 #: Records of one transaction: some MiB.
 STEP: Final = 1024
+#: Between two steps another program gets its turn: SQLite has no queue of those who wait.
+BETWEEN_STEPS_S: Final = 0.01
 _OLD_SCHEMA: Final = 1
 #: How the old table is called while records are left in it: a program of that version does not find it.
 _OLD_NAME: Final = "records_of_schema_1"
@@ -32,20 +35,25 @@ def upgraded(database: Database) -> Iterator[int]:
     schema = database.schema()
     if schema == _OLD_SCHEMA:
         _begin(database)
-    if schema is None or not database.has_table(_OLD_NAME):
+    if schema is None:
         return
     with database.reading() as connection:
-        left = int(connection.execute(select(func.count()).select_from(_old)).scalar_one())
+        if not inspect(connection).has_table(_OLD_NAME):
+            return
+        left = _left(connection)
     yield left
     while moved := _step(database):
         left -= moved
         yield left
 
 
-def upgrade(database: Database) -> None:
-    """Do all of it."""
+def upgrade(database: Database) -> bool:
+    """Do all of it; return whether there was something to do."""
+    found = False
     for _ in upgraded(database):
-        pass
+        found = True
+        time.sleep(BETWEEN_STEPS_S)
+    return found
 
 
 def _begin(database: Database) -> None:
@@ -73,11 +81,22 @@ def _step(database: Database) -> int:
         for run in runs:
             _move(connection, run)
         if not runs:
+            if left := _left(connection):
+                raise StoreError(
+                    f"{left} records of the older database are not found by its damaged index",
+                    hint=f"keep a copy, then `sqlite3 FILE 'REINDEX {_OLD_NAME}'`, and start again",
+                )
             connection.exec_driver_sql(f"DROP TABLE {_OLD_NAME}")
             return 0
         last = runs[-1][-1]
         connection.execute(delete(_old).where(tuple_(*place) <= (last.stream_id, last.seq)))
     return sum(map(len, runs))
+
+
+def _left(connection: Connection) -> int:
+    """Count what the old table itself has, whatever its index says."""
+    count = f"SELECT COUNT(*) FROM {_OLD_NAME} NOT INDEXED"  # noqa: S608 (our own name)
+    return int(connection.exec_driver_sql(count).scalar_one())
 
 
 def _runs(rows: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
