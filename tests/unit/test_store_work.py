@@ -20,6 +20,7 @@ def test_a_loop_of_the_store_is_stuck_with_work_at_hand_and_not_without(part: st
 
 def test_a_store_that_tries_its_broker_again_and_again_is_not_stuck_but_one_that_does_not_is() -> None:
     work, looks = StoreWork(), Looks(10.0)
+    work.opened.set()
     for _ in range(200):
         work.attempts += 1
         looks.look(work.loops())
