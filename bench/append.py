@@ -9,13 +9,13 @@ import argparse
 import gc
 import hashlib
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from nacl.signing import SigningKey
+from peak_memory import peak_mib
 
 from linewitness.base.clock import SharedClockState, SystemClock
 from linewitness.evidence.format import canonical
@@ -103,7 +103,7 @@ def main() -> None:
                 append(journal, journal.head.size, size - journal.head.size, clock)
             first = journal.head.size
             rate = append(journal, first, chosen.records, clock)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            memory = peak_mib()
             with JournalReader(directory) as reader:
                 records = [data for _, data in reader.records(first, first + chosen.records)]
             reference = in_a_process_of_its_own(records)
@@ -111,7 +111,7 @@ def main() -> None:
             print(
                 f"journal of {size:>9,} records: append {rate:8,.0f}/s, bare loop {reference:8,.0f}/s, "
                 f"ratio {rate / reference:.2f}, {sum(map(len, records)) // len(records)} bytes a record, "
-                f"peak memory {peak:,.0f} MB",
+                f"peak memory {memory:,.0f} MB",
                 flush=True,
             )
         journal.close()

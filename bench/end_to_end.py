@@ -8,12 +8,12 @@ ratio is to a bare loop that canonicalises, hashes and signs the same records, r
 
 import argparse
 import asyncio
-import resource
 import tempfile
 import time
 from pathlib import Path
 
 from append import bare, tightening
+from peak_memory import peak_mib
 from whole_line import Plant, gateway, plant
 
 from linewitness.journal.attestations import JournalHead
@@ -43,8 +43,8 @@ async def measure(plant: Plant, count: int) -> tuple[float, float]:
 async def run(count: int, folder: Path) -> None:
     async with plant(folder) as running:
         rates = await measure(running, count)
-    for who, name in ((resource.RUSAGE_SELF, "gateway"), (resource.RUSAGE_CHILDREN, "store")):
-        print(f"peak memory of the {name} {resource.getrusage(who).ru_maxrss / 1024:,.0f} MB")
+        for pid, name in (("self", "gateway"), (running.store.pid, "store")):
+            print(f"peak memory of the {name} {peak_mib(pid):,.0f} MB")
     with JournalReader(folder / "journal") as reader:
         records = [data for _, data in reader.records(reader.size() - count, reader.size())]
     reference = bare(records)

@@ -8,11 +8,12 @@ process alone.
 
 import argparse
 import asyncio
-import resource
 import struct
 import subprocess
 import sys
 import time
+
+from peak_memory import peak_mib
 
 from linewitness.base.clock import SystemClock, monotonic
 from linewitness.devices.base import Reading, Signals
@@ -92,7 +93,7 @@ async def measure(port: int, arguments: argparse.Namespace) -> None:
         elapsed, used = monotonic() - begun, time.process_time() - cpu
         missed = session._grid.figures.missed  # noqa: SLF001 (nothing else counts them)
     rate = values / elapsed
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_mib()
     cost = used / max(values, 1) * 100_000
     print(
         f"{rate:,.0f} {arguments.kind} points/s as telemetry "

@@ -109,7 +109,7 @@ async def test_broker_away_for_a_minute_delays_and_loses_nothing(
 ) -> None:
     outcome, made = await broker_away(tmp_path, 60)
     account(outcome)
-    assert made > 600
+    assert made > 60 * 5, "work went on in the outage: with the changes of units, 9 results a second at most"
 
 
 @asynccontextmanager

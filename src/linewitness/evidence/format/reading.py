@@ -140,7 +140,8 @@ def _read_quickly(data: bytes) -> ReadRecord | None:
     if len(text) != len(data):
         # Places in the text are none in the bytes.
         start, end = len(text[:start].encode()), len(text[:end].encode())
-    message = b"%b%d %b%b" % (_BEFORE, len(data) - end + start, data[:start], data[end:])
+    length = b"%d " % (len(data) - end + start)
+    message = b"".join((_BEFORE, length, data[:start], data[end:]))  # formatting would grow a buffer
     fields = RecordFields(
         int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
         stream, key, before, own, None if signature is None else a2b_base64(signature), message,

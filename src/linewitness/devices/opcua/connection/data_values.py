@@ -22,9 +22,7 @@ _REST: Final = {
     if not mask & _VALUE
 }
 _HANDLE: Final = Struct("<I")
-
-
-#: asyncua takes its own decoding for what it calls a DateTime; to types they are strangers.
+#: It returns a datetime; to types, the times of a DataValue are of a class of their own.
 _time: Final[Any] = ua.win_epoch_to_datetime
 
 
