@@ -77,8 +77,7 @@ def start(config: Config) -> None:
     known: dict[str, EvidencePoint] = {}
     for block in blocks:
         BlockState(block, origin, known, last_read=None)
-    assert config.digest  # the start's own record
-    assert config.digest  # and the comparison with the configuration that was applied last
+    assert config.digest  # for the start's own record, and for what was applied last
 
 
 def main() -> int:

@@ -127,7 +127,8 @@ class _RunningConfig:
 
     async def configure(self, fleet: Fleet) -> None:
         """Bring the line to the configuration it was started with."""
-        await self._apply(fleet, self.current)
+        # Of many thousand points, a digest takes a second.
+        await self._apply(fleet, self.current, self.lifecycle.config_digest)
 
     async def reload_when_asked(self, fleet: Fleet) -> None:
         """Take over the YAML whenever asked; a wrong one changes nothing."""
@@ -144,16 +145,16 @@ class _RunningConfig:
             if fixed:
                 log.error("the new YAML needs a restart, the running one goes on", sections=fixed)
                 continue
-            await self._apply(fleet, config)
+            await self._apply(fleet, config, config.digest)
             log.info("the new YAML was taken over", devices=len(config.devices))
 
-    async def _apply(self, fleet: Fleet, config: Config) -> None:
+    async def _apply(self, fleet: Fleet, config: Config, digest: str) -> None:
         """Bring the line to a configuration, and put on record what differs from the last one."""
         # The room comes first: captures that a full journal holds back can end then.
         if self.parts is not None:
             self.parts.take_over(config.journal)
         await fleet.apply(config.devices, config.stations)
-        await self.lifecycle.configured(config.digest, lambda: settings_of(config))
+        await self.lifecycle.configured(digest, lambda: settings_of(config))
         self.current = config
 
     async def _until_asked(self, signalled: asyncio.Event) -> None:

@@ -43,7 +43,7 @@ class Lifecycle:
         self._journal = journal
         self._clock = clock
         self._gateway = gateway
-        self._config_digest = config_digest
+        self.config_digest = config_digest
         self._starts = starts
 
     async def started(self) -> None:
@@ -53,7 +53,7 @@ class Lifecycle:
             Change("boot_id", None, self._clock.boot_id),
             Change("size", None, self._journal.head.size),
             Change("version", None, version("linewitness")),
-            Change("config", None, self._config_digest),
+            Change("config", None, self.config_digest),
             Change("receipt_size", None, receipt[0] if receipt else 0),
             Change("receipt_root", None, _root(receipt[1]) if receipt else None),
             Change("continuity", None, "unverified"),
