@@ -98,7 +98,7 @@ def test_what_the_schema_must_refuse(directory: Path, clock: ManualClock) -> Non
     for statement, words in (
         ("UPDATE record SET bytes = x'00' WHERE seq = 1", "never changes"),
         ("DELETE FROM record WHERE seq = 1", "not deleted"),
-        ("INSERT INTO record VALUES (17, NULL, x'00')", "must follow"),
+        ("INSERT INTO record VALUES (17, NULL, x'00', 1)", "must follow"),
     ):
         with pytest.raises(sqlite3.IntegrityError, match=words):
             connection.execute(statement)

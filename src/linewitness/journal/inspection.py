@@ -88,13 +88,11 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
     first = index * TILE_LEAVES
     tree = reader.tree()
     leaves = tree.leaves(first, first + TILE_LEAVES)
-    units = {}
+    units = reader.units(first, first + TILE_LEAVES)
     for sequence_no, data in reader.records(first, first + TILE_LEAVES):
         if leaf_hash(data) != leaves[sequence_no - first]:
             return f"record {sequence_no} is not the one that was written"
-        units[sequence_no] = unit_of(parse(data))
-    for sequence_no, unit, found in reader.units(first, first + TILE_LEAVES):
-        if unit != units.get(sequence_no, unit) or not found:
+        if unit_of(parse(data)) != units.get(sequence_no):
             return f"record {sequence_no} is not found by its unit"
     if folded(leaves) != tree.subtree(TILE_LEVEL, index):
         return f"the tree over records {first} to {first + TILE_LEAVES - 1} is not the one that was written"

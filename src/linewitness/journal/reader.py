@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from linewitness.base.compression.records import unpack_record, unpack_rows
 from linewitness.base.errors import JournalDamaged
@@ -15,12 +15,10 @@ from linewitness.journal import database, recover
 from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
 from linewitness.journal.recent import up_to_commit
 from linewitness.journal.records.builder import StreamIdentity
+from linewitness.journal.records.reading import PAGE, read_records
 from linewitness.journal.tree import JournalTree
 
 T = TypeVar("T")
-
-#: Records that one query of an iteration returns, so that memory stays bounded.
-PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +156,7 @@ class JournalReader:
 
     def records(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (sequence number, exact bytes) of the records [first, last) that are still here."""
-        end = self.size() if last is None else last
-        while first < end:
-            rows = self._connection.execute(
-                "SELECT seq, bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
-                (first, end, PAGE),
-            ).fetchall()
-            if not rows:
-                return
-            yield from unpack_rows(rows)
-            first = rows[-1][0] + 1
+        yield from read_records(self._connection, first, self.size() if last is None else last)
 
     def batch(self, first: int, max_bytes: int) -> list[bytes]:
         """Return consecutive records from `first`, at least one if there is one, within `max_bytes`.
@@ -176,8 +165,7 @@ class JournalReader:
         """
         batch: list[bytes] = []
         room = max_bytes
-        rows = self._connection.execute("SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,))
-        for sequence_no, data in unpack_rows(rows):
+        for sequence_no, data in self.records(first):
             room -= len(data) + 1
             if sequence_no != first + len(batch) or (batch and room < 0):
                 break
@@ -197,13 +185,14 @@ class JournalReader:
             yield from unpack_rows(rows)
             after = rows[-1][0]
 
-    def units(self, first: int, last: int) -> Iterator[tuple[int, str | None, bool]]:
-        """Yield number and unit of the records [first, last), and whether `of_unit` finds each of them."""
-        yield from self._connection.execute(
-            "SELECT r.seq, r.unit, r.unit IS NULL OR EXISTS ("
-            "SELECT 1 FROM record AS f INDEXED BY record_by_unit WHERE f.unit = r.unit AND f.seq = r.seq) "
-            "FROM record AS r WHERE r.seq >= ? AND r.seq < ? ORDER BY r.seq",
-            (first, last),
+    def units(self, first: int, last: int) -> dict[int, str]:
+        """Return the units by which `of_unit` finds records of [first, last), by the records' numbers."""
+        return dict(
+            self._connection.execute(
+                "SELECT r.seq, f.unit FROM record AS r JOIN record AS f INDEXED BY record_by_unit "
+                "ON f.unit = r.unit AND f.seq = r.seq WHERE r.seq >= ? AND r.seq < ?",
+                (first, last),
+            )
         )
 
     def raw_of(self, sequence_no: int) -> tuple[bytes, bytes] | None:

@@ -3,7 +3,6 @@
 import sqlite3
 from dataclasses import dataclass
 
-from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import EvidenceError, JournalDamaged
 from linewitness.evidence.format import record
 from linewitness.evidence.format.merkle import Frontier
@@ -11,6 +10,7 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal.attestations import PRUNED, JournalHead
 from linewitness.journal.records.builder import StreamIdentity
+from linewitness.journal.records.reading import read_records
 from linewitness.journal.tree import JournalTree
 
 _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewitness init --continue`"
@@ -47,15 +47,15 @@ def check_tail(connection: sqlite3.Connection) -> Tail:
     """Check the records since the last full tile against head, tree and keys, and return where they end."""
     identity = read_identity(connection)
     head = read_head(connection)
-    last = connection.execute("SELECT MAX(seq) FROM record").fetchone()[0]
-    if head is None or last is None:
+    end = connection.execute("SELECT seq + count FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+    if head is None or end is None:
         raise JournalDamaged(
             "the journal has no records, not even record 0",
             hint=f"if `linewitness init` was interrupted here, remove it and run it again; else {_HINT}",
         )
     size, record_hash, root = head.size, head.record_hash, head.root
-    if last + 1 != size:
-        raise JournalDamaged(f"the journal ends at record {last}, its head says {size - 1}", hint=_HINT)
+    if end[0] != size:
+        raise JournalDamaged(f"the journal ends at record {end[0] - 1}, its head says {size - 1}", hint=_HINT)
     tree = JournalTree(connection)
     frontier = Frontier(size, tree.subtree)
     if frontier.root() != root:
@@ -74,11 +74,10 @@ def _check_links(
 ) -> None:
     pruned = connection.execute("SELECT value FROM state WHERE key = ?", (PRUNED,)).fetchone()
     first = max(0, size - TILE_LEAVES, int(pruned[0]) if pruned else 0)
-    rows = connection.execute("SELECT seq, bytes FROM record WHERE seq >= ? ORDER BY seq", (first,))
     previous: str | None = None
-    for sequence_no, data in rows:
+    for sequence_no, data in read_records(connection, first, size):
         try:
-            integrity = record.parse(unpack_record(data))["integrity"]
+            integrity = record.parse(data)["integrity"]
         except EvidenceError as error:
             raise JournalDamaged(f"record {sequence_no} is damaged: {error.what}", hint=_HINT) from None
         if previous is not None and integrity["prev_hash"] != previous:

@@ -1,4 +1,4 @@
--- The journal's tables. What must never happen is refused here, not only in the program.
+-- The journal's tables. What must never happen to them is refused in triggers.sql.
 
 CREATE TABLE stream (
     id INTEGER PRIMARY KEY CHECK (id = 0),
@@ -10,12 +10,15 @@ CREATE TABLE stream (
     state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'frozen'))
 ) STRICT;
 
--- `bytes` is the record in a zstd frame that names its dictionary, or, of earlier versions, the record itself.
+-- A row is a run of `count` records of one commit and one tile, from `seq` on; what is found or kept by itself,
+-- by its unit or as a record of keys, is a run of one. `bytes` is a zstd frame that names its dictionary, with the
+-- records a line each; earlier versions stored one record a row, the oldest of them as it was.
 -- `unit` is the serial number of resource.parent, so that one unit's history is found without a scan.
 CREATE TABLE record (
     seq INTEGER PRIMARY KEY,
     unit TEXT,
-    bytes BLOB NOT NULL
+    bytes BLOB NOT NULL,
+    count INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE INDEX record_by_unit ON record (unit, seq) WHERE unit IS NOT NULL;
 
@@ -58,43 +61,3 @@ CREATE TABLE attestation (
 
 -- What decides the next event: stations, watermarks of tools, memory of drivers.
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER frozen_is_final BEFORE UPDATE ON stream
-WHEN OLD.state = 'frozen' AND NEW.state <> 'frozen'
-BEGIN SELECT RAISE(ABORT, 'a frozen stream does not go on: it has a next generation'); END;
-
-CREATE TRIGGER record_follows BEFORE INSERT ON record
-WHEN NEW.seq IS NOT COALESCE((SELECT MAX(seq) + 1 FROM record), 0)
-BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END;
-
-CREATE TRIGGER record_is_final BEFORE UPDATE ON record
-BEGIN SELECT RAISE(ABORT, 'a record never changes'); END;
-
-CREATE TRIGGER record_is_kept BEFORE DELETE ON record
-WHEN OLD.seq >= COALESCE((SELECT MAX(size) FROM receipt), 0)
-BEGIN SELECT RAISE(ABORT, 'a record without a receipt is not deleted'); END;
-
--- Record 0 and the rotations, by which every other record is verified, and the newest records.
-CREATE TRIGGER record_of_keys_is_kept BEFORE DELETE ON record
-WHEN OLD.seq = 0 OR EXISTS (SELECT 1 FROM event_key WHERE first_seq = OLD.seq + 1)
-BEGIN SELECT RAISE(ABORT, 'record 0 and the rotations are not deleted'); END;
-
-CREATE TRIGGER record_of_open_tile_is_kept BEFORE DELETE ON record
-WHEN NOT EXISTS (SELECT 1 FROM tile WHERE idx = OLD.seq / 256)
-BEGIN SELECT RAISE(ABORT, 'a record whose leaf is not in a tile is not deleted'); END;
-
-CREATE TRIGGER attestation_is_final BEFORE UPDATE ON attestation
-BEGIN SELECT RAISE(ABORT, 'an attestation never changes'); END;
-
-CREATE TRIGGER frozen_is_kept BEFORE DELETE ON record
-WHEN (SELECT state FROM stream) = 'frozen'
-BEGIN SELECT RAISE(ABORT, 'nothing of a frozen stream is deleted'); END;
-
-CREATE TRIGGER receipt_is_final BEFORE UPDATE ON receipt
-BEGIN SELECT RAISE(ABORT, 'a receipt never changes'); END;
-
-CREATE TRIGGER tile_is_final BEFORE UPDATE ON tile
-BEGIN SELECT RAISE(ABORT, 'a tile never changes'); END;
-
-CREATE TRIGGER event_key_is_final BEFORE UPDATE ON event_key
-BEGIN SELECT RAISE(ABORT, 'the history of keys never changes'); END;

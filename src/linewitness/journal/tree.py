@@ -2,10 +2,10 @@
 
 import sqlite3
 
-from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import JournalDamaged
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.tiles import TILE_LEAVES, split, subtree_of
+from linewitness.journal.records.reading import read_records
 
 
 class JournalTree:
@@ -25,11 +25,9 @@ class JournalTree:
         stored = self._full_tile(tile)
         if stored is not None:
             return stored[offset : offset + last - first]
-        rows = self._connection.execute(
-            "SELECT bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq", (first, last)
-        ).fetchall()
-        self._require(len(rows), last - first, f"records {first} to {last - 1}")
-        return [leaf_hash(unpack_record(row[0])) for row in rows]
+        found = [leaf_hash(data) for _, data in read_records(self._connection, first, last)]
+        self._require(len(found), last - first, f"records {first} to {last - 1}")
+        return found
 
     def _hashes(self, level: int, first: int, last: int) -> list[bytes]:
         if level == 0:

@@ -1,6 +1,6 @@
 """Store records as zstd frames made with a dictionary of this package, and read them back byte for byte.
 
-A journal packs each record, so that each can be pruned; a store packs a run of them in one frame.
+Records that are kept and given up together are packed as a run, in one frame; any other by itself.
 """
 
 import threading
@@ -17,8 +17,10 @@ from linewitness.base.compression.frames import MAGIC, BadFrame
 NEWEST: Final = 1
 #: What a store calls a run that is packed with the newest dictionary.
 RUN_CODEC: Final = f"zstd, records-{NEWEST}"
-#: The largest record. A frame that states more is none of ours.
+#: The largest record.
 _MOST: Final = 64 * 1024
+#: The most bytes that a journal packs into one run. A frame that states more is none of ours.
+MOST_IN_RUN: Final = 4 * _MOST
 #: Its number is a dictionary's id in the frame, beyond the ids that RFC 8878 (section 6.2) reserves.
 _FIRST_ID: Final = 32_768
 _LEVEL: Final = 1
@@ -43,16 +45,16 @@ def record_packer() -> Callable[[bytes], bytes]:
 
 
 def unpack_record(stored: bytes) -> bytes:
-    """Return the exact bytes of a record; one that an earlier version stored as it is is returned so.
+    """Return the exact bytes of a record, or of a run with a line each.
 
-    So is what cannot be unpacked: it is no record, and whoever reads it finds that out as with any other
-    damage.
+    One that an earlier version stored as it is is returned so. So is what cannot be unpacked: it is no
+    record, and whoever reads it finds that out as with any other damage.
     """
     if not stored.startswith(MAGIC):
         return stored
     try:
         frame = zstandard.get_frame_parameters(stored)
-        if frame.content_size > _MOST:
+        if frame.content_size > MOST_IN_RUN:
             return stored
         return _decompressors()[frame.dict_id].decompress(stored, allow_extra_data=False)
     except (zstandard.ZstdError, KeyError):
@@ -81,8 +83,18 @@ def unpack_run(packed: bytes, count: int) -> list[bytes]:
 
 
 def unpack_rows(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield (sequence number, exact bytes) of records as they are stored."""
-    return ((sequence_no, unpack_record(stored)) for sequence_no, stored in rows)
+    """Yield (sequence number, exact bytes) of the records in rows, each of which begins with such a number.
+
+    What cannot be unpacked is one record, as `unpack_record` returns it.
+    """
+    for first, stored in rows:
+        yield from enumerate(_lines(stored), first)
+
+
+def _lines(stored: bytes) -> list[bytes]:
+    data = unpack_record(stored)
+    # Canonical form has no line feed in it, damage may.
+    return [data] if data is stored and data.startswith(MAGIC) else data.split(b"\n")
 
 
 def _compressor() -> zstandard.ZstdCompressor:

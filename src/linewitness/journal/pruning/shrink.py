@@ -3,15 +3,15 @@
 import sqlite3
 from typing import Final
 
-from linewitness.base.compression.records import unpack_record
 from linewitness.evidence.format.record import parse
+from linewitness.journal.records.reading import read_records
 
 #: Pages that one transaction gives back.
 PAGES: Final = 500
 
 
 def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> bool:
-    """Delete up to `most` records below `boundary`, raw bytes and receipts, and give pages back to the disk.
+    """Delete up to `most` rows below `boundary`, of records, raw bytes and receipts, and give pages back.
 
     Record 0 and the rotations stay. Returns whether nothing is left to delete or to give back.
     """
@@ -56,12 +56,12 @@ def _delete_receipts(connection: sqlite3.Connection, boundary: int, *, most: int
     A receipt can come long after the records that it covers, and newer records cite it for its time: so it
     goes with the records of its own time. The first that covers record 0, and each rotation, stays.
     """
-    first_left = connection.execute("SELECT bytes FROM record WHERE seq = ?", (boundary,)).fetchone()
+    first_left = next(read_records(connection, boundary, boundary + 1), None)
     if first_left is None:
         return 0
     return connection.execute(
         "DELETE FROM receipt WHERE size IN (SELECT size FROM receipt WHERE size < ? AND received_at < ? "
         "AND size NOT IN (SELECT COALESCE((SELECT MIN(size) FROM receipt "
         "WHERE size >= MAX(first_seq, 1)), 0) FROM event_key) LIMIT ?)",
-        (boundary, parse(unpack_record(first_left[0]))["ingested_at"], most),
+        (boundary, parse(first_left[1])["ingested_at"], most),
     ).rowcount

@@ -17,11 +17,12 @@ RUN_BYTES: Final = 64 * 1024
 
 
 class JournalRow(NamedTuple):
-    """A record, and the unit that it is found by."""
+    """A record, the unit that it is found by, and whether it is a record of keys, which is never pruned."""
 
     sequence_no: int
     unit: str | None
     data: bytes
+    of_keys: bool = False
 
 
 class _Added(NamedTuple):
@@ -94,5 +95,5 @@ class Commit:
             if needs_signature or waiting == LONGEST_RUN or waiting_bytes + sizes[position + 1] > RUN_BYTES:
                 signature = key.sign(draft.message)
                 waiting = waiting_bytes = 0
-            rows.append(JournalRow(self._first + position, unit, draft.data(signature)))
+            rows.append(JournalRow(self._first + position, unit, draft.data(signature), needs_signature))
         return rows
