@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[1] / "fixtures" / "journals"
 
 
 async def fill(directory: Path) -> None:
-    """Write a short stream with units, state, device bytes and a rotation of keys."""
+    """Write a short stream with units, state, device bytes, a rotation of keys and a large commit."""
     clock = ManualClock()
     create(directory, clock)
     async with running(directory, clock) as journal:
@@ -33,6 +33,7 @@ async def fill(directory: Path) -> None:
             )
         await journal.submit_all(Submission(rotate=True))
         await journal.submit([result_event(20, clock)])
+        await journal.submit([result_event(number, clock, unit="") for number in range(21, 321)])
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from linewitness.base.clock import NS_PER_S
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
-from linewitness.journal.reader import PAGE, JournalReader
+from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.reading import PAGE
 from linewitness.journal.submission import Submission
 from linewitness.status.clock_history import ClockHistory, Point, history_of, in_units, last_hours, plot
 from support.clocks import ManualClock

@@ -56,6 +56,7 @@ def test_it_goes_on_where_it_stood(kept: tuple[Path, dict[str, Any]]) -> None:
     directory, expected = kept
     clock = ManualClock(boot_id="00000000-0000-4000-8000-000000000002")
     clock.advance_ns(365 * 24 * 3600 * 10**9)
+    stored = rows_of(directory)
     file = reopen(directory, clock)
     try:
         assert file.head.size == expected["size"]
@@ -64,16 +65,16 @@ def test_it_goes_on_where_it_stood(kept: tuple[Path, dict[str, Any]]) -> None:
     finally:
         file.close()
     assert verdict_of(directory).status == "INTACT"
-    assert stored_as(directory, expected["size"] - 1) == b"{"
-    assert stored_as(directory, expected["size"]) == MAGIC[:1]
+    now = rows_of(directory)
+    assert now[: len(stored)] == stored, "what is there is not written again"
+    assert all(data.startswith(MAGIC) for _, data in now[len(stored) :])
     assert members_of(directory)[expected["size"]]["integrity"]["prev_hash"] == expected["record_hash"]
 
 
-def stored_as(directory: Path, number: int) -> bytes:
-    """Return the first byte of a record as it lies in the file."""
+def rows_of(directory: Path) -> list[tuple[int, bytes]]:
+    """Return the rows of records as they lie in the file."""
     with closing(forger(directory)) as connection:
-        (stored,) = connection.execute("SELECT bytes FROM record WHERE seq = ?", (number,)).fetchone()
-    return bytes(stored[:1])
+        return connection.execute("SELECT seq, bytes FROM record ORDER BY seq").fetchall()
 
 
 def test_it_keeps_the_salts_of_telegrams_from_now_on(kept: tuple[Path, dict[str, Any]]) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from linewitness.base.clock import NS_PER_S, from_rfc3339
 from linewitness.evidence.format.record import parse
-from linewitness.journal.reader import PAGE, JournalReader
+from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.reading import PAGE
 
 #: A plot's columns and rows.
 WIDTH: Final = 72
