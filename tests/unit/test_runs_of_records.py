@@ -20,6 +20,7 @@ from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal import database
 from linewitness.journal.attestations import StoredReceipt
 from linewitness.journal.inspection import inspect
+from linewitness.journal.pruning.shrink import BYTES
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
@@ -204,6 +205,23 @@ def test_whole_tiles_of_runs_are_pruned(directory: Path, clock: ManualClock) -> 
     assert rows(directory) == [(0, 1), (512, 89)]
     with JournalReader(directory) as reader:
         assert [number for number, _ in reader.records(1)] == list(range(512, 601))
+
+
+def test_a_step_of_pruning_deletes_so_many_bytes_at_most(directory: Path, clock: ManualClock) -> None:
+    """What a step deletes holds up the commits behind it."""
+    salad = random.Random(1)
+    file = reopen(directory, clock)
+    for _ in range(60):
+        reason = salad.randbytes(25_000).hex()
+        file.append([Submission(events=tuple(without_unit(clock, 5, reason=reason)))])
+    file.append([Submission(receipt=StoredReceipt(300, "note", AT))])
+    before = dict(rows(directory))
+    file.prune(256, most=500)
+    left = dict(rows(directory))
+    file.close()
+    with closing(forger(directory)) as connection:
+        (size,) = connection.execute("SELECT length(bytes) FROM record WHERE seq > 0 LIMIT 1").fetchone()
+    assert 0 < (len(before) - len(left)) * size <= BYTES + 2 * size
 
 
 def old_journal(tmp_path: Path) -> Path:

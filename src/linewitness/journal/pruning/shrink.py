@@ -1,6 +1,7 @@
 """Delete a few old records in one transaction, and give their pages back to the disk."""
 
 import sqlite3
+from itertools import accumulate
 from typing import Final
 
 from linewitness.evidence.format.record import parse
@@ -8,6 +9,8 @@ from linewitness.journal.records.reading import read_records
 
 #: Pages that one transaction gives back.
 PAGES: Final = 500
+#: Bytes of records that one transaction deletes, beyond the first row.
+BYTES: Final = 256 * 1024
 
 
 def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> bool:
@@ -17,11 +20,7 @@ def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> 
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        records = connection.execute(
-            "DELETE FROM record WHERE seq IN (SELECT seq FROM record WHERE seq > 0 AND seq < ? "
-            "AND NOT EXISTS (SELECT 1 FROM event_key WHERE first_seq = record.seq + 1) LIMIT ?)",
-            (boundary, most),
-        ).rowcount
+        records = _delete_records(connection, boundary, most=most)
         raw = connection.execute(
             "DELETE FROM raw WHERE sha256 IN (SELECT sha256 FROM raw WHERE last_seq < ? LIMIT ?)",
             (boundary, most),
@@ -48,6 +47,19 @@ def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> 
     # for the next time.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return True
+
+
+def _delete_records(connection: sqlite3.Connection, boundary: int, *, most: int) -> int:
+    """Delete rows of records that are neither record 0 nor a rotation; return how many."""
+    rows = connection.execute(
+        "SELECT seq, length(bytes) FROM record WHERE seq > 0 AND seq < ? "
+        "AND NOT EXISTS (SELECT 1 FROM event_key WHERE first_seq = record.seq + 1) ORDER BY seq LIMIT ?",
+        (boundary, most),
+    ).fetchall()
+    before = accumulate((size for _, size in rows), initial=0)
+    chosen = [(seq,) for (seq, _), deleted in zip(rows, before, strict=False) if deleted <= BYTES]
+    connection.executemany("DELETE FROM record WHERE seq = ?", chosen)
+    return len(chosen)
 
 
 def _delete_receipts(connection: sqlite3.Connection, boundary: int, *, most: int) -> int:
