@@ -28,7 +28,7 @@ class Manifest:
         for self._count, data in enumerate(records, 1):
             if self._summary:
                 try:
-                    self._summary.take(read(data))
+                    self._summary.take([read(data)])
                 except EvidenceError:
                     self._summary = None
             yield data

@@ -1,6 +1,7 @@
 """What verified records are about: how many of which kind and unit, from which number and time to which."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,18 +31,21 @@ class RecordSummary:
     units: dict[str, int] = field(default_factory=dict)
     other_units: int = 0
 
-    def take(self, record: ReadRecord) -> None:
-        """Count a record, which comes after those before it."""
-        occurred, fields = record.occurred_at, record.fields
+    def take(self, records: Sequence[ReadRecord]) -> None:
+        """Count records, which come after those before them."""
+        if not records:
+            return
+        occurred = [record.occurred_at for record in records]
         if not self.records:
-            self.first, self.earliest = fields.sequence_no, occurred
-        self.records += 1
-        self.last = fields.sequence_no
-        self.earliest = min(self.earliest, occurred)
-        self.latest = max(self.latest, occurred)
-        self.kinds[fields.kind] += 1
-        if record.unit is not None:
-            self._count(record.unit, 1)
+            self.first, self.earliest = records[0].fields.sequence_no, occurred[0]
+        self.records += len(records)
+        self.last = records[-1].fields.sequence_no
+        self.earliest = min(self.earliest, *occurred)
+        self.latest = max(self.latest, *occurred)
+        self.kinds.update([record.fields.kind for record in records])
+        for unit, count in Counter([record.unit for record in records]).items():
+            if unit is not None:
+                self._count(unit, count)
 
     def add(self, later: "RecordSummary") -> None:
         """Count the records of another summary, which come after these."""

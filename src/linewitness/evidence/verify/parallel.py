@@ -19,8 +19,9 @@ from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys
 from linewitness.evidence.format.merkle import Grove, leaf_hash
 from linewitness.evidence.format.note import Vkey
+from linewitness.evidence.format.reading import ReadRecord
 from linewitness.evidence.format.record import is_signed
-from linewitness.evidence.verify.chain import ROTATED, Broken, ChainHead, ChainVerifier
+from linewitness.evidence.verify.chain import CREATED, ROTATED, Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.clock_rules import ClockHead, ClockRules, stamp_of
 from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
@@ -74,32 +75,29 @@ def check_chunk(
     """
     verifier = ChainVerifier(stream=stream, head=start.head)
     clock = ClockRules(start.clock)
-    claims = ClaimedTimes()
-    ids: list[str] = []
+    good: list[ReadRecord] = []
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
     broken: Broken | None = None
-    summary, signs = RecordSummary(most_units=len(records)), SignFilter()
     first = verifier.size
     for data in records:
         try:
             record = verifier.accept(data)
-            fields = record.fields
             clock.follow(record)
         except Broken as error:
             broken = error
             break
-        claims.add(record)
-        ids.append(fields.event_id)
-        summary.take(record)
-        signs.take(record)
-        if fields.sequence_no == 0:
-            record_0 = fields.record_hash
+        good.append(record)
+        if record.fields.kind == CREATED:
+            record_0 = record.fields.record_hash
             taken_over.append((0, verifier.head.event_key))
-        elif fields.kind == ROTATED:
+        elif record.fields.kind == ROTATED:
             taken_over.append((verifier.size, verifier.head.event_key))
-    count = len(ids)
+    count = len(good)
     grove = Grove([leaf_hash(data) for data in records[:count]])
+    claims, summary, signs = ClaimedTimes(), RecordSummary(most_units=len(records)), SignFilter()
+    for taking in (claims.add, summary.take, signs.take):
+        taking(good)
     return CheckedChunk(
         start=start,
         end=ChainState(verifier.head if verifier.size else None, clock.head),
@@ -107,7 +105,7 @@ def check_chunk(
         record_0=record_0,
         tree=grove.edge(count),
         trees=tuple((size, grove.edge(size - first)) for size in sorted(wanted) if size <= first + count),
-        ids="".join(ids).encode(),
+        ids="".join([record.fields.event_id for record in good]).encode(),
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
         claims=claims,

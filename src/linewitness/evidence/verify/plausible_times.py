@@ -5,7 +5,7 @@ who sets a clock back says nothing of its bound.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal
@@ -51,23 +51,24 @@ class ClaimedTimes:
     boots: list[tuple[int, str]] = field(default_factory=list)
     cited: list[tuple[int, Citation]] = field(default_factory=list)
 
-    def add(self, record: ReadRecord) -> bool:
-        """Take the next record; return whether its time is a date of the calendar."""
-        fields = record.fields
-        try:
-            claimed_ms = record.ingested_us // 1000
-        except ValueError:
-            return False
-        at = len(self.places)
-        self.places.append(fields.sequence_no)
-        self.claimed_ms.append(claimed_ms)
-        self.bounds_ms.append(_NONE if record.bound_us is None else -(-record.bound_us // 1000))
-        self.settings_ms.append(claimed_ms - fields.boottime_us // 1000)
-        if not self.boots or self.boots[-1][1] != fields.boot_id:
-            self.boots.append((at, fields.boot_id))
-        if fields.kind in CITING and (citation := citation_of(record.members)):
-            self.cited.append((at, citation))
-        return True
+    def add(self, records: Sequence[ReadRecord]) -> None:
+        """Take the next records; ValueError, and none is taken, where a time is no date of the calendar."""
+        claimed_ms = [record.ingested_us // 1000 for record in records]
+        bounds_us = [record.bound_us for record in records]
+        uptimes_us = [record.fields.boottime_us for record in records]
+        boot_id = self.boots[-1][1] if self.boots else None
+        for at, record in enumerate(records, len(self.places)):
+            fields = record.fields
+            if fields.boot_id != boot_id:
+                boot_id = fields.boot_id
+                self.boots.append((at, boot_id))
+            if fields.kind in CITING and (citation := citation_of(record.members)):
+                self.cited.append((at, citation))
+        self.places.extend([record.fields.sequence_no for record in records])
+        self.claimed_ms.extend(claimed_ms)
+        self.bounds_ms.extend([_NONE if bound is None else -(-bound // 1000) for bound in bounds_us])
+        settings_ms = (ms - uptime // 1000 for ms, uptime in zip(claimed_ms, uptimes_us, strict=True))
+        self.settings_ms.extend(settings_ms)
 
 
 class PlausibleTimes:

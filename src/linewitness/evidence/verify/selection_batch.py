@@ -118,8 +118,10 @@ class SelectedRecords:
         if fields.signature is None:
             self.unsigned += 1
             self._doubt(at)
-        if not self.claims.add(found):
-            raise Broken(at, f"{fields.ingested_at} is no date of the calendar")
+        try:
+            self.claims.add([found])
+        except ValueError:
+            raise Broken(at, f"{fields.ingested_at} is no date of the calendar") from None
         self.last = PreviousRecord(at, fields.record_hash)
         return found
 
@@ -156,7 +158,8 @@ def check_batch(
     selected = SelectedRecords(known, last)
     unproven: Broken | None = None
     broken: Broken | None = None
-    wrong_roots = count = 0
+    wrong_roots = 0
+    accepted: list[ReadRecord] = []
     summary, signs = RecordSummary(most_units=len(records)), []
     for data, proof in zip(records, proofs, strict=True):
         try:
@@ -164,16 +167,16 @@ def check_batch(
         except Broken as error:
             broken = error
             break
-        count += 1
-        summary.take(record)
+        accepted.append(record)
         signs.append(sign_of(record.members, counting=True))
         try:
             prove(record.fields.sequence_no, data, proof, attested)
         except Broken as error:
             unproven = unproven or error
             wrong_roots += isinstance(error, WrongRoot)
+    summary.take(accepted)
     return CheckedBatch(
-        count=count,
+        count=len(accepted),
         last=selected.last,
         summary=summary,
         signs=tuple(signs),

@@ -1,6 +1,6 @@
 """What of a record says when there was capture: taken off it where it is checked, followed in order later."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from linewitness.evidence.format.reading import ReadRecord
@@ -85,15 +85,17 @@ class SignFilter:
         self._last: ReadRecord | None = None
         self._taken = False
 
-    def take(self, record: ReadRecord) -> None:
-        """Look at the next record."""
-        last = self._last
-        matters = record.fields.kind in TELLING or last is None or _is_silence(last, record)
-        if matters and last is not None and not self._taken:
-            self._found.append(sign_of(last.members))
-        if matters:
-            self._found.append(sign_of(record.members))
-        self._last, self._taken = record, matters
+    def take(self, records: Iterable[ReadRecord]) -> None:
+        """Look at the next records."""
+        last, taken = self._last, self._taken
+        for record in records:
+            matters = record.fields.kind in TELLING or last is None or _is_silence(last, record)
+            if matters:
+                if last is not None and not taken:
+                    self._found.append(sign_of(last.members))
+                self._found.append(sign_of(record.members))
+            last, taken = record, matters
+        self._last, self._taken = last, taken
 
     def signs(self) -> tuple[CaptureSign, ...]:
         """Return what was passed on, when all records were looked at."""
