@@ -43,7 +43,7 @@ async def test_what_browse_prints_is_accepted_as_points_and_delivers() -> None:
         settings = OpcUaOptions.model_validate(settings.model_dump() | {"points": points})
         async with listening(settings) as ear:
             await ear.first(of_type(Reading))
-            assert not ear.session.refused
+            assert not ear.session.refused_points
 
 
 async def test_filter_and_depth_limit_what_is_found() -> None:

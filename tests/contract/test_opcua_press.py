@@ -107,10 +107,7 @@ async def test_complaint_10_one_wrong_node_is_named_and_the_others_live() -> Non
             ]
             assert "BadNodeIdUnknown" in gaps[0].reason
             assert "no such namespace" in gaps[1].reason
-            assert (
-                ear.session.refused["devices.press-4.points[0].node"]
-                == "ns=2;s=Press.Nowhere: BadNodeIdUnknown"
-            )
+            assert ear.session.refused_points["nowhere"] == "ns=2;s=Press.Nowhere: BadNodeIdUnknown"
             await ear.first(reading("holding", "125"))
         async with listening(settings, memory) as ear:
             first = await ear.first(reading("holding"))
@@ -131,7 +128,7 @@ async def test_point_that_appears_later_is_asked_for_again_and_its_next_refusal_
             await press.reveal("Program")
             await ear.first(reading("program", "1"))
             assert "refused.program" not in memory.kept
-            assert not ear.session.refused
+            assert not ear.session.refused_points
 
 
 async def test_complaint_8_all_points_live_again_after_a_restart_of_the_server() -> None:

@@ -1,7 +1,7 @@
 """A scripted device for tests of capture: what it says is in the test's hand."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -69,6 +69,9 @@ class Health:
         self.shares.append((above, losing, dropped))
 
     def polls(self, name: str, figures: PollFigures) -> None:
+        pass
+
+    def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
         pass
 
     def lost_segments(self, name: str, count: int) -> None:

@@ -23,6 +23,7 @@ NAMES = {
     "linewitness_device_observations",
     "linewitness_device_observations_dropped",
     "linewitness_device_lost_segments",
+    "linewitness_device_points_refused",
     "linewitness_device_polls",
     "linewitness_device_polls_cut",
     "linewitness_device_polls_missed",

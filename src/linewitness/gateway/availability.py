@@ -1,5 +1,6 @@
 """Put on record and log when a device is lost and when it is back, once each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,9 @@ class DeviceStatusSink(Protocol):
 
     def polls(self, name: str, figures: PollFigures) -> None:
         """Record how many polls of all sessions were due, how many were not made, and what keeps them."""
+
+    def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
+        """Record why the device refuses points, by their ids; none where it refuses none."""
 
     def lost_segments(self, name: str, count: int) -> None:
         """Record how many segments were lost on the way to the device, over all sessions."""

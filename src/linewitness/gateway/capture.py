@@ -21,11 +21,13 @@ from linewitness.devices.base import (
 )
 from linewitness.devices.options import ShareOptions
 from linewitness.devices.polling import PollingSession
+from linewitness.devices.refusals import RefusingSession
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.intake.intake import Intake, QueuedObservation
 from linewitness.gateway.intake.polls import PollWatch
+from linewitness.gateway.intake.refusals import RefusalWatch
 from linewitness.gateway.intake.waiting import WaitingObservations
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
@@ -88,6 +90,7 @@ class Capture:
         self._stop_asked = asyncio.Event()
         self._reading = False
         self._polls = PollWatch(self._device, health)
+        self._refusals = RefusalWatch(self._device, health)
         self._availability = Availability(
             self._device, station_id, journal=journal, clock=clock, health=health
         )
@@ -147,6 +150,9 @@ class Capture:
                 others.append(group.create_task(self._intake.watch(), name=f"network:{self._device}"))
             if isinstance(session, PollingSession):
                 others.append(group.create_task(self._polls.run(session), name=f"polls:{self._device}"))
+            if isinstance(session, RefusingSession):
+                watching = self._refusals.run(session)
+                others.append(group.create_task(watching, name=f"refusals:{self._device}"))
             if gates is not None:
                 others.append(group.create_task(self._gates.serve(gates), name=f"gates:{self._device}"))
             await asyncio.wait([carrying])

@@ -1,10 +1,11 @@
 """The state of every part now: written by the parts, read by status page, metrics and watchdog."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from linewitness.base.clock import monotonic
 from linewitness.base.log_limits import LogFigures
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.polling import PollFigures
 
 
@@ -18,7 +19,8 @@ class DeviceHealth:
     observations of the device are made durable or confirmed, the `rounds`-th time.
     `above_share` is true while the device sends more than its share, `losing` if some of that is not on
     record; `dropped` counts it. `polls` counts, where the gateway asks the device on a grid, since the start.
-    `lost_segments` counts segments that the network lost, where the driver knows.
+    `lost_segments` counts segments that the network lost, where the driver knows. `refused_points` says why
+    the device refuses points, by their ids.
     """
 
     state: str = "waiting"
@@ -33,6 +35,7 @@ class DeviceHealth:
     dropped: int = 0
     polls: PollFigures = field(default_factory=PollFigures)
     lost_segments: int = 0
+    refused_points: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(slots=True)
@@ -100,6 +103,10 @@ class Health:
     def polls(self, name: str, figures: PollFigures) -> None:
         """Record how many polls were due, how many were not made, and what keeps them."""
         self.devices.setdefault(name, DeviceHealth()).polls = figures
+
+    def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
+        """Record why a device refuses points, by their ids."""
+        self.devices.setdefault(name, DeviceHealth()).refused_points = refused
 
     def lost_segments(self, name: str, count: int) -> None:
         """Record how many segments were lost on the way to a device since the start."""

@@ -41,6 +41,9 @@ POLLS_CUT: Final = Metric(
     "Polls since the start that left out telemetry, so that evidence was read in time",
     ("device",),
 )
+POINTS_REFUSED: Final = Metric(
+    "linewitness_device_points_refused", "Points that the device refuses to give now", ("device",)
+)
 LOST_SEGMENTS: Final = Metric(
     "linewitness_device_lost_segments",
     "Segments since the start that were lost on the way from or to the device, as far as the kernel knows",

@@ -65,6 +65,8 @@ class _Figures(Collector):
         yield _counter(names.POLLS, (((device,), polls.due) for device, polls in polled))
         yield _counter(names.POLLS_MISSED, (((device,), polls.missed) for device, polls in polled))
         yield _counter(names.POLLS_CUT, (((device,), polls.cut) for device, polls in polled))
+        refused = (((row.facts.id,), len(row.health.refused_points)) for row in devices)
+        yield _gauge(names.POINTS_REFUSED, refused)
         lossy = [row for row in devices if row.health.lost_segments]
         yield _counter(names.LOST_SEGMENTS, (((row.facts.id,), row.health.lost_segments) for row in lossy))
         dropped = self._snapshot.dropped.items()

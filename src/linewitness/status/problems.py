@@ -7,6 +7,7 @@ from typing import Final, Literal
 from linewitness.base.certificates import WARN_DAYS, Expiry
 from linewitness.base.clock import monotonic
 from linewitness.base.log_limits import LogFigures
+from linewitness.devices.refusals import some_of
 from linewitness.journal.generations.ended import HAND_OVER, EndedRest
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
@@ -19,6 +20,7 @@ SHOWN_S: Final = 3600.0
 ProblemCode = Literal[
     "device-refused",
     "device-lost",
+    "points-refused",
     "device-share",
     "polls-missed",
     "journal-damaged",
@@ -106,6 +108,16 @@ def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
             alarm=False,
             what=f"{name} is not connected: {why}",
             hint="the connection is tried again every few seconds",
+        )
+    if refused := device.health.refused_points:
+        count = "a point" if len(refused) == 1 else f"{len(refused):,} points"
+        yield LineProblem(
+            "points-refused",
+            name,
+            alarm=True,
+            what=f"{name} refuses {count}: {some_of(refused)}",
+            hint="operator action required: nothing is recorded of them; correct the YAML or the device's "
+            "program, see `linewitness browse` and `probe`; they are asked for again each minute",
         )
     if device.health.above_share:
         yield LineProblem(

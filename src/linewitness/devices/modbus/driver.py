@@ -134,6 +134,11 @@ class ModbusSession:
         """How many polls were due, and how many of them were not made."""
         return self._grid.figures
 
+    @property
+    def refused_points(self) -> Mapping[str, str] | None:
+        """Why the device does not give points, by their ids; None while not all were asked for."""
+        return self._rounds.refused_points
+
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""
         await self._absence.load(memory)

@@ -99,12 +99,10 @@ class OpcUaSession:
         return {**self._server.identity, **certificates_left(self._client, self._clock), **refused}
 
     @property
-    def refused(self) -> Mapping[str, str]:
-        """Why the server refused what the YAML asks for, by its place in the YAML."""
-        return {
-            self._items[handle].place: f"{self._items[handle].text}: {why}"
-            for handle, why in self._source.refused.items()
-        }
+    def refused_points(self) -> Mapping[str, str]:
+        """Why the server refuses points, by their ids; what belongs to no point is named by its node."""
+        refused = ((self._items[handle], why) for handle, why in sorted(self._source.refused.items()))
+        return {self._name(item): f"{item.text}: {why}" for item, why in refused}
 
     @property
     def contact(self) -> Stamp | None:

@@ -121,6 +121,8 @@ class BlockState:
         self.block = block
         self.last_read = last_read
         self.retry_at: float | None = None
+        #: Why the device does not give these registers; None before they were asked for, empty where it does.
+        self.refusal: str | None = None
         self._origin = origin
         self._evidence = [
             (known.setdefault(point.id, EvidencePoint(point, origin.order)), place_of(point, block.first))

@@ -49,6 +49,18 @@ class Rounds:
         return tuple(state.block for state in self._states)
 
     @property
+    def refused_points(self) -> dict[str, str] | None:
+        """Why the device does not give points, by their ids; None while not all were asked for."""
+        refused = {}
+        for state in self._states:
+            if state.refusal is None:
+                return None
+            if state.refusal:
+                for point in state.block.points:
+                    refused[point.id] = f"{point.table} {point.address}: {state.refusal}"
+        return refused
+
+    @property
     def evidence(self) -> tuple[BlockState, ...]:
         """The blocks with evidence, which are visited in each round."""
         return tuple(state for state in self._states if state.has_evidence)
@@ -85,11 +97,12 @@ class Rounds:
         except _SilentHere as silent:
             words, absent, for_long = str(silent), True, True
         else:
-            state.retry_at = None
+            state.retry_at, state.refusal = None, ""
             return list(state.take(data, Trip(sent=sent, received=self._clock.stamp())))
         if absent and len(state.block.points) > 1:
             return await self._divide(state)
         state.retry_at = monotonic() + MISSING_RETRY_S if for_long else None
+        state.refusal = words
         return list(state.take_failure(words, Trip(sent=sent, received=self._clock.stamp())))
 
     async def _divide(self, state: BlockState) -> list[Observation]:
