@@ -51,8 +51,11 @@ def fill(directory: Path, size: int) -> None:
 
 async def test_a_changed_device_is_connected_anew_and_the_others_are_not(plant: Plant) -> None:
     rewrite(plant, "period_ms: 100", "period_ms: 200")
-    await plant.command("reload", "reload", str(plant.line_file))
-    await until(lambda: kinds(plant).count("config.applied") == 2)
+    command = Process("reload", plant.folder, "reload", str(plant.line_file))
+    await command.start()
+    assert await command.wait() == 0
+    assert "applied: 4 devices" in command.log.read_text(encoding="utf-8")
+    assert kinds(plant).count("config.applied") == 2, "the command ends when it is done"
     await until(lambda: kinds(plant).count("device.back") == 5)
     applied = [record for record in records(plant) if record["kind"] == "config.applied"][1]
     [change] = [change for change in applied["changes"] if change["field"] != "config"]
@@ -101,10 +104,11 @@ async def test_a_wrong_yaml_is_refused_with_its_errors_and_the_old_one_goes_on(p
 
 async def test_what_needs_a_restart_is_refused_by_the_gateway(plant: Plant) -> None:
     rewrite(plant, "name: Demo line, axle carriers", "name: Another name")
-    await plant.command("reload", "reload", str(plant.line_file))
-    async with asyncio.timeout(10):
-        while "needs a restart" not in plant.gateway.log.read_text(encoding="utf-8"):  # noqa: ASYNC110 (its log)
-            await asyncio.sleep(0.05)
+    command = Process("reload", plant.folder, "reload", str(plant.line_file))
+    await command.start()
+    assert await command.wait() == 3
+    assert "need a restart: line" in command.log.read_text(encoding="utf-8")
+    assert "needs a restart" in plant.gateway.log.read_text(encoding="utf-8")
     assert [record["kind"] for record in records(plant)].count("config.applied") == 1
 
 

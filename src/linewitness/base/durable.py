@@ -50,6 +50,21 @@ def open_private(path: Path, *, new: bool = False) -> BinaryIO:
     return os.fdopen(os.open(path, flags, PRIVATE), "wb")
 
 
+def replace_private(path: Path, data: bytes) -> None:
+    """Put a file that only its owner may read in the place of another, as a whole.
+
+    It is not synchronised: for what is of no use after a crash.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with open_private(part) as file:
+            file.write(data)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def create_file(path: Path, data: bytes, *, mode: int) -> None:
     """Write a new file; content and name are durable on return. FileExistsError if it is there already.
 

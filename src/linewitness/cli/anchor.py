@@ -12,10 +12,8 @@ def anchor(
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the running gateway.")] = 60.0,
 ) -> None:
     """Anchor the stream now, through the running gateway, and print what each anchor holds."""
-    import time
-
-    from linewitness.base.clock import NS_PER_S, SystemClock
     from linewitness.base.errors import ConfigurationError, JournalError
+    from linewitness.cli.waiting import awaited
     from linewitness.config import load
     from linewitness.journal.database import JournalBusy, Lock
     from linewitness.journal.reader import JournalReader
@@ -34,14 +32,10 @@ def anchor(
     except JournalBusy:
         requests = Requests(directory)
     requests.place(ANCHOR)
-    clock = SystemClock()
-    deadline_ns = clock.stamp().boottime_ns + int(wait_s * NS_PER_S)
-    while requests.waiting(ANCHOR):
-        if clock.stamp().boottime_ns > deadline_ns:
-            raise JournalError(
-                "the gateway has not anchored yet", hint="the request is kept; see the gateway's log"
-            )
-        time.sleep(0.1)
+    if awaited(lambda: not requests.waiting(ANCHOR) or None, wait_s) is None:
+        raise JournalError(
+            "the gateway has not anchored yet", hint="the request is kept; see the gateway's log"
+        )
     with JournalReader(directory) as reader:
         for line in report(reader, None).anchors:
             typer.echo(line)

@@ -18,7 +18,9 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show the state of a line: records, receipts, free space, devices. Reads only the journal.
+    """Show the state of a line: records, receipts, free space, devices, uplink, problems.
+
+    Reads the journal, and what a running gateway has written beside it.
 
     Exit code 0: running. 1: frozen. 4: full. 3: stopped. Of several, the first in this order.
     """

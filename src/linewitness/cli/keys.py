@@ -137,23 +137,22 @@ def _rotated_here(config: "Config") -> "tuple[int, Vkey] | None":
 
 def _rotated_there(config: "Config", before: "Vkey", wait_s: float) -> "tuple[int, Vkey]":
     """Ask the running gateway to rotate the key, and wait until it has."""
-    import time
-
-    from linewitness.base.clock import NS_PER_S, SystemClock
     from linewitness.base.errors import JournalError
+    from linewitness.cli.waiting import awaited
     from linewitness.journal.reader import JournalReader
     from linewitness.journal.requests import ROTATE, Requests
 
     requests = Requests(config.journal.directory)
     requests.place(ROTATE)
-    clock = SystemClock()
-    deadline_ns = clock.stamp().boottime_ns + int(wait_s * NS_PER_S)
     with JournalReader(config.journal.directory) as reader:
-        while requests.waiting(ROTATE) or reader.event_keys()[-1][1] == before:
-            if clock.stamp().boottime_ns > deadline_ns:
-                raise JournalError(
-                    "the running gateway has not rotated its key yet",
-                    hint="the request is kept: it is executed as soon as the journal has space again",
-                )
-            time.sleep(0.1)
-        return reader.event_keys()[-1]
+
+        def rotated() -> "tuple[int, Vkey] | None":
+            newest = reader.event_keys()[-1]
+            return None if requests.waiting(ROTATE) or newest[1] == before else newest
+
+        if (newest := awaited(rotated, wait_s)) is None:
+            raise JournalError(
+                "the running gateway has not rotated its key yet",
+                hint="the request is kept: it is executed as soon as the journal has space again",
+            )
+        return newest

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 #: Seconds after which a line has connected to its devices and loaded its modules.
 SETTLED_S = 30.0
 COLLECT_S = 60.0
+#: Seconds in which a gateway takes a YAML over; the sessions of changed devices end before.
+ANSWER_S = 60.0
 
 LineFile = Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)]
 
@@ -69,16 +71,32 @@ def _collect() -> None:
 
 
 def reload(file: LineFile) -> None:
-    """Reload the YAML of the running gateway. An invalid YAML is refused before the gateway is asked."""
-    from linewitness.base.errors import ConfigurationError
+    """Reload the YAML of the running gateway. An invalid YAML is refused before the gateway is asked.
+
+    Exit code 0: applied. 2: the YAML is invalid. 3: it needs a restart, or the gateway has not answered.
+    """
+    from linewitness.base.errors import ConfigurationError, ExitCode
+    from linewitness.cli.waiting import awaited
     from linewitness.journal.database import is_being_written
     from linewitness.journal.requests import RELOAD, Requests
 
     directory = _ready(file).journal.directory
     if not is_being_written(directory):
         raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
-    Requests(directory).place(RELOAD)
-    typer.echo("reload requested: the gateway's log and the record `config.applied` show the result")
+    requests = Requests(directory)
+    requests.answered(RELOAD)  # that of an earlier request
+    requests.place(RELOAD)
+    answer = awaited(lambda: requests.answered(RELOAD), ANSWER_S)
+    if answer is None:
+        typer.echo(f"the gateway has not answered within {ANSWER_S:g} s: its log shows the result", err=True)
+        raise typer.Exit(ExitCode.REFUSED)
+    outcome, what = answer.get("outcome"), answer.get("what", "")
+    if outcome == "wrong":
+        raise ConfigurationError(f"the gateway refused the YAML: {what}", hint="correct it; the old one runs")
+    if outcome == "restart":
+        typer.echo(f"not applied, the old YAML runs: these sections need a restart: {what}", err=True)
+        raise typer.Exit(ExitCode.REFUSED)
+    typer.echo(f"applied: {what}; the record `config.applied` says what changed")
 
 
 def demo(

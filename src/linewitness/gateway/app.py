@@ -140,13 +140,19 @@ class _RunningConfig:
                 config = await asyncio.to_thread(self._reload.load)
             except ConfigurationError as error:
                 log.error("the new YAML is wrong, the running one goes on", problems=str(error))  # noqa: TRY400 (no failure of ours)
+                self._answer("wrong", str(error))
                 continue
             fixed = needing_restart(self.current, config)
             if fixed:
                 log.error("the new YAML needs a restart, the running one goes on", sections=fixed)
+                self._answer("restart", ", ".join(fixed))
                 continue
             await self._apply(fleet, config, config.digest)
             log.info("the new YAML was taken over", devices=len(config.devices))
+            self._answer("applied", f"{len(config.devices)} devices")
+
+    def _answer(self, outcome: str, what: str) -> None:
+        Requests(self.current.journal.directory).answer(RELOAD, {"outcome": outcome, "what": what})
 
     async def _apply(self, fleet: Fleet, config: Config, digest: str) -> None:
         """Bring the line to a configuration, and put on record what differs from the last one."""

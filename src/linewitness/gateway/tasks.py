@@ -26,6 +26,7 @@ from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.journal.telemetry.losses import report_losses
 from linewitness.status.health import Health
 from linewitness.status.options import StatusOptions
+from linewitness.status.running_file import write_running
 from linewitness.status.service import serve_status_page
 from linewitness.status.snapshot import Overview
 from linewitness.timesources.devices import follow_devices, newest_offsets
@@ -120,6 +121,7 @@ def tasks_of(parts: LineParts) -> Tasks:
         ),
         "standstills": parts.standstills.run(),
         "certificates": parts.certificates.run(),
+        "running-file": write_running(parts.directory, parts.overview.running_state),
     }
     if parts.uplink is not None:
         tasks["forward"] = parts.uplink.forwarder.run()

@@ -5,9 +5,13 @@ do as well; so there is no socket, and no question of who may use it.
 """
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import orjson
+
+from linewitness.base.durable import replace_private
 from linewitness.base.errors import JournalError
 
 ROTATE: Final = "rotate-key"
@@ -50,6 +54,23 @@ class Requests:
     def done(self, name: str) -> None:
         """Take away the request that was taken up, after it was fulfilled."""
         self._taken(name).unlink(missing_ok=True)
+
+    def answer(self, name: str, answer: Mapping[str, str]) -> None:
+        """Leave what became of a request; best effort, for the log says it too."""
+        with contextlib.suppress(OSError):
+            replace_private(self._answer(name), orjson.dumps(dict(answer)))
+
+    def answered(self, name: str) -> Mapping[str, str] | None:
+        """Take away and return what became of the last request; None while there is no answer."""
+        try:
+            answer: dict[str, str] = orjson.loads(self._answer(name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        self._answer(name).unlink(missing_ok=True)
+        return answer
+
+    def _answer(self, name: str) -> Path:
+        return self._directory / f"{name}.answer"
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.request"

@@ -58,6 +58,8 @@ class Health:
     devices: dict[str, DeviceHealth] = field(default_factory=dict)
     uplink_state: str = "none"
     uplink_why: str = ""
+    #: When the uplink came into its state (monotonic).
+    uplink_at: float = field(default_factory=monotonic)
     receipted: int = 0
     notices: NoticeCounts = field(default_factory=NoticeCounts)
     #: What the last inspection found damaged in the journal, or nothing.
@@ -120,6 +122,8 @@ class Health:
 
     def uplink(self, state: str, why: str) -> None:
         """Record the uplink's state."""
+        if state != self.uplink_state:
+            self.uplink_at = monotonic()
         self.uplink_state, self.uplink_why = state, why
 
     def receipt(self, size: int) -> None:

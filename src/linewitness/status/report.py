@@ -19,6 +19,7 @@ from linewitness.journal.reader import JournalReader
 from linewitness.stations.allowance import PREFIX, AboveShare
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
+from linewitness.status.running_file import RunningState, read_running
 from linewitness.status.signed_size import SignedSize
 
 _LAST: int = 500
@@ -83,6 +84,7 @@ class LineReport:
     not_handed_over: tuple[str, ...]
     anchors: tuple[str, ...]
     signed: SignedSize | None
+    now: RunningState | None
 
     def members(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -114,10 +116,22 @@ class LineReport:
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
             f"room       {self.records_per_hour:,} records an hour: {left}",
             f"newest     {self.newest_record}",
+            *self._now(),
         ]
         width = max((len(device.name) for device in self.devices), default=0)
         lines += [f"device     {one.name:<{width}}  {one.text}" for one in self.devices]
         return "\n".join(lines)
+
+    def _now(self) -> list[str]:
+        """Say what the running gateway says of itself: its uplink and its problems."""
+        if self.now is None:
+            return []
+        why = f": {self.now.uplink_why}" if self.now.uplink_why else ""
+        lines = [f"uplink     {self.now.uplink} since {self.now.uplink_since}{why}"]
+        for problem in self.now.problems:
+            word = "ALARM" if problem.alarm else "warning"
+            lines += [f"{word:<10} {problem.what} ({problem.code})", f"to do      {problem.hint}"]
+        return lines
 
     def _history(self) -> list[str]:
         """Say in words what befell the stream: what it continues, and who contradicts it."""
@@ -168,6 +182,7 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         not_handed_over=tuple(rest.sentence for rest in rests_of(reader.directory) if rest.is_waiting),
         anchors=_anchors(reader),
         signed=SignedSize.of(reader),
+        now=read_running(reader.directory) if reader.has_writer else None,
     )
 
 

@@ -1,11 +1,11 @@
 """The whole line at one moment, gathered for the status page, the metrics and the health check."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
 
 from linewitness.base.certificates import Expiry
-from linewitness.base.clock import Clock, monotonic
+from linewitness.base.clock import NS_PER_S, Clock, monotonic, to_rfc3339
 from linewitness.base.log_limits import LogFigures
 from linewitness.evidence.format.record import parse
 from linewitness.journal.generations.ended import EndedRest
@@ -26,6 +26,7 @@ from linewitness.status.rows import (
     event_row,
     station_row,
 )
+from linewitness.status.running_file import RunningProblem, RunningState
 from linewitness.status.signed_size import SignedSize
 from linewitness.timesources.judge import ClockVerdict
 
@@ -113,6 +114,7 @@ class Overview:
         self._rests = rests
         self._taken = float("-inf")
         self._newest: Snapshot | None = None
+        self._uplink_since = (float("-inf"), "")
 
     async def snapshot(self) -> Snapshot:
         """Return the line as it is, at most a second old."""
@@ -121,6 +123,37 @@ class Overview:
             self._newest = await self._take()
         return self._newest
 
+    async def running_state(self) -> RunningState:
+        """Return what `linewitness status` is to know, without the journal's figures."""
+        now_ns, health = self._clock.stamp().realtime_ns, self._health
+        if self._uplink_since[0] != health.uplink_at:
+            for_ns = int((monotonic() - health.uplink_at) * NS_PER_S)
+            self._uplink_since = (health.uplink_at, to_rfc3339(now_ns - for_ns))
+        devices = tuple(device_row(facts, health, {}, now_ns) for facts in self._line().devices)
+        frozen = await self._journal.read(_why_frozen)
+        problems = self._problems(devices, tuple(self._expiries()), now_ns, frozen)
+        return RunningState(
+            health.uplink_state,
+            health.uplink_why,
+            self._uplink_since[1],
+            tuple(RunningProblem(**asdict(problem)) for problem in problems),
+        )
+
+    def _problems(
+        self, devices: tuple[DeviceRow, ...], expiries: tuple[Expiry, ...], now_ns: int, frozen: str
+    ) -> tuple[LineProblem, ...]:
+        return problems_of(
+            self._health,
+            level=self._journal.pressure.level,
+            refusal=self._journal.pressure.refusal,
+            devices=devices,
+            verdict=self._board.verdict,
+            expiries=expiries,
+            now_ns=now_ns,
+            rests=self._rests,
+            frozen=frozen,
+        )
+
     async def _take(self) -> Snapshot:
         now_ns = self._clock.stamp().realtime_ns
         figures, signed, drain, state, events = await self._journal.read(lambda reader: _look(reader, now_ns))
@@ -128,7 +161,6 @@ class Overview:
         line, health, pressure = self._line(), self._health, self._journal.pressure
         devices = tuple(device_row(facts, health, state, now_ns) for facts in line.devices)
         expiries = tuple(self._expiries())
-        verdict = self._board.verdict
         return Snapshot(
             now_ns=now_ns,
             line=line,
@@ -143,23 +175,13 @@ class Overview:
             notices=replace(health.notices),
             room=pressure.room_left,
             level=pressure.level,
-            verdict=verdict,
+            verdict=self._board.verdict,
             offsets_us=tuple(past.offset_us for past in self._board.history),
             dropped=dict(self._telemetry.dropped),
             expiries=expiries,
             log=health.log(),
             events=events,
-            problems=problems_of(
-                health,
-                level=pressure.level,
-                refusal=pressure.refusal,
-                devices=devices,
-                verdict=verdict,
-                expiries=expiries,
-                now_ns=now_ns,
-                rests=self._rests,
-                frozen=frozen,
-            ),
+            problems=self._problems(devices, expiries, now_ns, frozen),
         )
 
 

@@ -1,0 +1,77 @@
+"""What a running gateway knows and its journal does not, in a file in the journal's folder.
+
+`linewitness status` reads it, and believes it only while a gateway holds the journal.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from linewitness.base.durable import replace_private
+
+FILE_NAME: Final = "running.json"
+#: The file is written when something changed, and this is looked for so often.
+PERIOD_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProblem:
+    """A problem of the line, as the status page shows it."""
+
+    code: str
+    subject: str
+    alarm: bool
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningState:
+    """How the uplink is, since when (RFC 3339), and the problems of the line.
+
+    `uplink` is none, up, away, refused or conflict; `uplink_why` says why it is not up.
+    """
+
+    uplink: str
+    uplink_why: str
+    uplink_since: str
+    problems: tuple[RunningProblem, ...]
+
+
+_STATE: Final = TypeAdapter(RunningState)
+
+
+async def write_running(directory: Path, look: Callable[[], Awaitable[RunningState]]) -> NoReturn:
+    """Keep the file as `look` says, for ever; it is gone where it cannot be written, and afterwards."""
+    path, known = directory / FILE_NAME, b""
+    try:
+        while True:
+            found = orjson.dumps(asdict(await look()))
+            if found != known:
+                known = found if _written(path, found) else b""
+            await asyncio.sleep(PERIOD_S)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def read_running(directory: Path) -> RunningState | None:
+    """Return what the gateway has left; None where there is nothing that can be read."""
+    try:
+        return _STATE.validate_json((directory / FILE_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _written(path: Path, data: bytes) -> bool:
+    try:
+        replace_private(path, data)
+    except OSError:
+        # A disk without room: what the file says would be outdated, and the next look tries again.
+        path.unlink(missing_ok=True)
+        return False
+    return True
