@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
 from linewitness.base.settings import Identifier, Options, SettingsError
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
+#: Key of the validation's context that lets a device have no points yet: a look at it needs none.
+WITHOUT_POINTS: Final = "without_points"
 
 
 PointsFile = Annotated[
