@@ -13,6 +13,7 @@ from linewitness.base.settings import Identifier, Mistake, Options, SettingsErro
 from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import (
     WITHOUT_POINTS,
+    DecidedByField,
     DeviceOptions,
     PointOptions,
     PointsFile,
@@ -111,6 +112,7 @@ class ResultOptions(Options):
     fields: tuple[FieldOptions, ...] = Field(min_length=1, description="Values read in one request.")
     identifier: NodeText | None = Field(default=None, description="Node with the unit's serial number.")
     ok: NodeText | None = Field(default=None, description="Node with the verdict, a bit.")
+    decided_by: DecidedByField = "stricter"
     handshake: HandshakeOptions | None = Field(
         default=None, description="What to write once the result is durable."
     )

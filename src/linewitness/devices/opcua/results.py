@@ -183,6 +183,7 @@ class Results:
             result_id=identity,
             identifier=serial if isinstance(serial, str) and serial else None,
             ok=ok if isinstance(ok, bool) else None,
+            decided_by=settings.decided_by,
             measured=tuple(measured),
             facts=tuple(facts),
         )
