@@ -91,6 +91,6 @@ async def test_audit_event_says_who_changed_a_value(tmp_path: Path) -> None:
                 for number in (131.5, 132.5, 133.5, 134.5):
                     await node.write_value(number)
                     found = await ear.first(reading("holding", str(number)))
-                    assert found.operator == "anna"
+                    assert (found.operator, found.operator_by) == ("anna", "device")
             await press.set("Holding", 90.0)
             assert (await ear.first(reading("holding", "90"))).operator is None

@@ -5,9 +5,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from linewitness.devices.base import Reading
-from linewitness.devices.opcua.browse import BrowsedNode, browse, point_ids, to_yaml
+from linewitness.devices.opcua.browse import BrowsedNode, browse
+from linewitness.devices.opcua.connection.certificates import store
 from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
-from linewitness.devices.opcua.probe import offers, probe, trust
+from linewitness.devices.opcua.points_yaml import point_ids, to_yaml
+from linewitness.devices.opcua.probe import offers, probe
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, listening, of_type, options
 from support.present import present
@@ -35,7 +37,7 @@ async def test_what_browse_prints_is_accepted_as_points_and_delivers() -> None:
             "125",
         )
         assert by_name["Profile"].type == "Double[]"
-        points = YAML(typ="safe").load(to_yaml(found))
+        points = YAML(typ="safe").load(to_yaml(found))["points"]
         assert {"press.force": "telemetry", "press.holding": "change"}.items() <= {
             point["id"]: point["record"] for point in points
         }.items()
@@ -95,5 +97,5 @@ async def test_offers_list_policies_and_the_certificate_to_compare(tmp_path: Pat
         }
         secure = next(one for one in found if one.mode == "SignAndEncrypt")
         assert "SHA-256" in secure.shown
-        kept = trust(present(secure.certificate), tmp_path / "trusted")
+        kept = store(present(secure.certificate), tmp_path / "trusted")
         assert kept.read_bytes() == (tmp_path / "press" / "server.der").read_bytes()

@@ -87,10 +87,14 @@ async def test_operator_of_the_moment_stands_in_each_change() -> None:
         await press.set("Operator", "anna.b")
         settings = options(press, point("Holding"), operator="ns=2;s=Press.Operator")
         async with listening(settings) as ear:
-            assert (await ear.first(reading("holding"))).operator == "anna.b"
+            first = await ear.first(reading("holding"))
+            assert (first.initial, first.operator) == (True, None), "who changed it before is not known"
+            await press.set("Holding", 98.0)
+            assert (await ear.first(reading("holding", "98"))).operator == "anna.b"
             await press.set("Operator", "jonas.k")
             await press.set("Holding", 99.0)
-            assert (await ear.first(reading("holding", "99"))).operator == "jonas.k"
+            changed = await ear.first(reading("holding", "99"))
+            assert (changed.operator, changed.operator_by, changed.initial) == ("jonas.k", "tag", False)
 
 
 async def test_complaint_10_one_wrong_node_is_named_and_the_others_live() -> None:

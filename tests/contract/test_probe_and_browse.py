@@ -45,7 +45,7 @@ async def test_browsing_prints_points_that_the_configuration_accepts() -> None:
     async with press.serve(press.PressSimulation()) as sim:
         code, out, _ = await linewitness("browse", sim.url, "--filter", "Holding")
     assert code == 0
-    [point] = YAML(typ="safe").load(out)
+    [point] = YAML(typ="safe").load(out)["points"]
     assert point["record"] == "change"
     assert point["unit"] == "bar"
     assert point["node"].endswith("s=Press.Holding")

@@ -3,7 +3,18 @@
 from typing import Any
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.base import Code, Gap, Measured, Notice, Quality, Reading, Result, Seen, When
+from linewitness.devices.base import (
+    Code,
+    Gap,
+    Measured,
+    Notice,
+    Quality,
+    Reading,
+    Readings,
+    Result,
+    Seen,
+    When,
+)
 
 BASE_NS = 1_772_352_000_000_000_000
 #: The machine had run for a minute then, as a `ManualClock` has.
@@ -29,6 +40,11 @@ def reading(
     **more: Any,
 ) -> Reading:
     return Reading(point=point, value=value, quality=quality, status=status, **_common(device, at_ms, **more))
+
+
+def together_of(*values: tuple[str, str], device: str = "press-10", at_ms: int = 0, **more: Any) -> Readings:
+    points, told = zip(*values, strict=True)
+    return Readings(points=points, values=told, **_common(device, at_ms, **more))
 
 
 def code(text: str, *, device: str = "scan-10", at_ms: int = 0, **more: Any) -> Code:

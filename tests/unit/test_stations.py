@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from linewitness.devices.base import Observation, Quality
+from linewitness.devices.base import Measured, Observation, Quality
 from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.options import (
     GateOptions,
@@ -23,7 +23,7 @@ from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
-from support.observations import BOOT_NS, START, code, gap, notice, reading, seen, tightening
+from support.observations import BOOT_NS, START, code, gap, notice, reading, seen, tightening, together_of
 from support.present import present
 from support.single_events import single_events
 
@@ -257,6 +257,77 @@ def test_an_operators_badge_signs_on_and_off_and_results_are_his() -> None:
     assert (after.actor.type, after.actor.id) == ("device", "wrench-10")
 
 
+def test_an_operator_named_by_a_tag_is_recorded_as_such() -> None:
+    bench = Bench(operator=OperatorOptions(point="press-10/who", names={"B17": "M. Weber"}))
+    _, on = bench.say(reading("B17", point="who"))
+    assert (on.kind, on.actor.id, on.actor.auth_method) == ("operator.signed_on", "B17", "tag")
+    [made] = bench.say(tightening(1))
+    assert (made.actor.id, made.actor.display_name, made.actor.auth_method) == ("B17", "M. Weber", "tag")
+    bench.say(reading("5.0"))
+    [changed] = bench.say(reading("5.5"))
+    assert (changed.actor.id, changed.actor.auth_method) == ("B17", "tag")
+    off = bench.say(reading("", point="who"))[-1]
+    assert (off.kind, off.actor.id, off.actor.auth_method) == ("operator.signed_off", "B17", "tag")
+
+
+def test_an_operator_signed_on_by_a_badge_is_recorded_as_such() -> None:
+    bench = Bench(operator=OperatorOptions(scanner="badge-10", point="press-10/who"))
+    bench.say(reading("A1", point="who"))
+    before, on = bench.say(code("B17", device="badge-10"))
+    assert (before.actor.id, before.actor.auth_method) == ("A1", "tag")
+    assert (on.actor.id, on.actor.auth_method) == ("B17", "badge")
+    [made] = bench.say(tightening(1))
+    assert (made.actor.id, made.actor.auth_method) == ("B17", "badge")
+
+
+def test_who_changed_a_value_is_named_by_a_tag_or_by_the_devices_account() -> None:
+    bench = Bench()
+    bench.say(reading("5.0"))
+    [by_tag] = bench.say(reading("5.1", operator="anna", operator_by="tag"))
+    [by_account] = bench.say(reading("5.2", operator="anna", operator_by="device"))
+    assert [event.actor.auth_method for event in (by_tag, by_account)] == ["tag", "device"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(reading("5.0", operator="anna"), id="never-seen-before"),
+        pytest.param(together_of(("holding", "5.0"), ("speed", "7")), id="never-seen-before-in-a-group"),
+    ],
+)
+def test_nobody_is_the_actor_of_the_first_value_seen(first: Observation) -> None:
+    bench = Bench(operator=OperatorOptions(scanner="badge-10"))
+    bench.say(code("B17", device="badge-10"))
+    for event in bench.say(first):
+        assert event.reason == "first value seen"
+        assert (event.actor.type, event.actor.id) == ("device", "press-10")
+    assert bench.say(reading("6.0"))[0].actor.id == "B17"
+
+
+def test_a_first_value_and_a_change_that_come_together_have_actors_of_their_own() -> None:
+    bench = Bench(operator=OperatorOptions(scanner="badge-10"))
+    bench.say(reading("5.0"), code("B17", device="badge-10"))
+    said = bench.say(together_of(("speed", "7"), ("holding", "5.5"), ("program", "2")))
+    assert [event.actor.id for event in said] == ["press-10", "B17", "press-10"]
+    assert [event.changes[0].field for event in said] == ["speed", "holding", "program"]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(reading("6.0", initial=True), id="alone"),
+        pytest.param(together_of(("holding", "6.0"), ("speed", "9"), initial=True), id="in-a-group"),
+        pytest.param(reading("6.0", backfilled=True), id="from-memory"),
+    ],
+)
+def test_a_value_that_changed_while_nobody_looked_is_not_the_operators(later: Observation) -> None:
+    bench = Bench(operator=OperatorOptions(scanner="badge-10"))
+    bench.say(reading("5.0"), reading("7", point="speed"), code("B17", device="badge-10"))
+    for event in bench.say(later):
+        assert event.reason == "the device reports another value"
+        assert (event.actor.type, event.actor.id) == ("device", "press-10")
+
+
 def test_one_badge_at_two_stations_is_recorded_as_such() -> None:
     shared = SharedState()
     first = Bench(shared, id="st-10", operator=OperatorOptions(scanner="badge-10"))
@@ -264,6 +335,41 @@ def test_one_badge_at_two_stations_is_recorded_as_such() -> None:
     first.say(code("B17", device="badge-10"))
     [event] = second.say(code("B17", device="badge-10"))
     assert changes(event)["also_signed_on_at"].after == "st-10"
+
+
+JUDGED = (
+    # what the PLC says, the value (limits 11 to 13), whose verdict counts: what is recorded
+    ("stricter", True, "14", {"result": "nok", "result.plc": "ok", "result.limits": "nok"}),
+    ("stricter", False, "12", {"result": "nok", "result.plc": "nok", "result.limits": "ok"}),
+    ("ours", True, "14", {"result": "nok", "result.plc": "ok", "result.limits": "nok"}),
+    ("ours", False, "12", {"result": "ok", "result.plc": "nok", "result.limits": "ok"}),
+    ("plc", True, "14", {"result": "ok", "result.plc": "ok", "result.limits": "nok"}),
+    ("plc", False, "12", {"result": "nok", "result.plc": "nok", "result.limits": "ok"}),
+    ("stricter", True, "12", {"result": "ok"}),
+    ("stricter", False, "14", {"result": "nok"}),
+    ("stricter", None, "14", {"result": "nok"}),
+    ("plc", None, "14", {}),
+)
+
+
+@pytest.mark.parametrize(("decided_by", "plc", "value", "said"), JUDGED)
+def test_a_broken_limit_is_shown_whatever_the_plc_says(
+    decided_by: Any, plc: bool | None, value: str, said: dict[str, str]
+) -> None:
+    bench = with_scanner()
+    status: Any = "high" if value == "14" else "ok"
+    measured = Measured(field="torque", value=value, low="11", high="13", status=status)
+    result = dataclasses.replace(tightening(1), ok=plc, measured=(measured,), decided_by=decided_by)
+    _, made = bench.say(code("SN0001"), result)
+    found = changes(made)
+    assert {name: found[name].after for name in found if name.split(".")[0] == "result"} == said | (
+        {"result.decided_by": decided_by} if "result.plc" in said else {}
+    )
+    assert found["torque"].status == status
+    # What counts is what the unit's count and its gate go by.
+    [left] = bench.say(code("SN0002"))[:1]
+    good = said.get("result") == "ok"
+    assert (changes(left)["results_ok"].after, changes(left)["results_not_ok"].after) == (good, not good)
 
 
 def test_gaps_notices_and_duplicates() -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from linewitness.base.errors import ConfigurationError
 
@@ -31,9 +31,13 @@ class Secret(BaseModel):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.file is None) == (self.credential is None):
+        if self._places() != 1:
             raise ValueError("give exactly one of file and credential")
         return self
+
+    def _places(self) -> int:
+        """Return in how many places the secret would be."""
+        return (self.file is not None) + (self.credential is not None)
 
     @property
     def path(self) -> Path:
@@ -61,6 +65,19 @@ class Secret(BaseModel):
             raise ConfigurationError(
                 f"the secret in {self.path} is not text", hint="save it as UTF-8, one line"
             ) from None
+
+
+class TypedSecret(Secret):
+    """A secret that a person typed: it stays in memory, and no text shows it."""
+
+    text: SecretStr
+
+    def _places(self) -> int:
+        return 1
+
+    def read(self) -> str:
+        """Return what was typed."""
+        return self.text.get_secret_value()
 
 
 def exposure(file: Path) -> str | None:

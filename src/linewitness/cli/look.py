@@ -1,6 +1,5 @@
 """`linewitness probe` and `browse`: inspect a device, and print YAML for its configuration."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,6 @@ from linewitness.base.errors import ConfigurationError
 if TYPE_CHECKING:
     from linewitness.devices.spec import DriverSpec, ProbeRequest
 
-_TARGET = re.compile(r"(?P<scheme>[a-z.+-]+)://(?P<host>\[[^\]]+\]|[^/:]+)(:(?P<port>\d+))?(?P<rest>/.*)?")
-
 Target = Annotated[
     str,
     typer.Argument(
@@ -21,6 +18,40 @@ Target = Annotated[
     ),
 ]
 Device = Annotated[str | None, typer.Argument(help="With a YAML: the id of the device.", show_default=False)]
+Security = Annotated[
+    str,
+    typer.Option(
+        help="OPC UA: policy and mode as `probe` lists them, for example Basic256Sha256/SignAndEncrypt.",
+        show_default=False,
+    ),
+]
+User = Annotated[
+    str,
+    typer.Option(help="OPC UA: who logs on; the password is asked on the terminal.", show_default=False),
+]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(help="OPC UA: file that holds the password, mode 0600; it is not asked for then."),
+]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(help="OPC UA: our certificate, made by `linewitness keys opcua`; --security needs it."),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(help="OPC UA: private key of our certificate; default: beside it, with the ending .pem."),
+]
+ServerCertificate = Annotated[
+    Path | None,
+    typer.Option(help="OPC UA: the certificate that the server must show; nothing is asked then."),
+]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        help="OPC UA: folder of trusted certificates; the server's is stored there after a question. "
+        "Default with --security: certs/trusted."
+    ),
+]
 
 
 def probe(
@@ -33,22 +64,35 @@ def probe(
         typer.Option(help="Modbus: scan these registers, for example holding:0-99; repeatable."),
     ] = None,
     unit: Annotated[int, typer.Option(min=0, max=255, help="Modbus: the unit identifier.")] = 1,
-    trust: Annotated[
-        Path | None,
-        typer.Option(help="OPC UA: save the server's certificate in this folder, after a confirmation."),
-    ] = None,
+    security: Security = "",
+    user: User = "",
+    password_file: PasswordFile = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    server_certificate: ServerCertificate = None,
+    trust: Trust = None,
 ) -> None:
     """Query a device once: identity, capabilities, current values and clock."""
     import asyncio
 
     from linewitness.base.clock import SystemClock
+    from linewitness.cli.looked_at import access, confirmation, looked_at
     from linewitness.devices.spec import ProbeRequest
 
-    spec, options = _device(target, device, unit=unit)
-    request = ProbeRequest(
-        clock=SystemClock(), confirm=_confirm, nodes=node or (), scan=scan or (), trust=trust
+    given = access(
+        security=security,
+        user=user,
+        password_file=password_file,
+        certificate=certificate,
+        key=key,
+        server_certificate=server_certificate,
+        trusted=trust if security else None,
     )
-    asyncio.run(_probe(spec, options, request))
+    found = looked_at(target, device, unit=unit, access=given)
+    request = ProbeRequest(
+        clock=SystemClock(), confirm=confirmation(), nodes=node or (), scan=scan or (), trust=trust
+    )
+    asyncio.run(_probe(found.spec, found.options, request))
 
 
 def browse(
@@ -60,21 +104,38 @@ def browse(
     matching: Annotated[
         str, typer.Option("--filter", help="Regular expression (RE2) that a path must match.")
     ] = "",
+    security: Security = "",
+    user: User = "",
+    password_file: PasswordFile = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    server_certificate: ServerCertificate = None,
+    trust: Trust = None,
 ) -> None:
     """List the variables of an OPC UA server as YAML points, with types and units."""
     import asyncio
 
     from linewitness.base.clock import SystemClock
     from linewitness.base.patterns import Pattern, PatternError
+    from linewitness.cli.looked_at import access, confirmation, looked_at
     from linewitness.cli.progress import counting
     from linewitness.devices.spec import BrowseRequest
     from linewitness.devices.table import BUNDLED
 
-    spec, options = _device(target, device, unit=1)
-    if not spec.browse:
+    given = access(
+        security=security,
+        user=user,
+        password_file=password_file,
+        certificate=certificate,
+        key=key,
+        server_certificate=server_certificate,
+        trusted=trust,
+    )
+    found = looked_at(target, device, unit=1, access=given)
+    if not found.spec.browse:
         able = ", ".join(each.title for each in BUNDLED if each.browse)
         raise ConfigurationError(
-            f"{spec.title} cannot be browsed, only {able}", hint="use `linewitness probe --scan`"
+            f"{found.spec.title} cannot be browsed, only {able}", hint="use `linewitness probe --scan`"
         )
     try:
         Pattern(matching)
@@ -82,10 +143,18 @@ def browse(
         raise ConfigurationError(f"--filter: {error}") from None
     with counting("nodes visited") as tick:
         request = BrowseRequest(
-            clock=SystemClock(), progress=tick, start=start, depth=depth, pattern=matching
+            clock=SystemClock(),
+            confirm=confirmation(),
+            progress=tick,
+            start=start,
+            depth=depth,
+            pattern=matching,
+            place=found.place,
         )
-        found = asyncio.run(spec.load(spec.browse)(options, request))
-    typer.echo(found, nl=False)
+        points = asyncio.run(found.spec.load(found.spec.browse)(found.options, request))
+    if not points:
+        typer.echo("no variable that may be read was found: try another --start or --filter", err=True)
+    typer.echo(points, nl=False)
 
 
 async def _probe(spec: "DriverSpec", options: Any, request: "ProbeRequest") -> None:
@@ -95,42 +164,3 @@ async def _probe(spec: "DriverSpec", options: Any, request: "ProbeRequest") -> N
         )
     async for line in spec.load(spec.probe.output)(options, request):
         typer.echo(line)
-
-
-def _confirm(question: str) -> None:
-    typer.confirm(question, abort=True)
-
-
-def _device(target: str, device: str | None, *, unit: int) -> "tuple[DriverSpec, Any]":
-    """Return the driver and its options, from a YAML or from an address alone."""
-    from linewitness.config import load
-    from linewitness.devices.spec import ProbeAddress
-    from linewitness.devices.table import known
-
-    match = _TARGET.fullmatch(target)
-    if match is None:
-        config = load(Path(target))
-        for options in config.devices:
-            if options.id == device:
-                return known(options.driver), options
-        listed = ", ".join(options.id for options in config.devices)
-        raise ConfigurationError(f"{target} has no device {device}", hint=f"it has {listed}")
-    spec = _driver_of(match["scheme"])
-    host, port = match["host"].strip("[]"), match["port"]
-    address = ProbeAddress(url=target, host=host, port=int(port) if port else None, unit=unit)
-    return spec, spec.probe_options(address)
-
-
-def _driver_of(scheme: str) -> "DriverSpec":
-    from linewitness.devices.spec import DriverUnusable
-    from linewitness.devices.table import usable
-
-    drivers = [spec for spec in usable() if not isinstance(spec, DriverUnusable)]
-    schemes = {spec.probe.scheme: spec for spec in drivers if spec.probe is not None}
-    if scheme not in schemes:
-        listed = [f"{each}://" for each in schemes]
-        raise ConfigurationError(
-            f"{scheme}:// is not a kind of device that can be probed",
-            hint=f"use {', '.join(listed[:-1])} or {listed[-1]}",
-        )
-    return schemes[scheme]

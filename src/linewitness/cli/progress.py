@@ -15,6 +15,16 @@ def counting(what: str, total: int | None = None) -> Iterator[Callable[[int], No
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task(what, total=total)
+
+    def show(done: int) -> None:
+        # Not before the first item: until then the command may ask something on the terminal.
+        progress.start()
+        progress.update(task, completed=done)
+
+    try:
+        yield show
+    finally:
+        if progress.live.is_started:
+            progress.stop()

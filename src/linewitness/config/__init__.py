@@ -2,6 +2,7 @@
 
 from linewitness.config.loader import load, load_as
 from linewitness.config.models import Config, LineOptions, LogOptions, StoreOptions
+from linewitness.config.points_place import points_place
 from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition
 from linewitness.status.options import StatusOptions
 
@@ -16,4 +17,5 @@ __all__ = [
     "StoreOptions",
     "load",
     "load_as",
+    "points_place",
 ]

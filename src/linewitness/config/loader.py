@@ -1,7 +1,7 @@
 """From a YAML file to a frozen `Config`, or to everything that is wrong with the file."""
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,7 +17,7 @@ from linewitness.config.reading import MAX_PROBLEMS, read_file
 from linewitness.config.settings import holds
 from linewitness.config.tree import Node, follow, plain
 from linewitness.config.wording import problems_of
-from linewitness.devices.options import DeviceOptions
+from linewitness.devices.options import WITHOUT_POINTS, DeviceOptions
 from linewitness.devices.spec import DriverUnusable
 from linewitness.devices.table import find, names
 
@@ -27,9 +27,13 @@ M = TypeVar("M", bound=BaseModel)
 _WITH_PATHS: Final = (Path, DeviceOptions)
 
 
-def load(path: Path) -> Config:
-    """Return the configuration of a YAML file, its paths absolute; ConfigurationErrors lists all mistakes."""
-    return _load(path, Config, lambda root: _line(root, path))
+def load(path: Path, *, without_points: bool = False) -> Config:
+    """Return the configuration of a YAML file, its paths absolute; ConfigurationErrors lists all mistakes.
+
+    `without_points` is for a look at a device: it may have no points yet, and what refers to points that are
+    missing is not checked.
+    """
+    return _load(path, Config, lambda root: _line(root, path, without_points=without_points))
 
 
 def load_as(path: Path, model: type[M]) -> M:
@@ -87,26 +91,32 @@ def _sections(root: Node) -> Iterable[tuple[str, Node]]:
     return root.value.items() if isinstance(root.value, dict) else ()
 
 
-def _line(written: Node, path: Path) -> _Parts:
+def _line(written: Node, path: Path, *, without_points: bool) -> _Parts:
     expansion = with_all_points(written, path.absolute().parent)
     root, found = expansion.root, list[ConfigurationProblem]()
     devices = root.child("devices")
-    data = {"devices": _devices(root, devices, found)} if devices is not None and devices.items() else {}
+    data: dict[str, Any] = {}
+    if devices is not None and devices.items():
+        data["devices"] = _devices(root, devices, found, {WITHOUT_POINTS: without_points})
     if expansion.problems:  # what refers to a point that is missing therefore would only mislead
         return _Parts(root, data, found, expansion.problems)
-    return _Parts(root, data, found, cross_check(root))
+    return _Parts(root, data, found, [] if without_points else cross_check(root))
 
 
-def _devices(root: Node, devices: Node, problems: list[ConfigurationProblem]) -> list[Any]:
+def _devices(
+    root: Node, devices: Node, problems: list[ConfigurationProblem], context: Mapping[str, bool]
+) -> list[Any]:
     """Check each device by its driver's options; a wrong one is stood in for, so that the rest is checked."""
     checked: list[Any] = []
     for index, node in enumerate(devices.items()):
-        device = _device(root, node, index, problems)
+        device = _device(root, node, index, problems, context)
         checked.append(device or DeviceOptions.model_construct(id=f"wrong-{index}", driver="wrong"))
     return checked
 
 
-def _device(root: Node, node: Node, index: int, problems: list[ConfigurationProblem]) -> DeviceOptions | None:
+def _device(
+    root: Node, node: Node, index: int, problems: list[ConfigurationProblem], context: Mapping[str, bool]
+) -> DeviceOptions | None:
     found = follow(root, ("devices", index))
     driver = node.child("driver")
     if not isinstance(node.value, dict):
@@ -125,10 +135,18 @@ def _device(root: Node, node: Node, index: int, problems: list[ConfigurationProb
     if options is None:
         return None
     try:
-        return options.model_validate(plain(node))
+        return options.model_validate(_settings(node, context), context=dict(context))
     except ValidationError as error:
         problems += problems_of(error, root, options, ("devices", index))
     return None
+
+
+def _settings(node: Node, context: Mapping[str, bool]) -> Any:
+    """Return the settings of a device; an empty list of points is none where points may be missing."""
+    settings = plain(node)
+    if isinstance(settings, dict) and context[WITHOUT_POINTS] and not settings.get("points", True):
+        del settings["points"]
+    return settings
 
 
 def _options_class(

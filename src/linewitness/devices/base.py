@@ -12,6 +12,7 @@ from linewitness.base.mappings import EMPTY
 Scalar = str | int | bool | None
 OccurredFrom = Literal["device", "server", "poll", "gateway"]
 Verdict = Literal["ok", "low", "high", "nok"]
+DecidedBy = Literal["stricter", "ours", "plc"]
 
 
 class Quality(StrEnum):
@@ -63,7 +64,9 @@ class Reading(Observation):
     """The value of one configured point.
 
     A number is a decimal string exactly as the device gave it (`"12.30"`), never a float. A structure
-    or an array is a mapping from field path (`"x"`, `"[3].low"`) to scalar.
+    or an array is a mapping from field path (`"x"`, `"[3].low"`) to scalar. `operator` is who made the
+    change, as a tag of the PLC or the device's own account of it says (`operator_by`). `initial` is the first
+    value of a session: it may have changed at any time before.
     """
 
     point: str
@@ -71,6 +74,8 @@ class Reading(Observation):
     quality: Quality = Quality.GOOD
     status: str = "Good"
     operator: str | None = None
+    operator_by: Literal["tag", "device"] = "device"
+    initial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +83,15 @@ class Readings(Observation):
     """Values of points that a device gave together, all of good quality and none a mapping: columns.
 
     Means what a `Reading` of each means, in this order; at most 128 of them (`devices/together.py`).
-    `whens` is None where `when` is true of all values. `remember` is what is to be remembered of all of them;
-    `remembers` what belongs to each, None where all of it belongs to each.
+    `whens` is None where `when` is true of all values; `initial` is true of all or none. `remember` is what
+    is to be remembered of all of them; `remembers` what belongs to each, None where all belongs to each.
     """
 
     points: tuple[str, ...]
     values: tuple[Scalar, ...]
     whens: tuple[When, ...] | None = None
     remembers: tuple[Mapping[str, str | None], ...] | None = None
+    initial: bool = False
 
     def singly(self) -> Iterator[Reading]:
         """Yield a `Reading` of each value."""
@@ -97,6 +103,7 @@ class Readings(Observation):
                 when=self.whens[position] if self.whens else self.when,
                 remember=self.remembers[position] if self.remembers else self.remember,
                 backfilled=self.backfilled,
+                initial=self.initial,
                 point=point,
                 value=value,
             )
@@ -135,7 +142,8 @@ class Result(Observation):
     `result_id` is the device's own identity of the result, unique within `source` and `epoch`;
     `identifier` is what unit the device itself says it belongs to; `facts` are values without limits
     (parameter set, batch, tool serial …); `counts` is False for results that are stored but decide
-    nothing about the unit (loosening, batch increments); `decoded` is False where only raw bytes exist.
+    nothing about the unit (loosening, batch increments); `decoded` is False where only raw bytes exist;
+    `decided_by` says whose verdict counts, the device's (`ok`) or that of our limits.
     """
 
     kind: Literal["tightening.result", "measurement.result"]
@@ -144,6 +152,7 @@ class Result(Observation):
     result_id: str
     identifier: str | None = None
     ok: bool | None = None
+    decided_by: DecidedBy = "plc"
     measured: tuple[Measured, ...] = ()
     facts: tuple[tuple[str, Scalar], ...] = ()
     counts: bool = True
@@ -286,15 +295,4 @@ class Driver(Protocol):
         """Open a session.
 
         Raises `DeviceUnavailable` where retrying may help and `DeviceRefused` where it does not.
-        """
-
-
-@runtime_checkable
-class AskableDriver(Driver, Protocol):
-    """A driver that can be asked for a measurement when a unit arrives."""
-
-    def weigh(self, *, identifier: str | None = None) -> None:
-        """Ask for a measurement of this unit; its result comes as an observation.
-
-        Raises DeviceUnavailable while there is no session, DeviceRefused where the device decides itself.
         """

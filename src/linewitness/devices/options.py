@@ -4,14 +4,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
 from linewitness.base.settings import Identifier, Options, SettingsError
+from linewitness.devices.base import DecidedBy
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
+#: Key of the validation's context that lets a device have no points yet: a look at it needs none.
+WITHOUT_POINTS: Final = "without_points"
 
+
+DecidedByField = Annotated[
+    DecidedBy,
+    Field(
+        description="Whose verdict counts where that of the PLC and that of our limits (low, high) differ: "
+        "stricter (good only if neither says bad), ours, or plc. Where there is only one of them, stricter "
+        "and ours take it."
+    ),
+]
 
 PointsFile = Annotated[
     Path | None,

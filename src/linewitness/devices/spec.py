@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import ConfigurationError
+from linewitness.base.secrets import Secret
 from linewitness.devices.base import Driver
 from linewitness.devices.context import DriverContext
 from linewitness.devices.options import DeviceOptions
@@ -24,6 +25,27 @@ class DriverUnusable(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a secured device is reached before there is a YAML: what the command line says of it.
+
+    `security` is in the device's own words. `trusted` is the folder of certificates that were compared.
+    """
+
+    security: str = ""
+    user: str = ""
+    password: Secret | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_certificate: Path | None = None
+    trusted: Path | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether the command line says anything of it."""
+        return self != Access()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeAddress:
     """Where `linewitness probe SCHEME://HOST:PORT` looks; `unit` is the device's number on a shared bus."""
 
@@ -31,31 +53,51 @@ class ProbeAddress:
     host: str
     port: int | None
     unit: int
+    access: Access = Access()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRequest:
     """What `linewitness probe` is told beside the device; a probe uses what it knows.
 
-    `confirm` asks the person at the terminal, and ends the command if the answer is no.
+    `confirm` asks the person at the terminal, and ends the command if the answer is no; it is None where
+    there is no terminal.
     """
 
     clock: Clock
-    confirm: Callable[[str], None]
+    confirm: Callable[[str], None] | None
     nodes: Sequence[str] = ()
     scan: Sequence[str] = ()
     trust: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointsPlace:
+    """Where in a YAML points are pasted: columns from 0, of `points:` and of the dash before each point.
+
+    `key` is None where the device has points already: then the dashes continue its list, and `taken` are
+    the ids that it uses.
+    """
+
+    key: int | None = 4
+    dash: int = 6
+    taken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrowseRequest:
-    """What `linewitness browse` is told; `start` is a node, `pattern` a regular expression (RE2) on paths."""
+    """What `linewitness browse` is told; `start` is a node, `pattern` a regular expression (RE2) on paths.
+
+    `confirm` is as in ProbeRequest.
+    """
 
     clock: Clock
     progress: Callable[[int], None]
     start: str
     depth: int
     pattern: str
+    confirm: Callable[[str], None] | None = None
+    place: PointsPlace = PointsPlace()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +107,14 @@ class ProbeSpec:
     `output` is called with options and a ProbeRequest, asks the device once, writes nothing, and yields the
     lines to print as they become known (an async generator). `scheme` begins the addresses that are probed
     without a YAML, such as `modbus` in `modbus://10.0.0.5:502`. `options` turns a ProbeAddress into options;
-    where it is empty, the driver's own options are made of host and port.
+    where it is empty, the driver's own options are made of host and port. `secured` says that `options` heeds
+    the address's `access`.
     """
 
     output: str
     scheme: str
     options: str = ""
+    secured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +149,12 @@ class DriverSpec:
         return built
 
     def probe_options(self, address: ProbeAddress) -> Any:
-        """Return the options with which an address alone is probed."""
+        """Return the options with which an address alone is probed; ConfigurationError if they are wrong."""
+        if address.access.given and not (self.probe and self.probe.secured):
+            raise ConfigurationError(
+                f"{self.title} knows no security, user or certificate on the command line",
+                hint="leave these options out, or name a YAML that says how the device is reached",
+            )
         if self.probe is not None and self.probe.options:
             return self.load(self.probe.options)(address)
         place = {"host": address.host} | ({} if address.port is None else {"port": address.port})

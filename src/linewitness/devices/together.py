@@ -14,7 +14,7 @@ def together(observations: Iterable[Observation]) -> Iterator[Observation]:
     group: list[Reading] = []
     for observation in observations:
         plain = _plain(observation)
-        fits = plain is not None and group and plain.received is group[0].received
+        fits = plain is not None and group and _alike(plain, group[0])
         if group and not (fits and len(group) < MOST_READINGS):
             yield _joined(group)
             group = []
@@ -24,6 +24,10 @@ def together(observations: Iterable[Observation]) -> Iterator[Observation]:
             group.append(plain)
     if group:
         yield _joined(group)
+
+
+def _alike(one: Reading, other: Reading) -> bool:
+    return one.received is other.received and one.initial == other.initial
 
 
 def _plain(observation: Observation) -> Reading | None:
@@ -56,4 +60,5 @@ def _joined(group: list[Reading]) -> Observation:
         values=tuple([reading.value for reading in group]),  # type: ignore[misc]  # no mapping is plain
         whens=None if all(when is first.when for when in whens) else whens,
         remembers=remembers,
+        initial=first.initial,
     )

@@ -9,7 +9,8 @@ import structlog
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError
-from linewitness.devices.base import AskableDriver, Driver
+from linewitness.devices.asking import AskableDriver
+from linewitness.devices.base import Driver
 from linewitness.devices.options import DeviceOptions, PointOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture

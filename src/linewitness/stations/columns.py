@@ -61,6 +61,9 @@ class ValueColumns:
             now = LastValue({"": value}, GOOD)
             last[known.key] = now
             outcome.state[known.key] = now.dump()
+            first = before is None
+            if found and first != (found[0].reason == FIRST_SEEN):  # another actor: another group
+                found = self._flush(readings, found, outcome)
             if readings.whens is not None:
                 occurrence = _occurrence(readings.whens[position])
             found.append(
@@ -69,7 +72,7 @@ class ValueColumns:
                     old,
                     value,
                     known.rule.status(value) if known.limited else None,
-                    FIRST_SEEN if before is None else CHANGED,
+                    FIRST_SEEN if first else CHANGED,
                     occurrence,
                 )
             )
@@ -93,7 +96,11 @@ class ValueColumns:
         if found:
             first = found[0]
             common: Event = self._context.event(
-                readings, kind="parameter.changed", resource=first.frame.resource, reason=first.reason
+                readings,
+                kind="parameter.changed",
+                actor=self._context.actor_of_reading(readings, first=first.reason == FIRST_SEEN),
+                resource=first.frame.resource,
+                reason=first.reason,
             )
             outcome.events.append(ValueChanges(common, found))
         return []

@@ -1,6 +1,6 @@
 """What the parts of a station share: its settings, its operator, and how its events begin."""
 
-from linewitness.devices.base import Observation
+from linewitness.devices.base import Observation, Reading, Readings
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.stations.operators import Badges
 from linewitness.stations.options import StationOptions
@@ -27,15 +27,28 @@ class StationContext:
         """Return under which key of the journal's state a part of the station is kept."""
         return f"station/{self.id}/{name}"
 
-    def actor(self, device: str, operator: str | None = None) -> Actor:
-        """Return the actor: whom the device names, who is signed on here, or the device itself."""
+    def actor(self, device: str, operator: str | None = None, named_by: str = "device") -> Actor:
+        """Return the actor: whom the device names, who is signed on here, or the device itself.
+
+        `named_by` is how the device knows: a `tag`, or its own account of what was done (`device`).
+        """
         if operator:
-            return self.badges.person(operator, auth_method="device")
+            return self.badges.person(operator, named_by)
         return self.badges.actor(self.id, device)
 
     def actor_of(self, device: str, operator: str | None) -> Actor:
         """Return the operator who is known to have made something, or the device itself."""
-        return self.badges.person(operator) if operator else Actor("device", device)
+        if operator is None:
+            return Actor("device", device)
+        return self.badges.person(operator, self.badges.method(self.id))
+
+    def actor_of_reading(self, reading: Reading | Readings, *, first: bool) -> Actor:
+        """Return the actor of a value: nobody but the device where it is not known when it changed."""
+        if first or reading.initial or reading.backfilled:
+            return Actor("device", reading.device)
+        if isinstance(reading, Readings):
+            return self.actor(reading.device)
+        return self.actor(reading.device, reading.operator, reading.operator_by)
 
     def event(
         self,

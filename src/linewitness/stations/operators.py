@@ -10,6 +10,8 @@ class Badges:
     """Which operator is signed on where; all stations of a line share it, so one badge at two is seen."""
 
     at: dict[str, str] = field(default_factory=dict)
+    #: Stations whose operator a tag of a PLC names.
+    by_tag: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
 
     def others(self, operator: str, station: str) -> list[str]:
@@ -21,8 +23,12 @@ class Badges:
         operator = self.at.get(station) if station is not None else None
         if operator is None:
             return Actor("device", device)
-        return self.person(operator)
+        return self.person(operator, self.method(station))
 
-    def person(self, operator: str, auth_method: str = "badge") -> Actor:
+    def method(self, station: str | None) -> str:
+        """Return how the operator of a station is known: `tag` or `badge`."""
+        return "tag" if station in self.by_tag else "badge"
+
+    def person(self, operator: str, auth_method: str) -> Actor:
         """Return an operator as an actor; ids are pseudonymous, a name only where configured."""
         return Actor("user", operator, display_name=self.names.get(operator), auth_method=auth_method)

@@ -9,6 +9,7 @@ from linewitness.stations.lease import Lapse
 from linewitness.stations.options import StationOptions
 from linewitness.stations.rules import ANY_POINT, DeviceRule
 from linewitness.stations.units import HeldUnit, is_serial
+from linewitness.stations.verdicts import Judgement
 
 BoundBy = Literal["result", "station", "none"]
 
@@ -68,14 +69,18 @@ def resource(result: Result, binding: Binding) -> Resource:
     return Resource(kind, f"{result.source}/{result.epoch}/{result.result_id}", parent)
 
 
-def result_changes(result: Result, binding: Binding, device: DeviceRule) -> tuple[Change, ...]:
-    """Return the measured values with limits and status, then the facts, then how the unit is known."""
-    changes = [_measured(value, device) for value in result.measured]
-    changes += [Change(name, None, value) for name, value in result.facts]
-    if result.ok is not None:
-        changes.append(
-            Change("result", None, "ok" if result.ok else "nok", status="ok" if result.ok else "nok")
-        )
+def judged(result: Result, device: DeviceRule) -> tuple[tuple[Change, ...], Judgement]:
+    """Return the measured values with their limits and status, and what they and the device say together."""
+    measured = tuple(_measured(value, device) for value in result.measured)
+    return measured, Judgement.of(result.ok, measured, result.decided_by)
+
+
+def result_changes(
+    result: Result, binding: Binding, measured: tuple[Change, ...], judgement: Judgement
+) -> tuple[Change, ...]:
+    """Return the measured values, then the facts and the verdict, then how the unit is known."""
+    changes = [*measured, *(Change(name, None, value) for name, value in result.facts)]
+    changes += judgement.changes()
     if not result.counts:
         changes.append(Change("counts", None, after=False))
     if not result.decoded:

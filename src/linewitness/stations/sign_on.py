@@ -1,12 +1,13 @@
 """Sign operators on and off at a station, and off where it is not known any more who is there."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from linewitness.base.clock import Stamp
 from linewitness.base.patterns import matches
 from linewitness.devices.base import Observation, Result
 from linewitness.evidence.format.gateway_event import gateway_event
-from linewitness.evidence.format.record import Change, Event, Resource
+from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.stations.context import StationContext
 from linewitness.stations.lease import Lease
 from linewitness.stations.options import OperatorOptions
@@ -42,12 +43,12 @@ class SignOn:
 
     def show_badge(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
         """Take a badge: it signs its owner on, or off if he or she was on."""
-        self._change(observation, None if operator == self.operator else operator, outcome)
+        self._change(observation, None if operator == self.operator else operator, "badge", outcome)
 
     def follow_tag(self, observation: Observation, operator: str, outcome: StationOutcome) -> None:
         """Take the value of a point: who is signed on now, or nobody."""
         if (operator or None) != self.operator:
-            self._change(observation, operator or None, outcome)
+            self._change(observation, operator or None, "tag", outcome)
 
     def actor_of(self, result: Result, delayed_since_ns: int | None) -> str | None:
         """Return who was certainly signed on when a result was made."""
@@ -89,13 +90,24 @@ class SignOn:
             return
         self.end("the settings name another source of badges", now, outcome)
 
-    def _change(self, observation: Observation, operator: str | None, outcome: StationOutcome) -> None:
+    def _change(
+        self,
+        observation: Observation,
+        operator: str | None,
+        method: Literal["badge", "tag"],
+        outcome: StationOutcome,
+    ) -> None:
+        badges = self._context.badges
         if self.operator is not None:
-            outcome.events.append(self._event(observation, "operator.signed_off", self.operator))
+            before = badges.person(self.operator, badges.method(self._station))
+            outcome.events.append(self._event(observation, "operator.signed_off", before))
             self._forget(outcome)
         if operator is not None:
-            outcome.events.append(self._event(observation, "operator.signed_on", operator))
-            self._context.badges.at[self._station] = operator
+            person = badges.person(operator, method)
+            outcome.events.append(self._event(observation, "operator.signed_on", person))
+            badges.at[self._station] = operator
+            if method == "tag":
+                badges.by_tag.add(self._station)
             self._lease = Lease.of(observation)
             outcome.state[self._key] = operator
 
@@ -114,16 +126,17 @@ class SignOn:
 
     def _forget(self, outcome: StationOutcome) -> None:
         self._context.badges.at.pop(self._station, None)
+        self._context.badges.by_tag.discard(self._station)
         self._lease = None
         outcome.state[self._key] = None
 
-    def _event(self, observation: Observation, kind: str, operator: str) -> Event:
+    def _event(self, observation: Observation, kind: str, operator: Actor) -> Event:
         badges = self._context.badges
-        shared = badges.others(operator, self._station) if kind == "operator.signed_on" else []
+        shared = badges.others(operator.id, self._station) if kind == "operator.signed_on" else []
         return self._context.event(
             observation,
             kind=kind,
-            actor=badges.person(operator),
+            actor=operator,
             resource=Resource("station", self._station),
             reason="badge already signed on elsewhere" if shared else "the operator's badge or tag said so",
             changes=(Change("also_signed_on_at", None, ", ".join(shared)),) if shared else (),

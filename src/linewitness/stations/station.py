@@ -1,6 +1,7 @@
 """Turn the observations of one station's devices into events."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import (
@@ -149,7 +150,7 @@ class Station:
                 self._context.event(
                     reading,
                     kind="parameter.changed",
-                    actor=self._context.actor(reading.device, reading.operator),
+                    actor=self._context.actor_of_reading(reading, first=first),
                     resource=Resource("parameter", f"{reading.device}/{reading.point}"),
                     reason=changes.FIRST_SEEN if first else changes.CHANGED,
                     changes=changed,
@@ -192,7 +193,7 @@ class Station:
     def _result(self, result: Result, outcome: StationOutcome, delayed_since_ns: int | None) -> None:
         self._units.follow(result, outcome)
         binding = results.bind(result, self._units.unit_for(result, delayed_since_ns), self._context.options)
-        rule = self._devices.get(result.device, ANY_DEVICE)
+        measured, judgement = results.judged(result, self._devices.get(result.device, ANY_DEVICE))
         outcome.events.append(
             self._context.event(
                 result,
@@ -200,11 +201,11 @@ class Station:
                 actor=self._context.actor_of(result.device, self._sign_on.actor_of(result, delayed_since_ns)),
                 resource=results.resource(result, binding),
                 reason=result.reason or results.default_reason(result),
-                changes=results.result_changes(result, binding, rule),
+                changes=results.result_changes(result, binding, measured, judgement),
             )
         )
         outcome.unbound += binding.lapse is not None
-        self._units.count(result, binding.unit, outcome)
+        self._units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
 
     def _code(self, code: Code, outcome: StationOutcome) -> None:
         if code.again:

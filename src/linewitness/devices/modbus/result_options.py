@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from linewitness.base.settings import Identifier, Options
 from linewitness.devices.modbus.points import OrderField, RegisterAddress
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, is_bits
-from linewitness.devices.options import PointOptions
+from linewitness.devices.options import DecidedByField, PointOptions
 
 Pattern = Literal["counter", "ring", "fifo"]
 FIFO_REGISTERS: Final = 31
@@ -58,6 +58,7 @@ class ModbusResult(Options):
     )
     identifier_field: str | None = Field(default=None, description="Field that names the unit.")
     ok_field: str | None = Field(default=None, description="Field that says good (not 0) or bad (0).")
+    decided_by: DecidedByField = "stricter"
     fields: tuple[ResultField, ...] = Field(
         min_length=1,
         description="The values. Addresses are those of the block, of the first slot, or count from 0 "

@@ -158,6 +158,7 @@ class ResultPoller:
             result_id=str(position.number),
             identifier=composed.identifier,
             ok=composed.ok,
+            decided_by=self._options.decided_by,
             measured=composed.measured,
             facts=composed.facts,
             decoded=not composed.troubles,

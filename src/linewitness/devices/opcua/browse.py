@@ -1,6 +1,5 @@
 """Walk through a server and offer what it holds as points to paste into a YAML."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -8,20 +7,25 @@ from typing import Any, Final
 from asyncua import ua
 
 from linewitness.base.clock import Clock
-from linewitness.base.errors import DeviceRefused
+from linewitness.base.errors import ConfigurationError, DeviceUnavailable
 from linewitness.base.patterns import Pattern
-from linewitness.devices.opcua.connection.client import opened, spoken
+from linewitness.devices.opcua.connection.client import opened
+from linewitness.devices.opcua.connection.failures import DeviceAnswerTooLarge, spoken
 from linewitness.devices.opcua.connection.server import Server, ask_server, batches, read
-from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, standard
-from linewitness.devices.opcua.decoding.values import plain
-from linewitness.devices.opcua.nodes import portable, resolve
+from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, StatusCodes, standard
+from linewitness.devices.opcua.decoding.values import plain, status_name
+from linewitness.devices.opcua.nodes import check_node, portable, resolve
 from linewitness.devices.opcua.options import ServerOptions
+from linewitness.devices.opcua.portions import Portions
 
 #: Bits of AccessLevel (OPC 10000-3, 8.57).
 READ, WRITE, HISTORY_READ = 0x01, 0x02, 0x04
+#: What stands for a value that no answer can hold.
+TOO_LARGE_VALUE: Final = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadResponseTooLarge)))
+#: How much of a value is shown.
+VALUE_LENGTH: Final = 63
 PROPERTY: Final = standard(ObjectIds.PropertyType)
 SERVER: Final = standard(ObjectIds.Server)
-ID_LENGTH: Final = 63
 
 Progress = Callable[[int, int], None]
 
@@ -37,6 +41,16 @@ class BrowsedNode:
     value: str = ""
     writable: bool = False
     historic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What a walk looks for."""
+
+    wanted: Pattern
+    start: str
+    depth: int
+    progress: Progress | None
 
 
 @dataclass(slots=True)
@@ -59,38 +73,77 @@ async def browse(
 ) -> list[BrowsedNode]:
     """Return the variables below `start` whose path matches `pattern` (RE2, any case).
 
-    `progress` is called with the number of nodes seen and of variables found. Raises DeviceUnavailable or
-    DeviceRefused.
+    `progress` is called with the number of nodes seen and of variables found. A request whose answer is too
+    large is halved; where that ended the connection, all is asked again in smaller portions. Raises
+    DeviceUnavailable or DeviceRefused, and ConfigurationError for a `start` that the server does not have.
     """
-    wanted = Pattern(pattern, any_case=True)
-    async with opened(options, clock) as client:
-        with spoken(options.endpoint):
-            server = await ask_server(client)
-            root = resolve(start, server.namespaces)
-            if root is None:
-                raise DeviceRefused(
-                    f"{options.endpoint} has no namespace of {start}", hint="`linewitness probe` lists them"
-                )
-            walked = await _walk(client, root, depth, server.nodes_per_browse, progress)
-            walked.variables = [
-                (node, path) for node, path in walked.variables if wanted.search("/".join(path))
-            ]
-            return await _describe(client, server, walked)
+    _check_start(start)
+    walk = _Walk(Pattern(pattern, any_case=True), start, depth, progress)
+    portions = Portions()
+    while True:
+        before = portions.halvings
+        try:
+            async with opened(options, clock) as client:
+                with spoken(options):
+                    server = await ask_server(client)
+                root = await _root(client, options, walk.start, server)
+                with spoken(options):
+                    return await _browse(client, server, root, walk, portions)
+        except DeviceAnswerTooLarge:
+            if portions.halvings == before and not portions.halve():
+                raise
+        except DeviceUnavailable:
+            if portions.halvings == before:
+                raise
 
 
-async def _walk(
-    client: Client, root: ua.NodeId, depth: int, limit: int, progress: Progress | None
-) -> _Walked:
+def _check_start(start: str) -> None:
+    try:
+        check_node(start)
+    except ValueError as error:
+        raise ConfigurationError(f"--start: {error}") from None
+
+
+async def _root(client: Client, options: ServerOptions, start: str, server: Server) -> ua.NodeId:
+    """Return the node to begin at; ConfigurationError if the server does not have it."""
+    root = resolve(start, server.namespaces)
+    if root is None:
+        raise ConfigurationError(
+            f"--start: {options.endpoint} has no namespace of {start}", hint="`linewitness probe` lists them"
+        )
+    with spoken(options):
+        (known,) = await read(client, [root], limit=1, attribute=AttributeIds.NodeClass)
+    if known.StatusCode is not None and not known.StatusCode.is_good():
+        raise ConfigurationError(
+            f"--start: {options.endpoint} does not show the node {start}: {status_name(known.StatusCode)}",
+            hint="leave --start out to see all nodes, and take one of those that are listed",
+        )
+    return root
+
+
+async def _browse(
+    client: Client, server: Server, root: ua.NodeId, walk: _Walk, portions: Portions
+) -> list[BrowsedNode]:
+    walked = await _walk(client, root, walk, server.nodes_per_browse, portions)
+    walked.variables = [(node, path) for node, path in walked.variables if walk.wanted.search("/".join(path))]
+    return await _describe(client, server, walked, portions)
+
+
+async def _walk(client: Client, root: ua.NodeId, walk: _Walk, limit: int, portions: Portions) -> _Walked:
     walked = _Walked([], {}, {root.to_string()})
     level: list[tuple[ua.NodeId, tuple[str, ...]]] = [(root, ())]
-    for _ in range(depth):
+
+    async def ask(nodes: list[ua.NodeId]) -> list[list[Any]]:
+        return await _references(client, nodes, portions.references.of_a_node)
+
+    for _ in range(walk.depth):
         below: list[tuple[ua.NodeId, tuple[str, ...]]] = []
         for batch in batches(level, limit):
-            answers = await _references(client, [node for node, _ in batch])
+            answers = await portions.ask(portions.references, [node for node, _ in batch], limit, ask)
             for (parent, path), references in zip(batch, answers, strict=True):
                 below += _sort(walked, parent, path, references)
-            if progress is not None:
-                progress(len(walked.visited), len(walked.variables))
+            if walk.progress is not None:
+                walk.progress(len(walked.visited), len(walked.variables))
         if not below:
             break
         level = below
@@ -118,11 +171,14 @@ def _sort(
     return below
 
 
-async def _references(client: Client, nodes: Sequence[ua.NodeId]) -> list[list[Any]]:
-    """Return the references of each node to what it holds, over as many answers as the server needs."""
+async def _references(client: Client, nodes: Sequence[ua.NodeId], most: int) -> list[list[Any]]:
+    """Return the references of each node to what it holds, over as many answers as are needed.
+
+    An answer holds at most `most` references of a node; 0: as many as the server likes.
+    """
     request = ua.BrowseParameters()
     request.View = ua.ViewDescription()
-    request.RequestedMaxReferencesPerNode = 0
+    request.RequestedMaxReferencesPerNode = most
     request.NodesToBrowse = [_below(node) for node in nodes]
     results = await client.uaclient.browse(request)
     found: list[list[Any]] = []
@@ -149,14 +205,21 @@ def _below(node: ua.NodeId) -> ua.BrowseDescription:
     return wanted
 
 
-async def _describe(client: Client, server: Server, walked: _Walked) -> list[BrowsedNode]:
+async def _describe(client: Client, server: Server, walked: _Walked, portions: Portions) -> list[BrowsedNode]:
     """Read types, access, values and units of the variables."""
     nodes = [node for node, _ in walked.variables]
+
+    async def levels(batch: list[ua.NodeId]) -> list[ua.DataValue]:
+        return await read(client, batch, limit=len(batch), attribute=AttributeIds.UserAccessLevel)
+
+    async def contents(batch: list[ua.NodeId]) -> list[ua.DataValue]:
+        return await read(client, batch, limit=len(batch))
+
     limit = server.nodes_per_read
-    access = await read(client, nodes, limit=limit, attribute=AttributeIds.UserAccessLevel)
-    values = await read(client, nodes, limit=limit)
+    access = await portions.ask(portions.access, nodes, limit, levels)
+    values = await portions.ask(portions.values, nodes, limit, contents, instead=TOO_LARGE_VALUE)
     unit_nodes = [walked.units[node.to_string()] for node in nodes if node.to_string() in walked.units]
-    units = iter(await read(client, unit_nodes, limit=limit))
+    units = iter(await portions.ask(portions.values, unit_nodes, limit, contents, instead=TOO_LARGE_VALUE))
     found: list[BrowsedNode] = []
     for (node, path), level, value in zip(walked.variables, access, values, strict=True):
         bits = level.Value.Value if level.Value and isinstance(level.Value.Value, int) else 0
@@ -187,38 +250,5 @@ def _type(value: ua.DataValue) -> str:
 
 
 def _shown(value: ua.DataValue) -> str:
-    text = str(plain(value.Value))
-    return text if len(text) <= ID_LENGTH else f"{text[:ID_LENGTH]}…"
-
-
-def point_ids(found: Sequence[BrowsedNode]) -> list[str]:
-    """Return a valid and unique point id for each variable, made from the end of its path."""
-    taken: set[str] = set()
-    made: list[str] = []
-    for one in found:
-        base = re.sub(r"[^a-z0-9_.-]+", "-", ".".join(one.path[-2:]).lower()).strip("-._") or "point"
-        name, number = base[:ID_LENGTH], 1
-        while name in taken:
-            number += 1
-            name = f"{base[: ID_LENGTH - len(str(number)) - 1]}-{number}"
-        taken.add(name)
-        made.append(name)
-    return made
-
-
-def to_yaml(found: Sequence[BrowsedNode]) -> str:
-    """Return the variables as points: what may be written as evidence, all others as telemetry."""
-    lines: list[str] = []
-    for one, name in zip(found, point_ids(found), strict=True):
-        notes = [one.type, *(["history"] if one.historic else []), f"now {one.value}"]
-        lines.append(f"- id: {name}    # {', '.join(note.replace(chr(10), ' ') for note in notes if note)}")
-        lines.append(f"  node: {_quoted(one.node)}")
-        lines.append(f"  record: {'change' if one.writable else 'telemetry'}")
-        if one.unit:
-            lines.append(f"  unit: {_quoted(one.unit)}")
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def _quoted(text: str) -> str:
-    """Return text as a YAML scalar in single quotes, which escape nothing but themselves."""
-    return "'" + text.replace("'", "''") + "'"
+    text = "too large to be shown" if value is TOO_LARGE_VALUE else str(plain(value.Value))
+    return text if len(text) <= VALUE_LENGTH else f"{text[:VALUE_LENGTH]}…"

@@ -1,18 +1,17 @@
 """What `linewitness probe` and `linewitness browse` print of an OPC UA server."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
-from linewitness.devices.opcua.browse import browse, to_yaml
+from cryptography.x509 import Certificate
+
+from linewitness.devices.opcua.browse import browse
+from linewitness.devices.opcua.connection.certificates import TrustList
+from linewitness.devices.opcua.first_contact import ask_trust, refuse_unasked, settle_trust
 from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
-from linewitness.devices.opcua.probe import offers, probe, trust
-from linewitness.devices.spec import BrowseRequest, ProbeAddress, ProbeRequest
-
-_QUESTION = "Have you compared the fingerprint with the one that the server shows itself?"
-
-
-def options_at(address: ProbeAddress) -> ServerOptions:
-    """Return how the server at an address is reached."""
-    return ServerOptions(endpoint=address.url)
+from linewitness.devices.opcua.points_yaml import to_yaml
+from linewitness.devices.opcua.probe import offers, probe
+from linewitness.devices.spec import BrowseRequest, ProbeRequest
 
 
 async def probe_output(options: ServerOptions, request: ProbeRequest) -> AsyncIterator[str]:
@@ -20,13 +19,14 @@ async def probe_output(options: ServerOptions, request: ProbeRequest) -> AsyncIt
     offered = await offers(options.endpoint)
     yield f"{options.endpoint} offers"
     for one in offered:
-        yield f"  {one.policy or 'None'} {one.mode}, users {', '.join(one.users)}"
+        yield f"  {one.policy or 'None'}/{one.mode}, users {', '.join(one.users)}"
     certificates = {one.shown: one.certificate for one in offered if one.certificate is not None}
     for shown, certificate in certificates.items():
         yield f"server certificate (not proven yet)\n  {shown}"
-        if request.trust is not None:
-            request.confirm(_QUESTION)
-            yield f"trusted: {trust(certificate, request.trust)}"
+        # Its own folder is settled below, for the certificate that is used.
+        if request.trust is not None and request.trust != options.security.trusted:
+            yield _trusted(options, certificate, request.trust, request)
+    await settle_trust(options, request.clock, request.confirm)
     points = options.points if isinstance(options, OpcUaOptions) else ()
     report = await probe(options, [*(point.node for point in points), *request.nodes], clock=request.clock)
     for name, value in report.identity.items():
@@ -40,8 +40,18 @@ async def probe_output(options: ServerOptions, request: ProbeRequest) -> AsyncIt
         yield f"  {times}"
 
 
+def _trusted(options: ServerOptions, certificate: Certificate, folder: Path, request: ProbeRequest) -> str:
+    """Store a certificate in the folder that the command names, after the question; return what was done."""
+    if folder.is_dir() and TrustList(trusted=folder, rejected=None, clock=request.clock).knows(certificate):
+        return f"trusted already: {folder}"
+    if request.confirm is None:
+        refuse_unasked(certificate, folder)
+    return f"trusted: {ask_trust(options.endpoint, certificate, folder, request.confirm)}"
+
+
 async def browse_output(options: ServerOptions, request: BrowseRequest) -> str:
     """Return the server's variables as points to paste, with types and units."""
+    await settle_trust(options, request.clock, request.confirm)
     found = await browse(
         options,
         clock=request.clock,
@@ -50,4 +60,4 @@ async def browse_output(options: ServerOptions, request: BrowseRequest) -> str:
         pattern=request.pattern,
         progress=lambda visited, _waiting: request.progress(visited),
     )
-    return to_yaml(found)
+    return to_yaml(found, request.place)

@@ -9,7 +9,8 @@ from linewitness.base.clock import Clock, Stamp
 from linewitness.devices.base import Memory
 from linewitness.devices.context import DriverContext
 from linewitness.devices.opcua.backfill.recall import Recall
-from linewitness.devices.opcua.connection.client import opened, spoken
+from linewitness.devices.opcua.connection.client import opened
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import ask_server
 from linewitness.devices.opcua.monitor import plan
 from linewitness.devices.opcua.options import OpcUaOptions
@@ -35,7 +36,7 @@ class OpcUaDriver:
     async def connect(self, memory: Memory) -> AsyncIterator[OpcUaSession]:
         """Open a session and subscribe; the session before it was closed when its context ended."""
         async with opened(self._options, self._clock) as client:
-            with spoken(self._options.endpoint):
+            with spoken(self._options):
                 server = await ask_server(client)
             session = OpcUaSession(
                 client=client,

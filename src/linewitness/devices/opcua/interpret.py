@@ -9,6 +9,7 @@ from asyncua import ua
 from linewitness.base.clock import Stamp, to_rfc3339
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Observation, Reading, When
+from linewitness.devices.opcua.actors import NOBODY, Actors
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.decoding.signals import TelemetryBlock
 from linewitness.devices.opcua.decoding.structures import Layouts
@@ -22,7 +23,7 @@ from linewitness.devices.opcua.decoding.values import (
 )
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import listed
-from linewitness.devices.opcua.notifications.notices import AlarmNotices, AuditTrail
+from linewitness.devices.opcua.notifications.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
 
 #: Sequence numbers run from 1 to this and begin again (OPC 10000-4, 7.26).
@@ -63,12 +64,10 @@ class Interpreter:
         )
         self._delivery_ms = min(delivery_ms, options.publishing_ms * 10 + 60_000)
         self.witness = self.witness_for(None)
-        self.operators: dict[str, str] = {}
         self.fired: list[Fired] = []
         self.alarms: AlarmNotices | None = None
         self.layouts: Layouts | None = None
-        self._audit = AuditTrail()
-        self._audited = frozenset(item.handle for item in items if item.role == "audit")
+        self._actors = Actors(options, items)
         #: Points that were refused before and live now: their next reading says so to the memory.
         self.mended: set[str] = set()
         self.filled: dict[int, set[int]] = {}
@@ -92,7 +91,7 @@ class Interpreter:
             return
         yield from self._missing(delivery)
         self.listen_ahead(delivery)
-        self._audit.forget((delivery.subscription, delivery.sequence))
+        self._actors.forget_before(delivery)
         for part in delivery.content:
             if isinstance(part, ua.DataChangeNotification):
                 yield from self._changes(part.MonitoredItems, delivery.received)
@@ -106,9 +105,7 @@ class Interpreter:
 
     def listen_ahead(self, delivery: Delivery) -> None:
         """Take over who wrote what from a delivery, before the changes themselves are looked at."""
-        for part in delivery.content:
-            if self._audited and isinstance(part, ua.EventNotificationList):
-                self._audit.take((delivery.subscription, delivery.sequence), part.Events, self._audited)
+        self._actors.take_audit(delivery)
 
     def _alarms_of(self, events: Sequence[Any], received: Stamp) -> Iterator[Observation]:
         for event in events:
@@ -122,7 +119,7 @@ class Interpreter:
             if change.ClientHandle < len(self._items):
                 item = self._items[change.ClientHandle]
                 if item.role == "operator":
-                    self._operator(item, change.Value)
+                    self._actors.take_tag(item, change.Value)
         for change in changes:
             handle = change.ClientHandle
             if handle >= len(self._items):
@@ -138,42 +135,37 @@ class Interpreter:
                 self._seen.add(handle)
         yield from self._signals(block, received)
 
-    def _operator(self, item: Item, value: ua.DataValue) -> None:
-        name = plain(value.Value)
-        if isinstance(name, str) and name and quality(value.StatusCode) == "good":
-            self.operators[item.text] = name
-        else:
-            self.operators.pop(item.text, None)
-
     def told(self, variant: ua.Variant | None) -> Value:
         """Return what a variant says, its structures by field."""
         return plain(self.layouts.unfold(variant) if self.layouts else variant)
-
-    def operator_of(self, item: Item) -> str | None:
-        """Return who works at this point, as the PLC says."""
-        own = item.point.operator if item.point else None
-        text = own or self._options.operator
-        return self.operators.get(text) if text else None
 
     def _evidence(self, item: Item, value: ua.DataValue, received: Stamp) -> Iterator[Observation]:
         if self.filled and self._is_told(item, value):
             self._seen.add(item.handle)
             return
+        initial = item.handle not in self._seen
         if self._options.mode == "poll":
-            known = self._polled_before if item.handle in self._seen else None
+            known = None if initial else self._polled_before
             when = polled(received, value, since=known, offset_ms=self.witness.at(received).offset_ms)
             self._seen.add(item.handle)
-        elif item.handle in self._seen:
+        elif not initial:
             when = self._live.when(self.witness, value, received)
         else:
             when = self.witness.initial(value, received, self.contact_ns)
             self._seen.add(item.handle)
         if overflowed(value.StatusCode):
             yield self._overflow(item, value, received, when)
-        yield self.reading(item, value, received, when)
+        yield self.reading(item, value, received, when, initial=initial)
 
     def reading(
-        self, item: Item, value: ua.DataValue, received: Stamp, when: When, *, backfilled: bool = False
+        self,
+        item: Item,
+        value: ua.DataValue,
+        received: Stamp,
+        when: When,
+        *,
+        backfilled: bool = False,
+        initial: bool = False,
     ) -> Reading:
         """Return a reading that the driver remembers, so that history is read from it on."""
         point = item.point.id if item.point else item.text
@@ -185,6 +177,7 @@ class Interpreter:
             remember[f"refused.{point}"] = None
         if when.device_time is not None:
             remember[f"seen.{point}"] = self._last[item.handle] = when.device_time
+        who, by = NOBODY if backfilled or initial else self._actors.who(item, value)
         return Reading(
             device=self._options.id,
             session_id=self.session_id,
@@ -196,12 +189,10 @@ class Interpreter:
             value=self.told(value.Value),
             quality=quality(value.StatusCode),
             status=status_name(value.StatusCode),
-            operator=None if backfilled else self._who(item, value),
+            operator=who,
+            operator_by=by,
+            initial=initial,
         )
-
-    def _who(self, item: Item, value: ua.DataValue) -> str | None:
-        written_by = self._audit.who(item.node, value.Value) if self._audited else None
-        return written_by or self.operator_of(item)
 
     def _is_told(self, item: Item, value: Any) -> bool:
         """Whether a live value came out of the history already."""

@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
 from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
 from linewitness.devices.opcua.nodes import NodeText
-from linewitness.devices.options import DeviceOptions, PointOptions, PointsFile
+from linewitness.devices.options import (
+    WITHOUT_POINTS,
+    DecidedByField,
+    DeviceOptions,
+    PointOptions,
+    PointsFile,
+)
 
 Policy = Literal["none", "basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"]
 
@@ -106,6 +112,7 @@ class ResultOptions(Options):
     fields: tuple[FieldOptions, ...] = Field(min_length=1, description="Values read in one request.")
     identifier: NodeText | None = Field(default=None, description="Node with the unit's serial number.")
     ok: NodeText | None = Field(default=None, description="Node with the verdict, a bit.")
+    decided_by: DecidedByField = "stricter"
     handshake: HandshakeOptions | None = Field(
         default=None, description="What to write once the result is durable."
     )
@@ -182,8 +189,8 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
     )
 
     @model_validator(mode="after")
-    def _unique_points(self) -> Self:
-        if not self.points:
+    def _unique_points(self, info: ValidationInfo) -> Self:
+        if not self.points and not (info.context and info.context.get(WITHOUT_POINTS)):
             raise SettingsError("give points, or a table of them with points_from")
         twice = [name for name, count in Counter(point.id for point in self.points).items() if count > 1]
         if twice:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from asyncua import ua
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from linewitness.base.clock import Clock, to_rfc3339
-from linewitness.devices.opcua.connection.certificates import describe, parse_certificate, thumbprint
-from linewitness.devices.opcua.connection.client import first_of_chain, offered_endpoints, opened, spoken
+from linewitness.devices.opcua.connection.certificates import describe, parse_certificate
+from linewitness.devices.opcua.connection.client import first_of_chain, offered_endpoints, opened
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import CURRENT_TIME, ask_server, read, server_time
 from linewitness.devices.opcua.connection.wire import StatusCodes
 from linewitness.devices.opcua.decoding.times import ServerClock, verbatim
@@ -61,7 +60,7 @@ class ServerReport:
 
 async def offers(endpoint: str, *, timeout_s: float = 4.0) -> list[Offer]:
     """Return how a server lets clients in. It is asked in the clear: nothing of it is proven yet."""
-    with spoken(endpoint):
+    with spoken(ServerOptions(endpoint=endpoint, timeout_s=timeout_s)):
         found = await offered_endpoints(endpoint, timeout_s)
     return [
         Offer(
@@ -76,18 +75,10 @@ async def offers(endpoint: str, *, timeout_s: float = 4.0) -> list[Offer]:
     ]
 
 
-def trust(certificate: Certificate, folder: Path) -> Path:
-    """Put a certificate that an operator has compared into the trust folder; return where it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{thumbprint(certificate)}.der"
-    path.write_bytes(certificate.public_bytes(Encoding.DER))
-    return path
-
-
 async def probe(options: ServerOptions, nodes: Sequence[str], *, clock: Clock) -> ServerReport:
     """Connect as the driver would and read some nodes; DeviceUnavailable or DeviceRefused."""
     async with opened(options, clock) as client:
-        with spoken(options.endpoint):
+        with spoken(options):
             server = await ask_server(client)
             measured = ServerClock()
             asked = clock.stamp()

@@ -8,7 +8,7 @@ from asyncua import ua
 from linewitness.base.clock import Stamp
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import Measured, Observation, Result, Scalar, Seen, When
-from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import read
 from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.counting import counted, measured_of
@@ -135,7 +135,7 @@ class Results:
         extra = [text for text in (settings.identifier, settings.ok) if text is not None]
         nodes = [resolve(text, self._server.namespaces) for text in (*texts, *extra)]
         asked = [item.node, *(node for node in nodes if node is not None)]
-        with spoken(self._options.endpoint):
+        with spoken(self._options):
             answers = iter(
                 await read(self._client, [node for node in asked if node], limit=max(len(asked), 1))
             )
@@ -183,6 +183,7 @@ class Results:
             result_id=identity,
             identifier=serial if isinstance(serial, str) and serial else None,
             ok=ok if isinstance(ok, bool) else None,
+            decided_by=settings.decided_by,
             measured=tuple(measured),
             facts=tuple(facts),
         )
@@ -207,7 +208,7 @@ class Results:
             )
         trigger = promise.trigger or ua.Variant()
         content = trigger.Value if handshake.value == "trigger" else handshake.value
-        with spoken(self._options.endpoint):
+        with spoken(self._options):
             held = (await read(self._client, [node], limit=1))[0]
             kind = held.Value.VariantType if held.Value else trigger.VariantType
             status = await write(self._client, node, content, kind)

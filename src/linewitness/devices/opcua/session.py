@@ -11,7 +11,8 @@ from linewitness.devices.base import Gap, Observation, Seen, When
 from linewitness.devices.opcua.backfill.catchup import CatchUp
 from linewitness.devices.opcua.backfill.recall import Recall
 from linewitness.devices.opcua.backlog import Delivery, Dropped
-from linewitness.devices.opcua.connection.client import certificates_left, spoken
+from linewitness.devices.opcua.connection.client import certificates_left
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import CURRENT_TIME, Server, read, server_time
 from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.conversation import Conversation
@@ -129,7 +130,7 @@ class OpcUaSession:
             session_id=self._session_id,
             known=await self._recall.items("alarm."),
         )
-        with spoken(self._options.endpoint):
+        with spoken(self._options):
             await self._measure_clock()
             await self._source.start(self._items)
             await self._learn_structures()
@@ -223,7 +224,7 @@ class OpcUaSession:
         now = monotonic()
         if now < self._look_at:
             return
-        with spoken(self._options.endpoint):
+        with spoken(self._options):
             await self._measure_clock()
             self._source.check()
             if self._source.refused and now >= self._retry_at:

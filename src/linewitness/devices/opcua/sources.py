@@ -3,14 +3,14 @@
 import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from asyncua import ua
 
 from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
-from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import Server, read
 from linewitness.devices.opcua.connection.wire import Client, StatusCodes
 from linewitness.devices.opcua.decoding.values import status_name
@@ -28,6 +28,14 @@ NO_NODE = frozenset(
         StatusCodes.BadUserAccessDenied,
     }
 )
+
+
+#: Why a server ends a subscription (OPC 10000-4, 7.25.4).
+_ENDS: Final = {
+    "BadShutdown": "it shuts down",
+    "BadTimeout": "none of our requests reached it in time",
+    "GoodSubscriptionTransferred": "another client has taken it over",
+}
 
 
 class Source(Protocol):
@@ -120,7 +128,8 @@ class Subscribed:
 
     def _raise_if_lost(self) -> None:
         if self._backlog.lost:
-            raise DeviceUnavailable(f"{self._options.endpoint} ended the subscription: {self._backlog.lost}")
+            why = _ENDS.get(self._backlog.lost, self._backlog.lost)
+            raise DeviceUnavailable(f"{self._options.endpoint} ended the subscription: {why}")
 
     def check(self) -> None:
         """Raise DeviceUnavailable where a subscription has been silent for too long."""
@@ -188,7 +197,7 @@ class Polled:
         if self._due > now:
             await asyncio.sleep(max(0.0, min(self._due, due) - now))
         if monotonic() >= self._due:
-            with spoken(self._options.endpoint):
+            with spoken(self._options):
                 await self._poll()
 
     async def _poll(self) -> None:

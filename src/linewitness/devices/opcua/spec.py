@@ -12,7 +12,8 @@ OPCUA: Final = DriverSpec(
     probe=ProbeSpec(
         output="linewitness.devices.opcua.diagnostics:probe_output",
         scheme="opc.tcp",
-        options="linewitness.devices.opcua.diagnostics:options_at",
+        options="linewitness.devices.opcua.first_contact:options_at",
+        secured=True,
     ),
     browse="linewitness.devices.opcua.diagnostics:browse_output",
 )

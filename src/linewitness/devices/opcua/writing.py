@@ -6,7 +6,7 @@ from typing import Any, Final
 from asyncua import ua
 
 from linewitness.base.errors import DeviceRefused
-from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import Server, read
 from linewitness.devices.opcua.connection.wire import AttributeIds, Client
 from linewitness.devices.opcua.decoding.values import plain, status_name
@@ -61,7 +61,7 @@ class Commands:
             raise DeviceRefused(
                 f"{place} is no node of the server", hint="name a point of this device in the gate"
             )
-        with spoken(self._options.endpoint):
+        with spoken(self._options):
             held = (await read(self._client, [node], limit=1))[0]
             kind = held.Value.VariantType if held.Value else ua.VariantType.String
             content = _typed(value, kind, place)

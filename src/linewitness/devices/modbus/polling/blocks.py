@@ -154,17 +154,18 @@ class BlockState:
     def take(self, data: bytes, trip: Trip) -> Iterator[Observation]:
         """Yield what the block's bytes say that is new."""
         when = trip.changed(self.last_read) if self._evidence else None
+        initial = self._data is None
         # The device may have filled its answer at any moment after the request was sent.
         self.last_read = trip.sent
         if when is not None and data != self._data:
             self._data = data
-            yield from self._news(data, trip, when)
+            yield from self._news(data, trip, when, initial=initial)
         if self._telemetry.points:
             yield self._signals(trip, self._telemetry.points, self._telemetry.decode(data))
         if self._on_change is not None and (new := self._on_change.take(data, trip.received.boottime_ns)):
             yield self._signals(trip, *new)
 
-    def _news(self, data: bytes, trip: Trip, when: When) -> Iterator[Observation]:
+    def _news(self, data: bytes, trip: Trip, when: When, *, initial: bool) -> Iterator[Observation]:
         """Yield the evidence points that changed, those that are good and no mapping together."""
         contact = trip.contact()
         together: list[tuple[str, Scalar]] = []
@@ -177,19 +178,27 @@ class BlockState:
             if quality is Quality.GOOD and not isinstance(value, Mapping):
                 together.append((evidence.point.id, value))
                 continue
-            yield from self._together(together, trip, when, contact)
+            yield from self._together(together, trip, when, contact, initial=initial)
             together = []
-            yield self._reading(evidence.point.id, decoded, trip, when, raw=raw, remember=contact)
-        yield from self._together(together, trip, when, contact)
+            yield self._reading(
+                evidence.point.id, decoded, trip, when, raw=raw, remember=contact, initial=initial
+            )
+        yield from self._together(together, trip, when, contact, initial=initial)
 
     def _together(
-        self, values: list[tuple[str, Scalar]], trip: Trip, when: When, remember: Mapping[str, str | None]
+        self,
+        values: list[tuple[str, Scalar]],
+        trip: Trip,
+        when: When,
+        remember: Mapping[str, str | None],
+        *,
+        initial: bool,
     ) -> Iterator[Observation]:
         for at in range(0, len(values), MOST_READINGS):
             part = values[at : at + MOST_READINGS]
             if len(part) == 1:
                 ((point, value),) = part
-                yield self._reading(point, Decoded(value), trip, when, remember=remember)
+                yield self._reading(point, Decoded(value), trip, when, remember=remember, initial=initial)
             else:
                 yield Readings(
                     device=self._origin.device,
@@ -199,6 +208,7 @@ class BlockState:
                     remember=remember,
                     points=tuple([point for point, _ in part]),
                     values=tuple([value for _, value in part]),
+                    initial=initial,
                 )
 
     def take_failure(self, words: str, trip: Trip) -> Iterator[Observation]:
@@ -238,6 +248,7 @@ class BlockState:
         *,
         raw: bytes | None = None,
         remember: Mapping[str, str | None] = EMPTY,
+        initial: bool = False,
     ) -> Reading:
         return Reading(
             device=self._origin.device,
@@ -250,4 +261,5 @@ class BlockState:
             value=decoded.value,
             quality=decoded.quality,
             status=decoded.status,
+            initial=initial,
         )

@@ -10,7 +10,7 @@ from asyncua import ua
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Observation
 from linewitness.devices.opcua.backfill.history import History, keepers
-from linewitness.devices.opcua.connection.client import spoken
+from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.decoding.signals import TelemetryBlock
 from linewitness.devices.opcua.decoding.times import from_verbatim, moment_of, unix_ns
@@ -57,7 +57,7 @@ class CatchUp:
     async def _history(
         self, contact: Stamp, items: Sequence[Item], told: set[int]
     ) -> AsyncGenerator[Observation, None]:
-        with spoken(self._options.endpoint):
+        with spoken(self._options):
             kept = await keepers(self._client, items, self._server)
             told |= kept
             history = History(self._client, self._server)

@@ -1,11 +1,14 @@
 """Hold a connection to the limits that we announced, whatever the server sends."""
 
-from typing import Final
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_from_binary
 
-from linewitness.devices.opcua.connection.wire import Client
+from linewitness.devices.opcua.connection.failures import how_ended
+from linewitness.devices.opcua.connection.wire import Client, UaStatusCodeError
 
 MIB: Final = 1024 * 1024
 #: We announce 65,535 bytes a chunk; a server may exceed that, but not without bound.
@@ -18,7 +21,10 @@ MAX_CHUNKS: Final = MAX_MESSAGE_BYTES // SMALLEST_CHUNK
 
 
 class MessageLimits(TransportLimits):
-    """What we take, whatever the server says of itself; `exceeded` says in words what was too much."""
+    """What we take, whatever the server says of itself.
+
+    `exceeded` says in words what was too much, `ended` how the connection ended if it was not by us.
+    """
 
     def __init__(self) -> None:
         """Begin with what the first message announces."""
@@ -29,6 +35,7 @@ class MessageLimits(TransportLimits):
             max_message_size=MAX_MESSAGE_BYTES,
         )
         self.exceeded = ""
+        self.ended = ""
 
     def is_msg_size_within_limit(self, sz: int) -> bool:
         """Say whether a message may grow to this size."""
@@ -58,6 +65,8 @@ def bound(client: Client) -> MessageLimits:
     def make_bounded() -> object:
         protocol = make()
         protocol._connection._limits = bounds  # noqa: SLF001 (as above: the protocol's own limits are none)
+        _fail_what_is_aborted(protocol)
+        _note_the_end(protocol, bounds)
         receive = protocol.data_received
 
         def receive_bounded(data: bytes) -> None:
@@ -67,9 +76,48 @@ def bound(client: Client) -> MessageLimits:
                 protocol.disconnect_socket()
                 return
             receive(data)
+            if protocol.transport is not None and protocol.transport.is_closing():
+                bounds.ended = bounds.ended or "it sent what is no OPC UA message: we closed the connection"
 
         protocol.data_received = receive_bounded  # type: ignore[method-assign]  # one connection, not the class
         return protocol
 
     transport._make_protocol = make_bounded  # type: ignore[assignment,method-assign]  # noqa: SLF001 (as above)
     return bounds
+
+
+def _note_the_end(protocol: Any, bounds: MessageLimits) -> None:
+    """Keep how the connection ends: the library forgets it, and reports that the server shuts down."""
+    lost, process = protocol.connection_lost, protocol._process_received_message  # noqa: SLF001 (no hook)
+
+    def connection_lost(error: Exception | None) -> None:
+        bounds.ended = bounds.ended or how_ended(error)
+        lost(error)
+
+    def process_message(message: Any) -> None:
+        if isinstance(message, ua.ErrorMessage):
+            reason = f" ({message.Reason})" if message.Reason else ""
+            bounds.ended = f"the server ended the connection: {message.Error.name}{reason}"
+        process(message)
+
+    protocol.connection_lost = connection_lost
+    protocol._process_received_message = process_message  # noqa: SLF001 (the same)
+
+
+def _fail_what_is_aborted(protocol: Any) -> None:
+    """End a request whose answer the server aborts midway with the server's reason (OPC 10000-6, 6.7.3).
+
+    The library drops the answer and lets the request wait until it times out.
+    """
+    connection, pending = protocol._connection, protocol._callbackmap  # noqa: SLF001 (the library has no hook)
+    receive = connection._receive  # noqa: SLF001 (the same)
+
+    def receive_chunk(chunk: Any) -> Any:
+        if chunk.MessageHeader.ChunkType == ua.ChunkType.Abort:
+            reason = struct_from_binary(ua.ErrorMessage, Buffer(chunk.Body))
+            waiting = pending.pop(chunk.SequenceHeader.RequestId, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(UaStatusCodeError(reason.Error.value))
+        return receive(chunk)
+
+    connection._receive = receive_chunk  # noqa: SLF001 (the same)

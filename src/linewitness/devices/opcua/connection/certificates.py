@@ -101,11 +101,23 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - a name by convention, not a proof
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate as hex."""
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
+def store(certificate: x509.Certificate, folder: Path) -> Path:
+    """Put a certificate into a folder, which is made if it is not there; return where it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{thumbprint(certificate)}.der"
+    path.write_bytes(certificate.public_bytes(Encoding.DER))
+    return path
+
+
 def describe(certificate: x509.Certificate) -> str:
     """Return what an operator compares before trusting: subject, SHA-256, last day."""
-    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
     return (
-        f"{certificate.subject.rfc4514_string()}, SHA-256 {digest}, "
+        f"{certificate.subject.rfc4514_string()}, SHA-256 {fingerprint(certificate)}, "
         f"valid until {certificate.not_valid_after_utc:%Y-%m-%d}"
     )
 
@@ -128,7 +140,7 @@ class TrustList:
     def check(self, certificate: x509.Certificate) -> None:
         """Return if the certificate, or who issued it, is trusted and in date; DeviceRefused otherwise."""
         moment = dt.datetime.fromtimestamp(self._clock.stamp().realtime_ns / NS_PER_S, dt.UTC)
-        if not self._is_known(certificate):
+        if not self.knows(certificate):
             self._refuse(certificate)
         if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
             raise DeviceRefused(
@@ -136,7 +148,8 @@ class TrustList:
                 hint="renew it on the server, or check this machine's clock",
             )
 
-    def _is_known(self, certificate: x509.Certificate) -> bool:
+    def knows(self, certificate: x509.Certificate) -> bool:
+        """Return whether the certificate, or who issued it, is in the trust folder."""
         for trusted in self._read():
             if trusted == certificate:
                 return True
@@ -160,10 +173,7 @@ class TrustList:
     def _refuse(self, certificate: x509.Certificate) -> None:
         kept = ""
         if self._rejected is not None:
-            self._rejected.mkdir(parents=True, exist_ok=True)
-            path = self._rejected / f"{thumbprint(certificate)}.der"
-            path.write_bytes(certificate.public_bytes(Encoding.DER))
-            kept = f"; it is in {path}"
+            kept = f"; it is in {store(certificate, self._rejected)}"
         raise DeviceRefused(
             f"the server's certificate is not trusted: {describe(certificate)}{kept}",
             hint=f"compare it with the server's own display, then move it into {self._trusted}",

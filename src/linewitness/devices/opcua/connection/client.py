@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from asyncua import ua
 from asyncua.crypto import security_policies
-from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import Certificate
 
 from linewitness.base.clock import Clock
@@ -23,8 +22,9 @@ from linewitness.devices.opcua.connection.certificates import (
     load_identity,
     parse_certificate,
 )
+from linewitness.devices.opcua.connection.failures import REFUSALS, spoken, too_much
 from linewitness.devices.opcua.connection.hardening import harden
-from linewitness.devices.opcua.connection.wire import Client, StatusCodes, UaError, UaStatusCodeError
+from linewitness.devices.opcua.connection.wire import Client, StatusCodes
 from linewitness.devices.opcua.options import ServerOptions
 
 POLICIES: Final[dict[str, Any]] = {
@@ -45,71 +45,6 @@ CLOSE_TIMEOUT_S: Final = 2.0
 #: The library's own watch would read the server's state; the session does that itself.
 NEVER_S: Final = 86_400.0
 
-_CODES = StatusCodes
-#: Status codes that require operator action, with the hint what to do.
-REFUSALS: Final[dict[int, str]] = {
-    _CODES.BadSecurityChecksFailed: "let the server trust our certificate (look into its rejected folder)",
-    _CODES.BadCertificateUntrusted: "let the server trust our certificate (look into its rejected folder)",
-    _CODES.BadCertificateInvalid: "make a new certificate with `linewitness keys opcua`",
-    _CODES.BadCertificateTimeInvalid: "our certificate is out of date, or the server's clock is wrong",
-    _CODES.BadCertificateUriInvalid: "the certificate must name our application URI: make a new one",
-    _CODES.BadCertificateHostNameInvalid: "make a certificate that names this machine",
-    _CODES.BadCertificateUseNotAllowed: "make a new certificate with `linewitness keys opcua`",
-    _CODES.BadCertificateRevoked: "the server has revoked our certificate: make a new one",
-    _CODES.BadSecurityPolicyRejected: "choose a security policy that the server offers",
-    _CODES.BadSecurityModeRejected: "choose a security mode that the server offers",
-    _CODES.BadSecurityModeInsufficient: "the server asks for more security: set security.policy",
-    _CODES.BadUserAccessDenied: "check user.name and the password file",
-    _CODES.BadIdentityTokenInvalid: "check user.name and the password file",
-    _CODES.BadIdentityTokenRejected: "the server does not let this kind of user in: check user:",
-    _CODES.BadUserSignatureInvalid: "check user.certificate and user.key",
-    _CODES.BadTcpEndpointUrlInvalid: "check the path in endpoint:",
-    _CODES.BadServiceUnsupported: "try mode: poll",
-}
-
-
-@contextlib.contextmanager
-def spoken(endpoint: str) -> Iterator[None]:
-    """Turn what the library raises into DeviceRefused or DeviceUnavailable, with what to do."""
-    try:
-        yield
-    except UaStatusCodeError as error:
-        name = ua.StatusCode(error.code).name
-        if error.code in REFUSALS:
-            raise DeviceRefused(f"{endpoint} refused us: {name}", hint=REFUSALS[error.code]) from error
-        raise DeviceUnavailable(f"{endpoint} answered {name}") from error
-    except TimeoutError as error:
-        raise DeviceUnavailable(
-            f"{endpoint} does not answer", hint="check address, cable and firewall"
-        ) from error
-    except InvalidSignature as error:
-        raise DeviceRefused(
-            f"{endpoint} does not hold the key of its certificate",
-            hint="find out what answers at this address",
-        ) from error
-    except ConfigurationError as error:
-        # A file that the YAML names is wrong: this device parks, the others go on.
-        raise DeviceRefused(error.what, hint=error.hint) from error
-    except OSError as error:
-        raise DeviceUnavailable(f"{endpoint} cannot be reached: {error}") from error
-    except UaError as error:
-        raise _unsuitable(endpoint, error) from error
-
-
-def _unsuitable(endpoint: str, error: UaError) -> DeviceRefused | DeviceUnavailable:
-    text = str(error)
-    if "No matching endpoints" in text:
-        return DeviceRefused(
-            f"{endpoint} does not offer this security policy and mode",
-            hint="`linewitness probe` lists what it offers; we never fall back to less",
-        )
-    if "certificate mismatch" in text:
-        return DeviceRefused(
-            f"{endpoint} showed another certificate than security.server_certificate",
-            hint="compare both; if the server was renewed, replace the file",
-        )
-    return DeviceUnavailable(f"{endpoint} sent what we do not understand: {text}")
-
 
 def _new_client(endpoint: str, timeout_s: float) -> tuple[Client, MessageLimits]:
     """Return a client of the hardened library; every client is made here."""
@@ -128,12 +63,12 @@ async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
     client.application_uri = f"urn:{socket.gethostname()}:linewitness"
     client.session_timeout = SESSION_TIMEOUT_MS
     client.secure_channel_timeout = CHANNEL_LIFETIME_MS
-    with spoken(options.endpoint):
+    with spoken(options):
         await _set_user(client, options)
         await _set_security(client, options, clock)
     try:
         try:
-            with spoken(options.endpoint):
+            with spoken(options):
                 # One limit for the whole handshake: a server that answers each step slowly is away too.
                 async with asyncio.timeout(4 * options.timeout_s):
                     await _connect(client, options)
@@ -142,19 +77,14 @@ async def opened(options: ServerOptions, clock: Clock) -> AsyncIterator[Client]:
             raise
         yield client
     except DeviceUnavailable as error:
+        # The library knows only that the connection is closed.
         if bounds.exceeded:
-            # The library knows only that the connection is closed.
-            raise _too_much(options.endpoint, bounds.exceeded) from error
+            raise too_much(options.endpoint, bounds.exceeded) from error
+        if bounds.ended:
+            raise DeviceUnavailable(f"{options.endpoint}: {bounds.ended}") from error
         raise
     finally:
         await _close(client)
-
-
-def _too_much(endpoint: str, exceeded: str) -> DeviceUnavailable:
-    return DeviceUnavailable(
-        f"{endpoint} {exceeded}: the connection was ended",
-        hint="name single fields of large arrays or structures, or let the server limit its answers",
-    )
 
 
 async def _connect(client: Client, options: ServerOptions) -> None:
@@ -174,7 +104,7 @@ async def _raise_if_another(client: Client, options: ServerOptions) -> None:
     if pinned is None:
         return
     policy, mode = client.security_policy.URI, client.security_policy.Mode
-    with contextlib.suppress(DeviceUnavailable), spoken(options.endpoint):
+    with contextlib.suppress(DeviceUnavailable), spoken(options):
         found = await offered_certificate(options.endpoint, policy, mode, options.timeout_s)
         if found != pinned:
             raise DeviceRefused(
