@@ -1,5 +1,7 @@
 """What all settings share: frozen models without unknown keys, names, paths, and how they contradict."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +12,28 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """What is allowed and is likely a mistake.
+
+    `at` leads from the model that says so to the setting to show, by names and positions in lists. Of the
+    doubts of one `group` that a model has, the first is told, with the number of the others.
+    """
+
+    what: str
+    hint: str
+    at: tuple[str | int, ...] = ()
+    group: str = ""
+
+
 class Options(BaseModel):
     """Settings that never change while they are in use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return what is allowed here and likely a mistake, without groups below: `check` warns of it."""
+        return ()
 
 
 class Mistake(StrEnum):

@@ -18,15 +18,17 @@ def check(
 ) -> None:
     """Validate a line's YAML and print every error with line and column."""
     from linewitness.base.secrets import exposure
-    from linewitness.config import ConfigurationErrors, load
+    from linewitness.config import ConfigurationErrors, examine
     from linewitness.config.explain import explain_device, summary
     from linewitness.config.files import missing_files, secret_files
 
     try:
-        config = load(file)
+        config, doubts = examine(file)
     except ConfigurationErrors as errors:
         typer.echo(str(errors), err=True)
         raise typer.Exit(ExitCode.CONFIGURATION) from None
+    for doubt in doubts:
+        typer.echo(f"{doubt.place.file or file}:{doubt.warning}", err=True)
     missing = missing_files(config)
     for line in missing:
         typer.echo(f"{file}: {'' if files else 'warning: '}{line}", err=True)

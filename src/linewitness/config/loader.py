@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from linewitness.base.settings import resolve
 from linewitness.config.crosschecks import cross_check, secrets_in_the_open
+from linewitness.config.doubts import doubts_of
 from linewitness.config.expansion import with_all_points
 from linewitness.config.models import Config
 from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition, nearest
@@ -29,12 +30,26 @@ _WITH_PATHS: Final = (Path, DeviceOptions)
 
 def load(path: Path) -> Config:
     """Return the configuration of a YAML file, its paths absolute; ConfigurationErrors lists all mistakes."""
-    return _load(path, Config, lambda root: _line(root, path))
+    config, _ = _load(path, Config, lambda root: _line(root, path))
+    return config
 
 
 def load_as(path: Path, model: type[M]) -> M:
     """Return another file's settings, read, checked and answered in the same way as a line's."""
-    return _load(path, model, lambda root: _Parts(root, {}, [], []))
+    settings, _ = _load(path, model, lambda root: _Parts(root, {}, [], []))
+    return settings
+
+
+def examine(path: Path) -> tuple[Config, list[ConfigurationProblem]]:
+    """Return what `load` returns, and what in the file is allowed and likely a mistake."""
+    config, root = _load(path, Config, lambda root: _line(root, path))
+    return config, doubts_of(config, root)
+
+
+def examine_as(path: Path, model: type[M]) -> tuple[M, list[ConfigurationProblem]]:
+    """Return what `load_as` returns, and what in the file is allowed and likely a mistake."""
+    settings, root = _load(path, model, lambda root: _Parts(root, {}, [], []))
+    return settings, doubts_of(settings, root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class _Parts:
     crossed: list[ConfigurationProblem]
 
 
-def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
+def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> tuple[M, Node]:
     # Next to nothing of what is made here is garbage: with 50,000 points, looking for it takes longest.
     collecting = gc.isenabled()
     gc.disable()
@@ -61,7 +76,7 @@ def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
             gc.enable()
 
 
-def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
+def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> tuple[M, Node]:
     root = read_file(path)
     if not isinstance(root.value, dict):
         first = next(iter(model.model_fields))
@@ -80,7 +95,7 @@ def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Pa
     if settings is None or problems:
         raise ConfigurationErrors(path, _bearable(problems))
     absolute: M = _resolved(settings, path.absolute().parent)
-    return absolute
+    return absolute, root
 
 
 def _sections(root: Node) -> Iterable[tuple[str, Node]]:

@@ -1,5 +1,6 @@
 """What the YAML says of the broker: where it is, who we are to it, and how it proves who it is."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import SplitResult, urlsplit
@@ -7,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Options, SettingsError
+from linewitness.base.settings import Doubt, Options, SettingsError
 
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -92,6 +93,20 @@ class MqttOptions(Options):
         if not self.secure and self.tls != TlsOptions():
             raise SettingsError("tls settings need a url that begins with mqtts://", at=("tls",))
         return self
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return a port that is the usual one of the other protocol."""
+        scheme = self._parts.scheme
+        for other, port in DEFAULT_PORTS.items():
+            if other != scheme and port == self._parts.port:
+                usual = DEFAULT_PORTS[scheme]
+                yield Doubt(
+                    what=f"{scheme}:// is {'with' if self.secure else 'without'} TLS, and {port} is the "
+                    f"usual port {'without' if self.secure else 'with'} it",
+                    hint=f"write {scheme}://{self.host}:{usual} or {other}://{self.host}:{port}; leave it if "
+                    "the broker is set up so",
+                    at=("url",),
+                )
 
     @property
     def secure(self) -> bool:

@@ -1,11 +1,13 @@
 """What the YAML says of a Modbus device."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Mistake, Options, SettingsError
+from linewitness.base.settings import Doubt, Mistake, Options, SettingsError
+from linewitness.devices.modbus import doubts
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
@@ -140,6 +142,10 @@ class ModbusOptions(DeviceOptions):
         if self.serial is not None:
             return self.serial.port
         return f"{self.host}:{self.tcp_port}"
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return addresses that may be a manual's, and registers that are read in two ways."""
+        return doubts.doubts_of(self.points, self.results)
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -65,13 +65,30 @@ def _order_by_letters(value: object) -> object:
 OrderField = Annotated[Order, BeforeValidator(_order_by_letters)]
 
 
+def _on_the_wire(address: object) -> object:
+    """Refuse a manual's 400011 with the address that it means."""
+    if (found := ranges.in_a_manual(address)) is not None:
+        raise ValueError(
+            f"{address} is no address on the wire, which ends at {ADDRESSES - 1}; in a manual it means table "
+            f"{found[0]}, address {found[1]}: write table: {found[0]} and address: {found[1]}"
+        )
+    return address
+
+
+def _on_the_wire_or_registers(address: object) -> object:
+    try:
+        return _on_the_wire(address)
+    except ValueError as error:
+        raise ValueError(f"{error}, or registers: {address}") from None
+
+
 class RegisterAddress(Options):
     """Where a value is found, and how its registers make it."""
 
     table: Table = Field(
         default="holding", description="holding, input, coil or discrete: which table of the device."
     )
-    address: int = Field(
+    address: Annotated[int, BeforeValidator(_on_the_wire)] = Field(
         ge=0,
         lt=ADDRESSES,
         description="Address as it goes over the wire, from 0. A manual that says 40001 means table holding, "
@@ -178,6 +195,7 @@ class ModbusPoint(PointOptions, RegisterAddress):
 
     address: Annotated[
         int,
+        BeforeValidator(_on_the_wire_or_registers),
         WithJsonSchema(
             {
                 "anyOf": [

@@ -1,6 +1,7 @@
 """What the YAML says of one OPC UA server and its points."""
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
+from linewitness.base.settings import Doubt, Identifier, Mistake, Options, SettingsError
+from linewitness.devices.opcua import doubts
 from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import DeviceOptions, PointOptions, PointsFile
 
@@ -180,6 +182,10 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
     operator: NodeText | None = Field(
         default=None, description="Node that says who works here, for all points without their own."
     )
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return nodes that are named twice, and a password on a readable connection."""
+        return [*doubts.of_nodes(self.points), *doubts.of_password(self)]
 
     @model_validator(mode="after")
     def _unique_points(self) -> Self:
