@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from linewitness.base.settings import SettingsError, resolve
+from linewitness.base.settings import SettingsError, is_in_home, resolve
 from linewitness.config.points_file import MAX_TABLE_BYTES, PointsTable
 from linewitness.config.problems import ConfigurationProblem, SourcePosition
 from linewitness.config.reading import read_file
@@ -71,7 +71,7 @@ def _device(expansion: Expansion, index: int, device: Node, folder: Path) -> Nod
     entries: list[Node] = []
     for number, entry in enumerate(points.items() if points is not None else ()):
         entries += _written_out(expansion, model, entry, ("devices", index, "points", number))
-    if (table := device.text(POINTS_FROM)) is not None:
+    if (table := device.text(POINTS_FROM)) is not None and not is_in_home(Path(table)):
         for row in _rows(expansion, model, resolve(Path(table), folder), ("devices", index, POINTS_FROM)):
             entries += _written_out(expansion, model, row, ("devices", index))
     if points is None and not entries:

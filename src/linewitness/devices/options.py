@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
-from linewitness.base.settings import Identifier, Options, SettingsError
+from linewitness.base.settings import FilePath, Identifier, Options, SettingsError
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
 
 
 PointsFile = Annotated[
-    Path | None,
+    FilePath | None,
     Field(
         description="CSV file with further points, one a row; the columns are the settings of a point. Seen "
         "from the YAML's folder."

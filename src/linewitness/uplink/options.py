@@ -1,14 +1,13 @@
 """What the YAML says of the broker: where it is, who we are to it, and how it proves who it is."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Doubt, Options, SettingsError
+from linewitness.base.settings import Doubt, FilePath, Options, SettingsError, check_authority
 
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -18,11 +17,11 @@ Protocol = Literal["auto", "5", "3.1.1"]
 class TlsOptions(Options):
     """Certificates of a connection by `mqtts://`; the broker's is always verified."""
 
-    ca: Path | None = Field(
+    ca: FilePath | None = Field(
         default=None,
         description="File (PEM) of the authorities that may vouch for the broker; default: the system's.",
     )
-    certificate: Path | None = Field(
+    certificate: FilePath | None = Field(
         default=None, description="Our own certificate (PEM, with its chain), if the broker asks for one."
     )
     key: Secret | None = Field(
@@ -82,8 +81,7 @@ class MqttOptions(Options):
             raise ValueError("credentials belong to username and password, not into the url")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError("the url ends after the port")
-        if parts.port == 0:  # an impossible port makes urlsplit itself raise a ValueError
-            raise ValueError("the port is between 1 and 65535")
+        check_authority(parts)
         return url
 
     @model_validator(mode="after")

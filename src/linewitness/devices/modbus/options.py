@@ -1,12 +1,11 @@
 """What the YAML says of a Modbus device."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Doubt, Mistake, Options, SettingsError
+from linewitness.base.settings import Doubt, FilePath, Host, Mistake, Options, SettingsError
 from linewitness.devices.modbus import doubts
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import ModbusPoint, OrderField
@@ -47,9 +46,9 @@ class SerialLine(Options):
 class TlsFiles(Options):
     """What TLS needs: whom we trust and who we are."""
 
-    ca: Path = Field(description="Certificates that may have signed the device's (PEM).")
-    certificate: Path | None = Field(default=None, description="Our own certificate (PEM).")
-    key: Path | None = Field(default=None, description="The private key of our certificate (PEM).")
+    ca: FilePath = Field(description="Certificates that may have signed the device's (PEM).")
+    certificate: FilePath | None = Field(default=None, description="Our own certificate (PEM).")
+    key: FilePath | None = Field(default=None, description="The private key of our certificate (PEM).")
     server_name: str | None = Field(
         default=None, description="Name in the device's certificate where it is not `host`."
     )
@@ -68,7 +67,7 @@ class ModbusOptions(DeviceOptions):
     transport: Transport = Field(
         default="tcp", description="tcp, tls, rtu-over-tcp (a serial server) or serial."
     )
-    host: str | None = Field(default=None, description="Address or name, for all but serial.")
+    host: Host | None = Field(default=None, description="Address or name, for all but serial.")
     port: int | None = Field(
         default=None, ge=1, le=65_535, description="TCP port; 502, and 802 with TLS, where it is not given."
     )

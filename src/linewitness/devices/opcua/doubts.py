@@ -1,4 +1,4 @@
-"""What the settings of an OPC UA server most likely do not mean: nodes named twice, a password in the open."""
+"""What the settings of an OPC UA server most likely do not mean: nodes twice, a password in the open."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -3,14 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Doubt, Identifier, Mistake, Options, SettingsError
+from linewitness.base.settings import (
+    Doubt,
+    FilePath,
+    Identifier,
+    Mistake,
+    Options,
+    SettingsError,
+    check_authority,
+)
 from linewitness.devices.opcua import doubts
 from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import DeviceOptions, PointOptions, PointsFile
@@ -24,6 +31,7 @@ def _check_endpoint(text: str) -> str:
         raise ValueError(f"{text!r} is no OPC UA address: write opc.tcp://host:4840/path")
     if "@" in parts.netloc:
         raise ValueError("no user and password in the address: use user: with a password file")
+    check_authority(parts)
     return text if parts.port else text.replace(parts.netloc, f"{parts.netloc}:4840", 1)
 
 
@@ -34,15 +42,15 @@ class SecurityOptions(Options):
     mode: Literal["sign", "sign_and_encrypt"] = Field(
         default="sign_and_encrypt", description="sign leaves values readable on the network."
     )
-    certificate: Path | None = Field(default=None, description="Our certificate, DER or PEM.")
+    certificate: FilePath | None = Field(default=None, description="Our certificate, DER or PEM.")
     key: Secret | None = Field(default=None, description="Private key of our certificate, PEM.")
-    server_certificate: Path | None = Field(
+    server_certificate: FilePath | None = Field(
         default=None, description="The one certificate that the server must show, DER or PEM."
     )
-    trusted: Path | None = Field(
+    trusted: FilePath | None = Field(
         default=None, description="Folder of certificates that are trusted (servers or their issuers)."
     )
-    rejected: Path | None = Field(
+    rejected: FilePath | None = Field(
         default=None, description="Folder into which an unknown server's certificate is put for a look."
     )
 
@@ -67,7 +75,7 @@ class UserOptions(Options):
 
     name: str | None = Field(default=None, description="User name.")
     password: Secret | None = Field(default=None, description="Password of the user name.")
-    certificate: Path | None = Field(default=None, description="Certificate of the user, DER or PEM.")
+    certificate: FilePath | None = Field(default=None, description="Certificate of the user, DER or PEM.")
     key: Secret | None = Field(default=None, description="Private key of the user's certificate, PEM.")
 
     @model_validator(mode="after")
