@@ -199,8 +199,8 @@ def test_a_node_that_is_recorded_twice_is_doubted(tmp_path: Path, record: str) -
     entries = points(f"id: a, node: i=2253, record: {record}", f"id: b, node: ns=0;i=2253, record: {record}")
     assert warned(tmp_path, OPCUA + entries) == [
         (
-            f"line.yaml:10:23: warning: devices.press.points.b.node: a names the same node and records {record} "
-            "too: each value will be recorded twice (correct the node, or leave one of them out)"
+            f"line.yaml:10:23: warning: devices.press.points.b.node: a names the same node and records "
+            f"{record} too: each value will be recorded twice (correct the node, or leave one of them out)"
         )
     ]
 

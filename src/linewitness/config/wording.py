@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from linewitness.base.secrets import Secret
 from linewitness.base.settings import SettingsError
+from linewitness.config.other_words import setting_meant, value_meant
 from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, nearest, shown
 from linewitness.config.settings import Setting, choices, setting_at
 from linewitness.config.tree import Loc, Located, Node, follow
@@ -100,7 +101,7 @@ def _unknown(details: ErrorDetails, found: Located, setting: Setting) -> Configu
         found.place,
         found.path,
         f"there is no setting {name!r} here",
-        did_you_mean(name, known) or _ALL_SETTINGS,
+        setting_meant(name, known) or did_you_mean(name, known) or _ALL_SETTINGS,
     )
 
 
@@ -180,7 +181,8 @@ def _quoted(value: object) -> str:
 
 
 def _literal(value: object, words: list[str]) -> str:
-    return f'in quotes: "{value}"' if str(value) in words else _near(str(value), words)
+    text = str(value)
+    return f'in quotes: "{text}"' if text in words else value_meant(text, words) or _near(text, words)
 
 
 def _near(word: str, words: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from linewitness.base.settings import Doubt
 from linewitness.devices.modbus.points import INTEGERS, ModbusPoint, RegisterAddress
-from linewitness.devices.modbus.result_options import ModbusResult
+from linewitness.devices.modbus.result_options import Counter, ModbusResult
 from linewitness.devices.modbus.wire.protocol import FIVE_DIGIT_ADDRESSES, REFERENCE, Table
 
 _BITS = frozenset({"bool", "bits"})
@@ -38,6 +38,7 @@ def doubts_of(points: Sequence[ModbusPoint], results: Sequence[ModbusResult]) ->
         if result.counter is not None:
             at = ("results", index, "counter", "address")
             yield from _as_in_manuals(result.counter.table, result.counter.address, at)
+            yield from _counter_as_value(index, result, result.counter)
         for number, field in enumerate(result.fields):
             at = ("results", index, "fields", number, "address")
             yield from _as_in_manuals(field.table, field.address, at)
@@ -69,6 +70,18 @@ def _as_in_manuals(
                 group="manual",
             )
             return
+
+
+def _counter_as_value(index: int, result: ModbusResult, counter: Counter) -> Iterator[Doubt]:
+    """Doubt a field that is the counter itself, if it is not named as the field with the number."""
+    for number, field in enumerate(result.fields):
+        place = (field.table, field.address, field.end)
+        if place == (counter.table, counter.address, counter.end) and field.id != result.number_field:
+            yield Doubt(
+                what=f"{field.id} is the counter itself: the result's number will be recorded as a value",
+                hint=f"correct the address, or say number_field: {field.id} if the number is meant",
+                at=("results", index, "fields", number, "address"),
+            )
 
 
 def _spans(points: Sequence[ModbusPoint], results: Sequence[ModbusResult]) -> Iterator[_Span]:

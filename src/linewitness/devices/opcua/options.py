@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -23,6 +23,7 @@ from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import DeviceOptions, PointOptions, PointsFile
 
 Policy = Literal["none", "basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"]
+_MODE_WORDS: Final = {"sign": "signed", "sign_and_encrypt": "signed or encrypted"}
 
 
 def _check_endpoint(text: str) -> str:
@@ -58,6 +59,12 @@ class SecurityOptions(Options):
     def _complete(self) -> Self:
         given = [self.certificate, self.key, self.server_certificate, self.trusted, self.rejected]
         if self.policy == "none":
+            if "mode" in self.model_fields_set:
+                raise SettingsError(
+                    f"policy none has no mode: nothing would be {_MODE_WORDS[self.mode]}; choose a policy, "
+                    "or leave mode out",
+                    at=("mode",),
+                )
             if any(item is not None for item in given):
                 raise SettingsError(
                     "policy none uses no certificates: choose a policy or remove them", at=("policy",)
