@@ -95,8 +95,8 @@ def test_a_field_that_is_the_counter_is_doubted_unless_it_is_named_as_the_number
         0,
         (
             "13:35: warning: devices.oven.results.cycle.fields.number.address: number is the counter itself: "
-            "the result's number will be recorded as a value (correct the address, or say number_field: number "
-            "if the number is meant)"
+            "the result's number will be recorded as a value (correct the address, or say number_field: "
+            "number if the number is meant)"
         ),
     )
     named = COUNTER.replace("        fields:\n", "        number_field: number\n        fields:\n")

@@ -73,11 +73,16 @@ _HINTS: Final[Mapping[str, str]] = {
 
 
 def problems_of(
-    error: ValidationError, root: Node, model: type[BaseModel], prefix: Loc = ()
+    error: ValidationError, root: Node, model: type[BaseModel], prefix: Loc = (), *, within: bool = False
 ) -> list[ConfigurationProblem]:
-    """Return one problem for each finding; several members of a union that refuse one value make one."""
+    """Return one problem for each finding; several members of a union that refuse one value make one.
+
+    `within` leaves out what the settings lack or contradict: what remains is wrong whatever the others say.
+    """
     problems: list[ConfigurationProblem] = []
     for details in error.errors(include_url=False):
+        if within and (details["type"] == "missing" or not details["loc"]):
+            continue
         found = follow(root, prefix + details["loc"])
         problems.append(_problem(details, found, setting_at(model, details["loc"])))
     return _merged(problems)
@@ -177,6 +182,8 @@ def _pattern(pattern: str, setting: Setting) -> str:
 
 
 def _quoted(value: object) -> str:
+    if isinstance(value, dict) and list(value.values()) == [None]:
+        return f'in quotes: "{{{next(iter(value))}}}"; without them, YAML reads braces as a group'
     return "" if value is None or isinstance(value, list | dict) else f'in quotes: "{shown(value)}"'
 
 

@@ -43,7 +43,7 @@ def range_of(entry: Mapping[str, object], widths: Mapping[str, int]) -> PointRan
             f"which take {width} each: end the range {rest} earlier or {width - rest} later",
             at=("registers" if registers is not None else "address",),
         )
-    return _points(str(entry.get("id", "")), table, first, width, count)
+    return _points(_pattern(entry.get("id", "")), table, first, width, count)
 
 
 def in_a_manual(number: object) -> tuple[Table, int] | None:
@@ -139,6 +139,16 @@ def _points(pattern: str, table: Table, first: int, width: int, count: int) -> P
                 at=("id",),
             )
     return PointRange(count, settings, _USED)
+
+
+def _pattern(name: object) -> str:
+    if isinstance(name, Mapping):
+        text = "{" + ", ".join(str(key) for key in name) + "}"
+        raise SettingsError(
+            f'without quotes, YAML reads {text} as a group of settings: write id: "{text}", or "zone-{text}"',
+            at=("id",),
+        )
+    return str(name)
 
 
 def _named(pattern: str, number: int, address: int) -> str:
