@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from linewitness.base.settings import Doubt, FilePath, Host, Mistake, Options, SettingsError
 from linewitness.devices.modbus import doubts
 from linewitness.devices.modbus.clock_options import ModbusClock
-from linewitness.devices.modbus.points import ModbusPoint, OrderField
+from linewitness.devices.modbus.points import ORDERS, ModbusPoint, OrderField
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.options import DeviceOptions, PointsFile
@@ -113,7 +113,8 @@ class ModbusOptions(DeviceOptions):
         default=False, description="For devices that answer only requests of a single register."
     )
     order: OrderField = Field(
-        default="big", description="Order of words and bytes of points that do not name their own."
+        default="big",
+        description=f"Order of words and bytes of points that do not name their own: {ORDERS}.",
     )
     points: tuple[ModbusPoint, ...] = Field(default=(), description="The values of the device.")
     points_from: PointsFile = None

@@ -62,7 +62,13 @@ def _order_by_letters(value: object) -> object:
     return _ORDER_LETTERS.get(value.upper(), value) if isinstance(value, str) else value
 
 
-OrderField = Annotated[Order, BeforeValidator(_order_by_letters)]
+#: The orders in words, for the descriptions of settings.
+ORDERS: Final = "big (ABCD), little (DCBA), big-byte-swap (BADC), little-byte-swap (CDAB)"
+OrderField = Annotated[
+    Order,
+    BeforeValidator(_order_by_letters),
+    WithJsonSchema({"type": "string", "enum": [*_ORDER_LETTERS.values(), *_ORDER_LETTERS]}),
+]
 
 
 def _on_the_wire(address: object) -> object:
@@ -99,8 +105,7 @@ class RegisterAddress(Options):
     )
     order: OrderField | None = Field(
         default=None,
-        description="Order of words and bytes: big (ABCD), little (DCBA), big-byte-swap (BADC), "
-        "little-byte-swap (CDAB); the device's where it is not given.",
+        description=f"Order of words and bytes: {ORDERS}; the device's where it is not given.",
     )
     bit: int | None = Field(
         default=None, ge=0, le=15, description="Bit of the register for type bool, 0 is the lowest."

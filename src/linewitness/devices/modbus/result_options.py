@@ -5,7 +5,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 
 from linewitness.base.settings import Identifier, Options, SettingsError
-from linewitness.devices.modbus.points import OrderField, RegisterAddress
+from linewitness.devices.modbus.points import ORDERS, OrderField, RegisterAddress
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, is_bits
 from linewitness.devices.options import PointOptions
 
@@ -25,7 +25,9 @@ class Counter(Options):
     table: Literal["holding", "input"] = Field(default="holding", description="holding or input.")
     address: int = Field(ge=0, lt=ADDRESSES, description="Address of the counter, from 0.")
     type: Literal["uint16", "uint32"] = Field(default="uint16", description="uint16 or uint32.")
-    order: OrderField | None = Field(default=None, description="Order of words and bytes of a uint32.")
+    order: OrderField | None = Field(
+        default=None, description=f"Order of words and bytes of a uint32: {ORDERS}."
+    )
 
     @property
     def end(self) -> int:

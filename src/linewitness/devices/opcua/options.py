@@ -152,6 +152,11 @@ class OpcUaPoint(PointOptions):
         return self
 
 
+def _or_none(schema: dict[str, Any]) -> None:
+    """Allow the short form in the JSON Schema too."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": "none"}]
+
+
 class ServerOptions(Options):
     """How a server is reached: all that browsing and probing need."""
 
@@ -159,7 +164,9 @@ class ServerOptions(Options):
         description="Address of the server, opc.tcp://host:4840."
     )
     security: SecurityOptions = Field(
-        default=SecurityOptions(policy="none"), description="Protection of the connection."
+        default=SecurityOptions(policy="none"),
+        description="Protection of the connection; `security: none` is short for policy: none.",
+        json_schema_extra=_or_none,
     )
     user: UserOptions | None = Field(default=None, description="Who logs on; anonymous if left out.")
     timeout_s: float = Field(default=4.0, gt=0, le=60, description="How long an answer may take.")
