@@ -42,7 +42,8 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 def every_setting() -> dict[str, list[FieldInfo]]:
     """Return the settings by their names; several may have one name."""
     found: dict[str, list[FieldInfo]] = {}
-    for top in (Config, AuditStoreOptions, *(spec.options_class() for spec in BUNDLED)):
+    tops: list[type[BaseModel]] = [Config, AuditStoreOptions, *(spec.options_class() for spec in BUNDLED)]
+    for top in tops:
         for model in models(top):
             for name, field in model.model_fields.items():
                 found.setdefault(name, []).append(field)
@@ -51,7 +52,8 @@ def every_setting() -> dict[str, list[FieldInfo]]:
 
 def takes(field: FieldInfo, value: object) -> bool:
     """Return whether the loader takes a value for a setting, alone or in a list."""
-    adapter = TypeAdapter(Annotated[(field.annotation, field, *field.metadata)])
+    annotation: Any = Annotated[(field.annotation, field, *field.metadata)]
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     for written in (value, [value]):
         try:
             adapter.validate_python(written)

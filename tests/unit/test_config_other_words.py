@@ -32,7 +32,8 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 @pytest.fixture(scope="module")
 def every() -> list[type[BaseModel]]:
-    return [each for top in (Config, *(spec.options_class() for spec in BUNDLED)) for each in models(top)]
+    tops: list[type[BaseModel]] = [Config, *(spec.options_class() for spec in BUNDLED)]
+    return [each for top in tops for each in models(top)]
 
 
 def test_every_setting_that_is_offered_is_one(every: list[type[BaseModel]]) -> None:

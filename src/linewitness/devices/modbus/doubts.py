@@ -40,8 +40,8 @@ def doubts_of(points: Sequence[ModbusPoint], results: Sequence[ModbusResult]) ->
             yield from _as_in_manuals(result.counter.table, result.counter.address, at)
             yield from _counter_as_value(index, result, result.counter)
         for number, field in enumerate(result.fields):
-            at = ("results", index, "fields", number, "address")
-            yield from _as_in_manuals(field.table, field.address, at)
+            place = ("results", index, "fields", number, "address")
+            yield from _as_in_manuals(field.table, field.address, place)
     yield from _overlaps(sorted(_spans(points, results)))
 
 
