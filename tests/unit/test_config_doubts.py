@@ -285,7 +285,7 @@ def test_the_port_of_the_other_protocol_is_doubted(tmp_path: Path, url: str, tol
             ),
         ),
         ("address: 400001..400004", "9:31", "write 0..499, or registers: 400001..400004"),
-        ("register: 40011", "9:17", "there is no setting 'register' here (did you mean 'registers'?)"),
+        ("register: 40011", "9:17", "there is no setting 'register' here (here it is called 'registers')"),
     ],
 )
 def test_a_manuals_number_that_is_no_address_is_an_error(
