@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asyncua import ua
+from asyncua import ua as typed_ua
 from asyncua.ua.ua_binary import uatcp_to_binary
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness_simulators.press.server import PressSimulation, RunningPress, serve
 from support.opcua_rig import listening, options, point
+
+#: To asyncua's annotations, what it takes and gives are strangers.
+ua: Any = typed_ua
 
 STILL = PressSimulation(tick_s=0)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from asyncua import ua
+from asyncua import ua as typed_ua
 from asyncua.common.connection import MessageChunk
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
@@ -18,6 +18,9 @@ from linewitness.devices.opcua.connection import bounded
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK
+
+#: To asyncua's annotations, what it takes and gives are strangers.
+ua: Any = typed_ua
 
 STILL = PressSimulation(tick_s=0)
 #: Bytes of an answer that the server takes for too many: less than the press's own references take.
@@ -70,13 +73,16 @@ def hangs_up(processor: Any, handle: Any, header: Any, response: Any, send: Any)
 
 def aborts(processor: Any, handle: Any, header: Any, response: Any, send: Any) -> None:
     """Begin the answer and abort it midway (OPC 10000-6, 6.7.3)."""
-    connection, written = processor._connection, []
+    connection = processor._connection
+    written: list[bytes] = []
     real, processor._transport = processor._transport, type("Taken", (), {"write": written.append})()
     send(processor, handle, header, response)
     processor._transport = real
     reason = ua.ErrorMessage(ua.StatusCode(ua.StatusCodes.BadResponseTooLarge), "too large")
     chunk = MessageChunk(
-        connection.security_policy.symmetric_cryptography, struct_to_binary(reason), chunk_type=b"A"
+        connection.security_policy.symmetric_cryptography,
+        struct_to_binary(reason),
+        chunk_type=ua.ChunkType.Abort,
     )
     chunk.MessageHeader.ChannelId = connection.security_token.ChannelId
     chunk.SecurityHeader = ua.SymmetricAlgorithmHeader(connection.security_token.TokenId)
@@ -89,7 +95,7 @@ def aborts(processor: Any, handle: Any, header: Any, response: Any, send: Any) -
 def limited(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[list[int]]:
     """Let the server refuse large answers as the test says; yields the sizes that it refused."""
     refused: list[int] = []
-    send = UaProcessor.send_response
+    send: Any = UaProcessor.send_response
 
     def sends(self: Any, handle: Any, header: Any, response: Any, *more: Any) -> None:
         size = len(struct_to_binary(response)) if isinstance(response, LIMITED) else 0

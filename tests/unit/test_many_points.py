@@ -265,6 +265,105 @@ def test_a_mistake_in_a_table_is_named_with_file_line_and_column(
     assert "hunter2" not in told
 
 
+def test_a_wrong_column_does_not_hide_wrong_values_of_others(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(
+        "id,adress,typ,type,record,low\n"
+        "force,1,x,int61,change,\n"
+        "Way,2,x,int16,changed,low\n"
+        "'z{n}',3,x,int16,change\n"
+        "right,4,x,int16,change,\n",
+        encoding="utf-8",
+    )
+    told = refused(line(tmp_path, "    points_from: points.csv\n"))
+    assert [each.partition(" (")[0].partition(" is not one of")[0] for each in told.splitlines()] == [
+        "points.csv:1:4: there is no setting 'adress' of a point",
+        "points.csv:1:11: there is no setting 'typ' of a point",
+        "points.csv:2:11: devices.oven.points.force.type: 'int61'",
+        "points.csv:3:1: devices.oven.points.Way.id: 'Way' is not written as it must be",
+        "points.csv:3:15: devices.oven.points.Way.record: 'changed'",
+        "points.csv:3:23: devices.oven.points.Way.low: 'low' is not a number",
+        "points.csv:4:1: devices.oven.points.'z{n}'.id: \"'z{n}'\" is not written as it must be",
+        "points.csv:4:18: this row has 5 cells, and the header names 6 columns",
+    ]
+
+
+def test_a_missing_column_does_not_hide_wrong_values(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("id,address,type\nforce,one,int61\n")
+    told = refused(line(tmp_path, "    points_from: points.csv\n")).splitlines()
+    assert [each.partition(" (")[0].partition(" is not")[0] for each in told] == [
+        "points.csv:1:1: the column 'record' is missing",
+        "points.csv:2:7: devices.oven.points.force.address: 'one'",
+        "points.csv:2:11: devices.oven.points.force.type: 'int61'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("force,1,int16,change", "points.csv:2:15: this row has 4 cells, and the header names 6 columns"),
+        ("force,1,int16", "points.csv:2:9: this row has 3 cells, and the header names 6 columns"),
+        ("force,1,int16,change,9", "points.csv:2:22: this row has 5 cells, and the header names 6 columns"),
+    ],
+)
+def test_a_row_that_ends_early_is_an_error(tmp_path: Path, row: str, told: str) -> None:
+    (tmp_path / "points.csv").write_text(
+        f"id,address,type,record,low,high\n{row}\n\n  \n,,\nway,2,int16,change,,\n"
+    )
+    lines = refused(line(tmp_path, "    points_from: points.csv\n")).splitlines()
+    assert f"{told} (write an empty cell for each setting that is not given)" in lines
+    assert not any(each.startswith(("points.csv:3", "points.csv:4", "points.csv:5")) for each in lines)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (
+            "      - {id: {n}, address: 1..4, type: int16, record: change}\n",
+            (
+                "9:14: devices.oven.points[0].id: without quotes, YAML reads {n} as a group of settings: "
+                'write id: "{n}", or "zone-{n}"'
+            ),
+        ),
+        (
+            "      - {id: {n:03}, address: 1..4, type: int16, record: change}\n",
+            (
+                "9:14: devices.oven.points[0].id: without quotes, YAML reads {n:03} as a group of settings: "
+                'write id: "{n:03}", or "zone-{n:03}"'
+            ),
+        ),
+        (
+            "      - {id: {n}, address: 1, type: int16, record: change}\n",
+            (
+                '9:14: devices.oven.points[0].id: a group of settings is not text (in quotes: "{n}"; without '
+                "them, YAML reads braces as a group)"
+            ),
+        ),
+        (
+            "      - {id: zone-{n}, address: 1..4, type: int16, record: change}\n",
+            (
+                "9:19: this is not YAML: expected ',' or '}', but got '{' (a brace "
+                "begins a group: put a text with {n} in quotes, such as 'zone-{n}')"
+            ),
+        ),
+        (
+            "      - id: {n}-zone\n        address: 1..4\n        type: int16\n        record: change\n",
+            (
+                "9:16: this is not YAML: expected <block end>, but found '<scalar>' (a brace begins a group: "
+                "put a text with {n} in quotes, such as 'zone-{n}')"
+            ),
+        ),
+    ],
+)
+def test_a_number_of_a_point_without_quotes_is_explained(tmp_path: Path, entry: str, told: str) -> None:
+    said = refused(line(tmp_path, f"    points:\n{entry}"))
+    assert said == f"line.yaml:{told}"
+
+
+def test_a_number_of_a_point_in_quotes_is_not_blamed_for_another_mistake(tmp_path: Path) -> None:
+    told = refused(line(tmp_path, "    points:\n      - {id: 'z{n}', address: 1..4, type: {\n"))
+    assert "in quotes" not in told
+
+
 def test_a_table_that_is_not_utf8_is_refused_where_it_is_not(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_bytes("id,unit\nok,m\nforce,°C\n".encode("latin-1"))
     told = refused(line(tmp_path, "    points_from: points.csv\n"))

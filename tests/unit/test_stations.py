@@ -337,8 +337,8 @@ def test_one_badge_at_two_stations_is_recorded_as_such() -> None:
     assert changes(event)["also_signed_on_at"].after == "st-10"
 
 
-JUDGED = (
-    # what the PLC says, the value (limits 11 to 13), whose verdict counts: what is recorded
+JUDGED: tuple[tuple[str, bool | None, str, dict[str, str]], ...] = (
+    # whose verdict counts, what the PLC says, the value (limits 11 to 13): what is recorded
     ("stricter", True, "14", {"result": "nok", "result.plc": "ok", "result.limits": "nok"}),
     ("stricter", False, "12", {"result": "nok", "result.plc": "nok", "result.limits": "ok"}),
     ("ours", True, "14", {"result": "nok", "result.plc": "ok", "result.limits": "nok"}),

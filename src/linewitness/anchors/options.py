@@ -1,13 +1,13 @@
 """What the YAML says of anchors and witnesses."""
 
-from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from linewitness.base.errors import EvidenceError
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Identifier, Options
+from linewitness.base.settings import FilePath, Identifier, Options, check_authority
 from linewitness.evidence.format.note import COSIGNATURE_V1, Vkey
 from linewitness.uplink.options import MqttOptions
 
@@ -22,6 +22,13 @@ def _is_cosigner(text: str) -> str:
     return text
 
 
+def _is_url(text: str) -> str:
+    check_authority(urlsplit(text))
+    return text
+
+
+#: Where something is posted to.
+Url = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_is_url)]
 #: The public key of a party that cosigns checkpoints: a store or a witness.
 CosignatureKey = Annotated[str, AfterValidator(_is_cosigner)]
 
@@ -30,7 +37,7 @@ class DirectoryOptions(Options):
     """A folder on write-once media: each checkpoint becomes a new file."""
 
     id: Identifier = Field(description="Name of the place.")
-    path: Path = Field(
+    path: FilePath = Field(
         description="The folder; it must be there already, so that a missing medium is noticed."
     )
 
@@ -56,15 +63,17 @@ class TimeStampOptions(Options):
     """A time-stamping authority (RFC 3161), which signs a checkpoint's hash with its own time."""
 
     id: Identifier = Field(description="Name of the authority.")
-    url: str = Field(pattern=r"^https?://", description="Where requests are posted to.")
-    roots: Path = Field(description="PEM file with the root certificates that the authority's must lead to.")
+    url: Url = Field(description="Where requests are posted to.")
+    roots: FilePath = Field(
+        description="PEM file with the root certificates that the authority's must lead to."
+    )
 
 
 class WitnessOptions(Options):
     """A C2SP witness, which cosigns only what is consistent with all that it has seen before."""
 
     id: Identifier = Field(description="Name of the witness.")
-    url: str = Field(pattern=r"^https?://", description="Its submission prefix, without add-checkpoint.")
+    url: Url = Field(description="Its submission prefix, without add-checkpoint.")
     vkey: CosignatureKey = Field(description="The witness's public key, as it publishes it.")
 
 

@@ -13,6 +13,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from linewitness.base.errors import ConfigurationError
+from linewitness.base.settings import FilePath
 
 _PR_SET_DUMPABLE: Final = 4
 
@@ -22,7 +23,7 @@ class Secret(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: Path | None = Field(default=None, description="File that holds the secret, mode 0600.")
+    file: FilePath | None = Field(default=None, description="File that holds the secret, mode 0600.")
     credential: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_.-]+$",

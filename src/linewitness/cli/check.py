@@ -1,32 +1,46 @@
 """`linewitness check` and `linewitness schema`: validate a YAML, and print its JSON Schema."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from linewitness.base.errors import ExitCode
+from linewitness.base.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from linewitness.config import ConfigurationProblem
+
+#: A YAML that has one of the first and none of the others is an audit store's.
+_OF_STORES: Final = ("database", "mqtt", "quota", "tenants")
+_OF_LINES: Final = ("version", "line", "journal", "devices", "stations", "uplink")
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="The line's YAML.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="The YAML of a line, or of an audit store.", show_default=False)
+    ],
     *,
     explain: Annotated[bool, typer.Option("--explain", help="Show what is read from each device.")] = False,
     files: Annotated[
         bool, typer.Option("--files", help="Treat a missing secret or certificate as an error.")
     ] = False,
 ) -> None:
-    """Validate a line's YAML and print every error with line and column."""
+    """Validate the YAML of a line, or of an audit store, and print every error with line and column."""
     from linewitness.base.secrets import exposure
-    from linewitness.config import ConfigurationErrors, load
-    from linewitness.config.explain import explain_device, summary
+    from linewitness.config import Config, ConfigurationErrors
+    from linewitness.config.explain import explain_device
     from linewitness.config.files import missing_files, secret_files
 
     try:
-        config = load(file)
+        config, doubts, summary = _examined(file)
     except ConfigurationErrors as errors:
         typer.echo(str(errors), err=True)
         raise typer.Exit(ExitCode.CONFIGURATION) from None
+    for doubt in doubts:
+        typer.echo(f"{doubt.place.file or file}:{doubt.warning}", err=True)
     missing = missing_files(config)
     for line in missing:
         typer.echo(f"{file}: {'' if files else 'warning: '}{line}", err=True)
@@ -35,10 +49,31 @@ def check(
         typer.echo(f"{file}: {line}", err=True)
     if exposed or (missing and files):
         raise typer.Exit(ExitCode.CONFIGURATION)
-    typer.echo(f"{file}: ok, {summary(config)}")
-    if explain:
+    typer.echo(f"{file}: ok, {summary}")
+    if explain and isinstance(config, Config):
         for device in config.devices:
             typer.echo(explain_device(device))
+
+
+def _examined(file: Path) -> "tuple[BaseModel, list[ConfigurationProblem], str]":
+    """Return the settings of a file, what is doubtful in it, and what it comes to in words."""
+    from linewitness.config import examine, examine_as
+    from linewitness.config.explain import summary
+    from linewitness.config.reading import read_file
+
+    root = read_file(file)
+    if not any(root.child(name) for name in _OF_STORES) or any(root.child(name) for name in _OF_LINES):
+        config, doubts = examine(file)
+        return config, doubts, summary(config)
+    if find_spec("sqlalchemy") is None:
+        raise ConfigurationError(
+            "this is an audit store's YAML, and checking it needs SQLAlchemy",
+            hint="install it with pip install 'linewitness[store]'",
+        )
+    from linewitness.store.options import AuditStoreOptions
+
+    options, doubts = examine_as(file, AuditStoreOptions)
+    return options, doubts, f"the audit store {options.name}"
 
 
 def schema(

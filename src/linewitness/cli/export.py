@@ -33,6 +33,7 @@ Ndjson = Annotated[bool, typer.Option("--ndjson", help="Write records only: exac
 PolicyFile = Annotated[Path | None, typer.Option(help="Put the verdict under this policy into the report.")]
 
 _EVERY = 1000
+_PACKAGE = ".zip"
 
 
 def export(
@@ -58,6 +59,7 @@ def export(
         raise ConfigurationError("--raw needs a file", hint="name one with --output: NAME.zip or NAME.ndjson")
     with journal(source) as reader:
         holdings = JournalHoldings(reader)
+        warn_of_name(output, ndjson=ndjson)
         if output is not None and is_package(output, ndjson=ndjson):
             write_package(holdings, query, output, policy, raws=holdings.raw if raw else None)
             return
@@ -73,6 +75,21 @@ def is_package(output: Path, *, ndjson: bool) -> bool:
     from linewitness.evidence.package.open import NDJSON
 
     return not ndjson and output.suffix not in NDJSON
+
+
+def warn_of_name(output: Path | None, *, ndjson: bool) -> None:
+    """Warn if a file is called otherwise than what it will hold: whoever opens it expects something else."""
+    from linewitness.evidence.package.open import NDJSON
+
+    if output is None:
+        return
+    if is_package(output, ndjson=ndjson):
+        if output.suffix.lower() != _PACKAGE:
+            hint = f"name it {output.stem}.zip, or {output.stem}.ndjson for records alone"
+            typer.echo(f"warning: {output} will be an evidence package, a zip file ({hint})", err=True)
+    elif output.suffix.lower() == _PACKAGE:
+        hint = f"name it {output.stem}{NDJSON[0]}, or leave --ndjson out for a package"
+        typer.echo(f"warning: {output} will hold records alone and is no zip file ({hint})", err=True)
 
 
 def query_of(

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.cli.export import Batch, Ndjson, PolicyFile, Unit, is_package, query_of, write_package
+from linewitness.cli.export import (
+    Batch,
+    Ndjson,
+    PolicyFile,
+    Unit,
+    is_package,
+    query_of,
+    warn_of_name,
+    write_package,
+)
 from linewitness.cli.sources import StoreFile, load_store, store_database
 from linewitness.cli.store_ended import remark_ended, write_ended
 
@@ -56,6 +65,7 @@ def export(
     query = query_of(unit, batch, since, until)
     if raw and (ended or output is None or not is_package(output, ndjson=ndjson)):
         raise ConfigurationError("--raw is for packages", hint="write one: -o evidence.zip")
+    warn_of_name(output, ndjson=ndjson or ended)
     if ended:
         with store_database(file) as database, _target(output) as write:
             write_ended(database, write, stream=stream, query=query)

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from linewitness.base.settings import SettingsError, resolve
+from pydantic import ValidationError
+
+from linewitness.base.settings import SettingsError, is_in_home, resolve
 from linewitness.config.points_file import MAX_TABLE_BYTES, PointsTable
 from linewitness.config.problems import ConfigurationProblem, SourcePosition
 from linewitness.config.reading import read_file
 from linewitness.config.settings import models_in
 from linewitness.config.tree import Node, Plain, WrittenOut, follow, plain
+from linewitness.config.wording import problems_of
 from linewitness.devices.options import PointOptions, PointRange
 from linewitness.devices.spec import DriverUnusable
 from linewitness.devices.table import find
@@ -71,7 +74,7 @@ def _device(expansion: Expansion, index: int, device: Node, folder: Path) -> Nod
     entries: list[Node] = []
     for number, entry in enumerate(points.items() if points is not None else ()):
         entries += _written_out(expansion, model, entry, ("devices", index, "points", number))
-    if (table := device.text(POINTS_FROM)) is not None:
+    if (table := device.text(POINTS_FROM)) is not None and not is_in_home(Path(table)):
         for row in _rows(expansion, model, resolve(Path(table), folder), ("devices", index, POINTS_FROM)):
             entries += _written_out(expansion, model, row, ("devices", index))
     if points is None and not entries:
@@ -107,7 +110,24 @@ def _rows(
         return ()
     expansion.table_bytes += table.size
     expansion.problems += table.problems
+    if not table.header_is_right:
+        for row in table.entries:
+            expansion.problems += _wrong_cells(expansion, model, row, loc)
+        return ()
     return table.entries
+
+
+def _wrong_cells(
+    expansion: Expansion, model: type[PointOptions], row: WrittenOut, loc: tuple[str | int, ...]
+) -> Iterator[ConfigurationProblem]:
+    """Yield what is wrong with the single cells of a row, where a wrong header leaves the others open."""
+    path = f"{follow(expansion.root, loc[:-1]).path}.points.{row.text('id') or '?'}"
+    for entry in _written_out(expansion, model, row, loc[:-1]):
+        try:
+            model.model_validate(plain(entry))
+        except ValidationError as error:
+            for problem in problems_of(error, entry, model, within=True):
+                yield replace(problem, path=f"{path}.{problem.path}")
 
 
 def _written_out(

@@ -8,7 +8,6 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from linewitness.base.secrets import Secret
-from linewitness.config.models import Config
 from linewitness.config.settings import holds
 from linewitness.devices.options import DeviceOptions
 
@@ -20,7 +19,7 @@ _KEY: Final = "key"
 _NAMES_FILES: Final = (Path, Secret, DeviceOptions)
 
 
-def missing_files(config: Config) -> list[str]:
+def missing_files(config: BaseModel) -> list[str]:
     """Return a line for each secret, key or certificate whose file is not there."""
     return [
         f"{path}: the file {file} is not there (create it, or correct the path)"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from linewitness.base.settings import resolve
 from linewitness.config.crosschecks import cross_check, secrets_in_the_open
+from linewitness.config.doubts import doubts_of
 from linewitness.config.expansion import with_all_points
 from linewitness.config.models import Config
 from linewitness.config.problems import ConfigurationErrors, ConfigurationProblem, SourcePosition, nearest
@@ -33,12 +34,26 @@ def load(path: Path, *, without_points: bool = False) -> Config:
     `without_points` is for a look at a device: it may have no points yet, and what refers to points that are
     missing is not checked.
     """
-    return _load(path, Config, lambda root: _line(root, path, without_points=without_points))
+    config, _ = _load(path, Config, lambda root: _line(root, path, without_points=without_points))
+    return config
 
 
 def load_as(path: Path, model: type[M]) -> M:
     """Return another file's settings, read, checked and answered in the same way as a line's."""
-    return _load(path, model, lambda root: _Parts(root, {}, [], []))
+    settings, _ = _load(path, model, lambda root: _Parts(root, {}, [], []))
+    return settings
+
+
+def examine(path: Path) -> tuple[Config, list[ConfigurationProblem]]:
+    """Return what `load` returns, and what in the file is allowed and likely a mistake."""
+    config, root = _load(path, Config, lambda root: _line(root, path))
+    return config, doubts_of(config, root)
+
+
+def examine_as(path: Path, model: type[M]) -> tuple[M, list[ConfigurationProblem]]:
+    """Return what `load_as` returns, and what in the file is allowed and likely a mistake."""
+    settings, root = _load(path, model, lambda root: _Parts(root, {}, [], []))
+    return settings, doubts_of(settings, root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +69,7 @@ class _Parts:
     crossed: list[ConfigurationProblem]
 
 
-def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
+def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> tuple[M, Node]:
     # Next to nothing of what is made here is garbage: with 50,000 points, looking for it takes longest.
     collecting = gc.isenabled()
     gc.disable()
@@ -65,7 +80,7 @@ def _load(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
             gc.enable()
 
 
-def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> M:
+def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Parts]) -> tuple[M, Node]:
     root = read_file(path)
     if not isinstance(root.value, dict):
         first = next(iter(model.model_fields))
@@ -84,14 +99,14 @@ def _read_and_checked(path: Path, model: type[M], parts_of: Callable[[Node], _Pa
     if settings is None or problems:
         raise ConfigurationErrors(path, _bearable(problems))
     absolute: M = _resolved(settings, path.absolute().parent)
-    return absolute
+    return absolute, root
 
 
 def _sections(root: Node) -> Iterable[tuple[str, Node]]:
     return root.value.items() if isinstance(root.value, dict) else ()
 
 
-def _line(written: Node, path: Path, *, without_points: bool) -> _Parts:
+def _line(written: Node, path: Path, *, without_points: bool = False) -> _Parts:
     expansion = with_all_points(written, path.absolute().parent)
     root, found = expansion.root, list[ConfigurationProblem]()
     devices = root.child("devices")

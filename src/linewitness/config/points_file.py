@@ -47,6 +47,7 @@ class PointsTable:
     def __init__(self, file: Path, columns: Mapping[str, FieldInfo]) -> None:
         """Take the file and the settings that a column may be named after."""
         self.problems: list[ConfigurationProblem] = []
+        self.header_is_right = True
         self.entries: list[WrittenOut] = []
         self.size = 0
         self._file = file
@@ -76,13 +77,13 @@ class PointsTable:
         rows = csv.reader(self._lines, delimiter=self._delimiter, strict=True, skipinitialspace=True)
         try:
             self._header = [name.strip() for name in next(rows, [])]
-            if self._header_is_right():
-                self._take(rows)
+            self.header_is_right = self._check_header()
+            self._take(rows)
         except csv.Error as error:
             hint = "a quote is not closed, or text follows a closed one"
             self._note(self._at(rows.line_num, 1), f"this is not CSV: {error}", hint)
 
-    def _header_is_right(self) -> bool:
+    def _check_header(self) -> bool:
         if not any(self._header):
             names = ", ".join(self._known)
             self._note(self._at(1, 1), "the first line must name the columns", f"columns: {names}")
@@ -102,15 +103,15 @@ class PointsTable:
 
     def _take(self, rows: "_Rows") -> None:
         header, entries = self._header, self.entries
-        file, width, line = str(self._file), len(header), rows.line_num + 1
-        special = self._special()
+        file, line = str(self._file), rows.line_num + 1
+        special, unknown = self._special(), {name for name in header if name not in self._known}
         for row in rows:
-            if len(row) > width and any(row[width:]):
-                what = f"this row has {len(row)} cells, and the header names {width} columns"
-                self._note(self._cell(line, width), what, "put a text that holds the separator in quotes")
             settings: dict[str, Plain] = {
                 name: text for name, cell in zip(header, row, strict=False) if (text := cell.strip())
             }
+            self._check_width(row, line, is_empty=not settings)
+            for name in unknown & settings.keys():
+                del settings[name]
             for name in special & settings.keys():
                 settings[name] = self._value(name, str(settings[name]), line)
             if settings:
@@ -123,7 +124,17 @@ class PointsTable:
     def _special(self) -> set[str]:
         """Return the columns whose cells are not taken as they are: groups, and numbers with a comma."""
         kinds = (dict, BaseModel) if self._delimiter == "," else (dict, BaseModel, float, Decimal)
-        return {name for name in self._header if mentions(self._known[name].annotation, kinds)}
+        known = [name for name in self._header if name in self._known]
+        return {name for name in known if mentions(self._known[name].annotation, kinds)}
+
+    def _check_width(self, row: list[str], line: int, *, is_empty: bool) -> None:
+        width = len(self._header)
+        what = f"this row has {len(row)} cells, and the header names {width} columns"
+        if len(row) > width and any(row[width:]):
+            self._note(self._cell(line, width), what, "put a text that holds the separator in quotes")
+        elif len(row) < width and not is_empty:
+            hint = "write an empty cell for each setting that is not given"
+            self._note(self._cell(line, len(row) - 1), what, hint)
 
     def _value(self, name: str, text: str, line: int) -> Plain:
         if not text.startswith("{"):

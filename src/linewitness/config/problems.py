@@ -44,9 +44,17 @@ class ConfigurationProblem:
     mistake: Mistake | None = field(default=None, compare=False)
     subjects: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def warning(self) -> str:
+        """The text of what is allowed and likely a mistake."""
+        return self._text("warning: ")
+
     def __str__(self) -> str:
+        return self._text("")
+
+    def _text(self, mark: str) -> str:
         setting = f"{self.path}: " if self.path else ""
-        text = f"{self.place}: {setting}{self.what}" + (f" ({self.hint})" if self.hint else "")
+        text = f"{self.place}: {mark}{setting}{self.what}" + (f" ({self.hint})" if self.hint else "")
         # A key may hold line ends or a terminal's control sequences: it must not act on who reads this.
         return "".join(character if character.isprintable() else "�" for character in text)
 

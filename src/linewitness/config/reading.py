@@ -54,6 +54,9 @@ _SYNTAX_HINTS: Final = (
     ("unknown escape character", "use single quotes where a text contains backslashes"),
 )
 
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_NUMBER_OF_A_POINT: Final = re.compile(r"\{(n|address)(:0[1-9])?\}")
+
 
 class _Stop(Exception):
     """Reading cannot go on; the problem has been noted."""
@@ -236,10 +239,19 @@ class _YamlReader:
         place = SourcePosition(mark.line + 1, mark.column + 1) if mark else SourcePosition()
         said = f"{error.context or ''} {error.problem or ''}"
         hint = next((hint for sign, hint in _SYNTAX_HINTS if sign in said), "")
+        if (found := self._open_braces(place.line)) is not None:
+            hint = f"a brace begins a group: put a text with {found} in quotes, such as 'zone-{found}'"
         since = ""
         if error.context and error.context_mark and error.context_mark.line + 1 != place.line:
             since = f", {error.context} that began in line {error.context_mark.line + 1}"
         self._note(place, "", f"this is not YAML: {error.problem or error.context}{since}", hint)
+
+    def _open_braces(self, line: int) -> str | None:
+        """Return the {n} that a line has outside of quotes, which stands for the number of a point."""
+        lines = self._text.split("\n")
+        text = _QUOTED.sub("", lines[line - 1]) if line <= len(lines) else ""
+        found = _NUMBER_OF_A_POINT.search(text)
+        return found[0] if found else None
 
     def _note(self, place: SourcePosition, path: str, what: str, hint: str) -> None:
         short = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH]}…"

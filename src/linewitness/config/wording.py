@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from linewitness.base.secrets import Secret
 from linewitness.base.settings import SettingsError
+from linewitness.config.other_words import setting_meant, value_meant
 from linewitness.config.problems import SECRET_NAME, ConfigurationProblem, did_you_mean, nearest, shown
 from linewitness.config.settings import Setting, choices, setting_at
 from linewitness.config.tree import Loc, Located, Node, follow
@@ -72,11 +73,16 @@ _HINTS: Final[Mapping[str, str]] = {
 
 
 def problems_of(
-    error: ValidationError, root: Node, model: type[BaseModel], prefix: Loc = ()
+    error: ValidationError, root: Node, model: type[BaseModel], prefix: Loc = (), *, within: bool = False
 ) -> list[ConfigurationProblem]:
-    """Return one problem for each finding; several members of a union that refuse one value make one."""
+    """Return one problem for each finding; several members of a union that refuse one value make one.
+
+    `within` leaves out what the settings lack or contradict: what remains is wrong whatever the others say.
+    """
     problems: list[ConfigurationProblem] = []
     for details in error.errors(include_url=False):
+        if within and (details["type"] == "missing" or not details["loc"]):
+            continue
         found = follow(root, prefix + details["loc"])
         problems.append(_problem(details, found, setting_at(model, details["loc"])))
     return _merged(problems)
@@ -100,7 +106,7 @@ def _unknown(details: ErrorDetails, found: Located, setting: Setting) -> Configu
         found.place,
         found.path,
         f"there is no setting {name!r} here",
-        did_you_mean(name, known) or _ALL_SETTINGS,
+        setting_meant(name, known) or did_you_mean(name, known) or _ALL_SETTINGS,
     )
 
 
@@ -176,11 +182,14 @@ def _pattern(pattern: str, setting: Setting) -> str:
 
 
 def _quoted(value: object) -> str:
+    if isinstance(value, dict) and list(value.values()) == [None]:
+        return f'in quotes: "{{{next(iter(value))}}}"; without them, YAML reads braces as a group'
     return "" if value is None or isinstance(value, list | dict) else f'in quotes: "{shown(value)}"'
 
 
 def _literal(value: object, words: list[str]) -> str:
-    return f'in quotes: "{value}"' if str(value) in words else _near(str(value), words)
+    text = str(value)
+    return f'in quotes: "{text}"' if text in words else value_meant(text, words) or _near(text, words)
 
 
 def _near(word: str, words: Iterable[str]) -> str:

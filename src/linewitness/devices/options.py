@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
-from linewitness.base.settings import Identifier, Options, SettingsError
+from linewitness.base.settings import FilePath, Identifier, Options, SettingsError
 from linewitness.devices.base import DecidedBy
 
 RecordMode = Literal["change", "result", "alarm", "telemetry"]
@@ -26,7 +25,7 @@ DecidedByField = Annotated[
 ]
 
 PointsFile = Annotated[
-    Path | None,
+    FilePath | None,
     Field(
         description="CSV file with further points, one a row; the columns are the settings of a point. Seen "
         "from the YAML's folder."

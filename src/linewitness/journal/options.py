@@ -1,18 +1,17 @@
 """What the YAML says of the journal."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Options, SettingsError
+from linewitness.base.settings import FilePath, Options, SettingsError
 
 
 class JournalOptions(Options):
     """Where records are kept and how much room they may take."""
 
-    directory: Path = Field(description="Folder of this line's journal and keys; on a local disk.")
+    directory: FilePath = Field(description="Folder of this line's journal and keys; on a local disk.")
     max_size: ByteSize = Field(
         default=ByteSize(8 * 1024**3),
         ge=16 * 1024**2,

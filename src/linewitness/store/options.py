@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Identifier, Options
+from linewitness.base.settings import Identifier, Options, check_path
 from linewitness.store.inbox.quota import QuotaOptions
 from linewitness.uplink.options import MqttOptions
 
@@ -47,6 +47,7 @@ class AuditStoreOptions(Options):
             raise ValueError("only sqlite is supported by this version")
         if not url.database or url.database == ":memory:":
             raise ValueError("an audit store needs a file, not a database in memory")
+        check_path(Path(url.database))
         return text
 
     @property

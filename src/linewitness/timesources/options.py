@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.base.settings import Options, SettingsError
+from linewitness.base.settings import Options, SettingsError, check_host
 
 Server = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$")]
 
@@ -95,4 +95,5 @@ def split_server(server: str) -> tuple[str, int]:
         host, port = server.rsplit(":", 1)
     if not 0 < int(port) < 65_536:  # noqa: PLR2004 (the range of a UDP port)
         raise ValueError(f"{server}: there is no port {port} (NTP is usually 123)")
+    check_host(host)
     return host, int(port)

@@ -1,13 +1,13 @@
 """What the YAML says of the broker: where it is, who we are to it, and how it proves who it is."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Options, SettingsError
+from linewitness.base.settings import Doubt, FilePath, Options, SettingsError, check_authority
 
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -17,11 +17,11 @@ Protocol = Literal["auto", "5", "3.1.1"]
 class TlsOptions(Options):
     """Certificates of a connection by `mqtts://`; the broker's is always verified."""
 
-    ca: Path | None = Field(
+    ca: FilePath | None = Field(
         default=None,
         description="File (PEM) of the authorities that may vouch for the broker; default: the system's.",
     )
-    certificate: Path | None = Field(
+    certificate: FilePath | None = Field(
         default=None, description="Our own certificate (PEM, with its chain), if the broker asks for one."
     )
     key: Secret | None = Field(
@@ -81,8 +81,7 @@ class MqttOptions(Options):
             raise ValueError("credentials belong to username and password, not into the url")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError("the url ends after the port")
-        if parts.port == 0:  # an impossible port makes urlsplit itself raise a ValueError
-            raise ValueError("the port is between 1 and 65535")
+        check_authority(parts)
         return url
 
     @model_validator(mode="after")
@@ -92,6 +91,20 @@ class MqttOptions(Options):
         if not self.secure and self.tls != TlsOptions():
             raise SettingsError("tls settings need a url that begins with mqtts://", at=("tls",))
         return self
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return a port that is the usual one of the other protocol."""
+        scheme = self._parts.scheme
+        for other, port in DEFAULT_PORTS.items():
+            if other != scheme and port == self._parts.port:
+                usual = DEFAULT_PORTS[scheme]
+                yield Doubt(
+                    what=f"{scheme}:// is {'with' if self.secure else 'without'} TLS, and {port} is the "
+                    f"usual port {'without' if self.secure else 'with'} it",
+                    hint=f"write {scheme}://{self.host}:{usual} or {other}://{self.host}:{port}; leave it if "
+                    "the broker is set up so",
+                    at=("url",),
+                )
 
     @property
     def secure(self) -> bool:

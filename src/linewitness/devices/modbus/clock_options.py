@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 
 from linewitness.base.settings import Options
-from linewitness.devices.modbus.points import OrderField
+from linewitness.devices.modbus.points import ORDERS, OrderField
 from linewitness.devices.modbus.wire.protocol import ADDRESSES
 
 Form = Literal["unix", "unix-ms", "fields", "fields-bcd"]
@@ -27,7 +27,8 @@ class ModbusClock(Options):
         "month, day, hour, minute and second, a register each; fields-bcd: the same as decimal digits."
     )
     order: OrderField | None = Field(
-        default=None, description="Order of words and bytes; the device's where it is not given."
+        default=None,
+        description=f"Order of words and bytes: {ORDERS}; the device's where it is not given.",
     )
     timezone: str = Field(
         default="UTC", description="Zone that the clock keeps where it shows fields, such as Europe/Berlin."

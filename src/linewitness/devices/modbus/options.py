@@ -1,13 +1,14 @@
 """What the YAML says of a Modbus device."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Mistake, Options, SettingsError
+from linewitness.base.settings import Doubt, FilePath, Host, Mistake, Options, SettingsError
+from linewitness.devices.modbus import doubts
 from linewitness.devices.modbus.clock_options import ModbusClock
-from linewitness.devices.modbus.points import ModbusPoint, OrderField
+from linewitness.devices.modbus.points import ORDERS, ModbusPoint, OrderField
 from linewitness.devices.modbus.result_options import ModbusResult, ResultField
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, MAX_BITS, MAX_REGISTERS, Table, is_bits
 from linewitness.devices.options import DeviceOptions, PointsFile
@@ -45,9 +46,9 @@ class SerialLine(Options):
 class TlsFiles(Options):
     """What TLS needs: whom we trust and who we are."""
 
-    ca: Path = Field(description="Certificates that may have signed the device's (PEM).")
-    certificate: Path | None = Field(default=None, description="Our own certificate (PEM).")
-    key: Path | None = Field(default=None, description="The private key of our certificate (PEM).")
+    ca: FilePath = Field(description="Certificates that may have signed the device's (PEM).")
+    certificate: FilePath | None = Field(default=None, description="Our own certificate (PEM).")
+    key: FilePath | None = Field(default=None, description="The private key of our certificate (PEM).")
     server_name: str | None = Field(
         default=None, description="Name in the device's certificate where it is not `host`."
     )
@@ -66,7 +67,7 @@ class ModbusOptions(DeviceOptions):
     transport: Transport = Field(
         default="tcp", description="tcp, tls, rtu-over-tcp (a serial server) or serial."
     )
-    host: str | None = Field(default=None, description="Address or name, for all but serial.")
+    host: Host | None = Field(default=None, description="Address or name, for all but serial.")
     port: int | None = Field(
         default=None, ge=1, le=65_535, description="TCP port; 502, and 802 with TLS, where it is not given."
     )
@@ -112,7 +113,8 @@ class ModbusOptions(DeviceOptions):
         default=False, description="For devices that answer only requests of a single register."
     )
     order: OrderField = Field(
-        default="big", description="Order of words and bytes of points that do not name their own."
+        default="big",
+        description=f"Order of words and bytes of points that do not name their own: {ORDERS}.",
     )
     points: tuple[ModbusPoint, ...] = Field(default=(), description="The values of the device.")
     points_from: PointsFile = None
@@ -140,6 +142,10 @@ class ModbusOptions(DeviceOptions):
         if self.serial is not None:
             return self.serial.port
         return f"{self.host}:{self.tcp_port}"
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return addresses that may be a manual's, and registers that are read in two ways."""
+        return doubts.doubts_of(self.points, self.results)
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -62,7 +62,30 @@ def _order_by_letters(value: object) -> object:
     return _ORDER_LETTERS.get(value.upper(), value) if isinstance(value, str) else value
 
 
-OrderField = Annotated[Order, BeforeValidator(_order_by_letters)]
+#: The orders in words, for the descriptions of settings.
+ORDERS: Final = "big (ABCD), little (DCBA), big-byte-swap (BADC), little-byte-swap (CDAB)"
+OrderField = Annotated[
+    Order,
+    BeforeValidator(_order_by_letters),
+    WithJsonSchema({"type": "string", "enum": [*_ORDER_LETTERS.values(), *_ORDER_LETTERS]}),
+]
+
+
+def _on_the_wire(address: object) -> object:
+    """Refuse a manual's 400011 with the address that it means."""
+    if (found := ranges.in_a_manual(address)) is not None:
+        raise ValueError(
+            f"{address} is no address on the wire, which ends at {ADDRESSES - 1}; in a manual it means table "
+            f"{found[0]}, address {found[1]}: write table: {found[0]} and address: {found[1]}"
+        )
+    return address
+
+
+def _on_the_wire_or_registers(address: object) -> object:
+    try:
+        return _on_the_wire(address)
+    except ValueError as error:
+        raise ValueError(f"{error}, or registers: {address}") from None
 
 
 class RegisterAddress(Options):
@@ -71,7 +94,7 @@ class RegisterAddress(Options):
     table: Table = Field(
         default="holding", description="holding, input, coil or discrete: which table of the device."
     )
-    address: int = Field(
+    address: Annotated[int, BeforeValidator(_on_the_wire)] = Field(
         ge=0,
         lt=ADDRESSES,
         description="Address as it goes over the wire, from 0. A manual that says 40001 means table holding, "
@@ -82,8 +105,7 @@ class RegisterAddress(Options):
     )
     order: OrderField | None = Field(
         default=None,
-        description="Order of words and bytes: big (ABCD), little (DCBA), big-byte-swap (BADC), "
-        "little-byte-swap (CDAB); the device's where it is not given.",
+        description=f"Order of words and bytes: {ORDERS}; the device's where it is not given.",
     )
     bit: int | None = Field(
         default=None, ge=0, le=15, description="Bit of the register for type bool, 0 is the lowest."
@@ -178,6 +200,7 @@ class ModbusPoint(PointOptions, RegisterAddress):
 
     address: Annotated[
         int,
+        BeforeValidator(_on_the_wire_or_registers),
         WithJsonSchema(
             {
                 "anyOf": [

@@ -43,7 +43,15 @@ def range_of(entry: Mapping[str, object], widths: Mapping[str, int]) -> PointRan
             f"which take {width} each: end the range {rest} earlier or {width - rest} later",
             at=("registers" if registers is not None else "address",),
         )
-    return _points(str(entry.get("id", "")), table, first, width, count)
+    return _points(_pattern(entry.get("id", "")), table, first, width, count)
+
+
+def in_a_manual(number: object) -> tuple[Table, int] | None:
+    """Return what a number that is no address on the wire means in a manual, 400011: table and address."""
+    found = _REFERENCES.fullmatch(str(number).strip())
+    if found is None or found[3] or int(found[0]) < ADDRESSES or not 1 <= int(found[2]) <= ADDRESSES:
+        return None
+    return _TABLES[int(found[1])], int(found[2]) - 1
 
 
 def _of_references(
@@ -80,7 +88,8 @@ def _of_references(
 def _of_addresses(address: str, entry: Mapping[str, object]) -> tuple[Table, int, int]:
     found = _ADDRESSES.fullmatch(address.strip())
     if found is None:
-        raise SettingsError(f"{address!r} is no range of addresses: write 0..499", at=("address",))
+        manual = f", or registers: {address}" if _REFERENCES.fullmatch(address.strip()) else ""
+        raise SettingsError(f"{address!r} is no range of addresses: write 0..499{manual}", at=("address",))
     first, last = int(found[1]), int(found[2])
     _check_bounds(address, (first, last), (0, ADDRESSES - 1), "address")
     table = entry.get("table", "holding")
@@ -130,6 +139,16 @@ def _points(pattern: str, table: Table, first: int, width: int, count: int) -> P
                 at=("id",),
             )
     return PointRange(count, settings, _USED)
+
+
+def _pattern(name: object) -> str:
+    if isinstance(name, Mapping):
+        text = "{" + ", ".join(str(key) for key in name) + "}"
+        raise SettingsError(
+            f'without quotes, YAML reads {text} as a group of settings: write id: "{text}", or "zone-{text}"',
+            at=("id",),
+        )
+    return str(name)
 
 
 def _named(pattern: str, number: int, address: int) -> str:

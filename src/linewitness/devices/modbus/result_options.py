@@ -4,8 +4,8 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import Identifier, Options
-from linewitness.devices.modbus.points import OrderField, RegisterAddress
+from linewitness.base.settings import Identifier, Options, SettingsError
+from linewitness.devices.modbus.points import ORDERS, OrderField, RegisterAddress
 from linewitness.devices.modbus.wire.protocol import ADDRESSES, is_bits
 from linewitness.devices.options import DecidedByField, PointOptions
 
@@ -25,7 +25,14 @@ class Counter(Options):
     table: Literal["holding", "input"] = Field(default="holding", description="holding or input.")
     address: int = Field(ge=0, lt=ADDRESSES, description="Address of the counter, from 0.")
     type: Literal["uint16", "uint32"] = Field(default="uint16", description="uint16 or uint32.")
-    order: OrderField | None = Field(default=None, description="Order of words and bytes of a uint32.")
+    order: OrderField | None = Field(
+        default=None, description=f"Order of words and bytes of a uint32: {ORDERS}."
+    )
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.address + (2 if self.type == "uint32" else 1)
 
 
 class ModbusResult(Options):
@@ -90,6 +97,7 @@ class ModbusResult(Options):
             if name is not None and name not in names:
                 raise ValueError(f"result {self.id}: {role} {name!r} is not among its fields")
         self._check_fields()
+        self._check_counter()
         return self
 
     def _missing(self) -> tuple[tuple[bool, str], ...]:
@@ -119,6 +127,48 @@ class ModbusResult(Options):
                 is_bits(each.table) or each.end > min(self.stride or 0, FIFO_REGISTERS)
             ):
                 raise ValueError(f"result {self.id}: field {each.id} does not fit into a queued result")
+
+    def _check_counter(self) -> None:
+        """Refuse a counter, or a handshake, whose registers are also those of a value.
+
+        A field that is the counter itself, and nothing else, records the number.
+        """
+        counter = self.counter
+        if counter is None:
+            return
+        for each in self.fields:
+            same = (each.address, each.end) == (counter.address, counter.end) and _is_plain_number(each)
+            slot = self._slot_with(each, counter.table, counter.address, counter.end)
+            if slot is not None and not (same and slot == 0 and self.pattern == "counter"):
+                raise SettingsError(
+                    f"the counter at {counter.address} lies in the registers of {self._place(each, slot)}: a "
+                    "result would overwrite its own number; correct one of the addresses",
+                    at=("counter", "address"),
+                )
+            if self.handshake is None:
+                continue
+            behind = self.handshake + counter.end - counter.address
+            slot = self._slot_with(each, "holding", self.handshake, behind)
+            if slot is not None:
+                raise SettingsError(
+                    f"the handshake at {self.handshake} is written into the registers of "
+                    f"{self._place(each, slot)}; correct one of the addresses",
+                    at=("handshake",),
+                )
+
+    def _slot_with(self, field: ResultField, table: str, first: int, end: int) -> int | None:
+        """Return the first slot in which a field has one of these registers; None where none has."""
+        if field.table != table:
+            return None
+        stride = self.stride or 0
+        shifts = (slot * stride for slot in range(self.slots or 1))
+        hit = (field.address + shift < end and first < field.end + shift for shift in shifts)
+        return next((slot for slot, is_hit in enumerate(hit) if is_hit), None)
+
+    def _place(self, field: ResultField, slot: int) -> str:
+        first = field.address + slot * (self.stride or 0)
+        where = f"field {field.id}, {first} to {first + field.end - field.address - 1}"
+        return f"{where} in slot {slot + 1} of {self.slots}" if self.pattern == "ring" else where
 
 
 def _is_plain_number(field: ResultField) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from linewitness.base.settings import SettingsError
+from linewitness.base.settings import Host, SettingsError
 from linewitness.devices.options import DeviceOptions, SlowDeviceShare
 
 
@@ -16,7 +16,7 @@ class MtSicsOptions(DeviceOptions):
     share: SlowDeviceShare = Field(
         default=SlowDeviceShare(), description="How much of the journal the device may take."
     )
-    host: str = Field(min_length=1, description="Address of the scale or of its serial converter.")
+    host: Host = Field(min_length=1, description="Address of the scale or of its serial converter.")
     port: int = Field(ge=1, le=65535, description="TCP port; 4305, 1701 and 4001 are common.")
     serial: str | None = Field(
         default=None,

@@ -1,15 +1,24 @@
 """What the YAML says of one OPC UA server and its points."""
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
+from linewitness.base.settings import (
+    Doubt,
+    FilePath,
+    Identifier,
+    Mistake,
+    Options,
+    SettingsError,
+    check_authority,
+)
+from linewitness.devices.opcua import doubts
 from linewitness.devices.opcua.nodes import NodeText
 from linewitness.devices.options import (
     WITHOUT_POINTS,
@@ -20,6 +29,7 @@ from linewitness.devices.options import (
 )
 
 Policy = Literal["none", "basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"]
+_MODE_WORDS: Final = {"sign": "signed", "sign_and_encrypt": "signed or encrypted"}
 
 
 def _check_endpoint(text: str) -> str:
@@ -28,6 +38,7 @@ def _check_endpoint(text: str) -> str:
         raise ValueError(f"{text!r} is no OPC UA address: write opc.tcp://host:4840/path")
     if "@" in parts.netloc:
         raise ValueError("no user and password in the address: use user: with a password file")
+    check_authority(parts)
     return text if parts.port else text.replace(parts.netloc, f"{parts.netloc}:4840", 1)
 
 
@@ -38,15 +49,15 @@ class SecurityOptions(Options):
     mode: Literal["sign", "sign_and_encrypt"] = Field(
         default="sign_and_encrypt", description="sign leaves values readable on the network."
     )
-    certificate: Path | None = Field(default=None, description="Our certificate, DER or PEM.")
+    certificate: FilePath | None = Field(default=None, description="Our certificate, DER or PEM.")
     key: Secret | None = Field(default=None, description="Private key of our certificate, PEM.")
-    server_certificate: Path | None = Field(
+    server_certificate: FilePath | None = Field(
         default=None, description="The one certificate that the server must show, DER or PEM."
     )
-    trusted: Path | None = Field(
+    trusted: FilePath | None = Field(
         default=None, description="Folder of certificates that are trusted (servers or their issuers)."
     )
-    rejected: Path | None = Field(
+    rejected: FilePath | None = Field(
         default=None, description="Folder into which an unknown server's certificate is put for a look."
     )
 
@@ -54,6 +65,12 @@ class SecurityOptions(Options):
     def _complete(self) -> Self:
         given = [self.certificate, self.key, self.server_certificate, self.trusted, self.rejected]
         if self.policy == "none":
+            if "mode" in self.model_fields_set:
+                raise SettingsError(
+                    f"policy none has no mode: nothing would be {_MODE_WORDS[self.mode]}; choose a policy, "
+                    "or leave mode out",
+                    at=("mode",),
+                )
             if any(item is not None for item in given):
                 raise SettingsError(
                     "policy none uses no certificates: choose a policy or remove them", at=("policy",)
@@ -71,7 +88,7 @@ class UserOptions(Options):
 
     name: str | None = Field(default=None, description="User name.")
     password: Secret | None = Field(default=None, description="Password of the user name.")
-    certificate: Path | None = Field(default=None, description="Certificate of the user, DER or PEM.")
+    certificate: FilePath | None = Field(default=None, description="Certificate of the user, DER or PEM.")
     key: Secret | None = Field(default=None, description="Private key of the user's certificate, PEM.")
 
     @model_validator(mode="after")
@@ -142,6 +159,11 @@ class OpcUaPoint(PointOptions):
         return self
 
 
+def _or_none(schema: dict[str, Any]) -> None:
+    """Allow the short form in the JSON Schema too."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": "none"}]
+
+
 class ServerOptions(Options):
     """How a server is reached: all that browsing and probing need."""
 
@@ -149,7 +171,9 @@ class ServerOptions(Options):
         description="Address of the server, opc.tcp://host:4840."
     )
     security: SecurityOptions = Field(
-        default=SecurityOptions(policy="none"), description="Protection of the connection."
+        default=SecurityOptions(policy="none"),
+        description="Protection of the connection; `security: none` is short for policy: none.",
+        json_schema_extra=_or_none,
     )
     user: UserOptions | None = Field(default=None, description="Who logs on; anonymous if left out.")
     timeout_s: float = Field(default=4.0, gt=0, le=60, description="How long an answer may take.")
@@ -187,6 +211,10 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
     operator: NodeText | None = Field(
         default=None, description="Node that says who works here, for all points without their own."
     )
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return nodes that are named twice, and a password on a readable connection."""
+        return [*doubts.of_nodes(self.points), *doubts.of_password(self)]
 
     @model_validator(mode="after")
     def _unique_points(self, info: ValidationInfo) -> Self:

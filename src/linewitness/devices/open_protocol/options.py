@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from linewitness.base.settings import SettingsError
+from linewitness.base.settings import Host, SettingsError
 from linewitness.devices.options import DeviceOptions
 
 BackFill = Literal["auto", "exact", "at_or_before", "none"]
@@ -26,7 +26,7 @@ class OpenProtocolOptions(DeviceOptions):
     """One controller, or one virtual station of it, on its own TCP port."""
 
     driver: Literal["open_protocol"] = Field(default="open_protocol", description="This driver.")
-    host: str = Field(min_length=1, description="Name or address of the controller.")
+    host: Host = Field(min_length=1, description="Name or address of the controller.")
     port: int = Field(default=4545, ge=1, le=65535, description="Its Open Protocol port.")
 
     timezone: str | None = Field(

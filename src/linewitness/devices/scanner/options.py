@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from linewitness.base.patterns import Pattern
-from linewitness.base.settings import SettingsError
+from linewitness.base.settings import Host, OwnAddress, SettingsError
 from linewitness.devices.options import DeviceOptions, SlowDeviceShare
 
 #: What framing characters are looked for; an encoding must write them as the same single bytes.
@@ -50,11 +50,11 @@ class ScannerOptions(DeviceOptions):
         default="connect",
         description="connect: the reader listens and we dial; listen: the reader dials and we listen.",
     )
-    host: str = Field(
+    host: Host = Field(
         min_length=1, description="The reader's address; in mode listen, nobody else is let in."
     )
     port: int = Field(ge=1, le=65535, description="TCP port of the reader; in mode listen, ours.")
-    bind: str = Field(default="0.0.0.0", description="Mode listen: the own address to listen on.")
+    bind: OwnAddress = Field(default="0.0.0.0", description="Mode listen: the own address to listen on.")
     keeps_connection: bool = Field(
         default=True,
         description="Mode listen: false for readers that dial in for each read and hang up; "

@@ -117,7 +117,7 @@ def _fail_what_is_aborted(protocol: Any) -> None:
             reason = struct_from_binary(ua.ErrorMessage, Buffer(chunk.Body))
             waiting = pending.pop(chunk.SequenceHeader.RequestId, None)
             if waiting is not None and not waiting.done():
-                waiting.set_exception(UaStatusCodeError(reason.Error.value))
+                waiting.set_exception(UaStatusCodeError(reason.Error.value))  # type: ignore[no-untyped-call]
         return receive(chunk)
 
     connection._receive = receive_chunk  # noqa: SLF001 (the same)
