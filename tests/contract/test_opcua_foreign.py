@@ -13,10 +13,10 @@ import pytest
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Gap, Notice, Reading, Result, Signals
-from linewitness.devices.opcua.browse import browse
 from linewitness.devices.opcua.driver import OpcUaDriver as Driver
+from linewitness.devices.opcua.look.browse import browse
+from linewitness.devices.opcua.look.probe import offers, probe
 from linewitness.devices.opcua.options import ServerOptions
-from linewitness.devices.opcua.probe import offers, probe
 from support.npm import installed
 from support.opcua_rig import (
     CLOCK,

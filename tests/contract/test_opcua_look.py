@@ -5,11 +5,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from linewitness.devices.base import Reading
-from linewitness.devices.opcua.browse import BrowsedNode, browse
 from linewitness.devices.opcua.connection.certificates import store
+from linewitness.devices.opcua.look.browse import BrowsedNode, browse
+from linewitness.devices.opcua.look.points_yaml import point_ids, to_yaml
+from linewitness.devices.opcua.look.probe import offers, probe
 from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
-from linewitness.devices.opcua.points_yaml import point_ids, to_yaml
-from linewitness.devices.opcua.probe import offers, probe
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, listening, of_type, options
 from support.present import present

@@ -13,8 +13,8 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_to_binary, uatcp_to_binary
 
 from linewitness.base.errors import ConfigurationError, DeviceUnavailable
-from linewitness.devices.opcua.browse import browse
 from linewitness.devices.opcua.connection import bounded
+from linewitness.devices.opcua.look.browse import browse
 from linewitness.devices.opcua.options import ServerOptions
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK
@@ -142,7 +142,7 @@ async def test_what_cannot_be_halved_any_more_is_an_error(
     limited: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("test_opcua_too_large.LIMIT", 250)
-    monkeypatch.setattr("linewitness.devices.opcua.portions.FIRST_REFERENCES", 1)
+    monkeypatch.setattr("linewitness.devices.opcua.look.portions.FIRST_REFERENCES", 1)
     async with serve(STILL) as press:
         with pytest.raises(DeviceUnavailable, match=r"BadTcpMessageTooLarge|cannot be reached"):
             await browse(ServerOptions(endpoint=press.url), clock=CLOCK)

@@ -10,10 +10,10 @@ OPCUA: Final = DriverSpec(
     options="linewitness.devices.opcua.options:OpcUaOptions",
     driver="linewitness.devices.opcua.driver:build",
     probe=ProbeSpec(
-        output="linewitness.devices.opcua.diagnostics:probe_output",
+        output="linewitness.devices.opcua.look.diagnostics:probe_output",
         scheme="opc.tcp",
-        options="linewitness.devices.opcua.first_contact:options_at",
+        options="linewitness.devices.opcua.look.first_contact:options_at",
         secured=True,
     ),
-    browse="linewitness.devices.opcua.diagnostics:browse_output",
+    browse="linewitness.devices.opcua.look.diagnostics:browse_output",
 )

@@ -14,9 +14,9 @@ from linewitness.devices.opcua.connection.failures import DeviceAnswerTooLarge, 
 from linewitness.devices.opcua.connection.server import Server, ask_server, batches, read
 from linewitness.devices.opcua.connection.wire import AttributeIds, Client, ObjectIds, StatusCodes, standard
 from linewitness.devices.opcua.decoding.values import plain, status_name
+from linewitness.devices.opcua.look.portions import Portions
 from linewitness.devices.opcua.nodes import check_node, portable, resolve
 from linewitness.devices.opcua.options import ServerOptions
-from linewitness.devices.opcua.portions import Portions
 
 #: Bits of AccessLevel (OPC 10000-3, 8.57).
 READ, WRITE, HISTORY_READ = 0x01, 0x02, 0x04

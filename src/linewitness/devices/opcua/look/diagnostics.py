@@ -5,12 +5,12 @@ from pathlib import Path
 
 from cryptography.x509 import Certificate
 
-from linewitness.devices.opcua.browse import browse
 from linewitness.devices.opcua.connection.certificates import TrustList
-from linewitness.devices.opcua.first_contact import ask_trust, refuse_unasked, settle_trust
+from linewitness.devices.opcua.look.browse import browse
+from linewitness.devices.opcua.look.first_contact import ask_trust, refuse_unasked, settle_trust
+from linewitness.devices.opcua.look.points_yaml import to_yaml
+from linewitness.devices.opcua.look.probe import offers, probe
 from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
-from linewitness.devices.opcua.points_yaml import to_yaml
-from linewitness.devices.opcua.probe import offers, probe
 from linewitness.devices.spec import BrowseRequest, ProbeRequest
 
 

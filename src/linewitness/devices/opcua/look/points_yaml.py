@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from linewitness.devices.opcua.browse import BrowsedNode
+from linewitness.devices.opcua.look.browse import BrowsedNode
 from linewitness.devices.spec import PointsPlace
 
 ID_LENGTH: Final = 63
