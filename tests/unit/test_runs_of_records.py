@@ -1,6 +1,7 @@
 """Records that were committed together lie in one row, and read, prune and break one by one."""
 
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -17,16 +18,19 @@ from linewitness.base.compression.records import MOST_IN_RUN
 from linewitness.base.errors import JournalDamaged, JournalError
 from linewitness.evidence.format.record import Event
 from linewitness.evidence.verify.verdict import Verdict
-from linewitness.journal import database
+from linewitness.journal import upgrade
 from linewitness.journal.attestations import StoredReceipt
+from linewitness.journal.generations.generation import begin_next
 from linewitness.journal.inspection import inspect
 from linewitness.journal.pruning.shrink import BYTES
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 from support.clocks import ManualClock
 from support.journal_formats import FOLDER
-from support.journals import create, forger, members_of, reopen, result_event, verdict_of
+from support.journals import create, forger, members_of, options, reopen, result_event, verdict_of
 
+NEXT = StreamIdentity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
 AT = "2026-03-01T08:00:00.000Z"
 
 
@@ -225,11 +229,20 @@ def test_a_step_of_pruning_deletes_so_many_bytes_at_most(directory: Path, clock:
 
 
 def old_journal(tmp_path: Path) -> Path:
+    return copy_of(FOLDER / "v1", tmp_path)
+
+
+def copy_of(folder: Path, tmp_path: Path) -> Path:
     directory = tmp_path / "old"
-    shutil.copytree(FOLDER / "v1", directory)
+    shutil.copytree(folder, directory)
     for key in directory.rglob("*.key"):
         key.chmod(0o600)
     return directory
+
+
+def version_of(directory: Path) -> int:
+    with closing(sqlite3.connect(directory / "journal.sqlite")) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def test_a_reader_from_before_goes_on_when_a_gateway_takes_runs_to_an_old_journal(
@@ -250,12 +263,101 @@ def test_an_upgrade_that_fails_leaves_the_old_journal(
 ) -> None:
     directory = old_journal(tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(database, "_script", lambda name: "CREATE NONSENSE;")
+        broken.setattr(upgrade, "script", lambda name: "CREATE NONSENSE; END;")
         with pytest.raises(JournalError):
             reopen(directory, clock)
-    with closing(sqlite3.connect(directory / "journal.sqlite")) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert version_of(directory) == 1
     later = ManualClock(boot_id="00000000-0000-4000-8000-000000000002")
     later.advance_ns(365 * 24 * 3600 * 10**9)
     commit(directory, later, without_unit(later, 2))
     assert verdict_of(directory).status == "INTACT"
+
+
+@pytest.mark.parametrize("folder", sorted(FOLDER.iterdir()), ids=lambda folder: folder.name)
+def test_nothing_ends_a_sound_journal_of_any_version(tmp_path: Path, folder: Path) -> None:
+    directory = copy_of(folder, tmp_path)
+    with pytest.raises(JournalError, match="nothing prevents"):
+        begin_next(options(directory), NEXT, clock=ManualClock())
+    assert not list(directory.glob("ended*"))
+
+
+@pytest.mark.parametrize("harm", ["an altered record", "no keys"])
+def test_a_journal_that_is_refused_is_not_changed(tmp_path: Path, clock: ManualClock, harm: str) -> None:
+    directory = old_journal(tmp_path)
+    if harm == "no keys":
+        shutil.rmtree(directory / "keys")
+    else:
+        alter(
+            directory,
+            "UPDATE record SET bytes = CAST(replace(bytes, '12.30', '12.31') AS BLOB) "
+            "WHERE seq = (SELECT MAX(seq) FROM record)",
+        )
+    with pytest.raises(JournalError):
+        reopen(directory, clock)
+    assert version_of(directory) == 1
+
+
+def test_damage_far_back_does_not_keep_an_old_journal_from_going_on(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Newer versions of SQLite read a whole table to add a column to it."""
+    directory = old_journal(tmp_path)
+    file = directory / "journal.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'record_by_unit'"
+        ).fetchone()
+    data = bytearray(file.read_bytes())
+    data[4096 * (page - 1) : 4096 * page] = b"\xa5" * 4096
+    file.write_bytes(data)
+    reopen(directory, clock).close()
+    assert version_of(directory) == 2
+
+
+LIES = {
+    "a run states more than it holds": "UPDATE record SET count = 90 WHERE seq = 1",
+    "a run states fewer": "UPDATE record SET count = 80 WHERE seq = 1",
+    "a run stands elsewhere": "UPDATE record SET seq = 2 WHERE seq = 1",
+    "a row within a run": "INSERT INTO record SELECT 5, NULL, bytes, 1 FROM record WHERE seq = 1",
+    "a run is gone": "DELETE FROM record WHERE seq = 86",
+}
+
+
+@pytest.mark.parametrize("statement", LIES.values(), ids=LIES.keys())
+async def test_rows_that_contradict_are_found_by_the_inspection(
+    directory: Path, clock: ManualClock, statement: str
+) -> None:
+    commit(directory, clock, *(without_unit(clock, 85) for _ in range(4)))
+    assert await inspected(directory) == []
+    alter(directory, statement)
+    [first, *_] = await inspected(directory)
+    assert re.search(r"missing, or there twice|states \d+ records and holds|is not the one", first)
+
+
+@pytest.mark.parametrize("more", ["in a run", "in a plain row"])
+def test_a_line_too_many_at_the_end_is_refused_at_the_start(
+    directory: Path, clock: ManualClock, more: str
+) -> None:
+    last = [result_event(1, clock)] if more == "in a plain row" else without_unit(clock, 3)
+    commit(directory, clock, without_unit(clock, 5), last)
+    alter(
+        directory,
+        "UPDATE record SET bytes = CAST(CAST(plain(bytes) AS TEXT) || char(10) || '{}' AS BLOB) "
+        "WHERE seq = (SELECT MAX(seq) FROM record)",
+    )
+    with pytest.raises(JournalDamaged, match="its head says"):
+        reopen(directory, clock)
+
+
+@pytest.mark.parametrize(
+    "values", [(301, None, 0), (301, None, 600), (301, "SN1", 2), (301, None, -1)], ids=str
+)
+def test_a_row_that_no_gateway_writes_is_refused(
+    directory: Path, clock: ManualClock, values: tuple[object, ...]
+) -> None:
+    commit(directory, clock, without_unit(clock, 300))
+    with (
+        closing(sqlite3.connect(directory / "journal.sqlite")) as connection,
+        pytest.raises(sqlite3.IntegrityError, match="one tile"),
+    ):
+        connection.execute("INSERT INTO record (seq, unit, count, bytes) VALUES (?, ?, ?, x'00')", values)

@@ -16,7 +16,7 @@ from linewitness.base.errors import JournalDamaged, JournalError, JournalFull
 APPLICATION_ID: Final = 0x4C57_4A31  # "LWJ1"
 SCHEMA_VERSION: Final = 2
 #: The version that stored one record a row. Its journals are read as they are, and go on as of this version.
-_ONE_A_ROW: Final = 1
+ONE_A_ROW: Final = 1
 FILE_NAME: Final = "journal.sqlite"
 LOCK_NAME: Final = "lock"
 WAL_PAGES: Final = 4000
@@ -59,7 +59,7 @@ def create(directory: Path) -> sqlite3.Connection:
         connection.executescript(
             f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; "
             f"PRAGMA user_version = {SCHEMA_VERSION}; "
-            f"{_script('schema.sql')} {_RAW_OF_RECORD} {_script('triggers.sql')} COMMIT;"
+            f"{script('schema.sql')} {_RAW_OF_RECORD} {script('triggers.sql')} COMMIT;"
         )
     return connection
 
@@ -74,24 +74,17 @@ def open_for_writing(directory: Path) -> sqlite3.Connection:
             _check_header(connection, path)
             _configure(connection)
             connection.execute(_RAW_OF_RECORD)
-            _upgrade(connection)
     return connection
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Let the journal of an earlier version take runs of records; its rows stay as they are."""
-    if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
-        return
-    triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    connection.executescript(
-        "BEGIN IMMEDIATE; ALTER TABLE record ADD COLUMN count INTEGER NOT NULL DEFAULT 1; "
-        + "".join(f"DROP TRIGGER {name}; " for (name,) in triggers)
-        + f"{_script('triggers.sql')} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-    )
-
-
-def _script(name: str) -> str:
+def script(name: str) -> str:
+    """Return a script of SQL of this package."""
     return resources.files("linewitness.journal").joinpath(name).read_text(encoding="utf-8")
+
+
+def has_counts(connection: sqlite3.Connection) -> bool:
+    """Return whether a row says how many records it holds; those of an earlier version hold one."""
+    return bool(connection.execute("PRAGMA user_version").fetchone()[0] != ONE_A_ROW)
 
 
 def open_for_reading(directory: Path) -> sqlite3.Connection:
@@ -287,7 +280,7 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> None:
             "remove this folder and run it again",
         )
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (_ONE_A_ROW, SCHEMA_VERSION):
+    if version not in (ONE_A_ROW, SCHEMA_VERSION):
         raise JournalError(
             f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}",
             hint="install the Linewitness release that wrote it, or a newer one",

@@ -23,6 +23,7 @@ from linewitness.journal.records.commit import Commit
 from linewitness.journal.records.storing import store_records
 from linewitness.journal.records.stream_events import continued_event, created_event, step_event
 from linewitness.journal.submission import Continuation, Submission, store_beside
+from linewitness.journal.upgrade import upgrade
 
 
 class JournalFile:
@@ -124,12 +125,15 @@ class JournalFile:
             keyring.tidy()
             with database.translated(database.path_of(directory)):
                 found = recover.check_tail(connection)
+            event_key = EventKey(found.identity.stream, keyring.load(found.event_key.key_id))
+            with database.translated(database.path_of(directory)):
+                upgrade(connection)
             journal = cls(
                 connection,
                 directory,
                 identity=found.identity,
                 builder=builder_of(found.identity),
-                event_key=EventKey(found.identity.stream, keyring.load(found.event_key.key_id)),
+                event_key=event_key,
                 frontier=found.frontier,
                 record_hash=found.record_hash,
                 keyring=keyring,

@@ -94,9 +94,25 @@ def _look_at_tile(reader: JournalReader, index: int) -> str:
             return f"record {sequence_no} is not the one that was written"
         if unit_of(parse(data)) != units.get(sequence_no):
             return f"record {sequence_no} is not found by its unit"
+    if wrong := _rows_of_tile(reader, first):
+        return wrong
     if folded(leaves) != tree.subtree(TILE_LEVEL, index):
         return f"the tree over records {first} to {first + TILE_LEAVES - 1} is not the one that was written"
     return ""
+
+
+def _rows_of_tile(reader: JournalReader, first: int) -> str:
+    """Say if the rows of a tile that is not pruned leave a record out, or have one twice."""
+    if first < reader.pruned:
+        return ""
+    expected, end = first, first + TILE_LEAVES
+    for sequence_no, stated, held in reader.runs(first, end):
+        if sequence_no != expected:
+            return f"record {min(sequence_no, expected)} is missing, or there twice"
+        if stated != held:
+            return f"the row of record {sequence_no} states {stated} records and holds {held}"
+        expected += held
+    return "" if expected == end else f"record {min(expected, end)} is missing, or there twice"
 
 
 class _Raws:

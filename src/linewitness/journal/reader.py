@@ -15,7 +15,7 @@ from linewitness.journal import database, recover
 from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
 from linewitness.journal.recent import up_to_commit
 from linewitness.journal.records.builder import StreamIdentity
-from linewitness.journal.records.reading import PAGE, read_records
+from linewitness.journal.records.reading import PAGE, read_records, read_runs
 from linewitness.journal.tree import JournalTree
 
 T = TypeVar("T")
@@ -194,6 +194,10 @@ class JournalReader:
                 (first, last),
             )
         )
+
+    def runs(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Yield number, stated and held records of each row that begins in [first, last)."""
+        yield from read_runs(self._connection, first, last)
 
     def raw_of(self, sequence_no: int) -> tuple[bytes, bytes] | None:
         """Return (salt, bytes) of what the device itself sent, of one record; None where it is not here."""

@@ -8,6 +8,10 @@ CREATE TRIGGER record_follows BEFORE INSERT ON record
 WHEN NEW.seq IS NOT COALESCE((SELECT seq + count FROM record ORDER BY seq DESC LIMIT 1), 0)
 BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END;
 
+CREATE TRIGGER run_fits BEFORE INSERT ON record
+WHEN NEW.count < 1 OR NEW.seq / 256 <> (NEW.seq + NEW.count - 1) / 256 OR (NEW.unit IS NOT NULL AND NEW.count <> 1)
+BEGIN SELECT RAISE(ABORT, 'a run lies in one tile, and what is found by its unit is a run of one'); END;
+
 CREATE TRIGGER record_is_final BEFORE UPDATE ON record
 BEGIN SELECT RAISE(ABORT, 'a record never changes'); END;
 
@@ -22,7 +26,7 @@ OR EXISTS (SELECT 1 FROM event_key WHERE first_seq > OLD.seq AND first_seq <= OL
 BEGIN SELECT RAISE(ABORT, 'record 0 and the rotations are not deleted'); END;
 
 CREATE TRIGGER record_of_open_tile_is_kept BEFORE DELETE ON record
-WHEN NOT EXISTS (SELECT 1 FROM tile WHERE idx = OLD.seq / 256)
+WHEN NOT EXISTS (SELECT 1 FROM tile WHERE idx = (OLD.seq + OLD.count - 1) / 256)
 BEGIN SELECT RAISE(ABORT, 'a record whose leaf is not in a tile is not deleted'); END;
 
 CREATE TRIGGER attestation_is_final BEFORE UPDATE ON attestation

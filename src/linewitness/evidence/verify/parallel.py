@@ -32,6 +32,8 @@ from linewitness.evidence.verify.verdict import Remark
 CHUNK: Final = 2048
 #: Starting processes takes longer than checking this many chunks.
 INLINE_CHUNKS: Final = 4
+#: So many records are in memory with all that was read of them.
+_TOGETHER: Final = 256
 _CHANGES_KEY: Final = f'"kind":"{ROTATED}"'.encode()
 
 
@@ -75,7 +77,7 @@ def check_chunk(
     """
     verifier = ChainVerifier(stream=stream, head=start.head)
     clock = ClockRules(start.clock)
-    good: list[ReadRecord] = []
+    taking = _Taking(len(records))
     taken_over: list[tuple[int, str]] = []
     record_0: str | None = None
     broken: Broken | None = None
@@ -87,17 +89,15 @@ def check_chunk(
         except Broken as error:
             broken = error
             break
-        good.append(record)
+        taking.take(record)
         if record.fields.kind == CREATED:
             record_0 = record.fields.record_hash
             taken_over.append((0, verifier.head.event_key))
         elif record.fields.kind == ROTATED:
             taken_over.append((verifier.size, verifier.head.event_key))
-    count = len(good)
+    taking.finish()
+    count = len(taking.ids)
     grove = Grove([leaf_hash(data) for data in records[:count]])
-    claims, summary, signs = ClaimedTimes(), RecordSummary(most_units=len(records)), SignFilter()
-    for taking in (claims.add, summary.take, signs.take):
-        taking(good)
     return CheckedChunk(
         start=start,
         end=ChainState(verifier.head if verifier.size else None, clock.head),
@@ -105,14 +105,38 @@ def check_chunk(
         record_0=record_0,
         tree=grove.edge(count),
         trees=tuple((size, grove.edge(size - first)) for size in sorted(wanted) if size <= first + count),
-        ids="".join([record.fields.event_id for record in good]).encode(),
+        ids="".join(taking.ids).encode(),
         keys=tuple(taken_over),
         remarks=tuple(clock.remarks),
-        claims=claims,
-        summary=summary,
-        signs=signs.signs(),
+        claims=taking.claims,
+        summary=taking.summary,
+        signs=taking.signs.signs(),
         broken=broken,
     )
+
+
+class _Taking:
+    """What is taken off good records, some together: in columns that costs half."""
+
+    def __init__(self, most_units: int) -> None:
+        self.ids: list[str] = []
+        self.claims = ClaimedTimes()
+        self.summary = RecordSummary(most_units=most_units)
+        self.signs = SignFilter()
+        self._waiting: list[ReadRecord] = []
+
+    def take(self, record: ReadRecord) -> None:
+        self._waiting.append(record)
+        if len(self._waiting) == _TOGETHER:
+            self.finish()
+
+    def finish(self) -> None:
+        """Take what is left."""
+        good, self._waiting = self._waiting, []
+        self.ids += [record.fields.event_id for record in good]
+        self.claims.add(good)
+        self.summary.take(good)
+        self.signs.take(good)
 
 
 def check_all(

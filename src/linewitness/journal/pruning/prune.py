@@ -23,7 +23,7 @@ PERIOD_S: Final = 3600.0
 LOOK_S: Final = 1.0
 #: Percent of the whole room that is made beyond the reserve at once.
 SLACK_PERCENT: Final = 5
-#: Records that one transaction deletes: some milliseconds in which nobody else can commit.
+#: Rows that one transaction deletes at most: some milliseconds in which nobody else can commit.
 STEP: Final = 500
 #: Between two steps the writer belongs to those who have something to record.
 PAUSE_S: Final = 0.05

@@ -9,7 +9,7 @@ from linewitness.journal.records.reading import read_records
 
 #: Pages that one transaction gives back.
 PAGES: Final = 500
-#: Bytes of records that one transaction deletes, beyond the first row.
+#: Bytes of records that one transaction deletes, and what the last row has beyond them.
 BYTES: Final = 256 * 1024
 
 

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from linewitness.base.compression.records import unpack_rows
+from linewitness.journal import database
 
-#: Rows, and bytes of them, that one query of an iteration returns, so that memory stays bounded.
+#: Rows, and bytes of them, that one query of an iteration returns at most, so that memory stays bounded.
 PAGE: Final = 1000
 _PAGE_BYTES: Final = 1024 * 1024
+#: The first query returns few rows, for who wants few records, and each further one so many times as many.
+_FIRST_PAGE: Final = 8
+_GROWTH: Final = 8
 
 
 def read_records(connection: sqlite3.Connection, first: int, last: int) -> Iterator[tuple[int, bytes]]:
@@ -16,14 +20,25 @@ def read_records(connection: sqlite3.Connection, first: int, last: int) -> Itera
 
     A page is read at a time, so that a slow consumer does not hold the log.
     """
-    at = _row_of(connection, first)
-    while rows := _page(connection, at, last):
+    at, most = _row_of(connection, first), _FIRST_PAGE
+    while rows := _page(connection, at, last, most):
         for sequence_no, data in unpack_rows(rows):
             if sequence_no >= last:
                 return
             if sequence_no >= first:
                 yield sequence_no, data
-        at = rows[-1][0] + 1
+        at, most = rows[-1][0] + 1, min(PAGE, most * _GROWTH)
+
+
+def read_runs(connection: sqlite3.Connection, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    """Yield of each row that begins in [first, last): its number, how many records it states and holds."""
+    stated = "count" if database.has_counts(connection) else "1"
+    rows = connection.execute(
+        f"SELECT seq, {stated}, bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq",  # noqa: S608 (ours)
+        (first, last),
+    )
+    for sequence_no, count, stored in rows:
+        yield sequence_no, count, sum(1 for _ in unpack_rows([(sequence_no, stored)]))
 
 
 def _row_of(connection: sqlite3.Connection, sequence_no: int) -> int:
@@ -32,11 +47,11 @@ def _row_of(connection: sqlite3.Connection, sequence_no: int) -> int:
     return sequence_no if row[0] is None else int(row[0])
 
 
-def _page(connection: sqlite3.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
+def _page(connection: sqlite3.Connection, first: int, last: int, most: int) -> list[tuple[int, bytes]]:
     rows: list[tuple[int, bytes]] = []
     room = _PAGE_BYTES
     found = connection.execute(
-        "SELECT seq, bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?", (first, last, PAGE)
+        "SELECT seq, bytes FROM record WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?", (first, last, most)
     )
     for row in found:
         rows.append(row)
