@@ -42,7 +42,7 @@ async def test_what_browse_prints_is_accepted_as_points_and_delivers() -> None:
             point["id"]: point["record"] for point in points
         }.items()
         settings = options(press, points[0])
-        settings = OpcUaOptions.model_validate(settings.model_dump() | {"points": points})
+        settings = OpcUaOptions.model_validate(settings.model_dump(exclude_unset=True) | {"points": points})
         async with listening(settings) as ear:
             await ear.first(of_type(Reading))
             assert not ear.session.refused_points

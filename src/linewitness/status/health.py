@@ -58,8 +58,8 @@ class Health:
     devices: dict[str, DeviceHealth] = field(default_factory=dict)
     uplink_state: str = "none"
     uplink_why: str = ""
-    #: When the uplink came into its state (monotonic).
-    uplink_at: float = field(default_factory=monotonic)
+    #: When the uplink came into its state (monotonic); it is in the first one from the start.
+    uplink_at: float = float("-inf")
     receipted: int = 0
     notices: NoticeCounts = field(default_factory=NoticeCounts)
     #: What the last inspection found damaged in the journal, or nothing.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Final, Protocol
 
 from linewitness.base.certificates import Expiry
@@ -114,7 +115,7 @@ class Overview:
         self._rests = rests
         self._taken = float("-inf")
         self._newest: Snapshot | None = None
-        self._uplink_since = (float("-inf"), "")
+        self._uplink_since: tuple[float | None, str] = (None, "")
 
     async def snapshot(self) -> Snapshot:
         """Return the line as it is, at most a second old."""
@@ -127,7 +128,8 @@ class Overview:
         """Return what `linewitness status` is to know, without the journal's figures."""
         now_ns, health = self._clock.stamp().realtime_ns, self._health
         if self._uplink_since[0] != health.uplink_at:
-            for_ns = int((monotonic() - health.uplink_at) * NS_PER_S)
+            for_s = monotonic() - health.uplink_at
+            for_ns = int(for_s * NS_PER_S) if isfinite(for_s) else 0
             self._uplink_since = (health.uplink_at, to_rfc3339(now_ns - for_ns))
         devices = tuple(device_row(facts, health, {}, now_ns) for facts in self._line().devices)
         frozen = await self._journal.read(_why_frozen)

@@ -10,7 +10,7 @@ from linewitness.journal.records.reading import read_records
 #: Pages that one transaction gives back.
 PAGES: Final = 500
 #: Bytes of records that one transaction deletes, and what the last row has beyond them.
-BYTES: Final = 256 * 1024
+BYTES: Final = 512 * 1024
 
 
 def delete_some(connection: sqlite3.Connection, boundary: int, *, most: int) -> bool:
