@@ -107,7 +107,7 @@ async def test_case_15_a_process_that_cannot_write_confirms_nothing_until_it_can
         await gateway.process.start()
         await until(simulator.subscribed, gateway.said)
         assert await gateway.process.stop() == 0
-        largest = max(file.stat().st_size for file in (tmp_path / "journal").iterdir())
+        largest = max(file.stat().st_size for file in (tmp_path / "journal").glob("journal.*"))
         gateway.process.wrapper = ("prlimit", f"--fsize={largest + 100_000}:unlimited")
         await gateway.process.start()
         async with working(simulator, period_s=0.05):

@@ -124,7 +124,7 @@ def options(**settings: Any) -> ModbusOptions:
         ({"type": "float32", "labels": {1: "a"}}, "integer types"),
         ({"type": "string", "length": 4, "order": "DCBA"}, "big or big-byte-swap"),
         ({"type": "uint64", "address": 65533}, "above 65535"),
-        ({"address": 400001}, "less than 65536"),
+        ({"address": 400001}, "ends at 65535"),
         ({"type": "uint16", "scale": "0"}, "every value 0"),
         ({"order": "middle"}, "big"),
         ({"low": "5", "high": "3"}, "above high"),

@@ -33,6 +33,9 @@ class Transport:
     def close(self) -> None:
         self.closed = True
 
+    def is_closing(self) -> bool:
+        return self.closed
+
 
 @pytest.fixture(autouse=True)
 def _hardened() -> None:

@@ -93,7 +93,7 @@ def test_a_full_journal_is_no_stuck_loop(parts: GatewayLoops) -> None:
     assert stuck_after(parts) == ""
 
 
-def test_a_forwarder_with_records_that_takes_no_step_is_stuck(parts: GatewayLoops) -> None:
+async def test_a_forwarder_with_records_that_takes_no_step_is_stuck(parts: GatewayLoops) -> None:
     parts.health.uplink("up", "")
     assert "forward" in stuck_after(parts)
     parts.health.uplink("conflict", "the store holds another history")
