@@ -139,6 +139,7 @@ class Overview:
             health.uplink_why,
             self._uplink_since[1],
             tuple(RunningProblem(**asdict(problem)) for problem in problems),
+            self._journal.pressure.room_left.hours_left,
         )
 
     def _problems(
