@@ -21,14 +21,16 @@ class Ask(NamedTuple):
 class StationOutcome:
     """Events in order, the state that must become durable with them, and what devices should do then.
 
-    `unbound` counts results of which it is not known to which unit they belong.
+    `unbound` says why it is not known to which unit a result belongs, `conflicts` which sources contradict
+    each other; once for each such result.
     """
 
     events: list[Event | ValueChanges] = field(default_factory=list)
     state: dict[str, str | None] = field(default_factory=dict)
     order: Order | None = None
     asks: list[Ask] = field(default_factory=list)
-    unbound: int = 0
+    unbound: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
 
     def add(self, later: "StationOutcome") -> None:
         """Let another outcome follow this one."""
@@ -37,6 +39,7 @@ class StationOutcome:
         self.order = later.order or self.order
         self.asks += later.asks
         self.unbound += later.unbound
+        self.conflicts += later.conflicts
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:
