@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.tightening import entry_of
-from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry, ResultRecord
+from linewitness.devices.open_protocol.ledger.state import NO_ID, ResultCore, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
@@ -72,6 +73,9 @@ class ResultHistory:
             if number == NEWEST:
                 return NoResult.UNREADABLE
             entry = ResultEntry(number, ResultCore())
+        elif entry.id == NO_ID:
+            # What was asked for by its id has it, also where the answer does not say it.
+            entry = replace(entry, id=number)
         await self._ask_limits(decoded)
         return ResultRecord(
             entry=entry,
@@ -79,6 +83,7 @@ class ResultHistory:
             station=decoded.number("station_id"),
             received=received,
             content=decoded,
+            id_is_blank=decoded.number("tightening_id") is None,
         )
 
     async def _ask_limits(self, decoded: DecodedTelegram) -> None:
