@@ -455,7 +455,7 @@ def check(peer: Peer, line: Line, pushed: list[ResultRecord]) -> None:
 
 
 def is_alike(one: ResultCore, other: ResultCore) -> bool:
-    """Whether time or values of two tightenings are the same, so that their ids alone do not tell them apart."""
+    """Whether time or values of two tightenings are the same: their ids alone do not tell them apart."""
     if one.unit == other.unit:
         return False
     return one.time == other.time or one[1:3] == other[1:3]

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 from linewitness.base.clock import Stamp
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Notice, Observation, Result, Scalar
 from linewitness.devices.open_protocol.content import operations, tightening
 from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
 from linewitness.devices.open_protocol.content.limits import KnownLimits
+from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
+from linewitness.devices.open_protocol.content.tightening import TighteningContent
 from linewitness.devices.open_protocol.content.times import ResolvedTime, TimeQuality
 from linewitness.devices.open_protocol.ledger.events import (
     CaptureBegan,
@@ -25,9 +28,13 @@ from linewitness.devices.open_protocol.wire.variable import OperationParts
 class LedgerObservations:
     """Makes the observations of one session's ledger, and knows limits and the order of times."""
 
-    def __init__(self, limits: KnownLimits) -> None:
-        """Start without a result; `limits` are given to stored ones."""
+    def __init__(self, limits: KnownLimits, pairs: SyncPairs | None = None) -> None:
+        """Start without a result; `limits` are given to stored ones.
+
+        `pairs` are the results of which a spindle's result (0101) may be the other half.
+        """
         self._limits = limits
+        self._pairs = pairs
         self._last: tuple[int, int, int] | None = None
         #: Set when a live result's time was far from its reception; the session measures the clock then.
         self.clock_jumped = False
@@ -71,19 +78,21 @@ class LedgerObservations:
             limits, limits_from = self._limits.of_stored(decoded)
         found = tightening.read(decoded, facts.torque_unit, limits)
         moment = self._moment(found.time, record, ledger.epoch, facts)
+        name = event.name or str(record.entry.id)
+        pairing = self._pairing(event, decoded, name, found)
         return Result(
             device=facts.device,
             session_id=facts.session_id,
             received=received.stamp,
             when=moment.when,
             raw=received.raw,
-            remember=event.changes,
+            remember={**event.changes, **pairing.remember},
             confirmable=record.live,
             backfilled=not record.live,
             kind="tightening.result",
             source=ledger.source,
             epoch=ledger.epoch,
-            result_id=event.name or str(record.entry.id),
+            result_id=name,
             identifier=found.identifier,
             ok=found.ok,
             measured=found.measured,
@@ -96,12 +105,35 @@ class LedgerObservations:
                 *((("torque_unit_from", "configuration"),) if found.unit_configured else ()),
                 *_tool_facts(facts, found.tool_serial, found.time),
                 *(("contradiction", each) for each in found.contradictions),
-                *_same_as(event),
+                *([("same_as", pairing.same_as)] if pairing.same_as is not None else []),
             ),
-            counts=found.counts and not _is_same(event),
+            counts=found.counts and pairing.same_as is None,
             decoded=tightening.is_readable(decoded),
             reason=decoded.problem or _reason(record, "tightening"),
         )
+
+    def _pairing(
+        self,
+        event: NewResult | ConflictingResult,
+        decoded: DecodedTelegram,
+        name: str,
+        found: TighteningContent,
+    ) -> Pairing:
+        """Return under which name this tightening counts already, if it does."""
+        if isinstance(event, ConflictingResult) or event.same_as:
+            return Pairing(_same_as(event), EMPTY)
+        if self._pairs is None or not found.counts:
+            return Pairing(None, EMPTY)
+        half = Half(
+            spindle=False,
+            name=name,
+            sync=decoded.number("sync_tightening_id"),
+            time=found.time or "",
+            torque=decoded.number("torque"),
+            angle=decoded.number("angle"),
+            ok=found.ok,
+        )
+        return self._pairs.tightening(half)
 
     def _moment(
         self, time: str | None, record: ResultRecord, epoch: int, facts: SessionFacts
@@ -144,21 +176,16 @@ def _operation(
             ("time_of", "start of the cycle"),
             ("time_quality", moment.quality.value),
             *_tool_facts(facts, operation.text(operations.TOOL_SERIAL), overall.time),
-            *_same_as(event),
+            *([("same_as", _same_as(event))] if _same_as(event) is not None else []),
         ),
-        counts=operations.counts(operation) and not _is_same(event),
+        counts=operations.counts(operation) and _same_as(event) is None,
         reason=_reason(record, "operation"),
     )
 
 
-def _is_same(event: NewResult | ConflictingResult) -> bool:
-    """Whether the result was captured before, when it had no id."""
-    return isinstance(event, NewResult) and bool(event.same_as)
-
-
-def _same_as(event: NewResult | ConflictingResult) -> list[tuple[str, Scalar]]:
-    """Return under which name the result was captured before: it stands twice, and counts once."""
-    return [("same_as", event.same_as)] if isinstance(event, NewResult) and event.same_as else []
+def _same_as(event: NewResult | ConflictingResult) -> str | None:
+    """Return under which name the result was captured before, when it had no id: it counts once."""
+    return event.same_as or None if isinstance(event, NewResult) else None
 
 
 def _reason(record: ResultRecord, what: str) -> str:

@@ -14,6 +14,7 @@ from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.notices import NoticeReader
 from linewitness.devices.open_protocol.content.observations import LedgerObservations
 from linewitness.devices.open_protocol.content.operations import record_of
+from linewitness.devices.open_protocol.content.pairs import SyncPairs
 from linewitness.devices.open_protocol.content.spindles import SpindleResults
 from linewitness.devices.open_protocol.content.tightening import entry_of, place_of
 from linewitness.devices.open_protocol.content.tool_counter import ToolCounter
@@ -57,15 +58,20 @@ class ControllerCapture:
         station: int | None,
         operations: OperationCollector,
         remembered: Mapping[str, str],
+        multi_spindle: bool = False,
     ) -> None:
-        """Start from what was committed; `station` is our own where ids are shared with others."""
+        """Start from what was committed; `station` is our own where ids are shared with others.
+
+        With `multi_spindle`, a tightening may come as a spindle's result too, and counts once.
+        """
         self.tracker = ResultTracker(ledger=ledger, station=station, remembered=remembered)
         self.limits = KnownLimits()
         self.notices = NoticeReader(remembered)
         self.tool_counter = ToolCounter(remembered)
-        self._observations = LedgerObservations(self.limits)
+        pairs = SyncPairs(remembered)
+        self.spindles = SpindleResults(remembered, pairs)
+        self._observations = LedgerObservations(self.limits, pairs if multi_spindle else None)
         self._operations = operations
-        self._spindles = SpindleResults(remembered)
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
         self._unreadable = KnownNames(prefix="unreadable/", retained=RETAINED, remembered=remembered)
 
@@ -107,7 +113,7 @@ class ControllerCapture:
         if mid in OPERATIONS:
             return self._operation(received, facts)
         if mid == Mid.MULTI_RESULT:
-            return self._spindles.read(received, facts, self.tracker.ledger)
+            return self.spindles.read(received, facts, self.tracker.ledger)
         if mid == Mid.TRACE:
             return [trace_of(received, facts, self.tracker.ledger, self._traces)]
         return [self.notices.read(received, facts)]

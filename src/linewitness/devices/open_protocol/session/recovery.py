@@ -28,7 +28,9 @@ __all__ = ["NEWEST", "Answer", "Asking", "NoResult", "back_fill", "establish", "
 NEWEST: Final = 0
 #: Asked for where ids are shared: the answer is the result with the highest id, whenever it was made.
 HIGHEST: Final = 4_294_967_295
-#: A live result that begins an epoch waits for so many questions at most.
+#: So many results of an epoch that ended are fetched before the next one begins …
+MOST_AT_START: Final = 1000
+#: … and so many while a live result waits for that.
 MOST_WHILE_LIVE: Final = 40
 #: Comparisons that leave open what a result is.
 OPEN: Final = frozenset({ResultComparison.CONFLICT, ResultComparison.SUSPECT})
@@ -110,7 +112,7 @@ def resolve(tracker: ResultTracker, record: ResultRecord) -> Asking:
 
 
 def _end_epoch(
-    tracker: ResultTracker, epoch: int, reason: str, above: int, most: int | None = None
+    tracker: ResultTracker, epoch: int, reason: str, above: int, most: int = MOST_AT_START
 ) -> Asking:
     """Fetch what the memory still has of this epoch above an id of the next one, then begin that.
 
@@ -122,7 +124,7 @@ def _end_epoch(
         tracker.begin_epoch(reason, following=above)
 
 
-def _fetch_rest(tracker: ResultTracker, above: int, most: int | None) -> Asking:
+def _fetch_rest(tracker: ResultTracker, above: int, most: int) -> Asking:
     anchor = tracker.ledger.anchor
     if tracker.ledger.mode is HistoryMode.NONE or anchor is None or anchor.id <= above:
         return

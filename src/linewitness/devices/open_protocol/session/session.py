@@ -21,6 +21,7 @@ from linewitness.devices.open_protocol.session.controller_clock import Controlle
 from linewitness.devices.open_protocol.session.handshake import ControllerIdentity, LearnedRevisions
 from linewitness.devices.open_protocol.session.history import ResultHistory
 from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.multi_spindle import MultiSpindle
 from linewitness.devices.open_protocol.session.operation_history import OperationHistory
 from linewitness.devices.open_protocol.session.queues import ObservationQueue
 from linewitness.devices.open_protocol.session.recovery import Asking
@@ -70,8 +71,13 @@ class OpenProtocolSession:
         )
         station = options.station if options.station is not None else start.identity.station
         self._capture = ControllerCapture(
-            ledger=start.ledger, station=station, operations=link.operations, remembered=start.remembered
+            ledger=start.ledger,
+            station=station,
+            operations=link.operations,
+            remembered=start.remembered,
+            multi_spindle=options.multi_spindle,
         )
+        self._multi_spindle = MultiSpindle(link=link, capture=self._capture, clock=clock)
         self._history = ResultHistory(link=link, limits=self._capture.limits, per_s=options.back_fill_per_s)
         self._operations = OperationHistory(link=link, per_s=options.back_fill_per_s)
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
@@ -80,6 +86,8 @@ class OpenProtocolSession:
         )
         self._out = ObservationQueue()
         self._behind = asyncio.Event()
+        #: Before that nobody takes observations: who waits for room then waits for ever.
+        self._is_yielded = False
 
     @property
     def session_id(self) -> str:
@@ -125,6 +133,8 @@ class OpenProtocolSession:
             await self._prepare_operations()
         else:
             await self._prepare_tightenings()
+        if self._options.multi_spindle and not self._multi_spindle.subscribed:
+            await self._subscribe_spindles()
         await handshake.subscribe_more(self._link, self._options)
 
     async def _prepare_tightenings(self) -> None:
@@ -132,9 +142,15 @@ class OpenProtocolSession:
         self._history.use_revision(options.result_revision or learned.result or handshake.RESULT_REVISIONS[0])
         await self._drive(recovery.establish(self._capture.tracker, options.start_after))
         # Subscribed before the first back-fill asks for the newest result: nothing falls between.
-        revision = await handshake.subscribe_results(
-            self._link, options.name, options.result_revision, learned.result
-        )
+        try:
+            revision = await handshake.subscribe_results(
+                self._link, options.name, options.result_revision, learned.result
+            )
+        except handshake.NoResultsOffered:
+            if options.result_revision is not None or not await self._subscribe_spindles():
+                raise
+            log.info("only multi-spindle results are offered (0101)", device=options.id)
+            return
         self._history.use_revision(revision)
         self._learned = replace(self._learned, result=revision, software=self._start.identity.software)
 
@@ -147,20 +163,34 @@ class OpenProtocolSession:
                 hint="remove results: operations from this device, or check the controller's licence",
             )
 
+    async def _subscribe_spindles(self) -> bool:
+        offered = await self._multi_spindle.subscribe()
+        if not offered:
+            log.info("not offered by the controller", device=self._options.id, mid=int(Mid.MULTI_SUBSCRIBE))
+        return offered
+
+    async def _fetch_spindles(self) -> None:
+        """Fetch what is missing, and what was made while nobody was subscribed."""
+        async for observation in self._multi_spindle.fetch(self._facts):
+            self._put(observation)
+            await self._out.room()
+
     async def listen_forever(self) -> None:
         """Take in what is pushed, in order, until the connection ends."""
         with self._failing():
             while (received := await self._link.pushes.get()) is not None:
                 await self._take(received)
-                if self._capture.tracker.behind or self._capture.clock_jumped:
+                if self._is_behind or self._capture.clock_jumped:
                     self._behind.set()
         self._end()
 
     async def work_forever(self) -> None:
         """Fetch what is missing: once at the start, when an id was skipped, and from time to time."""
+        self._is_yielded = True
         with self._failing():
             self._put(self._controller_clock.notice(self._facts, {LEARNED_KEY: self._learned.dump()}))
             await self._correct_clock()
+            await self._fetch_spindles()
             await self._drive(recovery.back_fill(self._capture.tracker, again=True))
             self._compare_counters()
             while True:
@@ -168,10 +198,15 @@ class OpenProtocolSession:
                 if self._capture.clock_jumped or not woken:
                     await self._follow_clock()
                 if woken:
+                    await self._fetch_spindles()
                     await self._drive(recovery.back_fill(self._capture.tracker, again=False))
                 else:
                     await self._reconcile()
         self._end()
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._capture.tracker.behind or self._multi_spindle.is_behind
 
     async def _take(self, received: ReceivedTelegram) -> None:
         """Take in one push; each is handed out once, to be confirmed when it is durable."""
@@ -190,7 +225,8 @@ class OpenProtocolSession:
             number = next(asking)
             while True:
                 self._put_events()
-                await self._out.room()
+                if self._is_yielded:
+                    await self._out.room()
                 number = asking.send(await history.ask(number))
         except StopIteration:
             self._put_events()
