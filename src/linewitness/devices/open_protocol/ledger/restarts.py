@@ -122,11 +122,15 @@ def _was_never_captured(ledger: ResultLedger, number: int) -> bool:
 
 def _fits(ledger: ResultLedger, mine: datetime | None, below: int | None, above: int | None) -> bool:
     """Whether a time lies between those of two ids, as far as they can be read."""
-    after = _time(ledger.known[below].time) if below in ledger.known else None
-    before = _time(ledger.known[above].time) if above in ledger.known else None
+    after, before = _time_of(ledger, below), _time_of(ledger, above)
     if mine is None:
         return True
     return (after is None or mine >= after - FOLD) and (before is None or mine <= before + FOLD)
+
+
+def _time_of(ledger: ResultLedger, number: int | None) -> datetime | None:
+    core = ledger.known.get(number) if number is not None else None
+    return None if core is None else _time(core.time)
 
 
 def _is_latest(ledger: ResultLedger, mine: datetime | None) -> bool:

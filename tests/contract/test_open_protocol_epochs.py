@@ -51,7 +51,8 @@ async def test_results_after_a_wrap_are_recorded_though_the_memory_still_has_the
     last: int, first: int
 ) -> None:
     journal = Journal()
-    async with serve(TorqueOptions(first_id=last - 2, last_id=last, after_last=first)) as simulator:
+    async with serve(TorqueOptions(first_id=last - 3, last_id=last, after_last=first)) as simulator:
+        simulator.tighten("BEFORE")
         async with gateway(simulator, journal) as running:
             await until(lambda: simulator.subscribed() and running.connected)
             for number in range(9):
