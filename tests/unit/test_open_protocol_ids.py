@@ -1,7 +1,7 @@
 """Ids that wrap, begin anew, or are none: what a controller pushes is a result, once, and whole."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -316,6 +316,30 @@ def test_without_id_and_time_the_place_in_the_batch_tells_a_repeat_and_nothing_e
     assert len(line.units) == 3
     (conflict,) = line.all(ConflictingResult)
     assert conflict.record.entry.core == core
+
+
+@pytest.mark.parametrize("always", [NO_ID, None])
+def test_a_stored_copy_of_a_result_without_id_and_time_is_none_of_its_own(always: int | None) -> None:
+    peer = Peer(always=always, memory_answers=True)
+    cast(Any, peer).time = lambda: ""
+    peer.make()
+    line = Line(peer)
+    for batch in range(3):
+        line.push(record_of(NO_ID, peer.make().entry.core, place=f"1.7.{batch}"))
+        line.connect()
+    assert line.units == units(peer, 1)
+
+
+def test_without_a_clock_another_unit_under_an_old_id_is_new_work_even_with_the_same_values() -> None:
+    line = Line(Peer())
+    for life in range(2):
+        for number in (1, 2, 3):
+            core = ResultCore("", "2500", "40", "1", "1", "1", f"SN{life}{number}")
+            line.push(record_of(number, core))
+            line.push(record_of(number, core))
+    assert line.units == ["SN01", "SN02", "SN03", "SN11", "SN12", "SN13"]
+    assert not line.all(ConflictingResult)
+    assert len(line.all(RepeatedResult)) == 6
 
 
 def test_a_stored_copy_gives_the_id_and_is_no_second_tightening() -> None:

@@ -47,9 +47,14 @@ class ContentNames:
         return None if number is None else f"{content.kind}-{number}"
 
     def same_work(self, core: ResultCore, kinds: frozenset[str]) -> str | None:
-        """Return the name under which this very tightening was captured, None where it surely was not."""
+        """Return the name under which this very tightening was captured, None where it was not.
+
+        Where neither has a time, the values decide.
+        """
         for content, number in reversed(self._numbers.items()):
-            if content.kind in kinds and content.core.is_same_work(core):
+            known = content.core
+            untimed = not (core.time or known.time) and known.matches(core) and known.is_for_same_unit(core)
+            if content.kind in kinds and (untimed or known.is_same_work(core)):
                 return f"{content.kind}-{number}"
         return None
 

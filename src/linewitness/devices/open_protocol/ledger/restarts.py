@@ -77,8 +77,8 @@ def _against_known(ledger: ResultLedger, entry: ResultEntry, known: ResultCore) 
     values, went_back = entry.core.differs_in_values(known), entry.id != ledger.highest
     mine, theirs = _time(entry.core.time), _time(known.time)
     if mine is None or theirs is None:
-        if values and went_back:
-            return _anew(f"id {entry.id} came again with other values after id {ledger.highest}")
+        if went_back and (values or not entry.core.is_for_same_unit(known)):
+            return _anew(f"id {entry.id} came again with other content after id {ledger.highest}")
         return _open("the id is known with another content, and there is no time to tell why")
     if mine == theirs:
         return _open("the id is known with another content of the same time")

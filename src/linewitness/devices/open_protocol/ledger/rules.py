@@ -51,7 +51,7 @@ def judge(ledger: ResultLedger, entry: ResultEntry) -> ResultComparison:
     SUSPECT: at or below the watermark, and its content is not kept. PAST: a result of an earlier epoch.
     """
     known = ledger.known.get(entry.id)
-    if known is not None and known.matches(entry.core):
+    if known is not None and entry.core.is_repeat_of(known):
         return ResultComparison.DUPLICATE
     if ledger.is_past(entry):
         return ResultComparison.PAST

@@ -57,8 +57,17 @@ class ResultCore(NamedTuple):
 
     def is_same_work(self, other: "ResultCore") -> bool:
         """Whether both are surely one tightening: of the same second, and nothing that both have differs."""
-        same_unit = not (self.unit and other.unit) or self.unit == other.unit
-        return bool(self.time) and self.time == other.time and same_unit and self.matches(other)
+        same_time = bool(self.time) and self.time == other.time
+        return same_time and self.is_for_same_unit(other) and self.matches(other)
+
+    def is_repeat_of(self, other: "ResultCore") -> bool:
+        """Whether this came before under the same id: without times, it must be of the same unit too."""
+        timed = bool(self.time and other.time)
+        return self.matches(other) and (timed or self.is_for_same_unit(other))
+
+    def is_for_same_unit(self, other: "ResultCore") -> bool:
+        """Whether both may belong to one unit."""
+        return not (self.unit and other.unit) or self.unit == other.unit
 
     def differs_in_values(self, other: "ResultCore") -> bool:
         """Whether torque or angle differ, of those that both have."""

@@ -214,7 +214,9 @@ class ResultTracker:
     def _put_new(self, record: ResultRecord) -> None:
         step = rules.accept(self.ledger, record.entry)
         self.ledger = step.ledger
-        same_as = self._contents.same_work(record.entry.core, WITHOUT_ID) or ""
+        core = record.entry.core
+        comparable = not core.blank and (bool(core.time) or not record.live)
+        same_as = self._contents.same_work(core, WITHOUT_ID) or "" if comparable else ""
         self._events.append(
             NewResult(ledger=self.ledger, changes=step.changes, record=record, same_as=same_as)
         )
