@@ -160,3 +160,32 @@ async def test_each_push_is_confirmed_once_and_a_repeat_is_recorded_once() -> No
             controller.push(101, spindles(5, 2510, 2511))
         await until(lambda: controller.count(102) == 2)
     assert syncs(journal) == [5, 5]
+
+
+async def test_other_values_under_a_known_sync_id_and_time_are_a_conflict_with_everything() -> None:
+    journal = Journal()
+    async with bare(journal, Master({})) as (_, controller):
+        await until(lambda: controller.count(100))
+        for pushed, torques in enumerate([(2510, 2511), (2510, 2690), (2510, 2690)], start=1):
+            controller.push(101, spindles(5, *torques))
+            await until(partial(lambda count: controller.count(102) == count, pushed))
+    (notice,) = journal.notices("source.conflict")
+    first, second, undecided = of_spindles(journal)
+    assert first.counts
+    assert second.counts
+    assert not undecided.counts
+    assert {name: after for name, _, after in notice.changes}["recorded_as"] == undecided.result_id
+    torque = undecided.measured[0]
+    assert (torque.value, torque.unit, torque.low, torque.high) == ("26.90", "Nm", "23.00", "27.00")
+    assert undecided.raw is not None
+    assert undecided.confirmable
+
+
+async def test_what_an_earlier_version_remembered_is_not_recorded_again() -> None:
+    journal = Journal()
+    journal.state = {"spindle/5-2026-03-14:09:26:53-1": "1", "spindle/5-2026-03-14:09:26:53-2": "2"}
+    async with bare(journal, Master({})) as (_, controller):
+        await until(lambda: controller.count(100))
+        controller.push(101, spindles(5, 2510, 2511))
+        await until(lambda: controller.count(102) == 1)
+    assert not journal.results

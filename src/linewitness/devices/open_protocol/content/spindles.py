@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Final
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
+from linewitness.devices.base import Gap, Measured, Notice, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content import tightening
 from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
-from linewitness.devices.open_protocol.content.pairs import Half, SyncPairs
+from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
 from linewitness.devices.open_protocol.ledger import sync_ids
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
@@ -17,7 +17,7 @@ from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldV
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 #: Sync ids have 16 bits and come again; with their time they are unique. So many are kept.
-RETAINED: Final = 2000
+RETAINED: Final = 4000
 #: From this revision on a spindle's torque status is only OK or not OK.
 PLAIN_STATUS: Final = 4
 
@@ -82,50 +82,98 @@ class SpindleResults:
         ledger: ResultLedger,
         *,
         live: bool,
-    ) -> Iterator[Result]:
-        moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=live)
-        base = facts.seen(received, live=False)
-        named = [(self._name(decoded, block), block) for block in decoded.blocks["spindle_results"]]
-        fresh = [(name, block) for name, block in named if name not in self._known]
-        pairings = self._pairs.spindles(_half(name, decoded, block) for name, block in fresh)
-        for (name, block), pairing in zip(fresh, pairings, strict=True):
-            same = [("same_as", pairing.same_as)] if pairing.same_as is not None else []
-            yield Result(
-                device=base.device,
-                session_id=base.session_id,
-                received=base.received,
-                when=moment.when,
-                raw=base.raw,
-                remember={**self._known.add(name), **pairing.remember},
-                backfilled=not live,
-                kind="tightening.result",
-                source=ledger.source,
-                epoch=ledger.epoch,
-                result_id=name,
-                identifier=decoded.text("vin"),
-                ok=block["status"].content == 1,
-                measured=(_torque(decoded, block, facts.torque_unit), _angle(decoded, block)),
-                facts=(
-                    ("spindle", block["spindle"].content),
-                    ("channel", block["channel"].content),
-                    *tightening.facts(decoded),
-                    ("sync_status", decoded.number("sync_overall_status")),
-                    ("time_quality", moment.quality.value),
-                    ("revision", decoded.revision),
-                    *same,
-                ),
-                counts=pairing.same_as is None,
-                reason="tightening of several spindles together"
-                if live
-                else "fetched from the controller's memory",
-            )
+    ) -> Iterator[Observation]:
+        fresh = []
+        for block in decoded.blocks["spindle_results"]:
+            name, values = _name(decoded, block), _values(block)
+            if name in self._known or f"{name}={values}" in self._known:
+                continue
+            # The name alone is what earlier versions remembered; with "=" the values are known too.
+            undecided = f"{name}=" in self._known
+            remember = {**self._known.add(f"{name}="), **self._known.add(f"{name}={values}")}
+            result = _result(received, decoded, block, facts, ledger, live=live)
+            fresh.append((replace(result, remember=remember), block, undecided))
+        halves = [_half(each.result_id, decoded, block) for each, block, undecided in fresh if not undecided]
+        pairings = iter(self._pairs.spindles(halves))
+        for result, _, undecided in fresh:
+            yield from self._undecided(result) if undecided else [_paired(result, next(pairings))]
 
-    def _name(self, decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> str:
-        """Return what identifies a spindle's result: without a time its values do, as ids come again."""
-        time = decoded.text("timestamp")
-        parts = (time,) if time else (block["torque"].content, block["angle"].content, "untimed")
-        sync = decoded.number("sync_tightening_id")
-        return "-".join(str(part) for part in (sync, *parts, block["spindle"].content))
+    def _undecided(self, result: Result) -> Iterator[Observation]:
+        """Yield a spindle's result whose sync id and time are known with other values: it decides nothing."""
+        reason = "sync id, time and spindle are known with other values"
+        name = f"{result.result_id}-conflict-{self._known.count}"
+        yield Notice(
+            device=result.device,
+            session_id=result.session_id,
+            received=result.received,
+            when=at_reception(result.received),
+            kind="source.conflict",
+            resource_type="source",
+            resource_id=f"{result.source}/{result.epoch}/{result.result_id}",
+            changes=(("recorded_as", None, name),),
+            reason=reason,
+        )
+        facts = (*result.facts, ("conflict", reason))
+        yield replace(result, result_id=name, counts=False, facts=facts, reason=reason)
+
+
+def _name(decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> str:
+    """Return what identifies a spindle's result: without a time its values do, as ids come again."""
+    time = decoded.text("timestamp")
+    parts = (time,) if time else (block["torque"].content, block["angle"].content, "untimed")
+    sync = decoded.number("sync_tightening_id")
+    return "-".join(str(part) for part in (sync, *parts, block["spindle"].content))
+
+
+def _values(block: Mapping[str, FieldValue]) -> str:
+    return "/".join(str(block[key].content) for key in ("torque", "angle", "status"))
+
+
+def _result(
+    received: ReceivedTelegram,
+    decoded: DecodedTelegram,
+    block: Mapping[str, FieldValue],
+    facts: SessionFacts,
+    ledger: ResultLedger,
+    *,
+    live: bool,
+) -> Result:
+    moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=live)
+    return Result(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=received.stamp,
+        when=moment.when,
+        raw=received.raw,
+        backfilled=not live,
+        kind="tightening.result",
+        source=ledger.source,
+        epoch=ledger.epoch,
+        result_id=_name(decoded, block),
+        identifier=decoded.text("vin"),
+        ok=block["status"].content == 1,
+        measured=(_torque(decoded, block, facts.torque_unit), _angle(decoded, block)),
+        facts=(
+            ("spindle", block["spindle"].content),
+            ("channel", block["channel"].content),
+            *tightening.facts(decoded),
+            ("sync_status", decoded.number("sync_overall_status")),
+            ("time_quality", moment.quality.value),
+            ("revision", decoded.revision),
+        ),
+        reason="tightening of several spindles together" if live else "fetched from the controller's memory",
+    )
+
+
+def _paired(result: Result, pairing: Pairing) -> Result:
+    """Return a result that does not count where it was captured as a tightening (0061) before."""
+    same = (("same_as", pairing.same_as),) if pairing.same_as is not None else ()
+    return replace(
+        result,
+        remember={**result.remember, **pairing.remember},
+        facts=(*result.facts, *same),
+        counts=pairing.same_as is None,
+    )
 
 
 def _half(name: str, decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> Half:

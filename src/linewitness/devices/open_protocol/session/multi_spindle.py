@@ -32,14 +32,15 @@ class MultiSpindle:
         self._capture = capture
         self._clock = clock
         self._offered = True
-        self._looked = False
+        #: On first contact there is nothing before what is pushed.
+        self._looked = capture.spindles.ids.last is None
         self.subscribed = False
 
     @property
     def is_behind(self) -> bool:
         """Whether results are missing that can be asked for, or are to be named as missing."""
         ids = self._capture.spindles.ids
-        return self.subscribed and (bool(ids.missing) or not (self._looked or ids.last is None))
+        return self.subscribed and (bool(ids.missing) or not self._looked)
 
     async def subscribe(self) -> bool:
         """Subscribe; False where the controller does not offer it."""
@@ -53,7 +54,6 @@ class MultiSpindle:
         Raises DeviceUnavailable where the controller does not take the subscription again.
         """
         if not self.is_behind:
-            self._looked = True
             return
         with contextlib.suppress(RefusedByController):
             await self._link.ask(Telegram(mid=Mid.MULTI_UNSUBSCRIBE), Mid.ACCEPTED, optional=True)
