@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from foreign.tried_with import OPEN62541
 from linewitness.demo.plant import free_port
 from linewitness.devices.opcua.connection.certificates import make_client_certificate
 from support.foreign_line import foreign_line
@@ -16,8 +17,6 @@ from support.opcua_rig import CLOCK, client_files
 from support.pypi import installed
 from support.waiting import until_answer
 
-#: Of the library in the pinned wheel, as the server itself says it.
-VERSION = "1.5.8"
 DEVICE = """\
   - id: press-4
     driver: opcua
@@ -93,6 +92,6 @@ async def test_probe_of_a_server_that_lists_nothing_without_security(tmp_path: P
         )
         found = await prepare("probe", url, *secured, tmp_path / "password")
         assert "does not list what it offers" in found
-        assert f"version: {VERSION}" in found
+        assert f"version: {OPEN62541}" in found
         wrong = await asyncio.to_thread(call, "probe", url, *secured, tmp_path / "wrong")
         assert wrong.exception.hint == "check user.name and the password file"

@@ -7,10 +7,11 @@ import signal
 import socket
 from pathlib import Path
 
+from linewitness.base.errors import UplinkRefused, UplinkUnavailable
 from linewitness.demo.broker import Broker
 from linewitness.demo.plant import free_port
 from linewitness.uplink.mqtt import MqttConnector
-from linewitness.uplink.options import MqttOptions
+from linewitness.uplink.options import MqttOptions, Protocol
 from support.npm import installed
 from support.waiting import until
 
@@ -156,6 +157,17 @@ async def version_of(broker: Broker) -> str:
         return connection.protocol
 
 
+async def hangs_up_at_mqtt_5(broker: Broker) -> bool:
+    """Return whether a broker ends the connection without saying that it does not speak MQTT 5."""
+    try:
+        async with _connector(broker, protocol="5").connect():
+            return False
+    except UplinkRefused:
+        return False
+    except UplinkUnavailable as error:
+        return "hung up before its welcome" in error.hint
+
+
 async def arrives_as(broker: Broker, topic: str) -> str:
     """Publish on a topic, and return the one that subscribers of all topics see.
 
@@ -170,5 +182,5 @@ async def arrives_as(broker: Broker, topic: str) -> str:
     raise AssertionError("the connection ended")
 
 
-def _connector(broker: Broker) -> MqttConnector:
-    return MqttConnector(MqttOptions(url=f"mqtt://127.0.0.1:{broker.port}"))
+def _connector(broker: Broker, protocol: Protocol = "auto") -> MqttConnector:
+    return MqttConnector(MqttOptions(url=f"mqtt://127.0.0.1:{broker.port}", protocol=protocol))

@@ -40,8 +40,8 @@ async def changes_and_a_result_reach_the_receipt(folder: Path, *command: str) ->
             oven.tell(f"{register} {value}")
         assert await oven.ask("60") == "1805"
         async with foreign_line(folder, DEVICE.format(port=oven.port)) as line:
-            for point, value in {"set-point": "180.5", "energy": "65538", "batch": "A7"}.items():
-                await line.change(point, value)
+            for point, shown in {"set-point": "180.5", "energy": "65538", "batch": "A7"}.items():
+                await line.change(point, shown)
             oven.tell("60 2305")
             changed = await line.change("set-point", "230.5")
             assert (changed["before"], changed["unit"], changed["status"]) == ("180.5", "°C", "high")
