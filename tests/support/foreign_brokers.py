@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -16,6 +17,8 @@ from support.npm import installed
 from support.waiting import until
 
 AEDES = Path(__file__).parents[1] / "foreign" / "aedes"
+#: Debian installs it where the path of users does not lead.
+NATS = shutil.which("nats-server") or "/usr/sbin/nats-server"
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 #: RabbitMQ takes seconds to start, and longer on a machine that has other work.
 START_S = 90.0
@@ -98,7 +101,7 @@ class Nats(Listener):
             f"jetstream {{ store_dir: {folder}/jetstream }}\nmqtt {{ listen: 127.0.0.1:{port} }}\n",
             encoding="utf-8",
         )
-        super().__init__(folder / "broker.log", port, "nats-server", "-c", str(configuration))
+        super().__init__(folder / "broker.log", port, NATS, "-c", str(configuration))
 
 
 class RabbitMq(Listener):

@@ -1,7 +1,7 @@
 """A line with a device of another maker: real processes, and evidence up to the receipt."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, ItemsView
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -45,33 +45,20 @@ class ForeignLine:
     def __init__(self, plant: Plant) -> None:
         """Use `foreign_line` instead."""
         self.plant = plant
+        self._read: list[dict[str, Any]] = []
         self._found: list[dict[str, Any]] = []
 
     async def record(self, kind: str, **after: object) -> dict[str, Any]:
         """Wait for a record of a kind with these values after the change, and return it."""
 
-        def values(record: dict[str, Any]) -> dict[str, Any]:
-            return {change["field"]: change["after"] for change in record["changes"]}
-
-        found: list[dict[str, Any]] = []
-
-        def is_there() -> bool:
+        def wanted() -> list[dict[str, Any]]:
             with self.plant.journal() as journal:
-                records = (parse(data) for _, data in journal.records(self._seen))
-                found.extend(
-                    record
-                    for record in records
-                    if record["kind"] == kind and after.items() <= values(record).items()
-                )
-            return bool(found)
+                self._read += [parse(data) for _, data in journal.records(len(self._read))]
+            return [each for each in self._read if each["kind"] == kind and after.items() <= _after(each)]
 
-        await until(is_there, lambda: f"{kind} with {after}; {said(self.plant)[-3000:]}")
-        self._found.append(found[0])
-        return found[0]
-
-    @property
-    def _seen(self) -> int:
-        return self._found[-1]["sequence_no"] + 1 if self._found else 0
+        await until(wanted, lambda: f"{kind} with {after}; {said(self.plant)[-3000:]}")
+        self._found.append(wanted()[0])
+        return self._found[-1]
 
     async def change(self, point: str, after: object) -> dict[str, Any]:
         """Wait for the record of a point's change to a value, and return its change."""
@@ -81,7 +68,7 @@ class ForeignLine:
 
     async def check(self) -> None:
         """Stop the gateway, and fail unless the store holds what was found and its receipt covers it."""
-        await self.plant.receipted(self._seen)
+        await self.plant.receipted(1 + max(record["sequence_no"] for record in self._found))
         assert await stopped(self.plant) == 0, said(self.plant)
         store = held(self.plant)
         for record in self._found:
@@ -89,6 +76,11 @@ class ForeignLine:
             assert record["sequence_no"] < store.verdict.attested
         assert attested_to_the_end(store), store.verdict
         assert await prepare("verify", self.plant.line_file)
+
+
+def _after(record: dict[str, Any]) -> ItemsView[str, object]:
+    """Return the fields of a record with their values after the change."""
+    return {change["field"]: change["after"] for change in record["changes"]}.items()
 
 
 @asynccontextmanager
