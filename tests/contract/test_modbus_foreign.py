@@ -1,9 +1,7 @@
 """The driver against servers that we did not write, and the oven against a client that we did not write."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from contextlib import aclosing
 from typing import Any, cast
 
 import pytest
@@ -18,11 +16,8 @@ from linewitness.devices.modbus.driver import ModbusDriver
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.bus import Buses
 from linewitness_simulators.oven.server import OvenServerOptions, serve
-from support.npm import installed
+from support.foreign_servers import in_node, served
 from support.one_by_one import one_by_one
-from support.present import present
-
-NODE = Path(__file__).parent / "node_modbus"
 
 
 class NoMemory:
@@ -58,25 +53,7 @@ async def first_round(driver: ModbusDriver, evidence: int, signals: int = 0) -> 
     raise AssertionError("the observations ended")
 
 
-@pytest.fixture(scope="session")
-def node_packages() -> Path:
-    """The pinned packages of package.json; where they cannot be installed the test fails and says so."""
-    return installed(NODE)
-
-
-@asynccontextmanager
-async def jsmodbus_server(folder: Path) -> AsyncIterator[int]:
-    process = await asyncio.create_subprocess_exec(
-        "node", "server.js", cwd=folder, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield int(await present(process.stdout).readline())
-    finally:
-        present(process.stdin).close()
-        await process.wait()
-
-
-async def test_jsmodbus_blocks_types_and_orders(node_packages: Path) -> None:
+async def test_jsmodbus_blocks_types_and_orders() -> None:
     points = [
         {"id": "temperature", "record": "change", "address": 0, "type": "int16", "scale": "0.01"},
         {"id": "power", "record": "change", "address": 1, "type": "float32"},
@@ -91,8 +68,8 @@ async def test_jsmodbus_blocks_types_and_orders(node_packages: Path) -> None:
         {"id": f"r{address}", "record": "telemetry", "address": address, "type": "uint16"}
         for address in range(100, 200)
     ]
-    async with jsmodbus_server(node_packages) as port:
-        found = await first_round(driver_for(port, points + signals), len(points), len(signals))
+    async with served(*in_node("jsmodbus")) as server:
+        found = await first_round(driver_for(server.port, points + signals), len(points), len(signals))
     good = {point["id"]: found.pop(cast(Any, point["id"])) for point in points}
     assert good == {
         "temperature": ("-12.34", "good"),
@@ -107,7 +84,7 @@ async def test_jsmodbus_blocks_types_and_orders(node_packages: Path) -> None:
     assert found == {f"r{address}": address for address in range(100, 200)}
 
 
-async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages: Path) -> None:
+async def test_jsmodbus_a_handshake_is_written_and_read_back() -> None:
     result = {
         "id": "cycle",
         "pattern": "counter",
@@ -116,8 +93,8 @@ async def test_jsmodbus_a_handshake_is_written_and_read_back(node_packages: Path
         "fields": [{"id": "value", "address": 106, "type": "uint16"}],
     }
     confirmed = {"id": "confirmed", "record": "change", "address": 50, "type": "uint16"}
-    async with jsmodbus_server(node_packages) as port:
-        driver = driver_for(port, [confirmed], results=[result])
+    async with served(*in_node("jsmodbus")) as server:
+        driver = driver_for(server.port, [confirmed], results=[result])
         async with (
             driver.connect(NoMemory()) as session,
             asyncio.timeout(10),

@@ -1,11 +1,6 @@
-"""The OPC UA driver against a server that we did not write: node-opcua, pinned in node_opcua/package.json."""
+"""The OPC UA driver against a server that we did not write: node-opcua, pinned in foreign/node_opcua."""
 
-import asyncio
 import base64
-import contextlib
-import json
-import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +12,7 @@ from linewitness.devices.opcua.driver import OpcUaDriver as Driver
 from linewitness.devices.opcua.look.browse import browse
 from linewitness.devices.opcua.look.probe import offers, probe
 from linewitness.devices.opcua.options import ServerOptions
-from support.npm import installed
+from support.node_opcua import foreign, node_opcua
 from support.opcua_rig import (
     CLOCK,
     Memory,
@@ -30,67 +25,11 @@ from support.opcua_rig import (
 )
 from support.present import present
 
-NODE = Path(__file__).parent / "node_opcua"
-START_S = 60
-
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """The pinned packages; where they cannot be installed the tests fail and say so."""
-    return installed(NODE)
-
-
-class Foreign:
-    """A running server, and a line to it on which tests change values."""
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self._process = process
-        self.url = f"opc.tcp://127.0.0.1:{port}"
-
-    async def line(self) -> str:
-        async with asyncio.timeout(START_S):
-            while line := await present(self._process.stdout).readline():
-                if line.startswith(b"@"):
-                    return line[1:].decode().strip()
-        raise AssertionError("the foreign server ended")
-
-    async def ask(self, **command: Any) -> Any:
-        present(self._process.stdin).write(json.dumps(command).encode() + b"\n")
-        answer = json.loads(await self.line())
-        assert "error" not in answer, answer
-        return answer["answer"]
-
-    async def set(self, name: str, value: float, **more: str) -> None:
-        await self.ask(set=name, value=value, **more)
-
-
-@contextlib.asynccontextmanager
-async def foreign(
-    packages: Path, folder: Path, *, port: int = 0, accept_all: bool = True
-) -> AsyncIterator[Foreign]:
-    if not port:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-    config = {"port": port, "folder": str(folder), "acceptAll": accept_all}
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        "server.js",
-        json.dumps(config),
-        cwd=packages,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        server = Foreign(process, port)
-        assert await server.line() == "ready"
-        yield server
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        present(process.stdin).close()
+    return node_opcua()
 
 
 def point(name: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from sqlalchemy import make_url
 
+from linewitness.demo.broker import Broker
 from linewitness.demo.plant import Plant, open_plant
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.policy.policy import Attester, Policy
@@ -34,10 +35,15 @@ WAIT_S = 40.0
 
 @asynccontextmanager
 async def new_plant(
-    folder: Path, replacements: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    replacements: Mapping[str, str] = MappingProxyType({}),
+    another: Callable[[Path, int], Broker] | None = None,
 ) -> AsyncIterator[Plant]:
-    """Start devices and broker, and enroll the gateway at the store; neither of these two runs yet."""
-    async with open_plant(folder / "plant", mosquitto=True) as plant:
+    """Start devices and broker, and enroll the gateway at the store; neither of these two runs yet.
+
+    The broker is mosquitto, or what `another` makes.
+    """
+    async with open_plant(folder / "plant", mosquitto=True, another=another) as plant:
         for old, new in replacements.items():
             change(plant, old, new)
         await plant.enroll(prepare)
@@ -45,9 +51,11 @@ async def new_plant(
 
 
 @asynccontextmanager
-async def running_plant(folder: Path) -> AsyncIterator[Plant]:
+async def running_plant(
+    folder: Path, another: Callable[[Path, int], Broker] | None = None
+) -> AsyncIterator[Plant]:
     """Start everything, and wait until the gateway is connected to all devices and to the store."""
-    async with new_plant(folder) as plant:
+    async with new_plant(folder, another=another) as plant:
         await plant.store.start()
         await plant.gateway.start()
         await at_work(plant)
@@ -245,11 +253,11 @@ def account(plant: Plant, made: set[int]) -> Account:
         holes=[number for position, number in enumerate(numbers) if number != position],
         changes=sum(map(len, points.values())),
         meaning=meaning_of(store.kind("tightening.result"), plant.devices.torque.made_with),
-        verdict="COMPLETE" if _complete(store) else store.verdict.status,
+        verdict="COMPLETE" if attested_to_the_end(store) else store.verdict.status,
     )
 
 
-def _complete(store: Held) -> bool:
+def attested_to_the_end(store: Held) -> bool:
     """Say whether all is attested but what a stopping gateway wrote of its last receipts, which has none."""
     last = store.records[store.verdict.attested :]
     return store.verdict.status != "BROKEN" and all(r["kind"] == "custody.received" for r in last)

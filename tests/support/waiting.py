@@ -1,7 +1,7 @@
 """Wait for a condition, never for a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 #: Long enough for a machine that has much else to do; a condition that holds ends the wait at once.
 WAIT_S = 60.0
@@ -21,3 +21,16 @@ async def until(
                 await asyncio.sleep(LOOK_S)
     except TimeoutError:
         raise AssertionError(f"waited {timeout_s:g} s for {what() if callable(what) else what}") from None
+
+
+async def until_answer(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    """Wait until another process gives this answer; AssertionError shows the last one."""
+    answer: object = None
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while (answer := await ask()) != wanted:  # noqa: ASYNC110 (as above)
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise AssertionError(
+            f"waited {WAIT_S:g} s for {wanted!r}, and the last answer is {answer!r}"
+        ) from None

@@ -190,15 +190,21 @@ class Plant:
 
 
 @asynccontextmanager
-async def open_plant(folder: Path, *, mosquitto: bool | None = None) -> AsyncIterator[Plant]:
+async def open_plant(
+    folder: Path,
+    *,
+    mosquitto: bool | None = None,
+    another: Callable[[Path, int], Broker] | None = None,
+) -> AsyncIterator[Plant]:
     """Start devices and broker, and write the files of line and store into an empty folder.
 
     `mosquitto` chooses the broker: True for mosquitto, False for the embedded one, None for whatever is
-    there.
+    there. `another` makes another broker instead, given its folder and its port.
     """
     _empty(folder)
     async with AsyncExitStack() as stack:
-        broker = _broker(folder, free_port(), mosquitto=mosquitto)
+        port = free_port()
+        broker = another(folder, port) if another else _broker(folder, port, mosquitto=mosquitto)
         stack.push_async_callback(broker.stop)
         await broker.start()
         devices = await _devices(stack, folder)

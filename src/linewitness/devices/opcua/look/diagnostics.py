@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 from cryptography.x509 import Certificate
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.opcua.connection.certificates import TrustList
 from linewitness.devices.opcua.look.browse import browse
 from linewitness.devices.opcua.look.first_contact import ask_trust, refuse_unasked, settle_trust
@@ -13,11 +15,22 @@ from linewitness.devices.opcua.look.probe import offers, probe
 from linewitness.devices.opcua.options import OpcUaOptions, ServerOptions
 from linewitness.devices.spec import BrowseRequest, ProbeRequest
 
+_LISTS_NOTHING: Final = (
+    "it lists nothing without security: copy its certificate from it, then pass --security, --certificate "
+    "and --server-certificate"
+)
+
 
 async def probe_output(options: ServerOptions, request: ProbeRequest) -> AsyncIterator[str]:
     """Yield what the server offers, who it is, what time it has, and what its points and nodes read."""
-    offered = await offers(options.endpoint)
-    yield f"{options.endpoint} offers"
+    try:
+        offered = await offers(options.endpoint)
+        yield f"{options.endpoint} offers"
+    except DeviceRefused as error:
+        if options.security.server_certificate is None:
+            raise DeviceRefused(error.what, hint=_LISTS_NOTHING) from error
+        offered = []
+        yield f"{options.endpoint} does not list what it offers to clients without security"
     for one in offered:
         yield f"  {one.policy or 'None'}/{one.mode}, users {', '.join(one.users)}"
     certificates = {one.shown: one.certificate for one in offered if one.certificate is not None}

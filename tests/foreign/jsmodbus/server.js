@@ -1,6 +1,8 @@
-// A Modbus/TCP server on jsmodbus: prints its port, serves the values that the test expects, ends with its stdin.
+// A Modbus/TCP server on jsmodbus. It prints its port, serves the values that the tests expect, sets a register
+// for each line "ADDRESS VALUE", answers each line "ADDRESS" with its value, and ends with its stdin.
 'use strict'
 const net = require('net')
+const readline = require('readline')
 const Modbus = require('jsmodbus')
 
 const holding = Buffer.alloc(400) // 200 registers: 0 to 199
@@ -19,5 +21,10 @@ coils.writeUInt8(0b00000101, 0) // coils 0 and 2
 const listener = new net.Server()
 new Modbus.server.TCP(listener, { holding, input, coils, discrete: Buffer.from(coils) })
 listener.listen(0, '127.0.0.1', () => console.log(listener.address().port))
-process.stdin.resume()
-process.stdin.on('end', () => process.exit(0))
+const lines = readline.createInterface({ input: process.stdin })
+lines.on('line', (line) => {
+  const [address, value] = line.split(' ').map(Number)
+  if (value === undefined) console.log(holding.readUInt16BE(address * 2))
+  else holding.writeUInt16BE(value, address * 2)
+})
+lines.on('close', () => process.exit(0))
