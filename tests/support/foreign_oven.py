@@ -49,4 +49,10 @@ async def changes_and_a_result_reach_the_receipt(folder: Path, *command: str) ->
                 oven.tell(f"{register} {value}")
             await line.record("measurement.result", peak="185.1", result="ok")
             await until_answer(partial(oven.ask, "75"), "1")
+            # The PLC says good of a value beyond our limit: the stricter verdict counts, and both are shown.
+            for register, value in {71: 1951, 72: 1, 70: 2}.items():
+                oven.tell(f"{register} {value}")
+            both = {"result.plc": "ok", "result.limits": "nok", "result.decided_by": "stricter"}
+            await line.record("measurement.result", peak="195.1", result="nok", **both)
+            await until_answer(partial(oven.ask, "75"), "2")
             await line.check()
