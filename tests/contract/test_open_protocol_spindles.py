@@ -95,6 +95,21 @@ async def test_a_controller_with_multi_spindle_results_only_is_accepted() -> Non
     assert {each.identifier for each in of_spindles(journal)} == {"SN1"}
 
 
+async def test_a_controller_that_ignores_0060_and_offers_0101_is_accepted() -> None:
+    journal = Journal()
+    offers = Master({})
+
+    def silent(mid: int, data: bytes) -> Answers | None:
+        return [] if mid == 60 else offers(mid, data)
+
+    async with bare(journal, silent, request_timeout_s=0.5, dead_after_s=30) as (running, controller):
+        await until(lambda: controller.count(100))
+        controller.push(101, spindles(5, 2510))
+        await until(lambda: controller.count(102) == 1)
+        assert running.error is None
+    assert syncs(journal) == [5]
+
+
 async def test_what_was_made_meanwhile_is_fetched_over_the_wrap_of_the_sync_ids() -> None:
     journal = Journal()
     options = TorqueOptions(spindles=3, revisions=without(60, 63, 64))

@@ -440,9 +440,10 @@ def test_any_history_of_ids_records_each_result_once(
     linked = True
     for action, number in actions:
         # A controller that loses power breaks the connection, and what it makes meanwhile is not pushed.
-        if action == "push" and not linked:
+        if action in {"push", "replay"} and not linked:
             line.connect()
-        linked = action != "away" and not action.startswith("restart")
+        breaks = action == "away" or action.startswith("restart")
+        linked = not breaks and (linked or action in {"push", "replay", "reconnect"})
         if action == "push":
             pushed.append(peer.make(after_s=number))
             line.push(pushed[-1])

@@ -70,16 +70,18 @@ class Subscriptions:
             log.info("only multi-spindle results are offered (0101)", device=options.id)
             return learned
         if revision is None:
-            self._go_on_unsubscribed()
+            await self._go_on_unsubscribed()
             return learned
         self._stored.results.use_revision(revision)
         if options.result_revision is None and revision <= highest:
             learned = replace(learned, result=learned.result.found(asked, revision, highest))
         return learned
 
-    def _go_on_unsubscribed(self) -> None:
-        """Capture from the memory alone where the controller answers no subscription to results."""
+    async def _go_on_unsubscribed(self) -> None:
+        """Capture from the memory or multi-spindle results alone where no subscription is answered."""
         if self._tracker.ledger.mode is HistoryMode.NONE:
+            if await self._spindles():
+                return
             raise DeviceUnavailable(
                 f"{self._options.name} answers neither the subscription to results (0060) nor requests for "
                 "old ones (0064)",
