@@ -2,10 +2,11 @@
 
 import struct
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from linewitness_simulators.torque import ToolDisabledError, without
+from linewitness_simulators.torque import Inputs, ToolDisabledError, without
 from support.torque_client import GOLDEN, MOMENT, Standing, client_of, code, condition, running
 
 
@@ -354,3 +355,36 @@ async def test_each_client_has_its_own_subscription_and_confirmations() -> None:
         await condition(lambda: simulator.acked == made)
         assert await client.result(confirm=False) == made[0]
         assert simulator.subscribed() == 2
+
+
+async def test_a_job_is_listed_described_selected_restarted_and_aborted() -> None:
+    async with running() as (simulator, client):
+        await client.start()
+        assert (await client.ask(30))[20:] == b"020102"
+        assert (await client.ask(30, revision=2))[20:] == b"000200010002"
+        data = await client.ask(32, b"02")
+        assert data[22:24] == b"02"
+        assert data[26:51].rstrip() == b"Cover"
+        assert data[91:] == b"01:008:1:02;"
+        assert (await client.ask(32, b"0002", 2))[93:] == b"01:008:1:02;"
+        assert code(await client.ask(32, b"05")) == (b"0032", 17)
+        assert code(await client.ask(39, b"02")) == (b"0039", 21)
+        assert (await client.ask(38, b"02"))[20:] == b"0038"
+        simulator.tighten("SN")
+        assert simulator.controller.state.job_counter == 1
+        assert (await client.ask(39, b"02"))[20:] == b"0039"
+        assert (simulator.controller.state.job, simulator.controller.state.job_counter) == (2, 0)
+        assert (await client.ask(127))[20:] == b"0127"
+        assert simulator.controller.state.job == 0
+        simulator.faults.commands_disabled = True
+        assert [code(await client.ask(mid, b"02"))[1] for mid in (38, 39, 127)] == [92, 92, 92]
+
+
+async def test_a_batch_size_that_a_client_sets_holds_until_it_is_set_again(tmp_path: Path) -> None:
+    async with running(state=tmp_path / "state") as (simulator, client):
+        await client.start()
+        assert code(await client.ask(19, b"09902")) == (b"0019", 2)
+        assert (await client.ask(19, b"00702"))[20:] == b"0019"
+        await simulator.restart()
+        assert [simulator.controller.tighten(Inputs()).batch_status for _ in range(2)] == [3, 1]
+        assert simulator.results()[-1].pset.batch_size == 2

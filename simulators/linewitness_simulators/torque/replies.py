@@ -6,6 +6,7 @@ from typing import Final
 from linewitness_simulators.torque import fields, wire
 from linewitness_simulators.torque.generic import request, subscribe_generic, unsubscribe_generic
 from linewitness_simulators.torque.model import Inputs, StoredResult
+from linewitness_simulators.torque.programs import PROGRAM_COMMANDS, PROGRAM_REQUESTS
 from linewitness_simulators.torque.session import ClientSession, RequestRefused
 from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at, text_of
@@ -15,10 +16,7 @@ from linewitness_simulators.torque.wire import Telegram
 Handler = Callable[[ClientSession, Telegram], Awaitable[None]]
 
 INVALID: Final = 1
-NO_SUCH_SET: Final = 2
-CANNOT_SELECT: Final = 3
 ID_NOT_FOUND: Final = 15
-NO_SUCH_JOB: Final = 20
 TOOL_ABSENT: Final = 29
 SYNC_UNAVAILABLE: Final = 33
 NO_ALARM: Final = 58
@@ -98,41 +96,6 @@ async def set_time(session: ClientSession, telegram: Telegram) -> None:
     await session.accept(82)
 
 
-async def parameter_sets(session: ClientSession, _: Telegram) -> None:
-    """0010 → 0011 revision 1."""
-    ids = sorted(session.controller.setup.parameter_sets)
-    data = f"{len(ids):03d}{''.join(f'{n:03d}' for n in ids)}"
-    await session.reply(wire.compose(11, 1, data.encode()))
-
-
-async def parameter_set_data(session: ClientSession, telegram: Telegram) -> None:
-    """0012 → 0013."""
-    controller = session.controller
-    pset = controller.setup.parameter_sets.get(number_at(telegram.data, 0, 3))
-    if pset is None:
-        raise RequestRefused(NO_SUCH_SET)
-    values = fields.parameter_set(pset)
-    await session.reply(wire.encode(controller.faults, 13, telegram.revision, values))
-
-
-async def select_parameter_set(session: ClientSession, telegram: Telegram) -> None:
-    """0018: the answer comes before the event 0015."""
-    number = number_at(telegram.data, 0, 3)
-    if number not in session.controller.setup.parameter_sets:
-        raise RequestRefused(CANNOT_SELECT)
-    await session.accept(18)
-    session.controller.select_parameter_set(number)
-
-
-async def select_job(session: ClientSession, telegram: Telegram) -> None:
-    """0038."""
-    number = number_at(telegram.data, 0, 2 if telegram.revision == 1 else 4)
-    if number and number not in session.controller.setup.jobs:
-        raise RequestRefused(NO_SUCH_JOB)
-    await session.accept(38)
-    session.controller.select_job(number)
-
-
 async def switch_tool(session: ClientSession, telegram: Telegram) -> None:
     """0042 and 0043."""
     if telegram.revision >= 2:
@@ -205,10 +168,6 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     6: request,
     8: subscribe_generic,
     9: unsubscribe_generic,
-    10: parameter_sets,
-    12: parameter_set_data,
-    18: select_parameter_set,
-    38: select_job,
     40: tool_data,
     42: switch_tool,
     43: switch_tool,
@@ -223,10 +182,12 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     156: reset_identifiers,
     157: reset_identifiers,
     9999: keep_alive,
+    **PROGRAM_REQUESTS,
+    **PROGRAM_COMMANDS,
     **dict.fromkeys(TOPICS, subscribe_fixed),
     **dict.fromkeys(ENDS, unsubscribe_fixed),
     **dict.fromkeys(ACKS, confirm),
 }
 
 #: What changes the controller: refused with 92 while commands are disabled.
-COMMANDS: Final = frozenset({18, 38, 42, 43, 50, 78, 82, 150, 155, 156, 157})
+COMMANDS: Final = frozenset({42, 43, 50, 78, 82, 150, 155, 156, 157}) | PROGRAM_COMMANDS.keys()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from linewitness_simulators.torque import fields, variable, wire
+from linewitness_simulators.torque import device, fields, variable, wire
 from linewitness_simulators.torque.controller import Controller, ControllerChange, ControllerEvent
 from linewitness_simulators.torque.model import StoredResult
 from linewitness_simulators.torque.session import Maker, Push
@@ -52,7 +52,8 @@ def _made(event: ControllerEvent) -> StoredResult:
 
 
 def _parameter_set(controller: Controller, _: ControllerEvent) -> fields.Values:
-    return fields.parameter_set(controller.setup.parameter_sets[controller.state.parameter_set])
+    state = controller.state
+    return fields.parameter_set(device.parameter_set(controller.setup, state, state.parameter_set))
 
 
 def _job(controller: Controller, _: ControllerEvent) -> fields.Values:
