@@ -21,7 +21,8 @@ class Ask(NamedTuple):
 class StationOutcome:
     """Events in order, the state that must become durable with them, and what devices should do then.
 
-    `unbound` counts results of which it is not known to which unit they belong.
+    `unbound` counts results of which it is not known to which unit they belong. `arrived` says that a unit
+    was read, so that its devices may have to be told of it.
     """
 
     events: list[Event | ValueChanges] = field(default_factory=list)
@@ -29,6 +30,7 @@ class StationOutcome:
     order: Order | None = None
     asks: list[Ask] = field(default_factory=list)
     unbound: int = 0
+    arrived: bool = False
 
     def add(self, later: "StationOutcome") -> None:
         """Let another outcome follow this one."""
@@ -37,6 +39,7 @@ class StationOutcome:
         self.order = later.order or self.order
         self.asks += later.asks
         self.unbound += later.unbound
+        self.arrived |= later.arrived
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:

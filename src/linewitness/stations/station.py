@@ -53,7 +53,7 @@ class Station:
         self._devices = devices
         self._last = shared.last
         self._context = StationContext(options, shared.badges)
-        self._units = UnitHolder(self._context, state, now)
+        self.units = UnitHolder(self._context, state, now)
         self._sign_on = SignOn(self._context, state)
         self._gate = GateDecision(self._context, state)
         self._columns = ValueColumns(self._context, self._last)
@@ -82,7 +82,7 @@ class Station:
         self._context.take_over(options)
         self._devices = devices
         self._columns.forget_rules()
-        self._units.take_over(before.unit if before else None, now)
+        self.units.take_over(before.unit if before else None, now)
         self._sign_on.take_over(before.operator if before else None, now, outcome)
         return outcome
 
@@ -95,18 +95,18 @@ class Station:
     def lose(self, device: str, because: str, now: Stamp) -> StationOutcome:
         """Forget what a device named: its session ended, and it may miss what comes next."""
         outcome = StationOutcome()
-        self._units.lose(device, because, now.realtime_ns)
+        self.units.lose(device, because, now.realtime_ns)
         self._sign_on.lose(device, because, now, outcome)
         return outcome
 
     @property
     def unit(self) -> str | None:
         """Serial number of the unit at the station, None where none is known to be there."""
-        return self._units.serial
+        return self.units.serial
 
     def order(self) -> Order | None:
         """Return what the station's gate should be now, None where there is no gate."""
-        return self._gate.order(self._units.held, known=self._units.known)
+        return self._gate.order(self.units.held, known=self.units.known)
 
     def interpret(self, observation: Observation, *, delayed_since_ns: int | None = None) -> StationOutcome:
         """Return the events that an observation means, and the state to store with them.
@@ -119,13 +119,13 @@ class Station:
             for reading in observation.singly():
                 outcome.add(self.interpret(reading))
             return outcome
-        self._units.expire(observation.received)
+        self.units.expire(observation.received)
         self._sign_on.expire(observation.received, outcome)
         if isinstance(observation, Result):
             self._result(observation, outcome, delayed_since_ns)
         else:
             self._interpreters[type(observation)](observation, outcome)
-        self._gate.move(observation, self._units.held, outcome, known=self._units.known)
+        self._gate.move(observation, self.units.held, outcome, known=self.units.known)
         if observation.remember:
             outcome.state.update(
                 {f"device/{observation.device}/{key}": v for key, v in observation.remember.items()}
@@ -180,19 +180,19 @@ class Station:
         if reading.quality is not Quality.GOOD or isinstance(reading.value, Mapping):
             because = f"{name} has no value that counts ({reading.status})"
             if name == options.unit.point:
-                self._units.lose(reading.device, because, reading.received.realtime_ns)
+                self.units.lose(reading.device, because, reading.received.realtime_ns)
             if name == options.operator.point:
                 self._sign_on.lose(reading.device, because, reading.received, outcome)
             return
         text = "" if reading.value is None else str(reading.value).strip()
         if name == options.unit.point:
-            self._units.enter(reading, text, "tag", outcome)
+            self.units.enter(reading, text, "tag", outcome)
         if name == options.operator.point:
             self._sign_on.follow_tag(reading, text, outcome)
 
     def _result(self, result: Result, outcome: StationOutcome, delayed_since_ns: int | None) -> None:
-        self._units.follow(result, outcome)
-        binding = results.bind(result, self._units.unit_for(result, delayed_since_ns), self._context.options)
+        self.units.follow(result, outcome)
+        binding = results.bind(result, self.units.unit_for(result, delayed_since_ns), self._context.options)
         measured, judgement = results.judged(result, self._devices.get(result.device, ANY_DEVICE))
         outcome.events.append(
             self._context.event(
@@ -205,35 +205,35 @@ class Station:
             )
         )
         outcome.unbound += binding.lapse is not None
-        self._units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
+        self.units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
 
     def _code(self, code: Code, outcome: StationOutcome) -> None:
         if code.again:
             self._again(code, outcome)
         elif self._gate.is_pass(code.text):
-            operator, held = self._sign_on.operator, self._units.held if self._units.serial else None
+            operator, held = self._sign_on.operator, self.units.held if self.units.serial else None
             self._scanned(code, self._gate.let_pass(code, held, operator, outcome), outcome)
         elif self._sign_on.is_badge(code.device, code.text):
             self._sign_on.show_badge(code, code.text, outcome)
-        elif not self._units.is_named_by(code.device):
+        elif not self.units.is_named_by(code.device):
             self._scanned(code, "the code is not a serial number of this station", outcome)
-        elif not self._units.is_serial(code.text):
+        elif not self.units.is_serial(code.text):
             self._scanned(code, "the code is not a serial number of this station", outcome)
-            self._units.lose(
+            self.units.lose(
                 code.device, "a code was read that is not a serial number", code.received.realtime_ns
             )
         elif self.unit == code.text:
-            self._units.enter(code, code.text, "scan", outcome)
+            self.units.enter(code, code.text, "scan", outcome)
             self._scanned(code, "the unit at the station was read again", outcome)
         else:
-            self._units.enter(code, code.text, "scan", outcome)
+            self.units.enter(code, code.text, "scan", outcome)
 
     def _again(self, code: Code, outcome: StationOutcome) -> None:
         """Take a code that is still there: it renews what it named; an event only if that was lost."""
         if self._gate.is_pass(code.text) or self._sign_on.is_badge(code.device, code.text):
             return
-        if self._units.is_named_by(code.device) and self._units.is_serial(code.text):
-            self._units.enter(code, code.text, "scan", outcome)
+        if self.units.is_named_by(code.device) and self.units.is_serial(code.text):
+            self.units.enter(code, code.text, "scan", outcome)
 
     def _missed(self, missed: Missed, outcome: StationOutcome) -> None:
         self._lose_codes(missed, f"{missed.device}: {missed.reason}", outcome)
@@ -245,7 +245,7 @@ class Station:
             return
         now = observation.received
         if observation.device == options.unit.scanner:
-            self._units.lose(observation.device, because, now.realtime_ns)
+            self.units.lose(observation.device, because, now.realtime_ns)
         if observation.device == options.operator.scanner:
             self._sign_on.lose(observation.device, because, now, outcome)
 
@@ -259,7 +259,7 @@ class Station:
     def _gap(self, gap: Gap, outcome: StationOutcome) -> None:
         if gap.untaken:
             because = f"{gap.device} sent more than was taken"
-            self._units.lose(gap.device, because, gap.received.realtime_ns)
+            self.units.lose(gap.device, because, gap.received.realtime_ns)
             self._sign_on.lose(gap.device, because, gap.received, outcome)
         else:
             self._lose_codes(gap, f"codes of {gap.device} are missing", outcome)

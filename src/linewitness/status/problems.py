@@ -21,6 +21,7 @@ ProblemCode = Literal[
     "device-refused",
     "device-lost",
     "points-refused",
+    "unit-not-told",
     "device-share",
     "polls-missed",
     "journal-damaged",
@@ -42,6 +43,7 @@ ProblemCode = Literal[
 ]
 
 _FROZEN: Final = "operator action required: see docs/keys-and-anchors.md, a frozen stream"
+_READ_AGAIN: Final = "operator action required: correct what is named, then read the unit again"
 _MAKE_ROOM: Final = "bring the audit store back, free the disk, or raise journal.max_size"
 
 
@@ -119,6 +121,9 @@ def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
             hint="operator action required: nothing is recorded of them; correct the YAML or the device's "
             "program, see `linewitness browse` and `probe`; they are asked for again each minute",
         )
+    if untold := device.health.untold:
+        what = f"{name} was not told of the unit at its station: {untold}"
+        yield LineProblem("unit-not-told", name, alarm=True, what=what, hint=_READ_AGAIN)
     if device.health.above_share:
         yield LineProblem(
             "device-share",

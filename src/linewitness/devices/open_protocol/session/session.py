@@ -14,7 +14,7 @@ from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import handshake, recovery
+from linewitness.devices.open_protocol.session import handshake, offers, recovery
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.commands import ToolCommands
 from linewitness.devices.open_protocol.session.controller_clock import ControllerClock
@@ -24,10 +24,12 @@ from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.operation_history import OperationHistory
 from linewitness.devices.open_protocol.session.queues import ObservationQueue
 from linewitness.devices.open_protocol.session.recovery import Asking
+from linewitness.devices.open_protocol.session.unit_commands import UnitCommands
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, parse
+from linewitness.devices.unit_commands import UnitCommand
 
 LEARNED_KEY: Final = "learned"
 
@@ -75,6 +77,7 @@ class OpenProtocolSession:
         self._history = ResultHistory(link=link, limits=self._capture.limits, per_s=options.back_fill_per_s)
         self._operations = OperationHistory(link=link, per_s=options.back_fill_per_s)
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
+        self._offers = offers.CommandOffers()
         self._controller_clock = ControllerClock(
             link=link, clock=clock, commands=self._commands, set_beyond_s=options.set_clock_beyond_s
         )
@@ -114,6 +117,11 @@ class OpenProtocolSession:
         """Lock (`closed`) or release (`opened`) the tool for a gate; see `ToolCommands.move`."""
         return await self._commands.move(point, value)
 
+    async def command_unit(self, command: UnitCommand) -> str:
+        """Tell the controller of the unit at the station; see `UnitCommands.give`."""
+        commands = UnitCommands(link=self._link, options=self._options, offers=self._offers)
+        return await commands.give(command)
+
     async def prepare(self) -> None:
         """Learn clock and tool, make sure that the ids still mean the same, and subscribe.
 
@@ -126,6 +134,7 @@ class OpenProtocolSession:
         else:
             await self._prepare_tightenings()
         await handshake.subscribe_more(self._link, self._options)
+        self._offers = await offers.learn(self._link, self._options)
 
     async def _prepare_tightenings(self) -> None:
         options, learned = self._options, self._learned
