@@ -388,3 +388,40 @@ async def test_a_batch_size_that_a_client_sets_holds_until_it_is_set_again(tmp_p
         await simulator.restart()
         assert [simulator.controller.tighten(Inputs()).batch_status for _ in range(2)] == [3, 1]
         assert simulator.results()[-1].pset.batch_size == 2
+
+
+async def test_a_powermacs_cycle_is_confirmed_after_its_bolts_and_rewound_to_a_number() -> None:
+    async with running(spindles=2) as (simulator, client):
+        await client.start()
+        await client.subscribe(105)
+        number = simulator.tighten("WP1", torque=2512, angle=47)
+        cycle = await client.receive_mid(106)
+        assert (int(cycle[30:40]), cycle[121:161].rstrip(), cycle[163:165]) == (number, b"WP1", b"02")
+        first = cycle[165:232]
+        assert first[:4] == b"1301"
+        assert (first[15:22], first[24:31]) == (b"25.1200", b"47.0   ")
+        client.send(108, b"1")
+        bolt = await client.receive_mid(107)
+        assert (bolt[67:71], bolt[73:93].rstrip(), bolt[180:209]) == (
+            b"0001",
+            b"Bolt 1",
+            b"Torque              F 25.1200",
+        )
+        client.send(108, b"1")
+        assert (await client.receive_mid(107))[67:71] == b"0002"
+        assert simulator.acked == []
+        client.send(108, b"1")
+        await condition(lambda: simulator.acked == [number])
+        newer = [simulator.tighten("WP2"), simulator.tighten("WP3")]
+        async with client_of(simulator) as second:
+            await second.start()
+            answer = await second.ask(105, b"%010d" % newer[0], 2)
+            assert answer[20:] == b"0105"
+            for expected in newer:
+                assert int((await second.receive_mid(106))[30:40]) == expected
+                second.send(108, b"0")
+        async with client_of(simulator) as third:
+            await third.start()
+            await third.ask(105, b"00000000001", 4)
+            latest = simulator.tighten("WP4")
+            assert int((await third.receive_mid(106))[30:40]) == latest

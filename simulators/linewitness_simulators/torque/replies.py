@@ -8,7 +8,7 @@ from linewitness_simulators.torque.generic import request, subscribe_generic, un
 from linewitness_simulators.torque.model import Inputs, StoredResult
 from linewitness_simulators.torque.programs import PROGRAM_COMMANDS, PROGRAM_REQUESTS
 from linewitness_simulators.torque.session import ClientSession, RequestRefused
-from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
+from linewitness_simulators.torque.subscriptions import send_bolt, subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at, text_of
 from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS, own_results
 from linewitness_simulators.torque.wire import Telegram
@@ -21,6 +21,9 @@ TOOL_ABSENT: Final = 29
 SYNC_UNAVAILABLE: Final = 33
 NO_ALARM: Final = 58
 ALL_TOOLS: Final = 9999
+#: Subscriptions that can begin with what is stored, from this revision on.
+REWOUND: Final = (100, 105)
+REWINDS: Final = 2
 
 
 async def tool_data(session: ClientSession, telegram: Telegram) -> None:
@@ -131,9 +134,17 @@ async def acknowledge_alarm(session: ClientSession, _: Telegram) -> None:
 
 
 async def subscribe_fixed(session: ClientSession, telegram: Telegram) -> None:
-    """0014, 0034, 0051, 0060, 0070, 0100 and 0151."""
+    """0014, 0034, 0051, 0060, 0070, 0100, 0105 and 0151."""
+    rewind_to = None
+    if telegram.mid in REWOUND and telegram.revision >= REWINDS:
+        only_new = telegram.revision > REWINDS and number_at(telegram.data, 10, 1)
+        rewind_to = None if only_new else number_at(telegram.data, 0, 10)
     await subscribe(
-        session, telegram.mid, _answered_subscription(session, telegram), wait=not telegram.no_ack
+        session,
+        telegram.mid,
+        _answered_subscription(session, telegram),
+        wait=not telegram.no_ack,
+        rewind_to=rewind_to,
     )
 
 
@@ -142,13 +153,20 @@ def _answered_subscription(session: ClientSession, telegram: Telegram) -> int:
 
 
 async def unsubscribe_fixed(session: ClientSession, telegram: Telegram) -> None:
-    """0017, 0037, 0054, 0063, 0073, 0103 and 0154."""
+    """0017, 0037, 0054, 0063, 0073, 0103, 0109 and 0154."""
     await unsubscribe(session, ENDS[telegram.mid], telegram.mid)
 
 
 async def confirm(session: ClientSession, telegram: Telegram) -> None:
     """0062 and its like."""
     session.confirm(telegram.mid)
+
+
+async def confirm_cycle(session: ClientSession, telegram: Telegram) -> None:
+    """0108: after the last bolt, or if the client wants none, the cycle is confirmed."""
+    if telegram.data[:1] == b"1" and send_bolt(session):
+        return
+    session.confirm(108)
 
 
 async def confirm_by_name(session: ClientSession, telegram: Telegram) -> None:
@@ -187,6 +205,7 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     **dict.fromkeys(TOPICS, subscribe_fixed),
     **dict.fromkeys(ENDS, unsubscribe_fixed),
     **dict.fromkeys(ACKS, confirm),
+    108: confirm_cycle,
 }
 
 #: What changes the controller: refused with 92 while commands are disabled.

@@ -86,10 +86,10 @@ class OpenProtocolOptions(DeviceOptions):
         description="How often the newest stored result and the tool's counter are compared.",
     )
 
-    results: Literal["tightenings", "operations"] = Field(
+    results: Literal["tightenings", "operations", "powermacs"] = Field(
         default="tightenings",
         description="What results are taken: tightenings (0061), or operations (1201) for controllers "
-        "that have no others.",
+        "that have no others, or powermacs: the cycles of a PowerMACS station (0106).",
     )
     acknowledge: Literal["application", "link"] = Field(
         default="application",

@@ -9,6 +9,7 @@ from typing import Final
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation
+from linewitness.devices.open_protocol.content.bolts import BoltResults
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.notices import NoticeReader
@@ -65,6 +66,7 @@ class ControllerCapture:
         self._observations = LedgerObservations(self.limits)
         self._operations = operations
         self._spindles = SpindleResults(remembered)
+        self._bolts = BoltResults(remembered)
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
         self._unreadable = KnownNames(prefix="unreadable/", retained=RETAINED, remembered=remembered)
 
@@ -89,6 +91,10 @@ class ControllerCapture:
             found.append(observation)
         return found
 
+    def stored_spindles(self, received: ReceivedTelegram, facts: SessionFacts) -> Sequence[Observation]:
+        """Take a multi-spindle result that was asked for."""
+        return self._spindles.read_stored(received, facts, self.tracker.ledger)
+
     @property
     def clock_jumped(self) -> bool:
         """Whether a result's time was so far from its reception that the controller's clock is suspect."""
@@ -107,6 +113,8 @@ class ControllerCapture:
             return self._operation(received, facts)
         if mid == Mid.MULTI_RESULT:
             return self._spindles.read(received, facts, self.tracker.ledger)
+        if mid == Mid.CYCLE_RESULT:
+            return self._bolts.read(received, facts, self.tracker.ledger)
         if mid == Mid.TRACE:
             return [trace_of(received, facts, self.tracker.ledger, self._traces)]
         return [self.notices.read(received, facts)]

@@ -261,7 +261,6 @@ async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions) -> 
         (options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
         (options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
         (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
-        (options.multi_spindle, Mid.MULTI_SUBSCRIBE, (1,)),
     )
     for on, mid, revisions in wanted:
         if on and await subscribe_stepping_down(link, mid, revisions) is None:

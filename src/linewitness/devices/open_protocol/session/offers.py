@@ -8,7 +8,7 @@ from typing import Final
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import handshake
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.wire.codec import decode
+from linewitness.devices.open_protocol.wire.codec import decode, encode
 from linewitness.devices.open_protocol.wire.mids import STILL_SUBSCRIBED, UNSUBSCRIBE_OF, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import Telegram
@@ -66,6 +66,21 @@ async def listed(
     blocks = decoded.blocks.get("psets" if answer == Mid.PSET_IDS else "jobs", ())
     numbers = (value.content for block in blocks for value in block.values())
     return tuple(number for number in numbers if isinstance(number, int)), decoded.revision
+
+
+async def described_job(link: ControllerLink, number: int, revision: int) -> str:
+    """Return a job in words (0033): its number and name, its parameter sets and how often each of them."""
+    try:
+        received = await link.ask(
+            encode(Mid.JOB_DATA_REQUEST, revision, {"job_id": number}), Mid.JOB_DATA, optional=True
+        )
+    except RefusedByController:
+        return str(number)
+    decoded = decode(received.telegram)
+    steps = [
+        f"set {step['pset_id'].content} x {step['batch_size'].content}" for step in decoded.blocks["psets"]
+    ]
+    return f"{number} {decoded.text('job_name') or ''}".rstrip() + f" ({', '.join(steps)})"
 
 
 async def _identifiers(link: ControllerLink, options: OpenProtocolOptions) -> tuple[Mid, ...]:

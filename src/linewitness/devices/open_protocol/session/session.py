@@ -11,10 +11,11 @@ import structlog
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Observation
+from linewitness.devices.open_protocol.content import bolts, spindles
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import handshake, offers, recovery
+from linewitness.devices.open_protocol.session import cycles, handshake, offers, recovery
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.commands import ToolCommands
 from linewitness.devices.open_protocol.session.controller_clock import ControllerClock
@@ -131,8 +132,12 @@ class OpenProtocolSession:
         await self._look_at_tool()
         if self._options.results == "operations":
             await self._prepare_operations()
+        elif self._options.results == "powermacs":
+            await self._prepare_cycles()
         else:
             await self._prepare_tightenings()
+        if self._options.multi_spindle:
+            await self._prepare_spindles()
         await handshake.subscribe_more(self._link, self._options)
         self._offers = await offers.learn(self._link, self._options)
 
@@ -155,6 +160,20 @@ class OpenProtocolSession:
                 f"{options.name} offers no operation results (1201)",
                 hint="remove results: operations from this device, or check the controller's licence",
             )
+
+    async def _prepare_cycles(self) -> None:
+        options, newest = self._options, self._start.remembered.get(bolts.NEWEST_KEY)
+        first = options.start_after if newest is None else int(newest)
+        await cycles.subscribe_cycles(self._link, options.name, first)
+
+    async def _prepare_spindles(self) -> None:
+        options, newest = self._options, self._start.remembered.get(spindles.NEWEST_KEY)
+        number = None if newest is None else int(newest)
+        async for received in cycles.stored_spindles(self._link, number, options.back_fill_per_s):
+            for observation in self._capture.stored_spindles(received, self._facts):
+                self._put(observation)
+        if await cycles.subscribe_spindles(self._link) is None:
+            log.info("not offered by the controller", device=options.id, mid=int(Mid.MULTI_SUBSCRIBE))
 
     async def listen_forever(self) -> None:
         """Take in what is pushed, in order, until the connection ends."""
@@ -194,6 +213,8 @@ class OpenProtocolSession:
 
     async def _drive(self, asking: Asking) -> None:
         """Ask the controller what `asking` wants to know, while there is room for what comes."""
+        if self._options.results == "powermacs":
+            return  # it has no 0064, and sends again itself what it stored
         history = self._operations if self._options.results == "operations" else self._history
         try:
             number = next(asking)

@@ -68,6 +68,12 @@ class Mid(IntEnum):
     MULTI_RESULT = 101
     MULTI_ACK = 102
     MULTI_UNSUBSCRIBE = 103
+    MULTI_OLD_REQUEST = 104
+    CYCLE_SUBSCRIBE = 105
+    CYCLE_RESULT = 106
+    CYCLE_BOLT = 107
+    CYCLE_ACK = 108
+    CYCLE_UNSUBSCRIBE = 109
     JOB_ABORT = 127
     IDENTIFIERS_DOWNLOAD = 150
     IDENTIFIERS_SUBSCRIBE = 151
@@ -98,6 +104,7 @@ ACK_OF: Final = MappingProxyType(
         Mid.ALARM_STATUS: Mid.ALARM_STATUS_ACK,
         Mid.MULTI_STATUS: Mid.MULTI_STATUS_ACK,
         Mid.MULTI_RESULT: Mid.MULTI_ACK,
+        Mid.CYCLE_RESULT: Mid.CYCLE_ACK,
         Mid.IDENTIFIERS: Mid.IDENTIFIERS_ACK,
         Mid.NEW_ALARM: Mid.NEW_ALARM_ACK,
         Mid.OPERATION_RESULT: Mid.OPERATION_ACK,
@@ -106,6 +113,8 @@ ACK_OF: Final = MappingProxyType(
         Mid.TRACE_PLOT: Mid.ACCEPTED,
     }
 )
+#: What an acknowledgement says: 0 in 0108 asks for no 0107 of each bolt.
+ACK_DATA: Final = MappingProxyType({Mid.CYCLE_ACK: b"0"})
 
 #: Which unsubscribe message undoes a subscription.
 UNSUBSCRIBE_OF: Final = MappingProxyType(
@@ -116,6 +125,7 @@ UNSUBSCRIBE_OF: Final = MappingProxyType(
         Mid.RESULT_SUBSCRIBE: Mid.RESULT_UNSUBSCRIBE,
         Mid.ALARM_SUBSCRIBE: Mid.ALARM_UNSUBSCRIBE,
         Mid.MULTI_SUBSCRIBE: Mid.MULTI_UNSUBSCRIBE,
+        Mid.CYCLE_SUBSCRIBE: Mid.CYCLE_UNSUBSCRIBE,
         Mid.IDENTIFIERS_SUBSCRIBE: Mid.IDENTIFIERS_UNSUBSCRIBE,
     }
 )
