@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from linewitness.devices.open_protocol.session import unit_commands
 from linewitness.devices.open_protocol.session.commands import CommandRefused
-from linewitness.devices.unit_commands import UnitCommand, UnitCommandSession
+from linewitness.devices.unit_commands import DeviceBusy, UnitCommand, UnitCommandSession
 from linewitness_simulators.torque import TorqueOptions, serve, without
 from linewitness_simulators.torque.server import TorqueSimulator
 from support.open_protocol_rig import Journal, gateway
 from support.waiting import until
 
 PROGRAMS = ({"unit": ".*", "parameter_set": 8},)
-BOTH = {"commands": ("identifier", "program"), "programs": PROGRAMS}
+BOTH: dict[str, Any] = {"commands": ("identifier", "program"), "programs": PROGRAMS}
 
 
 @asynccontextmanager
@@ -128,22 +127,18 @@ async def test_a_list_or_the_selected_set_is_offer_enough(missing: tuple[int, ..
         assert simulator.controller.state.parameter_set == 8
 
 
-async def test_a_controller_that_is_busy_is_asked_again_and_one_that_stays_so_is_a_refusal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(unit_commands, "BUSY_RETRY_S", 0.01)
+async def test_a_controller_that_is_busy_says_so_and_has_done_nothing() -> None:
     async with connected() as (simulator, session):
         simulator.faults.refuse_once[18] = 101
-        assert await session.command_unit(UnitCommand("parameter_set", "8")) == "8"
-        simulator.faults.refuse[18] = 101
-        with pytest.raises(CommandRefused, match="a tightening is in progress"):
-            await session.command_unit(UnitCommand("parameter_set", "9"))
-        assert simulator.controller.state.parameter_set == 8
+        with pytest.raises(DeviceBusy, match="a tightening is in progress"):
+            await session.command_unit(UnitCommand("parameter_set", "8"))
+        assert simulator.controller.state.parameter_set == 7
 
 
 async def test_nothing_more_is_asked_of_a_controller_that_is_told_nothing() -> None:
     lesser = TorqueOptions(revisions=without(10, 30, 51, 151))
-    for settings, asked in (({"commands": (), "programs": ()}, set()), ({}, {10, 30, 51, 151})):
+    nothing: dict[str, Any] = {"commands": (), "programs": ()}
+    for settings, asked in ((nothing, set[int]()), (BOTH, {10, 30, 51, 151})):
         async with connected(lesser, **settings) as (simulator, _):
             refused = {entry.mid for entry in simulator.ledger.entries if entry.what == "refused"}
             assert refused & {10, 30, 51, 151} == asked

@@ -10,6 +10,7 @@ import pytest
 
 from linewitness.devices.open_protocol.session.unit_commands import UnitCommands
 from linewitness.devices.scanner.options import ScannerOptions
+from linewitness.gateway import unit_commands
 from linewitness.stations.options import GateOptions, UnitOptions
 from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
@@ -23,7 +24,7 @@ PROGRAMS = (
     {"unit": r"SN8\d+", "parameter_set": 8, "batch_size": 3},
     {"unit": r"SN9\d+", "job": 2, "abort_job": True, "restart_job": True},
 )
-BOTH = {"commands": ("identifier", "program"), "programs": PROGRAMS}
+BOTH: dict[str, Any] = {"commands": ("identifier", "program"), "programs": PROGRAMS}
 
 
 @asynccontextmanager
@@ -93,15 +94,19 @@ async def test_a_command_is_on_record_before_it_is_sent(
     """What the journal on the disk says when the controller receives a command."""
     seen: list[list[tuple[str, Any, Any]]] = []
     async with serve() as simulator, told(tmp_path, simulator, **BOTH) as (reader, running):
-        select, identify = simulator.controller.select_parameter_set, simulator.controller.identify
-        monkeypatch.setattr(
-            simulator.controller, "identify", lambda text: (seen.append(orders(running)), identify(text))
-        )
-        monkeypatch.setattr(
-            simulator.controller,
-            "select_parameter_set",
-            lambda number: (seen.append(orders(running)), select(number)),
-        )
+        controller = simulator.controller
+        identify, select = controller.identify, controller.select_parameter_set
+
+        def identified(text: str) -> None:
+            seen.append(orders(running))
+            identify(text)
+
+        def selected(number: int) -> None:
+            seen.append(orders(running))
+            select(number)
+
+        monkeypatch.setattr(controller, "identify", identified)
+        monkeypatch.setattr(controller, "select_parameter_set", selected)
         await reader.scan("SN7001")
         await answered(running, 2)
     assert seen[0] == [("identifier", "SN7001", "sent")]
@@ -172,6 +177,36 @@ async def test_what_the_controller_refuses_is_on_record_and_sent_again_when_the_
         assert commands(simulator) == [(50, "SN7001"), (18, "009")]
         await until(lambda: not running.health.not_told)
     account(tmp_path, simulator)
+
+
+async def test_a_controller_that_is_busy_is_asked_again_and_locks_meanwhile(tmp_path: Path) -> None:
+    """While a tightening keeps the controller from taking the program, its result locks the tool at once."""
+    gate = GateOptions(device="wrench-10", hold=("not_ok",))
+    async with serve() as simulator, told(tmp_path, simulator, gate, **BOTH) as (reader, running):
+        simulator.faults.refuse[18] = 101
+        await reader.scan("SN7001")
+        await until(lambda: simulator.ledger.numbers("refused", 18))
+        simulator.tighten(ok=False)
+        await until(lambda: not simulator.controller.state.tool_enabled, "locked")
+        assert orders(running)[-1] == ("parameter_set", "9", "sent")
+        del simulator.faults.refuse[18]
+        assert (await answered(running, 2))[-2:] == [
+            ("parameter_set", "9", "sent"),
+            ("parameter_set", "9", True),
+        ]
+    account(tmp_path, simulator)
+
+
+async def test_a_controller_that_stays_busy_has_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_commands, "BUSY_TRIES", 2)
+    async with serve() as simulator, told(tmp_path, simulator, **BOTH) as (reader, running):
+        simulator.faults.refuse[18] = 101
+        await reader.scan("SN7001")
+        assert (await answered(running, 2))[-1] == ("parameter_set", "9", False)
+        assert "a tightening is in progress" in running.health.not_told
+        assert simulator.ledger.numbers("refused", 18) == [101, 101]
 
 
 async def test_a_batch_size_that_is_refused_keeps_the_program_from_being_selected(tmp_path: Path) -> None:

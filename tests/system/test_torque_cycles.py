@@ -9,7 +9,12 @@ from linewitness_simulators.torque import TorqueOptions, serve, without
 from support.torque_line import Line, fields_of, line, records_of, unit_of, wrench
 from support.waiting import until
 
-POWERMACS = {"results": "powermacs", "alarms": False, "parameter_sets": False, "torque_unit": "Nm"}
+POWERMACS: dict[str, Any] = {
+    "results": "powermacs",
+    "alarms": False,
+    "parameter_sets": False,
+    "torque_unit": "Nm",
+}
 
 
 def bolts(running: Line) -> list[tuple[Any, Any]]:
@@ -47,7 +52,7 @@ async def test_cycles_that_were_made_while_the_gateway_was_away_are_fetched_once
     options = TorqueOptions(revisions=without(60, 64))
     async with serve(options) as simulator:
         simulator.tighten("SN0")
-        settings = {**POWERMACS, "start_after": None}
+        settings: dict[str, Any] = {**POWERMACS, "start_after": None}
         async with line(tmp_path, [wrench(simulator, **settings)]) as running:
             await until(lambda: simulator.subscribed(105))
             simulator.tighten("SN1")
@@ -72,7 +77,7 @@ async def test_multi_spindle_results_come_in_the_highest_revision_and_missed_one
     tmp_path: Path, highest: int
 ) -> None:
     options = TorqueOptions(spindles=2, revisions={**without(), 100: highest})
-    settings = {"multi_spindle": True, "start_after": None}
+    settings: dict[str, Any] = {"multi_spindle": True, "start_after": None}
     async with serve(options) as simulator:
         async with line(tmp_path, [wrench(simulator, **settings)]) as running:
             await until(lambda: simulator.subscribed(100))

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.base import CommandingSession
+
+
+class DeviceBusy(DeviceRefused):
+    """The device did nothing because it is busy: the command may be given again in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,6 @@ class UnitCommandSession(CommandingSession, Protocol):
     async def command_unit(self, command: UnitCommand) -> str:
         """Give a command once, and return the value that the device accepted.
 
-        Raises DeviceRefused if the device says no, or did not offer it; DeviceUnavailable if no answer came:
-        then it is not known whether the device carried it out.
+        Raises DeviceRefused if the device says no, or did not offer it; DeviceBusy if it says not now;
+        DeviceUnavailable if no answer came: then it is not known whether the device carried it out.
         """

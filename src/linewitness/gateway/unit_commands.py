@@ -1,5 +1,6 @@
 """Tell a device of the unit at its station: each command is on record before it is sent."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -8,7 +9,12 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.base.failures import retrieve
 from linewitness.devices.base import CommandingSession
-from linewitness.devices.unit_commands import UnitCommand, UnitCommandOptions, UnitCommandSession
+from linewitness.devices.unit_commands import (
+    DeviceBusy,
+    UnitCommand,
+    UnitCommandOptions,
+    UnitCommandSession,
+)
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.gateway.availability import DeviceStatusSink
@@ -20,6 +26,8 @@ log = structlog.get_logger()
 
 #: A unit that only the tool's own result names is there when it is too late to tell the tool of it.
 BY_RESULT: Final = "result"
+#: A device that is busy is asked so often, once a second, before that is its answer.
+BUSY_TRIES: Final = 10
 #: What is tried and cannot be decided, because no setting says what the unit needs.
 CHOICE: Final = "choice"
 
@@ -51,6 +59,7 @@ class UnitTelling:
         self._clock = clock
         self._health = health
         self._told: HeldUnit | None = None
+        self._busy: dict[str, int] = {}
 
     async def tell(self, session: CommandingSession) -> None:
         """Send what the unit at the station needs and was not sent. DeviceUnavailable: no answer."""
@@ -60,32 +69,53 @@ class UnitTelling:
         held, named_by = present
         if held.by == BY_RESULT:
             return
-        if held is not self._told:
-            self._told = held
-            self._health.untold(self._device, "")
-        try:
-            commands = self._options.commands_for(held.serial, named_by)
-        except DeviceRefused as error:
-            if self._is_due(held, CHOICE):
-                await self._not_done(session, held, UnitCommand(CHOICE, held.serial), error)
-            return
+        self._begin(held)
+        commands = await self._chosen(session, held, named_by)
         for command in commands:
             if not self._is_here(held):
                 return
             after = not command.after or self._name(command.after) in held.told
             if after and self._is_due(held, command.name):
                 await self._give(session, held, command)
-        if all(self._name(command.name) in held.told for command in commands):
+            if command.name in self._busy:
+                return  # what comes after it waits as well
+        if commands and all(self._name(command.name) in held.told for command in commands):
             self._health.untold(self._device, "")
 
+    def _begin(self, held: HeldUnit) -> None:
+        """Forget what was about the unit before."""
+        if held is self._told:
+            return
+        if self._told is not None:
+            self._health.untold(self._device, "")
+        self._told, self._busy = held, {}
+
+    async def _chosen(
+        self, session: UnitCommandSession, held: HeldUnit, named_by: str
+    ) -> Sequence[UnitCommand]:
+        """Return what the settings say of a unit; nothing, and that on record, where they say nothing."""
+        try:
+            return self._options.commands_for(held.serial, named_by)
+        except DeviceRefused as error:
+            if self._is_due(held, CHOICE):
+                await self._not_done(session, held, UnitCommand(CHOICE, held.serial), error)
+            return ()
+
     async def _give(self, session: UnitCommandSession, held: HeldUnit, command: UnitCommand) -> None:
-        sent = Change("command", None, "sent")
-        reason = f"{command.name} is sent for the unit at the station, as the YAML says"
-        await self._journal.submit([self._event(session, held, command, reason, (sent,))])
+        name, tries = self._name(command.name), self._busy.get(command.name, 0) + 1
+        if tries == 1:
+            sent = Change("command", None, "sent")
+            reason = f"{command.name} is sent for the unit at the station, as the YAML says"
+            await self._journal.submit([self._event(session, held, command, reason, (sent,))])
         # Crash here: the command is on record and not sent; it is sent when the unit is read again.
         try:
             back = await session.command_unit(command)
         except DeviceRefused as error:
+            self._busy.pop(command.name, None)
+            if isinstance(error, DeviceBusy) and tries < BUSY_TRIES:
+                self._busy[command.name] = tries
+                held.tried.discard(name)
+                return
             await self._not_done(session, held, command, error)
             return
         except DeviceUnavailable as error:
@@ -102,7 +132,8 @@ class UnitTelling:
             f"the device accepted {command.name}",
             (Change("read_back", None, back), _confirmed(back == command.value)),
         )
-        state = self._station.units.tell(held, self._name(command.name))
+        state = self._station.units.tell(held, name)
+        self._busy.pop(command.name, None)
         await self._journal.submit([done], state=dict(state))
 
     async def _not_done(

@@ -78,7 +78,7 @@ async def described_job(link: ControllerLink, number: int, revision: int) -> str
         return str(number)
     decoded = decode(received.telegram)
     steps = [
-        f"set {step['pset_id'].content} x {step['batch_size'].content}" for step in decoded.blocks["psets"]
+        f"set {step['pset_id'].content} x {step['batch_size'].content}" for step in decoded.blocks.get("psets", ())
     ]
     return f"{number} {decoded.text('job_name') or ''}".rstrip() + f" ({', '.join(steps)})"
 

@@ -1,6 +1,5 @@
 """What a controller is told of the unit at its station: its serial number, and the program that it needs."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -12,15 +11,12 @@ from linewitness.devices.open_protocol.wire.codec import encode
 from linewitness.devices.open_protocol.wire.mids import TRANSIENT, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import Telegram
-from linewitness.devices.unit_commands import UnitCommand
+from linewitness.devices.unit_commands import DeviceBusy, UnitCommand
 
 #: Characters that 0050 and 0150 hold; of the latter, results repeat parts of 25.
 LIMITS: Final[Mapping[int, int]] = {Mid.IDENTIFIER_DOWNLOAD: 25, Mid.IDENTIFIERS_DOWNLOAD: 100}
 #: What revision 1 of 0038 and 0019 can say.
 TWO_DIGITS: Final = 99
-#: What refused because it was busy (a tightening in progress) has done nothing, and is asked again.
-BUSY_RETRIES: Final = 10
-BUSY_RETRY_S: Final = 1.0
 
 
 class UnitCommands:
@@ -43,19 +39,14 @@ class UnitCommands:
     async def give(self, command: UnitCommand) -> str:
         """Send a command once, and return the value that was accepted (0005).
 
-        An acceptance is no proof of what the controller does with it. Raises `CommandRefused`, and
-        `DeviceUnavailable` where no answer comes.
+        An acceptance is no proof of what the controller does with it. Raises `CommandRefused`, `DeviceBusy`,
+        and `DeviceUnavailable` where no answer comes.
         """
-        telegram = self._telegram(command)
-        for left in range(BUSY_RETRIES, -1, -1):
-            try:
-                await self._link.ask(telegram, Mid.ACCEPTED)
-            except RefusedByController as error:
-                if error.code not in TRANSIENT or not left:
-                    raise CommandRefused(f"{self._options.name}: {error}", hint=self._hint(error)) from error
-            else:
-                break
-            await asyncio.sleep(BUSY_RETRY_S)
+        try:
+            await self._link.ask(self._telegram(command), Mid.ACCEPTED)
+        except RefusedByController as error:
+            kind = DeviceBusy if error.code in TRANSIENT else CommandRefused
+            raise kind(f"{self._options.name}: {error}", hint=self._hint(error)) from error
         return command.value
 
     def _telegram(self, command: UnitCommand) -> Telegram:
