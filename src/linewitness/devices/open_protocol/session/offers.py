@@ -77,9 +77,8 @@ async def described_job(link: ControllerLink, number: int, revision: int) -> str
     except RefusedByController:
         return str(number)
     decoded = decode(received.telegram)
-    steps = [
-        f"set {step['pset_id'].content} x {step['batch_size'].content}" for step in decoded.blocks.get("psets", ())
-    ]
+    blocks = decoded.blocks.get("psets", ())
+    steps = [f"set {each['pset_id'].content} x {each['batch_size'].content}" for each in blocks]
     return f"{number} {decoded.text('job_name') or ''}".rstrip() + f" ({', '.join(steps)})"
 
 
