@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from linewitness_simulators.torque import TorqueOptions, serve, without
-from support.torque_line import Line, fields_of, line, records_of, unit_of, wrench
+from support.torque_line import Line, fields_of, line, unit_of, wrench
 from support.waiting import until
 
 POWERMACS: dict[str, Any] = {
@@ -20,11 +20,6 @@ POWERMACS: dict[str, Any] = {
 def bolts(running: Line) -> list[tuple[Any, Any]]:
     """Return cycle and bolt of each result, in order."""
     return [(fields_of(each)["cycle"], fields_of(each)["bolt"]) for each in running.records()]
-
-
-def syncs(running: Line) -> list[str]:
-    found = [each for each in running.records() if "spindle" in fields_of(each)]
-    return [each["resource"]["id"].rpartition("/")[2].split("-")[0] for each in found]
 
 
 async def test_each_bolt_of_a_cycle_is_a_result_with_its_unit_values_and_limits(tmp_path: Path) -> None:
@@ -73,27 +68,20 @@ async def test_a_controller_without_cycles_says_what_to_change(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("highest", [6, 4, 1])
-async def test_multi_spindle_results_come_in_the_highest_revision_and_missed_ones_are_fetched(
+async def test_multi_spindle_results_come_in_the_highest_revision_that_is_offered(
     tmp_path: Path, highest: int
 ) -> None:
     options = TorqueOptions(spindles=2, revisions={**without(), 100: highest})
-    settings: dict[str, Any] = {"multi_spindle": True, "start_after": None}
-    async with serve(options) as simulator:
-        async with line(tmp_path, [wrench(simulator, **settings)]) as running:
-            await until(lambda: simulator.subscribed(100))
-            simulator.set_sync_id(65535)
-            simulator.tighten("SN1")
-            await until(lambda: syncs(running).count("65535") == 2)
-            spindle = next(each for each in running.records() if "spindle" in fields_of(each))
-            assert fields_of(spindle)["revision"] == highest
-        simulator.tighten("SN2")
-        simulator.tighten("SN3")
-        async with line(tmp_path, [wrench(simulator, **settings)]) as running:
-            await until(lambda: syncs(running).count("1") == 2)
-            simulator.tighten("SN4")
-            await until(lambda: syncs(running).count("2") == 2)
-    found = [each for each in records_of(tmp_path / "journal") if "spindle" in fields_of(each)]
-    ids = [each["resource"]["id"].rpartition("/")[2] for each in found]
-    assert len(ids) == len(set(ids)) == 8
-    fetched = [each for each in found if fields_of(each).get("backfilled")]
-    assert [unit_of(each) for each in fetched] == ["SN2", "SN2", "SN3", "SN3"]
+    async with (
+        serve(options) as simulator,
+        line(tmp_path, [wrench(simulator, multi_spindle=True)]) as running,
+    ):
+        await until(lambda: simulator.subscribed(100))
+        simulator.tighten("SN1")
+        await until(lambda: len(spindles(running)) == 2)
+        assert {fields_of(each)["revision"] for each in spindles(running)} == {highest}
+        assert {unit_of(each) for each in spindles(running)} == {"SN1"}
+
+
+def spindles(running: Line) -> list[dict[str, Any]]:
+    return [each for each in running.records() if "spindle" in fields_of(each)]

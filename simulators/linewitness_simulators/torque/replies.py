@@ -164,6 +164,8 @@ async def confirm(session: ClientSession, telegram: Telegram) -> None:
 
 async def confirm_cycle(session: ClientSession, telegram: Telegram) -> None:
     """0108: after the last bolt, or if the client wants none, the cycle is confirmed."""
+    if telegram.data[:1] not in (b"0", b"1"):
+        raise RequestRefused(INVALID)
     if telegram.data[:1] == b"1" and send_bolt(session):
         return
     session.confirm(108)

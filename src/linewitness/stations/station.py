@@ -53,7 +53,7 @@ class Station:
         self._devices = devices
         self._last = shared.last
         self._context = StationContext(options, shared.badges)
-        self.units = UnitHolder(self._context, state, now)
+        self._units = UnitHolder(self._context, state, now)
         self._sign_on = SignOn(self._context, state)
         self._gate = GateDecision(self._context, state)
         self._columns = ValueColumns(self._context, self._last)
@@ -64,7 +64,7 @@ class Station:
             Missed: self._missed,
             Gap: self._gap,
             Notice: self._notice,
-            Seen: self._nothing,
+            Seen: lambda *_: None,  # a duplicate; what the driver remembers of it is still stored
         }
 
     def begin(self, now: Stamp) -> StationOutcome:
@@ -82,7 +82,7 @@ class Station:
         self._context.take_over(options)
         self._devices = devices
         self._columns.forget_rules()
-        self.units.take_over(before.unit if before else None, now)
+        self._units.take_over(before.unit if before else None, now)
         self._sign_on.take_over(before.operator if before else None, now, outcome)
         return outcome
 
@@ -95,18 +95,23 @@ class Station:
     def lose(self, device: str, because: str, now: Stamp) -> StationOutcome:
         """Forget what a device named: its session ended, and it may miss what comes next."""
         outcome = StationOutcome()
-        self.units.lose(device, because, now.realtime_ns)
+        self._units.lose(device, because, now.realtime_ns)
         self._sign_on.lose(device, because, now, outcome)
         return outcome
 
     @property
     def unit(self) -> str | None:
         """Serial number of the unit at the station, None where none is known to be there."""
-        return self.units.serial
+        return self._units.serial
+
+    @property
+    def units(self) -> UnitHolder:
+        """The unit at the station, and what devices were told of it."""
+        return self._units
 
     def order(self) -> Order | None:
         """Return what the station's gate should be now, None where there is no gate."""
-        return self._gate.order(self.units.held, known=self.units.known)
+        return self._gate.order(self._units.held, known=self._units.known)
 
     def interpret(self, observation: Observation, *, delayed_since_ns: int | None = None) -> StationOutcome:
         """Return the events that an observation means, and the state to store with them.
@@ -119,13 +124,13 @@ class Station:
             for reading in observation.singly():
                 outcome.add(self.interpret(reading))
             return outcome
-        self.units.expire(observation.received)
+        self._units.expire(observation.received)
         self._sign_on.expire(observation.received, outcome)
         if isinstance(observation, Result):
             self._result(observation, outcome, delayed_since_ns)
         else:
             self._interpreters[type(observation)](observation, outcome)
-        self._gate.move(observation, self.units.held, outcome, known=self.units.known)
+        self._gate.move(observation, self._units.held, outcome, known=self._units.known)
         if observation.remember:
             outcome.state.update(
                 {f"device/{observation.device}/{key}": v for key, v in observation.remember.items()}
@@ -180,19 +185,19 @@ class Station:
         if reading.quality is not Quality.GOOD or isinstance(reading.value, Mapping):
             because = f"{name} has no value that counts ({reading.status})"
             if name == options.unit.point:
-                self.units.lose(reading.device, because, reading.received.realtime_ns)
+                self._units.lose(reading.device, because, reading.received.realtime_ns)
             if name == options.operator.point:
                 self._sign_on.lose(reading.device, because, reading.received, outcome)
             return
         text = "" if reading.value is None else str(reading.value).strip()
         if name == options.unit.point:
-            self.units.enter(reading, text, "tag", outcome)
+            self._units.enter(reading, text, "tag", outcome)
         if name == options.operator.point:
             self._sign_on.follow_tag(reading, text, outcome)
 
     def _result(self, result: Result, outcome: StationOutcome, delayed_since_ns: int | None) -> None:
-        self.units.follow(result, outcome)
-        binding = results.bind(result, self.units.unit_for(result, delayed_since_ns), self._context.options)
+        self._units.follow(result, outcome)
+        binding = results.bind(result, self._units.unit_for(result, delayed_since_ns), self._context.options)
         measured, judgement = results.judged(result, self._devices.get(result.device, ANY_DEVICE))
         outcome.events.append(
             self._context.event(
@@ -205,35 +210,35 @@ class Station:
             )
         )
         outcome.unbound += binding.lapse is not None
-        self.units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
+        self._units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
 
     def _code(self, code: Code, outcome: StationOutcome) -> None:
         if code.again:
             self._again(code, outcome)
         elif self._gate.is_pass(code.text):
-            operator, held = self._sign_on.operator, self.units.held if self.units.serial else None
+            operator, held = self._sign_on.operator, self._units.held if self._units.serial else None
             self._scanned(code, self._gate.let_pass(code, held, operator, outcome), outcome)
         elif self._sign_on.is_badge(code.device, code.text):
             self._sign_on.show_badge(code, code.text, outcome)
-        elif not self.units.is_named_by(code.device):
+        elif not self._units.is_named_by(code.device):
             self._scanned(code, "the code is not a serial number of this station", outcome)
-        elif not self.units.is_serial(code.text):
+        elif not self._units.is_serial(code.text):
             self._scanned(code, "the code is not a serial number of this station", outcome)
-            self.units.lose(
+            self._units.lose(
                 code.device, "a code was read that is not a serial number", code.received.realtime_ns
             )
         elif self.unit == code.text:
-            self.units.enter(code, code.text, "scan", outcome)
+            self._units.enter(code, code.text, "scan", outcome)
             self._scanned(code, "the unit at the station was read again", outcome)
         else:
-            self.units.enter(code, code.text, "scan", outcome)
+            self._units.enter(code, code.text, "scan", outcome)
 
     def _again(self, code: Code, outcome: StationOutcome) -> None:
         """Take a code that is still there: it renews what it named; an event only if that was lost."""
         if self._gate.is_pass(code.text) or self._sign_on.is_badge(code.device, code.text):
             return
-        if self.units.is_named_by(code.device) and self.units.is_serial(code.text):
-            self.units.enter(code, code.text, "scan", outcome)
+        if self._units.is_named_by(code.device) and self._units.is_serial(code.text):
+            self._units.enter(code, code.text, "scan", outcome)
 
     def _missed(self, missed: Missed, outcome: StationOutcome) -> None:
         self._lose_codes(missed, f"{missed.device}: {missed.reason}", outcome)
@@ -245,7 +250,7 @@ class Station:
             return
         now = observation.received
         if observation.device == options.unit.scanner:
-            self.units.lose(observation.device, because, now.realtime_ns)
+            self._units.lose(observation.device, because, now.realtime_ns)
         if observation.device == options.operator.scanner:
             self._sign_on.lose(observation.device, because, now, outcome)
 
@@ -259,15 +264,13 @@ class Station:
     def _gap(self, gap: Gap, outcome: StationOutcome) -> None:
         if gap.untaken:
             because = f"{gap.device} sent more than was taken"
-            self.units.lose(gap.device, because, gap.received.realtime_ns)
+            self._units.lose(gap.device, because, gap.received.realtime_ns)
             self._sign_on.lose(gap.device, because, gap.received, outcome)
         else:
             self._lose_codes(gap, f"codes of {gap.device} are missing", outcome)
         fields = [Change("first", None, gap.first), Change("last", None, gap.last)]
-        if gap.count is not None:
-            fields.append(Change("count", None, gap.count))
-        if gap.size is not None:
-            fields.append(Change("bytes", None, gap.size))
+        counted = (("count", gap.count), ("bytes", gap.size))
+        fields += [Change(name, None, number) for name, number in counted if number is not None]
         outcome.events.append(
             self._context.event(
                 gap,
@@ -292,9 +295,6 @@ class Station:
                 changes=tuple(Change(*change) for change in notice.changes),
             )
         )
-
-    def _nothing(self, seen: Seen, outcome: StationOutcome) -> None:
-        """Make no event of a duplicate; what the driver remembers of it is still stored."""
 
     def _rule(self, reading: Reading) -> PointRule:
         return self._devices.get(reading.device, ANY_DEVICE).points.get(reading.point, ANY_POINT)

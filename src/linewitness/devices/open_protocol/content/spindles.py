@@ -14,8 +14,6 @@ from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 #: Sync ids have 16 bits and come again; with their time they are unique. So many are kept.
 RETAINED: Final = 500
-#: The id of the newest result: the ones after it are asked for at the next connection.
-NEWEST_KEY: Final = "sync"
 #: From this revision on a spindle's torque status is only OK or not OK.
 PLAIN_STATUS: Final = 4
 
@@ -38,15 +36,7 @@ class SpindleResults:
         results = list(self._results(received, decoded, f"{sync}-{time}", facts, ledger))
         if not results:
             return [facts.seen(received)]
-        newest = {**results[-1].remember, NEWEST_KEY: str(sync)}
-        return [*results[:-1], replace(results[-1], confirmable=True, remember=newest)]
-
-    def read_stored(
-        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
-    ) -> list[Observation]:
-        """Return what the answer to 0104 says, which is not to be confirmed."""
-        found = self.read(received, facts, ledger)
-        return [replace(each, confirmable=False, backfilled=True) for each in found]
+        return [*results[:-1], replace(results[-1], confirmable=True)]
 
     def _unread(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str

@@ -91,10 +91,6 @@ class ControllerCapture:
             found.append(observation)
         return found
 
-    def stored_spindles(self, received: ReceivedTelegram, facts: SessionFacts) -> Sequence[Observation]:
-        """Take a multi-spindle result that was asked for."""
-        return self._spindles.read_stored(received, facts, self.tracker.ledger)
-
     @property
     def clock_jumped(self) -> bool:
         """Whether a result's time was so far from its reception that the controller's clock is suspect."""

@@ -1,7 +1,5 @@
-"""Results of several bolts at once: multi-spindle results (0101), and PowerMACS cycles (0106)."""
+"""Subscribe to results of several bolts at once: multi-spindle (0101), and PowerMACS cycles (0106)."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
 from linewitness.base.errors import DeviceRefused
@@ -9,7 +7,7 @@ from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import encode
 from linewitness.devices.open_protocol.wire.mids import STILL_SUBSCRIBED, UNSUBSCRIBE_OF, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
-from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
+from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 #: Revision 2 of 0100 sends everything that is stored at each subscription, so it is passed over.
 MULTI_REVISIONS: Final = (6, 5, 4, 3, 1)
@@ -17,23 +15,6 @@ CYCLE_REVISIONS: Final = (4, 3, 2, 1)
 #: From these revisions on a subscription names a cycle to begin with, and whether only new ones are wanted.
 REWINDS: Final = 2
 ONLY_NEW: Final = 3
-#: Sync ids have 16 bits; so many are fetched at one connection at most.
-SYNC_IDS: Final = 65_536
-MOST_STORED: Final = 1_000
-
-
-async def stored_spindles(
-    link: ControllerLink, newest: int | None, per_s: float
-) -> AsyncIterator[ReceivedTelegram]:
-    """Yield the results after the sync id `newest` (0104 → 0101), until there is none; before 0100 only."""
-    for step in range(1, MOST_STORED + 1) if newest is not None else ():
-        number = ((newest or 0) + step) % SYNC_IDS
-        question = encode(Mid.MULTI_OLD_REQUEST, 1, {"sync_tightening_id": number})
-        try:
-            yield await link.ask(question, Mid.MULTI_RESULT, optional=True)
-        except RefusedByController:
-            return
-        await asyncio.sleep(1 / per_s)
 
 
 async def subscribe_spindles(link: ControllerLink) -> int | None:

@@ -11,7 +11,7 @@ import structlog
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Observation
-from linewitness.devices.open_protocol.content import bolts, spindles
+from linewitness.devices.open_protocol.content import bolts
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
@@ -136,8 +136,8 @@ class OpenProtocolSession:
             await self._prepare_cycles()
         else:
             await self._prepare_tightenings()
-        if self._options.multi_spindle:
-            await self._prepare_spindles()
+        if self._options.multi_spindle and await cycles.subscribe_spindles(self._link) is None:
+            log.info("not offered by the controller", device=self._options.id, mid=int(Mid.MULTI_SUBSCRIBE))
         await handshake.subscribe_more(self._link, self._options)
         self._offers = await offers.learn(self._link, self._options)
 
@@ -165,15 +165,6 @@ class OpenProtocolSession:
         options, newest = self._options, self._start.remembered.get(bolts.NEWEST_KEY)
         first = options.start_after if newest is None else int(newest)
         await cycles.subscribe_cycles(self._link, options.name, first)
-
-    async def _prepare_spindles(self) -> None:
-        options, newest = self._options, self._start.remembered.get(spindles.NEWEST_KEY)
-        number = None if newest is None else int(newest)
-        async for received in cycles.stored_spindles(self._link, number, options.back_fill_per_s):
-            for observation in self._capture.stored_spindles(received, self._facts):
-                self._put(observation)
-        if await cycles.subscribe_spindles(self._link) is None:
-            log.info("not offered by the controller", device=options.id, mid=int(Mid.MULTI_SUBSCRIBE))
 
     async def listen_forever(self) -> None:
         """Take in what is pushed, in order, until the connection ends."""
