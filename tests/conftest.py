@@ -1,6 +1,8 @@
 """What all tests share: no task and no way of logging is left behind, and clocks that a test drives."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -9,6 +11,11 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from support.clocks import ManualClock
+
+# Tests start hundreds of processes.
+# Each would compile all modules anew where the environment forbids Python to keep what it compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How quickly examples are made and tests run is a property of the machine and of what else runs on it.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,6 +1,7 @@
 """`probe` and `browse` of a secured server before there is a YAML, as an integrator at a terminal does it."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import pty
@@ -19,6 +20,7 @@ from linewitness.cli import app
 from linewitness.devices.opcua.connection.certificates import load_certificate
 from linewitness_simulators.press.server import PressSimulation, RunningPress, serve
 from support.opcua_rig import client_files
+from support.waiting import until
 
 WORDS = "Basic256Sha256/SignAndEncrypt"
 LINE = """\
@@ -31,7 +33,7 @@ devices:
     endpoint: %s
 """
 #: A machine that runs other things takes its time for a process.
-PATIENCE_S = 200
+PATIENCE_S = 50
 
 
 def file(name: str) -> Path:
@@ -71,47 +73,73 @@ async def refusal(*arguments: Any) -> LinewitnessError:
     return done.exception
 
 
+class Terminal:
+    """A terminal without a person: what it shows, and what is typed on it."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = pty.openpty()
+        os.set_blocking(self._ours, False)
+        self._shown = b""
+
+    @property
+    def screen(self) -> str:
+        try:
+            while more := os.read(self._ours, 4096):
+                self._shown += more
+        except OSError:  # nothing more at the moment, or the other end was closed
+            pass
+        return self._shown.decode(errors="replace")
+
+    async def answer(self, question: str, line: str) -> None:
+        """Wait until a question is asked, and type the answer."""
+
+        def asked() -> bool:
+            return question in self.screen
+
+        await until(asked, lambda: f"the question {question!r}: {self.screen}", timeout_s=PATIENCE_S)
+        os.write(self._ours, f"{line}\n".encode())
+
+    def close(self) -> None:
+        os.close(self._ours)
+
+
 async def at_terminal(arguments: list[str], answers: dict[str, str]) -> tuple[int, str, str]:
-    """Run a command on a terminal of its own and answer what it asks; return its code, output and screen."""
-    ours, theirs = pty.openpty()
-    screen = ""
+    """Run a command on a terminal of its own and answer what it asks; return its code, output and screen.
+
+    What is typed before a question was asked to its last character is thrown away by the terminal.
+    """
+    terminal = Terminal()
 
     def take_terminal() -> None:
         os.setsid()
-        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(terminal.theirs, termios.TIOCSCTTY, 0)
 
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "linewitness", *arguments),
-        stdin=theirs,
-        stderr=theirs,
+        stdin=terminal.theirs,
+        stderr=terminal.theirs,
         stdout=asyncio.subprocess.PIPE,
         preexec_fn=take_terminal,
     )
-    os.close(theirs)
-    async with asyncio.timeout(PATIENCE_S):
-        for question, answer in answers.items():
-            while question not in screen:
-                try:
-                    screen += (await asyncio.to_thread(os.read, ours, 4096)).decode()
-                except OSError:
-                    raise AssertionError(f"{question!r} was not asked: {screen}") from None
-            os.write(ours, f"{answer}\n".encode())
-        out, _ = await process.communicate()
-    os.set_blocking(ours, False)
+    os.close(terminal.theirs)
     try:
-        while more := os.read(ours, 4096):
-            screen += more.decode()
-    except OSError:
-        pass
-    os.close(ours)
-    return process.returncode or 0, out.decode(), screen
+        for question, answer in answers.items():
+            await terminal.answer(question, answer)
+        async with asyncio.timeout(PATIENCE_S):
+            out, _ = await process.communicate()
+        return process.returncode or 0, out.decode(), terminal.screen
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        terminal.close()
 
 
 async def test_a_terminal_is_asked_for_the_password_and_once_for_trust(press: RunningPress) -> None:
     shown = load_certificate(file("press/server.der"))
     code, out, screen = await at_terminal(
         secured("browse", press, "--user", "anna", "--filter", "holding"),
-        {"Password of anna": "secret", "Trust it, and store it in certs/trusted?": "y"},
+        {"Password of anna: ": "secret", "Trust it, and store it in certs/trusted?": "y"},
     )
     assert code == 0, screen
     assert "node: 'nsu=urn:linewitness:simulator:press;s=Press.Holding'" in out

@@ -124,6 +124,36 @@ async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: M
             await shows(line, lambda one: one is not None and "a point: nothing" in one["what"])
 
 
+RESULT = {
+    "id": "cycle",
+    "pattern": "counter",
+    "counter": {"address": 100},
+    "number_field": "number",
+    "fields": [{"id": "number", "address": 122, "type": "uint16"}],
+}
+
+
+@pytest.mark.parametrize("register", [100, 122], ids=["the number of the newest", "a value"])
+async def test_results_that_the_device_does_not_give(
+    register: int, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with oven_server.serve(oven_server.OvenServerOptions(cycle_s=1e9)) as oven:
+        settings = options_for(oven, SET_POINT, id="press-4", period_ms=50, results=[RESULT])
+        driver = ModbusDriver(settings, clock=SystemClock(), buses=Buses())
+        async with looked_at(tmp_path / "journal", clock) as line, captured(line, driver):
+            await until(lambda: line.health.devices["press-4"].state == "up")
+            oven.faults.illegal.append(("holding", register, register))
+            oven.oven.complete_cycles(1)
+            found = await shows(line, bool)
+            assert found is not None
+            assert found["what"] == (
+                "press-4 refuses a point: cycle (the device has no such register (Modbus exception 2))"
+            )
+            oven.faults.illegal.clear()
+            oven.oven.complete_cycles(1)
+            await shows(line, lambda one: one is None)
+
+
 async def test_it_stays_while_the_device_is_away_and_is_logged_once(
     tmp_path: Path, clock: ManualClock
 ) -> None:

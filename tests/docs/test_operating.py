@@ -9,7 +9,7 @@ from typing import Any, get_args
 from linewitness.base.errors import ExitCode
 from linewitness.status import metric_names
 from linewitness.status.metric_names import Metric
-from linewitness.status.problems import ProblemCode
+from linewitness.status.problems.problem import ProblemCode
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")

@@ -22,8 +22,8 @@ from linewitness.uplink.topics import Topics
 from support.brokers import Broker, mosquitto
 from support.fake_gateway import FakeGateway
 from support.greedy import Greedy, greedy
+from support.lines import prepare
 from support.memory import MIB, MemoryGroup, memory_limit, peak
-from support.plants import run
 from support.waiting import until
 
 pytestmark = pytest.mark.heavy
@@ -62,7 +62,7 @@ class Plant:
             "database: sqlite:///store.db\nname: store.example\nkey: {file: store.key}\n"
             f"mqtt: {{url: '{self.broker.url}'}}\n{settings}"
         )
-        assert (await run("store", "init", self.file)).code == 0
+        await prepare("store", "init", self.file)
         self.database = Database(load_store(self.file).database_url)
         self.enroll(self.gateway)
         command = self.group.around(sys.executable, "-m", "linewitness", "store", "run", str(self.file))

@@ -9,6 +9,7 @@ from typing import Any
 from linewitness_selftest.outcome import FaultOutcome
 from support.brokers import free_port
 from support.figures import figures
+from support.lines import prepare
 from support.outcomes import kept
 from support.plants import (
     Load,
@@ -86,14 +87,13 @@ async def test_store_that_begins_anew_gets_everything(
         for file in plant.folder.glob("store.db*"):
             file.unlink()
         (plant.folder / "store.key").rename(tmp_path / "key")
-        await plant.command("store-again", "store", "init", str(plant.store_file))
+        await prepare("store", "init", plant.store_file)
         shutil.copy(tmp_path / "key", plant.folder / "store.key")
         with plant.journal() as journal:
             log_vkey, record_0 = str(journal.log_vkey), journal.record_0_hash
         line = plant.config.line
-        await plant.command(
-            "enroll-again",
-            *("store", "enroll", str(plant.store_file), "--tenant", line.tenant, "--gateway", line.gateway),
+        await prepare(
+            *("store", "enroll", plant.store_file, "--tenant", line.tenant, "--gateway", line.gateway),
             *("--log-vkey", log_vkey, "--record0", record_0),
         )
         await plant.store.start()

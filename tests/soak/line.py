@@ -29,6 +29,7 @@ from linewitness_simulators.scanner import server as scanner
 from linewitness_simulators.torque import server as torque
 from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.options import TorqueOptions
+from support.lines import prepare
 
 HERE = Path(__file__).parent
 MOSQUITTO = Path("/usr/sbin/mosquitto")
@@ -180,7 +181,7 @@ async def open_line(folder: Path) -> AsyncIterator[Line]:
         _write_files(line)
         plant.gateway.wrapper = (sys.executable, str(HERE / "gateway.py"))
         plant.gateway.environment = {"SOAK_INSIDE": str(line.inside_file)} | _of_the_unit() | _tracing()
-        await plant.enroll()
+        await plant.enroll(prepare)
         stack.push_async_callback(plant.store.stop)
         stack.push_async_callback(plant.gateway.kill)
         yield line

@@ -56,7 +56,7 @@ class Health:
     def __init__(self) -> None:
         self.states: list[str] = []
         self.counts = 0
-        self.unbound_results = 0
+        self.unbound_results = self.conflicts = 0
         self.not_told = ""
         self.shares: list[tuple[bool, bool, int]] = []
 
@@ -84,5 +84,8 @@ class Health:
     def at_work(self, name: str, busy: bool) -> None:
         pass
 
-    def unbound(self, name: str, count: int) -> None:
+    def binding_conflict(self, name: str, count: int, why: str) -> None:
+        self.conflicts += count
+
+    def unbound(self, name: str, count: int, why: str) -> None:
         self.unbound_results += count

@@ -1,5 +1,6 @@
 """A line's YAML for tests of the command line: one scanner that nobody has to answer for."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,14 @@ def write_line(folder: Path, *, generation: int = 1, journal: str = "", more: st
 def call(*arguments: object) -> Any:
     """Run one command in this process; `.exit_code`, `.output`, `.exception` say what came of it."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+async def prepare(*arguments: object) -> str:
+    """Run a command that a test needs done before it begins, in this process; return what it printed.
+
+    A process of its own costs a second of the processor.
+    """
+    done = await asyncio.to_thread(call, *arguments)
+    assert done.exit_code == 0, f"{done.output}{done.exception!r}"
+    output: str = done.output
+    return output

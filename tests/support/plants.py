@@ -24,6 +24,7 @@ from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 from linewitness.store.database.database import Database
 from linewitness.store.reports import read_receipts, read_records
+from support.lines import prepare
 from support.meaning import Meaning, meaning_of
 from support.present import present
 from support.waiting import until
@@ -39,7 +40,7 @@ async def new_plant(
     async with open_plant(folder / "plant", mosquitto=True) as plant:
         for old, new in replacements.items():
             change(plant, old, new)
-        await plant.enroll()
+        await plant.enroll(prepare)
         yield plant
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 from linewitness.base.errors import ExitCode
 from linewitness.store.database.database import Database
 from linewitness.store.reports import read_conflicts
+from support.lines import prepare
 from support.plants import Load, at_work, change, run, said, settle
 from support.waiting import until
 
@@ -59,11 +60,10 @@ async def begin_next_generation(plant: Any) -> Any:
     with plant.journal() as journal:
         log_vkey, record_0 = str(journal.log_vkey), journal.record_0_hash
     line = plant.config.line
-    enrolled = await run(
+    await prepare(
         *("store", "enroll", plant.store_file, "--tenant", line.tenant, "--gateway", line.gateway),
         *("--log-vkey", log_vkey, "--record0", record_0),
     )
-    assert enrolled.code == 0, enrolled.err
     return begun
 
 

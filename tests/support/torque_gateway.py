@@ -5,6 +5,7 @@ from typing import Any
 
 from linewitness.demo.plant import Process
 from linewitness.journal.reader import JournalReader
+from support.lines import prepare
 from support.torque_line import fields_of, id_of, records_of
 
 TEMPLATE = """\
@@ -38,7 +39,7 @@ class Gateway:
         self.process = Process("gateway", folder, "run", "line.yaml")
 
     async def init(self) -> None:
-        await Process("init", self.folder, "init", "line.yaml").run()
+        await prepare("init", self.folder / "line.yaml")
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run one command of `linewitness` and return its exit code and what it printed."""

@@ -13,6 +13,7 @@ import pytest
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import free_port
 from support.journals import forger
+from support.lines import prepare
 from support.plants import at_work, new_plant, run, stopped
 from support.waiting import until
 
@@ -34,7 +35,7 @@ def line(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def journal(line: Path) -> Path:
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     return line.parent / "journal"
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from linewitness.base.errors import ExitCode
-from support.lines import write_line
-from support.plants import run
+from support.lines import prepare, write_line
 
 
 @pytest.fixture
 async def line(tmp_path: Path) -> Path:
     file = write_line(tmp_path)
-    assert (await run("init", file)).code == 0
+    await prepare("init", file)
     return file
 
 

@@ -16,6 +16,7 @@ from linewitness_simulators.oven.server import serve as serve_oven
 from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.journals import members_of, verdict_of
+from support.lines import prepare
 from support.plants import run
 from support.waiting import until
 
@@ -48,8 +49,7 @@ async def gateway_on(folder: Path, press: Any, oven: Any, more: str = "") -> Asy
     """Run a gateway on a press and an oven; at its end it stops in order and its journal verifies."""
     file = folder / "line.yaml"
     file.write_text(LINE.format(press=press.url, oven=oven.port, more=more))
-    begun = await run("init", file)
-    assert begun.code == 0, begun.err
+    await prepare("init", file)
     gateway = Process("gateway", folder, "run", str(file))
     await gateway.start()
     try:

@@ -13,6 +13,7 @@ from linewitness.demo.plant import Plant, Process, open_plant
 from linewitness.evidence.verify.stream import verify
 from linewitness.journal.file import JournalFile
 from linewitness.journal.submission import Submission
+from support.lines import prepare
 from support.waiting import until
 
 MIB = 1024**2
@@ -21,7 +22,7 @@ MIB = 1024**2
 @pytest.fixture
 async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
     async with open_plant(tmp_path / "plant") as plant:
-        await plant.enroll()
+        await plant.enroll(prepare)
         await plant.gateway.start()
         await until(lambda: kinds(plant).count("device.back") == 4)
         yield plant

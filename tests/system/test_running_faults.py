@@ -15,6 +15,7 @@ from linewitness_simulators.press.server import PressSimulation
 from linewitness_simulators.press.server import serve as serve_press
 from support.brokers import mosquitto
 from support.journals import forger
+from support.lines import prepare
 from support.plants import (
     Load,
     account,
@@ -119,7 +120,7 @@ async def test_refused_certificate_parks_the_device_and_status_says_why(tmp_path
             "server_certificate: other.der}\n"
             "    points: [{id: holding, node: ns=2;s=Press.Holding, record: change}]\n"
         )
-        assert (await run("init", line)).code == 0
+        await prepare("init", line)
         async with gateway_on(line) as gateway:
             log = tmp_path / "gateway.log"
             await until(lambda: "device lost" in log.read_text(), "the refusal")
@@ -210,7 +211,7 @@ async def test_store_that_the_broker_refuses_ends_with_3(tmp_path: Path) -> None
             "database: sqlite:///store.db\nname: s.example\nkey: {file: store.key}\n"
             f"mqtt: {{url: '{strict.url}'}}\n"
         )
-        assert (await run("store", "init", file)).code == 0
+        await prepare("store", "init", file)
         found = await run("store", "run", file)
         assert found.code == ExitCode.REFUSED, found
         assert "Traceback" not in found.err

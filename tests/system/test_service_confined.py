@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from support.lines import write_line
+from support.lines import prepare, write_line
 from support.plants import run
 from support.waiting import until
 
@@ -54,7 +54,7 @@ async def line(tmp_path: Path) -> Path:
     (tmp_path / "password").write_text(SECRET)
     (tmp_path / "password").chmod(0o600)
     file = write_line(tmp_path, more=UPLINK)
-    assert (await run("init", file)).code == 0
+    await prepare("init", file)
     return file
 
 

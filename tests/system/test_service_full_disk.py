@@ -15,6 +15,7 @@ import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import Plant, Process
+from support.lines import prepare
 from support.plants import Load, account, at_work, change, held, log_lines, new_plant, run, said, settle
 from support.small_disk import SmallDisk, small_disk
 from support.waiting import until
@@ -199,7 +200,7 @@ async def test_a_gateway_that_starts_on_a_full_disk_waits_for_room(
     """After a kill there is a log, and the journal can be opened: then the first record finds no room."""
     line, log = tmp_path / "line.yaml", tmp_path / "gateway.log"
     line.write_text(LINE.format(disk=disk.folder))
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     gateway = Process("gateway", tmp_path, "run", str(line))
     if killed:
         await gateway.start()
@@ -233,7 +234,7 @@ async def test_a_gateway_that_starts_on_a_full_disk_waits_for_room(
 async def test_a_gateway_that_waits_for_room_to_start_can_be_stopped(tmp_path: Path, disk: SmallDisk) -> None:
     line, log = tmp_path / "line.yaml", tmp_path / "gateway.log"
     line.write_text(LINE.format(disk=disk.folder))
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     disk.fill()
     gateway = Process("gateway", tmp_path, "run", str(line))
     await gateway.start()

@@ -4,7 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from support.plants import Load, log_lines, run, running_plant, said, settle
+from support.lines import prepare
+from support.plants import Load, log_lines, running_plant, said, settle
 from support.waiting import until
 
 #: Every driver, none of its devices there; the broker is away as well.
@@ -37,7 +38,7 @@ async def test_what_is_away_is_said_once(tmp_path: Path) -> None:
 
     line = tmp_path / "line.yaml"
     line.write_text(AWAY)
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     gateway = Process("gateway", tmp_path, "run", str(line))
     await gateway.start()
     log = tmp_path / "gateway.log"
@@ -85,7 +86,7 @@ async def test_what_comes_and_goes_all_the_time_is_not_said_all_the_time(tmp_pat
             "devices: [{id: reader, driver: scanner, host: 127.0.0.1, "
             f"port: {server.sockets[0].getsockname()[1]}}}]\n"
         )
-        assert (await run("init", line)).code == 0
+        await prepare("init", line)
         gateway = Process("gateway", tmp_path, "run", str(line))
         await gateway.start()
         try:

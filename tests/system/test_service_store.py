@@ -19,6 +19,7 @@ from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import Authority, Broker, mosquitto
 from support.fake_gateway import FakeGateway
+from support.lines import prepare
 from support.plants import run
 from support.waiting import until
 
@@ -53,7 +54,7 @@ async def store(tmp_path: Path, broker: Broker) -> Path:
         "database: sqlite:///store.db\nname: store.example\nkey: {file: store.key}\n"
         f"mqtt: {{url: '{broker.url}'}}\n"
     )
-    assert (await run("store", "init", file)).code == 0
+    await prepare("store", "init", file)
     return file
 
 
@@ -89,11 +90,10 @@ async def send_one_batch(broker: Any, gateway: Any) -> None:
 
 async def enrolled(store: Any) -> Any:
     gateway = FakeGateway()
-    done = await run(
+    await prepare(
         *("store", "enroll", store, "--tenant", gateway.tenant, "--gateway", gateway.gateway),
         *("--log-vkey", gateway.log_vkey, "--record0", gateway.record0_hash),
     )
-    assert done.code == 0, done
     return gateway
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from linewitness.base.errors import ExitCode
-from support.lines import write_line
+from support.lines import prepare, write_line
 from support.plants import run
 from support.waiting import until
 
@@ -50,7 +50,7 @@ Lifecycle.heartbeat = heartbeat
 @pytest.fixture
 async def line(tmp_path: Path) -> Path:
     file = write_line(tmp_path)
-    assert (await run("init", file)).code == 0
+    await prepare("init", file)
     return file
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from linewitness.demo.plant import open_plant
 from linewitness.status.running_file import FILE_NAME
-from support.lines import call
+from support.lines import call, prepare
 from support.waiting import until
 
 
 async def test_status_says_how_the_uplink_is_and_since_when(tmp_path: Path) -> None:
     async with open_plant(tmp_path / "plant") as plant:
-        await plant.enroll()
+        await plant.enroll(prepare)
         await plant.store.start()
         await plant.gateway.start()
         journal = plant.folder / "journal"

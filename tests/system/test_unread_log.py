@@ -14,7 +14,7 @@ from typing import Any
 
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import free_port
-from support.lines import write_line
+from support.lines import prepare, write_line
 from support.plants import Load, account, at_work, new_plant, run, settle, stopped
 from support.waiting import until
 
@@ -89,7 +89,7 @@ def ask(url: str) -> str:
 async def test_it_is_shown_what_is_dropped_and_whoever_reads_again_is_told(tmp_path: Path) -> None:
     page = f"http://127.0.0.1:{(port := free_port())}"
     line = write_line(tmp_path, more=f"status: {{listen: '127.0.0.1:{port}'}}\nlog: {{level: debug}}")
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     line_text = line.read_text()
     async with unread(tmp_path) as (path, descriptor):
         with path.open("wb") as log:
@@ -154,7 +154,7 @@ async def test_a_device_that_sends_rubbish_for_ever_writes_a_bounded_log(tmp_pat
     port = server.sockets[0].getsockname()[1]
     wrench = f"  - {{id: wrench-1, driver: open_protocol, host: 127.0.0.1, port: {port}}}\n"
     line = write_line(tmp_path, more=wrench)
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     log = tmp_path / "gateway.log"
     async with server:
         with log.open("wb") as file:
@@ -193,7 +193,7 @@ main()
 
 async def test_a_stuck_gateway_ends_with_70_though_nobody_reads_why(tmp_path: Path) -> None:
     line = write_line(tmp_path)
-    assert (await run("init", line)).code == 0
+    await prepare("init", line)
     async with unread(tmp_path) as (path, _):
         with path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(sys.executable, "-c", STUCK, str(line), stderr=log)

@@ -99,3 +99,19 @@ def test_an_event_is_told_from_the_answer_of_the_same_mid() -> None:
     dialogue.ask(question, frozenset({Mid.OPERATION_RESULT}), None, lambda each: each.data == b"mine")
     assert dialogue.receive(Telegram(mid=Mid.OPERATION_RESULT, data=b"event")) is DialogueMessage.PUSH
     assert dialogue.receive(Telegram(mid=Mid.OPERATION_RESULT, data=b"mine")) is DialogueMessage.ANSWER
+
+
+@pytest.mark.parametrize("data", [b"", b"    "])
+def test_a_reply_that_names_no_message_is_about_the_only_open_question(data: bytes) -> None:
+    dialogue = started()
+    dialogue.ask(Telegram(mid=Mid.RESULT_SUBSCRIBE), frozenset({Mid.ACCEPTED}))
+    assert dialogue.receive(Telegram(mid=Mid.ACCEPTED, data=data)) is DialogueMessage.ANSWER
+
+
+def test_a_reply_that_names_no_message_may_be_about_a_question_that_was_given_up() -> None:
+    dialogue = started()
+    dialogue.ask(Telegram(mid=Mid.ALARM_SUBSCRIBE), frozenset({Mid.ACCEPTED}))
+    dialogue.give_up()
+    dialogue.ask(Telegram(mid=Mid.RESULT_SUBSCRIBE), frozenset({Mid.ACCEPTED}))
+    assert dialogue.receive(Telegram(mid=Mid.ACCEPTED)) is DialogueMessage.STRAY
+    assert dialogue.receive(accepted(60)) is DialogueMessage.ANSWER

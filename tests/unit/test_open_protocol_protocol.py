@@ -24,6 +24,7 @@ from linewitness.devices.open_protocol.wire.protocol import (
 from linewitness.devices.open_protocol.wire.telegram import Telegram, parse, split
 
 STAMP = Stamp(1_772_352_000_000_000_000, 1_000_000_000)
+LATER = Stamp(1_772_352_060_000_000_000, 61_000_000_000)
 STARTED = encode(Mid.STARTED, 1, {"cell_id": 1, "channel_id": 1, "controller_name": "TINY"})
 RESULT = encode(Mid.RESULT, 1, {"tightening_id": 7, "torque": 2500})
 
@@ -66,7 +67,7 @@ def test_events_do_not_depend_on_how_the_network_cut_the_bytes(width: int) -> No
     pieces = [stream[at : at + width] for at in range(0, len(stream), width)]
     events = [event for piece in pieces for event in protocol.receive(piece, STAMP)]
     assert [type(event) for event in events] == [PushReceived, PushReceived]
-    assert not protocol.within_telegram
+    assert protocol.telegram_age_s(LATER) == 0
 
 
 def test_a_telegram_in_parts_is_one_event_with_all_its_bytes() -> None:

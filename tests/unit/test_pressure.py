@@ -33,12 +33,12 @@ class Disk:
     """A disk and a journal whose sizes the test says."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.used, self.free = 0, 10**12
+        self.used, self.free, self.log = 0, 10**12, 0
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=0, used=0, free=self.free))
         monkeypatch.setattr(module, "CHECK_PERIOD_S", 0.01)
 
     async def read(self, _query: Callable[..., Any]) -> Figures:
-        return Figures(10, 0, 5, self.used, self.used)
+        return Figures(10, 0, 5, self.used, self.used, self.log)
 
 
 @pytest.fixture
@@ -153,6 +153,32 @@ async def test_no_hours_are_promised_from_the_first_seconds(
         now += 1
     assert pressure.room_left.hours_left is None
     assert len(pressure._history) < 6
+
+
+async def test_a_log_that_fills_after_the_start_is_no_growth(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    pressure = Pressure(options(Path("/nowhere"), max_size=80 * WHOLE, min_free=MIB))
+    for minute in range(61):
+        disk.log = min(minute, 8) * MIB
+        disk.used = disk.log + minute * MIB // 100
+        await pressure.measure(disk.read)
+        hours = pressure.room_left.hours_left
+        assert hours is None or hours > 10_000, f"after {minute} minutes"
+        assert pressure.level is Level.NORMAL
+        now += 60
+    assert hours is not None
+
+
+async def test_the_log_of_a_real_journal_is_told_apart(tmp_path: Path, clock: ManualClock) -> None:
+    create(tmp_path, clock)
+    async with running(tmp_path, clock) as journal:
+        await journal.submit([], state={"point/a": "1"})
+        figures = await journal.read(JournalReader.figures)
+    assert figures.log_used > 0
+    assert (figures.bytes_used - figures.log_used) % 4096 == 0, "whole pages of the main file"
 
 
 async def test_each_level_is_put_on_record_once(disk: Disk, pressure: Pressure, clock: ManualClock) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,29 @@ async def test_status_shows_uplink_and_problems_of_a_running_line_only(
     said = call("status", directory).output
     assert "uplink " not in said
     assert "STOPPED" in said
+
+
+@pytest.mark.parametrize(
+    ("hours_left", "shown"), [(5.25, "5 h left at this rate"), (None, "not limited by what comes now")]
+)
+async def test_page_metric_and_command_give_the_same_time_that_is_left(
+    tmp_path: Path, clock: ManualClock, hours_left: float | None, shown: str
+) -> None:
+    directory = tmp_path / "journal"
+    async with looked_at(directory, clock) as line, writing(directory) as gateway:
+        pressure = line.journal.pressure
+        await pressure.measure(line.journal.read)
+        room = replace(pressure.room_left, hours_left=hours_left)
+        pressure.room_left = room
+        gateway.state = await line.overview.running_state()
+        await until(lambda: read_running(directory) == gateway.state)
+        said = (await asyncio.to_thread(call, "status", directory)).output
+        found = json.loads((await asyncio.to_thread(call, "status", directory, "--json")).output)
+        pressure.room_left = room
+        page = (await line.get("/"))[2]
+        pressure.room_left = room
+        metrics = (await line.get("/metrics"))[2]
+    assert shown in said
+    assert found["hours_left"] == hours_left
+    assert (shown if hours_left else "Room enough") in page
+    assert (f"linewitness_journal_hours_left {hours_left}" in metrics) == (hours_left is not None)

@@ -4,8 +4,14 @@ from typing import Any, Final
 
 import asyncua
 from asyncua.common import event_objects
-from asyncua.server.server import Server as LibraryServer
+from asyncua.server.server import Server
+
+from linewitness_simulators.press.standard_nodes import QuickServer
 
 ua: Final[Any] = asyncua.ua
 events: Final[Any] = event_objects
-make_server: Final[Any] = LibraryServer
+
+
+def make_server(user_manager: Any = None) -> Any:
+    """Make a server that lets in whom `user_manager` lets in; without one, everybody."""
+    return Server(iserver=QuickServer(user_manager))

@@ -1,12 +1,13 @@
 """The demo's plant: simulated devices in this process; broker, store and gateway in their own."""
 
 import asyncio
+import itertools
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -148,17 +149,26 @@ class Plant:
         """Run one command of `linewitness` to its end and return what it printed."""
         return await Process(name, self.folder, *arguments).run()
 
-    async def enroll(self) -> None:
-        """Make store and stream, and let them know each other."""
-        await self.command("store-init", "store", "init", str(self.store_file))
+    async def own_process(self, *arguments: str) -> str:
+        """Run one command in a process of its own; its log has the command's name."""
+        name = "-".join(itertools.takewhile(str.isalpha, arguments))
+        return await self.command(name, *arguments)
+
+    async def enroll(self, command: Callable[..., Awaitable[object]] | None = None) -> None:
+        """Make store and stream, and let them know each other.
+
+        `command` runs one command of `linewitness`, given its words; in a process of its own unless told
+        otherwise.
+        """
+        command = command or self.own_process
+        await command("store", "init", str(self.store_file))
         text = self.line_file.read_text(encoding="utf-8")
         self.line_file.write_text(text.replace(_VKEY, str(self.cosigner().vkey)), encoding="utf-8")
-        await self.command("init", "init", str(self.line_file))
+        await command("init", str(self.line_file))
         with self.journal() as journal:
             log_vkey, record_0 = str(journal.log_vkey), journal.record_0_hash
         line = self.config.line
-        await self.command(
-            "enroll",
+        await command(
             *("store", "enroll", str(self.store_file), "--tenant", line.tenant, "--gateway", line.gateway),
             *("--log-vkey", log_vkey, "--record0", record_0),
         )

@@ -27,8 +27,11 @@ class DeviceStatusSink(Protocol):
     def observed(self, name: str, count: int) -> None:
         """Count observations that became durable."""
 
-    def unbound(self, name: str, count: int) -> None:
+    def unbound(self, name: str, count: int, why: str) -> None:
         """Count results of which it is not known to which unit they belong."""
+
+    def binding_conflict(self, name: str, count: int, why: str) -> None:
+        """Count results of which two sources name different units."""
 
     def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
         """Record whether the device sends more than its share, and how much is not on record."""

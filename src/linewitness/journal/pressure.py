@@ -225,7 +225,7 @@ class Pressure:
         self._checked = monotonic()
         figures = await read(JournalReader.figures)
         left = bytes_left(self._options, figures)
-        self._remember(figures.bytes_used)
+        self._remember(figures.bytes_used - figures.log_used)
         self.room_left = Room(figures.bytes_used, left, int(self._options.max_size), self._hours(left))
         self._reach(Level.FULL if self.refusal else level_of(self.room_left, self.level))
 
@@ -286,4 +286,9 @@ class Pressure:
         grown, elapsed = last_bytes - first_bytes, last_at - first_at
         if grown <= 0 or elapsed < SETTLED_S:
             return None
-        return max(left, 0) / (grown / elapsed) / 3600
+        return _rounded(max(left, 0) / (grown / elapsed) / 3600)
+
+
+def _rounded(hours: float) -> float:
+    """Return a forecast in three digits: more of them would be wrong, and change with each look."""
+    return float(f"{hours:.3g}")

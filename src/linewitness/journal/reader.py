@@ -27,6 +27,7 @@ class Figures:
 
     `bytes_used` is what counts against `journal.max_size`: the main file with all that is still in the log,
     and the log itself up to its normal size. A reader that holds the log for long makes it larger.
+    `log_used` is that part of the log: it fills once after each start, which is no growth of the journal.
     """
 
     size: int
@@ -34,6 +35,7 @@ class Figures:
     receipted: int
     bytes_on_disk: int
     bytes_used: int
+    log_used: int = 0
 
     @property
     def pending(self) -> int:
@@ -125,7 +127,7 @@ class JournalReader:
             pages = self._one("PRAGMA page_count")[0] * self._one("PRAGMA page_size")[0]
         on_disk = database.bytes_on_disk(self._path.parent)
         log = min(database.log_bytes(self._path.parent), database.LOG_BYTES)
-        return Figures(size, oldest, receipted or 0, on_disk, pages + log)
+        return Figures(size, oldest, receipted or 0, on_disk, pages + log, log)
 
     @property
     def pruned(self) -> int:

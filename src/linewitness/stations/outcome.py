@@ -21,15 +21,17 @@ class Ask(NamedTuple):
 class StationOutcome:
     """Events in order, the state that must become durable with them, and what devices should do then.
 
-    `unbound` counts results of which it is not known to which unit they belong. `arrived` says that a unit
-    was read, so that its devices may have to be told of it.
+    `unbound` says why it is not known to which unit a result belongs, `conflicts` which sources contradict
+    each other; once for each such result. `arrived` says that a unit was read, so that its devices may have
+    to be told of it.
     """
 
     events: list[Event | ValueChanges] = field(default_factory=list)
     state: dict[str, str | None] = field(default_factory=dict)
     order: Order | None = None
     asks: list[Ask] = field(default_factory=list)
-    unbound: int = 0
+    unbound: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
     arrived: bool = False
 
     def add(self, later: "StationOutcome") -> None:
@@ -39,6 +41,7 @@ class StationOutcome:
         self.order = later.order or self.order
         self.asks += later.asks
         self.unbound += later.unbound
+        self.conflicts += later.conflicts
         self.arrived |= later.arrived
 
 

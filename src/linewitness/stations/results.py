@@ -7,6 +7,7 @@ from linewitness.devices.base import Measured, Result
 from linewitness.evidence.format.record import Change, Resource
 from linewitness.stations.lease import Lapse
 from linewitness.stations.options import StationOptions
+from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import ANY_POINT, DeviceRule
 from linewitness.stations.units import HeldUnit, is_serial
 from linewitness.stations.verdicts import Judgement
@@ -25,6 +26,13 @@ class Binding:
     by: BoundBy
     conflict: str | None = None
     lapse: Lapse | None = None
+
+    def tell(self, outcome: StationOutcome) -> None:
+        """Add to an outcome what is uncertain about the unit."""
+        if self.lapse is not None:
+            outcome.unbound.append(self.lapse.because)
+        if self.conflict is not None:
+            outcome.conflicts.append(self.conflict)
 
 
 def bind(result: Result, at_station: HeldUnit | Lapse, options: StationOptions | None) -> Binding:

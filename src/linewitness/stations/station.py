@@ -209,7 +209,7 @@ class Station:
                 changes=results.result_changes(result, binding, measured, judgement),
             )
         )
-        outcome.unbound += binding.lapse is not None
+        binding.tell(outcome)
         self._units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
 
     def _code(self, code: Code, outcome: StationOutcome) -> None:

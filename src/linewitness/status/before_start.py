@@ -8,7 +8,7 @@ from linewitness.journal.pressure import Level, Room
 from linewitness.journal.reader import Figures
 from linewitness.status.backlog import DrainRate
 from linewitness.status.health import DeviceHealth, NoticeCounts
-from linewitness.status.problems import full_journal
+from linewitness.status.problems.line import full_journal
 from linewitness.status.rows import DeviceRow, LineFacts, StationRow
 from linewitness.status.snapshot import Snapshot
 

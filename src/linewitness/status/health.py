@@ -13,7 +13,8 @@ from linewitness.devices.polling import PollFigures
 class DeviceHealth:
     """One device: `state` is waiting, up, lost or refused; `why` is the reason in words.
 
-    `unbound` counts results since the start of which it is not known to which unit they belong.
+    `unbound` counts results since the start of which it is not known to which unit they belong, `conflicts`
+    those of which two sources name different units; why the last one, and when (monotonic).
 
     `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
     observations of the device are made durable or confirmed, the `rounds`-th time.
@@ -27,6 +28,11 @@ class DeviceHealth:
     why: str = ""
     observed: int = 0
     unbound: int = 0
+    unbound_why: str = ""
+    unbound_at: float = float("-inf")
+    conflicts: int = 0
+    conflict_why: str = ""
+    conflict_at: float = float("-inf")
     reports: int = 0
     at_work: bool = False
     rounds: int = 0
@@ -62,6 +68,8 @@ class Health:
     #: When the uplink came into its state (monotonic); it is in the first one from the start.
     uplink_at: float = float("-inf")
     receipted: int = 0
+    #: When a receipt covered more than the one before (monotonic).
+    receipted_at: float = float("-inf")
     notices: NoticeCounts = field(default_factory=NoticeCounts)
     #: What the last inspection found damaged in the journal, or nothing.
     damage: str = ""
@@ -94,9 +102,17 @@ class Health:
         """Count observations that became durable."""
         self.devices.setdefault(name, DeviceHealth()).observed += count
 
-    def unbound(self, name: str, count: int) -> None:
+    def unbound(self, name: str, count: int, why: str) -> None:
         """Count results of which it is not known to which unit they belong."""
-        self.devices.setdefault(name, DeviceHealth()).unbound += count
+        health = self.devices.setdefault(name, DeviceHealth())
+        health.unbound += count
+        health.unbound_why, health.unbound_at = why, monotonic()
+
+    def binding_conflict(self, name: str, count: int, why: str) -> None:
+        """Count results of which two sources name different units."""
+        health = self.devices.setdefault(name, DeviceHealth())
+        health.conflicts += count
+        health.conflict_why, health.conflict_at = why, monotonic()
 
     def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
         """Record whether a device sends more than its share, and how much is not on record."""
@@ -133,6 +149,8 @@ class Health:
 
     def receipt(self, size: int) -> None:
         """Record the number of records that a receipt covers."""
+        if size > self.receipted:
+            self.receipted_at = monotonic()
         self.receipted = size
 
     def answer_ignored(self, why: str) -> None:

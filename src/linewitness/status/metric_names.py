@@ -44,6 +44,11 @@ POLLS_CUT: Final = Metric(
 POINTS_REFUSED: Final = Metric(
     "linewitness_device_points_refused", "Points that the device refuses to give now", ("device",)
 )
+BINDING_CONFLICTS: Final = Metric(
+    "linewitness_device_binding_conflicts",
+    "Results since the start of which two sources name different units",
+    ("device",),
+)
 LOST_SEGMENTS: Final = Metric(
     "linewitness_device_lost_segments",
     "Segments since the start that were lost on the way from or to the device, as far as the kernel knows",

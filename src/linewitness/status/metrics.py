@@ -60,6 +60,8 @@ class _Figures(Collector):
         yield _gauge(names.DEVICE_UP, up)
         yield _counter(names.OBSERVATIONS, (((row.facts.id,), row.health.observed) for row in devices))
         yield _counter(names.UNBOUND, (((row.facts.id,), row.health.unbound) for row in devices))
+        conflicts = (((row.facts.id,), row.health.conflicts) for row in devices)
+        yield _counter(names.BINDING_CONFLICTS, conflicts)
         yield _counter(names.DROPPED, (((row.facts.id,), row.health.dropped) for row in devices))
         polled = [(row.facts.id, row.health.polls) for row in devices if row.health.polls.due]
         yield _counter(names.POLLS, (((device,), polls.due) for device, polls in polled))

@@ -17,6 +17,7 @@ from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import bytes_left
 from linewitness.journal.reader import JournalReader
 from linewitness.stations.allowance import PREFIX, AboveShare
+from linewitness.status import views
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
 from linewitness.status.running_file import RunningState, read_running
@@ -62,7 +63,10 @@ class DeviceLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineReport:
-    """The figures of `linewitness status`; `hours_left` is None where nothing grows or limits it."""
+    """The figures of `linewitness status`; `hours_left` is None where nothing grows or limits it.
+
+    Of a running gateway it is what its status page and its metrics show, otherwise a reckoning from records.
+    """
 
     stream: str
     running: bool
@@ -103,7 +107,9 @@ class LineReport:
 
     def text(self) -> str:
         """Return the report for people."""
-        left = "no limit known" if self.hours_left is None else f"{self.hours_left:,.0f} hours left"
+        left = "no limit known" if self.hours_left is None else views.hours(self.hours_left)
+        if self.now is not None:
+            left = views.hours(self.hours_left)
         lines = [
             f"stream     {self.stream}",
             *([] if self.troubles else ["state      running"]),
@@ -158,9 +164,11 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
     per_record = max(len(data) for data in recent) if recent else 0
     if kept > _LAST:
         per_record = figures.bytes_on_disk // kept
-    hours = None
-    if options is not None and per_hour and per_record:
-        hours = max(0, int(options.max_size) - figures.bytes_on_disk) / per_record / per_hour
+    now = read_running(reader.directory) if reader.has_writer else None
+    hours = now.hours_left if now is not None else None
+    if now is None and options is not None and per_hour and per_record:
+        # Nothing measures the growth now: from the last records.
+        hours = max(0, bytes_left(options, figures)) / per_record / per_hour
     return LineReport(
         stream=reader.identity.stream,
         running=reader.has_writer,
@@ -182,7 +190,7 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         not_handed_over=tuple(rest.sentence for rest in rests_of(reader.directory) if rest.is_waiting),
         anchors=_anchors(reader),
         signed=SignedSize.of(reader),
-        now=read_running(reader.directory) if reader.has_writer else None,
+        now=now,
     )
 
 

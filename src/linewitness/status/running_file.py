@@ -34,13 +34,15 @@ class RunningProblem:
 class RunningState:
     """How the uplink is, since when (RFC 3339), and the problems of the line.
 
-    `uplink` is none, up, away, refused or conflict; `uplink_why` says why it is not up.
+    `uplink` is none, up, away, refused or conflict; `uplink_why` says why it is not up. `hours_left` is how
+    long the journal's room will last, as on the status page; None while nothing grows.
     """
 
     uplink: str
     uplink_why: str
     uplink_since: str
     problems: tuple[RunningProblem, ...]
+    hours_left: float | None = None
 
 
 _STATE: Final = TypeAdapter(RunningState)

@@ -17,7 +17,8 @@ from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.health import Health, NoticeCounts
-from linewitness.status.problems import LineProblem, problems_of
+from linewitness.status.problems.line import problems_of
+from linewitness.status.problems.problem import LineProblem
 from linewitness.status.rows import (
     DeviceRow,
     EventRow,
@@ -139,6 +140,7 @@ class Overview:
             health.uplink_why,
             self._uplink_since[1],
             tuple(RunningProblem(**asdict(problem)) for problem in problems),
+            self._journal.pressure.room_left.hours_left,
         )
 
     def _problems(
@@ -152,6 +154,7 @@ class Overview:
             verdict=self._board.verdict,
             expiries=expiries,
             now_ns=now_ns,
+            waiting=self._journal.head.size - self._health.receipted,
             rests=self._rests,
             frozen=frozen,
         )

@@ -136,8 +136,12 @@ class ModbusSession:
 
     @property
     def refused_points(self) -> Mapping[str, str] | None:
-        """Why the device does not give points, by their ids; None while not all were asked for."""
-        return self._rounds.refused_points
+        """Why the device does not give points or results, by their ids; None while not all were asked for."""
+        refused = self._rounds.refused_points
+        results = {each.id: each.refusal for each in self._results}
+        if refused is None or None in results.values():
+            return None
+        return refused | {name: why for name, why in results.items() if why}
 
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""

@@ -26,6 +26,7 @@ class ResultPoller:
         self, options: ModbusResult, device: ModbusOptions, *, origin: Origin, reader: Reader, clock: Clock
     ) -> None:
         """Prepare to take over results; `load` says where the last session stopped."""
+        self.id = options.id
         self._options = options
         self._device = device
         self._origin = origin
@@ -37,9 +38,19 @@ class ResultPoller:
         self._key = f"result/{options.id}"
         self._last: Position | None = None
         self._first_round = True
+        #: Why the number of the newest result is refused; "" where it is not, None before it was asked for.
         self._trouble: str | None = None
+        #: Why the last result that was asked for is refused.
+        self._unreadable = ""
         self._last_read: Stamp | None = None
         self._unconfirmed: deque[tuple[Observation, int]] = deque()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the device does not give results now, "" where it does; None before it was asked."""
+        if self._trouble is None:
+            return None
+        return self._trouble or self._unreadable
 
     async def load(self, memory: Memory, last_read: Stamp | None) -> None:
         """Recall the last result that is durable, and when the session before this one looked last."""
@@ -56,7 +67,7 @@ class ResultPoller:
             if error.code in FROM_GATEWAY:
                 raise
             return self._troubled(exception_words(error.code), sent)
-        self._trouble = None
+        self._trouble = ""
         news: list[Observation] = []
         if stock.newest is not None:
             step = advance(self._last, stock.newest, held=stock.held, modulus=self._options.modulus)
@@ -96,7 +107,9 @@ class ResultPoller:
         except ModbusError as error:
             if error.code in FROM_GATEWAY:
                 raise
-            return self._gap([position], f"cannot be read: {exception_words(error.code)}", sent)
+            self._unreadable = exception_words(error.code)
+            return self._gap([position], f"cannot be read: {self._unreadable}", sent)
+        self._unreadable = ""
         if pieces is None:
             return self._gap([position], "overwritten while it was read", sent)
         composed = self._composer.compose(pieces)

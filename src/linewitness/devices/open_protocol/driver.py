@@ -5,25 +5,37 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import structlog
 from ulid import ULID
 
 from linewitness.base.clock import Clock, monotonic
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Memory
-from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultLedger
+from linewitness.devices.open_protocol.ledger.state import HistoryMode
 from linewitness.devices.open_protocol.ledger.storage import load
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import handshake
 from linewitness.devices.open_protocol.session.background import BackgroundTasks
-from linewitness.devices.open_protocol.session.handshake import (
-    ControllerBusy,
+from linewitness.devices.open_protocol.session.handshake import ControllerBusy
+from linewitness.devices.open_protocol.session.identity import (
     ControllerIdentity,
-    LearnedRevisions,
+    KnownController,
+    known_controllers,
+    source_of,
 )
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.session import LEARNED_KEY, OpenProtocolSession, SessionStart
+from linewitness.devices.open_protocol.session.revisions import LearnedRevisions, StartAttempts
+from linewitness.devices.open_protocol.session.session import (
+    LEARNED_KEY,
+    SOURCE_KEY,
+    OpenProtocolSession,
+    SessionStart,
+)
+from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode
-from linewitness.devices.open_protocol.wire.refusals import ClosedByController
+from linewitness.devices.open_protocol.wire.refusals import ClosedByController, NoAnswer
+
+log = structlog.get_logger(__name__)
 
 
 class OpenProtocolDriver:
@@ -33,7 +45,9 @@ class OpenProtocolDriver:
         """Keep the options; nothing is opened yet."""
         self._options = options
         self._clock = clock
-        self._start_limit = options.start_revision
+        self._learned: LearnedRevisions | None = None
+        self._attempts = StartAttempts()
+        self._silence = MemorySilence(options.name)
         self._not_before = 0.0
 
     @property
@@ -50,45 +64,67 @@ class OpenProtocolDriver:
         """
         await asyncio.sleep(max(0.0, self._not_before - monotonic()))
         remembered = await memory.items("")
-        learned = LearnedRevisions.load(remembered.get(LEARNED_KEY), self._start_limit)
+        if self._learned is None:
+            self._learned = LearnedRevisions.load(remembered.get(LEARNED_KEY))
         async with BackgroundTasks() as background:
-            link, started = await self._start(background, learned)
+            link, started = await self._start(background)
             try:
                 self._number_telegrams(link, started)
-                settled = await self._settle(link, started, remembered, learned)
+                settled = await self._settle(link, started, remembered)
                 session = OpenProtocolSession(
                     options=self._options, link=link, clock=self._clock, start=settled
                 )
                 background.start(session.listen_forever(), f"listen:{self.device}")
                 await session.prepare()
+                self._learned = session.learned
                 background.start(session.work_forever(), f"fetch:{self.device}")
                 yield session
             finally:
                 await link.stop()
 
-    async def _start(
-        self, background: BackgroundTasks, learned: LearnedRevisions
-    ) -> tuple[ControllerLink, DecodedTelegram]:
-        """Connect and start, lower each time the controller closes the connection for a revision."""
-        limit = learned.start
+    async def _start(self, background: BackgroundTasks) -> tuple[ControllerLink, DecodedTelegram]:
+        """Connect and start, lower where the controller closes the connection for a revision or is silent."""
+        learned, highest = self._learned or LearnedRevisions(), self._options.start_revision
+        asked = learned.start.begin_with(highest)
+        limit = self._attempts.first(asked)
         while True:
             link = await open_link(self._options, clock=self._clock)
             background.start(link.read_forever(), f"read:{self.device}")
             background.start(link.keep_alive_forever(), f"keep-alive:{self.device}")
             try:
                 async with stopped_unless_done(link):
-                    return link, await handshake.start(link, self._options.name, limit)
+                    started = await handshake.start(link, self._options.name, limit)
             except ControllerBusy:
                 self._not_before = monotonic() + self._options.busy_retry_s
                 raise
+            except NoAnswer:
+                self._attempts.silent(limit, learned.answered)
+                raise
             except ClosedByController as error:
+                if not self._attempts.is_too_high(limit, learned.answered):
+                    raise DeviceUnavailable(
+                        f"{self._options.name} closes the connection without an answer to the start in "
+                        f"revision {limit}, which it has answered before",
+                        hint="it may be starting up; the connection is tried again by itself",
+                    ) from error
                 if limit == 1:
                     raise DeviceUnavailable(
                         f"{self._options.name} closes the connection without an answer to the start",
                         hint="check that this port is its Open Protocol port (usually 4545), and how many "
                         "clients it allows",
                     ) from error
-                limit = self._start_limit = limit - 1
+                limit -= 1
+            else:
+                self._attempts.succeeded()
+                self._learned = learned.started(asked, started.revision, highest)
+                if self._learned.start.revision not in (None, learned.start.revision):
+                    log.info(
+                        "lower revision of the start",
+                        device=self.device,
+                        revision=started.revision,
+                        asked=asked,
+                    )
+                return link, started
 
     def _number_telegrams(self, link: ControllerLink, started: DecodedTelegram) -> None:
         """Confirm on the link level from here on, if that was chosen. Raises `DeviceRefused`."""
@@ -106,24 +142,36 @@ class OpenProtocolDriver:
         link: ControllerLink,
         started: DecodedTelegram,
         remembered: Mapping[str, str],
-        learned: LearnedRevisions,
     ) -> SessionStart:
         tool = None
         if not started.text("controller_serial_number"):
             received = await handshake.tool_data(link, self._options.tool_revision)
             tool = decode(received.telegram) if received is not None else None
         identity = handshake.identify(started, tool)
-        ledger = self._enrolled(identity, remembered)
+        source, controller = self._enrolled(identity, remembered)
+        ledger = load(source, remembered, self._mode)
+        self._silence.begin(answers=ledger.watermark is not None and ledger.mode is not HistoryMode.NONE)
+        # A controller that had no memory to ask is asked again: its firmware may have changed.
+        fixed = self._options.back_fill != "auto" or ledger.mode is HistoryMode.NONE
         return SessionStart(
             session_id=str(ULID()),
             identity=identity,
-            learned=replace(learned.of(identity.software), start=self._start_limit),
-            ledger=ledger,
+            controller=controller,
+            learned=(self._learned or LearnedRevisions()).of(identity.software),
+            ledger=replace(ledger, mode=self._mode) if fixed else ledger,
             remembered=remembered,
+            silence=self._silence,
         )
 
-    def _enrolled(self, identity: ControllerIdentity, remembered: Mapping[str, str]) -> ResultLedger:
-        """Return the ledger of this very controller; refuse another one than expected or met first."""
+    @property
+    def _mode(self) -> HistoryMode:
+        chosen = self._options.back_fill
+        return HistoryMode.EXACT if chosen == "auto" else HistoryMode(chosen)
+
+    def _enrolled(
+        self, identity: ControllerIdentity, remembered: Mapping[str, str]
+    ) -> tuple[str, KnownController]:
+        """Return the source of this very controller; refuse another one than expected or met first."""
         expected = self._options.controller_serial
         if expected is not None and identity.serial != expected:
             raise DeviceRefused(
@@ -131,28 +179,23 @@ class OpenProtocolDriver:
                 f"not {expected}",
                 hint="set host and port to the right controller, or controller_serial to this one",
             )
-        known = known_sources(remembered)
-        source = identity.source(self._options.id, known)
-        if known and source not in known and expected is None:
-            if not identity.serial and len(known) == 1:
-                source = known[0]
-            else:
-                raise DeviceRefused(
-                    f"{self._options.name} is {source}, and {', '.join(known)} was captured from here before",
-                    hint=f"if it was replaced on purpose, set controller_serial to {identity.serial}",
-                )
-        mode = (
-            HistoryMode.EXACT if self._options.back_fill == "auto" else HistoryMode(self._options.back_fill)
-        )
-        ledger = load(source, remembered, mode)
-        # A controller that had no memory to ask is asked again: its firmware may have changed.
-        fixed = self._options.back_fill != "auto" or ledger.mode is HistoryMode.NONE
-        return replace(ledger, mode=mode) if fixed else ledger
-
-
-def known_sources(remembered: Mapping[str, str]) -> list[str]:
-    """Return the sources that were captured by this device before."""
-    return [key.removeprefix("head/") for key in remembered if key.startswith("head/")]
+        known = known_controllers(remembered, self.device)
+        source = source_of(identity, known, remembered.get(SOURCE_KEY))
+        if expected is not None and source is not None and known[source].serial != expected:
+            source = None
+        if source is None and known and expected is None:
+            new = identity.source(self.device)
+            raise DeviceRefused(
+                f"{self._options.name} is {new}, and {', '.join(known)} was captured from here before",
+                hint=f"if it was replaced on purpose, set controller_serial to {identity.serial}"
+                if identity.serial
+                else "make the controller tell its serial number (start revision 4 or higher)",
+            )
+        if source is None:
+            source, before = identity.source(self.device), KnownController()
+        else:
+            before = known[source]
+        return source, before.with_told(identity)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Look into a controller without changing anything in it, and say what to put into the YAML."""
 
-import contextlib
 from dataclasses import dataclass
 
 from linewitness.base.clock import Clock
@@ -10,11 +9,11 @@ from linewitness.devices.open_protocol.driver import open_link, stopped_unless_d
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import cycles, handshake, offers
 from linewitness.devices.open_protocol.session.background import BackgroundTasks
-from linewitness.devices.open_protocol.session.handshake import ControllerIdentity
+from linewitness.devices.open_protocol.session.identity import ControllerIdentity
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.mids import UNSUBSCRIBE_OF, Mid, Refusal
-from linewitness.devices.open_protocol.wire.refusals import ClosedByController, RefusedByController
+from linewitness.devices.open_protocol.wire.refusals import ClosedByController, NoAnswer, RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 START_REVISIONS = tuple(range(7, 0, -1))
@@ -100,9 +99,15 @@ async def _start(
         link = await open_link(options, clock=clock)
         background.start(link.read_forever(), "probe:read")
         background.start(link.keep_alive_forever(), "probe:keep-alive")
-        with contextlib.suppress(ClosedByController):
+        try:
             async with stopped_unless_done(link):
                 return link, await handshake.start(link, options.name, revision)
+        except ClosedByController:
+            continue
+        except NoAnswer:
+            # Some ignore the newest revision. What ignores a second one is another service.
+            if revision < START_REVISIONS[0]:
+                raise
     raise DeviceUnavailable(
         f"{options.name} closes the connection without an answer to the start",
         hint="check that this port is its Open Protocol port (usually 4545)",
@@ -173,7 +178,9 @@ async def _jobs(link: ControllerLink) -> tuple[str, ...]:
 
 async def _newest(link: ControllerLink) -> tuple[bool, int | None]:
     try:
-        received = await link.ask(encode(Mid.OLD_RESULT_REQUEST, 1, {"tightening_id": 0}), Mid.OLD_RESULT)
+        received = await link.ask(
+            encode(Mid.OLD_RESULT_REQUEST, 1, {"tightening_id": 0}), Mid.OLD_RESULT, ignorable=True
+        )
     except RefusedByController as error:
         return error.code == Refusal.NOT_FOUND, None
     return True, decode(received.telegram).number("tightening_id")

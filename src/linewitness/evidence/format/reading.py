@@ -120,6 +120,31 @@ def _parsed(data: bytes) -> ReadRecord:
 
 
 def _read_quickly(data: bytes) -> ReadRecord | None:
+    found = match(data)
+    if found is None:
+        return None
+    (
+        at, kind, tenant, event, ingested, boot, uptime, step, stream, key, before, own, signature, message,
+        occurred, unit, bound,
+    ) = found  # fmt: skip
+    fields = RecordFields(
+        int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
+        stream, key, before, own, None if signature is None else a2b_base64(signature), message,
+    )  # fmt: skip
+    return ReadRecord(
+        data,
+        fields,
+        occurred_at=occurred,
+        unit=unit,
+        bound_us=None if bound is None else int(bound),
+    )
+
+
+def match(data: bytes) -> tuple[Any, ...] | None:
+    """Return what the rules ask of a record that the pattern matches, in the order of `RecordColumns`.
+
+    Numbers are text, and so is the signature.
+    """
     if len(data) > MAX_BYTES:
         return None
     try:
@@ -142,15 +167,8 @@ def _read_quickly(data: bytes) -> ReadRecord | None:
         start, end = len(text[:start].encode()), len(text[:end].encode())
     length = b"%d " % (len(data) - end + start)
     message = b"".join((_BEFORE, length, data[:start], data[end:]))  # formatting would grow a buffer
-    fields = RecordFields(
-        int(at), kind, tenant, event, ingested, boot, int(uptime), int(step),
-        stream, key, before, own, None if signature is None else a2b_base64(signature), message,
-    )  # fmt: skip
     about, unit = (own_type, name) if parent_type is None else (parent_type, parent_name)
-    return ReadRecord(
-        data,
-        fields,
-        occurred_at=occurred,
-        unit=unit if about == UNIT else None,
-        bound_us=None if bound is None else int(bound),
-    )
+    return (
+        at, kind, tenant, event, ingested, boot, uptime, step, stream, key, before, own, signature, message,
+        occurred, unit if about == UNIT else None, bound,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ _TO_THE_MINUTE: Final = len("YYYY-MM-DDTHH:MM")
 _NS_PER_MS: Final = 1_000_000
 
 
+@lru_cache(maxsize=64)
 def unix_us(time: str) -> int:
     """Return the Unix microseconds of a time whose form was checked; ValueError if there is no such day."""
     return _minute_us(time[:_TO_THE_MINUTE]) + int(time[17:19] + time[20:23]) * 1000

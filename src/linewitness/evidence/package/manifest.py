@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
+from linewitness.evidence.format.columns import columns_of
 from linewitness.evidence.format.reading import read
 from linewitness.evidence.verify.contents import RecordSummary
 
@@ -28,8 +29,8 @@ class Manifest:
         for self._count, data in enumerate(records, 1):
             if self._summary:
                 try:
-                    self._summary.take([read(data)])
-                except EvidenceError:
+                    self._summary.take(columns_of([read(data)]))
+                except (EvidenceError, ValueError):
                     self._summary = None
             yield data
 

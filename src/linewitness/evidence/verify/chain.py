@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys, record
+from linewitness.evidence.format.columns import RecordColumns
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.reading import ReadRecord, read
 from linewitness.evidence.format.record import RecordFields
@@ -130,6 +131,40 @@ class ChainVerifier:
             raise
         except EvidenceError as error:
             raise self._broken(error.what) from None
+
+    def follow_together(self, records: RecordColumns) -> bool:
+        """Check the next records, none of which changes a key or breaks a rule.
+
+        False where one of them asks for a look of its own; then none was accepted.
+        """
+        signer = self._event_key
+        if signer is None or not KEY_RECORDS.isdisjoint(records.kinds):
+            return False
+        hashes = [record.sha256(message) for message in records.messages]
+        expected = range(self._size, self._size + len(hashes))
+        good = (
+            hashes == records.hashes
+            and records.prev_hashes == [self._last_hash, *hashes[:-1]]
+            and records.numbers == list(expected)
+            and set(records.streams) == {self._stream}
+            and set(records.tenants) == {self._tenant}
+            and set(records.key_ids) == {signer.key_id}
+        )
+        if not good:
+            return False
+        unsigned, signed_hash = self._unsigned, self._signed_hash
+        for message, signature, own in zip(records.messages, records.signatures, hashes, strict=True):
+            if signature is None:
+                unsigned += 1
+                if unsigned == LONGEST_RUN:
+                    return False
+            elif signer.verify(message, signature):
+                unsigned, signed_hash = 0, own
+            else:
+                return False
+        self._size, self._last_hash = expected.stop, hashes[-1]
+        self._unsigned, self._signed_hash = unsigned, signed_hash
+        return True
 
     def _follow(self, fields: RecordFields, members: dict[str, Any]) -> None:
         self._check_place(fields)

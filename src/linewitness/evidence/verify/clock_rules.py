@@ -1,7 +1,9 @@
 """What a stream's own clock stamps must satisfy from record to record (docs/format.md, 12, step 8)."""
 
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from linewitness.evidence.format.columns import RecordColumns
 from linewitness.evidence.format.reading import ReadRecord
 from linewitness.evidence.format.times import unix_us
 from linewitness.evidence.verify.chain import Broken
@@ -18,6 +20,8 @@ DRIFT_PER_US: Final = 0.001
 SILENCE_US: Final = 180_000_000
 
 _US_PER_S: Final = 1_000_000
+#: Kinds before which a clock may do what it may not elsewhere.
+_TELLING: Final = STARTING | {STEPPED}
 
 
 class ClockHead(NamedTuple):
@@ -61,6 +65,32 @@ class ClockRules:
             self._rebooted(index, last, now)
         else:
             self._same_boot(index, last, now)
+
+    def follow_together(self, records: RecordColumns) -> bool:
+        """Check the stamps of consecutive records, of which nothing is to be said.
+
+        False where one of them asks for a look of its own; then none was followed.
+        """
+        last = self.head
+        if last is None or not _TELLING.isdisjoint(records.kinds):
+            return False
+        if set(records.boots) != {last.boot_id} or set(records.steps) != {last.step}:
+            return False
+        elapsed = [now - before for before, now in pairwise((last.boottime_us, *records.uptimes_us))]
+        if min(elapsed) < 0 or max(elapsed) > SILENCE_US:
+            return False
+        times = pairwise((last.ingested_us, *records.ingested_us))
+        moved = [now - before - passed for (before, now), passed in zip(times, elapsed, strict=True)]
+        if max(moved) > STEP_US or min(moved) < -STEP_US:
+            return False
+        self.head = ClockHead(
+            records.kinds[-1],
+            last.boot_id,
+            records.uptimes_us[-1],
+            last.step,
+            records.ingested_us[-1],
+        )
+        return True
 
     def _rebooted(self, index: int, last: ClockHead, now: ClockHead) -> None:
         if now.kind not in STARTING:

@@ -1,11 +1,10 @@
 """What verified records are about: how many of which kind and unit, from which number and time to which."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from linewitness.evidence.format.reading import ReadRecord
+from linewitness.evidence.format.columns import RecordColumns
 
 #: Units that are named with their number of records; the records of further ones are counted together.
 MAX_UNITS: Final = 1000
@@ -31,19 +30,18 @@ class RecordSummary:
     units: dict[str, int] = field(default_factory=dict)
     other_units: int = 0
 
-    def take(self, records: Sequence[ReadRecord]) -> None:
+    def take(self, records: RecordColumns) -> None:
         """Count records, which come after those before them."""
-        if not records:
+        if not records.numbers:
             return
-        occurred = [record.occurred_at for record in records]
         if not self.records:
-            self.first, self.earliest = records[0].fields.sequence_no, occurred[0]
-        self.records += len(records)
-        self.last = records[-1].fields.sequence_no
-        self.earliest = min(self.earliest, *occurred)
-        self.latest = max(self.latest, *occurred)
-        self.kinds.update([record.fields.kind for record in records])
-        for unit, count in Counter([record.unit for record in records]).items():
+            self.first, self.earliest = records.numbers[0], records.occurred_at[0]
+        self.records += len(records.numbers)
+        self.last = records.numbers[-1]
+        self.earliest = min(self.earliest, *records.occurred_at)
+        self.latest = max(self.latest, *records.occurred_at)
+        self.kinds.update(records.kinds)
+        for unit, count in Counter(records.units).items():
             if unit is not None:
                 self._count(unit, count)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import keys
+from linewitness.evidence.format.columns import RecordColumns, columns_of, read_columns
 from linewitness.evidence.format.merkle import Grove, leaf_hash
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.reading import ReadRecord
@@ -32,7 +33,7 @@ from linewitness.evidence.verify.verdict import Remark
 CHUNK: Final = 2048
 #: Starting processes takes longer than checking this many chunks.
 INLINE_CHUNKS: Final = 4
-#: So many records are in memory with all that was read of them.
+#: So many records are checked together, and in memory with all that was read of them.
 _TOGETHER: Final = 256
 _CHANGES_KEY: Final = f'"kind":"{ROTATED}"'.encode()
 
@@ -75,68 +76,81 @@ def check_chunk(
 
     `wanted` are sizes of the whole stream at which its root will be needed.
     """
-    verifier = ChainVerifier(stream=stream, head=start.head)
-    clock = ClockRules(start.clock)
-    taking = _Taking(len(records))
-    taken_over: list[tuple[int, str]] = []
-    record_0: str | None = None
-    broken: Broken | None = None
-    first = verifier.size
-    for data in records:
-        try:
-            record = verifier.accept(data)
-            clock.follow(record)
-        except Broken as error:
-            broken = error
+    check = _Check(stream, start, len(records))
+    first = check.verifier.size
+    for at in range(0, len(records), _TOGETHER):
+        check.check(records[at : at + _TOGETHER])
+        if check.broken:
             break
-        taking.take(record)
-        if record.fields.kind == CREATED:
-            record_0 = record.fields.record_hash
-            taken_over.append((0, verifier.head.event_key))
-        elif record.fields.kind == ROTATED:
-            taken_over.append((verifier.size, verifier.head.event_key))
-    taking.finish()
-    count = len(taking.ids)
+    count = len(check.ids)
     grove = Grove([leaf_hash(data) for data in records[:count]])
     return CheckedChunk(
         start=start,
-        end=ChainState(verifier.head if verifier.size else None, clock.head),
+        end=ChainState(check.verifier.head if check.verifier.size else None, check.clock.head),
         count=count,
-        record_0=record_0,
+        record_0=check.record_0,
         tree=grove.edge(count),
         trees=tuple((size, grove.edge(size - first)) for size in sorted(wanted) if size <= first + count),
-        ids="".join(taking.ids).encode(),
-        keys=tuple(taken_over),
-        remarks=tuple(clock.remarks),
-        claims=taking.claims,
-        summary=taking.summary,
-        signs=taking.signs.signs(),
-        broken=broken,
+        ids="".join(check.ids).encode(),
+        keys=tuple(check.taken_over),
+        remarks=tuple(check.clock.remarks),
+        claims=check.claims,
+        summary=check.summary,
+        signs=check.signs.signs(),
+        broken=check.broken,
     )
 
 
-class _Taking:
-    """What is taken off good records, some together: in columns that costs half."""
+class _Check:
+    """Check consecutive records, and take off the good ones what is asked of them later."""
 
-    def __init__(self, most_units: int) -> None:
+    def __init__(self, stream: str, start: ChainState, most_units: int) -> None:
+        self.verifier = ChainVerifier(stream=stream, head=start.head)
+        self.clock = ClockRules(start.clock)
+        self.taken_over: list[tuple[int, str]] = []
+        self.record_0: str | None = None
+        self.broken: Broken | None = None
         self.ids: list[str] = []
         self.claims = ClaimedTimes()
         self.summary = RecordSummary(most_units=most_units)
         self.signs = SignFilter()
-        self._waiting: list[ReadRecord] = []
 
-    def take(self, record: ReadRecord) -> None:
-        self._waiting.append(record)
-        if len(self._waiting) == _TOGETHER:
-            self.finish()
+    def check(self, records: list[bytes]) -> None:
+        """Check records together; where that says no, one after the other, which says why."""
+        columns = read_columns(records)
+        if columns is None or not self._together(columns):
+            columns = columns_of(self._one_by_one(records))
+        self.ids += columns.event_ids
+        self.claims.add(columns)
+        self.summary.take(columns)
+        self.signs.take(columns)
 
-    def finish(self) -> None:
-        """Take what is left."""
-        good, self._waiting = self._waiting, []
-        self.ids += [record.fields.event_id for record in good]
-        self.claims.add(good)
-        self.summary.take(good)
-        self.signs.take(good)
+    def _together(self, records: RecordColumns) -> bool:
+        before = self.clock.head
+        if not self.clock.follow_together(records):
+            return False
+        if not self.verifier.follow_together(records):
+            self.clock.head = before
+            return False
+        return True
+
+    def _one_by_one(self, records: list[bytes]) -> list[ReadRecord]:
+        """Return the good records up to the first that is broken."""
+        good: list[ReadRecord] = []
+        for data in records:
+            try:
+                record = self.verifier.accept(data)
+                self.clock.follow(record)
+            except Broken as error:
+                self.broken = error
+                break
+            good.append(record)
+            if record.fields.kind == CREATED:
+                self.record_0 = record.fields.record_hash
+                self.taken_over.append((0, self.verifier.head.event_key))
+            elif record.fields.kind == ROTATED:
+                self.taken_over.append((self.verifier.size, self.verifier.head.event_key))
+        return good
 
 
 def check_all(

@@ -5,12 +5,12 @@ who sets a clock back says nothing of its bound.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal
 
-from linewitness.evidence.format.reading import ReadRecord
+from linewitness.evidence.format.columns import RecordColumns
 from linewitness.evidence.verify.attestation_age import SeenLateRecords, span
 from linewitness.evidence.verify.statements import TrustedStatement
 from linewitness.evidence.verify.time_bounds import (
@@ -51,23 +51,24 @@ class ClaimedTimes:
     boots: list[tuple[int, str]] = field(default_factory=list)
     cited: list[tuple[int, Citation]] = field(default_factory=list)
 
-    def add(self, records: Sequence[ReadRecord]) -> None:
-        """Take the next records; ValueError, and none is taken, where a time is no date of the calendar."""
-        claimed_ms = [record.ingested_us // 1000 for record in records]
-        bounds_us = [record.bound_us for record in records]
-        uptimes_us = [record.fields.boottime_us for record in records]
+    def add(self, records: RecordColumns) -> None:
+        """Take the next records."""
+        first = len(self.places)
         boot_id = self.boots[-1][1] if self.boots else None
-        for at, record in enumerate(records, len(self.places)):
-            fields = record.fields
-            if fields.boot_id != boot_id:
-                boot_id = fields.boot_id
-                self.boots.append((at, boot_id))
-            if fields.kind in CITING and (citation := citation_of(record.members)):
-                self.cited.append((at, citation))
-        self.places.extend([record.fields.sequence_no for record in records])
+        if {boot_id} != set(records.boots):
+            for at, boot in enumerate(records.boots, first):
+                if boot != boot_id:
+                    self.boots.append((at, boot))
+                    boot_id = boot
+        if not CITING.isdisjoint(records.kinds):
+            for at, kind in enumerate(records.kinds):
+                if kind in CITING and (citation := citation_of(records.members(at))):
+                    self.cited.append((first + at, citation))
+        claimed_ms = [time_us // 1000 for time_us in records.ingested_us]
+        self.places.extend(records.numbers)
         self.claimed_ms.extend(claimed_ms)
-        self.bounds_ms.extend([_NONE if bound is None else -(-bound // 1000) for bound in bounds_us])
-        settings_ms = (ms - uptime // 1000 for ms, uptime in zip(claimed_ms, uptimes_us, strict=True))
+        self.bounds_ms.extend([_NONE if bound is None else -(-bound // 1000) for bound in records.bounds_us])
+        settings_ms = [ms - uptime // 1000 for ms, uptime in zip(claimed_ms, records.uptimes_us, strict=True)]
         self.settings_ms.extend(settings_ms)
 
 

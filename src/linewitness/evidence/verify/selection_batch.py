@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format.checkpoint import Checkpoint
+from linewitness.evidence.format.columns import columns_of
 from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
@@ -119,9 +120,10 @@ class SelectedRecords:
             self.unsigned += 1
             self._doubt(at)
         try:
-            self.claims.add([found])
+            columns = columns_of([found])
         except ValueError:
             raise Broken(at, f"{fields.ingested_at} is no date of the calendar") from None
+        self.claims.add(columns)
         self.last = PreviousRecord(at, fields.record_hash)
         return found
 
@@ -174,7 +176,7 @@ def check_batch(
         except Broken as error:
             unproven = unproven or error
             wrong_roots += isinstance(error, WrongRoot)
-    summary.take(accepted)
+    summary.take(columns_of(accepted))
     return CheckedBatch(
         count=len(accepted),
         last=selected.last,

@@ -1,9 +1,11 @@
 """What of a record says when there was capture: taken off it where it is checked, followed in order later."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from linewitness.evidence.format.reading import ReadRecord
+from linewitness.evidence.format.columns import RecordColumns
 from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.verify.clock_rules import SILENCE_US
 
@@ -82,28 +84,46 @@ class SignFilter:
     def __init__(self) -> None:
         """Begin with none."""
         self._found: list[CaptureSign] = []
-        self._last: ReadRecord | None = None
+        #: The bytes of the last record, and its uptime.
+        self._last: bytes | None = None
+        self._uptime_us = 0
         self._taken = False
 
-    def take(self, records: Iterable[ReadRecord]) -> None:
+    def take(self, records: RecordColumns) -> None:
         """Look at the next records."""
-        last, taken = self._last, self._taken
-        for record in records:
-            matters = record.fields.kind in TELLING or last is None or _is_silence(last, record)
-            if matters:
-                if last is not None and not taken:
-                    self._found.append(sign_of(last.members))
-                self._found.append(sign_of(record.members))
-            last, taken = record, matters
-        self._last, self._taken = last, taken
+        if not records.numbers:
+            return
+        if self._any_matters(records):
+            self._pick(records)
+        else:
+            self._taken = False
+        self._last, self._uptime_us = records.data[-1], records.uptimes_us[-1]
 
     def signs(self) -> tuple[CaptureSign, ...]:
         """Return what was passed on, when all records were looked at."""
-        if self._last is not None and not self._taken:
-            self._found.append(sign_of(self._last.members))
-            self._taken = True
+        self._take_last()
         return tuple(self._found)
 
+    def _any_matters(self, records: RecordColumns) -> bool:
+        if self._last is None or not TELLING.isdisjoint(records.kinds):
+            return True
+        uptimes_us = [self._uptime_us, *records.uptimes_us]
+        return max(now - before for before, now in pairwise(uptimes_us)) > SILENCE_US
 
-def _is_silence(last: ReadRecord, now: ReadRecord) -> bool:
-    return now.fields.boottime_us - last.fields.boottime_us > SILENCE_US
+    def _pick(self, records: RecordColumns) -> None:
+        rows = zip(records.data, records.kinds, records.uptimes_us, strict=True)
+        for data, kind, uptime_us in rows:
+            matters = kind in TELLING or self._last is None or uptime_us - self._uptime_us > SILENCE_US
+            if matters:
+                self._take_last()
+                self._found.append(_sign_in(data))
+            self._last, self._uptime_us, self._taken = data, uptime_us, matters
+
+    def _take_last(self) -> None:
+        if self._last is not None and not self._taken:
+            self._found.append(_sign_in(self._last))
+            self._taken = True
+
+
+def _sign_in(data: bytes) -> CaptureSign:
+    return sign_of(json.loads(data))

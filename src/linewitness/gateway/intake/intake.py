@@ -13,6 +13,7 @@ from linewitness.devices.base import NetworkSession, Observation, Result, Sessio
 from linewitness.devices.options import ShareOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
+from linewitness.gateway.intake.bindings import BindingWatch
 from linewitness.gateway.intake.network import NetworkWatch
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
@@ -80,6 +81,7 @@ class Intake:
         self._health = health
         self._standstills = standstills
         self._order = ArrivalOrder(standstills, clock)
+        self._bindings = BindingWatch(device, health)
         self._network = NetworkWatch(device, health, clock, self._order.notice)
 
     async def recall(self) -> None:
@@ -151,8 +153,7 @@ class Intake:
 
     def _queue(self, taken: Taken, observation: Observation | None = None) -> QueuedObservation:
         outcome = taken.outcome
-        if outcome.unbound:
-            self._health.unbound(self._device, outcome.unbound)
+        self._bindings.note(outcome)
         raw = {hashlib.sha256(data).hexdigest(): data for data in taken.raw}
         durable = None
         if outcome.events or outcome.state or raw:

@@ -142,7 +142,10 @@ class SendWindow:
         held = self._judge.held
         self._in_vain += 1
         if self._in_vain == IN_VAIN:
-            hint = f"check the store's log: it does not run, or it refuses record {held}"
+            hint = (
+                f"check the store's log: it does not run, does not know this gateway (`linewitness store "
+                f"enroll`), or refuses record {held}"
+            )
             log.warning("the store gives no receipt for what is sent", since=held, sent=cursor, hint=hint)
         else:
             log.info("sending again what has no receipt", since=held, sent=cursor)

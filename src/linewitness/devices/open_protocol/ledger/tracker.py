@@ -169,6 +169,12 @@ class ResultTracker:
             rules.missed(self.ledger, ranges), "asked for repeatedly, and the controller has it no more"
         )
 
+    def give_up_round(self) -> None:
+        """End a round in which nothing could be asked: what is missing below the highest known id."""
+        ledger = self.ledger
+        if ledger.mode is HistoryMode.EXACT and ledger.watermark is not None and not ledger.open_start:
+            self.missed(rules.wanted(ledger, ledger.highest))
+
     def complete_up_to(self, top: ResultEntry, lost_before: int | None) -> None:
         """Move the watermark after a walk through the whole memory."""
         step = rules.complete_up_to(self.ledger, top, lost_before)

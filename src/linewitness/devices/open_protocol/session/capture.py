@@ -44,6 +44,7 @@ class CapturedPush:
     """
 
     observations: Sequence[Observation]
+    record: ResultRecord | None = None
     questions: Asking | None = None
 
 
@@ -78,7 +79,7 @@ class ControllerCapture:
         comparison = self.tracker.take(content)
         contradicts = comparison in {ResultComparison.CONFLICT, ResultComparison.SUSPECT}
         questions = recovery.resolve(self.tracker, content) if contradicts else None
-        return CapturedPush(self.observations(facts, now), questions)
+        return CapturedPush(self.observations(facts, now), content, questions)
 
     def observations(self, facts: SessionFacts, now: Stamp) -> list[Observation]:
         """Return what happened to the ledger since the last call, to be handed out before any wait."""

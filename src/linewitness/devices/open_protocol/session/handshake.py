@@ -1,10 +1,7 @@
 """The questions at the start of a session: who are you, what do you offer, what time is it."""
 
 import contextlib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -12,6 +9,7 @@ import structlog
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.session.identity import ControllerIdentity
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.layouts import layout_for
@@ -39,73 +37,10 @@ TOOL_NUMBER: Final = 6
 LOWER: Final = STEP_DOWN | UNSUPPORTED
 #: New traces only, no time and index, of two types: angle and torque.
 TRACES_WANTED: Final = "0" + " " * 29 + "02" + "001" + "002"
-#: Stands for what a controller does not say in the name of a source.
-UNKNOWN: Final = "-"
 
 
 class ControllerBusy(DeviceUnavailable):
     """The controller still holds an earlier session, or has no room: too early."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControllerIdentity:
-    """Who the controller says it is; "" where it does not say."""
-
-    name: str = ""
-    supplier: str = ""
-    serial: str = ""
-    software: str = ""
-    protocol: str = ""
-    station: int | None = None
-    station_name: str = ""
-    revision: int = 1
-
-    def source(self, device: str, known: Iterable[str] = ()) -> str:
-        """Return the name of the source of its results: supplier, serial number and station.
-
-        One of the `known` names is kept where nothing contradicts it: a lower revision says less. Where
-        there is no serial number, the device's own id stands in for it.
-        """
-        station = UNKNOWN if self.station is None else str(self.station)
-        mine = (self.supplier or UNKNOWN, self.serial or device, station)
-        for name in known:
-            theirs = name.split(":")
-            same = all(a == b or UNKNOWN in (a, b) for a, b in zip(mine, theirs, strict=False))
-            if same and theirs[1:2] == [mine[1]]:
-                return name
-        return ":".join(mine)
-
-    def shown(self) -> Mapping[str, str]:
-        """Return what is known, as text."""
-        return MappingProxyType(
-            {key: str(value) for key, value in asdict(self).items() if value not in ("", None)}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedRevisions:
-    """What earlier sessions found out about the controller, for as long as its software stays the same."""
-
-    start: int
-    result: int | None = None
-    tool: int | None = None
-    software: str = ""
-
-    def dump(self) -> str:
-        """Return it as text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def load(cls, text: str | None, start: int) -> "LearnedRevisions":
-        """Read what `dump` wrote, with `start` as the limit."""
-        if text is None:
-            return cls(start)
-        known = cls(**json.loads(text))
-        return replace(known, start=min(known.start, start))
-
-    def of(self, software: str) -> "LearnedRevisions":
-        """Return what still holds for this software of the controller."""
-        return self if software == self.software else LearnedRevisions(self.start, software=software)
 
 
 async def start(link: ControllerLink, name: str, highest: int) -> DecodedTelegram:
@@ -180,11 +115,13 @@ async def tool_data(link: ControllerLink, highest: int) -> ReceivedTelegram | No
     return None
 
 
-async def subscribe(link: ControllerLink, mid: Mid, revision: int, *, optional: bool = False) -> None:
+async def subscribe(
+    link: ControllerLink, mid: Mid, revision: int, *, optional: bool = False, ignorable: bool = False
+) -> None:
     """Subscribe, and if an earlier session's subscription is in the way, undo that first."""
     telegram = Telegram(mid=mid, revision=revision)
     try:
-        await link.ask(telegram, Mid.ACCEPTED, optional=optional)
+        await link.ask(telegram, Mid.ACCEPTED, optional=optional, ignorable=ignorable)
     except RefusedByController as error:
         if error.code not in STILL_SUBSCRIBED:
             raise
@@ -208,16 +145,20 @@ async def subscribe_stepping_down(link: ControllerLink, mid: Mid, revisions: Ite
     return None
 
 
-async def subscribe_results(link: ControllerLink, name: str, wanted: int | None, known: int | None) -> int:
-    """Subscribe to results and return their revision. Raises `DeviceRefused` with what to change."""
-    order = [
-        each for each in RESULT_REVISIONS if known is None or each <= known or each > RESULT_REVISIONS[0]
-    ]
+async def subscribe_results(link: ControllerLink, name: str, wanted: int | None, highest: int) -> int | None:
+    """Subscribe to results and return their revision; None where the controller answers no subscription.
+
+    Revisions above `highest` are not tried. Raises `DeviceRefused` with what to change.
+    """
+    order = [each for each in RESULT_REVISIONS if each <= highest or each > RESULT_REVISIONS[0]]
     tried = (wanted,) if wanted is not None else tuple(order)
     last: RefusedByController | None = None
+    silent = False
     for revision in tried:
         try:
-            await subscribe(link, Mid.RESULT_SUBSCRIBE, revision)
+            await subscribe(link, Mid.RESULT_SUBSCRIBE, revision, optional=silent, ignorable=True)
+        except Unanswered:
+            silent = True
         except RefusedByController as error:
             last = error
             if error.code in COME_BACK_LATER:
@@ -228,6 +169,8 @@ async def subscribe_results(link: ControllerLink, name: str, wanted: int | None,
                 raise DeviceRefused(f"{name}: {error}", hint=error.hint) from error
         else:
             return revision
+    if silent and last is None:
+        return None
     raise await _no_results(link, name, wanted, last)
 
 
@@ -253,8 +196,8 @@ async def _no_results(
     )
 
 
-async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions) -> None:
-    """Subscribe to what else is configured; what the controller does not offer is logged."""
+async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions, told: set[int]) -> None:
+    """Subscribe to what else is configured; log what is not offered, unless it is in `told`."""
     wanted = (
         (options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
         (options.parameter_sets, Mid.PSET_SUBSCRIBE, (2, 1)),
@@ -263,7 +206,8 @@ async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions) -> 
         (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
     )
     for on, mid, revisions in wanted:
-        if on and await subscribe_stepping_down(link, mid, revisions) is None:
+        if on and await subscribe_stepping_down(link, mid, revisions) is None and mid not in told:
+            told.add(int(mid))
             log.info("not offered by the controller", device=options.id, mid=int(mid))
     if not options.traces:
         return
@@ -271,4 +215,6 @@ async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions) -> 
     try:
         await link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE, optional=True)
     except RefusedByController as error:
-        log.info("not offered by the controller", device=options.id, why=str(error))
+        if Mid.TRACE not in told:
+            told.add(int(Mid.TRACE))
+            log.info("not offered by the controller", device=options.id, why=str(error))

@@ -11,9 +11,10 @@ from linewitness.devices.open_protocol.content.tightening import entry_of
 from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
+from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.mids import STEP_DOWN, UNSUPPORTED, Mid, Refusal
-from linewitness.devices.open_protocol.wire.refusals import RefusedByController
+from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 HIGHEST_REVISION: Final = 11
@@ -26,27 +27,48 @@ PSET_REVISIONS: Final = (5, 2, 1)
 class ResultHistory:
     """The controller's memory, as far as it lets us look into it."""
 
-    def __init__(self, *, link: ControllerLink, limits: KnownLimits, per_s: float) -> None:
-        """Ask at most `per_s` times a second; what is found out about `limits` is kept there."""
+    def __init__(
+        self,
+        *,
+        link: ControllerLink,
+        limits: KnownLimits,
+        per_s: float,
+        silence: MemorySilence,
+        names_stations: bool,
+    ) -> None:
+        """Ask at most `per_s` times a second; what is found out about `limits` is kept there.
+
+        `silence` decides where an answer does not come. `names_stations`: stored results are known to name
+        their station.
+        """
         self._link = link
+        self._silence = silence
         self._limits = limits
         self._interval_s = 1 / per_s
         self._next = 0.0
         self.revision = 1
         self._psets_asked: set[int] = set()
+        self.names_stations = names_stations
 
     async def ask(self, number: int) -> Answer:
-        """Return the stored result with this id (0: the newest), or why there is none."""
+        """Return the stored result with this id (0: the newest), or why there is none.
+
+        Raises `MemoryPaused` where no answer came, and no further question will be asked.
+        """
         await self._pace(number)
         while True:
             telegram = encode(Mid.OLD_RESULT_REQUEST, self.revision, {"tightening_id": number})
             try:
-                received = await self._link.ask(telegram, Mid.OLD_RESULT)
+                received = await self._link.ask(telegram, Mid.OLD_RESULT, ignorable=True)
+            except Unanswered:
+                return self._silence.met(self._link, number, Mid.OLD_RESULT_REQUEST)
             except RefusedByController as error:
+                self._silence.answered(newest=number == NEWEST)
                 if error.code in STEP_DOWN | UNSUPPORTED and self.revision > 1:
                     self.revision -= 1
                     continue
                 return self._none(error, number)
+            self._silence.answered(newest=number == NEWEST)
             return await self._read(received, number)
 
     def use_revision(self, of_results: int) -> None:
@@ -72,11 +94,13 @@ class ResultHistory:
             if number == NEWEST:
                 return NoResult.UNREADABLE
             entry = ResultEntry(number, ResultCore())
+        station = decoded.number("station_id")
+        self.names_stations |= station is not None
         await self._ask_limits(decoded)
         return ResultRecord(
             entry=entry,
             live=False,
-            station=decoded.number("station_id"),
+            station=station,
             received=received,
             content=decoded,
         )

@@ -10,6 +10,7 @@ from linewitness.base.clock import Clock, monotonic
 from linewitness.base.errors import DeviceError, DeviceUnavailable
 from linewitness.base.segments import lost_segments
 from linewitness.devices.open_protocol.options import LinkTiming
+from linewitness.devices.open_protocol.session import failures
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.queues import MAX_PUSHED_BYTES, MAX_PUSHES, BoundedQueue
 from linewitness.devices.open_protocol.wire.dialogue import Accept
@@ -61,7 +62,7 @@ class ControllerLink:
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[ReceivedTelegram] | None = None
         self._last_sent = self._last_received = monotonic()
-        self._stopped = asyncio.Event()
+        self._stopped, self._heard = asyncio.Event(), asyncio.Event()
         self.pushes: BoundedQueue[ReceivedTelegram | None] = BoundedQueue(
             most=MAX_PUSHES, most_bytes=MAX_PUSHED_BYTES, bytes_of=lambda each: len(each.raw) if each else 0
         )
@@ -80,17 +81,20 @@ class ControllerLink:
         inner: int | None = None,
         accept: Accept = lambda _: True,
         optional: bool = False,
+        ignorable: bool = False,
     ) -> ReceivedTelegram:
         """Send a question and return its answer; one at a time.
 
-        Raises `RefusedByController`, and `DeviceUnavailable` where no answer comes; `Unanswered` where the
-        question is `optional`, because some controllers ignore what they do not know.
+        Raises `RefusedByController`, and `NoAnswer` where no answer comes; `Unanswered` where the question
+        is `optional`, because some controllers ignore what they do not know, and where it is `ignorable` and
+        the controller says other things meanwhile: its silence is an answer then.
         """
         async with self._turn:
             self._check()
             answer: asyncio.Future[ReceivedTelegram] = asyncio.get_running_loop().create_future()
             self._protocol.ask(telegram, frozenset(answers), inner, accept)
             self._answer = answer
+            asked = monotonic()
             try:
                 async with asyncio.timeout(self._timing.optional_s if optional else self._timing.request_s):
                     await self._send()
@@ -98,13 +102,14 @@ class ControllerLink:
             except TimeoutError:
                 if answer.done():  # both at once, as after a process that stood still
                     return answer.result()
-                if optional:
+                if optional or (ignorable and await self._lives(asked)):
                     self._protocol.give_up()
                     raise Unanswered(telegram, Refusal.UNKNOWN_MID) from None
-                self.fail(self._silent(telegram))
+                self.fail(failures.silent(self._name, telegram, self._timing.request_s))
                 raise self._failed() from None
             finally:
                 self._answer = None
+                _forget(answer)
 
     async def acknowledge(self, mid: int) -> None:
         """Confirm the oldest push, which is of this MID: it is durable."""
@@ -115,6 +120,23 @@ class ControllerLink:
     def number_telegrams(self) -> None:
         """Confirm on the link level from here on; to be called after the start."""
         self._protocol.number_telegrams()
+
+    def ended_by_silence(self, mid: int) -> DeviceError:
+        """End the connection with a controller that left out this answer, and return the reason."""
+        self.fail(failures.left_out(self._name, mid))
+        return self._failed()
+
+    async def _lives(self, since: float) -> bool:
+        """Whether anything came since then; where nothing did, the sign of life asks for it."""
+        if self._last_received <= since:
+            self._protocol.keep_alive()
+            await self._send()
+            self._heard.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.optional_s):
+                    await self._heard.wait()
+        self._check()
+        return self._last_received > since
 
     async def stop(self) -> None:
         """Send the stop if the connection still stands, wait a moment for the answer, and close it."""
@@ -146,25 +168,22 @@ class ControllerLink:
 
         What waits is still committed. It is not confirmed, so the controller has it and pushes it again.
         """
-        self.fail(
-            DeviceUnavailable(
-                f"{self._name} pushes without waiting for confirmations: {waiting} {what} wait here",
-                hint="see whether the journal can commit; if it can, the controller breaks the protocol",
-            )
-        )
+        self.fail(failures.overrun(self._name, waiting, what))
 
     async def read_forever(self) -> None:
         """Read until the connection ends; how it ended is in `failure`."""
         try:
             while data := await self._reader.read(READ_SIZE):
                 self._last_received = monotonic()
+                self._heard.set()
                 self._receive(data)
                 if self.failure is not None:
                     return
             self.fail(ClosedByController(f"{self._name} closed the connection"))
         except OSError as error:
-            self.fail(self._broke(error))
+            self.fail(failures.broke(self._name, error))
         finally:
+            self._heard.set()
             self._stopped.set()
 
     async def keep_alive_forever(self) -> None:
@@ -174,8 +193,8 @@ class ControllerLink:
             await asyncio.sleep(min(TICK_S, timing.keepalive_s / 4))
             now = monotonic()
             silent = now - self._last_received
-            if self._protocol.within_telegram and silent > PARTIAL_TIMEOUT_S:
-                self.fail(DeviceUnavailable(f"{self._name} stopped in the middle of a telegram"))
+            if self._protocol.telegram_age_s(self._clock.stamp()) > PARTIAL_TIMEOUT_S:
+                self.fail(failures.unfinished(self._name, PARTIAL_TIMEOUT_S))
             elif silent > timing.dead_after_s:
                 self.fail(DeviceUnavailable(f"nothing came from {self._name} for {timing.dead_after_s:g} s"))
             elif now - self._last_sent >= timing.keepalive_s and self._protocol.is_talking:
@@ -236,22 +255,13 @@ class ControllerLink:
             self._write()
             await self._writer.drain()
         except OSError as error:
-            self.fail(self._broke(error))
+            self.fail(failures.broke(self._name, error))
             raise self._failed() from error
 
     def _write(self) -> None:
         data = self._protocol.data_to_send()
         if data:
             self._writer.write(data)
-
-    def _broke(self, error: OSError) -> DeviceUnavailable:
-        return DeviceUnavailable(f"the connection to {self._name} broke: {error}")
-
-    def _silent(self, telegram: Telegram) -> DeviceUnavailable:
-        return DeviceUnavailable(
-            f"{self._name} did not answer MID {telegram.mid:04d} within {self._timing.request_s:g} s",
-            hint="check that this port is its Open Protocol port (usually 4545)",
-        )
 
     def _check(self) -> None:
         # Who still wants to send something after the stop is told that the connection is closed.
@@ -260,3 +270,9 @@ class ControllerLink:
 
     def _failed(self) -> DeviceError:
         return self.failure or DeviceUnavailable(f"the connection to {self._name} is closed")
+
+
+def _forget(answer: asyncio.Future[ReceivedTelegram]) -> None:
+    """Let go of an answer that nobody waits for any more: asyncio would log one that ends in an error."""
+    if not answer.cancel() and not answer.cancelled():
+        answer.exception()

@@ -8,8 +8,9 @@ from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.content.operations import record_of
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
+from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.wire.mids import Mid, Refusal
-from linewitness.devices.open_protocol.wire.refusals import RefusedByController
+from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 from linewitness.devices.open_protocol.wire.variable import MalformedVariable, generic, parse_part
 
@@ -26,9 +27,10 @@ NEW_ONLY: Final = "0" + "0" * 29 + "1"
 class OperationHistory:
     """The controller's memory of operation results."""
 
-    def __init__(self, *, link: ControllerLink, per_s: float) -> None:
-        """Ask at most `per_s` times a second."""
+    def __init__(self, *, link: ControllerLink, per_s: float, silence: MemorySilence) -> None:
+        """Ask at most `per_s` times a second; `silence` decides where an answer does not come."""
         self._link = link
+        self._silence = silence
         self._collector = link.operations
         self._interval_s = 1 / per_s
         self._next = 0.0
@@ -46,11 +48,17 @@ class OperationHistory:
     async def _ask(self, number: int) -> Answer:
         self._collector.begin()
         try:
-            return await self._fetch(number)
+            answer = await self._fetch(number)
+        except Unanswered:
+            return self._silence.met(self._link, number, Mid.GENERIC_REQUEST)
         except RefusedByController as error:
+            self._silence.answered(newest=number == NEWEST)
             return self._none(error)
         except (MalformedVariable, TimeoutError):
             return NoResult.UNREADABLE
+        else:
+            self._silence.answered(newest=number == NEWEST)
+            return answer
         finally:
             self._collector.end()
 
@@ -75,6 +83,7 @@ class OperationHistory:
             Mid.OPERATION_RESULT,
             inner=Mid.OPERATION_RESULT,
             accept=lambda each: _answers(each, number),
+            ignorable=True,
         )
         operation = await self._collector.asked_for(received, PARTS_TIMEOUT_S)
         return record_of(operation, received, live=False)

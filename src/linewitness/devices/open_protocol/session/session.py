@@ -9,22 +9,21 @@ from typing import Final
 import structlog
 
 from linewitness.base.clock import Clock
-from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
+from linewitness.base.errors import DeviceError, DeviceUnavailable
 from linewitness.devices.base import Observation
-from linewitness.devices.open_protocol.content import bolts
 from linewitness.devices.open_protocol.content.facts import SessionFacts
-from linewitness.devices.open_protocol.ledger.state import ResultLedger
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import cycles, handshake, offers, recovery
+from linewitness.devices.open_protocol.session import cycles, handshake
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.commands import ToolCommands
 from linewitness.devices.open_protocol.session.controller_clock import ControllerClock
-from linewitness.devices.open_protocol.session.handshake import ControllerIdentity, LearnedRevisions
-from linewitness.devices.open_protocol.session.history import ResultHistory
+from linewitness.devices.open_protocol.session.identity import IDENTITY, ControllerIdentity, KnownController
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.operation_history import OperationHistory
 from linewitness.devices.open_protocol.session.queues import ObservationQueue
-from linewitness.devices.open_protocol.session.recovery import Asking
+from linewitness.devices.open_protocol.session.revisions import LearnedRevisions
+from linewitness.devices.open_protocol.session.silence import MemorySilence
+from linewitness.devices.open_protocol.session.stored_results import StoredResults
 from linewitness.devices.open_protocol.session.unit_commands import UnitCommands
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
@@ -33,6 +32,8 @@ from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, pa
 from linewitness.devices.unit_commands import UnitCommand
 
 LEARNED_KEY: Final = "learned"
+#: The source that was captured last.
+SOURCE_KEY: Final = "source"
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +44,11 @@ class SessionStart:
 
     session_id: str
     identity: ControllerIdentity
+    controller: KnownController
     learned: LearnedRevisions
     ledger: ResultLedger
     remembered: Mapping[str, str]
+    silence: MemorySilence
 
 
 class OpenProtocolSession:
@@ -71,18 +74,27 @@ class OpenProtocolSession:
             torque_unit=options.torque_unit,
             expected_tool=options.tool_serial,
         )
-        station = options.station if options.station is not None else start.identity.station
+        # A lower revision does not tell the station, and the results that are ours stay the same.
+        station = options.station if options.station is not None else start.controller.station
         self._capture = ControllerCapture(
             ledger=start.ledger, station=station, operations=link.operations, remembered=start.remembered
         )
-        self._history = ResultHistory(link=link, limits=self._capture.limits, per_s=options.back_fill_per_s)
-        self._operations = OperationHistory(link=link, per_s=options.back_fill_per_s)
+        self._out = ObservationQueue()
+        self._stored = StoredResults(
+            options=options,
+            link=link,
+            tracker=self._capture.tracker,
+            limits=self._capture.limits,
+            silence=start.silence,
+            names_stations=start.controller.stations,
+            hand_out=self._put_events,
+            room=self._out.room,
+        )
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
-        self._offers = offers.CommandOffers()
+        self._unit_commands = UnitCommands(link=link, options=options)
         self._controller_clock = ControllerClock(
             link=link, clock=clock, commands=self._commands, set_beyond_s=options.set_clock_beyond_s
         )
-        self._out = ObservationQueue()
         self._behind = asyncio.Event()
 
     @property
@@ -94,6 +106,11 @@ class OpenProtocolSession:
     def identity(self) -> Mapping[str, str]:
         """What the controller said about itself."""
         return self._start.identity.shown()
+
+    @property
+    def learned(self) -> LearnedRevisions:
+        """What is known of the controller's revisions by now."""
+        return self._learned
 
     @property
     def lost_segments(self) -> int | None:
@@ -120,8 +137,7 @@ class OpenProtocolSession:
 
     async def command_unit(self, command: UnitCommand) -> str:
         """Tell the controller of the unit at the station; see `UnitCommands.give`."""
-        commands = UnitCommands(link=self._link, options=self._options, offers=self._offers)
-        return await commands.give(command)
+        return await self._unit_commands.give(command)
 
     async def prepare(self) -> None:
         """Learn clock and tool, make sure that the ids still mean the same, and subscribe.
@@ -131,40 +147,40 @@ class OpenProtocolSession:
         self._facts = await self._controller_clock.measure(self._facts)
         await self._look_at_tool()
         if self._options.results == "operations":
-            await self._prepare_operations()
+            await self._stored.begin_operations()
         elif self._options.results == "powermacs":
-            await self._prepare_cycles()
+            await cycles.begin(self._link, self._options, self._start.remembered)
         else:
             await self._prepare_tightenings()
-        if self._options.multi_spindle and await cycles.subscribe_spindles(self._link) is None:
-            log.info("not offered by the controller", device=self._options.id, mid=int(Mid.MULTI_SUBSCRIBE))
-        await handshake.subscribe_more(self._link, self._options)
-        self._offers = await offers.learn(self._link, self._options)
+        if self._options.multi_spindle:
+            await cycles.begin_spindles(self._link, self._options)
+        await handshake.subscribe_more(self._link, self._options, self._start.silence.not_offered)
+        await self._unit_commands.learn()
 
     async def _prepare_tightenings(self) -> None:
-        options, learned = self._options, self._learned
-        self._history.use_revision(options.result_revision or learned.result or handshake.RESULT_REVISIONS[0])
-        await self._drive(recovery.establish(self._capture.tracker, options.start_after))
+        options, highest = self._options, handshake.RESULT_REVISIONS[0]
+        asked = self._learned.result.begin_with(highest)
+        self._stored.results.use_revision(options.result_revision or asked)
+        await self._stored.establish(options.start_after)
         # Subscribed before the first back-fill asks for the newest result: nothing falls between.
-        revision = await handshake.subscribe_results(
-            self._link, options.name, options.result_revision, learned.result
-        )
-        self._history.use_revision(revision)
-        self._learned = replace(self._learned, result=revision, software=self._start.identity.software)
+        revision = await handshake.subscribe_results(self._link, options.name, options.result_revision, asked)
+        if revision is None:
+            self._go_on_unsubscribed()
+            return
+        self._stored.results.use_revision(revision)
+        if options.result_revision is None and revision <= highest:
+            limit = self._learned.result.found(asked, revision, highest)
+            self._learned = replace(self._learned, result=limit)
 
-    async def _prepare_operations(self) -> None:
-        options = self._options
-        await self._drive(recovery.establish(self._capture.tracker, options.start_after))
-        if not await self._operations.subscribe():
-            raise DeviceRefused(
-                f"{options.name} offers no operation results (1201)",
-                hint="remove results: operations from this device, or check the controller's licence",
+    def _go_on_unsubscribed(self) -> None:
+        """Capture from the memory alone where the controller answers no subscription to results."""
+        if self._capture.tracker.ledger.mode is HistoryMode.NONE:
+            raise DeviceUnavailable(
+                f"{self._options.name} answers neither the subscription to results (0060) nor requests for "
+                "old ones (0064)",
+                hint="enable results over Open Protocol there, or restart the controller",
             )
-
-    async def _prepare_cycles(self) -> None:
-        options, newest = self._options, self._start.remembered.get(bolts.NEWEST_KEY)
-        first = options.start_after if newest is None else int(newest)
-        await cycles.subscribe_cycles(self._link, options.name, first)
+        self._start.silence.say_unsubscribed(self._options.reconcile_s)
 
     async def listen_forever(self) -> None:
         """Take in what is pushed, in order, until the connection ends."""
@@ -178,16 +194,16 @@ class OpenProtocolSession:
     async def work_forever(self) -> None:
         """Fetch what is missing: once at the start, when an id was skipped, and from time to time."""
         with self._failing():
-            self._put(self._controller_clock.notice(self._facts, {LEARNED_KEY: self._learned.dump()}))
+            self._put(self._controller_clock.notice(self._facts, self._remembered()))
             await self._correct_clock()
-            await self._drive(recovery.back_fill(self._capture.tracker, again=True))
+            await self._stored.back_fill(again=True)
             self._compare_counters()
             while True:
                 woken = await self._woken()
                 if self._capture.clock_jumped or not woken:
                     await self._follow_clock()
                 if woken:
-                    await self._drive(recovery.back_fill(self._capture.tracker, again=False))
+                    await self._stored.back_fill(again=False)
                 else:
                     await self._reconcile()
         self._end()
@@ -195,26 +211,22 @@ class OpenProtocolSession:
     async def _take(self, received: ReceivedTelegram) -> None:
         """Take in one push; each is handed out once, to be confirmed when it is durable."""
         if received.telegram.mid == Mid.PSET_SELECTED:
-            self._history.forget_limits(decode(received.telegram).number("pset_id") or 0)
+            self._stored.results.forget_limits(decode(received.telegram).number("pset_id") or 0)
         captured = self._capture.take(received, self._facts, self._clock.stamp())
         for observation in captured.observations:
             self._put(observation)
-        if captured.questions is not None:
-            await self._drive(captured.questions)
+        if captured.questions is not None and captured.record is not None:
+            await self._stored.resolve(captured.questions, captured.record)
 
-    async def _drive(self, asking: Asking) -> None:
-        """Ask the controller what `asking` wants to know, while there is room for what comes."""
-        if self._options.results == "powermacs":
-            return  # it has no 0064, and sends again itself what it stored
-        history = self._operations if self._options.results == "operations" else self._history
-        try:
-            number = next(asking)
-            while True:
-                self._put_events()
-                await self._out.room()
-                number = asking.send(await history.ask(number))
-        except StopIteration:
-            self._put_events()
+    def _remembered(self) -> Mapping[str, str]:
+        """Return what later sessions should know about the controller."""
+        source = self._capture.tracker.ledger.source
+        controller = replace(self._start.controller, stations=self._stored.results.names_stations)
+        return {
+            LEARNED_KEY: self._learned.dump(),
+            SOURCE_KEY: source,
+            IDENTITY + source: controller.dump(),
+        }
 
     def _put_events(self) -> None:
         """Hand out what happened to the ledger, before anything is waited for."""
@@ -240,20 +252,21 @@ class OpenProtocolSession:
     async def _reconcile(self) -> None:
         """Compare with the newest stored result and, as independent evidence, with the tool's own counter."""
         await self._look_at_tool()
-        await self._drive(recovery.establish(self._capture.tracker, None))
-        await self._drive(recovery.back_fill(self._capture.tracker, again=True))
+        await self._stored.establish(None)
+        await self._stored.back_fill(again=True)
         self._compare_counters()
 
     async def _look_at_tool(self) -> None:
         self._capture.tool_counter.look()
-        revision = self._learned.tool or self._options.tool_revision
-        received = await handshake.tool_data(self._link, revision)
+        highest = self._options.tool_revision
+        asked = self._learned.tool.begin_with(highest)
+        received = await handshake.tool_data(self._link, asked)
         if received is not None:
             tool = decode(received.telegram)
-            revision = tool.revision
+            limit = self._learned.tool.found(asked, tool.revision, highest)
+            self._learned = replace(self._learned, tool=limit)
             self._facts = replace(self._facts, tool=tool)
             self._put(self._capture.notices.tool(tool, received.stamp, self._facts))
-        self._learned = replace(self._learned, tool=revision)
 
     def _compare_counters(self) -> None:
         self._put(self._capture.tool_counter.compare(self._facts, self._clock.stamp()))

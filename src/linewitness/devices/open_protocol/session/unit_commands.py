@@ -6,7 +6,7 @@ from typing import Final
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.commands import CommandRefused
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.offers import CommandOffers
+from linewitness.devices.open_protocol.session.offers import CommandOffers, learn
 from linewitness.devices.open_protocol.wire.codec import encode
 from linewitness.devices.open_protocol.wire.mids import TRANSIENT, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
@@ -22,11 +22,11 @@ TWO_DIGITS: Final = 99
 class UnitCommands:
     """Commands about units over an open connection, as far as YAML and controller allow them."""
 
-    def __init__(self, *, link: ControllerLink, options: OpenProtocolOptions, offers: CommandOffers) -> None:
-        """Take what the YAML allows, and what the controller offered at the start of the session."""
+    def __init__(self, *, link: ControllerLink, options: OpenProtocolOptions) -> None:
+        """Take what the YAML allows; nothing is offered before `learn`."""
         self._link = link
         self._options = options
-        self._offers = offers
+        self._offers = CommandOffers()
         self._telegrams: Mapping[str, Callable[[str], Telegram]] = {
             "identifier": self._identifier,
             "batch_size": self._batch_size,
@@ -35,6 +35,10 @@ class UnitCommands:
             "restart_job": lambda number: self._job(Mid.JOB_RESTART, number),
             "abort_job": lambda _: self._abort(),
         }
+
+    async def learn(self) -> None:
+        """Ask what the controller offers; to be called when all else is subscribed."""
+        self._offers = await learn(self._link, self._options)
 
     async def give(self, command: UnitCommand) -> str:
         """Send a command once, and return the value that was accepted (0005).

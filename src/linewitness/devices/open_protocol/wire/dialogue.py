@@ -10,6 +10,8 @@ from linewitness.devices.open_protocol.wire.mids import ACK_OF, Mid
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 Accept = Callable[[Telegram], bool]
+#: How many characters of 0004 and 0005 name the message that they are about.
+NAME_WIDTH: Final = 4
 
 
 class DialogueState(StrEnum):
@@ -91,6 +93,7 @@ class ControllerDialogue:
         self._names: frozenset[int] = frozenset()
         self._answers: frozenset[int] = frozenset()
         self._accept: Accept = lambda _: True
+        self._owed = False
 
     def ask(
         self,
@@ -130,6 +133,7 @@ class ControllerDialogue:
     def give_up(self) -> None:
         """Stop waiting for the open question; its answer would be a stray one."""
         self.state = step(self.state, DialogueMessage.GIVE_UP)
+        self._owed = True
         self._names = self._answers = frozenset()
 
     def _classify(self, telegram: Telegram) -> DialogueMessage:
@@ -143,9 +147,15 @@ class ControllerDialogue:
         return DialogueMessage.PUSH if mid in ACK_OF else DialogueMessage.STRAY
 
     def _reply(self, telegram: Telegram) -> DialogueMessage:
+        """Return what 0004 or 0005 is. One that names nothing is about the only question that is open.
+
+        Where an earlier question was given up, it may as well be about that one.
+        """
         decoded = decode(telegram)
         refused = telegram.mid == Mid.REFUSED
         about = decoded.number("failed_mid" if refused else "accepted_mid")
+        if about is None and not self._owed and not telegram.data[:NAME_WIDTH].strip(b" \0"):
+            about = next(iter(self._names), None)
         if about not in self._names:
             return DialogueMessage.STRAY
         if refused:

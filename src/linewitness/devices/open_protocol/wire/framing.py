@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from linewitness.base.clock import Stamp
 from linewitness.devices.open_protocol.wire.telegram import HEADER_LENGTH, MAX_LENGTH
 
 #: Bytes that may stand between telegrams: the end marks of the last one, and stray line ends.
@@ -20,6 +21,21 @@ class FramingError(ValueError):
         self.rest = rest
 
 
+class Unfinished:
+    """Since when something has begun and is not complete; `since` None where nothing has."""
+
+    def __init__(self) -> None:
+        """Start with nothing begun."""
+        self.since: Stamp | None = None
+
+    def look(self, stamp: Stamp, *, waiting: bool, anew: bool = False) -> None:
+        """Note whether something is incomplete now; `anew`: another thing than at the last look."""
+        if not waiting:
+            self.since = None
+        elif self.since is None or anew:
+            self.since = stamp
+
+
 class Framer:
     """Collect bytes and hand out whole telegrams (header and data, without the end mark).
 
@@ -30,6 +46,7 @@ class Framer:
     def __init__(self) -> None:
         """Start between two telegrams."""
         self._buffer = bytearray()
+        self.completed = 0
 
     @property
     def partial(self) -> bool:
@@ -59,6 +76,7 @@ class Framer:
             raise FramingError(bytes(self._buffer))
         if len(self._buffer) < length:
             return None
+        self.completed += 1
         telegram = bytes(self._buffer[:length])
         del self._buffer[:length]
         return telegram

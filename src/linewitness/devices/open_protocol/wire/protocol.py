@@ -13,7 +13,7 @@ from linewitness.devices.open_protocol.wire.dialogue import (
     DialogueMessage,
     DialogueState,
 )
-from linewitness.devices.open_protocol.wire.framing import Framer, FramingError
+from linewitness.devices.open_protocol.wire.framing import Framer, FramingError, Unfinished
 from linewitness.devices.open_protocol.wire.link_level import (
     WRONG_PARTS,
     WRONG_SEQUENCE,
@@ -104,15 +104,16 @@ class ControllerProtocol:
         self._framer = Framer()
         self._parts = PartCollector()
         self._raw_parts: list[bytes] = []
+        self._bytes_begun, self._parts_begun = Unfinished(), Unfinished()
         self._asked = Telegram(mid=Mid.START)
         self._received_any = False
         self._level: LinkLevel | None = None
         self._out = bytearray()
 
-    @property
-    def within_telegram(self) -> bool:
-        """Whether a telegram has begun and is not complete."""
-        return self._framer.partial
+    def telegram_age_s(self, now: Stamp) -> float:
+        """Return how long ago the telegram began that is not complete, parts included; 0 where none is."""
+        begun = [each.since.boottime_ns for each in (self._bytes_begun, self._parts_begun) if each.since]
+        return (now.boottime_ns - min(begun)) / 1e9 if begun else 0.0
 
     @property
     def is_talking(self) -> bool:
@@ -134,12 +135,16 @@ class ControllerProtocol:
 
         A caller that ends the connection at an event takes no further one.
         """
+        completed = self._framer.completed
         try:
             for raw in self._framer.feed(data):
                 yield from self._telegram(raw, stamp)
         except FramingError as error:
             yield UnreadableBytes(error.rest)
             yield ProtocolFailed(self._not_a_telegram(error))
+        # What other bytes follow does not make it younger: a length that is too long swallows them.
+        anew = self._framer.completed != completed
+        self._bytes_begun.look(stamp, waiting=self._framer.partial, anew=anew)
 
     def data_to_send(self) -> bytes:
         """Return the bytes to send, once."""
@@ -203,7 +208,9 @@ class ControllerProtocol:
                 yield from skipped
                 return
             whole = self._join(telegram, raw)
+            self._parts_begun.look(stamp, waiting=self._parts.waiting > 0)
         except MalformedTelegram as error:
+            self._parts_begun.look(stamp, waiting=False)
             yield UnreadableBytes(raw, str(error))
             yield from self._restart_after(error)
             return

@@ -22,5 +22,9 @@ class Unanswered(RefusedByController):
     """The controller did not answer a question that we can do without."""
 
 
+class NoAnswer(DeviceUnavailable):
+    """The controller did not answer a question that we cannot do without."""
+
+
 class ClosedByController(DeviceUnavailable):
     """The controller closed the connection."""

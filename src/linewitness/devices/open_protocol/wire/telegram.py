@@ -106,6 +106,11 @@ class PartCollector:
         """Start with nothing collected."""
         self._parts: list[Telegram] = []
 
+    @property
+    def waiting(self) -> int:
+        """How many parts wait for the rest."""
+        return len(self._parts)
+
     def add(self, telegram: Telegram) -> Telegram | None:
         """Return the whole telegram once its last part is here; MalformedTelegram out of order."""
         if telegram.parts <= 1:

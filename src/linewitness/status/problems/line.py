@@ -1,65 +1,25 @@
 """The problems of a line: what they are about, whether they are an alarm, and what to do."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from linewitness.base.certificates import WARN_DAYS, Expiry
 from linewitness.base.clock import monotonic
 from linewitness.base.log_limits import LogFigures
-from linewitness.devices.refusals import some_of
 from linewitness.journal.generations.ended import HAND_OVER, EndedRest
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
+from linewitness.status.problems.device import problems_of_device
+from linewitness.status.problems.problem import SHOWN_S, LineProblem
 from linewitness.status.rows import DeviceRow
 from linewitness.timesources.judge import ClockVerdict
 
-#: What happens to the uplink from time to time is shown for this long.
-SHOWN_S: Final = 3600.0
-
-ProblemCode = Literal[
-    "device-refused",
-    "device-lost",
-    "points-refused",
-    "unit-not-told",
-    "device-share",
-    "polls-missed",
-    "journal-damaged",
-    "journal-full",
-    "journal-fills",
-    "stream-frozen",
-    "store-conflict",
-    "store-accusation",
-    "answers-ignored",
-    "client-id-taken",
-    "uplink-refused",
-    "uplink-away",
-    "notices-refused",
-    "clock-unsure",
-    "certificate-expiry",
-    "log-unread",
-    "ended-not-handed-over",
-    "tpm",
-]
-
+#: While the broker is connected, a receipt comes within a minute or two; after so long it is a problem.
+NO_RECEIPT_S: Final = 180.0
+#: After so long it is an alarm.
+NO_RECEIPT_ALARM_S: Final = 900.0
 _FROZEN: Final = "operator action required: see docs/keys-and-anchors.md, a frozen stream"
-_READ_AGAIN: Final = "operator action required: correct what is named, then read the unit again"
 _MAKE_ROOM: Final = "bring the audit store back, free the disk, or raise journal.max_size"
-
-
-@dataclass(frozen=True, slots=True)
-class LineProblem:
-    """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
-
-    `subject` is the device, the setting of the certificate, the folder of an ended journal, `journal`,
-    `uplink`, `clock`, `tpm` or `log`.
-    """
-
-    code: ProblemCode
-    subject: str
-    alarm: bool
-    what: str
-    hint: str
 
 
 def problems_of(
@@ -71,74 +31,29 @@ def problems_of(
     verdict: ClockVerdict | None,
     expiries: Sequence[Expiry],
     now_ns: int,
+    waiting: int = 0,
     rests: Iterable[EndedRest] = (),
     frozen: str = "",
 ) -> tuple[LineProblem, ...]:
     """Return all problems of a line at one moment.
 
     `refusal` is what the disk said if it takes no commit, `frozen` why the stream is frozen, or nothing.
+    `waiting` counts records that no receipt covers.
     """
     return (
         *_of_journal(health, level, refusal),
         *_of_stream(health, frozen),
         *_of_uplink(health),
+        *_of_receipts(health, waiting),
         *_of_takeover(health),
         *_of_answers(health),
-        *(problem for device in devices for problem in _of_device(device)),
+        *(problem for device in devices for problem in problems_of_device(device)),
         *_of_clock(verdict),
         *_of_certificates(expiries, now_ns),
         *_of_log(health.log()),
         *_of_ended(rests),
         *_of_tpm(health),
     )
-
-
-def _of_device(device: DeviceRow) -> Iterator[LineProblem]:
-    state, name, why = device.health.state, device.facts.id, device.health.why
-    if state == "refused":
-        yield LineProblem(
-            "device-refused",
-            name,
-            alarm=True,
-            what=f"{name} refuses the connection: {why}",
-            hint="operator action required: see the reason; the connection is tried again each minute",
-        )
-    elif state == "lost":
-        yield LineProblem(
-            "device-lost",
-            name,
-            alarm=False,
-            what=f"{name} is not connected: {why}",
-            hint="the connection is tried again every few seconds",
-        )
-    if refused := device.health.refused_points:
-        count = "a point" if len(refused) == 1 else f"{len(refused):,} points"
-        yield LineProblem(
-            "points-refused",
-            name,
-            alarm=True,
-            what=f"{name} refuses {count}: {some_of(refused)}",
-            hint="operator action required: nothing is recorded of them; correct the YAML or the device's "
-            "program, see `linewitness browse` and `probe`; they are asked for again each minute",
-        )
-    if untold := device.health.untold:
-        what = f"{name} was not told of the unit at its station: {untold}"
-        yield LineProblem("unit-not-told", name, alarm=True, what=what, hint=_READ_AGAIN)
-    if device.health.above_share:
-        yield LineProblem(
-            "device-share",
-            name,
-            alarm=device.health.losing,
-            what=f"{name} sends more than its share: "
-            + (
-                f"{device.health.dropped:,} observations are not on record"
-                if device.health.losing
-                else "it is read more slowly, nothing is lost"
-            ),
-            hint="look at the device; if it is right, raise its share",
-        )
-    elif (overload := device.health.polls.overload) is not None:
-        yield LineProblem("polls-missed", name, alarm=False, what=f"{name}: {overload}", hint=overload.hint)
 
 
 def full_journal(refusal: str) -> LineProblem:
@@ -215,6 +130,25 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
             what=f"the broker takes no notices of alarms: {health.notices.why}",
             hint="allow the gateway to write …/notice; alarms reach the store with their records",
         )
+
+
+def _of_receipts(health: Health, waiting: int) -> Iterator[LineProblem]:
+    """Say that the broker takes the records and the store does not answer: a line makes some each minute."""
+    if health.uplink_state != "up" or not waiting:
+        return
+    for_s = monotonic() - max(health.uplink_at, health.receipted_at)
+    if for_s < NO_RECEIPT_S:
+        return
+    since = f"no receipt for {int(for_s // 60)} minutes" if health.receipted else "no receipt ever"
+    yield LineProblem(
+        "no-receipt",
+        "uplink",
+        alarm=for_s >= NO_RECEIPT_ALARM_S,
+        what=f"the audit store gave {since}, although the broker is connected",
+        hint="operator action required: see whether the store runs; "
+        + ("its log says what it refuses" if health.receipted else "enrol this gateway there: docs/store.md")
+        + "; records wait in the journal, nothing is pruned",
+    )
 
 
 def _of_tpm(health: Health) -> Iterator[LineProblem]:

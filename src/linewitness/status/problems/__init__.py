@@ -1,0 +1,1 @@
+"""What keeps a line from its work, in words: of the line, and of each device."""

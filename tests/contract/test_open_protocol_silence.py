@@ -1,0 +1,162 @@
+"""A controller that leaves out answers: capture goes on without them, and that is logged once."""
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from linewitness.base.clock import SystemClock
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.probe import probe
+from support.awkward_controller import AwkwardController, captured, listening, pushed, telegram
+from support.open_protocol_rig import Journal
+from support.waiting import until
+
+GONE_ON = "old results are not answered: capture goes on without them"
+
+
+def silent(*mids: int) -> Any:
+    """Leave out the answers to these questions."""
+    return lambda mid, *_: None if mid in mids else ...
+
+
+def push(controller: AwkwardController, number: int) -> None:
+    """Make a result, and push it."""
+    controller.results.append(number)
+    controller.send(pushed(number))
+
+
+async def test_results_flow_from_a_controller_that_ignores_requests_for_old_ones() -> None:
+    journal, controller = Journal(), AwkwardController(answer=silent(64))
+    with capture_logs() as logs:
+        async with listening(controller), captured(controller, journal, reconcile_s=1) as running:
+            for number in (1, 2):
+                await until(lambda wanted=number: running.connected == wanted)  # type: ignore[misc]
+                push(controller, number)
+                await until(lambda wanted=number: wanted in journal.ids)  # type: ignore[misc]
+                if number == 1:
+                    controller.writers[-1].close()
+    assert [each["event"] for each in logs].count(GONE_ON) == 1, "said once, over two connections"
+    refused = [each["mid"] for each in logs if each["event"] == "not offered by the controller"]
+    assert sorted(refused) == [14, 70], "each is said once"
+
+
+async def test_a_memory_that_fell_silent_is_asked_again_and_loses_nothing() -> None:
+    journal, controller = Journal(), AwkwardController()
+    async with listening(controller):
+        async with captured(controller, journal) as running:
+            await until(lambda: running.connected)
+            push(controller, 1)
+            await until(lambda: journal.ids == [1])
+        controller.results += [2, 3]
+        controller.answer = silent(64)
+        async with captured(controller, journal) as running:
+            await until(lambda: running.error)
+            assert "did not answer MID 0064" in str(running.error)
+            controller.answer = lambda *_: ...
+            await until(lambda: journal.ids == [1, 2, 3])
+    assert not journal.gaps
+
+
+async def test_live_results_flow_where_a_memory_stays_silent_and_the_rest_follows_later() -> None:
+    journal, controller = Journal(), AwkwardController()
+    async with listening(controller):
+        async with captured(controller, journal) as running:
+            await until(lambda: running.connected)
+            push(controller, 1)
+            await until(lambda: journal.ids == [1])
+        controller.results += [2, 3]
+        controller.answer = silent(64)
+        async with captured(controller, journal) as running:
+            await until(lambda: running.connected)
+            push(controller, 4)
+            await until(lambda: journal.ids == [1, 4])
+            controller.answer = lambda *_: ...
+            controller.writers[-1].close()
+            await until(lambda: sorted(journal.ids) == [1, 2, 3, 4])
+    assert not journal.gaps
+
+
+async def test_what_a_silent_memory_keeps_for_itself_is_named_in_a_gap() -> None:
+    journal, controller = Journal(), AwkwardController()
+    async with listening(controller):
+        async with captured(controller, journal) as running:
+            await until(lambda: running.connected)
+            push(controller, 1)
+            await until(lambda: journal.ids == [1])
+        controller.results += [2, 3]
+        controller.answer = silent(64)
+        async with captured(controller, journal, reconcile_s=1) as running:
+            await until(lambda: running.connected)
+            push(controller, 4)
+            await until(lambda: journal.gaps)
+    assert [(each.first, each.last) for each in journal.gaps] == [("2", "3")]
+
+
+async def test_one_stored_result_that_is_never_answered_does_not_keep_back_the_others() -> None:
+    journal, controller = Journal(), AwkwardController()
+    async with listening(controller):
+        async with captured(controller, journal) as running:
+            await until(lambda: running.connected)
+            push(controller, 1)
+            await until(lambda: journal.ids == [1])
+        controller.results += [2, 3, 4]
+        controller.answer = lambda mid, _, data: None if (mid, data) == (64, f"{2:010d}") else ...
+        async with captured(controller, journal):
+            await until(lambda: journal.ids == [1, 3, 4])
+
+
+async def test_a_start_that_is_not_answered_is_tried_in_a_lower_revision() -> None:
+    journal = Journal()
+    controller = AwkwardController(answer=lambda mid, revision, _: None if mid == 1 and revision > 6 else ...)
+    async with listening(controller), captured(controller, journal) as running:
+        await until(lambda: running.connected)
+        assert running.identity["revision"] == "6"
+        push(controller, 1)
+        await until(lambda: journal.ids == [1])
+        assert "MID 0001 revision 7" in str(running.error)
+
+
+@pytest.mark.parametrize("data", ["", "    "])
+async def test_an_acceptance_that_names_no_message_is_about_the_open_question(data: str) -> None:
+    journal = Journal()
+    controller = AwkwardController(answer=lambda mid, *_: telegram(5, data) if mid == 60 else ...)
+    async with listening(controller), captured(controller, journal, request_timeout_s=30) as running:
+        await until(lambda: running.connected, timeout_s=20)
+        push(controller, 1)
+        await until(lambda: journal.ids == [1])
+        assert controller.asked(60) == [7], "the first subscription was accepted"
+
+
+async def test_results_come_from_the_memory_where_no_subscription_is_answered() -> None:
+    journal, controller = Journal(), AwkwardController(results=[1], answer=silent(60))
+    with capture_logs() as logs:
+        async with (
+            listening(controller),
+            captured(controller, journal, reconcile_s=1, start_after=0, request_timeout_s=0.5),
+        ):
+            await until(lambda: journal.ids == [1])
+            controller.results.append(2)
+            await until(lambda: journal.ids == [1, 2])
+    assert sum("0060" in str(each["event"]) for each in logs) == 1
+
+
+async def test_a_controller_that_answers_neither_is_named() -> None:
+    journal, controller = Journal(), AwkwardController(answer=silent(60, 64))
+    async with listening(controller), captured(controller, journal, request_timeout_s=0.5) as running:
+        await until(lambda: running.error)
+    assert "(0060)" in str(running.error)
+    assert "(0064)" in str(running.error)
+
+
+async def test_a_probe_of_a_controller_that_leaves_out_answers_says_what_it_found() -> None:
+    def answer(mid: int, revision: int, _: str) -> Any:
+        return None if (mid == 1 and revision > 6) or mid == 64 else ...
+
+    controller = AwkwardController(answer=answer)
+    async with listening(controller):
+        options = OpenProtocolOptions(id="new", host="127.0.0.1", port=controller.port, request_timeout_s=0.6)
+        report = await probe(options, clock=SystemClock())
+    assert report.start_revision == 6
+    assert report.result_revisions == (1,)
+    assert not report.memory
