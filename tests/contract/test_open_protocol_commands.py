@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from linewitness.devices.open_protocol.session.commands import CommandRefused
+from linewitness.devices.open_protocol.session.commands.tool import CommandRefused
 from linewitness.devices.unit_commands import DeviceBusy, UnitCommand, UnitCommandSession
 from linewitness_simulators.torque import TorqueOptions, serve, without
 from linewitness_simulators.torque.server import TorqueSimulator

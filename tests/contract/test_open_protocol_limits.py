@@ -185,9 +185,11 @@ async def test_a_queue_counts_what_it_holds() -> None:
 async def test_stored_results_wait_long_before_it_is_full() -> None:
     box = ObservationQueue()
     end = DeviceUnavailable("over")
-    for _ in range(ENOUGH):
+    for _ in range(ENOUGH + 1):
         box.put(end)
     assert not box.is_full
+    await box.room()  # nobody reads yet, so nobody would make room
+    await box.get()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await box.room()

@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 from linewitness.base.clock import SystemClock
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.probe import probe
-from linewitness.devices.open_protocol.session.commands import CommandRefused
+from linewitness.devices.open_protocol.session.commands.tool import CommandRefused
 from linewitness_simulators.torque import ToolDisabledError, TorqueOptions, serve
 from linewitness_simulators.torque.model import Job
 from support.open_protocol_rig import Journal, gateway, options_for

@@ -46,7 +46,7 @@ class Journal:
 
     @property
     def ids(self) -> list[int]:
-        return [int(each.result_id) for each in self.results if each.decoded]
+        return [int(each.result_id) for each in self.results if each.decoded and each.result_id.isdigit()]
 
     def notices(self, kind: str) -> list[Notice]:
         return [each for each in self.all(Notice) if each.kind == kind]

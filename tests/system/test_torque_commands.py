@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from linewitness.devices.open_protocol.session.unit_commands import UnitCommands
+from linewitness.devices.open_protocol.session.commands.units import UnitCommands
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.gateway import unit_commands
 from linewitness.stations.options import GateOptions, UnitOptions

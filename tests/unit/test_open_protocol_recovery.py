@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.open_protocol.ledger.rules import RETAINED, ResultComparison
-from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultCore, ResultEntry, ResultRecord
-from linewitness.devices.open_protocol.ledger.storage import load
-from linewitness.devices.open_protocol.ledger.tracker import (
+from linewitness.devices.open_protocol.ledger.events import (
     CaptureBegan,
     ConflictingResult,
     EpochBegan,
     MissingResults,
     NewResult,
     RepeatedResult,
-    ResultTracker,
 )
-from linewitness.devices.open_protocol.session import recovery
+from linewitness.devices.open_protocol.ledger.rules import RETAINED, ResultComparison
+from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultCore, ResultEntry, ResultRecord
+from linewitness.devices.open_protocol.ledger.storage import load
+from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
+from linewitness.devices.open_protocol.session import fetching, recovery
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 
@@ -448,7 +448,7 @@ def test_old_contents_are_forgotten_in_the_memory_too() -> None:
     for _ in range(RETAINED + 50):
         gateway.push(controller.make())
     gateway.commit()
-    assert len(gateway.committed) == RETAINED + 1
+    assert len(gateway.committed) == RETAINED + 2
     assert load(SOURCE, gateway.committed, HistoryMode.EXACT) == gateway.tracker.ledger
 
 
@@ -526,7 +526,7 @@ def check_complete(controller: Controller, gateway: Gateway, start: int) -> None
 
 @pytest.mark.parametrize("numbers", [[], [1], [1, 2, 3], [1, 3, 4, 9]])
 def test_ranges_join_neighbours(numbers: list[int]) -> None:
-    ranges = recovery._ranges(numbers)
+    ranges = fetching.ranges_of(numbers)
     assert [number for first, last in ranges for number in range(first, last + 1)] == numbers
 
 

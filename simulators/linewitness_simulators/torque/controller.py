@@ -215,7 +215,7 @@ class Controller:
     def newest_of_ours(self) -> StoredResult | None:
         """Return the newest stored result of this station."""
         station = self.options.station.station_id
-        newest_first = sorted(self.memory.stored, reverse=True)
+        newest_first = reversed(self.memory.stored)
         ours = (self.memory.stored[n] for n in newest_first if self.memory.stored[n].station_id == station)
         return next(ours, None)
 

@@ -173,7 +173,7 @@ def tighten(
     )
     following = replace(
         state,
-        next_id=state.next_id + 1,
+        next_id=setup.after_last if state.next_id == setup.last_id else state.next_id + 1,
         tightenings=state.tightenings + (1 if tightened else 0),
         job_counter=state.job_counter + (1 if counts and state.job else 0),
     )

@@ -104,6 +104,8 @@ class ResultMemory:
                 self.state = entry
             case StoredResult():
                 self.made.append(entry)
+                # An id that comes again after a wrap is the newest, and the older result is gone.
+                self.stored.pop(entry.id, None)
                 self.stored[entry.id] = entry
             case Acked():
                 self.acked.append(entry.result_id)
@@ -122,7 +124,7 @@ class ResultMemory:
 
     def newest(self) -> StoredResult | None:
         """Return the newest stored result."""
-        return self.stored[max(self.stored)] if self.stored else None
+        return self.stored[next(reversed(self.stored))] if self.stored else None
 
     def at_or_before(self, number: int) -> StoredResult | None:
         """Return the stored result with the highest id up to `number`."""

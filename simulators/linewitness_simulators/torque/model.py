@@ -90,6 +90,9 @@ class Setup:
     seed: int = 1
     #: Channels that tighten together; from two on there are multi-spindle results.
     spindles: int = 1
+    #: The highest id, and the one that follows it.
+    last_id: int = 4_294_967_295
+    after_last: int = 0
 
 
 @dataclass(frozen=True, slots=True)

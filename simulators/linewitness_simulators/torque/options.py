@@ -51,6 +51,9 @@ class TorqueOptions:
     jobs: tuple[Job, ...] = JOBS
     spindles: int = 1
     first_id: int = 1
+    #: After the result with this id, ids go on with the one below.
+    last_id: int = 4_294_967_295
+    after_last: int = 0
     zone: str = "UTC"
     #: Make tightenings by itself, one in this time; None waits to be told.
     cycle_s: float | None = None
@@ -94,6 +97,8 @@ class TorqueOptions:
             tool=self.tool,
             seed=self.seed,
             spindles=self.spindles,
+            last_id=self.last_id,
+            after_last=self.after_last,
         )
 
 
@@ -135,6 +140,8 @@ class TorqueFaults:
     lose_acks: int = 0
     #: Damage the parameter ids of so many 0061.
     corrupt_results: int = 0
+    #: Leave the tightening id of so many 0061 blank.
+    blank_ids: int = 0
     #: Cut so many 0061 short in the middle of their data.
     short_results: int = 0
     #: Break the connection right after sending so many 0061.

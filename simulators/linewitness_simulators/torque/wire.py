@@ -77,15 +77,30 @@ def compose(mid: int, revision: int, data: bytes) -> bytes:
 
 
 def damage(faults: TorqueFaults, mid: int, telegram: bytes) -> bytes:
-    """Cut a result short or spoil a parameter id in it, where a fault asks for it."""
+    """Cut a result short, spoil a parameter id or blank the tightening id, where a fault asks for it."""
     if mid != RESULTS[0]:
         return telegram
+    if faults.blank_ids:
+        faults.blank_ids -= 1
+        telegram = _without_id(telegram)
     if faults.short_results:
         faults.short_results -= 1
         telegram = f"{len(telegram) // 2:04d}".encode() + telegram[4 : len(telegram) // 2]
     if faults.corrupt_results:
         faults.corrupt_results -= 1
         telegram = telegram[: SPOILED.start] + b"??" + telegram[SPOILED.stop :]
+    return telegram
+
+
+def _without_id(telegram: bytes) -> bytes:
+    read = parse(telegram)
+    layout = layout_for(read.mid, read.revision)
+    position = HEADER_LENGTH
+    for each in layout.fields if layout is not None else ():
+        position += ID_WIDTH if each.id else 0
+        if each.key == "tightening_id":
+            return telegram[:position] + b" " * each.width + telegram[position + each.width :]
+        position += each.width
     return telegram
 
 

@@ -7,8 +7,9 @@ from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.content.times import ClockOffset, measure
 from linewitness.devices.open_protocol.driver import open_link, stopped_unless_done
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import cycles, handshake, offers
+from linewitness.devices.open_protocol.session import cycles, handshake
 from linewitness.devices.open_protocol.session.background import BackgroundTasks
+from linewitness.devices.open_protocol.session.commands import offers
 from linewitness.devices.open_protocol.session.identity import ControllerIdentity
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode

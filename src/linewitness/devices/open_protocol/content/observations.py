@@ -1,13 +1,17 @@
 """Turn what happened to the ledger into observations: results, gaps, conflicts and epochs."""
 
+from dataclasses import replace
+
 from linewitness.base.clock import Stamp
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Notice, Observation, Result, Scalar
 from linewitness.devices.open_protocol.content import operations, tightening
 from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
 from linewitness.devices.open_protocol.content.limits import KnownLimits
+from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
+from linewitness.devices.open_protocol.content.tightening import TighteningContent
 from linewitness.devices.open_protocol.content.times import ResolvedTime, TimeQuality
-from linewitness.devices.open_protocol.ledger.state import ResultRecord
-from linewitness.devices.open_protocol.ledger.tracker import (
+from linewitness.devices.open_protocol.ledger.events import (
     CaptureBegan,
     ConflictingResult,
     EpochBegan,
@@ -16,6 +20,7 @@ from linewitness.devices.open_protocol.ledger.tracker import (
     NewResult,
     RepeatedResult,
 )
+from linewitness.devices.open_protocol.ledger.state import NO_ID, ResultRecord
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
 from linewitness.devices.open_protocol.wire.variable import OperationParts
 
@@ -23,35 +28,48 @@ from linewitness.devices.open_protocol.wire.variable import OperationParts
 class LedgerObservations:
     """Makes the observations of one session's ledger, and knows limits and the order of times."""
 
-    def __init__(self, limits: KnownLimits) -> None:
-        """Start without a result; `limits` are given to stored ones."""
+    def __init__(self, limits: KnownLimits, pairs: SyncPairs | None = None) -> None:
+        """Start without a result; `limits` are given to stored ones.
+
+        `pairs` are the results of which a spindle's result (0101) may be the other half.
+        """
         self._limits = limits
+        self._pairs = pairs
         self._last: tuple[int, int, int] | None = None
         #: Set when a live result's time was far from its reception; the session measures the clock then.
         self.clock_jumped = False
 
-    def of(self, event: LedgerEvent, facts: SessionFacts, now: Stamp) -> Observation:
-        """Return the observation for something that happened to the ledger."""
+    def of(self, event: LedgerEvent, facts: SessionFacts, now: Stamp) -> tuple[Observation, ...]:
+        """Return the observations for what happened to the ledger; the last one is to be confirmed."""
         if isinstance(event, NewResult):
-            return self._result(event, facts)
+            return (self._result(event, facts),)
         if isinstance(event, RepeatedResult):
             record = event.record
-            return facts.seen(record.received, remember=event.changes, live=record.live)
+            return (facts.seen(record.received, remember=event.changes, live=record.live),)
         if isinstance(event, ConflictingResult):
-            return _conflict(event, facts)
+            # Crash between the two: the controller pushes it again, and only the notice is repeated.
+            return _conflict(event, facts, now), self._undecided(event, facts)
         if isinstance(event, MissingResults):
-            return _gap(event, facts, now)
+            return (_gap(event, facts, now),)
         if isinstance(event, EpochBegan | CaptureBegan):
-            return _epoch(event, facts, now)
-        return facts.remembered(now, event.changes)
+            return (_epoch(event, facts, now),)
+        return (facts.remembered(now, event.changes),)
 
-    def _result(self, event: NewResult, facts: SessionFacts) -> Result:
+    def _result(self, event: NewResult | ConflictingResult, facts: SessionFacts) -> Result:
         content = event.record.content
         if isinstance(content, OperationParts):
             return _operation(event, content, facts)
         return self._tightening(event, content, facts)
 
-    def _tightening(self, event: NewResult, decoded: DecodedTelegram, facts: SessionFacts) -> Result:
+    def _undecided(self, event: ConflictingResult, facts: SessionFacts) -> Result:
+        """Return a result that may be another one or a repeat: whole, and it decides nothing."""
+        result = self._result(event, facts)
+        facts_too = (*result.facts, ("conflict", event.reason))
+        return replace(result, facts=facts_too, counts=False, reason=event.reason)
+
+    def _tightening(
+        self, event: NewResult | ConflictingResult, decoded: DecodedTelegram, facts: SessionFacts
+    ) -> Result:
         record, ledger, received = event.record, event.ledger, event.record.received
         limits, limits_from = None, None
         if record.live:
@@ -60,19 +78,21 @@ class LedgerObservations:
             limits, limits_from = self._limits.of_stored(decoded)
         found = tightening.read(decoded, facts.torque_unit, limits)
         moment = self._moment(found.time, record, ledger.epoch, facts)
+        name = event.name or str(record.entry.id)
+        pairing = self._pairing(event, decoded, name, found)
         return Result(
             device=facts.device,
             session_id=facts.session_id,
             received=received.stamp,
             when=moment.when,
             raw=received.raw,
-            remember=event.changes,
+            remember={**event.changes, **pairing.remember},
             confirmable=record.live,
             backfilled=not record.live,
             kind="tightening.result",
             source=ledger.source,
             epoch=ledger.epoch,
-            result_id=str(record.entry.id),
+            result_id=name,
             identifier=found.identifier,
             ok=found.ok,
             measured=found.measured,
@@ -85,12 +105,35 @@ class LedgerObservations:
                 *((("torque_unit_from", "configuration"),) if found.unit_configured else ()),
                 *_tool_facts(facts, found.tool_serial, found.time),
                 *(("contradiction", each) for each in found.contradictions),
+                *([("same_as", pairing.same_as)] if pairing.same_as is not None else []),
             ),
-            counts=found.counts,
-            decoded=decoded.complete,
-            reason=decoded.problem
-            or ("fetched from the controller's memory" if not record.live else "tightening"),
+            counts=found.counts and pairing.same_as is None,
+            decoded=tightening.is_readable(decoded),
+            reason=decoded.problem or _reason(record, "tightening"),
         )
+
+    def _pairing(
+        self,
+        event: NewResult | ConflictingResult,
+        decoded: DecodedTelegram,
+        name: str,
+        found: TighteningContent,
+    ) -> Pairing:
+        """Return under which name this tightening counts already, if it does."""
+        if isinstance(event, ConflictingResult) or event.same_as:
+            return Pairing(_same_as(event), EMPTY)
+        if self._pairs is None or not found.counts:
+            return Pairing(None, EMPTY)
+        half = Half(
+            spindle=False,
+            name=name,
+            sync=decoded.number("sync_tightening_id"),
+            time=found.time or "",
+            torque=decoded.number("torque"),
+            angle=decoded.number("angle"),
+            ok=found.ok,
+        )
+        return self._pairs.tightening(half)
 
     def _moment(
         self, time: str | None, record: ResultRecord, epoch: int, facts: SessionFacts
@@ -105,7 +148,9 @@ class LedgerObservations:
         return moment
 
 
-def _operation(event: NewResult, operation: OperationParts, facts: SessionFacts) -> Result:
+def _operation(
+    event: NewResult | ConflictingResult, operation: OperationParts, facts: SessionFacts
+) -> Result:
     record, ledger, received = event.record, event.ledger, event.record.received
     overall = operation.overall
     moment = facts.resolve(overall.time, received.stamp, live=record.live)
@@ -121,7 +166,7 @@ def _operation(event: NewResult, operation: OperationParts, facts: SessionFacts)
         kind="tightening.result",
         source=ledger.source,
         epoch=ledger.epoch,
-        result_id=str(record.entry.id),
+        result_id=event.name or str(record.entry.id),
         identifier=operation.text(operations.IDENTIFIER),
         ok=overall.ok,
         measured=tuple(operations.measured(operation)),
@@ -131,10 +176,24 @@ def _operation(event: NewResult, operation: OperationParts, facts: SessionFacts)
             ("time_of", "start of the cycle"),
             ("time_quality", moment.quality.value),
             *_tool_facts(facts, operation.text(operations.TOOL_SERIAL), overall.time),
+            *([("same_as", _same_as(event))] if _same_as(event) is not None else []),
         ),
-        counts=operations.counts(operation),
-        reason="fetched from the controller's memory" if not record.live else "operation",
+        counts=operations.counts(operation) and _same_as(event) is None,
+        reason=_reason(record, "operation"),
     )
+
+
+def _same_as(event: NewResult | ConflictingResult) -> str | None:
+    """Return under which name the result was captured before, when it had no id: it counts once."""
+    return event.same_as or None if isinstance(event, NewResult) else None
+
+
+def _reason(record: ResultRecord, what: str) -> str:
+    if not record.live:
+        return "fetched from the controller's memory"
+    if record.entry.id == NO_ID:
+        return f"{what} without an id" if record.id_is_blank else f"{what} with id 0, which is none"
+    return what
 
 
 def _tool_facts(facts: SessionFacts, serial: str | None, time: str | None) -> list[tuple[str, Scalar]]:
@@ -154,16 +213,18 @@ def _tool_facts(facts: SessionFacts, serial: str | None, time: str | None) -> li
     return found
 
 
-def _conflict(event: ConflictingResult, facts: SessionFacts) -> Notice:
+def _conflict(event: ConflictingResult, facts: SessionFacts, now: Stamp) -> Notice:
     entry = event.record.entry
     known = event.ledger.known.get(entry.id)
     return facts.notice(
         "source.conflict",
         ("source", f"{event.ledger.source}/{event.ledger.epoch}/{entry.id}"),
         event.reason,
-        at=event.record.received,
-        changes=(("content", str(known) if known is not None else None, str(entry.core)),),
-        remember=event.changes,
+        at=now,
+        changes=(
+            ("content", str(known) if known is not None else None, str(entry.core)),
+            ("recorded_as", None, event.name),
+        ),
     )
 
 

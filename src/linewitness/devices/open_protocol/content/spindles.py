@@ -1,42 +1,67 @@
 """Results of several spindles that tightened together (0101): one result for each spindle, each once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from linewitness.devices.base import Measured, Observation, Result, Verdict
+from linewitness.base.clock import Stamp
+from linewitness.devices.base import Gap, Measured, Notice, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content import tightening
-from linewitness.devices.open_protocol.content.facts import SessionFacts
+from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
+from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
+from linewitness.devices.open_protocol.ledger import sync_ids
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
+from linewitness.devices.open_protocol.ledger.sync_ids import SyncLedger, SyncStep
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 #: Sync ids have 16 bits and come again; with their time they are unique. So many are kept.
-RETAINED: Final = 500
+RETAINED: Final = 4000
 #: From this revision on a spindle's torque status is only OK or not OK.
 PLAIN_STATUS: Final = 4
 
 
 class SpindleResults:
-    """Makes results of 0101 and knows which were captured: their sync id, time and spindle."""
+    """Makes results of 0101 and knows which were captured: their sync id, time and spindle.
 
-    def __init__(self, remembered: Mapping[str, str]) -> None:
+    `ids` says which sync ids are missing; `pairs` which results are the same as a tightening (0061).
+    """
+
+    def __init__(self, remembered: Mapping[str, str], pairs: SyncPairs) -> None:
         """Start from what was committed."""
         self._known = KnownNames(prefix="spindle/", retained=RETAINED, remembered=remembered)
+        self._pairs = pairs
+        self.ids = SyncLedger.load(remembered)
 
     def read(
-        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, *, live: bool = True
     ) -> list[Observation]:
         """Return a result for each spindle that is not known; the last observation is the one to confirm."""
         decoded = decode(received.telegram)
         sync, time = decoded.number("sync_tightening_id"), decoded.text("timestamp")
         if not decoded.complete or sync is None:
             return [self._unread(received, facts, ledger, decoded.problem or "no sync id")]
-        results = list(self._results(received, decoded, f"{sync}-{time}", facts, ledger))
-        if not results:
-            return [facts.seen(received)]
-        return [*results[:-1], replace(results[-1], confirmable=True)]
+        results = list(self._results(received, decoded, facts, ledger, live=live))
+        step = sync_ids.take(self.ids, sync, time or "")
+        notices = list(_notices(step, self.ids, facts, ledger, received))
+        changed = step.ledger != self.ids
+        self.ids = step.ledger
+        last = results[-1] if results else facts.seen(received, live=live)
+        # Crash before the last one is durable: it was not confirmed, so that all of this happens again.
+        remember = {**last.remember, **(self.ids.remember if changed else {})}
+        return [*results[:-1], *notices, replace(last, remember=remember, confirmable=live)]
+
+    def give_up(
+        self, syncs: Sequence[int], facts: SessionFacts, ledger: ResultLedger, now: Stamp, reason: str
+    ) -> list[Observation]:
+        """Return the records of what cannot be fetched."""
+        self.ids = sync_ids.given_up(self.ids, frozenset(syncs))
+        gaps = [
+            _gap(facts, ledger, now, first=first, last=last, reason=reason)
+            for first, last in sync_ids.spans(tuple(syncs))
+        ]
+        return [*gaps[:-1], *(replace(each, remember=self.ids.remember) for each in gaps[-1:])]
 
     def _unread(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str
@@ -53,40 +78,152 @@ class SpindleResults:
         self,
         received: ReceivedTelegram,
         decoded: DecodedTelegram,
-        sync: str,
         facts: SessionFacts,
         ledger: ResultLedger,
-    ) -> Iterator[Result]:
-        moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=True)
-        base = facts.seen(received, live=False)
+        *,
+        live: bool,
+    ) -> Iterator[Observation]:
+        fresh = []
         for block in decoded.blocks["spindle_results"]:
-            number = f"{sync}-{block['spindle'].content}"
-            if number in self._known:
+            name, values = _name(decoded, block), _values(block)
+            if name in self._known or f"{name}={values}" in self._known:
                 continue
-            yield Result(
-                device=base.device,
-                session_id=base.session_id,
-                received=base.received,
-                when=moment.when,
-                raw=base.raw,
-                remember=self._known.add(number),
-                kind="tightening.result",
-                source=ledger.source,
-                epoch=ledger.epoch,
-                result_id=number,
-                identifier=decoded.text("vin"),
-                ok=block["status"].content == 1,
-                measured=(_torque(decoded, block, facts.torque_unit), _angle(decoded, block)),
-                facts=(
-                    ("spindle", block["spindle"].content),
-                    ("channel", block["channel"].content),
-                    *tightening.facts(decoded),
-                    ("sync_status", decoded.number("sync_overall_status")),
-                    ("time_quality", moment.quality.value),
-                    ("revision", decoded.revision),
-                ),
-                reason="tightening of several spindles together",
-            )
+            # The name alone is what earlier versions remembered; with "=" the values are known too.
+            undecided = f"{name}=" in self._known
+            remember = {**self._known.add(f"{name}="), **self._known.add(f"{name}={values}")}
+            result = _result(received, decoded, block, facts, ledger, live=live)
+            fresh.append((replace(result, remember=remember), block, undecided))
+        halves = [_half(each.result_id, decoded, block) for each, block, undecided in fresh if not undecided]
+        pairings = iter(self._pairs.spindles(halves))
+        for result, _, undecided in fresh:
+            yield from self._undecided(result) if undecided else [_paired(result, next(pairings))]
+
+    def _undecided(self, result: Result) -> Iterator[Observation]:
+        """Yield a spindle's result whose sync id and time are known with other values: it decides nothing."""
+        reason = "sync id, time and spindle are known with other values"
+        name = f"{result.result_id}-conflict-{self._known.count}"
+        yield Notice(
+            device=result.device,
+            session_id=result.session_id,
+            received=result.received,
+            when=at_reception(result.received),
+            kind="source.conflict",
+            resource_type="source",
+            resource_id=f"{result.source}/{result.epoch}/{result.result_id}",
+            changes=(("recorded_as", None, name),),
+            reason=reason,
+        )
+        facts = (*result.facts, ("conflict", reason))
+        yield replace(result, result_id=name, counts=False, facts=facts, reason=reason)
+
+
+def _name(decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> str:
+    """Return what identifies a spindle's result: without a time its values do, as ids come again."""
+    time = decoded.text("timestamp")
+    parts = (time,) if time else (block["torque"].content, block["angle"].content, "untimed")
+    sync = decoded.number("sync_tightening_id")
+    return "-".join(str(part) for part in (sync, *parts, block["spindle"].content))
+
+
+def _values(block: Mapping[str, FieldValue]) -> str:
+    return "/".join(str(block[key].content) for key in ("torque", "angle", "status"))
+
+
+def _result(
+    received: ReceivedTelegram,
+    decoded: DecodedTelegram,
+    block: Mapping[str, FieldValue],
+    facts: SessionFacts,
+    ledger: ResultLedger,
+    *,
+    live: bool,
+) -> Result:
+    moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=live)
+    return Result(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=received.stamp,
+        when=moment.when,
+        raw=received.raw,
+        backfilled=not live,
+        kind="tightening.result",
+        source=ledger.source,
+        epoch=ledger.epoch,
+        result_id=_name(decoded, block),
+        identifier=decoded.text("vin"),
+        ok=block["status"].content == 1,
+        measured=(_torque(decoded, block, facts.torque_unit), _angle(decoded, block)),
+        facts=(
+            ("spindle", block["spindle"].content),
+            ("channel", block["channel"].content),
+            *tightening.facts(decoded),
+            ("sync_status", decoded.number("sync_overall_status")),
+            ("time_quality", moment.quality.value),
+            ("revision", decoded.revision),
+        ),
+        reason="tightening of several spindles together" if live else "fetched from the controller's memory",
+    )
+
+
+def _paired(result: Result, pairing: Pairing) -> Result:
+    """Return a result that does not count where it was captured as a tightening (0061) before."""
+    same = (("same_as", pairing.same_as),) if pairing.same_as is not None else ()
+    return replace(
+        result,
+        remember={**result.remember, **pairing.remember},
+        facts=(*result.facts, *same),
+        counts=pairing.same_as is None,
+    )
+
+
+def _half(name: str, decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> Half:
+    torque, angle = block["torque"].content, block["angle"].content
+    return Half(
+        spindle=True,
+        name=name,
+        sync=decoded.number("sync_tightening_id"),
+        time=decoded.text("timestamp") or "",
+        torque=torque if isinstance(torque, int) else None,
+        angle=angle if isinstance(angle, int) else None,
+        ok=block["status"].content == 1,
+    )
+
+
+def _notices(
+    step: SyncStep,
+    before: SyncLedger,
+    facts: SessionFacts,
+    ledger: ResultLedger,
+    received: ReceivedTelegram,
+) -> Iterator[Observation]:
+    """Yield where the sync ids begin, and that nobody knows what followed the ones that ended."""
+    source, last = ("source", ledger.source), step.ledger.last
+    if step.began:
+        reason = f"capture of multi-spindle results starts here, with sync id {last}"
+        yield facts.notice(
+            "source.epoch", source, reason, at=received.stamp, changes=(("sync_id", None, last),)
+        )
+    if step.anew:
+        reason = f"the sync ids began anew: what followed {before.last} is not known"
+        yield _gap(facts, ledger, received.stamp, first=before.following, last=None, reason=reason)
+        changes = (("sync_id", before.last, last),)
+        yield facts.notice("source.epoch", source, reason, at=received.stamp, changes=changes)
+
+
+def _gap(
+    facts: SessionFacts, ledger: ResultLedger, now: Stamp, *, first: int, last: int | None, reason: str
+) -> Gap:
+    return Gap(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=now,
+        when=at_reception(now),
+        source=ledger.source,
+        first=f"sync {first}",
+        last=None if last is None else f"sync {last}",
+        count=None if last is None else (last - first) % sync_ids.COUNT + 1,
+        reason=reason,
+    )
 
 
 def _torque(decoded: DecodedTelegram, block: Mapping[str, FieldValue], torque_unit: str) -> Measured:

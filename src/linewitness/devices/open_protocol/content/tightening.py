@@ -1,14 +1,14 @@
 """What a tightening telegram (0061, 0065) says: values with limits and verdicts, facts, and its identity."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
 from linewitness.devices.base import Measured, Scalar, Verdict
 from linewitness.devices.open_protocol.content.limits import TighteningLimits
-from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry
+from linewitness.devices.open_protocol.ledger.state import NO_ID, ResultCore, ResultEntry
 from linewitness.devices.open_protocol.wire.codec import Content, DecodedTelegram, FieldValue
 
 TORQUE_UNITS: Final = MappingProxyType(
@@ -102,12 +102,31 @@ class TighteningContent:
 
 
 def entry_of(decoded: DecodedTelegram) -> ResultEntry | None:
-    """Return what identifies this result, or None where its id cannot be read."""
+    """Return what identifies this result; None where nothing does, because it is damaged and has no id.
+
+    Where all but the id can be read, the id is `NO_ID`, and its content identifies it.
+    """
     number = _number(decoded.values, "tightening_id")
     if number is None:
-        return None
+        return ResultEntry(NO_ID, _core(decoded.values)) if is_readable(decoded) else None
     # A damaged telegram is no evidence about what the controller stored: its core is left blank.
     return ResultEntry(number, _core(decoded.values) if decoded.complete else ResultCore())
+
+
+def place_of(decoded: DecodedTelegram) -> str:
+    """Return the place of a result in its job and batch, "" where it is in none."""
+    keys = ("job_id", "job_sequence_number", "pset_id", "batch_counter")
+    found = [decoded.number(key) for key in keys]
+    return ".".join("" if number is None else str(number) for number in found) if any(found[-1:]) else ""
+
+
+def is_readable(decoded: DecodedTelegram) -> bool:
+    """Whether all but the tightening id could be read."""
+    return decoded.complete or replace(decoded, invalid=_but_the_id(decoded.invalid)).complete
+
+
+def _but_the_id(invalid: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in invalid if key != "tightening_id")
 
 
 def read(decoded: DecodedTelegram, torque_unit: str, limits: TighteningLimits | None) -> TighteningContent:
@@ -139,7 +158,7 @@ def facts(decoded: DecodedTelegram) -> tuple[tuple[str, Scalar], ...]:
 
 def _core(values: Values) -> ResultCore:
     """Return what the live result and its stored copy have in common."""
-    keys = ("timestamp", "torque", "angle", "tightening_status", "torque_status", "angle_status")
+    keys = ("timestamp", "torque", "angle", "tightening_status", "torque_status", "angle_status", "vin")
     return ResultCore(*("" if (content := _content(values, key)) is None else str(content) for key in keys))
 
 

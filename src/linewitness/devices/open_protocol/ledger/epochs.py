@@ -1,17 +1,17 @@
 """Tell whether the ids of a controller's results still mean the same, by content and by time."""
 
 from collections.abc import Generator
-from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from linewitness.devices.open_protocol.ledger import rules
+from linewitness.devices.open_protocol.ledger.restarts import earlier
+from linewitness.devices.open_protocol.ledger.rules import ResultComparison
 from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
 
 #: How many stored results are looked at to tell a full memory from one that began anew.
 SAMPLES: Final = 10
-#: In the repeated autumn hour a later result carries an earlier time.
-FOLD: Final = timedelta(minutes=65)
 
 
 class NoResult(Enum):
@@ -35,13 +35,33 @@ def restarted(tracker: ResultTracker, newest: ResultRecord, highest: int) -> Gen
     reset = f"the newest id is {newest.entry.id}, and {highest} was captured before" if lower else ""
     if evidence is not None:
         return reset if lower and not (yield from _still_there(tracker, highest)) else ""
+    past = tracker.ledger.is_past(newest.entry)
+    if lower and not past and _is_resolved(tracker, newest):
+        # The controller says that this was made after the highest, whatever its memory still holds.
+        return reset
+    contradiction = yield from _anchor_contradicts(tracker)
+    if contradiction is not None or past:
+        # What has the highest id may be of an earlier epoch; then it says nothing about this one.
+        return contradiction or ""
     anchor = tracker.ledger.anchor
     if anchor is None:
         return reset
-    answer = yield anchor.id
-    if isinstance(answer, ResultRecord) and answer.entry.id == anchor.id:
-        return _contradicts(tracker, answer) or ""
     return reset or (yield from _restarted_by_samples(tracker, newest, anchor))
+
+
+def _is_resolved(tracker: ResultTracker, newest: ResultRecord) -> bool:
+    """Whether a result that is not known has an id that nothing is missing under."""
+    unknown = newest.entry.id not in tracker.ledger.known and not newest.entry.core.blank
+    return unknown and rules.judge(tracker.ledger, newest.entry) is ResultComparison.SUSPECT
+
+
+def _anchor_contradicts(tracker: ResultTracker) -> Generator[int, Answer, str | None]:
+    """Ask for the anchor; return why it is another result, "" where it is the same, None where it is gone."""
+    anchor = tracker.ledger.anchor
+    answer = (yield anchor.id) if anchor is not None else NoResult.ABSENT
+    if anchor is not None and isinstance(answer, ResultRecord) and answer.entry.id == anchor.id:
+        return _contradicts(tracker, answer) or ""
+    return None
 
 
 def _still_there(tracker: ResultTracker, number: int) -> Generator[int, Answer, bool]:
@@ -72,7 +92,7 @@ def _restarted_by_samples(
         evidence = _contradicts(tracker, sample)
         if evidence is not None:
             return evidence
-        times.append(_earlier(sample.entry, anchor))
+        times.append(earlier(sample.entry, anchor))
         if sample.entry.id <= 1:
             break
         below = sample.entry.id - 1
@@ -86,26 +106,3 @@ def _restarted_by_samples(
     if tracker.ledger.mode is HistoryMode.EXACT:
         tracker.doubt(f"id {anchor.id} is not stored any more: what followed it may have been overwritten")
     return ""
-
-
-def restarted_by_time(tracker: ResultTracker, record: ResultRecord) -> str:
-    """Return why the ids must have begun anew where the controller has no memory to ask, or ""."""
-    known, anchor = tracker.ledger.known.get(record.entry.id), tracker.ledger.anchor
-    if known is not None and known.time == record.entry.core.time:
-        return ""
-    if anchor is not None and _earlier(record.entry, anchor) is True:
-        return ""
-    return f"id {record.entry.id} came again with a later time"
-
-
-def _earlier(entry: ResultEntry, anchor: ResultEntry) -> bool | None:
-    """Return whether an entry's time is clearly before the anchor's; None where one cannot be read."""
-    mine, theirs = _time(entry.core.time), _time(anchor.core.time)
-    return None if mine is None or theirs is None else mine < theirs - FOLD
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d:%H:%M:%S")  # noqa: DTZ007 - compared with its like only
-    except ValueError:
-        return None

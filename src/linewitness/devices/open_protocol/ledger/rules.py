@@ -16,7 +16,7 @@ from linewitness.devices.open_protocol.ledger.state import (
     ResultEntry,
     ResultLedger,
 )
-from linewitness.devices.open_protocol.ledger.storage import Changes, changes
+from linewitness.devices.open_protocol.ledger.storage import Changes, changes, entries_of, past_of
 
 #: Resolved results whose content is kept, to recognise a repeat and a memory that started again.
 RETAINED: Final = 1000
@@ -33,6 +33,7 @@ class ResultComparison(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     SUSPECT = "suspect"
+    PAST = "past"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,17 @@ class LedgerStep:
 
 
 def judge(ledger: ResultLedger, entry: ResultEntry) -> ResultComparison:
-    """Return what this result is. SUSPECT: at or below the watermark, and its content is not kept."""
+    """Return what this result is.
+
+    SUSPECT: at or below the watermark, and its content is not kept. PAST: a result of an earlier epoch.
+    """
     known = ledger.known.get(entry.id)
+    if known is not None and entry.core.is_repeat_of(known):
+        return ResultComparison.DUPLICATE
+    if ledger.is_past(entry):
+        return ResultComparison.PAST
     if known is not None:
-        return ResultComparison.DUPLICATE if known.matches(entry.core) else ResultComparison.CONFLICT
+        return ResultComparison.CONFLICT
     if ledger.watermark is None or entry.id > ledger.watermark:
         return ResultComparison.NEW
     return (
@@ -67,6 +75,7 @@ def enrol(ledger: ResultLedger, start_after: int | None, newest: ResultEntry | N
         watermark=start_after or 0,
         known=MappingProxyType(known),
         open_start=start_after is None,
+        first=newest if known else None,
     )
     return _step(ledger, after)
 
@@ -85,6 +94,7 @@ def accept(ledger: ResultLedger, entry: ResultEntry) -> LedgerStep:
         known=MappingProxyType({**ledger.known, entry.id: entry.core}),
         spans=tuple(_without(ledger.spans, entry.id)),
         doubted=False,
+        first=entry if ledger.first is None and not ledger.known else ledger.first,
     )
     return _step(ledger, _advance(after))
 
@@ -152,8 +162,18 @@ def complete_up_to(ledger: ResultLedger, top: ResultEntry, lost_before: int | No
 
 
 def new_epoch(ledger: ResultLedger) -> LedgerStep:
-    """Begin with an empty memory: ids count from 1 again. What was not fetched yet becomes gap records."""
-    after = ResultLedger(source=ledger.source, epoch=ledger.epoch + 1, watermark=0, mode=ledger.mode)
+    """Begin with an empty memory: ids count from 1 again. What was not fetched yet becomes gap records.
+
+    The newest results of the epochs before are kept: the controller may still have them, and send them again.
+    """
+    ended = [(ledger.epoch, ResultEntry(number, core)) for number, core in sorted(ledger.known.items())]
+    after = ResultLedger(
+        source=ledger.source,
+        epoch=ledger.epoch + 1,
+        watermark=0,
+        mode=ledger.mode,
+        past=past_of([*entries_of(ledger), *ended][-RETAINED:]),
+    )
     return _step(ledger, after, tuple(MissingRange(first, last) for first, last in _unresolved(ledger)))
 
 

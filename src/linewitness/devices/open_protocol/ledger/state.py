@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram
@@ -19,8 +19,15 @@ class HistoryMode(StrEnum):
     NONE = "none"
 
 
+#: The id of a result that has none: the field was blank, or 0, which asks for the newest and names no result.
+NO_ID: Final = 0
+
+
 class ResultCore(NamedTuple):
-    """What a live result (0061) and its stored copy (0065) have in common, as received; "" is absent."""
+    """What a live result (0061) and its stored copy (0065) have in common, as received; "" is absent.
+
+    `unit` is the identifier in the result. It tells work from other work, and is no evidence against a copy.
+    """
 
     time: str = ""
     torque: str = ""
@@ -28,24 +35,44 @@ class ResultCore(NamedTuple):
     status: str = ""
     torque_status: str = ""
     angle_status: str = ""
+    unit: str = ""
 
     def __str__(self) -> str:
         return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in self)
 
     @classmethod
     def parse(cls, text: str) -> "ResultCore":
-        """Read what `str` wrote; an empty core where it is not that."""
+        """Read what `str` wrote, also before it named the unit; an empty core where it is not that."""
         parts = [part.replace("%7C", "|").replace("%25", "%") for part in text.split("|")]
-        return cls(*parts) if len(parts) == len(cls._fields) else cls()
+        return cls(*parts) if len(cls._fields) - 1 <= len(parts) <= len(cls._fields) else cls()
 
     @property
     def blank(self) -> bool:
         """Whether there is nothing to compare: the telegram was not readable."""
-        return not any(self)
+        return not any(self[:-1])
 
     def matches(self, other: "ResultCore") -> bool:
         """Whether both may be the same result: nothing that both have differs."""
-        return all(a == b for a, b in zip(self, other, strict=True) if a and b)
+        return all(a == b for a, b in zip(self[:-1], other[:-1], strict=True) if a and b)
+
+    def is_same_work(self, other: "ResultCore") -> bool:
+        """Whether both are surely one tightening: of the same second, and nothing that both have differs."""
+        same_time = bool(self.time) and self.time == other.time
+        return same_time and self.is_for_same_unit(other) and self.matches(other)
+
+    def is_repeat_of(self, other: "ResultCore") -> bool:
+        """Whether this came before under the same id: without times, it must be of the same unit too."""
+        timed = bool(self.time and other.time)
+        return self.matches(other) and (timed or self.is_for_same_unit(other))
+
+    def is_for_same_unit(self, other: "ResultCore") -> bool:
+        """Whether both may belong to one unit."""
+        return not (self.unit and other.unit) or self.unit == other.unit
+
+    def differs_in_values(self, other: "ResultCore") -> bool:
+        """Whether torque or angle differ, of those that both have."""
+        pairs = ((self.torque, other.torque), (self.angle, other.angle))
+        return any(a != b for a, b in pairs if a and b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +88,8 @@ class ResultRecord:
     """A result as received: `live` where the controller pushed it and waits for its acknowledgement.
 
     `station` is the station that the result itself names. `received` is its telegram (of an operation, the
-    last one), `content` what was read from it.
+    last one), `content` what was read from it. `place` is its place in job and batch, "" where nothing says
+    it; `id_is_blank` tells a result without an id from one whose id is 0.
     """
 
     entry: ResultEntry
@@ -69,6 +97,8 @@ class ResultRecord:
     station: int | None = None
     received: ReceivedTelegram
     content: DecodedTelegram | OperationParts
+    place: str = ""
+    id_is_blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +121,8 @@ class ResultLedger:
     `watermark` None: nothing is known of this source yet. `open_start`: capture began before the
     lowest id that the controller has was known, so what lies below that is no gap. `doubted`: it is
     on record that what followed the newest result may be lost. `known` holds every result above the
-    watermark and the newest ones below it. `spans` are sorted and disjoint.
+    watermark and the newest ones below it. `spans` are sorted and disjoint. `past` holds, by id, the newest
+    results of earlier epochs, oldest epoch first; `first` is the first result of this epoch, if known.
     """
 
     source: str
@@ -102,6 +133,8 @@ class ResultLedger:
     mode: HistoryMode = HistoryMode.EXACT
     open_start: bool = False
     doubted: bool = False
+    past: Mapping[int, tuple[tuple[int, ResultCore], ...]] = field(default_factory=lambda: EMPTY)
+    first: ResultEntry | None = None
 
     @property
     def highest(self) -> int:
@@ -111,7 +144,11 @@ class ResultLedger:
     @property
     def anchor(self) -> ResultEntry | None:
         """The newest resolved result whose content is kept; failing that the newest known one."""
-        readable = [number for number, core in self.known.items() if not core.blank]
+        readable = [number for number, core in self.known.items() if number != NO_ID and not core.blank]
         resolved = [number for number in readable if number <= (self.watermark or 0)]
         best = max(resolved or readable, default=None)
         return None if best is None else ResultEntry(best, self.known[best])
+
+    def is_past(self, entry: ResultEntry) -> bool:
+        """Whether this is surely a result of an earlier epoch, under the same id."""
+        return any(core.is_same_work(entry.core) for _, core in self.past.get(entry.id, ()))

@@ -1,77 +1,37 @@
 """Track the results of one session: what each does to the ledger, and what came of it, in order."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Final
 
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.ledger import rules
+from linewitness.devices.open_protocol.ledger.contents import CapturedContent, ContentNames
+from linewitness.devices.open_protocol.ledger.events import (
+    CaptureBegan,
+    ConflictingResult,
+    EpochBegan,
+    LedgerChanged,
+    LedgerEvent,
+    MissingResults,
+    NewResult,
+    RepeatedResult,
+)
+from linewitness.devices.open_protocol.ledger.restarts import passes_zero, wrapped
 from linewitness.devices.open_protocol.ledger.rules import LedgerStep, ResultComparison
 from linewitness.devices.open_protocol.ledger.state import (
+    NO_ID,
     HistoryMode,
     MissingRange,
+    ResultCore,
     ResultEntry,
     ResultLedger,
     ResultRecord,
 )
 from linewitness.devices.open_protocol.ledger.storage import Changes
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEvent:
-    """What happened to the ledger: its state after that, and what must be remembered together with it."""
-
-    ledger: ResultLedger
-    changes: Changes = field(default_factory=lambda: EMPTY)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewResult(LedgerEvent):
-    """A result that was not known."""
-
-    record: ResultRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatedResult(LedgerEvent):
-    """A result that is known already, with the same content."""
-
-    record: ResultRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictingResult(LedgerEvent):
-    """A result whose id is taken by another one; nothing is overwritten."""
-
-    record: ResultRecord
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingResults(LedgerEvent):
-    """Ids that the controller does not have any more; `last` None where the end is not known."""
-
-    first: int
-    last: int | None
-    countable: bool = True
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochBegan(LedgerEvent):
-    """The ids count anew."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureBegan(LedgerEvent):
-    """Capture starts here."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerChanged(LedgerEvent):
-    """Nothing that makes an event: only the ledger's own state."""
+#: Names of results without an id begin with what their telegrams said.
+BLANK, ZERO = "blank", "0"
+WITHOUT_ID: Final = frozenset({BLANK, ZERO})
 
 
 class ResultTracker:
@@ -81,9 +41,13 @@ class ResultTracker:
     the order in which it came to be.
     """
 
-    def __init__(self, *, ledger: ResultLedger, station: int | None) -> None:
+    def __init__(
+        self, *, ledger: ResultLedger, station: int | None, remembered: Mapping[str, str] = EMPTY
+    ) -> None:
         """Start from what was committed; `station` is our own where ids are shared with others."""
         self.ledger = ledger
+        self._contents = ContentNames(remembered)
+        self._zero_after = NO_ID
         self.station = station
         self.behind = False
         self._events: list[LedgerEvent] = []
@@ -101,21 +65,42 @@ class ResultTracker:
         """Take one result in, unless it contradicts what is known; that is for the caller to resolve.
 
         A live result with an id below the highest one is suspect too, until it is `certain` that the
-        ids did not begin anew.
+        ids did not begin anew. `certain` also takes in what came late under an id that had no result.
         """
+        if record.entry.id == NO_ID:
+            return self._take_by_content(record)
         verdict = rules.judge(self.ledger, record.entry)
         backwards = record.live and record.entry.id < self.ledger.highest
         if verdict is ResultComparison.NEW and backwards and not certain:
             return ResultComparison.SUSPECT
-        if verdict is ResultComparison.DUPLICATE:
+        if verdict is ResultComparison.DUPLICATE or (verdict is ResultComparison.PAST and record.live):
             self._events.append(RepeatedResult(ledger=self.ledger, record=record))
-        if verdict is ResultComparison.NEW:
+        elif verdict is ResultComparison.PAST:
+            self._adopt(record)
+        elif verdict is ResultComparison.NEW:
             self._accept(record)
         return verdict
 
+    def take_late(self, record: ResultRecord) -> None:
+        """Take in what came under an id below the watermark that never had a result."""
+        self._put_new(record)
+
     def clash(self, record: ResultRecord, reason: str) -> None:
-        """Note that this id is taken by another result."""
-        self._events.append(ConflictingResult(ledger=self.ledger, record=record, reason=reason))
+        """Note that nobody can tell whether this is another result than the known one."""
+        kind = f"{'blank' if record.id_is_blank else record.entry.id}-conflict"
+        content = CapturedContent(kind, record.entry.core, record.place)
+        if self._contents.name(content) is not None and record.entry.core.time:
+            self._events.append(RepeatedResult(ledger=self.ledger, record=record))
+            return
+        name, changes = self._contents.add(content)
+        self._events.append(
+            ConflictingResult(ledger=self.ledger, changes=changes, record=record, name=name, reason=reason)
+        )
+
+    def note_content(self, record: ResultRecord) -> None:
+        """Note a result without an id that was there before capture began."""
+        _, changes = self._contents.add(_content_of(record))
+        self._events.append(LedgerChanged(ledger=self.ledger, changes=changes))
 
     def enrol(self, start_after: int | None, newest: ResultRecord | None, reason: str) -> None:
         """Begin capture."""
@@ -127,21 +112,25 @@ class ResultTracker:
         """End an open start at the oldest id that the controller had."""
         self._note(rules.settle_start(self.ledger, lowest), "")
 
-    def begin_epoch(self, reason: str) -> None:
-        """Close the epoch, name what it may have lost, and begin the next one."""
+    def begin_epoch(self, reason: str, following: int = NO_ID) -> None:
+        """Close the epoch, name what it may have lost, and begin the next one.
+
+        Nothing was lost where the id `following` is the one that follows the highest id of its width.
+        """
         before = self.ledger
         step = rules.new_epoch(before)
         for span in step.gaps:
             self._gap(before, span, f"not found in epoch {before.epoch} before the ids began anew")
-        self._events.append(
-            MissingResults(
-                ledger=before,
-                first=before.highest + 1,
-                last=None,
-                countable=False,
-                reason=f"epoch {before.epoch} ended: what the tool did after this id and before is not known",
+        if not self._continues(following):
+            self._events.append(
+                MissingResults(
+                    ledger=before,
+                    first=before.highest + 1,
+                    last=None,
+                    countable=False,
+                    reason=f"epoch {before.epoch} ended: what followed this id in it is not known",
+                )
             )
-        )
         self.ledger = step.ledger
         self.behind = True
         self._events.append(EpochBegan(ledger=self.ledger, changes=step.changes, reason=reason))
@@ -185,6 +174,40 @@ class ResultTracker:
         if mode is not self.ledger.mode:
             self._note(rules.with_mode(self.ledger, mode), "")
 
+    def _continues(self, following: int) -> bool:
+        """Whether this id follows the highest one without a result between them."""
+        highest = self.ledger.highest
+        return wrapped(highest, following) and (not passes_zero(highest) or self._zero_after == highest)
+
+    def _take_by_content(self, record: ResultRecord) -> ResultComparison:
+        """Take in a result that has no id: its content tells whether it is known."""
+        content, core = _content_of(record), record.entry.core
+        name = self._contents.name(content) if record.live else self._contents.same_work(core, WITHOUT_ID)
+        if name is not None and record.live and not core.time and not record.place:
+            self.clash(
+                record, "a result without id, time and place in a batch came again: a repeat, or another one"
+            )
+            return ResultComparison.DUPLICATE
+        if name is not None or self._is_known_with_id(core):
+            self._events.append(RepeatedResult(ledger=self.ledger, record=record))
+            return ResultComparison.DUPLICATE
+        name, changes = self._contents.add(content)
+        self._events.append(NewResult(ledger=self.ledger, changes=changes, record=record, name=name))
+        if record.live and self.ledger.mode is not HistoryMode.NONE:
+            self.behind = True
+        self._zero_after = self.ledger.highest
+        return ResultComparison.NEW
+
+    def _is_known_with_id(self, core: ResultCore) -> bool:
+        past = (each for kept in self.ledger.past.values() for _, each in kept)
+        return any(each.is_same_work(core) for each in (*self.ledger.known.values(), *past))
+
+    def _adopt(self, record: ResultRecord) -> None:
+        """Note that the controller's memory still has a result of an earlier epoch under this id."""
+        step = rules.accept(self.ledger, record.entry)
+        self.ledger = step.ledger
+        self._events.append(RepeatedResult(ledger=self.ledger, changes=step.changes, record=record))
+
     def _accept(self, record: ResultRecord) -> None:
         number = record.entry.id
         ledger = self.ledger
@@ -192,9 +215,17 @@ class ResultTracker:
             self._note(rules.skip_to(ledger, number), "this controller has no memory that could be asked")
         elif record.live and (ledger.mode is HistoryMode.AT_OR_BEFORE or number > ledger.highest + 1):
             self.behind = True
+        self._put_new(record)
+
+    def _put_new(self, record: ResultRecord) -> None:
         step = rules.accept(self.ledger, record.entry)
         self.ledger = step.ledger
-        self._events.append(NewResult(ledger=self.ledger, changes=step.changes, record=record))
+        core = record.entry.core
+        comparable = not core.blank and (bool(core.time) or not record.live)
+        same_as = self._contents.same_work(core, WITHOUT_ID) or "" if comparable else ""
+        self._events.append(
+            NewResult(ledger=self.ledger, changes=step.changes, record=record, same_as=same_as)
+        )
 
     def _note(self, step: LedgerStep, reason: str) -> None:
         changed = step.ledger is not self.ledger and step.ledger != self.ledger
@@ -219,3 +250,7 @@ class ResultTracker:
                 reason=reason,
             )
         )
+
+
+def _content_of(record: ResultRecord) -> CapturedContent:
+    return CapturedContent(BLANK if record.id_is_blank else ZERO, record.entry.core, record.place)

@@ -15,14 +15,16 @@ from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.notices import NoticeReader
 from linewitness.devices.open_protocol.content.observations import LedgerObservations
 from linewitness.devices.open_protocol.content.operations import record_of
+from linewitness.devices.open_protocol.content.pairs import SyncPairs
 from linewitness.devices.open_protocol.content.spindles import SpindleResults
-from linewitness.devices.open_protocol.content.tightening import entry_of
+from linewitness.devices.open_protocol.content.tightening import entry_of, place_of
 from linewitness.devices.open_protocol.content.tool_counter import ToolCounter
 from linewitness.devices.open_protocol.content.traces import trace_of
+from linewitness.devices.open_protocol.ledger.events import NewResult
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.rules import ResultComparison
 from linewitness.devices.open_protocol.ledger.state import ResultLedger, ResultRecord
-from linewitness.devices.open_protocol.ledger.tracker import NewResult, ResultTracker
+from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
 from linewitness.devices.open_protocol.session import recovery
 from linewitness.devices.open_protocol.session.operation_collector import OperationCollector
 from linewitness.devices.open_protocol.session.recovery import Asking
@@ -58,15 +60,20 @@ class ControllerCapture:
         station: int | None,
         operations: OperationCollector,
         remembered: Mapping[str, str],
+        multi_spindle: bool = False,
     ) -> None:
-        """Start from what was committed; `station` is our own where ids are shared with others."""
-        self.tracker = ResultTracker(ledger=ledger, station=station)
+        """Start from what was committed; `station` is our own where ids are shared with others.
+
+        With `multi_spindle`, a tightening may come as a spindle's result too, and counts once.
+        """
+        self.tracker = ResultTracker(ledger=ledger, station=station, remembered=remembered)
         self.limits = KnownLimits()
         self.notices = NoticeReader(remembered)
         self.tool_counter = ToolCounter(remembered)
-        self._observations = LedgerObservations(self.limits)
+        pairs = SyncPairs(remembered)
+        self.spindles = SpindleResults(remembered, pairs)
+        self._observations = LedgerObservations(self.limits, pairs if multi_spindle else None)
         self._operations = operations
-        self._spindles = SpindleResults(remembered)
         self._bolts = BoltResults(remembered)
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
         self._unreadable = KnownNames(prefix="unreadable/", retained=RETAINED, remembered=remembered)
@@ -83,13 +90,13 @@ class ControllerCapture:
 
     def observations(self, facts: SessionFacts, now: Stamp) -> list[Observation]:
         """Return what happened to the ledger since the last call, to be handed out before any wait."""
-        found = []
+        found: list[Observation] = []
         for event in self.tracker.events():
-            observation = self._observations.of(event, facts, now)
-            if isinstance(event, NewResult):
+            said = self._observations.of(event, facts, now)
+            if isinstance(event, NewResult) and not event.same_as:
                 counted = self.tool_counter.count(live=event.record.live)
-                observation = replace(observation, remember={**observation.remember, **counted})
-            found.append(observation)
+                said = tuple(replace(each, remember={**each.remember, **counted}) for each in said)
+            found += said
         return found
 
     @property
@@ -109,7 +116,7 @@ class ControllerCapture:
         if mid in OPERATIONS:
             return self._operation(received, facts)
         if mid == Mid.MULTI_RESULT:
-            return self._spindles.read(received, facts, self.tracker.ledger)
+            return self.spindles.read(received, facts, self.tracker.ledger)
         if mid == Mid.CYCLE_RESULT:
             return self._bolts.read(received, facts, self.tracker.ledger)
         if mid == Mid.TRACE:
@@ -124,7 +131,14 @@ class ControllerCapture:
         if entry is None:
             # Its id is not known, so the ledger will miss it and ask for the stored copy.
             return self._unread(received, facts, decoded.problem or "no tightening id")
-        return ResultRecord(entry=entry, live=True, received=received, content=decoded)
+        return ResultRecord(
+            entry=entry,
+            live=True,
+            received=received,
+            content=decoded,
+            place=place_of(decoded),
+            id_is_blank=decoded.number("tightening_id") is None,
+        )
 
     def _operation(
         self, received: ReceivedTelegram, facts: SessionFacts

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-import structlog
-
 from linewitness.base.errors import DeviceRefused
 from linewitness.devices.open_protocol.content.bolts import NEWEST_KEY
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
@@ -13,8 +11,6 @@ from linewitness.devices.open_protocol.wire.codec import encode
 from linewitness.devices.open_protocol.wire.mids import STILL_SUBSCRIBED, UNSUBSCRIBE_OF, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.wire.telegram import Telegram
-
-log = structlog.get_logger(__name__)
 
 #: Revision 2 of 0100 sends everything that is stored at each subscription, so it is passed over.
 MULTI_REVISIONS: Final = (6, 5, 4, 3, 1)
@@ -28,12 +24,6 @@ async def begin(link: ControllerLink, options: OpenProtocolOptions, remembered: 
     """Subscribe to PowerMACS cycles from the newest one on record on. Raises `DeviceRefused`."""
     newest = remembered.get(NEWEST_KEY)
     await subscribe_cycles(link, options.name, options.start_after if newest is None else int(newest))
-
-
-async def begin_spindles(link: ControllerLink, options: OpenProtocolOptions) -> None:
-    """Subscribe to multi-spindle results; that the controller does not offer them is logged."""
-    if await subscribe_spindles(link) is None:
-        log.info("not offered by the controller", device=options.id, mid=int(Mid.MULTI_SUBSCRIBE))
 
 
 async def subscribe_spindles(link: ControllerLink) -> int | None:

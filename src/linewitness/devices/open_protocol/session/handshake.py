@@ -39,6 +39,10 @@ LOWER: Final = STEP_DOWN | UNSUPPORTED
 TRACES_WANTED: Final = "0" + " " * 29 + "02" + "001" + "002"
 
 
+class NoResultsOffered(DeviceRefused):
+    """The controller has no tightening results (0061) in any revision."""
+
+
 class ControllerBusy(DeviceUnavailable):
     """The controller still holds an earlier session, or has no room: too early."""
 
@@ -187,11 +191,11 @@ async def _no_results(
         )
     what = f"{name} offers no tightening results (0061) in any revision"
     if error is not None and error.code == Refusal.UNKNOWN_MID:
-        return DeviceRefused(
+        return NoResultsOffered(
             f"{what}: {error}",
             hint="enable results over Open Protocol there, or use the port of a station with a tool",
         )
-    return DeviceRefused(
+    return NoResultsOffered(
         f"{what}: {error}", hint="check the station behind this port and the controller's licence"
     )
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.tightening import entry_of
-from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultEntry, ResultRecord
+from linewitness.devices.open_protocol.ledger.state import NO_ID, ResultCore, ResultEntry, ResultRecord
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
 from linewitness.devices.open_protocol.session.silence import MemorySilence
@@ -94,6 +95,9 @@ class ResultHistory:
             if number == NEWEST:
                 return NoResult.UNREADABLE
             entry = ResultEntry(number, ResultCore())
+        elif entry.id == NO_ID:
+            # What was asked for by its id has it, also where the answer does not say it.
+            entry = replace(entry, id=number)
         station = decoded.number("station_id")
         self.names_stations |= station is not None
         await self._ask_limits(decoded)
@@ -103,6 +107,7 @@ class ResultHistory:
             station=station,
             received=received,
             content=decoded,
+            id_is_blank=decoded.number("tightening_id") is None,
         )
 
     async def _ask_limits(self, decoded: DecodedTelegram) -> None:

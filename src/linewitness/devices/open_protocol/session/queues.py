@@ -58,6 +58,8 @@ class ObservationQueue(BoundedQueue[Observation | DeviceError]):
     def __init__(self) -> None:
         """Start empty."""
         super().__init__(most=MAX_OBSERVATIONS, most_bytes=MAX_OBSERVED_BYTES, bytes_of=_raw_bytes)
+        #: Before that nobody takes observations: who waits for room then waits for ever.
+        self._is_read = False
         self._room = asyncio.Event()
         self._room.set()
 
@@ -69,14 +71,16 @@ class ObservationQueue(BoundedQueue[Observation | DeviceError]):
 
     async def get(self) -> Observation | DeviceError:
         """Wait for the next one."""
+        self._is_read = True
         item = await super().get()
         if len(self) < ENOUGH:
             self._room.set()
         return item
 
     async def room(self) -> None:
-        """Wait until stored results may be fetched again."""
-        await self._room.wait()
+        """Wait until stored results may be fetched again; not while nobody has begun to read."""
+        if self._is_read:
+            await self._room.wait()
 
 
 def _raw_bytes(item: Observation | DeviceError) -> int:

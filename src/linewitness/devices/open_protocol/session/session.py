@@ -12,19 +12,21 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceUnavailable
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
-from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultLedger
+from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import cycles, handshake
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
-from linewitness.devices.open_protocol.session.commands import ToolCommands
+from linewitness.devices.open_protocol.session.commands.tool import ToolCommands
+from linewitness.devices.open_protocol.session.commands.units import UnitCommands
 from linewitness.devices.open_protocol.session.controller_clock import ControllerClock
 from linewitness.devices.open_protocol.session.identity import IDENTITY, ControllerIdentity, KnownController
 from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.multi_spindle import MultiSpindle
 from linewitness.devices.open_protocol.session.queues import ObservationQueue
 from linewitness.devices.open_protocol.session.revisions import LearnedRevisions
 from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.session.stored_results import StoredResults
-from linewitness.devices.open_protocol.session.unit_commands import UnitCommands
+from linewitness.devices.open_protocol.session.subscriptions import Subscriptions
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
@@ -77,9 +79,14 @@ class OpenProtocolSession:
         # A lower revision does not tell the station, and the results that are ours stay the same.
         station = options.station if options.station is not None else start.controller.station
         self._capture = ControllerCapture(
-            ledger=start.ledger, station=station, operations=link.operations, remembered=start.remembered
+            ledger=start.ledger,
+            station=station,
+            operations=link.operations,
+            remembered=start.remembered,
+            multi_spindle=options.multi_spindle,
         )
         self._out = ObservationQueue()
+        self._multi_spindle = MultiSpindle(link=link, capture=self._capture, clock=clock)
         self._stored = StoredResults(
             options=options,
             link=link,
@@ -89,6 +96,14 @@ class OpenProtocolSession:
             names_stations=start.controller.stations,
             hand_out=self._put_events,
             room=self._out.room,
+        )
+        self._subscriptions = Subscriptions(
+            options=options,
+            link=link,
+            tracker=self._capture.tracker,
+            stored=self._stored,
+            multi_spindle=self._multi_spindle,
+            silence=start.silence,
         )
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
         self._unit_commands = UnitCommands(link=link, options=options)
@@ -146,48 +161,23 @@ class OpenProtocolSession:
         """
         self._facts = await self._controller_clock.measure(self._facts)
         await self._look_at_tool()
-        if self._options.results == "operations":
-            await self._stored.begin_operations()
-        elif self._options.results == "powermacs":
+        if self._options.results == "powermacs":
             await cycles.begin(self._link, self._options, self._start.remembered)
-        else:
-            await self._prepare_tightenings()
-        if self._options.multi_spindle:
-            await cycles.begin_spindles(self._link, self._options)
-        await handshake.subscribe_more(self._link, self._options, self._start.silence.not_offered)
+        self._learned = await self._subscriptions.begin(self._learned)
         await self._unit_commands.learn()
 
-    async def _prepare_tightenings(self) -> None:
-        options, highest = self._options, handshake.RESULT_REVISIONS[0]
-        asked = self._learned.result.begin_with(highest)
-        self._stored.results.use_revision(options.result_revision or asked)
-        await self._stored.establish(options.start_after)
-        # Subscribed before the first back-fill asks for the newest result: nothing falls between.
-        revision = await handshake.subscribe_results(self._link, options.name, options.result_revision, asked)
-        if revision is None:
-            self._go_on_unsubscribed()
-            return
-        self._stored.results.use_revision(revision)
-        if options.result_revision is None and revision <= highest:
-            limit = self._learned.result.found(asked, revision, highest)
-            self._learned = replace(self._learned, result=limit)
-
-    def _go_on_unsubscribed(self) -> None:
-        """Capture from the memory alone where the controller answers no subscription to results."""
-        if self._capture.tracker.ledger.mode is HistoryMode.NONE:
-            raise DeviceUnavailable(
-                f"{self._options.name} answers neither the subscription to results (0060) nor requests for "
-                "old ones (0064)",
-                hint="enable results over Open Protocol there, or restart the controller",
-            )
-        self._start.silence.say_unsubscribed(self._options.reconcile_s)
+    async def _fetch_spindles(self) -> None:
+        """Fetch what is missing, and what was made while nobody was subscribed."""
+        async for observation in self._multi_spindle.fetch(self._facts):
+            self._put(observation)
+            await self._out.room()
 
     async def listen_forever(self) -> None:
         """Take in what is pushed, in order, until the connection ends."""
         with self._failing():
             while (received := await self._link.pushes.get()) is not None:
                 await self._take(received)
-                if self._capture.tracker.behind or self._capture.clock_jumped:
+                if self._is_behind or self._capture.clock_jumped:
                     self._behind.set()
         self._end()
 
@@ -196,6 +186,7 @@ class OpenProtocolSession:
         with self._failing():
             self._put(self._controller_clock.notice(self._facts, self._remembered()))
             await self._correct_clock()
+            await self._fetch_spindles()
             await self._stored.back_fill(again=True)
             self._compare_counters()
             while True:
@@ -203,10 +194,15 @@ class OpenProtocolSession:
                 if self._capture.clock_jumped or not woken:
                     await self._follow_clock()
                 if woken:
+                    await self._fetch_spindles()
                     await self._stored.back_fill(again=False)
                 else:
                     await self._reconcile()
         self._end()
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._capture.tracker.behind or self._multi_spindle.is_behind
 
     async def _take(self, received: ReceivedTelegram) -> None:
         """Take in one push; each is handed out once, to be confirmed when it is durable."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from linewitness.base.errors import DeviceRefused
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.ledger.state import HistoryMode, ResultRecord
 from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
@@ -48,15 +47,6 @@ class StoredResults:
     async def establish(self, start_after: int | None) -> None:
         """Make sure that the ids still mean what they meant."""
         await self._drive(recovery.establish(self._tracker, start_after))
-
-    async def begin_operations(self) -> None:
-        """Check the ids and subscribe to operations. Raises `DeviceRefused` where there are none."""
-        await self.establish(self._options.start_after)
-        if not await self.operations.subscribe():
-            raise DeviceRefused(
-                f"{self._options.name} offers no operation results (1201)",
-                hint="remove results: operations from this device, or check the controller's licence",
-            )
 
     async def back_fill(self, *, again: bool) -> None:
         """Fetch what is missing; `again` asks for lost results too."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session.commands import CommandRefused
+from linewitness.devices.open_protocol.session.commands.offers import CommandOffers, learn
+from linewitness.devices.open_protocol.session.commands.tool import CommandRefused
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.offers import CommandOffers, learn
 from linewitness.devices.open_protocol.wire.codec import encode
 from linewitness.devices.open_protocol.wire.mids import TRANSIENT, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController

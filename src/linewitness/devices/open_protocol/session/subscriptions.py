@@ -1,0 +1,103 @@
+"""Subscribe to what a controller offers, in the revision that it takes."""
+
+from dataclasses import replace
+
+import structlog
+
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.open_protocol.ledger.state import HistoryMode
+from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
+from linewitness.devices.open_protocol.session import handshake
+from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.multi_spindle import MultiSpindle
+from linewitness.devices.open_protocol.session.revisions import LearnedRevisions
+from linewitness.devices.open_protocol.session.silence import MemorySilence
+from linewitness.devices.open_protocol.session.stored_results import StoredResults
+from linewitness.devices.open_protocol.wire.mids import Mid
+
+log = structlog.get_logger(__name__)
+
+
+class Subscriptions:
+    """The subscriptions of one session."""
+
+    def __init__(
+        self,
+        *,
+        options: OpenProtocolOptions,
+        link: ControllerLink,
+        tracker: ResultTracker,
+        stored: StoredResults,
+        multi_spindle: MultiSpindle,
+        silence: MemorySilence,
+    ) -> None:
+        """Nothing is subscribed yet."""
+        self._options = options
+        self._link = link
+        self._tracker = tracker
+        self._stored = stored
+        self._multi_spindle = multi_spindle
+        self._silence = silence
+
+    async def begin(self, learned: LearnedRevisions) -> LearnedRevisions:
+        """Make sure that the ids still mean the same, and subscribe; return what is known of revisions now.
+
+        Raises `DeviceRefused` where the controller offers no results in the wanted form.
+        """
+        if self._options.results == "operations":
+            await self._operations()
+        elif self._options.results == "tightenings":
+            learned = await self._tightenings(learned)
+        if self._options.multi_spindle and not self._multi_spindle.subscribed:
+            await self._spindles()
+        await handshake.subscribe_more(self._link, self._options, self._silence.not_offered)
+        return learned
+
+    async def _tightenings(self, learned: LearnedRevisions) -> LearnedRevisions:
+        options, highest = self._options, handshake.RESULT_REVISIONS[0]
+        asked = learned.result.begin_with(highest)
+        self._stored.results.use_revision(options.result_revision or asked)
+        await self._stored.establish(options.start_after)
+        # Subscribed before the first back-fill asks for the newest result: nothing falls between.
+        try:
+            revision = await handshake.subscribe_results(
+                self._link, options.name, options.result_revision, asked
+            )
+        except handshake.NoResultsOffered:
+            if options.result_revision is not None or not await self._spindles():
+                raise
+            log.info("only multi-spindle results are offered (0101)", device=options.id)
+            return learned
+        if revision is None:
+            self._go_on_unsubscribed()
+            return learned
+        self._stored.results.use_revision(revision)
+        if options.result_revision is None and revision <= highest:
+            learned = replace(learned, result=learned.result.found(asked, revision, highest))
+        return learned
+
+    def _go_on_unsubscribed(self) -> None:
+        """Capture from the memory alone where the controller answers no subscription to results."""
+        if self._tracker.ledger.mode is HistoryMode.NONE:
+            raise DeviceUnavailable(
+                f"{self._options.name} answers neither the subscription to results (0060) nor requests for "
+                "old ones (0064)",
+                hint="enable results over Open Protocol there, or restart the controller",
+            )
+        self._silence.say_unsubscribed(self._options.reconcile_s)
+
+    async def _operations(self) -> None:
+        options = self._options
+        await self._stored.establish(options.start_after)
+        if not await self._stored.operations.subscribe():
+            raise DeviceRefused(
+                f"{options.name} offers no operation results (1201)",
+                hint="remove results: operations from this device, or check the controller's licence",
+            )
+
+    async def _spindles(self) -> bool:
+        offered = await self._multi_spindle.subscribe()
+        if not offered:
+            log.info("not offered by the controller", device=self._options.id, mid=int(Mid.MULTI_SUBSCRIBE))
+        return offered
