@@ -2,10 +2,11 @@
 
 import struct
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from linewitness_simulators.torque import ToolDisabledError, without
+from linewitness_simulators.torque import Inputs, ToolDisabledError, without
 from support.torque_client import GOLDEN, MOMENT, Standing, client_of, code, condition, running
 
 
@@ -354,3 +355,73 @@ async def test_each_client_has_its_own_subscription_and_confirmations() -> None:
         await condition(lambda: simulator.acked == made)
         assert await client.result(confirm=False) == made[0]
         assert simulator.subscribed() == 2
+
+
+async def test_a_job_is_listed_described_selected_restarted_and_aborted() -> None:
+    async with running() as (simulator, client):
+        await client.start()
+        assert (await client.ask(30))[20:] == b"020102"
+        assert (await client.ask(30, revision=2))[20:] == b"000200010002"
+        data = await client.ask(32, b"02")
+        assert data[22:24] == b"02"
+        assert data[26:51].rstrip() == b"Cover"
+        assert data[91:] == b"01:008:1:02;"
+        assert (await client.ask(32, b"0002", 2))[93:] == b"01:008:1:02;"
+        assert code(await client.ask(32, b"05")) == (b"0032", 17)
+        assert code(await client.ask(39, b"02")) == (b"0039", 21)
+        assert (await client.ask(38, b"02"))[20:] == b"0038"
+        simulator.tighten("SN")
+        assert simulator.controller.state.job_counter == 1
+        assert (await client.ask(39, b"02"))[20:] == b"0039"
+        assert (simulator.controller.state.job, simulator.controller.state.job_counter) == (2, 0)
+        assert (await client.ask(127))[20:] == b"0127"
+        assert simulator.controller.state.job == 0
+        simulator.faults.commands_disabled = True
+        assert [code(await client.ask(mid, b"02"))[1] for mid in (38, 39, 127)] == [92, 92, 92]
+
+
+async def test_a_batch_size_that_a_client_sets_holds_until_it_is_set_again(tmp_path: Path) -> None:
+    async with running(state=tmp_path / "state") as (simulator, client):
+        await client.start()
+        assert code(await client.ask(19, b"09902")) == (b"0019", 2)
+        assert (await client.ask(19, b"00702"))[20:] == b"0019"
+        await simulator.restart()
+        assert [simulator.controller.tighten(Inputs()).batch_status for _ in range(2)] == [3, 1]
+        assert simulator.results()[-1].pset.batch_size == 2
+
+
+async def test_a_powermacs_cycle_is_confirmed_after_its_bolts_and_rewound_to_a_number() -> None:
+    async with running(spindles=2) as (simulator, client):
+        await client.start()
+        await client.subscribe(105)
+        number = simulator.tighten("WP1", torque=2512, angle=47)
+        cycle = await client.receive_mid(106)
+        assert (int(cycle[30:40]), cycle[121:161].rstrip(), cycle[163:165]) == (number, b"WP1", b"02")
+        first = cycle[165:232]
+        assert first[:4] == b"1301"
+        assert (first[15:22], first[24:31]) == (b"25.1200", b"47.0   ")
+        client.send(108, b"1")
+        bolt = await client.receive_mid(107)
+        assert (bolt[67:71], bolt[73:93].rstrip(), bolt[180:209]) == (
+            b"0001",
+            b"Bolt 1",
+            b"Torque              F 25.1200",
+        )
+        client.send(108, b"1")
+        assert (await client.receive_mid(107))[67:71] == b"0002"
+        assert simulator.acked == []
+        client.send(108, b"1")
+        await condition(lambda: simulator.acked == [number])
+        newer = [simulator.tighten("WP2"), simulator.tighten("WP3")]
+        async with client_of(simulator) as second:
+            await second.start()
+            answer = await second.ask(105, b"%010d" % newer[0], 2)
+            assert answer[20:] == b"0105"
+            for expected in newer:
+                assert int((await second.receive_mid(106))[30:40]) == expected
+                second.send(108, b"0")
+        async with client_of(simulator) as third:
+            await third.start()
+            await third.ask(105, b"00000000001", 4)
+            latest = simulator.tighten("WP4")
+            assert int((await third.receive_mid(106))[30:40]) == latest

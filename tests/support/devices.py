@@ -57,6 +57,7 @@ class Health:
         self.states: list[str] = []
         self.counts = 0
         self.unbound_results = self.conflicts = 0
+        self.not_told = ""
         self.shares: list[tuple[bool, bool, int]] = []
 
     def device(self, name: str, state: str, why: str) -> None:
@@ -73,6 +74,9 @@ class Health:
 
     def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
         pass
+
+    def untold(self, name: str, why: str) -> None:
+        self.not_told = why
 
     def lost_segments(self, name: str, count: int) -> None:
         pass

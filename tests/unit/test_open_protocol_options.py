@@ -1,12 +1,14 @@
 """What the YAML may say of a controller."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 import linewitness.devices.open_protocol as package
+from linewitness.base.errors import DeviceRefused
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 
 FOLDER = Path(package.__file__).parent
@@ -24,6 +26,10 @@ def test_id_driver_and_host_are_enough() -> None:
     assert options.zone is None
 
 
+def selecting(**program: Any) -> dict[str, Any]:
+    return {"commands": ["program"], "programs": [program]}
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -32,10 +38,18 @@ def test_id_driver_and_host_are_enough() -> None:
         ({"port": 99999}, "65535"),
         ({"keepalive_s": 10, "dead_after_s": 8}, "must be below"),
         ({"revison": 3}, "Extra inputs"),
+        ({"commands": ["lock"]}, "'identifier' or 'program'"),
+        ({"commands": ["program"]}, "program needs programs"),
+        ({"programs": [{"unit": ".*", "job": 1}]}, "never selected; add program to commands"),
+        (selecting(unit=".*"), "either parameter_set or job"),
+        (selecting(unit=".*", job=1, parameter_set=1), "either parameter_set or job"),
+        (selecting(unit=".*", job=1, batch_size=4), "a job has its own"),
+        (selecting(unit=".*", parameter_set=1, restart_job=True), "belongs to a job"),
+        (selecting(unit="(", job=1), "no regular expression"),
     ],
     ids=str,
 )
-def test_a_mistake_is_explained(wrong: dict[str, int | str], words: str) -> None:
+def test_a_mistake_is_explained(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         OpenProtocolOptions(id="w", host="10.0.0.1", **wrong)
 
@@ -44,3 +58,27 @@ def test_every_setting_is_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
     missing = [name for name in OpenProtocolOptions.model_fields if f"`{name}`" not in page]
     assert not missing
+
+
+def test_the_first_program_that_fits_the_whole_serial_number_is_chosen() -> None:
+    programs = [
+        {"unit": "SN7.", "parameter_set": 7},
+        {"unit": "SN7.*", "parameter_set": 9, "batch_size": 2, "abort_job": True},
+    ]
+    options = OpenProtocolOptions(
+        id="w", host="10.0.0.1", commands=["identifier", "program"], programs=programs
+    )
+
+    def told(unit: str, named_by: str = "reader") -> list[tuple[str, str]]:
+        return [(command.name, command.value) for command in options.commands_for(unit, named_by)]
+
+    assert told("SN71") == [("identifier", "SN71"), ("parameter_set", "7")]
+    assert told("SN711") == [
+        ("abort_job", "running"),
+        ("identifier", "SN711"),
+        ("batch_size", "9:2"),
+        ("parameter_set", "9"),
+    ]
+    assert told("SN71", named_by="w") == [("parameter_set", "7")]
+    with pytest.raises(DeviceRefused, match="no program of w fits the unit SN8"):
+        told("SN8")

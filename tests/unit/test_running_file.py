@@ -85,11 +85,12 @@ async def test_status_shows_uplink_and_problems_of_a_running_line_only(
     directory = tmp_path / "journal"
     async with looked_at(directory, clock) as line:
         line.health.uplink("refused", "bad user name or password")
+        line.health.untold("wrench-10", "no program of wrench-10 fits the unit SN1")
         line.health.refused_points("press-4", {"force": "ns=2;s=Force: BadNodeIdUnknown"})
         state = await line.overview.running_state()
         assert state.uplink == "refused"
         assert await line.overview.running_state() == state, "the same moment, however late it is asked"
-        assert {each.code for each in state.problems} >= {"uplink-refused", "points-refused"}
+        assert {each.code for each in state.problems} >= {"uplink-refused", "points-refused", "unit-not-told"}
         async with writing(directory) as gateway:
             gateway.state = state
             await until(lambda: read_running(directory) == state)

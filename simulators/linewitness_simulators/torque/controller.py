@@ -144,6 +144,10 @@ class Controller:
         state = device.select_parameter_set(self.setup, self.state, number)
         self._keep(state, ControllerEvent(ControllerChange.PARAMETER_SET))
 
+    def set_batch_size(self, number: int, size: int) -> None:
+        """Change the batch of a parameter set; KeyError where there is none of that number."""
+        self._keep(device.set_batch_size(self.setup, self.state, number, size))
+
     def select_job(self, number: int) -> None:
         """Start a job, or none with 0; KeyError where there is none of that number."""
         state = device.select_job(self.setup, self.state, number)

@@ -30,6 +30,18 @@ def offset_to_show(text: str, unix_ns: int, zone: str) -> float:
     return shown.timestamp() - unix_ns // NS_PER_S
 
 
+def parameter_set(setup: Setup, state: State, number: int) -> ParameterSet:
+    """Return a parameter set as it is now; KeyError where there is none of that number."""
+    pset = setup.parameter_sets[number]
+    return replace(pset, batch_size=dict(state.batch_sizes).get(number, pset.batch_size))
+
+
+def set_batch_size(setup: Setup, state: State, number: int, size: int) -> State:
+    """Change the batch of a parameter set; KeyError where there is none of that number."""
+    sizes = {**dict(state.batch_sizes), setup.parameter_sets[number].id: size}
+    return replace(state, batch_sizes=tuple(sizes.items()))
+
+
 def select_parameter_set(setup: Setup, state: State, number: int) -> State:
     """Select a parameter set, which begins its batch anew; KeyError where there is none of that number."""
     return replace(state, parameter_set=setup.parameter_sets[number].id, batch_counter=0, batch_done=False)
@@ -122,7 +134,7 @@ def tighten(
         raise ToolDisabledError("the tool is disabled; enable it with MID 0043")
     if inputs.vin is not None:
         state = identify(state, inputs.vin) if inputs.vin != state.identifiers[0] else state
-    pset = setup.parameter_sets[state.parameter_set]
+    pset = parameter_set(setup, state, state.parameter_set)
     seen = _measure(setup, pset, state.next_id, inputs)
     good = inputs.ok and seen.torque_status == 1 and seen.angle_status == 1
     tightened = inputs.result_type in (ResultType.TIGHTENING, ResultType.SYNC_TIGHTENING)

@@ -187,6 +187,31 @@ def job_info(job: Job, state: State, shown: str) -> Values:
     }
 
 
+def job_ids(numbers: Sequence[int]) -> Values:
+    """Return the values of 0031."""
+    return {"number_of_jobs": len(numbers), "jobs": [{"job_id": number} for number in numbers]}
+
+
+def job_data(job: Job) -> Values:
+    """Return the values of 0033: one entry, as our jobs have one parameter set."""
+    entry = {"channel": 1, "pset_id": job.parameter_set, "auto": 1, "batch_size": job.batch_size}
+    return {
+        "job_id": job.id,
+        "job_name": job.name,
+        "forced_order": 0,
+        "max_time_first": 0,
+        "max_time_job": 0,
+        "job_batch_mode": 0,
+        "lock_at_job_done": 0,
+        "use_line_control": 0,
+        "repeat_job": 0,
+        "loosening": 0,
+        "reserved": 0,
+        "number_of_psets": 1,
+        "psets": [{**entry, "sep_1": ":", "sep_2": ":", "sep_3": ":", "sep_4": ";"}],
+    }
+
+
 def identifiers(state: State) -> Values:
     """Return the values of 0052."""
     first, second, third, fourth = state.identifiers

@@ -50,7 +50,8 @@ def _decode(document: dict[str, dict[str, Any]]) -> Entry:
     ((name, values),) = document.items()
     match name:
         case "State":
-            return State(**{**values, "identifiers": tuple(values["identifiers"])})
+            sizes = tuple((number, size) for number, size in values.get("batch_sizes", ()))
+            return State(**{**values, "identifiers": tuple(values["identifiers"]), "batch_sizes": sizes})
         case "Result":
             pset = ParameterSet(**values["pset"])
             return StoredResult(**{**values, "identifiers": tuple(values["identifiers"]), "pset": pset})

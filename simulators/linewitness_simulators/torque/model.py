@@ -125,6 +125,8 @@ class State:
     units: int = 0
     #: Good tightenings that the unit in work still needs, on a line that runs by itself.
     unit_left: int = 0
+    #: Batch sizes that a client set (0019), by parameter set.
+    batch_sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Final
 from linewitness_simulators.torque import fields, wire
 from linewitness_simulators.torque.generic import request, subscribe_generic, unsubscribe_generic
 from linewitness_simulators.torque.model import Inputs, StoredResult
+from linewitness_simulators.torque.programs import PROGRAM_COMMANDS, PROGRAM_REQUESTS
 from linewitness_simulators.torque.session import ClientSession, RequestRefused
-from linewitness_simulators.torque.subscriptions import subscribe, unsubscribe
+from linewitness_simulators.torque.subscriptions import send_bolt, subscribe, unsubscribe
 from linewitness_simulators.torque.telegrams import number_at, text_of
 from linewitness_simulators.torque.topics import ACKS, ENDS, TOPICS, own_results
 from linewitness_simulators.torque.wire import Telegram
@@ -15,14 +16,14 @@ from linewitness_simulators.torque.wire import Telegram
 Handler = Callable[[ClientSession, Telegram], Awaitable[None]]
 
 INVALID: Final = 1
-NO_SUCH_SET: Final = 2
-CANNOT_SELECT: Final = 3
 ID_NOT_FOUND: Final = 15
-NO_SUCH_JOB: Final = 20
 TOOL_ABSENT: Final = 29
 SYNC_UNAVAILABLE: Final = 33
 NO_ALARM: Final = 58
 ALL_TOOLS: Final = 9999
+#: Subscriptions that can begin with what is stored, from this revision on.
+REWOUND: Final = (100, 105)
+REWINDS: Final = 2
 
 
 async def tool_data(session: ClientSession, telegram: Telegram) -> None:
@@ -98,41 +99,6 @@ async def set_time(session: ClientSession, telegram: Telegram) -> None:
     await session.accept(82)
 
 
-async def parameter_sets(session: ClientSession, _: Telegram) -> None:
-    """0010 → 0011 revision 1."""
-    ids = sorted(session.controller.setup.parameter_sets)
-    data = f"{len(ids):03d}{''.join(f'{n:03d}' for n in ids)}"
-    await session.reply(wire.compose(11, 1, data.encode()))
-
-
-async def parameter_set_data(session: ClientSession, telegram: Telegram) -> None:
-    """0012 → 0013."""
-    controller = session.controller
-    pset = controller.setup.parameter_sets.get(number_at(telegram.data, 0, 3))
-    if pset is None:
-        raise RequestRefused(NO_SUCH_SET)
-    values = fields.parameter_set(pset)
-    await session.reply(wire.encode(controller.faults, 13, telegram.revision, values))
-
-
-async def select_parameter_set(session: ClientSession, telegram: Telegram) -> None:
-    """0018: the answer comes before the event 0015."""
-    number = number_at(telegram.data, 0, 3)
-    if number not in session.controller.setup.parameter_sets:
-        raise RequestRefused(CANNOT_SELECT)
-    await session.accept(18)
-    session.controller.select_parameter_set(number)
-
-
-async def select_job(session: ClientSession, telegram: Telegram) -> None:
-    """0038."""
-    number = number_at(telegram.data, 0, 2 if telegram.revision == 1 else 4)
-    if number and number not in session.controller.setup.jobs:
-        raise RequestRefused(NO_SUCH_JOB)
-    await session.accept(38)
-    session.controller.select_job(number)
-
-
 async def switch_tool(session: ClientSession, telegram: Telegram) -> None:
     """0042 and 0043."""
     if telegram.revision >= 2:
@@ -168,9 +134,17 @@ async def acknowledge_alarm(session: ClientSession, _: Telegram) -> None:
 
 
 async def subscribe_fixed(session: ClientSession, telegram: Telegram) -> None:
-    """0014, 0034, 0051, 0060, 0070, 0100 and 0151."""
+    """0014, 0034, 0051, 0060, 0070, 0100, 0105 and 0151."""
+    rewind_to = None
+    if telegram.mid in REWOUND and telegram.revision >= REWINDS:
+        only_new = telegram.revision > REWINDS and number_at(telegram.data, 10, 1)
+        rewind_to = None if only_new else number_at(telegram.data, 0, 10)
     await subscribe(
-        session, telegram.mid, _answered_subscription(session, telegram), wait=not telegram.no_ack
+        session,
+        telegram.mid,
+        _answered_subscription(session, telegram),
+        wait=not telegram.no_ack,
+        rewind_to=rewind_to,
     )
 
 
@@ -179,13 +153,22 @@ def _answered_subscription(session: ClientSession, telegram: Telegram) -> int:
 
 
 async def unsubscribe_fixed(session: ClientSession, telegram: Telegram) -> None:
-    """0017, 0037, 0054, 0063, 0073, 0103 and 0154."""
+    """0017, 0037, 0054, 0063, 0073, 0103, 0109 and 0154."""
     await unsubscribe(session, ENDS[telegram.mid], telegram.mid)
 
 
 async def confirm(session: ClientSession, telegram: Telegram) -> None:
     """0062 and its like."""
     session.confirm(telegram.mid)
+
+
+async def confirm_cycle(session: ClientSession, telegram: Telegram) -> None:
+    """0108: after the last bolt, or if the client wants none, the cycle is confirmed."""
+    if telegram.data[:1] not in (b"0", b"1"):
+        raise RequestRefused(INVALID)
+    if telegram.data[:1] == b"1" and send_bolt(session):
+        return
+    session.confirm(108)
 
 
 async def confirm_by_name(session: ClientSession, telegram: Telegram) -> None:
@@ -205,10 +188,6 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     6: request,
     8: subscribe_generic,
     9: unsubscribe_generic,
-    10: parameter_sets,
-    12: parameter_set_data,
-    18: select_parameter_set,
-    38: select_job,
     40: tool_data,
     42: switch_tool,
     43: switch_tool,
@@ -223,10 +202,13 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     156: reset_identifiers,
     157: reset_identifiers,
     9999: keep_alive,
+    **PROGRAM_REQUESTS,
+    **PROGRAM_COMMANDS,
     **dict.fromkeys(TOPICS, subscribe_fixed),
     **dict.fromkeys(ENDS, unsubscribe_fixed),
     **dict.fromkeys(ACKS, confirm),
+    108: confirm_cycle,
 }
 
 #: What changes the controller: refused with 92 while commands are disabled.
-COMMANDS: Final = frozenset({18, 38, 42, 43, 50, 78, 82, 150, 155, 156, 157})
+COMMANDS: Final = frozenset({42, 43, 50, 78, 82, 150, 155, 156, 157}) | PROGRAM_COMMANDS.keys()

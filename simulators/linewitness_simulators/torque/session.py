@@ -14,7 +14,7 @@ from linewitness_simulators.torque.wire import Telegram
 
 ACCEPTED: Final = 5
 REFUSED: Final = 4
-RESULT_MIDS: Final = (61, 1201)
+RESULT_MIDS: Final = (61, 106, 1201)
 GLUE_WAIT_S: Final = 0.05
 HALF_OPEN_POLL_S: Final = 0.05
 READ_SIZE: Final = 65_536
@@ -40,13 +40,14 @@ class ConnectionEnded(Exception):
 
 @dataclass(eq=False)
 class Push:
-    """An event on its way: sent until one of `acks` arrives."""
+    """An event on its way: sent until one of `acks` arrives. `bolts` of a cycle were sent so far (0107)."""
 
     mid: int
     telegram: bytes
     acks: frozenset[int]
     number: int | None = None
     wait: bool = True
+    bolts: int = 0
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -187,6 +188,10 @@ class ClientSession:
         if not repeated and push.mid in RESULT_MIDS and push.number is not None:
             self.controller.acknowledged(push.number)
         push.confirmed.set()
+
+    def unconfirmed(self, mid: int) -> Push | None:
+        """Return the oldest transmission of an event that waits for its confirmation."""
+        return next((push for push in self._sent if push.mid == mid), None)
 
     def subscribed(self, mid: int) -> bool:
         """Return whether there is a subscription that began with this MID."""

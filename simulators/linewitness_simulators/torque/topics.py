@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from linewitness_simulators.torque import fields, variable, wire
+from linewitness_simulators.torque import cycles, device, fields, variable, wire
 from linewitness_simulators.torque.controller import Controller, ControllerChange, ControllerEvent
 from linewitness_simulators.torque.model import StoredResult
 from linewitness_simulators.torque.session import Maker, Push
@@ -45,6 +45,10 @@ def _sync(_: Controller, event: ControllerEvent) -> fields.Values:
     return fields.sync_result(_made(event))
 
 
+def _cycle(controller: Controller, event: ControllerEvent) -> fields.Values:
+    return cycles.cycle(controller.station, _made(event))
+
+
 def _made(event: ControllerEvent) -> StoredResult:
     if event.result is None:
         raise ValueError("a result event without a result")
@@ -52,7 +56,8 @@ def _made(event: ControllerEvent) -> StoredResult:
 
 
 def _parameter_set(controller: Controller, _: ControllerEvent) -> fields.Values:
-    return fields.parameter_set(controller.setup.parameter_sets[controller.state.parameter_set])
+    state = controller.state
+    return fields.parameter_set(device.parameter_set(controller.setup, state, state.parameter_set))
 
 
 def _job(controller: Controller, _: ControllerEvent) -> fields.Values:
@@ -99,6 +104,7 @@ TOPICS: Final[Mapping[int, Topic]] = {
         },
     ),
     100: Topic(33, 34, 103, {ControllerChange.RESULT: Sends(101, 102, _sync)}),
+    105: Topic(71, 72, 109, {ControllerChange.RESULT: Sends(106, 108, _cycle)}),
     151: Topic(43, 44, 154, {ControllerChange.IDENTIFIER: Sends(152, 153, _identifier_parts)}),
 }
 ENDS: Final[Mapping[int, int]] = {topic.end: mid for mid, topic in TOPICS.items()}
@@ -114,7 +120,7 @@ def maker(controller: Controller, topic: Topic, revision: int, *, wait: bool) ->
             return []
         known = wire.nearest_layout(sends.mid, revision)
         telegram = wire.encode(controller.faults, sends.mid, known, sends.values(controller, event))
-        number = event.result.id if event.result and sends.mid == 61 else None
+        number = event.result.id if event.result and sends.mid in (61, 106) else None
         return [Push(sends.mid, telegram, frozenset({sends.ack}), number, wait)]
 
     return make

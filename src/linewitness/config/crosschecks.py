@@ -20,6 +20,7 @@ def cross_check(root: Node) -> list[ConfigurationProblem]:
         _shared_devices,
         _unknown_points,
         _strangers,
+        _commands_without_unit,
         _uplink_without_store,
     )
     return [problem for check in checks for problem in check(root)]
@@ -167,6 +168,35 @@ def _strangers(root: Node) -> Iterator[ConfigurationProblem]:
                 what = f"{device!r} is not among the station's devices"
                 hint, mistake = did_you_mean(device, own), Mistake.NOT_AT_STATION
                 yield ConfigurationProblem(found.node.place, found.path, what, hint, mistake, (device,))
+
+
+def _commands_without_unit(root: Node) -> Iterator[ConfigurationProblem]:
+    """Find devices that are to be told of units that nobody names in time."""
+    stations = {
+        entry.value: station
+        for station in _entries(root, "stations")
+        for entry in _entries(station, "devices")
+        if isinstance(entry.value, str)
+    }
+    for index, device in enumerate(_entries(root, "devices")):
+        if not _entries(device, "commands"):
+            continue
+        station = stations.get(device.text("id") or "")
+        unit = station.child("unit") if station is not None else None
+        if unit is not None and (unit.text("scanner") or unit.text("point")):
+            continue
+        found = follow(root, ("devices", index, "commands"))
+        if station is None:
+            what, hint = (
+                "the device stands at no station, so no unit arrives",
+                "name it in a station's devices",
+            )
+        else:
+            what = (
+                f"the station {station.text('id')} learns of a unit from results: too late to tell the tool"
+            )
+            hint = "set unit.scanner or unit.point of the station, or remove commands"
+        yield ConfigurationProblem(found.place, found.path, what, hint)
 
 
 def _station_settings(root: Node, name: str) -> Iterator[Loc]:

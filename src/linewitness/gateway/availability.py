@@ -42,6 +42,9 @@ class DeviceStatusSink(Protocol):
     def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
         """Record why the device refuses points, by their ids; none where it refuses none."""
 
+    def untold(self, name: str, why: str) -> None:
+        """Record why the device was not told of the unit at its station, nothing where it was."""
+
     def lost_segments(self, name: str, count: int) -> None:
         """Record how many segments were lost on the way to the device, over all sessions."""
 

@@ -22,6 +22,7 @@ from linewitness.devices.base import (
 from linewitness.devices.options import ShareOptions
 from linewitness.devices.polling import PollingSession
 from linewitness.devices.refusals import RefusingSession
+from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import Availability, DeviceStatusSink
 from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.gateway.intake.arrival import Standstills
@@ -29,6 +30,7 @@ from linewitness.gateway.intake.intake import Intake, QueuedObservation
 from linewitness.gateway.intake.polls import PollWatch
 from linewitness.gateway.intake.refusals import RefusalWatch
 from linewitness.gateway.intake.waiting import WaitingObservations
+from linewitness.gateway.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -66,9 +68,13 @@ class Capture:
         orders: GateOrders | None = None,
         share: ShareOptions | None = None,
         ask: Callable[[Ask], None] | None = None,
+        commands: UnitCommandOptions | None = None,
         standstills: Standstills,
     ) -> None:
-        """Take the device's driver, the station where it stands, and where its evidence goes."""
+        """Take the device's driver, the station where it stands, and where its evidence goes.
+
+        `commands` are the device's settings where they let it be told of units.
+        """
         self._driver = driver
         self._device = driver.device
         self._journal = journal
@@ -86,7 +92,12 @@ class Capture:
             health=health,
             standstills=standstills,
         )
-        self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock)
+        telling = None
+        if commands is not None:
+            telling = UnitTelling(
+                self._device, station_id, commands, station, journal=journal, clock=clock, health=health
+            )
+        self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock, telling=telling)
         self._stop_asked = asyncio.Event()
         self._reading = False
         self._polls = PollWatch(self._device, health)
@@ -140,7 +151,7 @@ class Capture:
         All that was observed is durable then, confirmed or not.
         """
         queue = WaitingObservations(QUEUE)
-        gates = session if isinstance(session, CommandingSession) and self._gates.has_gates else None
+        gates = session if isinstance(session, CommandingSession) and self._gates.has_commands else None
         async with asyncio.TaskGroup() as group:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
@@ -240,6 +251,8 @@ class Capture:
                 self._orders.release(taken.order)
             for ask in taken.asks:
                 self._ask(ask)
+            if taken.arrived:
+                self._orders.wake()
         self._health.observed(self._device, sum(taken.count for taken in group))
         observations = [taken.observation for taken in group]
         return [observation for observation in observations if observation and observation.confirmable]

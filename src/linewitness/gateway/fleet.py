@@ -12,6 +12,7 @@ from linewitness.base.errors import DeviceError
 from linewitness.devices.asking import AskableDriver
 from linewitness.devices.base import Driver
 from linewitness.devices.options import DeviceOptions, PointOptions
+from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
@@ -144,6 +145,7 @@ class Fleet:
     def _start(self, options: DeviceOptions, station_id: str | None) -> None:
         self._health.device(options.id, "waiting", "")
         driver = self._build(options)
+        commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
         capture = Capture(
             driver,
             self._stations[station_id],
@@ -155,6 +157,7 @@ class Fleet:
             orders=self._orders,
             share=options.share,
             ask=self._ask,
+            commands=commands,
             standstills=self._standstills,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")

@@ -11,6 +11,7 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import CommandingSession
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change
+from linewitness.gateway.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.stations.gates import Order, gate_resource
 from linewitness.stations.station import Station
@@ -35,12 +36,12 @@ class GateOrders:
         """Take what the stations order at the start or after a change of the configuration."""
         orders = [station.order() for station in stations]
         self._orders = {order.station: order for order in orders if order is not None}
-        self._wake()
+        self.wake()
 
     def release(self, order: Order) -> None:
         """Take an order whose event is durable."""
         self._orders[order.station] = order
-        self._wake()
+        self.wake()
 
     def of(self, device: str) -> list[Order]:
         """Return the orders for the gates of one device."""
@@ -56,34 +57,49 @@ class GateOrders:
         except TimeoutError:
             return
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let devices look at what their stations want now."""
         self.version += 1
         event, self._moved = self._moved, asyncio.Event()
         event.set()
 
 
 class GateControl:
-    """The gates of one device."""
+    """The gates of one device, and what it is told of the unit at its station."""
 
-    def __init__(self, device: str, orders: GateOrders, *, journal: Journal, clock: Clock) -> None:
-        """Take the device's id, and the orders of all stations."""
+    def __init__(
+        self,
+        device: str,
+        orders: GateOrders,
+        *,
+        journal: Journal,
+        clock: Clock,
+        telling: UnitTelling | None = None,
+    ) -> None:
+        """Take the device's id, the orders of all stations, and `telling` where the YAML allows commands."""
         self._device = device
+        self._telling = telling
         self._orders = orders
         self._journal = journal
         self._clock = clock
         self._beat = 0
 
     @property
-    def has_gates(self) -> bool:
-        """Return whether any station has a gate at this device."""
-        return bool(self._orders.of(self._device))
+    def has_commands(self) -> bool:
+        """Return whether any station has a gate at this device, or the device is told of units."""
+        return self._telling is not None or bool(self._orders.of(self._device))
 
     async def serve(self, session: CommandingSession) -> None:
-        """Keep the gates as ordered while the session lasts; returns when the link breaks."""
+        """Keep the gates as ordered while the session lasts; returns when the link breaks.
+
+        The device is told of a unit before its gate opens for it.
+        """
         written: dict[str, Order] = {}
         try:
             while True:
                 version = self._orders.version
+                if self._telling is not None:
+                    await self._telling.tell(session)
                 for order in self._orders.of(self._device):
                     if written.get(order.station) is not order:
                         await self._write(session, order, again=order.station not in written)

@@ -22,7 +22,8 @@ class StationOutcome:
     """Events in order, the state that must become durable with them, and what devices should do then.
 
     `unbound` says why it is not known to which unit a result belongs, `conflicts` which sources contradict
-    each other; once for each such result.
+    each other; once for each such result. `arrived` says that a unit was read, so that its devices may have
+    to be told of it.
     """
 
     events: list[Event | ValueChanges] = field(default_factory=list)
@@ -31,6 +32,7 @@ class StationOutcome:
     asks: list[Ask] = field(default_factory=list)
     unbound: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
+    arrived: bool = False
 
     def add(self, later: "StationOutcome") -> None:
         """Let another outcome follow this one."""
@@ -40,6 +42,7 @@ class StationOutcome:
         self.asks += later.asks
         self.unbound += later.unbound
         self.conflicts += later.conflicts
+        self.arrived |= later.arrived
 
 
 def context_of(observation: Observation, station: str | None) -> dict[str, str]:

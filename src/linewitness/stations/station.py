@@ -64,7 +64,7 @@ class Station:
             Missed: self._missed,
             Gap: self._gap,
             Notice: self._notice,
-            Seen: self._nothing,
+            Seen: lambda *_: None,  # a duplicate; what the driver remembers of it is still stored
         }
 
     def begin(self, now: Stamp) -> StationOutcome:
@@ -103,6 +103,11 @@ class Station:
     def unit(self) -> str | None:
         """Serial number of the unit at the station, None where none is known to be there."""
         return self._units.serial
+
+    @property
+    def units(self) -> UnitHolder:
+        """The unit at the station, and what devices were told of it."""
+        return self._units
 
     def order(self) -> Order | None:
         """Return what the station's gate should be now, None where there is no gate."""
@@ -264,10 +269,8 @@ class Station:
         else:
             self._lose_codes(gap, f"codes of {gap.device} are missing", outcome)
         fields = [Change("first", None, gap.first), Change("last", None, gap.last)]
-        if gap.count is not None:
-            fields.append(Change("count", None, gap.count))
-        if gap.size is not None:
-            fields.append(Change("bytes", None, gap.size))
+        counted = (("count", gap.count), ("bytes", gap.size))
+        fields += [Change(name, None, number) for name, number in counted if number is not None]
         outcome.events.append(
             self._context.event(
                 gap,
@@ -292,9 +295,6 @@ class Station:
                 changes=tuple(Change(*change) for change in notice.changes),
             )
         )
-
-    def _nothing(self, seen: Seen, outcome: StationOutcome) -> None:
-        """Make no event of a duplicate; what the driver remembers of it is still stored."""
 
     def _rule(self, reading: Reading) -> PointRule:
         return self._devices.get(reading.device, ANY_DEVICE).points.get(reading.point, ANY_POINT)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.base import Observation, Result
+from linewitness.devices.base import Code, Observation, Result
 from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.stations import units
 from linewitness.stations.context import StationContext
@@ -25,6 +25,9 @@ class UnitHolder:
         self._key = context.key("unit")
         stored = state.get(self._key)
         self.held = HeldUnit.load(stored) if stored else None
+        self._told_key = context.key("told")
+        if self.held is not None and (told := state.get(self._told_key)) is not None:
+            self.held.recall_told(told)
         self._lease: Lease | None = None
         self._lapse = Lapse(
             "the gateway was restarted" if stored else "no unit has been read yet", now.realtime_ns
@@ -34,6 +37,16 @@ class UnitHolder:
     def serial(self) -> str | None:
         """Serial number of the unit at the station, None where it is not known."""
         return self.held.serial if self.held and self._lease else None
+
+    @property
+    def present(self) -> tuple[HeldUnit, str] | None:
+        """The unit at the station and the device that named it; None where it is not known."""
+        return (self.held, self._lease.namer) if self.held and self._lease else None
+
+    def tell(self, held: HeldUnit, command: str) -> Mapping[str, str]:
+        """Note that a device accepted a command for this unit; return the state to store with its record."""
+        held.told.add(command)
+        return {self._told_key: held.dump_told()} if self.held is held else {}
 
     @property
     def known(self) -> bool:
@@ -74,12 +87,16 @@ class UnitHolder:
         again = self.held is not None and self.held.serial == serial
         if again and self._lease is not None:
             self._lease = self._lease.renewed(observation)
+            self._read_again(observation, outcome)
             return
         if self.held is not None and not again:
             outcome.events.append(self._left(observation, self.held))
         if again and self.held is not None:
             self.held.by = by
+            self.held.tried.clear()
         else:
+            if self.held is not None and self.held.told:
+                outcome.state[self._told_key] = None
             self.held = HeldUnit(serial, by) if self.is_serial(serial) else None
         outcome.state[self._key] = self.held.dump() if self.held else None
         if self.held is None:
@@ -88,6 +105,7 @@ class UnitHolder:
         self._lease = Lease.of(observation)
         outcome.events.append(self._entered(observation, self.held, again=again))
         outcome.asks += [Ask(device, serial) for device in options.ask]
+        outcome.arrived = True
 
     def expire(self, now: Stamp) -> None:
         """End a lease that the settings do not let last longer."""
@@ -138,6 +156,12 @@ class UnitHolder:
             options.from_result,
         ):
             self.lapse("the settings name another source of units", now.realtime_ns)
+
+    def _read_again(self, observation: Observation, outcome: StationOutcome) -> None:
+        """Let what devices refused be sent again, because somebody read the unit once more."""
+        if self.held is not None and isinstance(observation, Code) and not observation.again:
+            self.held.tried.clear()
+            outcome.arrived = True
 
     def _end(self, lapse: Lapse) -> None:
         self._lease, self._lapse = None, lapse

@@ -40,15 +40,30 @@ class UnitTally:
 
 @dataclass(slots=True)
 class HeldUnit:
-    """The unit at a station, how it was recognised, and its results so far."""
+    """The unit at a station, how it was recognised, its results so far, and what devices were told of it.
+
+    `told` names the commands that were accepted for it, `tried` those that were given since it was read last.
+    """
 
     serial: str
     by: str
     tally: UnitTally = field(default_factory=UnitTally)
+    told: set[str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)
 
     def dump(self) -> str:
-        """Return the durable form."""
+        """Return the durable form, without what devices were told."""
         return orjson.dumps([self.serial, self.by, self.tally.counts]).decode()
+
+    def dump_told(self) -> str:
+        """Return the durable form of what devices were told of it."""
+        return orjson.dumps([self.serial, sorted(self.told)]).decode()
+
+    def recall_told(self, text: str) -> None:
+        """Take what `dump_told` wrote, unless it is about another unit."""
+        serial, told = orjson.loads(text)
+        if serial == self.serial:
+            self.told = set(told)
 
     @classmethod
     def load(cls, text: str) -> "HeldUnit":

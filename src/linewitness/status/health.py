@@ -21,7 +21,7 @@ class DeviceHealth:
     `above_share` is true while the device sends more than its share, `losing` if some of that is not on
     record; `dropped` counts it. `polls` counts, where the gateway asks the device on a grid, since the start.
     `lost_segments` counts segments that the network lost, where the driver knows. `refused_points` says why
-    the device refuses points, by their ids.
+    the device refuses points, by their ids. `untold` says why it was not told of the unit at its station.
     """
 
     state: str = "waiting"
@@ -42,6 +42,7 @@ class DeviceHealth:
     polls: PollFigures = field(default_factory=PollFigures)
     lost_segments: int = 0
     refused_points: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    untold: str = ""
 
 
 @dataclass(slots=True)
@@ -125,6 +126,10 @@ class Health:
     def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
         """Record why a device refuses points, by their ids."""
         self.devices.setdefault(name, DeviceHealth()).refused_points = refused
+
+    def untold(self, name: str, why: str) -> None:
+        """Record why a device was not told of the unit at its station, nothing where it was."""
+        self.devices.setdefault(name, DeviceHealth()).untold = why
 
     def lost_segments(self, name: str, count: int) -> None:
         """Record how many segments were lost on the way to a device since the start."""

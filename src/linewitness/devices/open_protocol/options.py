@@ -1,5 +1,6 @@
 """What the YAML says of a tightening controller; id, driver and host are enough to begin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -7,7 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from linewitness.base.settings import Host, SettingsError
+from linewitness.devices.open_protocol.program_options import ProgramOptions, program_for
 from linewitness.devices.options import DeviceOptions
+from linewitness.devices.unit_commands import UnitCommand
 
 BackFill = Literal["auto", "exact", "at_or_before", "none"]
 
@@ -83,10 +86,10 @@ class OpenProtocolOptions(DeviceOptions):
         description="How often the newest stored result and the tool's counter are compared.",
     )
 
-    results: Literal["tightenings", "operations"] = Field(
+    results: Literal["tightenings", "operations", "powermacs"] = Field(
         default="tightenings",
         description="What results are taken: tightenings (0061), or operations (1201) for controllers "
-        "that have no others.",
+        "that have no others, or powermacs: the cycles of a PowerMACS station (0106).",
     )
     acknowledge: Literal["application", "link"] = Field(
         default="application",
@@ -110,6 +113,17 @@ class OpenProtocolOptions(DeviceOptions):
     jobs: bool = Field(default=False, description="Record job information (0035).")
     multi_spindle: bool = Field(default=False, description="Record multi-spindle results (0101) too.")
     traces: bool = Field(default=False, description="Keep torque and angle traces (0900).")
+
+    commands: tuple[Literal["identifier", "program"], ...] = Field(
+        default=(),
+        description="What the controller is told when a unit arrives at the station; nothing by default. "
+        "identifier: the unit's serial number (0050 or 0150); program: what programs has for it, a parameter "
+        "set (0018) or a job (0038).",
+    )
+    programs: tuple[ProgramOptions, ...] = Field(
+        default=(),
+        description="Which parameter set or job a unit needs; the first entry that fits its serial number.",
+    )
 
     connect_timeout_s: float = Field(default=5, gt=0, description="How long connecting may take.")
     request_timeout_s: float = Field(default=10, gt=0, description="How long an answer may take.")
@@ -168,6 +182,35 @@ class OpenProtocolOptions(DeviceOptions):
                 at=("set_clock_beyond_s",),
             )
         return self
+
+    @model_validator(mode="after")
+    def _programs_for_command(self) -> Self:
+        if "program" in self.commands and not self.programs:
+            raise SettingsError(
+                "commands: program needs programs, such as {unit: 'AX7.*', parameter_set: 7}",
+                at=("commands",),
+            )
+        if self.programs and "program" not in self.commands:
+            raise SettingsError(
+                "programs: they are never selected; add program to commands, or remove them", at=("programs",)
+            )
+        return self
+
+    @property
+    def commands_units(self) -> bool:
+        """Whether the controller is told anything of the unit at the station."""
+        return bool(self.commands)
+
+    def commands_for(self, unit: str, named_by: str) -> Sequence[UnitCommand]:
+        """Return what the controller is told of a unit, which the device `named_by` named.
+
+        A serial number is not sent back to the controller that read it. Raises DeviceRefused where no program
+        fits.
+        """
+        program = program_for(self.id, unit, self.programs) if "program" in self.commands else None
+        told = "identifier" in self.commands and named_by != self.id
+        identifier = (UnitCommand("identifier", unit),) if told else ()
+        return (*(program.before if program else ()), *identifier, *(program.selection if program else ()))
 
     @property
     def zone(self) -> ZoneInfo | None:

@@ -7,8 +7,9 @@ from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.open_protocol.content.times import ClockOffset, measure
 from linewitness.devices.open_protocol.driver import open_link, stopped_unless_done
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import handshake
+from linewitness.devices.open_protocol.session import cycles, handshake
 from linewitness.devices.open_protocol.session.background import BackgroundTasks
+from linewitness.devices.open_protocol.session.commands import offers
 from linewitness.devices.open_protocol.session.identity import ControllerIdentity
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
@@ -26,8 +27,9 @@ SUBSCRIPTIONS = (
     ("identifiers single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
     ("identifiers multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
     ("jobs", Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
-    ("multi_spindle", Mid.MULTI_SUBSCRIBE, (5, 4, 3, 2, 1)),
 )
+#: Jobs that are described; a controller may have hundreds.
+DESCRIBED_JOBS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class ProbeReport:
     start_revision: int
     result_revisions: tuple[int, ...]
     subscriptions: tuple[tuple[str, int], ...]
+    parameter_sets: tuple[int, ...]
+    jobs: tuple[str, ...]
     newest_id: int | None
     memory: bool
     tool: DecodedTelegram | None
@@ -55,14 +59,16 @@ class ProbeReport:
             else f"{clock.offset_ms / 1000:+.1f} s against ours, zone {clock.zone}"
         )
         station = f"{who.station if who.station is not None else '-'} {who.station_name}".rstrip()
-        offers = ", ".join(f"{name} (revision {number})" for name, number in self.subscriptions)
+        offered = ", ".join(f"{name} (revision {number})" for name, number in self.subscriptions)
         maker = f"{who.supplier or '-'} {who.serial or 'without a serial number'}"
         return [
             f"controller   {who.name or '-'}, {maker}, software {who.software or '-'}",
             f"station      {station}",
             f"start        revision {self.start_revision}",
             f"results      revisions {', '.join(map(str, self.result_revisions)) or 'none'}",
-            f"also offers  {offers or '-'}",
+            f"also offers  {offered or '-'}",
+            f"programs     parameter sets {', '.join(map(str, self.parameter_sets)) or 'not told'}",
+            f"jobs         {', '.join(self.jobs) or '-'}",
             f"memory       {self._memory()}",
             f"tool         {serial or '-'}, last calibration {calibrated or 'not told'}",
             f"clock        {offset}",
@@ -120,13 +126,17 @@ async def _report(
     identity = handshake.identify(started, tool)
     revisions = tuple([each for each in RESULT_REVISIONS if await _offered(link, Mid.RESULT_SUBSCRIBE, each)])
     offered = [(name, await _highest(link, mid, numbers)) for name, mid, numbers in SUBSCRIPTIONS]
+    offered.append(("multi_spindle", await _spindles(link)))
     subscriptions = tuple((name, number) for name, number in offered if number is not None)
+    parameter_sets, _ = await offers.listed(link, Mid.PSET_IDS_REQUEST, Mid.PSET_IDS, (1,))
     memory, newest = await _newest(link)
     return ProbeReport(
         identity=identity,
         start_revision=started.revision,
         result_revisions=revisions,
         subscriptions=subscriptions,
+        parameter_sets=parameter_sets or (),
+        jobs=await _jobs(link),
         newest_id=newest,
         memory=memory,
         tool=tool,
@@ -149,6 +159,22 @@ async def _highest(link: ControllerLink, mid: Mid, revisions: tuple[int, ...]) -
         if await _offered(link, mid, revision):
             return revision
     return None
+
+
+async def _spindles(link: ControllerLink) -> int | None:
+    revision = await cycles.subscribe_spindles(link)
+    if revision is not None:
+        await cycles.unsubscribe(link, Mid.MULTI_SUBSCRIBE)
+    return revision
+
+
+async def _jobs(link: ControllerLink) -> tuple[str, ...]:
+    numbers, revision = await offers.listed(link, Mid.JOB_IDS_REQUEST, Mid.JOB_IDS, offers.JOB_REVISIONS)
+    described = [
+        await offers.described_job(link, number, revision) for number in (numbers or ())[:DESCRIBED_JOBS]
+    ]
+    rest = len(numbers or ()) - len(described)
+    return (*described, *((f"and {rest} more",) if rest else ()))
 
 
 async def _newest(link: ControllerLink) -> tuple[bool, int | None]:

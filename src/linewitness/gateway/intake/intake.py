@@ -40,7 +40,8 @@ class QueuedObservation:
     """An observation whose events are queued, when they are durable, and what is to be done then.
 
     `observation` is None where its events are all that is to be waited for. `count` observations are on
-    record with it. `slower` says that the device is to be read no further before its debt is paid.
+    record with it. `slower` says that the device is to be read no further before its debt is paid. `arrived`
+    says that a unit was read, of which devices may have to be told.
     """
 
     observation: Observation | None
@@ -49,6 +50,7 @@ class QueuedObservation:
     asks: Sequence[Ask] = ()
     count: int = 0
     slower: bool = False
+    arrived: bool = False
 
 
 class Intake:
@@ -160,7 +162,13 @@ class Intake:
         if observation is not None and not observation.confirmable:
             observation = None
         return QueuedObservation(
-            observation, durable, outcome.order, outcome.asks, count=taken.count, slower=taken.slower
+            observation,
+            durable,
+            outcome.order,
+            outcome.asks,
+            count=taken.count,
+            slower=taken.slower,
+            arrived=outcome.arrived,
         )
 
     def _report_share(self) -> None:

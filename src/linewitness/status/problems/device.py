@@ -38,6 +38,14 @@ def problems_of_device(device: DeviceRow) -> Iterator[LineProblem]:
             hint="operator action required: nothing is recorded of them; correct the YAML or the device's "
             "program, see `linewitness browse` and `probe`; they are asked for again each minute",
         )
+    if untold := device.health.untold:
+        yield LineProblem(
+            "unit-not-told",
+            name,
+            alarm=True,
+            what=f"{name} was not told of the unit at its station: {untold}",
+            hint="operator action required: correct what is named, then read the unit again",
+        )
     if device.health.above_share:
         yield LineProblem(
             "device-share",

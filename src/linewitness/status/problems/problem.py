@@ -12,6 +12,7 @@ ProblemCode = Literal[
     "points-refused",
     "binding-conflict",
     "unit-unknown",
+    "unit-not-told",
     "device-share",
     "polls-missed",
     "journal-damaged",

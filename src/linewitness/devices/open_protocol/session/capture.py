@@ -9,6 +9,7 @@ from typing import Final
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation
+from linewitness.devices.open_protocol.content.bolts import BoltResults
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.notices import NoticeReader
@@ -73,6 +74,7 @@ class ControllerCapture:
         self.spindles = SpindleResults(remembered, pairs)
         self._observations = LedgerObservations(self.limits, pairs if multi_spindle else None)
         self._operations = operations
+        self._bolts = BoltResults(remembered)
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
         self._unreadable = KnownNames(prefix="unreadable/", retained=RETAINED, remembered=remembered)
 
@@ -115,6 +117,8 @@ class ControllerCapture:
             return self._operation(received, facts)
         if mid == Mid.MULTI_RESULT:
             return self.spindles.read(received, facts, self.tracker.ledger)
+        if mid == Mid.CYCLE_RESULT:
+            return self._bolts.read(received, facts, self.tracker.ledger)
         if mid == Mid.TRACE:
             return [trace_of(received, facts, self.tracker.ledger, self._traces)]
         return [self.notices.read(received, facts)]

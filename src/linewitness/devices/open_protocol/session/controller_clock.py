@@ -11,7 +11,7 @@ from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.notices import clock_notice
 from linewitness.devices.open_protocol.content.times import local_time, measure
-from linewitness.devices.open_protocol.session.commands import ToolCommands
+from linewitness.devices.open_protocol.session.commands.tool import ToolCommands
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid

@@ -8,7 +8,7 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
-from linewitness.devices.open_protocol.session import handshake
+from linewitness.devices.open_protocol.session import cycles
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import decode
@@ -16,7 +16,8 @@ from linewitness.devices.open_protocol.wire.mids import STEP_DOWN, UNSUPPORTED, 
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 
-REVISIONS: Final = (1,)
+#: Of requests for old results, which later revisions do not change.
+REVISION: Final = 1
 #: So many results are fetched at a time that the controller made while nobody was subscribed.
 MOST_UPWARD: Final = 1000
 #: A controller may refuse an id that it does have: it is asked for so often.
@@ -44,7 +45,7 @@ class MultiSpindle:
 
     async def subscribe(self) -> bool:
         """Subscribe; False where the controller does not offer it."""
-        revision = await handshake.subscribe_stepping_down(self._link, Mid.MULTI_SUBSCRIBE, REVISIONS)
+        revision = await cycles.subscribe_spindles(self._link)
         self.subscribed = revision is not None
         return self.subscribed
 
@@ -92,7 +93,7 @@ class MultiSpindle:
         return self._capture.spindles.read(received, facts, self._capture.tracker.ledger, live=False)
 
     async def _ask(self, sync: int) -> ReceivedTelegram | None:
-        question = Telegram(mid=Mid.MULTI_OLD_REQUEST, revision=REVISIONS[0], data=f"01{sync:010d}".encode())
+        question = Telegram(mid=Mid.MULTI_OLD_REQUEST, revision=REVISION, data=f"01{sync:010d}".encode())
         for _ in range(ATTEMPTS if self._offered else 0):
             try:
                 return await self._link.ask(

@@ -14,9 +14,10 @@ from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
-from linewitness.devices.open_protocol.session import handshake
+from linewitness.devices.open_protocol.session import cycles, handshake
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
-from linewitness.devices.open_protocol.session.commands import ToolCommands
+from linewitness.devices.open_protocol.session.commands.tool import ToolCommands
+from linewitness.devices.open_protocol.session.commands.units import UnitCommands
 from linewitness.devices.open_protocol.session.controller_clock import ControllerClock
 from linewitness.devices.open_protocol.session.identity import IDENTITY, ControllerIdentity, KnownController
 from linewitness.devices.open_protocol.session.link import ControllerLink
@@ -30,6 +31,7 @@ from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, parse
+from linewitness.devices.unit_commands import UnitCommand
 
 LEARNED_KEY: Final = "learned"
 #: The source that was captured last.
@@ -104,6 +106,7 @@ class OpenProtocolSession:
             silence=start.silence,
         )
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
+        self._unit_commands = UnitCommands(link=link, options=options)
         self._controller_clock = ControllerClock(
             link=link, clock=clock, commands=self._commands, set_beyond_s=options.set_clock_beyond_s
         )
@@ -147,6 +150,10 @@ class OpenProtocolSession:
         """Lock (`closed`) or release (`opened`) the tool for a gate; see `ToolCommands.move`."""
         return await self._commands.move(point, value)
 
+    async def command_unit(self, command: UnitCommand) -> str:
+        """Tell the controller of the unit at the station; see `UnitCommands.give`."""
+        return await self._unit_commands.give(command)
+
     async def prepare(self) -> None:
         """Learn clock and tool, make sure that the ids still mean the same, and subscribe.
 
@@ -154,7 +161,10 @@ class OpenProtocolSession:
         """
         self._facts = await self._controller_clock.measure(self._facts)
         await self._look_at_tool()
+        if self._options.results == "powermacs":
+            await cycles.begin(self._link, self._options, self._start.remembered)
         self._learned = await self._subscriptions.begin(self._learned)
+        await self._unit_commands.learn()
 
     async def _fetch_spindles(self) -> None:
         """Fetch what is missing, and what was made while nobody was subscribed."""

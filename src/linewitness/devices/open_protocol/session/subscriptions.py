@@ -47,7 +47,7 @@ class Subscriptions:
         """
         if self._options.results == "operations":
             await self._operations()
-        else:
+        elif self._options.results == "tightenings":
             learned = await self._tightenings(learned)
         if self._options.multi_spindle and not self._multi_spindle.subscribed:
             await self._spindles()

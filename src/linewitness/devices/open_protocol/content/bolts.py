@@ -1,0 +1,123 @@
+"""Results of a PowerMACS cycle (0106): one result for each bolt, each once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from linewitness.base.clock import NS_PER_S
+from linewitness.devices.base import Measured, Observation, Result, Verdict
+from linewitness.devices.open_protocol.content.facts import SessionFacts
+from linewitness.devices.open_protocol.content.tightening import VERDICTS
+from linewitness.devices.open_protocol.ledger.known_names import KnownNames
+from linewitness.devices.open_protocol.ledger.state import ResultLedger
+from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
+from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
+
+RETAINED: Final = 500
+#: The number of the newest cycle: from there on the controller is asked to send again.
+NEWEST_KEY: Final = "cycle"
+CYCLE_STATUS: Final = MappingProxyType({0: "ok", 1: "ok repaired", 2: "nok", 3: "terminated nok"})
+#: A cycle that began longer ago than this was stored meanwhile: the unit at the station is not its own.
+STORED_NS: Final = 120 * NS_PER_S
+NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+
+Bolt = Mapping[str, FieldValue]
+
+
+class BoltResults:
+    """Makes results of 0106 and knows which were captured: cycle, time and bolt."""
+
+    def __init__(self, remembered: Mapping[str, str]) -> None:
+        """Start from what was committed."""
+        self._known = KnownNames(prefix="bolt/", retained=RETAINED, remembered=remembered)
+
+    def read(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
+    ) -> list[Observation]:
+        """Return a result for each bolt that is not known; the last observation is the one to confirm."""
+        decoded = decode(received.telegram)
+        number = decoded.number("data_number")
+        if not decoded.complete or number is None:
+            return [self._unread(received, facts, ledger, decoded.problem or "no number of the cycle")]
+        results = list(
+            self._results(received, decoded, f"{number}-{decoded.text('timestamp')}", facts, ledger)
+        )
+        if not results:
+            return [facts.seen(received)]
+        newest = {**results[-1].remember, NEWEST_KEY: str(number)}
+        return [*results[:-1], replace(results[-1], confirmable=True, remember=newest)]
+
+    def _unread(
+        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str
+    ) -> Observation:
+        name = received.digest
+        if name in self._known:
+            return facts.seen(received)
+        remember = self._known.add(name)
+        return facts.undecodable(
+            received, ledger, problem, name=f"cycle-{self._known.count}", remember=remember
+        )
+
+    def _results(
+        self,
+        received: ReceivedTelegram,
+        decoded: DecodedTelegram,
+        cycle: str,
+        facts: SessionFacts,
+        ledger: ResultLedger,
+    ) -> Iterator[Result]:
+        # A cycle that is sent again after a connection looks like a new one: its own time says when it was.
+        moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=False)
+        base = facts.seen(received, live=False)
+        for bolt in decoded.blocks["bolts"]:
+            name = f"{cycle}-{bolt['bolt'].content}"
+            if name in self._known:
+                continue
+            yield Result(
+                device=base.device,
+                session_id=base.session_id,
+                received=base.received,
+                when=moment.when,
+                raw=base.raw,
+                backfilled=received.stamp.realtime_ns - moment.when.occurred_ns > STORED_NS,
+                remember=self._known.add(name),
+                kind="tightening.result",
+                source=ledger.source,
+                epoch=ledger.epoch,
+                result_id=name,
+                identifier=decoded.text("vin"),
+                ok=bolt["status"].content == 1,
+                measured=tuple(_measured(bolt, facts.torque_unit)),
+                facts=(
+                    ("bolt", bolt["bolt"].content),
+                    ("cycle", decoded.number("data_number")),
+                    ("cycle_status", CYCLE_STATUS.get(decoded.number("cycle_status") or 0)),
+                    ("program", decoded.text("mode_name")),
+                    ("station", decoded.text("station_name")),
+                    ("time_quality", moment.quality.value),
+                    ("revision", decoded.revision),
+                ),
+                reason="tightening of a PowerMACS cycle",
+            )
+
+
+def _measured(bolt: Bolt, torque_unit: str) -> Iterator[Measured]:
+    for field, unit in (("torque", torque_unit), ("angle", "deg")):
+        status = bolt[f"{field}_status"].content
+        verdict: Verdict | None = VERDICTS.get(status) if isinstance(status, int) else None
+        yield Measured(
+            field=field,
+            value=_number(bolt[field]),
+            unit=unit,
+            low=_number(bolt[f"{field}_low"]),
+            high=_number(bolt[f"{field}_high"]),
+            status=verdict,
+        )
+
+
+def _number(value: FieldValue) -> str | None:
+    """Return a decimal number as the controller wrote it; None where it is undefined."""
+    text = str(value.content or "")
+    return text if NUMBER.fullmatch(text) else None
