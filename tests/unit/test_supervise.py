@@ -53,19 +53,19 @@ def progress(parts: GatewayLoops) -> dict[str, object]:
     return {loop.name: loop.progress() for loop in parts()}
 
 
-def test_silent_devices_and_an_idle_journal_are_no_reason_to_end(parts: GatewayLoops) -> None:
+async def test_silent_devices_and_an_idle_journal_are_no_reason_to_end(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
     assert set(progress(parts).values()) == {None}
     assert stuck_after(parts) == ""
 
 
-def test_a_writer_that_does_not_commit_is_stuck(parts: GatewayLoops) -> None:
+async def test_a_writer_that_does_not_commit_is_stuck(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
     cast(Any, parts.journal).waiting = 3
     assert stuck_after(parts) == f"no progress: journal for {COMMIT_S:.0f} s"
 
 
-def test_a_capture_that_does_not_come_to_its_end_is_stuck(parts: GatewayLoops) -> None:
+async def test_a_capture_that_does_not_come_to_its_end_is_stuck(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
     parts.health.at_work("wrench-10", True)
     assert stuck_after(parts) == f"no progress: capture:wrench-10 for {CARRY_S:.0f} s"
@@ -73,7 +73,7 @@ def test_a_capture_that_does_not_come_to_its_end_is_stuck(parts: GatewayLoops) -
     assert stuck_after(parts) == ""
 
 
-def test_a_connect_that_never_ends_is_stuck_but_one_that_fails_again_and_again_is_not(
+async def test_a_connect_that_never_ends_is_stuck_but_one_that_fails_again_and_again_is_not(
     parts: GatewayLoops,
 ) -> None:
     parts.health.receipt(10)
@@ -85,7 +85,7 @@ def test_a_connect_that_never_ends_is_stuck_but_one_that_fails_again_and_again_i
         looks.look(parts())
 
 
-def test_a_full_journal_is_no_stuck_loop(parts: GatewayLoops) -> None:
+async def test_a_full_journal_is_no_stuck_loop(parts: GatewayLoops) -> None:
     parts.health.receipt(10)
     journal: Any = parts.journal
     journal.waiting, journal.pressure.full = 3, True
