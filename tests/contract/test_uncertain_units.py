@@ -84,7 +84,7 @@ async def test_a_result_that_names_another_unit_than_the_station_is_an_alarm(
             assert (await bench.line.get("/healthz"))[0] == 503
             assert await bench.metric("linewitness_device_binding_conflicts_total") == 1
             page = (await bench.line.get("/"))[2]
-            assert "contradict" in page
+            assert "stand under no unit" in page
             assert "docs/stations.md" in page
             await bench.tighten(2, "SN0002")
             assert "2 results" in (await bench.problems())["binding-conflict"]["what"]
@@ -92,9 +92,9 @@ async def test_a_result_that_names_another_unit_than_the_station_is_an_alarm(
                 writing = group.create_task(write_running(directory, bench.line.overview.running_state))
                 await until((directory / FILE_NAME).exists)
                 said = (await asyncio.to_thread(call, "status", directory)).output
-                assert "ALARM      wrench-10: 2 results stand under no unit" in said
+                assert "ALARM      wrench-10: 2 results since the start stand under no unit" in said
                 writing.cancel()
-    assert [one["event"] for one in logs].count("two sources name different units for a result") == 1
+    assert [one["event"] for one in logs].count("a result contradicts the unit at the station") == 1
 
 
 async def test_a_result_whose_unit_is_not_known_is_a_warning_for_an_hour(

@@ -54,15 +54,24 @@ async def test_what_is_away_is_said_once(tmp_path: Path) -> None:
     assert len(lines) <= len(DEVICES) + 8, log.read_text()
 
 
+def without_uncertain_units(log: str) -> list[str]:
+    """Return the lines of a log but those on results of an uncertain unit, which is said once an hour.
+
+    Here the first results are made before a code is read, and on a busy machine a code can be read late.
+    """
+    return [line for line in log.splitlines() if '"the unit of a result is not known"' not in line]
+
+
 async def test_work_leaves_no_line_in_the_log(tmp_path: Path) -> None:
     async with running_plant(tmp_path) as plant:
         load = Load(plant)
         await until(lambda: len(log_lines(plant, "device connected")) == 4, lambda: said(plant))
         await asyncio.sleep(1)
-        before = said(plant)
+        before = without_uncertain_units(said(plant))
         async with load.going_on():
             await until(lambda: load.steps > 60, "some hundred events")
-        assert said(plant) == before
+        assert without_uncertain_units(said(plant)) == before
+        assert len(said(plant).splitlines()) <= len(before) + 1, "it is said once"
         await settle(plant, load.made)
 
 

@@ -134,7 +134,9 @@ async def test_case_16_another_torque_under_a_known_id_is_a_conflict_and_overwri
         (conflict,) = running.records("source.conflict")
         assert "2500" in str(conflict["changes"])
         assert "2600" in str(conflict["changes"])
-        (result,) = running.records()
-        assert fields_of(result)["torque"] == "25.00"
+        await until(lambda: len(running.records()) == 2, "both, whole")
+        first, second = map(fields_of, running.records())
+        assert (first["torque"], second["torque"]) == ("25.00", "26.00")
+        assert fields_of(conflict)["recorded_as"] == running.records()[1]["resource"]["id"].rpartition("/")[2]
         assert len(running.records("source.epoch")) == 1
     account(tmp_path, simulator)

@@ -9,8 +9,8 @@ import pytest
 
 from support import npm
 
-CONTRACT = Path(__file__).parents[1] / "contract"
-FOLDERS = sorted(path.parent for path in CONTRACT.glob("*/package.json"))
+TESTS = Path(__file__).parents[1]
+FOLDERS = sorted(path.parent for path in TESTS.glob("*/*/package.json"))
 
 
 @pytest.fixture
@@ -76,4 +76,4 @@ def test_versions_are_pinned_without_lock_files_or_addresses(folder: Path) -> No
     assert all(re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", v) for v in json.loads(text)["dependencies"].values())
     assert "://" not in text
     assert not [path.name for path in folder.iterdir() if path.name in ("package-lock.json", ".npmrc")]
-    assert "node_modules/" in (CONTRACT.parents[1] / ".gitignore").read_text(encoding="utf-8").split()
+    assert "node_modules/" in (TESTS.parent / ".gitignore").read_text(encoding="utf-8").split()

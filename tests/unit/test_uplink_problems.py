@@ -15,6 +15,7 @@ from support.status_pages import looked_at
 
 
 def of(health: Health, waiting: int = 0) -> dict[str, LineProblem]:
+    health.wait_for_receipt(waiting)
     found = problems_of(
         health,
         level=Level.NORMAL,
@@ -23,7 +24,6 @@ def of(health: Health, waiting: int = 0) -> dict[str, LineProblem]:
         verdict=None,
         expiries=(),
         now_ns=0,
-        waiting=waiting,
     )
     return {problem.code: problem for problem in found}
 
@@ -73,6 +73,7 @@ def test_a_taken_client_id_is_an_alarm_for_an_hour_after_the_last_time(now: list
 def test_a_gateway_that_never_gets_a_receipt_is_told_to_be_enrolled(now: list[float]) -> None:
     health = Health()
     health.uplink("up", "")
+    assert of(health, waiting=5) == {}
     now[0] += problems.NO_RECEIPT_S - 1
     assert of(health, waiting=5) == {}
     now[0] += 1
@@ -88,6 +89,7 @@ def test_receipts_that_stop_are_an_alarm_until_one_comes(now: list[float]) -> No
     health = Health()
     health.uplink("up", "")
     health.receipt(3)
+    assert of(health, waiting=5) == {}
     now[0] += problems.NO_RECEIPT_ALARM_S
     problem = of(health, waiting=5)["no-receipt"]
     assert problem.alarm
@@ -96,6 +98,41 @@ def test_receipts_that_stop_are_an_alarm_until_one_comes(now: list[float]) -> No
     assert of(health, waiting=5), "the same receipt again says nothing new"
     health.receipt(4)
     assert of(health, waiting=5) == {}
+
+
+def test_a_restored_store_that_catches_up_is_at_work(now: list[float]) -> None:
+    health = Health()
+    health.uplink("up", "")
+    health.receipt(1000)
+    for _ in range(60):
+        now[0] += 60
+        health.receipt(1000, further=True)  # its answers are below what it had covered
+        assert of(health, waiting=5) == {}
+
+
+def test_a_link_that_flaps_does_not_hide_that_there_are_no_receipts(now: list[float]) -> None:
+    health = Health()
+    alarms = 0
+    for _ in range(30):
+        health.uplink("up", "")
+        for _ in range(10):
+            found = of(health, waiting=5)
+            alarms += "no-receipt" in found and found["no-receipt"].alarm
+            now[0] += 60
+        health.uplink("away", "no route")
+    assert alarms > 150
+    health.uplink("up", "")
+    now[0] += problems.NO_RECEIPT_S
+    assert "no receipt ever" in of(health, waiting=5)["no-receipt"].what
+
+
+def test_the_first_record_after_a_standstill_is_no_alarm(now: list[float]) -> None:
+    health = Health()
+    health.uplink("up", "")
+    health.receipt(3)
+    assert of(health, waiting=0) == {}
+    now[0] += 5000
+    assert of(health, waiting=1) == {}
 
 
 def test_nothing_waits_for_a_receipt_without_an_uplink_or_without_records(now: list[float]) -> None:

@@ -37,7 +37,7 @@ class UplinkStatusSink(Protocol):
     def uplink(self, state: str, why: str) -> None:
         """Record the state: up, away, refused or conflict."""
 
-    def receipt(self, size: int) -> None:
+    def receipt(self, size: int, *, further: bool = False) -> None:
         """Record the number of records that a receipt covers."""
 
     def answer_ignored(self, why: str) -> None:

@@ -68,8 +68,10 @@ class Health:
     #: When the uplink came into its state (monotonic); it is in the first one from the start.
     uplink_at: float = float("-inf")
     receipted: int = 0
-    #: When a receipt covered more than the one before (monotonic).
+    #: When the store last got further (monotonic).
     receipted_at: float = float("-inf")
+    #: Since when records wait for a receipt (monotonic); None while none do.
+    waiting_since: float | None = None
     notices: NoticeCounts = field(default_factory=NoticeCounts)
     #: What the last inspection found damaged in the journal, or nothing.
     damage: str = ""
@@ -147,11 +149,21 @@ class Health:
             self.uplink_at = monotonic()
         self.uplink_state, self.uplink_why = state, why
 
-    def receipt(self, size: int) -> None:
-        """Record the number of records that a receipt covers."""
-        if size > self.receipted:
+    def receipt(self, size: int, *, further: bool = False) -> None:
+        """Record the number of records that a receipt covers.
+
+        `further` says that the store got further: after a restore it does, although it had covered more.
+        """
+        if further or size > self.receipted:
             self.receipted_at = monotonic()
         self.receipted = size
+
+    def wait_for_receipt(self, count: int) -> None:
+        """Record how many records no receipt covers."""
+        if not count:
+            self.waiting_since = None
+        elif self.waiting_since is None:
+            self.waiting_since = monotonic()
 
     def answer_ignored(self, why: str) -> None:
         """Count an answer that the store has not signed, or that is outdated."""

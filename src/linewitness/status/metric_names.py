@@ -46,7 +46,7 @@ POINTS_REFUSED: Final = Metric(
 )
 BINDING_CONFLICTS: Final = Metric(
     "linewitness_device_binding_conflicts",
-    "Results since the start of which two sources name different units",
+    "Results since the start whose own identifier is not the unit at the station, or no serial number",
     ("device",),
 )
 LOST_SEGMENTS: Final = Metric(

@@ -5,18 +5,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from linewitness.base.clock import monotonic
 from linewitness.base.durable import replace_private
 
 FILE_NAME: Final = "running.json"
 #: The file is written when something changed, and this is looked for so often.
 PERIOD_S: Final = 2.0
+#: A forecast alone is written so often: it moves at each look.
+FORECAST_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,22 @@ _STATE: Final = TypeAdapter(RunningState)
 
 async def write_running(directory: Path, look: Callable[[], Awaitable[RunningState]]) -> NoReturn:
     """Keep the file as `look` says, for ever; it is gone where it cannot be written, and afterwards."""
-    path, known = directory / FILE_NAME, b""
+    path, written_at = directory / FILE_NAME, 0.0
+    known: RunningState | None = None
     try:
         while True:
-            found = orjson.dumps(asdict(await look()))
-            if found != known:
-                known = found if _written(path, found) else b""
+            found = await look()
+            if found != known and (_is_news(found, known) or monotonic() - written_at >= FORECAST_S):
+                known = found if _written(path, orjson.dumps(asdict(found))) else None
+                written_at = monotonic()
             await asyncio.sleep(PERIOD_S)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _is_news(found: RunningState, known: RunningState | None) -> bool:
+    """Say whether more differs than the forecast of the room, which moves at each look."""
+    return known is None or replace(found, hours_left=known.hours_left) != known
 
 
 def read_running(directory: Path) -> RunningState | None:

@@ -146,6 +146,7 @@ class Overview:
     def _problems(
         self, devices: tuple[DeviceRow, ...], expiries: tuple[Expiry, ...], now_ns: int, frozen: str
     ) -> tuple[LineProblem, ...]:
+        self._health.wait_for_receipt(self._journal.head.size - self._health.receipted)
         return problems_of(
             self._health,
             level=self._journal.pressure.level,
@@ -154,7 +155,6 @@ class Overview:
             verdict=self._board.verdict,
             expiries=expiries,
             now_ns=now_ns,
-            waiting=self._journal.head.size - self._health.receipted,
             rests=self._rests,
             frozen=frozen,
         )

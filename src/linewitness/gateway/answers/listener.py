@@ -59,7 +59,7 @@ class AnswerListener:
             return
         if not retained:
             self._window.heard.set()
-        self._health.receipt(size)
+        self._health.receipt(size, further=self._judge.held > held_before)
         self._report_accusation()
         asks = self._judge.held <= held_before and not is_accusation(answer)
         self._window.answered(asks=asks, held_before=held_before, retained=retained)

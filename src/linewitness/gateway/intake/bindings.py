@@ -35,7 +35,7 @@ class BindingWatch:
         if conflicts := outcome.conflicts:
             self._health.binding_conflict(self._device, len(conflicts), conflicts[-1])
             self._log(
-                "two sources name different units for a result",
+                "a result contradicts the unit at the station",
                 conflicts[-1],
                 hint="compare the unit at the station with the record; see docs/stations.md",
             )

@@ -71,8 +71,8 @@ def _of_units(name: str, health: DeviceHealth) -> Iterator[LineProblem]:
             "binding-conflict",
             name,
             alarm=True,
-            what=f"{name}: {_results(health.conflicts)} stand under no unit, because two sources contradict "
-            f"each other: {health.conflict_why}",
+            what=f"{name}: {_results(health.conflicts)} since the start stand under no unit; the last one: "
+            f"{health.conflict_why}",
             hint="operator action required: compare the unit at the station with the record, and look at the "
             "scanner and at who names the unit to the tool; see docs/stations.md",
         )
@@ -81,8 +81,8 @@ def _of_units(name: str, health: DeviceHealth) -> Iterator[LineProblem]:
             "unit-unknown",
             name,
             alarm=False,
-            what=f"{name}: of {_results(health.unbound)} it is not known to which unit they belong: "
-            f"{health.unbound_why}",
+            what=f"{name}: of {_results(health.unbound)} since the start it is not known to which unit they "
+            f"belong; the last one: {health.unbound_why}",
             hint="read the unit's code before the work begins; see docs/stations.md",
         )
 

@@ -31,20 +31,18 @@ def problems_of(
     verdict: ClockVerdict | None,
     expiries: Sequence[Expiry],
     now_ns: int,
-    waiting: int = 0,
     rests: Iterable[EndedRest] = (),
     frozen: str = "",
 ) -> tuple[LineProblem, ...]:
     """Return all problems of a line at one moment.
 
     `refusal` is what the disk said if it takes no commit, `frozen` why the stream is frozen, or nothing.
-    `waiting` counts records that no receipt covers.
     """
     return (
         *_of_journal(health, level, refusal),
         *_of_stream(health, frozen),
         *_of_uplink(health),
-        *_of_receipts(health, waiting),
+        *_of_receipts(health),
         *_of_takeover(health),
         *_of_answers(health),
         *(problem for device in devices for problem in problems_of_device(device)),
@@ -132,12 +130,12 @@ def _of_uplink(health: Health) -> Iterator[LineProblem]:
         )
 
 
-def _of_receipts(health: Health, waiting: int) -> Iterator[LineProblem]:
+def _of_receipts(health: Health) -> Iterator[LineProblem]:
     """Say that the broker takes the records and the store does not answer: a line makes some each minute."""
-    if health.uplink_state != "up" or not waiting:
+    if health.uplink_state != "up" or health.waiting_since is None:
         return
-    for_s = monotonic() - max(health.uplink_at, health.receipted_at)
-    if for_s < NO_RECEIPT_S:
+    for_s = monotonic() - max(health.waiting_since, health.receipted_at)
+    if min(for_s, monotonic() - health.uplink_at) < NO_RECEIPT_S:
         return
     since = f"no receipt for {int(for_s // 60)} minutes" if health.receipted else "no receipt ever"
     yield LineProblem(
