@@ -318,6 +318,22 @@ def test_without_id_and_time_the_place_in_the_batch_tells_a_repeat_and_nothing_e
     assert conflict.record.entry.core == core
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_without_id_and_time_the_next_batch_is_new_work_and_a_repeat_is_the_newest(killed: bool) -> None:
+    line = Line(Peer())
+    core = ResultCore("", "2500", "40", "1", "1", "1")
+    for product in range(3):
+        for batch in (1, 2, 3, 4):
+            line.push(record_of(NO_ID, core, place=f"1.7.{batch}"))
+            if killed:
+                line.connect()
+            line.push(record_of(NO_ID, core, place=f"1.7.{batch}"))
+        assert len(line.units) == 4 * product + 4
+    assert len({each.name for each in line.all(NewResult)}) == 12
+    assert len(line.all(RepeatedResult)) == 12
+    assert not line.all(ConflictingResult)
+
+
 @pytest.mark.parametrize("always", [NO_ID, None])
 def test_a_stored_copy_of_a_result_without_id_and_time_is_none_of_its_own(always: int | None) -> None:
     peer = Peer(always=always, memory_answers=True)

@@ -188,6 +188,8 @@ class ResultTracker:
                 record, "a result without id, time and place in a batch came again: a repeat, or another one"
             )
             return ResultComparison.DUPLICATE
+        if record.live and not core.time and not self._contents.is_newest(content):
+            name = None  # what was confirmed before another result is not sent again: the batch began anew
         if name is not None or self._is_known_with_id(core):
             self._events.append(RepeatedResult(ledger=self.ledger, record=record))
             return ResultComparison.DUPLICATE
