@@ -358,6 +358,27 @@ def test_without_a_clock_another_unit_under_an_old_id_is_new_work_even_with_the_
     assert len(line.all(RepeatedResult)) == 6
 
 
+@pytest.mark.parametrize("connects", [False, True])
+def test_without_clock_and_unit_equal_values_under_an_old_id_are_undecided(connects: bool) -> None:
+    line = Line(Peer())
+    core = ResultCore("", "2500", "40", "1", "1", "1")
+    for number in (1, 2, 3, 4, 5, 5):
+        line.push(record_of(number, core))
+    assert len(line.all(NewResult)) == 5
+    assert len(line.all(RepeatedResult)) == 1
+    if connects:
+        line.connect()
+    for number in (1, 2, 3, 4, 5):
+        line.push(record_of(number, core))
+    conflicts = line.all(ConflictingResult)
+    assert [each.record.entry.id for each in conflicts] == [1, 2, 3, 4, 5]
+    assert len({each.name for each in conflicts}) == 5
+    line.push(record_of(6, core))
+    line.push(record_of(6, core))
+    assert len(line.all(NewResult)) == 6
+    assert len(line.all(ConflictingResult)) == 5
+
+
 def test_a_stored_copy_gives_the_id_and_is_no_second_tightening() -> None:
     peer = Peer(memory_answers=True)
     peer.make()
