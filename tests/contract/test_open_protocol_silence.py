@@ -106,6 +106,22 @@ async def test_one_stored_result_that_is_never_answered_does_not_keep_back_the_o
             await until(lambda: journal.ids == [1, 3, 4])
 
 
+async def test_several_ids_without_an_answer_beside_a_refused_one_become_gaps() -> None:
+    journal, controller = Journal(), AwkwardController()
+    async with listening(controller):
+        async with captured(controller, journal) as running:
+            await until(lambda: running.connected)
+            push(controller, 1)
+            await until(lambda: journal.ids == [1])
+        quiet = {f"{number:010d}" for number in (5, 7, 9, 11)}
+        controller.results += [2, 4, 6, 8, 10, 12]
+        controller.answer = lambda mid, _, data: None if mid == 64 and data in quiet else ...
+        async with captured(controller, journal, reconcile_s=1, request_timeout_s=0.2):
+            await until(lambda: len(journal.gaps) == 5, timeout_s=30)
+    assert [each.first for each in journal.gaps] == ["3", "5", "7", "9", "11"]
+    assert sorted(journal.ids) == [1, 2, 4, 6, 8, 10, 12]
+
+
 async def test_a_start_that_is_not_answered_is_tried_in_a_lower_revision() -> None:
     journal = Journal()
     controller = AwkwardController(answer=lambda mid, revision, _: None if mid == 1 and revision > 6 else ...)

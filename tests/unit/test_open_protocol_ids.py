@@ -318,6 +318,22 @@ def test_without_id_and_time_the_place_in_the_batch_tells_a_repeat_and_nothing_e
     assert conflict.record.entry.core == core
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_without_id_and_time_the_next_batch_is_new_work_and_a_repeat_is_the_newest(killed: bool) -> None:
+    line = Line(Peer())
+    core = ResultCore("", "2500", "40", "1", "1", "1")
+    for product in range(3):
+        for batch in (1, 2, 3, 4):
+            line.push(record_of(NO_ID, core, place=f"1.7.{batch}"))
+            if killed:
+                line.connect()
+            line.push(record_of(NO_ID, core, place=f"1.7.{batch}"))
+        assert len(line.units) == 4 * product + 4
+    assert len({each.name for each in line.all(NewResult)}) == 12
+    assert len(line.all(RepeatedResult)) == 12
+    assert not line.all(ConflictingResult)
+
+
 @pytest.mark.parametrize("always", [NO_ID, None])
 def test_a_stored_copy_of_a_result_without_id_and_time_is_none_of_its_own(always: int | None) -> None:
     peer = Peer(always=always, memory_answers=True)
@@ -340,6 +356,27 @@ def test_without_a_clock_another_unit_under_an_old_id_is_new_work_even_with_the_
     assert line.units == ["SN01", "SN02", "SN03", "SN11", "SN12", "SN13"]
     assert not line.all(ConflictingResult)
     assert len(line.all(RepeatedResult)) == 6
+
+
+@pytest.mark.parametrize("connects", [False, True])
+def test_without_clock_and_unit_equal_values_under_an_old_id_are_undecided(connects: bool) -> None:
+    line = Line(Peer())
+    core = ResultCore("", "2500", "40", "1", "1", "1")
+    for number in (1, 2, 3, 4, 5, 5):
+        line.push(record_of(number, core))
+    assert len(line.all(NewResult)) == 5
+    assert len(line.all(RepeatedResult)) == 1
+    if connects:
+        line.connect()
+    for number in (1, 2, 3, 4, 5):
+        line.push(record_of(number, core))
+    conflicts = line.all(ConflictingResult)
+    assert [each.record.entry.id for each in conflicts] == [1, 2, 3, 4, 5]
+    assert len({each.name for each in conflicts}) == 5
+    line.push(record_of(6, core))
+    line.push(record_of(6, core))
+    assert len(line.all(NewResult)) == 6
+    assert len(line.all(ConflictingResult)) == 5
 
 
 def test_a_stored_copy_gives_the_id_and_is_no_second_tightening() -> None:

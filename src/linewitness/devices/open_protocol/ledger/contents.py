@@ -46,6 +46,10 @@ class ContentNames:
         number = self._numbers.get(content)
         return None if number is None else f"{content.kind}-{number}"
 
+    def is_newest(self, content: CapturedContent) -> bool:
+        """Whether nothing was captured after this content: only the newest one can be sent again."""
+        return self._numbers.get(content) == self._last
+
     def same_work(self, core: ResultCore, kinds: frozenset[str]) -> str | None:
         """Return the name under which this very tightening was captured, None where it was not.
 
@@ -59,8 +63,9 @@ class ContentNames:
         return None
 
     def add(self, content: CapturedContent) -> tuple[str, Mapping[str, str | None]]:
-        """Add a content; return its name, and what must be remembered with it."""
+        """Add a content, or an equal one; return its name, and what must be remembered with it."""
         self._last += 1
+        self._numbers.pop(content, None)
         self._numbers[content] = self._last
         changes: dict[str, str | None] = {f"{PREFIX}{content}": str(self._last)}
         while len(self._numbers) > RETAINED:

@@ -48,6 +48,7 @@ class ResultTracker:
         self.ledger = ledger
         self._contents = ContentNames(remembered)
         self._zero_after = NO_ID
+        self._ran_back = False
         self.station = station
         self.behind = False
         self._events: list[LedgerEvent] = []
@@ -73,7 +74,10 @@ class ResultTracker:
         backwards = record.live and record.entry.id < self.ledger.highest
         if verdict is ResultComparison.NEW and backwards and not certain:
             return ResultComparison.SUSPECT
-        if verdict is ResultComparison.DUPLICATE or (verdict is ResultComparison.PAST and record.live):
+        if verdict is ResultComparison.DUPLICATE and self._may_be_anew(record):
+            self._ran_back = True
+            self.clash(record, "an older id came again with equal values: a repeat, or the ids began anew")
+        elif verdict is ResultComparison.DUPLICATE or (verdict is ResultComparison.PAST and record.live):
             self._events.append(RepeatedResult(ledger=self.ledger, record=record))
         elif verdict is ResultComparison.PAST:
             self._adopt(record)
@@ -188,6 +192,8 @@ class ResultTracker:
                 record, "a result without id, time and place in a batch came again: a repeat, or another one"
             )
             return ResultComparison.DUPLICATE
+        if record.live and not core.time and not self._contents.is_newest(content):
+            name = None  # what was confirmed before another result is not sent again: the batch began anew
         if name is not None or self._is_known_with_id(core):
             self._events.append(RepeatedResult(ledger=self.ledger, record=record))
             return ResultComparison.DUPLICATE
@@ -197,6 +203,15 @@ class ResultTracker:
             self.behind = True
         self._zero_after = self.ledger.highest
         return ResultComparison.NEW
+
+    def _may_be_anew(self, record: ResultRecord) -> bool:
+        """Whether neither time nor unit tells this from a known result, and it is not the newest one.
+
+        After such a one the newest id is in doubt too.
+        """
+        entry, known = record.entry, self.ledger.known[record.entry.id]
+        told = (entry.core.time and known.time) or (entry.core.unit and known.unit)
+        return record.live and not told and (self._ran_back or entry.id < self.ledger.highest)
 
     def _is_known_with_id(self, core: ResultCore) -> bool:
         past = (each for kept in self.ledger.past.values() for _, each in kept)
@@ -211,6 +226,7 @@ class ResultTracker:
     def _accept(self, record: ResultRecord) -> None:
         number = record.entry.id
         ledger = self.ledger
+        self._ran_back = False
         if ledger.mode is HistoryMode.NONE:
             self._note(rules.skip_to(ledger, number), "this controller has no memory that could be asked")
         elif record.live and (ledger.mode is HistoryMode.AT_OR_BEFORE or number > ledger.highest + 1):

@@ -14,8 +14,6 @@ from linewitness.devices.open_protocol.session.link import ControllerLink
 
 #: So many connections in a row that end because of a silent memory; the next one goes on without it.
 CONNECTIONS: Final = 2
-#: How often an id that got no answer is left out before it is asked for again.
-SKIPS: Final = 2
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +30,7 @@ class MemorySilence:
         self._name = name
         self._answers = False
         self._connections = 0
-        self._skipped: dict[int, int] = {}
+        self._skipped: set[int] = set()
         self._last = 0
         self._said = self._unsubscribed = self._stationless = False
         self.paused = False
@@ -55,11 +53,15 @@ class MemorySilence:
             log.info("old results are answered again", device=self._name)
 
     def skips(self, number: int) -> bool:
-        """Whether to leave out this id once more, because it got no answer in an earlier connection."""
-        left = self._skipped.pop(number, 0)
-        if left > 1:
-            self._skipped[number] = left - 1
-        return left > 0
+        """Whether to leave out this id, because it got no answer since the last whole round."""
+        return number in self._skipped
+
+    def round_ended(self) -> None:
+        """Note that all that is missing was asked for or left out; the next round leaves out nothing.
+
+        Until then each connection finds one silent id at most, so that a round ends however many there are.
+        """
+        self._skipped.clear()
 
     def met(self, link: ControllerLink, number: int, mid: int) -> NoResult:
         """Return what silence means here; end the connection, or raise `MemoryPaused`."""
@@ -70,7 +72,7 @@ class MemorySilence:
         if self._connections < CONNECTIONS:
             self._connections += 1
             if number:
-                self._skipped[number] = SKIPS
+                self._skipped.add(number)
             raise link.ended_by_silence(mid)
         self.paused = True
         self._say(mid)

@@ -50,7 +50,9 @@ class StoredResults:
 
     async def back_fill(self, *, again: bool) -> None:
         """Fetch what is missing; `again` asks for lost results too."""
-        await self._drive(recovery.back_fill(self._tracker, again=again))
+        ended = await self._drive(recovery.back_fill(self._tracker, again=again))
+        if again and ended and not self._silence.paused:
+            self._silence.round_ended()
         if again and self._silence.paused:
             # As after other rounds in vain: what stays missing is named, and fetched when it turns up.
             self._tracker.give_up_round()
