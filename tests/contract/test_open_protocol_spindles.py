@@ -1,9 +1,11 @@
 """Results of several spindles (0101): none is missed in silence, and none counts twice."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
 
+from linewitness.base.clock import NS_PER_S, SystemClock
 from linewitness.devices.base import Result
 from linewitness.stations.options import Requirement
 from linewitness.stations.units import UnitTally
@@ -82,6 +84,57 @@ async def test_where_old_ones_are_not_offered_a_hole_is_a_gap_and_capture_goes_o
     (gap,) = journal.gaps
     assert (gap.first, gap.last, gap.count) == ("sync 65535", "sync 0", 2)
     assert "not offered" in gap.reason
+
+
+class Silent(Master):
+    """It does not answer in time when it is asked for one of its results; its clock is ours."""
+
+    def __init__(self, stored: dict[int, bytes], *, silent: int) -> None:
+        super().__init__(stored)
+        self._silent = silent
+
+    def __call__(self, mid: int, data: bytes) -> Answers | None:
+        if mid == 80:
+            return [(81, self.clock().encode())]
+        return [] if mid == 104 and int(data[2:]) == self._silent else super().__call__(mid, data)
+
+    def clock(self, ahead_s: int = 0) -> str:
+        seconds = SystemClock().stamp().realtime_ns // NS_PER_S + ahead_s
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d:%H:%M:%S}"
+
+
+async def test_an_answer_that_comes_too_late_is_not_live_and_the_next_ones_are_asked_for() -> None:
+    journal = Journal()
+    async with bare(journal, Silent({}, silent=6)) as (running, controller):
+        await until(lambda: controller.count(100))
+        controller.push(101, spindles(5, 2510, unit=""))
+        await until(lambda: controller.count(102) == 1)
+        controller.push(101, spindles(7, 2520, unit="", time="2026-03-14:09:26:56"))
+        await until(lambda: controller.count(102) == 2 and controller.count(100) == 2)
+        controller.push(101, spindles(6, 2501, unit="", time="2026-03-14:09:26:54"))
+        await until(lambda: controller.count(102) == 3)
+        controller.push(101, spindles(9, 2530, unit="", time="2026-03-14:09:26:58"))
+        await until(lambda: controller.count(102) == 4 and len(journal.gaps) == 2)
+        assert running.connected == 1
+    assert syncs(journal) == [5, 7, 6, 9]
+    assert [each.backfilled for each in of_spindles(journal)] == [False, False, True, False]
+    assert "no answer" in journal.gaps[0].reason
+    assert "no more" in journal.gaps[1].reason
+
+
+async def test_a_push_that_was_made_after_its_question_got_no_answer_is_live() -> None:
+    journal = Journal()
+    controller_of = Silent({6: spindles(6, 2501, time="2026-03-14:09:26:54")}, silent=8)
+    async with bare(journal, controller_of, timezone="UTC") as (_, controller):
+        await until(lambda: controller.count(100))
+        controller.push(101, spindles(5, 2510))
+        await until(lambda: controller.count(102) == 1)
+        controller.push(101, spindles(7, 2520, time="2026-03-14:09:26:56"))
+        await until(lambda: controller.count(102) == 2 and controller.count(100) == 2)
+        controller.push(101, spindles(8, 2501, time=controller_of.clock(ahead_s=30)))
+        await until(lambda: controller.count(102) == 3)
+    assert syncs(journal) == [5, 7, 6, 8]
+    assert [each.backfilled for each in of_spindles(journal)] == [False, False, True, False]
 
 
 async def test_a_controller_with_multi_spindle_results_only_is_accepted() -> None:

@@ -46,6 +46,24 @@ def spindles(sync: int, *torques: int, unit: str = "SN", time: str = "2026-03-14
     return "".join(f"{position:02d}{value}" for position, value in enumerate(flat, start=1)).encode()
 
 
+def cycle(
+    number: int,
+    *torques: int,
+    time: str = "2026-03-14:09:26:53",
+    numbers: tuple[int, ...] = (),
+    status: int = 0,
+) -> bytes:
+    """Return the data of 0106 revision 1, with a bolt for each torque; `numbers` are those of the bolts."""
+    values = ("01", "01", f"{number:010d}", "01", f"{'ST':20}", f"{time:19}", "01", f"{'MODE':20}", "1")
+    flat = (*values, str(status), f"{'':40}", f"{len(torques):02d}")
+    bolts = "".join(
+        f"13{bolt:02d}14115116117{torque / 100:07.4f}18040.0001927.00002023.000021090.00022020.000"
+        for bolt, torque in zip(numbers or range(1, len(torques) + 1), torques, strict=True)
+    )
+    data = "".join(f"{position:02d}{value}" for position, value in enumerate(flat, start=1))
+    return f"{data}{bolts}2300".encode()
+
+
 @dataclass
 class BareController:
     """What it heard, and the connections that it has."""

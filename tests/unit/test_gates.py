@@ -160,13 +160,14 @@ class Line:
         self.drivers = {
             name: CommandedDriver(name, self.gate_events) for name in ("scan-10", "wrench-10", "plc-10")
         }
+        self.health = Health()
         self.fleet = Fleet(
             group,
             build=cast(Any, lambda options: self.drivers[options.id]),
             journal=journal,
             telemetry=telemetry,
             clock=clock,
-            health=Health(),
+            health=self.health,
             standstills=Standstills(clock),
         )
         self.plc = self.drivers["plc-10"]
@@ -270,3 +271,12 @@ async def test_the_life_counter_moves(
         await until(lambda: len([1 for point, _, _ in it.plc.commands if point == "life"]) > 3)
     beats = [int(value) for point, value, _ in it.plc.commands if point == "life"]
     assert beats == sorted(set(beats))
+
+
+async def test_a_device_without_unit_commands_shows_nothing_of_them(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with line(tmp_path, clock) as it:
+        it.health.not_told = "refused before the configuration changed"
+        await it.start()
+        assert not it.health.not_told

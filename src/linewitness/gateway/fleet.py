@@ -146,6 +146,8 @@ class Fleet:
         self._health.device(options.id, "waiting", "")
         driver = self._build(options)
         commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
+        if commands is None:
+            self._health.untold(options.id, "")
         capture = Capture(
             driver,
             self._stations[station_id],

@@ -67,10 +67,12 @@ class UnitTelling:
         if present is None or not isinstance(session, UnitCommandSession):
             return
         held, named_by = present
+        self._begin(held)
         if held.by == BY_RESULT:
             return
-        self._begin(held)
         commands = await self._chosen(session, held, named_by)
+        if commands is None:
+            return
         for command in commands:
             if not self._is_here(held):
                 return
@@ -79,34 +81,44 @@ class UnitTelling:
                 await self._give(session, held, command)
             if command.name in self._busy:
                 return  # what comes after it waits as well
-        if commands and all(self._name(command.name) in held.told for command in commands):
+        if all(self._name(command.name) in held.told for command in commands):
             self._health.untold(self._device, "")
 
     def _begin(self, held: HeldUnit) -> None:
-        """Forget what was about the unit before."""
+        """Forget what was about the unit before; show what was tried for this one before a restart."""
         if held is self._told:
             return
-        if self._told is not None:
-            self._health.untold(self._device, "")
+        prefix = self._name("")
+        tried = sorted(
+            name.removeprefix(prefix) for name in held.tried - held.told if name.startswith(prefix)
+        )
+        why = (
+            f"it did not accept {', '.join(tried)}, or did not answer: this is not repeated" if tried else ""
+        )
+        self._health.untold(self._device, why)
         self._told, self._busy = held, {}
 
     async def _chosen(
         self, session: UnitCommandSession, held: HeldUnit, named_by: str
-    ) -> Sequence[UnitCommand]:
-        """Return what the settings say of a unit; nothing, and that on record, where they say nothing."""
+    ) -> Sequence[UnitCommand] | None:
+        """Return what the settings say of a unit; None, and that on record, where it cannot be decided."""
         try:
             return self._options.commands_for(held.serial, named_by)
         except DeviceRefused as error:
             if self._is_due(held, CHOICE):
                 await self._not_done(session, held, UnitCommand(CHOICE, held.serial), error)
-            return ()
+            return None
 
     async def _give(self, session: UnitCommandSession, held: HeldUnit, command: UnitCommand) -> None:
         name, tries = self._name(command.name), self._busy.get(command.name, 0) + 1
         if tries == 1:
             sent = Change("command", None, "sent")
             reason = f"{command.name} is sent for the unit at the station, as the YAML says"
-            await self._journal.submit([self._event(session, held, command, reason, (sent,))])
+            event = self._event(session, held, command, reason, (sent,))
+            await self._journal.submit([event], state=dict(self._station.units.noted(held)))
+            if not self._is_here(held):  # the commit took its time, as on a full disk
+                await self._not_sent(session, held, command)
+                return
         # Crash here: the command is on record and not sent; it is sent when the unit is read again.
         try:
             back = await session.command_unit(command)
@@ -135,6 +147,13 @@ class UnitTelling:
         state = self._station.units.tell(held, name)
         self._busy.pop(command.name, None)
         await self._journal.submit([done], state=dict(state))
+
+    async def _not_sent(self, session: UnitCommandSession, held: HeldUnit, command: UnitCommand) -> None:
+        """Put on record that the unit was not there any more; it is told if it is there again."""
+        held.tried.discard(self._name(command.name))
+        reason = f"{command.name} was not sent, because the unit left before the record was durable"
+        event = self._event(session, held, command, reason, (_confirmed(False),))
+        await self._journal.submit([event], state=dict(self._station.units.noted(held)))
 
     async def _not_done(
         self, session: UnitCommandSession, held: HeldUnit, command: UnitCommand, error: DeviceError

@@ -46,6 +46,10 @@ class UnitHolder:
     def tell(self, held: HeldUnit, command: str) -> Mapping[str, str]:
         """Note that a device accepted a command for this unit; return the state to store with its record."""
         held.told.add(command)
+        return self.noted(held)
+
+    def noted(self, held: HeldUnit) -> Mapping[str, str]:
+        """Return the state to store of what devices were told of this unit, and of what was tried."""
         return {self._told_key: held.dump_told()} if self.held is held else {}
 
     @property
@@ -93,9 +97,9 @@ class UnitHolder:
             outcome.events.append(self._left(observation, self.held))
         if again and self.held is not None:
             self.held.by = by
-            self.held.tried.clear()
+            self._read_again(observation, outcome)
         else:
-            if self.held is not None and self.held.told:
+            if self.held is not None and (self.held.told or self.held.tried):
                 outcome.state[self._told_key] = None
             self.held = HeldUnit(serial, by) if self.is_serial(serial) else None
         outcome.state[self._key] = self.held.dump() if self.held else None
@@ -160,7 +164,9 @@ class UnitHolder:
     def _read_again(self, observation: Observation, outcome: StationOutcome) -> None:
         """Let what devices refused be sent again, because somebody read the unit once more."""
         if self.held is not None and isinstance(observation, Code) and not observation.again:
-            self.held.tried.clear()
+            if self.held.tried:
+                self.held.tried.clear()
+                outcome.state[self._told_key] = self.held.dump_told()
             outcome.arrived = True
 
     def _end(self, lapse: Lapse) -> None:

@@ -57,13 +57,14 @@ class HeldUnit:
 
     def dump_told(self) -> str:
         """Return the durable form of what devices were told of it."""
-        return orjson.dumps([self.serial, sorted(self.told)]).decode()
+        return orjson.dumps([self.serial, sorted(self.told), sorted(self.tried)]).decode()
 
     def recall_told(self, text: str) -> None:
         """Take what `dump_told` wrote, unless it is about another unit."""
-        serial, told = orjson.loads(text)
+        serial, told, *tried = orjson.loads(text)
         if serial == self.serial:
             self.told = set(told)
+            self.tried = set(*tried)
 
     @classmethod
     def load(cls, text: str) -> "HeldUnit":

@@ -7,17 +7,17 @@ from types import MappingProxyType
 from typing import Final
 
 from linewitness.base.clock import NS_PER_S
-from linewitness.devices.base import Measured, Observation, Result, Verdict
-from linewitness.devices.open_protocol.content.facts import SessionFacts
+from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
+from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
 from linewitness.devices.open_protocol.content.tightening import VERDICTS
+from linewitness.devices.open_protocol.ledger import cycle_numbers
+from linewitness.devices.open_protocol.ledger.cycle_numbers import CycleCount, CycleStep
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 RETAINED: Final = 500
-#: The number of the newest cycle: from there on the controller is asked to send again.
-NEWEST_KEY: Final = "cycle"
 CYCLE_STATUS: Final = MappingProxyType({0: "ok", 1: "ok repaired", 2: "nok", 3: "terminated nok"})
 #: A cycle that began longer ago than this was stored meanwhile: the unit at the station is not its own.
 STORED_NS: Final = 120 * NS_PER_S
@@ -27,11 +27,15 @@ Bolt = Mapping[str, FieldValue]
 
 
 class BoltResults:
-    """Makes results of 0106 and knows which were captured: cycle, time and bolt."""
+    """Makes results of 0106 and knows which were captured: cycle, time and bolt.
+
+    `count` is the newest cycle: what its number leaves out, and what a new count may hide, becomes a gap.
+    """
 
     def __init__(self, remembered: Mapping[str, str]) -> None:
         """Start from what was committed."""
         self._known = KnownNames(prefix="bolt/", retained=RETAINED, remembered=remembered)
+        self.count = CycleCount.load(remembered)
 
     def read(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
@@ -46,8 +50,12 @@ class BoltResults:
         )
         if not results:
             return [facts.seen(received)]
-        newest = {**results[-1].remember, NEWEST_KEY: str(number)}
-        return [*results[:-1], replace(results[-1], confirmable=True, remember=newest)]
+        step = cycle_numbers.take(self.count, number, decoded.text("timestamp") or "")
+        notices = list(_notices(step, self.count, facts, ledger, received))
+        self.count = step.count
+        # Crash before the last one is durable: it was not confirmed, so that all of this happens again.
+        remember = {**results[-1].remember, **self.count.remember}
+        return [*notices, *results[:-1], replace(results[-1], confirmable=True, remember=remember)]
 
     def _unread(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str
@@ -101,6 +109,44 @@ class BoltResults:
                 ),
                 reason="tightening of a PowerMACS cycle",
             )
+
+
+def _notices(
+    step: CycleStep, before: CycleCount, facts: SessionFacts, ledger: ResultLedger, received: ReceivedTelegram
+) -> Iterator[Observation]:
+    """Yield which cycles are missing, and that nobody knows what followed the newest one of an old count."""
+    if step.missing is not None:
+        first, last = step.missing
+        reason = f"the cycle numbers go from {before.newest} to {step.count.newest}"
+        yield _gap(facts, ledger, received, first=first, last=last, reason=reason)
+    if step.anew:
+        reason = f"the cycle numbers began anew: what followed {before.newest} is not known"
+        yield _gap(facts, ledger, received, first=(before.newest or 0) + 1, last=None, reason=reason)
+        changes = (("cycle", before.newest, step.count.newest),)
+        source = ("source", ledger.source)
+        yield facts.notice("source.epoch", source, reason, at=received.stamp, changes=changes)
+
+
+def _gap(
+    facts: SessionFacts,
+    ledger: ResultLedger,
+    received: ReceivedTelegram,
+    *,
+    first: int,
+    last: int | None,
+    reason: str,
+) -> Gap:
+    return Gap(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=received.stamp,
+        when=at_reception(received.stamp),
+        source=ledger.source,
+        first=f"cycle {first}",
+        last=None if last is None else f"cycle {last}",
+        count=None if last is None else last - first + 1,
+        reason=reason,
+    )
 
 
 def _measured(bolt: Bolt, torque_unit: str) -> Iterator[Measured]:

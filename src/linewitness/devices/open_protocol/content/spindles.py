@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from linewitness.base.clock import Stamp
+from linewitness.base.clock import NS_PER_MS, Stamp
 from linewitness.devices.base import Gap, Measured, Notice, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content import tightening
 from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
@@ -33,6 +33,11 @@ class SpindleResults:
         self._known = KnownNames(prefix="spindle/", retained=RETAINED, remembered=remembered)
         self._pairs = pairs
         self.ids = SyncLedger.load(remembered)
+        self._in_vain: dict[int, int] = {}
+
+    def asked_in_vain(self, sync: int, asked: Stamp) -> None:
+        """Note that a request for this result got no answer in time: that may come like a push."""
+        self._in_vain[sync] = asked.realtime_ns
 
     def read(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, *, live: bool = True
@@ -42,6 +47,7 @@ class SpindleResults:
         sync, time = decoded.number("sync_tightening_id"), decoded.text("timestamp")
         if not decoded.complete or sync is None:
             return [self._unread(received, facts, ledger, decoded.problem or "no sync id")]
+        pushed, live = live, live and not self._is_late_answer(received, sync, time, facts)
         results = list(self._results(received, decoded, facts, ledger, live=live))
         step = sync_ids.take(self.ids, sync, time or "")
         notices = list(_notices(step, self.ids, facts, ledger, received))
@@ -50,7 +56,7 @@ class SpindleResults:
         last = results[-1] if results else facts.seen(received, live=live)
         # Crash before the last one is durable: it was not confirmed, so that all of this happens again.
         remember = {**last.remember, **(self.ids.remember if changed else {})}
-        return [*results[:-1], *notices, replace(last, remember=remember, confirmable=live)]
+        return [*results[:-1], *notices, replace(last, remember=remember, confirmable=pushed)]
 
     def give_up(
         self, syncs: Sequence[int], facts: SessionFacts, ledger: ResultLedger, now: Stamp, reason: str
@@ -62,6 +68,18 @@ class SpindleResults:
             for first, last in sync_ids.spans(tuple(syncs))
         ]
         return [*gaps[:-1], *(replace(each, remember=self.ids.remember) for each in gaps[-1:])]
+
+    def _is_late_answer(
+        self, received: ReceivedTelegram, sync: int, time: str | None, facts: SessionFacts
+    ) -> bool:
+        """Whether a push may be what was asked for before; not where it was certainly made since then."""
+        asked_ns = self._in_vain.pop(sync, None)
+        if asked_ns is None:
+            return False
+        when = facts.resolve(time, received.stamp, live=False).when
+        if when.occurred_from != "device" or when.unc_ms is None:
+            return True
+        return when.occurred_ns - when.unc_ms * NS_PER_MS <= asked_ns
 
     def _unread(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, problem: str

@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from typing import Final
 
-from linewitness.base.errors import DeviceRefused
-from linewitness.devices.open_protocol.content.bolts import NEWEST_KEY
+from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.open_protocol.ledger.cycle_numbers import NEWEST_KEY
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import encode
-from linewitness.devices.open_protocol.wire.mids import STILL_SUBSCRIBED, UNSUBSCRIBE_OF, Mid
+from linewitness.devices.open_protocol.wire.mids import (
+    COME_BACK_LATER,
+    STILL_SUBSCRIBED,
+    TRANSIENT,
+    UNSUBSCRIBE_OF,
+    Mid,
+)
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 
@@ -54,13 +60,19 @@ async def subscribe_cycles(link: ControllerLink, name: str, newest: int | None) 
 
 
 async def _subscribed(link: ControllerLink, telegram: Telegram) -> bool:
-    """Subscribe, after an earlier session's subscription is undone; False where this is not offered."""
+    """Subscribe, after an earlier session's subscription is undone; False where this is not offered.
+
+    Raises `DeviceUnavailable` for a refusal that passes: a lower revision would be given for good, and send
+    nothing that is stored.
+    """
     for again in (False, True):
         try:
             await link.ask(telegram, Mid.ACCEPTED, optional=True)
         except Unanswered:
             return False
         except RefusedByController as error:
+            if error.code in TRANSIENT | COME_BACK_LATER:
+                raise DeviceUnavailable(str(error), hint=error.hint) from error
             if again or error.code not in STILL_SUBSCRIBED:
                 return False
             await unsubscribe(link, Mid(telegram.mid))

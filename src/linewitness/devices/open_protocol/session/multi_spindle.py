@@ -13,7 +13,7 @@ from linewitness.devices.open_protocol.session.capture import ControllerCapture
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import STEP_DOWN, UNSUPPORTED, Mid
-from linewitness.devices.open_protocol.wire.refusals import RefusedByController
+from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 
 #: Of requests for old results, which later revisions do not change.
@@ -33,6 +33,8 @@ class MultiSpindle:
         self._capture = capture
         self._clock = clock
         self._offered = True
+        #: A question got no answer: no further one is asked until the subscription is taken again.
+        self._silent = False
         #: On first contact there is nothing before what is pushed.
         self._looked = capture.spindles.ids.last is None
         self.subscribed = False
@@ -70,15 +72,15 @@ class MultiSpindle:
         self._looked = True
 
     async def _fetched(self, facts: SessionFacts) -> AsyncIterator[Observation]:
+        self._silent = False
         spindles = self._capture.spindles
         missing = spindles.ids.missing
         for sync in missing:
             for observation in await self._taken(sync, facts):
                 yield observation
         still = [sync for sync in missing if sync in spindles.ids.missing]
-        why = "the controller has them no more (0104)" if self._offered else "old ones are not offered (0104)"
         ledger, now = self._capture.tracker.ledger, self._clock.stamp()
-        for gap in spindles.give_up(still, facts, ledger, now, f"multi-spindle results: {why}"):
+        for gap in spindles.give_up(still, facts, ledger, now, f"multi-spindle results: {self._why()}"):
             yield gap
         for _ in range(MOST_UPWARD if spindles.ids.last is not None else 0):
             newer = await self._taken(spindles.ids.following, facts, after=spindles.ids.time)
@@ -86,6 +88,14 @@ class MultiSpindle:
                 return
             for observation in newer:
                 yield observation
+
+    def _why(self) -> str:
+        """Return why results could not be fetched."""
+        if not self._offered:
+            return "old ones are not offered (0104)"
+        if self._silent:
+            return "a request for old ones got no answer in time (0104)"
+        return "the controller has them no more (0104)"
 
     async def _taken(self, sync: int, facts: SessionFacts, after: str = "") -> list[Observation]:
         """Fetch one result; nothing where it is not there, or was made before `after`: ids come again."""
@@ -96,11 +106,16 @@ class MultiSpindle:
 
     async def _ask(self, sync: int) -> ReceivedTelegram | None:
         question = Telegram(mid=Mid.MULTI_OLD_REQUEST, revision=REVISION, data=f"01{sync:010d}".encode())
-        for _ in range(ATTEMPTS if self._offered else 0):
+        for _ in range(ATTEMPTS if self._offered and not self._silent else 0):
+            asked = self._clock.stamp()
             try:
                 return await self._link.ask(
                     question, Mid.MULTI_RESULT, accept=lambda each: _is_of(each, sync), optional=True
                 )
+            except Unanswered:
+                self._silent = True
+                self._capture.spindles.asked_in_vain(sync, asked)
+                return None
             except RefusedByController as error:
                 if error.code in STEP_DOWN | UNSUPPORTED:
                     self._offered = False

@@ -1,0 +1,95 @@
+"""PowerMACS cycles (0106): none is missed in silence, and none is taken for a repeat that is not one."""
+
+from typing import Any
+
+import pytest
+
+from linewitness_simulators.torque import TorqueOptions, serve, without
+from support.bare_controller import Answers, bare, cycle
+from support.open_protocol_rig import Journal, gateway
+from support.waiting import until
+
+POWERMACS: dict[str, Any] = {"results": "powermacs", "alarms": False, "parameter_sets": False}
+LATER = "2026-03-14:09:30:00"
+
+
+def station(mid: int, data: bytes) -> Answers | None:
+    """A station controller that offers 0105 and no 0060."""
+    if mid == 60:
+        return [(4, b"006099")]
+    if mid == 105:
+        return [(5, b"0105")]
+    return [] if mid == 108 else None
+
+
+async def pushed(*cycles: bytes, journal: Journal | None = None) -> Journal:
+    """Return what is on record after these cycles, each of which was confirmed."""
+    journal = journal or Journal()
+    async with bare(journal, station, **POWERMACS) as (_, controller):
+        await until(lambda: controller.count(105) == 1)
+        for count, each in enumerate(cycles, start=1):
+            controller.push(106, each)
+            await until(lambda count=count: controller.count(108) == count)  # type: ignore[misc]
+    return journal
+
+
+def missing(journal: Journal) -> list[tuple[str | None, str | None, int | None]]:
+    return [(each.first, each.last, each.count) for each in journal.gaps]
+
+
+async def test_numbers_that_are_left_out_are_a_gap() -> None:
+    journal = await pushed(cycle(1, 2500), cycle(9, 2510, time=LATER), cycle(10, 2510, time=LATER))
+    assert missing(journal) == [("cycle 2", "cycle 8", 7)]
+    await pushed(cycle(10, 2510, time=LATER), cycle(12, 2510, time=LATER), journal=journal)
+    assert missing(journal)[1:] == [("cycle 11", "cycle 11", 1)]
+    assert journal.notices("source.epoch") == []
+
+
+async def test_what_revision_1_does_not_send_again_is_a_gap() -> None:
+    journal = Journal()
+    options = TorqueOptions(spindles=1, revisions={**without(60, 64), 105: 1})
+    async with serve(options) as simulator:
+        async with gateway(simulator, journal, **POWERMACS):
+            await until(lambda: simulator.subscribed(105))
+            simulator.tighten("SN1")
+            await until(lambda: len(journal.results) == 1)
+        for number in range(2, 6):
+            simulator.tighten(f"SN{number}")
+        async with gateway(simulator, journal, **POWERMACS):
+            await until(lambda: simulator.subscribed(105))
+            simulator.tighten("SN6")
+            await until(lambda: len(journal.results) == 2)
+    assert missing(journal) == [("cycle 2", "cycle 5", 4)]
+
+
+@pytest.mark.parametrize(("time", "number"), [(LATER, 4), (LATER, 50), ("", 4)])
+async def test_a_count_that_began_anew_leaves_an_open_gap(time: str, number: int) -> None:
+    journal = await pushed(cycle(50, 2500, time="" if not time else "2026-03-14:09:26:53"))
+    await pushed(cycle(number, 2510, time=time), cycle(number + 1, 2520, time=time), journal=journal)
+    assert missing(journal) == [("cycle 51", None, None)]
+    assert [each.changes for each in journal.notices("source.epoch")] == [(("cycle", 50, number),)]
+    assert len(journal.results) == 3
+    assert journal.state["cycle"] == str(number + 1)
+
+
+async def test_a_cycle_that_comes_late_is_recorded_and_begins_no_count() -> None:
+    journal = await pushed(cycle(50, 2500, time=LATER), cycle(49, 2510), cycle(51, 2510, time=LATER))
+    assert len(journal.results) == 3
+    assert (missing(journal), journal.notices("source.epoch")) == ([], [])
+
+
+@pytest.mark.parametrize("code", [98, 16])
+async def test_a_refusal_that_passes_costs_no_stored_cycles(code: int) -> None:
+    """A lower revision is not tried: revision 1 would be accepted later, and sends only new cycles."""
+    asked: list[bytes] = []
+
+    def busy(mid: int, data: bytes) -> Answers | None:
+        if mid == 105:
+            asked.append(data)
+        return [(4, f"0105{code}".encode())] if mid == 105 and len(asked) <= 3 else station(mid, data)
+
+    async with bare(Journal(), busy, **POWERMACS) as (running, _):
+        await until(lambda: len(asked) == 4)
+        await until(lambda: running.connected > 0)
+    assert str(code) in str(running.error)
+    assert {len(each) for each in asked} == {11}
