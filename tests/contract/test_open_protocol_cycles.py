@@ -93,3 +93,40 @@ async def test_a_refusal_that_passes_costs_no_stored_cycles(code: int) -> None:
         await until(lambda: running.connected > 0)
     assert str(code) in str(running.error)
     assert {len(each) for each in asked} == {11}
+
+
+async def test_a_known_cycle_with_other_values_is_a_conflict_and_its_repeat_is_none() -> None:
+    first, other = cycle(1, 2500, 2510), cycle(1, 2500, 2900, status=2)
+    journal = await pushed(first, other, first, other)
+    await pushed(other, first, journal=journal)
+    assert [each.counts for each in journal.results] == [True, True, False]
+    assert [each.measured[0].value for each in journal.results] == ["25.0000", "25.1000", "29.0000"]
+    (conflict,) = journal.notices("source.conflict")
+    assert conflict.changes == (("recorded_as", None, journal.results[2].result_id),)
+
+
+@pytest.mark.parametrize("torques", [(2500, 2900), (2500, 2500)])
+@pytest.mark.parametrize("time", ["", LATER])
+async def test_a_bolt_that_is_twice_in_a_cycle_is_recorded_twice_and_counts_once(
+    torques: tuple[int, int], time: str
+) -> None:
+    doubled = cycle(1, *torques, numbers=(1, 1), time=time)
+    journal = await pushed(doubled, doubled)
+    assert [each.counts for each in journal.results] == [True, False]
+    assert len(journal.notices("source.conflict")) == 1
+
+
+async def test_cycles_without_a_time_are_told_apart_by_their_values() -> None:
+    cycles = [cycle(number, 2500 + more + number, time="") for more in (0, 100) for number in (1, 2, 3)]
+    journal = await pushed(*cycles, cycles[-1])
+    assert len({each.result_id for each in journal.results}) == 6
+    assert all(each.counts for each in journal.results)
+
+
+async def test_a_cycle_without_bolts_is_on_record_once_and_is_not_missing() -> None:
+    journal = await pushed(
+        cycle(1, 2500), cycle(2, time=LATER), cycle(2, time=LATER), cycle(3, 2510, time=LATER)
+    )
+    assert [each.decoded for each in journal.results] == [True, False, True]
+    assert (journal.results[1].counts, journal.gaps) == (False, [])
+    assert "no bolt" in journal.results[1].reason

@@ -271,3 +271,17 @@ async def test_what_an_earlier_version_remembered_is_not_recorded_again() -> Non
         controller.push(101, spindles(5, 2510, 2511))
         await until(lambda: controller.count(102) == 1)
     assert not journal.results
+
+
+async def test_a_result_without_spindles_is_on_record_once_and_its_id_is_not_missing() -> None:
+    journal = Journal()
+    async with bare(journal, Master(None), multi_spindle=True) as (_, controller):
+        await until(lambda: controller.count(100))
+        for count, each in enumerate(
+            (spindles(5, 2500), spindles(6), spindles(6), spindles(7, 2510)), start=1
+        ):
+            controller.push(101, each)
+            await until(lambda count=count: controller.count(102) == count)  # type: ignore[misc]
+    assert [each.decoded for each in journal.results] == [True, False, True]
+    assert "no spindle" in journal.results[1].reason
+    assert journal.gaps == []

@@ -1,6 +1,7 @@
 """Results of a PowerMACS cycle (0106): one result for each bolt, each once."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from linewitness.base.clock import NS_PER_S
 from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
 from linewitness.devices.open_protocol.content.tightening import VERDICTS
+from linewitness.devices.open_protocol.content.undecided import undecided
 from linewitness.devices.open_protocol.ledger import cycle_numbers
 from linewitness.devices.open_protocol.ledger.cycle_numbers import CycleCount, CycleStep
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
@@ -17,10 +19,13 @@ from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
-RETAINED: Final = 500
+#: Two names for each bolt are kept, see `_results`.
+RETAINED: Final = 1000
 CYCLE_STATUS: Final = MappingProxyType({0: "ok", 1: "ok repaired", 2: "nok", 3: "terminated nok"})
 #: A cycle that began longer ago than this was stored meanwhile: the unit at the station is not its own.
 STORED_NS: Final = 120 * NS_PER_S
+OTHER_VALUES: Final = "cycle, time and bolt are known with other values"
+TWICE: Final = "this bolt is twice in its cycle"
 NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 Bolt = Mapping[str, FieldValue]
@@ -45,9 +50,11 @@ class BoltResults:
         number = decoded.number("data_number")
         if not decoded.complete or number is None:
             return [self._unread(received, facts, ledger, decoded.problem or "no number of the cycle")]
-        results = list(
-            self._results(received, decoded, f"{number}-{decoded.text('timestamp')}", facts, ledger)
-        )
+        if decoded.blocks["bolts"]:
+            results = list(self._results(received, decoded, facts, ledger))
+        else:
+            name = received.digest
+            results = [] if name in self._known else [self._unread(received, facts, ledger, "no bolt")]
         if not results:
             return [facts.seen(received)]
         step = cycle_numbers.take(self.count, number, decoded.text("timestamp") or "")
@@ -69,46 +76,72 @@ class BoltResults:
         )
 
     def _results(
-        self,
-        received: ReceivedTelegram,
-        decoded: DecodedTelegram,
-        cycle: str,
-        facts: SessionFacts,
-        ledger: ResultLedger,
-    ) -> Iterator[Result]:
-        # A cycle that is sent again after a connection looks like a new one: its own time says when it was.
-        moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=False)
-        base = facts.seen(received, live=False)
+        self, received: ReceivedTelegram, decoded: DecodedTelegram, facts: SessionFacts, ledger: ResultLedger
+    ) -> Iterator[Observation]:
+        times: Counter[object] = Counter()
         for bolt in decoded.blocks["bolts"]:
-            name = f"{cycle}-{bolt['bolt'].content}"
-            if name in self._known:
+            number = bolt["bolt"].content
+            times[number] += 1
+            again = f"-again-{times[number]}" if times[number] > 1 else ""
+            name, values = f"{_name(decoded, bolt)}{again}", _values(bolt)
+            if name in self._known or f"{name}={values}" in self._known:
                 continue
-            yield Result(
-                device=base.device,
-                session_id=base.session_id,
-                received=base.received,
-                when=moment.when,
-                raw=base.raw,
-                backfilled=received.stamp.realtime_ns - moment.when.occurred_ns > STORED_NS,
-                remember=self._known.add(name),
-                kind="tightening.result",
-                source=ledger.source,
-                epoch=ledger.epoch,
-                result_id=name,
-                identifier=decoded.text("vin"),
-                ok=bolt["status"].content == 1,
-                measured=tuple(_measured(bolt, facts.torque_unit)),
-                facts=(
-                    ("bolt", bolt["bolt"].content),
-                    ("cycle", decoded.number("data_number")),
-                    ("cycle_status", CYCLE_STATUS.get(decoded.number("cycle_status") or 0)),
-                    ("program", decoded.text("mode_name")),
-                    ("station", decoded.text("station_name")),
-                    ("time_quality", moment.quality.value),
-                    ("revision", decoded.revision),
-                ),
-                reason="tightening of a PowerMACS cycle",
-            )
+            # The name alone is what earlier versions remembered; with "=" the values are known too.
+            is_other = f"{name}=" in self._known
+            remember = {**self._known.add(f"{name}="), **self._known.add(f"{name}={values}")}
+            result = _result(received, decoded, bolt, facts, ledger)
+            result = replace(result, result_id=name, remember=remember)
+            if is_other or again:
+                yield from undecided(result, self._known.count, OTHER_VALUES if is_other else TWICE)
+            else:
+                yield result
+
+
+def _name(decoded: DecodedTelegram, bolt: Bolt) -> str:
+    """Return what identifies a bolt's result: without a time its values do, as numbers come again."""
+    time = decoded.text("timestamp")
+    parts = (time,) if time else (bolt["torque"].content, bolt["angle"].content, "untimed")
+    return "-".join(str(part) for part in (decoded.number("data_number"), *parts, bolt["bolt"].content))
+
+
+def _values(bolt: Bolt) -> str:
+    return "/".join(str(bolt[key].content) for key in ("torque", "angle", "status"))
+
+
+def _result(
+    received: ReceivedTelegram,
+    decoded: DecodedTelegram,
+    bolt: Bolt,
+    facts: SessionFacts,
+    ledger: ResultLedger,
+) -> Result:
+    # A cycle that is sent again after a connection looks like a new one: its own time says when it was.
+    moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=False)
+    return Result(
+        device=facts.device,
+        session_id=facts.session_id,
+        received=received.stamp,
+        when=moment.when,
+        raw=received.raw,
+        backfilled=received.stamp.realtime_ns - moment.when.occurred_ns > STORED_NS,
+        kind="tightening.result",
+        source=ledger.source,
+        epoch=ledger.epoch,
+        result_id=_name(decoded, bolt),
+        identifier=decoded.text("vin"),
+        ok=bolt["status"].content == 1,
+        measured=tuple(_measured(bolt, facts.torque_unit)),
+        facts=(
+            ("bolt", bolt["bolt"].content),
+            ("cycle", decoded.number("data_number")),
+            ("cycle_status", CYCLE_STATUS.get(decoded.number("cycle_status") or 0)),
+            ("program", decoded.text("mode_name")),
+            ("station", decoded.text("station_name")),
+            ("time_quality", moment.quality.value),
+            ("revision", decoded.revision),
+        ),
+        reason="tightening of a PowerMACS cycle",
+    )
 
 
 def _notices(

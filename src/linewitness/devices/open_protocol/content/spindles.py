@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Final
 
 from linewitness.base.clock import NS_PER_MS, Stamp
-from linewitness.devices.base import Gap, Measured, Notice, Observation, Result, Verdict
+from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content import tightening
 from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
 from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
+from linewitness.devices.open_protocol.content.undecided import undecided
 from linewitness.devices.open_protocol.ledger import sync_ids
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
@@ -20,6 +21,7 @@ from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 RETAINED: Final = 4000
 #: From this revision on a spindle's torque status is only OK or not OK.
 PLAIN_STATUS: Final = 4
+OTHER_VALUES: Final = "sync id, time and spindle are known with other values"
 
 
 class SpindleResults:
@@ -49,6 +51,8 @@ class SpindleResults:
             return [self._unread(received, facts, ledger, decoded.problem or "no sync id")]
         pushed, live = live, live and not self._is_late_answer(received, sync, time, facts)
         results = list(self._results(received, decoded, facts, ledger, live=live))
+        if not decoded.blocks["spindle_results"]:
+            results = [self._unread(received, facts, ledger, "no spindle")]
         step = sync_ids.take(self.ids, sync, time or "")
         notices = list(_notices(step, self.ids, facts, ledger, received))
         changed = step.ledger != self.ids
@@ -107,32 +111,17 @@ class SpindleResults:
             if name in self._known or f"{name}={values}" in self._known:
                 continue
             # The name alone is what earlier versions remembered; with "=" the values are known too.
-            undecided = f"{name}=" in self._known
+            is_undecided = f"{name}=" in self._known
             remember = {**self._known.add(f"{name}="), **self._known.add(f"{name}={values}")}
             result = _result(received, decoded, block, facts, ledger, live=live)
-            fresh.append((replace(result, remember=remember), block, undecided))
-        halves = [_half(each.result_id, decoded, block) for each, block, undecided in fresh if not undecided]
+            fresh.append((replace(result, remember=remember), block, is_undecided))
+        halves = [_half(each.result_id, decoded, block) for each, block, taken in fresh if not taken]
         pairings = iter(self._pairs.spindles(halves))
-        for result, _, undecided in fresh:
-            yield from self._undecided(result) if undecided else [_paired(result, next(pairings))]
-
-    def _undecided(self, result: Result) -> Iterator[Observation]:
-        """Yield a spindle's result whose sync id and time are known with other values: it decides nothing."""
-        reason = "sync id, time and spindle are known with other values"
-        name = f"{result.result_id}-conflict-{self._known.count}"
-        yield Notice(
-            device=result.device,
-            session_id=result.session_id,
-            received=result.received,
-            when=at_reception(result.received),
-            kind="source.conflict",
-            resource_type="source",
-            resource_id=f"{result.source}/{result.epoch}/{result.result_id}",
-            changes=(("recorded_as", None, name),),
-            reason=reason,
-        )
-        facts = (*result.facts, ("conflict", reason))
-        yield replace(result, result_id=name, counts=False, facts=facts, reason=reason)
+        for result, _, is_undecided in fresh:
+            if is_undecided:
+                yield from undecided(result, self._known.count, OTHER_VALUES)
+            else:
+                yield _paired(result, next(pairings))
 
 
 def _name(decoded: DecodedTelegram, block: Mapping[str, FieldValue]) -> str:
