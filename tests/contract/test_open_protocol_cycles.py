@@ -130,3 +130,10 @@ async def test_a_cycle_without_bolts_is_on_record_once_and_is_not_missing() -> N
     assert [each.decoded for each in journal.results] == [True, False, True]
     assert (journal.results[1].counts, journal.gaps) == (False, [])
     assert "no bolt" in journal.results[1].reason
+
+
+async def test_a_cycle_that_is_not_decodable_is_not_missing_too() -> None:
+    cut = cycle(2, 2510, 2520, time=LATER)[:-30]
+    journal = await pushed(cycle(1, 2500), cut, cut, cycle(3, 2510, time=LATER))
+    assert [each.decoded for each in journal.results] == [True, False, True]
+    assert journal.gaps == []

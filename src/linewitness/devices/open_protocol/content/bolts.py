@@ -49,7 +49,8 @@ class BoltResults:
         decoded = decode(received.telegram)
         number = decoded.number("data_number")
         if not decoded.complete or number is None:
-            return [self._unread(received, facts, ledger, decoded.problem or "no number of the cycle")]
+            problem = decoded.problem or "no number of the cycle"
+            return [self._numbered(self._unread(received, facts, ledger, problem), decoded)]
         if decoded.blocks["bolts"]:
             results = list(self._results(received, decoded, facts, ledger))
         else:
@@ -74,6 +75,14 @@ class BoltResults:
         return facts.undecodable(
             received, ledger, problem, name=f"cycle-{self._known.count}", remember=remember
         )
+
+    def _numbered(self, unread: Observation, decoded: DecodedTelegram) -> Observation:
+        """Note that the next cycle is on record, although it is not decodable: it is not missing."""
+        number = decoded.number("data_number")
+        if number is None or self.count.newest is None or number != self.count.newest + 1:
+            return unread
+        self.count = CycleCount(number, decoded.text("timestamp") or self.count.time)
+        return replace(unread, remember={**unread.remember, **self.count.remember})
 
     def _results(
         self, received: ReceivedTelegram, decoded: DecodedTelegram, facts: SessionFacts, ledger: ResultLedger
