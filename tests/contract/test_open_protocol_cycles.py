@@ -62,7 +62,7 @@ async def test_what_revision_1_does_not_send_again_is_a_gap() -> None:
     assert missing(journal) == [("cycle 2", "cycle 5", 4)]
 
 
-@pytest.mark.parametrize(("time", "number"), [(LATER, 4), (LATER, 50), ("", 4)])
+@pytest.mark.parametrize(("time", "number"), [(LATER, 4), (LATER, 50), ("2026-03-14:09:26:53", 4), ("", 4)])
 async def test_a_count_that_began_anew_leaves_an_open_gap(time: str, number: int) -> None:
     journal = await pushed(cycle(50, 2500, time="" if not time else "2026-03-14:09:26:53"))
     await pushed(cycle(number, 2510, time=time), cycle(number + 1, 2520, time=time), journal=journal)

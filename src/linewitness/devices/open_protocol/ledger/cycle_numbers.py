@@ -41,7 +41,8 @@ class CycleStep:
 def take(before: CycleCount, number: int, time: str) -> CycleStep:
     """Take in a cycle that was not known.
 
-    A lower number with an earlier time came late. Without times nobody can tell, so the worse is assumed.
+    A lower number with an earlier time came late.
+    Without times, or within a second, nobody can tell: the worse is assumed.
     """
     after = CycleCount(number, time)
     if before.newest is None or number == before.newest + 1:
@@ -49,6 +50,8 @@ def take(before: CycleCount, number: int, time: str) -> CycleStep:
     if number > before.newest:
         return CycleStep(after, missing=(before.newest + 1, number - 1))
     timed = bool(time and before.time)
-    # The same number without a time may be the rest of the same cycle.
-    anew = time > before.time if timed else number < before.newest
+    # The same number without a time, or of the same second, may be the rest of the same cycle.
+    later = timed and time > before.time
+    same_second = not timed or time == before.time
+    anew = later or (number < before.newest and same_second)
     return CycleStep(after, anew=True) if anew else CycleStep(before)
