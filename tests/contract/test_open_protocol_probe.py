@@ -48,6 +48,14 @@ async def test_a_probe_of_a_small_controller_says_what_is_missing() -> None:
     assert "parameter sets not told" in "\n".join(report.lines())
 
 
+async def test_a_probe_goes_on_where_a_subscription_is_refused_for_the_moment() -> None:
+    async with serve(TorqueOptions(spindles=2)) as simulator:
+        simulator.faults.refuse[100] = 98
+        report = await probe(options_for(simulator), clock=SystemClock())
+    assert "multi_spindle" not in dict(report.subscriptions)
+    assert ("alarms", 3) in report.subscriptions
+
+
 async def test_a_tool_is_locked_and_released() -> None:
     async with serve() as simulator, gateway(simulator, Journal()) as running:
         await until(lambda: running.session)

@@ -285,3 +285,22 @@ async def test_a_result_without_spindles_is_on_record_once_and_its_id_is_not_mis
     assert [each.decoded for each in journal.results] == [True, False, True]
     assert "no spindle" in journal.results[1].reason
     assert journal.gaps == []
+
+
+@pytest.mark.parametrize("code", [16, 27, 98])
+async def test_0100_that_is_refused_for_the_moment_is_tried_again(code: int) -> None:
+    journal = Journal()
+    refusals = [code, code]
+
+    def busy(mid: int, data: bytes) -> Answers | None:
+        if mid != 100:
+            return None
+        return [(4, f"0100{refusals.pop():02d}".encode())] if refusals else [(5, b"0100")]
+
+    async with bare(journal, busy, multi_spindle=True) as (running, controller):
+        await until(lambda: controller.count(100) == 3)
+        controller.push(101, spindles(5, 2510))
+        await until(lambda: controller.count(102) == 1)
+        assert running.error is not None
+        assert running.connected <= 1
+    assert syncs(journal) == [5]

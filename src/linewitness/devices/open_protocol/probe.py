@@ -162,7 +162,10 @@ async def _highest(link: ControllerLink, mid: Mid, revisions: tuple[int, ...]) -
 
 
 async def _spindles(link: ControllerLink) -> int | None:
-    revision = await cycles.subscribe_spindles(link)
+    try:
+        revision = await cycles.subscribe_spindles(link)
+    except DeviceUnavailable:  # not now; where the connection broke, the next question says so
+        return None
     if revision is not None:
         await cycles.unsubscribe(link, Mid.MULTI_SUBSCRIBE)
     return revision
