@@ -148,6 +148,20 @@ async def test_a_tightening_that_comes_as_0061_and_as_0101_counts_once(first: in
     assert {dict(each.facts)["same_as"] for each in twice} <= counted
 
 
+async def test_where_0060_is_refused_a_stored_copy_of_a_spindles_result_counts_once() -> None:
+    journal = Journal()
+    options = TorqueOptions(spindles=2, revisions=without(60))
+    async with serve(options) as simulator:
+        for made in (1, 3, 5):
+            async with gateway(simulator, journal, reconcile_s=1) as running:
+                await until(lambda: running.connected and simulator.subscribed(100))
+                await until(partial(lambda count: len(journal.results) == count, 3 * made - 3))
+                simulator.tighten("SN1")
+                await until(partial(lambda count: len(journal.results) == count, 3 * made))
+            simulator.tighten("SN2")
+    assert done(journal) == 10
+
+
 async def test_the_other_half_is_known_after_a_crash() -> None:
     journal = Journal()
     offers = Master({})

@@ -28,7 +28,7 @@ from linewitness.devices.open_protocol.wire.variable import OperationParts
 class LedgerObservations:
     """Makes the observations of one session's ledger, and knows limits and the order of times."""
 
-    def __init__(self, limits: KnownLimits, pairs: SyncPairs | None = None) -> None:
+    def __init__(self, limits: KnownLimits, pairs: SyncPairs) -> None:
         """Start without a result; `limits` are given to stored ones.
 
         `pairs` are the results of which a spindle's result (0101) may be the other half.
@@ -122,7 +122,7 @@ class LedgerObservations:
         """Return under which name this tightening counts already, if it does."""
         if isinstance(event, ConflictingResult) or event.same_as:
             return Pairing(_same_as(event), EMPTY)
-        if self._pairs is None or not found.counts:
+        if not found.counts:
             return Pairing(None, EMPTY)
         half = Half(
             spindle=False,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.content.times import parse_time
 
 PREFIX: Final = "pair/"
@@ -51,6 +52,8 @@ class SyncPairs:
         )
         self._waiting = {number: Half(*json.loads(text)) for number, text in found}
         self._last = found[-1][0] if found else 0
+        #: Whether a spindle's result may follow; where none does, no tightening waits for its other half.
+        self.expects_spindles = True
 
     def tightening(self, half: Half) -> Pairing:
         """Take in a tightening (0061, 0065)."""
@@ -81,6 +84,8 @@ class SyncPairs:
     def _take(self, half: Half, other: int | None) -> Pairing:
         if other is not None:
             return Pairing(self._waiting.pop(other).name, {f"{PREFIX}{other}": None})
+        if not (half.spindle or self.expects_spindles):
+            return Pairing(None, EMPTY)
         self._last += 1
         self._waiting[self._last] = half
         remember: dict[str, str | None] = {f"{PREFIX}{self._last}": json.dumps(half)}

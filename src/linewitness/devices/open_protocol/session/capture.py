@@ -64,7 +64,8 @@ class ControllerCapture:
     ) -> None:
         """Start from what was committed; `station` is our own where ids are shared with others.
 
-        With `multi_spindle`, a tightening may come as a spindle's result too, and counts once.
+        With `multi_spindle`, or once spindles are subscribed, a tightening may come as a spindle's result
+        too, and counts once.
         """
         self.tracker = ResultTracker(ledger=ledger, station=station, remembered=remembered)
         self.limits = KnownLimits()
@@ -72,7 +73,9 @@ class ControllerCapture:
         self.tool_counter = ToolCounter(remembered)
         pairs = SyncPairs(remembered)
         self.spindles = SpindleResults(remembered, pairs)
-        self._observations = LedgerObservations(self.limits, pairs if multi_spindle else None)
+        pairs.expects_spindles = multi_spindle or self.spindles.ids.last is not None
+        self._pairs = pairs
+        self._observations = LedgerObservations(self.limits, pairs)
         self._operations = operations
         self._bolts = BoltResults(remembered)
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
@@ -98,6 +101,10 @@ class ControllerCapture:
                 said = tuple(replace(each, remember={**each.remember, **counted}) for each in said)
             found += said
         return found
+
+    def expect_spindles(self) -> None:
+        """Note that spindles are subscribed: a tightening may come as a spindle's result too."""
+        self._pairs.expects_spindles = True
 
     @property
     def clock_jumped(self) -> bool:

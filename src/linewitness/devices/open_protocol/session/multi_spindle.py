@@ -47,6 +47,8 @@ class MultiSpindle:
         """Subscribe; False where the controller does not offer it."""
         revision = await cycles.subscribe_spindles(self._link)
         self.subscribed = revision is not None
+        if self.subscribed:
+            self._capture.expect_spindles()
         return self.subscribed
 
     async def fetch(self, facts: SessionFacts) -> AsyncIterator[Observation]:
