@@ -47,19 +47,14 @@ def half(spindle: bool, name: str, torque: int, *, sync: int | None = 5, second:
     return Half(spindle, name, sync, f"2026-03-14:09:00:{second:02d}", torque, 40, ok=True)
 
 
-def expecting(remembered: dict[str, str] | None = None) -> SyncPairs:
-    """Return pairs of a session with spindles' results."""
-    pairs = SyncPairs(remembered or {})
-    pairs.expects_spindles = True
-    return pairs
-
-
 def test_a_tightening_waits_for_no_other_half_where_none_can_come() -> None:
-    assert SyncPairs({}).tightening(half(False, "7", 2502)).remember == {}
+    pairs = SyncPairs({})
+    pairs.expects_spindles = False
+    assert pairs.tightening(half(False, "7", 2502)).remember == {}
 
 
 def test_halves_find_each_other_by_values_first() -> None:
-    pairs = expecting()
+    pairs = SyncPairs({})
     assert pairs.tightening(half(False, "7", 2502)).same_as is None
     found = pairs.spindles(half(True, f"5-{n}", 2500 + n) for n in (1, 2, 3))
     assert [each.same_as for each in found] == [None, "7", None]
@@ -76,7 +71,7 @@ def test_another_tightening_is_no_half() -> None:
 
 
 def test_what_waits_for_its_other_half_is_bounded_and_survives() -> None:
-    pairs, kept = expecting(), dict[str, str]()
+    pairs, kept = SyncPairs({}), dict[str, str]()
     for number in range(400):
         for key, text in pairs.tightening(half(False, str(number), number, sync=number + 1)).remember.items():
             if text is None:

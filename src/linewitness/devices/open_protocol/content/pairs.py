@@ -52,8 +52,8 @@ class SyncPairs:
         )
         self._waiting = {number: Half(*json.loads(text)) for number, text in found}
         self._last = found[-1][0] if found else 0
-        #: Whether a spindle's result may follow: without one, no tightening waits for its other half.
-        self.expects_spindles = False
+        #: Whether a spindle's result may follow; where none does, no tightening waits for its other half.
+        self.expects_spindles = True
 
     def tightening(self, half: Half) -> Pairing:
         """Take in a tightening (0061, 0065)."""
