@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from linewitness.base.clock import NS_PER_S, SystemClock
+from linewitness.base.clock import NS_PER_S, SystemClock, monotonic
+from linewitness.base.pacing import Pace
 from linewitness.devices.base import Result
 from linewitness.stations.options import Requirement
 from linewitness.stations.units import UnitTally
@@ -84,6 +85,130 @@ async def test_where_old_ones_are_not_offered_a_hole_is_a_gap_and_capture_goes_o
     (gap,) = journal.gaps
     assert (gap.first, gap.last, gap.count) == ("sync 65535", "sync 0", 2)
     assert "not offered" in gap.reason
+
+
+async def capture(journal: Journal, first: int, count: int) -> None:
+    """Capture so many pushed results, one minute after the other."""
+    async with bare(journal, Master({})) as (_, controller):
+        await until(lambda: controller.count(100))
+        for step in range(count):
+            controller.push(101, spindles(first + step, 2510, time=f"2026-03-14:09:{step:02d}:00"))
+            await until(partial(lambda pushed: controller.count(102) == pushed, step + 1))
+
+
+def made_anew(first: int, last: int, hour: str = "10") -> dict[int, bytes]:
+    return {
+        sync: spindles(sync, 2500 + sync, time=f"2026-03-14:{hour}:{sync:02d}:00")
+        for sync in range(first, last + 1)
+    }
+
+
+@pytest.mark.parametrize("reached", [9, 12, 30])
+async def test_ids_that_began_anew_while_nobody_was_there_are_seen_and_nothing_is_lost(reached: int) -> None:
+    journal = Journal()
+    await capture(journal, 8, 3)
+    master = Master(made_anew(1, reached))
+    async with bare(journal, master) as (_, controller):
+        await until(lambda: controller.count(100) == 2)
+        controller.push(101, made_anew(reached + 1, reached + 1)[reached + 1])
+        await until(lambda: controller.count(102) == 1 and len(journal.results) == 4 + reached)
+    assert sorted(syncs(journal)[3:]) == list(range(1, reached + 2))
+    (gap,) = journal.gaps
+    assert (gap.first, gap.last, gap.count) == ("sync 11", None, None)
+    assert "began anew" in gap.reason
+    assert len(journal.notices("source.epoch")) == 2
+
+
+async def test_ids_that_began_anew_with_a_clock_that_fell_back_are_seen_too() -> None:
+    journal = Journal()
+    await capture(journal, 8, 3)
+    stored = {n: spindles(n, 2500 + n, time=f"2000-01-01:00:{n:02d}:00") for n in range(1, 13)}
+    async with bare(journal, Master(stored)) as (_, controller):
+        await until(lambda: controller.count(100) == 2)
+    assert sorted(syncs(journal)[3:]) == list(range(1, 13))
+    assert "began anew" in journal.gaps[0].reason
+
+
+async def test_where_the_newest_one_is_not_stored_any_more_what_is_missing_has_an_open_end() -> None:
+    journal = Journal()
+    await capture(journal, 8, 3)
+    async with bare(journal, Master(made_anew(14, 18))) as (_, controller):
+        await until(lambda: controller.count(100) == 2)
+        controller.push(101, made_anew(19, 19)[19])
+        await until(lambda: controller.count(100) == 3)
+    assert syncs(journal) == [8, 9, 10, 19, 14, 15, 16, 17, 18]
+    counted, doubt = journal.gaps
+    assert (counted.first, counted.last) == ("sync 11", "sync 13")
+    assert (doubt.first, doubt.last) == ("sync 11", None)
+    assert "not stored any more" in doubt.reason
+
+
+async def test_a_controller_that_keeps_nothing_and_pushes_the_next_one_leaves_no_gap() -> None:
+    journal = Journal()
+    await capture(journal, 8, 3)
+    async with bare(journal, Master({})) as (_, controller):
+        await until(lambda: controller.count(100) == 2)
+        for pushed, sync in enumerate((11, 12, 14), start=1):
+            controller.push(101, made_anew(sync, sync)[sync])
+            await until(partial(lambda count: controller.count(102) == count, pushed))
+        await until(lambda: controller.count(100) == 3)
+    assert [(gap.first, gap.last) for gap in journal.gaps] == [("sync 13", "sync 13")]
+
+
+async def test_more_than_a_thousand_results_made_meanwhile_are_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def at_once(_: Pace) -> None:
+        """Wait for nothing: paced, this takes a minute."""
+
+    monkeypatch.setattr(Pace, "turn", at_once)
+    journal = Journal()
+    await capture(journal, 8, 3)
+    stored = {
+        sync: spindles(sync, 2500, time=f"2026-03-14:10:{sync // 60:02d}:{sync % 60:02d}")
+        for sync in range(11, 1200)
+    }
+    stored[10] = spindles(10, 2510, time="2026-03-14:09:02:00")
+    async with bare(journal, Master(stored)) as (_, controller):
+        await until(lambda: controller.count(100) == 2)
+        controller.push(101, spindles(1200, 2500, time="2026-03-14:11:00:00"))
+        await until(lambda: controller.count(102) == 1)
+    assert syncs(journal) == [8, 9, *range(10, 1201)]
+    assert not journal.gaps
+
+
+async def test_requests_for_old_results_are_paced() -> None:
+    journal = Journal()
+    await capture(journal, 8, 3)
+    stored = made_anew(11, 15) | {10: spindles(10, 2510, time="2026-03-14:09:02:00")}
+    begun = monotonic()
+    async with bare(journal, Master(stored), back_fill_per_s=10) as (_, controller):
+        await until(lambda: controller.count(100) == 2)
+        assert controller.count(104) == 8
+    assert monotonic() - begun >= 0.7
+
+
+class NeverUnsubscribes(Master):
+    """It refuses 0103, and pushes the result that it is asked for."""
+
+    def __call__(self, mid: int, data: bytes) -> Answers | None:
+        if mid == 103:
+            return [(4, b"010399")]
+        if mid == 104:
+            self.subscribed = False
+        return super().__call__(mid, data)
+
+
+async def test_where_the_subscription_cannot_be_ended_what_answers_a_question_is_confirmed() -> None:
+    journal = Journal()
+    stored = {6: spindles(6, 2501, time="2026-03-14:09:26:54")}
+    async with bare(journal, NeverUnsubscribes(stored)) as (_, controller):
+        await until(lambda: controller.count(100))
+        controller.push(101, spindles(5, 2510))
+        await until(lambda: controller.count(102) == 1)
+        controller.push(101, spindles(7, 2520, time="2026-03-14:09:26:58"))
+        await until(lambda: controller.count(102) == 3)
+    assert syncs(journal) == [5, 7, 6]
 
 
 class Silent(Master):

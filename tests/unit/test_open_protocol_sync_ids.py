@@ -4,19 +4,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.devices.open_protocol.content.pairs import Half, SyncPairs
-from linewitness.devices.open_protocol.ledger.sync_ids import COUNT, SyncLedger, given_up, spans, take
+from linewitness.devices.open_protocol.ledger.sync_ids import (
+    COUNT,
+    MOST_SKIPPED,
+    SyncLedger,
+    given_up,
+    spans,
+    take,
+)
 
 
 @given(st.integers(0, COUNT - 1), st.lists(st.integers(1, 50), max_size=30))
 def test_what_was_skipped_is_missing_over_the_wrap_too(start: int, steps: list[int]) -> None:
     ledger, made, seen = take(SyncLedger(), start, "").ledger, start, {start}
     skipped: list[int] = []
+    named: list[int] = []
     for step in steps:
         skipped += [(made + each) % COUNT for each in range(1, step)]
         made = (made + step) % COUNT
         seen.add(made)
-        ledger = take(ledger, made, "").ledger
-    assert list(ledger.missing) == skipped[-1000:]
+        taken = take(ledger, made, "")
+        ledger = taken.ledger
+        named += taken.dropped
+    assert [*named, *ledger.missing] == skipped
+    assert len(ledger.missing) <= MOST_SKIPPED
     assert SyncLedger.load({key: text for key, text in ledger.remember.items() if text}) == ledger
 
 
@@ -30,13 +41,19 @@ def test_what_came_late_is_missing_no_more_and_moves_nothing() -> None:
 
 def test_ids_that_began_anew_are_known_by_their_time_or_by_the_second_one() -> None:
     later = take(SyncLedger(20, "2026-03-14:09:00:00"), 1, "2026-03-14:09:01:00")
-    assert (later.anew, later.ledger.last) == (True, 1)
+    assert (later.anew, later.ledger.last, later.ledger.lowest) == (True, 1, 1)
     fallen = take(SyncLedger(20, "2026-03-14:09:00:00"), 1, "2000-01-01:00:01:00")
     assert (fallen.anew, fallen.ledger.last) == (False, 20)
     second = take(fallen.ledger, 3, "2000-01-01:00:03:00")
     assert (second.anew, second.ledger.last, second.ledger.missing) == (True, 3, (2,))
     stray = take(fallen.ledger, 21, "2026-03-14:09:02:00")
     assert (stray.anew, stray.ledger.last, stray.ledger.missing) == (False, 21, ())
+
+
+def test_what_was_missing_when_the_ids_began_anew_is_named_and_not_asked_for_under_the_new_ids() -> None:
+    ledger = take(SyncLedger(20, "2026-03-14:09:00:00"), 23, "2026-03-14:09:01:00").ledger
+    step = take(ledger, 7, "2026-03-14:09:02:00")
+    assert (step.anew, step.dropped, step.ledger.missing) == (True, (21, 22), ())
 
 
 def test_ranges_pass_the_highest_id() -> None:

@@ -1,6 +1,6 @@
 """Results of several spindles that tightened together (0101): one result for each spindle, each once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +21,8 @@ from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 RETAINED: Final = 4000
 #: From this revision on a spindle's torque status is only OK or not OK.
 PLAIN_STATUS: Final = 4
+LOST_NAME: Final = "the sync ids began anew before these were fetched"
+TOO_MANY: Final = "more are missing than are asked for"
 OTHER_VALUES: Final = "sync id, time and spindle are known with other values"
 
 
@@ -35,16 +37,25 @@ class SpindleResults:
         self._known = KnownNames(prefix="spindle/", retained=RETAINED, remembered=remembered)
         self._pairs = pairs
         self.ids = SyncLedger.load(remembered)
-        self._in_vain: dict[int, int] = {}
+        self._asked: dict[int, int] = {}
 
-    def asked_in_vain(self, sync: int, asked: Stamp) -> None:
-        """Note that a request for this result got no answer in time: that may come like a push."""
-        self._in_vain[sync] = asked.realtime_ns
+    def asked(self, sync: int, asked: Stamp) -> None:
+        """Note that this result was asked for, and that nothing will tell its answer from a push."""
+        self._asked[sync] = asked.realtime_ns
 
     def read(
-        self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger, *, live: bool = True
+        self,
+        received: ReceivedTelegram,
+        facts: SessionFacts,
+        ledger: ResultLedger,
+        *,
+        live: bool = True,
+        take: Callable[[SyncLedger, int, str], SyncStep] = sync_ids.take,
     ) -> list[Observation]:
-        """Return a result for each spindle that is not known; the last observation is the one to confirm."""
+        """Return a result for each spindle that is not known; the last observation is the one to confirm.
+
+        `take` says what the sync id means for those that are known.
+        """
         decoded = decode(received.telegram)
         sync, time = decoded.number("sync_tightening_id"), decoded.text("timestamp")
         if not decoded.complete or sync is None:
@@ -53,7 +64,7 @@ class SpindleResults:
         results = list(self._results(received, decoded, facts, ledger, live=live))
         if not decoded.blocks["spindle_results"]:
             results = [self._unread(received, facts, ledger, "no spindle")]
-        step = sync_ids.take(self.ids, sync, time or "")
+        step = take(self.ids, sync, time or "")
         notices = list(_notices(step, self.ids, facts, ledger, received))
         changed = step.ledger != self.ids
         self.ids = step.ledger
@@ -67,17 +78,23 @@ class SpindleResults:
     ) -> list[Observation]:
         """Return the records of what cannot be fetched."""
         self.ids = sync_ids.given_up(self.ids, frozenset(syncs))
-        gaps = [
-            _gap(facts, ledger, now, first=first, last=last, reason=reason)
-            for first, last in sync_ids.spans(tuple(syncs))
-        ]
+        gaps = list(_gaps(facts, ledger, now, tuple(syncs), reason))
         return [*gaps[:-1], *(replace(each, remember=self.ids.remember) for each in gaps[-1:])]
+
+    def doubt(self, facts: SessionFacts, ledger: ResultLedger, now: Stamp, newest: int) -> Gap:
+        """Return the record that nobody knows what was lost after a sync id that is not stored any more."""
+        reason = f"sync id {newest} is not stored any more: the ids may have begun anew since"
+        return _gap(facts, ledger, now, first=(newest + 1) % sync_ids.COUNT, last=None, reason=reason)
+
+    def looked_below(self) -> None:
+        """Look for no more results below the lowest one of ids that began anew."""
+        self.ids = sync_ids.looked_below(self.ids)
 
     def _is_late_answer(
         self, received: ReceivedTelegram, sync: int, time: str | None, facts: SessionFacts
     ) -> bool:
         """Whether a push may be what was asked for before; not where it was certainly made since then."""
-        asked_ns = self._in_vain.pop(sync, None)
+        asked_ns = self._asked.pop(sync, None)
         if asked_ns is None:
             return False
         when = facts.resolve(time, received.stamp, live=False).when
@@ -210,11 +227,21 @@ def _notices(
         yield facts.notice(
             "source.epoch", source, reason, at=received.stamp, changes=(("sync_id", None, last),)
         )
+    why = LOST_NAME if step.anew else TOO_MANY
+    yield from _gaps(facts, ledger, received.stamp, step.dropped, f"multi-spindle results: {why}")
     if step.anew:
-        reason = f"the sync ids began anew: what followed {before.last} is not known"
+        what = f"the sync ids began anew (or more than {sync_ids.MOST_SKIPPED} results were lost)"
+        reason = f"{what}: what followed {before.last} is not known"
         yield _gap(facts, ledger, received.stamp, first=before.following, last=None, reason=reason)
         changes = (("sync_id", before.last, last),)
         yield facts.notice("source.epoch", source, reason, at=received.stamp, changes=changes)
+
+
+def _gaps(
+    facts: SessionFacts, ledger: ResultLedger, now: Stamp, syncs: tuple[int, ...], reason: str
+) -> Iterator[Gap]:
+    for first, last in sync_ids.spans(syncs):
+        yield _gap(facts, ledger, now, first=first, last=last, reason=reason)
 
 
 def _gap(

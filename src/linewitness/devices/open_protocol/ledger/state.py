@@ -152,3 +152,12 @@ class ResultLedger:
     def is_past(self, entry: ResultEntry) -> bool:
         """Whether this is surely a result of an earlier epoch, under the same id."""
         return any(core.is_same_work(entry.core) for _, core in self.past.get(entry.id, ()))
+
+    def lies_before_start(self, number: int) -> bool:
+        """Whether an id lies below all that was captured in this epoch, and nothing is missing under it."""
+        captured = any(NO_ID < known <= number for known in self.known)
+        return (
+            number <= (self.watermark or 0)
+            and not captured
+            and all(number not in each for each in self.spans)
+        )

@@ -20,12 +20,16 @@ class SyncLedger:
     """The newest sync id and its time, a lower one that came after it, and what is missing below.
 
     `turned` is the id of a result that came out of order: the next one shows whether the ids began anew.
+    After they did, results below `lowest` that were made since the time `since` may still be in the
+    controller's memory; `lowest` is None where nothing is to be looked for.
     """
 
     last: int | None = None
     time: str = ""
     turned: int | None = None
     missing: tuple[int, ...] = ()
+    lowest: int | None = None
+    since: str = ""
 
     @classmethod
     def load(cls, remembered: Mapping[str, str]) -> "SyncLedger":
@@ -49,11 +53,15 @@ class SyncLedger:
 
 @dataclass(frozen=True, slots=True)
 class SyncStep:
-    """The state after a result; `began` on first contact, `anew` where the ids began anew."""
+    """The state after a result; `began` on first contact, `anew` where the ids began anew.
+
+    `dropped` were missing and are not asked for any more: they must be named.
+    """
 
     ledger: SyncLedger
     began: bool = False
     anew: bool = False
+    dropped: tuple[int, ...] = ()
 
 
 def take(ledger: SyncLedger, sync: int, time: str) -> SyncStep:
@@ -63,14 +71,36 @@ def take(ledger: SyncLedger, sync: int, time: str) -> SyncStep:
     if sync in ledger.missing:
         return SyncStep(replace(ledger, missing=tuple(each for each in ledger.missing if each != sync)))
     ahead = (sync - ledger.last) % COUNT
-    if ahead <= MOST_SKIPPED:
-        return SyncStep(_forward(ledger, ledger.last, sync, time) if ahead else ledger)
+    if ahead == 0 and (time == ledger.time or not (time and ledger.time)):
+        return SyncStep(ledger)
+    return _forward(ledger, sync, time) if 0 < ahead <= MOST_SKIPPED else _jump(ledger, sync, time)
+
+
+def _jump(ledger: SyncLedger, sync: int, time: str) -> SyncStep:
+    """Take in what does not follow the newest result."""
     if ledger.turned is not None and 0 < (sync - ledger.turned) % COUNT <= MOST_SKIPPED:
-        return SyncStep(_forward(ledger, ledger.turned, sync, time), anew=True)
-    if time > ledger.time:
-        return SyncStep(replace(ledger, last=sync, time=time, turned=None), anew=True)
+        step = begin_anew(ledger, ledger.turned, ledger.time)
+        return replace(step, ledger=_forward(step.ledger, sync, time).ledger)
+    if time > ledger.time or sync == ledger.last:
+        return begin_anew(ledger, sync, time)
     # One result of before that came late, or the first one of a clock that fell back.
     return SyncStep(replace(ledger, turned=sync))
+
+
+def begin_anew(ledger: SyncLedger, sync: int, time: str) -> SyncStep:
+    """Take in a result of ids that began anew: what was missing before has lost its name."""
+    after = SyncLedger(sync, time, lowest=sync, since=ledger.time)
+    return SyncStep(after, anew=True, dropped=ledger.missing)
+
+
+def take_below(ledger: SyncLedger, sync: int, _: str) -> SyncStep:
+    """Take in a result below the lowest one of ids that began anew."""
+    return SyncStep(replace(ledger, lowest=sync))
+
+
+def looked_below(ledger: SyncLedger) -> SyncLedger:
+    """Look for no more results below the lowest one."""
+    return replace(ledger, lowest=None, since="")
 
 
 def given_up(ledger: SyncLedger, syncs: frozenset[int]) -> SyncLedger:
@@ -78,10 +108,12 @@ def given_up(ledger: SyncLedger, syncs: frozenset[int]) -> SyncLedger:
     return replace(ledger, missing=tuple(each for each in ledger.missing if each not in syncs))
 
 
-def _forward(ledger: SyncLedger, before: int, sync: int, time: str) -> SyncLedger:
+def _forward(ledger: SyncLedger, sync: int, time: str) -> SyncStep:
+    before = ledger.last or 0
     skipped = tuple((before + step) % COUNT for step in range(1, (sync - before) % COUNT))
     missing = (*ledger.missing, *(each for each in skipped if each not in ledger.missing))
-    return SyncLedger(sync, time, None, missing[-MOST_SKIPPED:])
+    after = replace(ledger, last=sync, time=time, turned=None, missing=missing[-MOST_SKIPPED:])
+    return SyncStep(after, dropped=missing[:-MOST_SKIPPED])
 
 
 def spans(syncs: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -1,12 +1,11 @@
 """Ask the controller for stored results (0064), slowly enough to leave it time for live ones."""
 
-import asyncio
 import contextlib
 from dataclasses import replace
 from typing import Final
 
-from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
+from linewitness.base.pacing import Pace
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.tightening import entry_of
 from linewitness.devices.open_protocol.ledger.state import NO_ID, ResultCore, ResultEntry, ResultRecord
@@ -45,8 +44,7 @@ class ResultHistory:
         self._link = link
         self._silence = silence
         self._limits = limits
-        self._interval_s = 1 / per_s
-        self._next = 0.0
+        self._pace = Pace(per_s)
         self.revision = 1
         self._psets_asked: set[int] = set()
         self.names_stations = names_stations
@@ -56,7 +54,8 @@ class ResultHistory:
 
         Raises `MemoryPaused` where no answer came, and no further question will be asked.
         """
-        await self._pace(number)
+        if number != NEWEST:
+            await self._pace.turn()
         while True:
             telegram = encode(Mid.OLD_RESULT_REQUEST, self.revision, {"tightening_id": number})
             try:
@@ -75,11 +74,6 @@ class ResultHistory:
     def use_revision(self, of_results: int) -> None:
         """Begin with the revision in which live results come, where stored ones have it too."""
         self.revision = of_results if of_results <= HIGHEST_REVISION else COMMON_REVISION
-
-    async def _pace(self, number: int) -> None:
-        if number != NEWEST:
-            await asyncio.sleep(max(0.0, self._next - monotonic()))
-            self._next = monotonic() + self._interval_s
 
     def _none(self, error: RefusedByController, number: int) -> NoResult:
         if error.code in STEP_DOWN | UNSUPPORTED:

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final
 
-from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceUnavailable
+from linewitness.base.pacing import Pace
 from linewitness.devices.open_protocol.content.operations import record_of
 from linewitness.devices.open_protocol.session.link import ControllerLink
 from linewitness.devices.open_protocol.session.recovery import NEWEST, Answer, NoResult
@@ -32,16 +32,14 @@ class OperationHistory:
         self._link = link
         self._silence = silence
         self._collector = link.operations
-        self._interval_s = 1 / per_s
-        self._next = 0.0
+        self._pace = Pace(per_s)
         self._turn = asyncio.Lock()
         self.revision = REVISIONS[0]
 
     async def ask(self, number: int) -> Answer:
         """Return the stored result with this id (0: the newest), or why there is none."""
         if number != NEWEST:
-            await asyncio.sleep(max(0.0, self._next - monotonic()))
-            self._next = monotonic() + self._interval_s
+            await self._pace.turn()
         async with self._turn:
             return await self._ask(number)
 

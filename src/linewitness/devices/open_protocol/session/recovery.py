@@ -32,6 +32,11 @@ HIGHEST: Final = 4_294_967_295
 MOST_AT_START: Final = 1000
 #: … and so many while a live result waits for that.
 MOST_WHILE_LIVE: Final = 40
+#: Nothing was missing under such an id: either an old result is pushed late, or the ids began anew.
+BEFORE_START: Final = (
+    "id {id} came after id {highest}, and lies before the start of capture: "
+    "the ids may have begun anew, and what was made under lower ids since may be lost"
+)
 #: Comparisons that leave open what a result is.
 OPEN: Final = frozenset({ResultComparison.CONFLICT, ResultComparison.SUSPECT})
 
@@ -102,6 +107,8 @@ def resolve(tracker: ResultTracker, record: ResultRecord) -> Asking:
             tracker.clash(record, ruling.reason)
             return
         if ruling.origin is Origin.SAME_EPOCH:
+            if tracker.ledger.lies_before_start(record.entry.id):
+                tracker.doubt(BEFORE_START.format(id=record.entry.id, highest=highest))
             tracker.take_late(record)
             return
         reason = ruling.reason

@@ -86,7 +86,9 @@ class OpenProtocolSession:
             multi_spindle=options.multi_spindle,
         )
         self._out = ObservationQueue()
-        self._multi_spindle = MultiSpindle(link=link, capture=self._capture, clock=clock)
+        self._multi_spindle = MultiSpindle(
+            link=link, capture=self._capture, clock=clock, per_s=options.back_fill_per_s
+        )
         self._stored = StoredResults(
             options=options,
             link=link,
