@@ -185,6 +185,19 @@ def test_fields_of_a_queue_are_compared_with_each_other_only(tmp_path: Path) -> 
     assert "cycle.soak reads address 2 as uint16, and cycle.peak reads" in told
 
 
+def test_dots_in_names_that_become_topics_are_doubted(tmp_path: Path) -> None:
+    uplink = "uplink: {url: 'mqtt://10.0.0.1'}\nstore: {vkey: " + VKEY + "}\n"
+    telemetry = points("id: a, address: 2, type: int16, record: telemetry")
+    evidence = points("id: a, address: 2, type: int16, record: change")
+    dotted = MODBUS.replace("oven", "oven.1") + telemetry + MODBUS.replace("oven", "oven.2") + evidence
+    [told] = warned(tmp_path, dotted, uplink)
+    assert told.startswith("line.yaml:5:9: warning: devices.oven.1.id: oven.1 becomes a part of MQTT topics")
+    assert warned(tmp_path, dotted) == []
+    file = tmp_path / "line.yaml"
+    file.write_text((HEAD + MODBUS + evidence + uplink).replace("gateway: g", "gateway: g.02"), "utf-8")
+    assert "warning: line.gateway: g.02 becomes a part of MQTT topics" in call("check", file).output
+
+
 def test_no_more_warnings_are_told_than_somebody_reads(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text(
         "id,address,type,record\n" + "".join(f"p{number},{number},float32,change\n" for number in range(500))

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
 from linewitness.anchors.options import AnchorOptions, CosignatureKey
-from linewitness.base.settings import Identifier, Options
+from linewitness.base.settings import Doubt, Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
 from linewitness.stations.options import StationOptions
@@ -95,6 +96,26 @@ class Config(Options):
     ]
     status: StatusOptions = Field(default=StatusOptions(), description="The status page.")
     log: LogOptions = Field(default=LogOptions(), description="Log messages.")
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return dots in names that are parts of topics, which some brokers do not take as they are."""
+        if self.uplink is None:
+            return
+        topics: list[tuple[tuple[str | int, ...], str]]
+        topics = [(("line", "tenant"), self.line.tenant), (("line", "gateway"), self.line.gateway)]
+        topics += [
+            (("devices", number, "id"), device.id)
+            for number, device in enumerate(self.devices)
+            if device.has_telemetry
+        ]
+        for at, name in topics:
+            if "." in name:
+                yield Doubt(
+                    what=f"{name} becomes a part of MQTT topics: RabbitMQ makes slashes of its dots, and "
+                    "NATS ends the connection",
+                    hint="use a hyphen in place of each dot; leave it if the broker is another one",
+                    at=at,
+                )
 
     @property
     def digest(self) -> str:

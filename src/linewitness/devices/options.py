@@ -122,3 +122,8 @@ class DeviceOptions(Options):
     share: ShareOptions = Field(
         default=ShareOptions(), description="How much of the journal the device may take."
     )
+
+    @property
+    def has_telemetry(self) -> bool:
+        """Whether values of the device are published as telemetry, under topics with its id."""
+        return False

@@ -143,6 +143,11 @@ class ModbusOptions(DeviceOptions):
             return self.serial.port
         return f"{self.host}:{self.tcp_port}"
 
+    @property
+    def has_telemetry(self) -> bool:
+        """Whether a point is published as telemetry."""
+        return any(point.record == "telemetry" for point in self.points)
+
     def doubts(self) -> Iterable[Doubt]:
         """Return addresses that may be a manual's, and registers that are read in two ways."""
         return doubts.doubts_of(self.points, self.results)

@@ -212,6 +212,11 @@ class OpcUaOptions(ServerOptions, DeviceOptions):
         default=None, description="Node that says who works here, for all points without their own."
     )
 
+    @property
+    def has_telemetry(self) -> bool:
+        """Whether a point is published as telemetry."""
+        return any(point.record == "telemetry" for point in self.points)
+
     def doubts(self) -> Iterable[Doubt]:
         """Return nodes that are named twice, and a password on a readable connection."""
         return [*doubts.of_nodes(self.points), *doubts.of_password(self)]
