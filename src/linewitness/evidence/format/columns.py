@@ -6,7 +6,8 @@ wherever a rule is broken, the records are read and checked one after the other.
 
 import json
 from binascii import a2b_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from linewitness.evidence.format.reading import ReadRecord, match
@@ -39,20 +40,31 @@ class RecordColumns(NamedTuple):
     units: list[str | None]
     bounds_us: list[int | None]
 
+    def part(self, first: int, last: int) -> "RecordColumns":
+        """Return the records from `first` up to `last`, which is not included."""
+        return self._make(column[first:last] for column in self)
+
     def members(self, at: int) -> dict[str, Any]:
         """Return all members of one of the records, as `record.parse` returns them."""
         members: dict[str, Any] = json.loads(self.data[at])
         return members
 
 
-def read_columns(records: Sequence[bytes]) -> RecordColumns | None:
-    """Return records in columns; None where one of them has to be read by itself to say what it is."""
-    rows = []
-    for data in records:
-        row = match(data)
-        if row is None:
-            return None
-        rows.append(row)
+def read_columns(records: Iterable[bytes]) -> Iterator[RecordColumns | bytes]:
+    """Yield records in their order: in columns, or by itself one that has to be read to say what it is."""
+    for matches, pairs in groupby(
+        ((match(data), data) for data in records), lambda pair: pair[0] is not None
+    ):
+        rows, run = zip(*pairs, strict=True)
+        columns = _columns(rows, run) if matches else None
+        if columns is None:
+            yield from run
+        else:
+            yield columns
+
+
+def _columns(rows: Sequence[Any], records: Sequence[bytes]) -> RecordColumns | None:
+    """Return what was matched in columns; None where a time is no date of the calendar."""
     (
         numbers, kinds, tenants, event_ids, ingested_at, boots, uptimes, steps, streams, key_ids, prev_hashes,
         hashes, signatures, messages, occurred_at, units, bounds,

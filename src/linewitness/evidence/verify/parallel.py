@@ -8,7 +8,7 @@ again from there. So a wrong guess costs time and nothing else.
 import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice, pairwise
@@ -35,6 +35,8 @@ CHUNK: Final = 2048
 INLINE_CHUNKS: Final = 4
 #: So many records are checked together, and in memory with all that was read of them.
 _TOGETHER: Final = 256
+#: Where one of more than so many records needs a look of its own, their halves are checked together.
+_FEW: Final = 8
 _CHANGES_KEY: Final = f'"kind":"{ROTATED}"'.encode()
 
 
@@ -116,14 +118,31 @@ class _Check:
         self.signs = SignFilter()
 
     def check(self, records: list[bytes]) -> None:
-        """Check records together; where that says no, one after the other, which says why."""
-        columns = read_columns(records)
-        if columns is None or not self._together(columns):
-            columns = columns_of(self._one_by_one(records))
-        self.ids += columns.event_ids
-        self.claims.add(columns)
-        self.summary.take(columns)
-        self.signs.take(columns)
+        """Check records together; those of which that says no one after the other, which says why."""
+        for part in read_columns(records):
+            if isinstance(part, bytes):
+                self._take(columns_of(self._one_by_one([part])))
+            else:
+                self._check(part)
+            if self.broken:
+                return
+
+    def _check(self, records: RecordColumns) -> None:
+        if self._together(records):
+            self._take(records)
+        elif len(records.data) <= _FEW:
+            self._take(columns_of(self._one_by_one(records.data)))
+        else:
+            middle = len(records.data) // 2
+            self._check(records.part(0, middle))
+            if not self.broken:
+                self._check(records.part(middle, len(records.data)))
+
+    def _take(self, records: RecordColumns) -> None:
+        self.ids += records.event_ids
+        self.claims.add(records)
+        self.summary.take(records)
+        self.signs.take(records)
 
     def _together(self, records: RecordColumns) -> bool:
         before = self.clock.head
@@ -134,7 +153,7 @@ class _Check:
             return False
         return True
 
-    def _one_by_one(self, records: list[bytes]) -> list[ReadRecord]:
+    def _one_by_one(self, records: Sequence[bytes]) -> list[ReadRecord]:
         """Return the good records up to the first that is broken."""
         good: list[ReadRecord] = []
         for data in records:
