@@ -193,8 +193,9 @@ class Harmful:
                 yield Flood(self.device)
             if self._options.how == "hang":
                 re.fullmatch("([A-Z0-9]+-?)+", "A" * 60 + "!")
-            for number in range(2700):  # more than the 8 MiB that systemd gives the log's socket
+            for number in range(8100):  # more than the 16 MiB that the log's socket takes, with pauses to write
                 structlog.get_logger().warning(f"noise {number % 900}", text="x" * 8000)
+                await asyncio.sleep(0 if number % 90 else 0.01)
         raise DeviceUnavailable("nobody is there")
         yield
 

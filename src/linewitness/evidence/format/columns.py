@@ -42,7 +42,7 @@ class RecordColumns(NamedTuple):
 
     def part(self, first: int, last: int) -> "RecordColumns":
         """Return the records from `first` up to `last`, which is not included."""
-        return self._make(column[first:last] for column in self)
+        return RecordColumns._make(column[first:last] for column in self)
 
     def members(self, at: int) -> dict[str, Any]:
         """Return all members of one of the records, as `record.parse` returns them."""
