@@ -10,7 +10,7 @@ from linewitness.base.errors import LinewitnessError
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Policy
-from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict

@@ -193,7 +193,7 @@ class Harmful:
                 yield Flood(self.device)
             if self._options.how == "hang":
                 re.fullmatch("([A-Z0-9]+-?)+", "A" * 60 + "!")
-            for number in range(8100):  # more than the 16 MiB that the log's socket takes, with pauses to write
+            for number in range(8100):  # more than the log's socket takes, 16 MiB, with pauses
                 structlog.get_logger().warning(f"noise {number % 900}", text="x" * 8000)
                 await asyncio.sleep(0 if number % 90 else 0.01)
         raise DeviceUnavailable("nobody is there")

@@ -15,7 +15,7 @@ from linewitness.evidence.format.keys import cosigner_vkey, new_key
 from linewitness.evidence.format.note import cosign
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.continuity import Continuity
 from linewitness.gateway.receipts import ReceiptJudge

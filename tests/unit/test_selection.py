@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.format.record import Change
 from linewitness.evidence.verify import selection
-from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.evidence.verify.verdict import Verdict
 from support.chain_builder import Stream, grown
 from support.packages import policy_for, receipt, subtree_of

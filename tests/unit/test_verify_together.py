@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from linewitness.evidence.verify import parallel
-from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_chunk
+from linewitness.evidence.verify import chunk
+from linewitness.evidence.verify.chunk import ChainState, CheckedChunk, check_chunk
 from support.chain_builder import ORIGIN, Stream
 from support.mutants import spoil
 
@@ -45,13 +45,13 @@ def both_ways(
         together.append(whole(self, columns))
         return together[-1]
 
-    whole = parallel._Check._together
+    whole = chunk._Check._together
     start = start or ChainState()
     with monkeypatch.context() as patch:
-        patch.setattr(parallel._Check, "_together", counted)
+        patch.setattr(chunk._Check, "_together", counted)
         quick = check_chunk(ORIGIN, start, records)
     with monkeypatch.context() as patch:
-        patch.setattr(parallel, "read_columns", iter)
+        patch.setattr(chunk, "read_columns", iter)
         slow = check_chunk(ORIGIN, start, records)
     assert any(together) or start.head
     assert str(quick.broken) == str(slow.broken)

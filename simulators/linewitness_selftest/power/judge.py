@@ -16,7 +16,7 @@ from linewitness.evidence.format.keys import log_vkey
 from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
-from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal import database

@@ -18,7 +18,7 @@ from linewitness.evidence.format.merkle import BadProof
 from linewitness.evidence.format.note import BadNote, Note
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.package.layout import BadLayout, PackedFile, read_layout, unpacked
-from linewitness.evidence.verify.selection_stamps import of_history
+from linewitness.evidence.verify.selection.stamps import of_history
 from linewitness.evidence.verify.statements import Statement, Token
 
 MANIFEST: Final = "manifest.json"

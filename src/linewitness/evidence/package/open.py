@@ -13,7 +13,7 @@ from linewitness.evidence.package.claims import false_claims
 from linewitness.evidence.package.raw_check import read_raws, with_raws
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.ended import HandedOver, verify_handover
-from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.evidence.verify.source import EvidenceSource, VerifierOptions, stream_source
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson

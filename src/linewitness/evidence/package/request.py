@@ -27,7 +27,7 @@ from linewitness.evidence.package.time_stamps import StampedCheckpoint, StampFil
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress, Stage, silent
 from linewitness.evidence.timestamps.algorithms import Verifies
-from linewitness.evidence.verify.selection import verify_selection
+from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict

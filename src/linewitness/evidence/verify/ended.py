@@ -19,9 +19,9 @@ from linewitness.evidence.format.proof import TlogProof, parse_consistency
 from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.chain import Broken, ChainHead
-from linewitness.evidence.verify.parallel import ChainState
-from linewitness.evidence.verify.selection import ProofOf, learn_keys
-from linewitness.evidence.verify.selection_batch import KeyHistory, SharedCheckpoint, prove
+from linewitness.evidence.verify.chunk import ChainState
+from linewitness.evidence.verify.selection.batch import KeyHistory, SharedCheckpoint, prove
+from linewitness.evidence.verify.selection.selection import ProofOf, learn_keys
 from linewitness.evidence.verify.source import VerifierOptions
 from linewitness.evidence.verify.statements import RANGE, Statement, TrustedStatement, trusted_statements
 from linewitness.evidence.verify.stream import StreamStart, verify

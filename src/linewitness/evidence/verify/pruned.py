@@ -18,9 +18,9 @@ from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.chain import Broken, ChainHead
-from linewitness.evidence.verify.parallel import ChainState
-from linewitness.evidence.verify.selection import learn_keys
-from linewitness.evidence.verify.selection_batch import KeyHistory
+from linewitness.evidence.verify.chunk import ChainState
+from linewitness.evidence.verify.selection.batch import KeyHistory
+from linewitness.evidence.verify.selection.selection import learn_keys
 from linewitness.evidence.verify.statements import RANGE, Statement, sizes_of, trusted_statements
 from linewitness.evidence.verify.stream import StreamStart, verify
 from linewitness.evidence.verify.verdict import Remark, Status, Verdict

@@ -22,8 +22,9 @@ from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.attestation_age import age_of
 from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
+from linewitness.evidence.verify.chunk import ChainState, CheckedChunk
 from linewitness.evidence.verify.contents import RecordSummary
-from linewitness.evidence.verify.parallel import ChainState, CheckedChunk, check_all
+from linewitness.evidence.verify.parallel import check_all
 from linewitness.evidence.verify.plausible_times import PlausibleTimes, unlikely_times
 from linewitness.evidence.verify.statements import (
     Statement,

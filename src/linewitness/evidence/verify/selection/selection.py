@@ -29,7 +29,7 @@ from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.chain import ROTATED, Broken, ChainVerifier
 from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
-from linewitness.evidence.verify.selection_batch import (
+from linewitness.evidence.verify.selection.batch import (
     CheckedBatch,
     KeyHistory,
     PreviousRecord,
@@ -39,7 +39,7 @@ from linewitness.evidence.verify.selection_batch import (
     check_batch,
     prove,
 )
-from linewitness.evidence.verify.selection_stamps import weigh_stamps
+from linewitness.evidence.verify.selection.stamps import weigh_stamps
 from linewitness.evidence.verify.statements import Statement, TrustedStatement, quorum, trusted_statements
 from linewitness.evidence.verify.unit_history import UnitHistory
 from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark, Verdict
