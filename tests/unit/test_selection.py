@@ -8,7 +8,7 @@ from nacl.signing import SigningKey
 
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.format.record import Change
-from linewitness.evidence.verify import selection
+from linewitness.evidence.verify.selection import selection
 from linewitness.evidence.verify.selection.selection import verify_selection
 from linewitness.evidence.verify.verdict import Verdict
 from support.chain_builder import Stream, grown
