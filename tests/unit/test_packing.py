@@ -16,7 +16,7 @@ from linewitness.evidence.package.query import RecordQuery
 from linewitness.evidence.package.request import PackageRequest
 from linewitness.evidence.package.spool import RecordSpool
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.evidence.verify import selection
+from linewitness.evidence.verify.selection import selection
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from support.browser_verifier import judge_with_page
