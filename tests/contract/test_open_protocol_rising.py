@@ -1,5 +1,6 @@
 """Revisions fall where a controller starts up, rise again, and never change whose results are taken."""
 
+from functools import partial
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -52,8 +53,8 @@ async def reconnects(controller: AwkwardController, journal: Journal, times: int
     """Let one gateway connect so often, each time until it has stored what it learned."""
     async with captured(controller, journal) as running:
         for count in range(1, times + 1):
-            await until(lambda wanted=count: running.connected == wanted)  # type: ignore[misc]
-            await until(lambda wanted=count: len(journal.notices("clock.status")) >= wanted)  # type: ignore[misc]
+            await until(partial(lambda wanted: running.connected == wanted, count))
+            await until(partial(lambda wanted: len(journal.notices("clock.status")) >= wanted, count))
             if count < times:
                 controller.writers[-1].close()
 

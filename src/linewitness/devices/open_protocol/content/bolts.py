@@ -9,7 +9,7 @@ from typing import Final
 
 from linewitness.base.clock import NS_PER_S
 from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
-from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
+from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.tightening import VERDICTS
 from linewitness.devices.open_protocol.content.undecided import undecided
 from linewitness.devices.open_protocol.ledger import cycle_numbers
@@ -126,17 +126,9 @@ def _result(
 ) -> Result:
     # A cycle that is sent again after a connection looks like a new one: its own time says when it was.
     moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=False)
-    return Result(
-        device=facts.device,
-        session_id=facts.session_id,
-        received=received.stamp,
-        when=moment.when,
-        raw=received.raw,
+    return replace(
+        facts.tightening(received, ledger, _name(decoded, bolt), moment.when),
         backfilled=received.stamp.realtime_ns - moment.when.occurred_ns > STORED_NS,
-        kind="tightening.result",
-        source=ledger.source,
-        epoch=ledger.epoch,
-        result_id=_name(decoded, bolt),
         identifier=decoded.text("vin"),
         ok=bolt["status"].content == 1,
         measured=tuple(_measured(bolt, facts.torque_unit)),
@@ -178,12 +170,9 @@ def _gap(
     last: int | None,
     reason: str,
 ) -> Gap:
-    return Gap(
-        device=facts.device,
-        session_id=facts.session_id,
-        received=received.stamp,
-        when=at_reception(received.stamp),
-        source=ledger.source,
+    return facts.gap(
+        ledger,
+        received.stamp,
         first=f"cycle {first}",
         last=None if last is None else f"cycle {last}",
         count=None if last is None else last - first + 1,

@@ -1,11 +1,11 @@
 """What is known about a session, and the observations that need nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from linewitness.base.clock import Stamp
 from linewitness.base.mappings import EMPTY
-from linewitness.devices.base import Notice, Result, Scalar, Seen, When
+from linewitness.devices.base import Gap, Notice, Result, Scalar, Seen, When
 from linewitness.devices.open_protocol.content.times import ClockOffset, ResolvedTime, resolve
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.ledger.storage import Changes
@@ -88,6 +88,45 @@ class SessionFacts:
             reason=reason,
         )
 
+    def gap(
+        self,
+        ledger: ResultLedger,
+        now: Stamp,
+        *,
+        first: str,
+        last: str | None,
+        count: int | None,
+        reason: str,
+        remember: Changes = EMPTY,
+    ) -> Gap:
+        """Return that results are missing; `last` is None where nobody knows how many."""
+        return Gap(
+            device=self.device,
+            session_id=self.session_id,
+            received=now,
+            when=at_reception(now),
+            remember=remember,
+            source=ledger.source,
+            first=first,
+            last=last,
+            count=count,
+            reason=reason,
+        )
+
+    def tightening(self, received: ReceivedTelegram, ledger: ResultLedger, name: str, when: When) -> Result:
+        """Return the frame of a result: where it comes from, its name, when it was made."""
+        return Result(
+            device=self.device,
+            session_id=self.session_id,
+            received=received.stamp,
+            when=when,
+            raw=received.raw,
+            kind="tightening.result",
+            source=ledger.source,
+            epoch=ledger.epoch,
+            result_id=name,
+        )
+
     def undecodable(
         self, received: ReceivedTelegram, ledger: ResultLedger, problem: str, *, name: str, remember: Changes
     ) -> Result:
@@ -95,18 +134,10 @@ class SessionFacts:
 
         `name` says nothing of them: a hash would let others guess the bytes from the name.
         """
-        return Result(
-            device=self.device,
-            session_id=self.session_id,
-            received=received.stamp,
-            when=at_reception(received.stamp),
-            raw=received.raw,
+        return replace(
+            self.tightening(received, ledger, f"raw-{name}", at_reception(received.stamp)),
             remember=remember,
             confirmable=True,
-            kind="tightening.result",
-            source=ledger.source,
-            epoch=ledger.epoch,
-            result_id=f"raw-{name}",
             counts=False,
             decoded=False,
             reason=f"not decodable: {problem}",

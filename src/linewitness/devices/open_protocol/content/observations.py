@@ -6,7 +6,7 @@ from linewitness.base.clock import Stamp
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Notice, Observation, Result, Scalar
 from linewitness.devices.open_protocol.content import operations, tightening
-from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
+from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.limits import KnownLimits
 from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
 from linewitness.devices.open_protocol.content.tightening import TighteningContent
@@ -80,19 +80,11 @@ class LedgerObservations:
         moment = self._moment(found.time, record, ledger.epoch, facts)
         name = event.name or str(record.entry.id)
         pairing = self._pairing(event, decoded, name, found)
-        return Result(
-            device=facts.device,
-            session_id=facts.session_id,
-            received=received.stamp,
-            when=moment.when,
-            raw=received.raw,
+        return replace(
+            facts.tightening(received, ledger, name, moment.when),
             remember={**event.changes, **pairing.remember},
             confirmable=record.live,
             backfilled=not record.live,
-            kind="tightening.result",
-            source=ledger.source,
-            epoch=ledger.epoch,
-            result_id=name,
             identifier=found.identifier,
             ok=found.ok,
             measured=found.measured,
@@ -154,19 +146,11 @@ def _operation(
     record, ledger, received = event.record, event.ledger, event.record.received
     overall = operation.overall
     moment = facts.resolve(overall.time, received.stamp, live=record.live)
-    return Result(
-        device=facts.device,
-        session_id=facts.session_id,
-        received=received.stamp,
-        when=moment.when,
-        raw=received.raw,
+    return replace(
+        facts.tightening(received, ledger, event.name or str(record.entry.id), moment.when),
         remember=event.changes,
         confirmable=record.live,
         backfilled=not record.live,
-        kind="tightening.result",
-        source=ledger.source,
-        epoch=ledger.epoch,
-        result_id=event.name or str(record.entry.id),
         identifier=operation.text(operations.IDENTIFIER),
         ok=overall.ok,
         measured=tuple(operations.measured(operation)),
@@ -230,17 +214,14 @@ def _conflict(event: ConflictingResult, facts: SessionFacts, now: Stamp) -> Noti
 
 def _gap(event: MissingResults, facts: SessionFacts, now: Stamp) -> Gap:
     last = event.last
-    return Gap(
-        device=facts.device,
-        session_id=facts.session_id,
-        received=now,
-        when=at_reception(now),
-        remember=event.changes,
-        source=event.ledger.source,
+    return facts.gap(
+        event.ledger,
+        now,
         first=str(event.first),
         last=None if last is None else str(last),
         count=last - event.first + 1 if last is not None and event.countable else None,
         reason=f"epoch {event.ledger.epoch}: {event.reason}",
+        remember=event.changes,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from linewitness.base.clock import NS_PER_MS, Stamp
 from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
 from linewitness.devices.open_protocol.content import tightening
-from linewitness.devices.open_protocol.content.facts import SessionFacts, at_reception
+from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.pairs import Half, Pairing, SyncPairs
 from linewitness.devices.open_protocol.content.undecided import undecided
 from linewitness.devices.open_protocol.ledger import sync_ids
@@ -163,17 +163,9 @@ def _result(
     live: bool,
 ) -> Result:
     moment = facts.resolve(decoded.text("timestamp"), received.stamp, live=live)
-    return Result(
-        device=facts.device,
-        session_id=facts.session_id,
-        received=received.stamp,
-        when=moment.when,
-        raw=received.raw,
+    return replace(
+        facts.tightening(received, ledger, _name(decoded, block), moment.when),
         backfilled=not live,
-        kind="tightening.result",
-        source=ledger.source,
-        epoch=ledger.epoch,
-        result_id=_name(decoded, block),
         identifier=decoded.text("vin"),
         ok=block["status"].content == 1,
         measured=(_torque(decoded, block, facts.torque_unit), _angle(decoded, block)),
@@ -247,12 +239,9 @@ def _gaps(
 def _gap(
     facts: SessionFacts, ledger: ResultLedger, now: Stamp, *, first: int, last: int | None, reason: str
 ) -> Gap:
-    return Gap(
-        device=facts.device,
-        session_id=facts.session_id,
-        received=now,
-        when=at_reception(now),
-        source=ledger.source,
+    return facts.gap(
+        ledger,
+        now,
         first=f"sync {first}",
         last=None if last is None else f"sync {last}",
         count=None if last is None else (last - first) % sync_ids.COUNT + 1,
