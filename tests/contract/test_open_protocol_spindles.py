@@ -80,11 +80,13 @@ async def test_where_old_ones_are_not_offered_a_hole_is_a_gap_and_capture_goes_o
         for sync in (65_534, 1):
             controller.push(101, spindles(sync, 2510, time=f"2026-03-14:09:26:{sync % 50:02d}"))
             await until(partial(lambda count: controller.count(102) == count, 1 if sync > 1 else 2))
-        await until(lambda: journal.gaps)
+        await until(lambda: len(journal.gaps) == 2)
         assert running.connected == 1
-    (gap,) = journal.gaps
+    gap, doubt = journal.gaps
     assert (gap.first, gap.last, gap.count) == ("sync 65535", "sync 0", 2)
     assert "not offered" in gap.reason
+    assert (doubt.first, doubt.last) == ("sync 65535", None)
+    assert "may have begun anew" in doubt.reason
 
 
 async def capture(journal: Journal, first: int, count: int) -> None:

@@ -81,9 +81,8 @@ class SpindleResults:
         gaps = list(_gaps(facts, ledger, now, tuple(syncs), reason))
         return [*gaps[:-1], *(replace(each, remember=self.ids.remember) for each in gaps[-1:])]
 
-    def doubt(self, facts: SessionFacts, ledger: ResultLedger, now: Stamp, newest: int) -> Gap:
-        """Return the record that nobody knows what was lost after a sync id that is not stored any more."""
-        reason = f"sync id {newest} is not stored any more: the ids may have begun anew since"
+    def doubt(self, facts: SessionFacts, ledger: ResultLedger, now: Stamp, newest: int, reason: str) -> Gap:
+        """Return the record that nobody knows what was lost after a sync id."""
         return _gap(facts, ledger, now, first=(newest + 1) % sync_ids.COUNT, last=None, reason=reason)
 
     def looked_below(self) -> None:

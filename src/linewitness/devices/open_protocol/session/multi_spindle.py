@@ -118,8 +118,12 @@ class MultiSpindle:
         for gap in spindles.give_up(still, facts, ledger, now, f"multi-spindle results: {self._why()}"):
             yield gap
         if self._gone is not None and (self._gone + 1) % COUNT in still:
-            yield spindles.doubt(facts, ledger, now, self._gone)
+            why = f"sync id {self._gone} is not stored any more: the ids may have begun anew since"
+            yield spindles.doubt(facts, ledger, now, self._gone, why)
             self._gone = None
+        elif {COUNT - 1, 0} <= set(still):
+            why = "none around the highest sync id was found: the ids may have begun anew before that"
+            yield spindles.doubt(facts, ledger, now, still[0] - 1, why)
 
     async def _below(self, facts: SessionFacts) -> AsyncIterator[Observation]:
         """Fetch what was made before the first known result of ids that began anew, newest first."""
