@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -431,3 +432,44 @@ async def test_0100_that_is_refused_for_the_moment_is_tried_again(code: int) -> 
         assert running.error is not None
         assert running.connected <= 1
     assert syncs(journal) == [5]
+
+
+async def test_0100_that_is_refused_for_the_moment_for_ever_keeps_no_tightening_back() -> None:
+    journal = Journal()
+    refuses = [True]
+
+    def busy(mid: int, data: bytes) -> Answers | None:
+        if mid != 100:
+            return None
+        return [(4, b"010016")] if refuses else [(5, b"0100")]
+
+    async with bare(journal, busy, multi_spindle=True, reconcile_s=1) as (running, controller):
+        await until(lambda: running.connected and running.session.refused_points)
+        assert controller.count(100) == 3
+        assert "error 16" in running.session.refused_points["multi_spindle"]
+        controller.push(61, tightening(1))
+        await until(lambda: controller.count(62))
+        refuses.clear()
+        await until(lambda: not running.session.refused_points)
+        controller.push(101, spindles(5, 2510))
+        await until(lambda: controller.count(102))
+        assert running.connected == 1
+    assert journal.ids == [1]
+    assert syncs(journal) == [5]
+
+
+async def test_what_only_the_yaml_asks_for_and_the_controller_does_not_offer_is_a_refusal() -> None:
+    journal = Journal()
+    wanted: dict[str, Any] = {"multi_spindle": True, "jobs": True, "identifiers": "single", "traces": True}
+    async with bare(journal, **wanted) as (running, _):
+        await until(lambda: running.connected and running.session.refused_points)
+        refused = dict(running.session.refused_points)
+        assert "error 99" in refused.pop("traces")
+        assert refused == {
+            "multi_spindle": "MID 0100 is not offered",
+            "identifiers": "MID 0051 is not offered",
+            "jobs": "MID 0034 is not offered",
+        }
+    async with bare(journal) as (running, controller):
+        await until(lambda: running.connected and controller.count(70))
+        assert running.session.refused_points == {}

@@ -87,7 +87,8 @@ async def test_a_node_that_the_server_does_not_have(tmp_path: Path, clock: Manua
                         "code": "points-refused",
                         "subject": "press-4",
                         "alarm": True,
-                        "what": "press-4 refuses a point: program (ns=2;s=Press.Program: BadNodeIdUnknown)",
+                        "what": "press-4 refuses what is configured: "
+                        "program (ns=2;s=Press.Program: BadNodeIdUnknown)",
                     }
                     assert await metric(line, "press-4") == "1.0"
                     page = (await line.get("/"))[2]
@@ -113,7 +114,7 @@ async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: M
             found = await shows(line, bool)
             assert found is not None
             assert found["what"] == (
-                "press-4 refuses a point: nothing"
+                "press-4 refuses what is configured: nothing"
                 " (holding 7: the device has no such register (Modbus exception 2))"
             )
             oven.faults.exceptions[1] = 4
@@ -147,7 +148,8 @@ async def test_results_that_the_device_does_not_give(
             found = await shows(line, bool)
             assert found is not None
             assert found["what"] == (
-                "press-4 refuses a point: cycle (the device has no such register (Modbus exception 2))"
+                "press-4 refuses what is configured: "
+                "cycle (the device has no such register (Modbus exception 2))"
             )
             oven.faults.illegal.clear()
             oven.oven.complete_cycles(1)

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 SHOW_S: Final = 1.0
 _HINT: Final = (
     "nothing is recorded of them: look the points up with `linewitness browse` or `probe`, correct the YAML "
-    "or the device's program; they are asked for again each minute"
+    "or the device's program; they are asked for again each minute, a controller's results at each connection"
 )
 
 

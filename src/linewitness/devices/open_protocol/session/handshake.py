@@ -200,21 +200,37 @@ async def _no_results(
     )
 
 
-async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions, told: set[int]) -> None:
-    """Subscribe to what else is configured; log what is not offered, unless it is in `told`."""
+async def subscribe_more(
+    link: ControllerLink, options: OpenProtocolOptions, told: set[int]
+) -> Mapping[str, str]:
+    """Subscribe to what else is configured; return why the controller refuses what only the YAML asks for.
+
+    What is not offered is logged, unless it is in `told`. Keys of the answer are names of settings.
+    """
     wanted = (
-        (options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
-        (options.parameter_sets, Mid.PSET_SUBSCRIBE, (2, 1)),
-        (options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
-        (options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
-        (options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
+        ("", options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
+        ("", options.parameter_sets, Mid.PSET_SUBSCRIBE, (2, 1)),
+        ("identifiers", options.identifiers == "single", Mid.IDENTIFIER_SUBSCRIBE, (2, 1)),
+        ("identifiers", options.identifiers == "multiple", Mid.IDENTIFIERS_SUBSCRIBE, (1,)),
+        ("jobs", options.jobs, Mid.JOB_SUBSCRIBE, (5, 4, 3, 2, 1)),
     )
-    for on, mid, revisions in wanted:
-        if on and await subscribe_stepping_down(link, mid, revisions) is None and mid not in told:
+    refused: dict[str, str] = {}
+    for setting, on, mid, revisions in wanted:
+        if not on or await subscribe_stepping_down(link, mid, revisions) is not None:
+            continue
+        if setting:
+            refused[setting] = f"MID {mid:04d} is not offered"
+        if mid not in told:
             told.add(int(mid))
             log.info("not offered by the controller", device=options.id, mid=int(mid))
-    if not options.traces:
-        return
+    if options.traces:
+        refused |= await _subscribe_traces(link, options, told)
+    return refused
+
+
+async def _subscribe_traces(
+    link: ControllerLink, options: OpenProtocolOptions, told: set[int]
+) -> Mapping[str, str]:
     question = generic(Mid.GENERIC_SUBSCRIBE, Mid.TRACE, 1, TRACES_WANTED)
     try:
         await link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE, optional=True)
@@ -222,3 +238,5 @@ async def subscribe_more(link: ControllerLink, options: OpenProtocolOptions, tol
         if Mid.TRACE not in told:
             told.add(int(Mid.TRACE))
             log.info("not offered by the controller", device=options.id, why=str(error))
+        return {"traces": str(error)}
+    return EMPTY

@@ -130,6 +130,11 @@ class OpenProtocolSession:
         return self._learned
 
     @property
+    def refused_points(self) -> Mapping[str, str] | None:
+        """Why the controller refuses what the settings ask for, by their names; None before it was asked."""
+        return self._subscriptions.refused
+
+    @property
     def lost_segments(self) -> int | None:
         """How many segments were lost so far, as far as the kernel knows; None once closed."""
         return self._link.lost_segments
@@ -179,7 +184,8 @@ class OpenProtocolSession:
         with self._failing():
             while (received := await self._link.pushes.get()) is not None:
                 await self._take(received)
-                if self._is_behind or self._capture.clock_jumped:
+                behind = self._capture.tracker.behind or self._multi_spindle.is_behind
+                if behind or self._capture.clock_jumped:
                     self._behind.set()
         self._end()
 
@@ -201,10 +207,6 @@ class OpenProtocolSession:
                 else:
                     await self._reconcile()
         self._end()
-
-    @property
-    def _is_behind(self) -> bool:
-        return self._capture.tracker.behind or self._multi_spindle.is_behind
 
     async def _take(self, received: ReceivedTelegram) -> None:
         """Take in one push; each is handed out once, to be confirmed when it is durable."""
@@ -250,6 +252,8 @@ class OpenProtocolSession:
     async def _reconcile(self) -> None:
         """Compare with the newest stored result and, as independent evidence, with the tool's own counter."""
         await self._look_at_tool()
+        await self._subscriptions.again()
+        await self._fetch_spindles()
         await self._stored.establish(None)
         await self._stored.back_fill(again=True)
         self._compare_counters()

@@ -12,7 +12,8 @@ import structlog
 from linewitness.devices.open_protocol.ledger.epochs import NoResult
 from linewitness.devices.open_protocol.session.link import ControllerLink
 
-#: So many connections in a row that end because of a silent memory; the next one goes on without it.
+#: So many connections in a row that end because of a silent memory, or of a subscription that is refused for
+#: the moment; the next one goes on without it.
 CONNECTIONS: Final = 2
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ class MemorySilence:
         """`name` is what messages call the controller."""
         self._name = name
         self._answers = False
-        self._connections = 0
+        self._connections = self._refusals = 0
         self._skipped: set[int] = set()
         self._last = 0
         self._said = self._unsubscribed = self._stationless = False
@@ -77,6 +78,15 @@ class MemorySilence:
         self.paused = True
         self._say(mid)
         raise MemoryPaused
+
+    def refused_again(self) -> bool:
+        """Note that a subscription was refused for the moment; return whether to go on without it."""
+        self._refusals += 1
+        return self._refusals > CONNECTIONS
+
+    def refused_no_more(self) -> None:
+        """Note that the subscription was taken."""
+        self._refusals = 0
 
     def say_unsubscribed(self, every_s: float) -> None:
         """Note once that the subscription to results got no answer."""

@@ -1,6 +1,8 @@
 """Subscribe to what a controller offers, in the revision that it takes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -15,6 +17,9 @@ from linewitness.devices.open_protocol.session.revisions import LearnedRevisions
 from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.session.stored_results import StoredResults
 from linewitness.devices.open_protocol.wire.mids import Mid
+
+#: The setting that asks for multi-spindle results.
+SPINDLES: Final = "multi_spindle"
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +44,8 @@ class Subscriptions:
         self._stored = stored
         self._multi_spindle = multi_spindle
         self._silence = silence
+        #: Why the controller refuses what the settings ask for, by their names; None before it was asked.
+        self.refused: Mapping[str, str] | None = None
 
     async def begin(self, learned: LearnedRevisions) -> LearnedRevisions:
         """Make sure that the ids still mean the same, and subscribe; return what is known of revisions now.
@@ -49,10 +56,32 @@ class Subscriptions:
             await self._operations()
         elif self._options.results == "tightenings":
             learned = await self._tightenings(learned)
+        refused: dict[str, str] = {}
         if self._options.multi_spindle and not self._multi_spindle.subscribed:
-            await self._spindles()
-        await handshake.subscribe_more(self._link, self._options, self._silence.not_offered)
+            refused |= await self._spindles_too()
+        refused |= await handshake.subscribe_more(self._link, self._options, self._silence.not_offered)
+        self.refused = refused
         return learned
+
+    async def again(self) -> None:
+        """Ask once more for multi-spindle results that were refused for the moment."""
+        if self.refused and SPINDLES in self.refused and not self._multi_spindle.subscribed:
+            others = {name: why for name, why in self.refused.items() if name != SPINDLES}
+            self.refused = await self._spindles_too() | others
+
+    async def _spindles_too(self) -> dict[str, str]:
+        """Subscribe to multi-spindle results beside others; return why they are refused.
+
+        Raises `DeviceUnavailable` where that passes, unless it did so in several connections in a row.
+        """
+        try:
+            offered = await self._spindles()
+        except DeviceUnavailable as error:
+            if not self._silence.refused_again():
+                raise
+            return {SPINDLES: str(error)}
+        self._silence.refused_no_more()
+        return {} if offered else {SPINDLES: f"MID {Mid.MULTI_SUBSCRIBE:04d} is not offered"}
 
     async def _tightenings(self, learned: LearnedRevisions) -> LearnedRevisions:
         options, highest = self._options, handshake.RESULT_REVISIONS[0]
