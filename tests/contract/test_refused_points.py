@@ -87,7 +87,7 @@ async def test_a_node_that_the_server_does_not_have(tmp_path: Path, clock: Manua
                         "code": "points-refused",
                         "subject": "press-4",
                         "alarm": True,
-                        "what": "press-4 refuses what is configured: "
+                        "what": "press-4 refuses a point or feature: "
                         "program (ns=2;s=Press.Program: BadNodeIdUnknown)",
                     }
                     assert await metric(line, "press-4") == "1.0"
@@ -114,7 +114,7 @@ async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: M
             found = await shows(line, bool)
             assert found is not None
             assert found["what"] == (
-                "press-4 refuses what is configured: nothing"
+                "press-4 refuses a point or feature: nothing"
                 " (holding 7: the device has no such register (Modbus exception 2))"
             )
             oven.faults.exceptions[1] = 4
@@ -148,7 +148,7 @@ async def test_results_that_the_device_does_not_give(
             found = await shows(line, bool)
             assert found is not None
             assert found["what"] == (
-                "press-4 refuses what is configured: "
+                "press-4 refuses a point or feature: "
                 "cycle (the device has no such register (Modbus exception 2))"
             )
             oven.faults.illegal.clear()

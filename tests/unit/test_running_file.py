@@ -97,7 +97,7 @@ async def test_status_shows_uplink_and_problems_of_a_running_line_only(
             said = (await asyncio.to_thread(call, "status", directory)).output
             assert f"uplink     refused since {state.uplink_since}: bad user name or password" in said
             assert (
-                "ALARM      press-4 refuses what is configured: force (ns=2;s=Force: BadNodeIdUnknown)"
+                "ALARM      press-4 refuses a point or feature: force (ns=2;s=Force: BadNodeIdUnknown)"
                 in said
             )
             assert "to do      operator action required: nothing is recorded" in said

@@ -29,11 +29,12 @@ def problems_of_device(device: DeviceRow) -> Iterator[LineProblem]:
             hint="the connection is tried again every few seconds",
         )
     if refused := device.health.refused_points:
+        count = "a point or feature" if len(refused) == 1 else f"{len(refused):,} points or features"
         yield LineProblem(
             "points-refused",
             name,
             alarm=True,
-            what=f"{name} refuses what is configured: {some_of(refused)}",
+            what=f"{name} refuses {count}: {some_of(refused)}",
             hint="operator action required: nothing is recorded of them; correct the YAML or the device's "
             "program, see `linewitness browse` and `probe`; they are asked for again each minute",
         )
