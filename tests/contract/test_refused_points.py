@@ -122,7 +122,7 @@ async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: M
             assert found is not None
             assert "set-point (holding 1: " in found["what"]
             del oven.faults.exceptions[1]
-            await shows(line, lambda one: one is not None and "a point: nothing" in one["what"])
+            await shows(line, lambda one: one is not None and "a point or feature: nothing" in one["what"])
 
 
 RESULT = {
