@@ -3,9 +3,12 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import orjson
 import pytest
 
 from linewitness.evidence.format.record import parse
@@ -13,7 +16,9 @@ from linewitness.gateway.answers import receipt_pace
 from linewitness.journal.reader import JournalReader
 from linewitness.store.reports import read_conflicts, read_records
 from linewitness.uplink.forwarding import ForwardOptions
-from support.live_line import LiveLine, live_line, result
+from linewitness.uplink.mqtt import MqttConnection, MqttConnector
+from linewitness.uplink.options import MqttOptions
+from support.live_line import TOPICS, LiveLine, live_line, result
 from support.slow_cable import slow_cable
 from support.waiting import until
 
@@ -131,3 +136,64 @@ async def test_a_record_that_the_broker_never_takes_is_said(tmp_path: Path, prot
             assert "limit" in health.uplink_why
             assert health.takeover == "", "no other client is accused of it"
     assert json.dumps(kinds(line)).count("custody") == 0
+
+
+def block(values: list[object]) -> bytes:
+    points = [f"point-{number}" for number in range(len(values))]
+    return orjson.dumps({"t_ms": 1, "points": points, "values": values, "status": {"0": "Uncertain"}})
+
+
+@asynccontextmanager
+async def historian(line: LiveLine) -> AsyncIterator[dict[str, object]]:
+    """Collect the values of a device as a subscriber at the broker."""
+    heard: dict[str, object] = {}
+
+    async def listen(link: MqttConnection) -> None:
+        async for message in link.messages():
+            said = json.loads(message.payload)
+            heard.update(zip(said["points"], said["values"], strict=True))
+
+    url = MqttOptions(url=line.broker.url)
+    async with MqttConnector(url).connect() as link, asyncio.TaskGroup() as group:
+        await link.subscribe(TOPICS.telemetry("press"))
+        task = group.create_task(listen(link))
+        yield heard
+        task.cancel()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_signals_that_are_larger_than_a_packet_go_in_several_and_stop_no_record(
+    tmp_path: Path, protocol: str
+) -> None:
+    async with live_line(tmp_path, config="max_packet_size 20000\n") as line:
+        line.protocol = protocol
+        values: list[object] = list(range(1500))
+        async with historian(line) as heard, line.serving(), line.gateway() as (journal, judge, health):
+            assert line.telemetry is not None
+            await line.telemetry.put("press", len(values), block(values))
+            for number in range(40):
+                await journal.submit([result(number)])
+            last = journal.head.size
+            await until(lambda: judge.receipted >= last, lambda: health.uplink_why)
+            await until(lambda: heard == {f"point-{number}": number for number in values})
+            assert not line.telemetry.dropped
+            assert health.takeover == "", "no other client is accused of it"
+        assert_whole(line)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_value_that_no_message_can_hold_is_counted_and_stops_nothing(
+    tmp_path: Path, protocol: str
+) -> None:
+    async with live_line(tmp_path, config="max_packet_size 20000\n") as line:
+        line.protocol = protocol
+        async with historian(line) as heard, line.serving(), line.gateway() as (journal, judge, health):
+            assert line.telemetry is not None
+            await line.telemetry.put("press", 3, block([1, "x" * 30_000, 3]))
+            await journal.submit([result(1)])
+            last = journal.head.size
+            await until(lambda: judge.receipted >= last, lambda: health.uplink_why)
+            await until(lambda: line.telemetry and line.telemetry.dropped)
+            assert line.telemetry.dropped == {"press": 1}
+            await until(lambda: heard == {"point-0": 1, "point-2": 3})
+        assert_whole(line)

@@ -77,6 +77,8 @@ class LiveLine:
     protocol: str = "auto"
     #: Where the gateway finds the broker, if not where the others do.
     port: int | None = None
+    #: Where signals wait, while there is a gateway.
+    telemetry: TelemetryBuffer | None = None
     sent: list[int] = field(default_factory=list)
     #: Whether the batches were compressed.
     compressed: set[bool] = field(default_factory=set)
@@ -105,6 +107,7 @@ class LiveLine:
     async def gateway(self) -> AsyncIterator[tuple[Journal, ReceiptJudge, Health]]:
         """Run the forwarding of the journal."""
         telemetry, health = TelemetryBuffer(self.directory, max_bytes=1_000_000), Health()
+        self.telemetry = telemetry
         async with running(self.directory, CLOCK) as journal:
             signer = CheckpointSigner(journal, Keyring(self.directory).load(LOG_KEY))
             store_vkey = Cosigner.load(self.store.name, self.store.key).vkey

@@ -20,6 +20,10 @@ def node_opcua() -> Path:
     return installed(NODE)
 
 
+#: A port that was free may be taken by another test before the server has it.
+ATTEMPTS, TAKEN = 5, "EADDRINUSE"
+
+
 class Foreign:
     """A running server, and a line to it on which tests change values."""
 
@@ -48,11 +52,27 @@ class Foreign:
 async def foreign(
     packages: Path, folder: Path, *, port: int = 0, accept_all: bool = True
 ) -> AsyncIterator[Foreign]:
-    if not port:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-    config = {"port": port, "folder": str(folder), "acceptAll": accept_all}
+    config = {"folder": str(folder), "acceptAll": accept_all}
+    said = ""
+    for chosen in (port,) if port else (_free_port() for _ in range(ATTEMPTS)):
+        async with _started(packages, config | {"port": chosen}) as server:
+            said = await server.line()
+            if said == "ready":
+                yield server
+                return
+        if TAKEN not in said:
+            break
+    raise AssertionError(f"the foreign server does not start: {said}")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def _started(packages: Path, config: dict[str, Any]) -> AsyncIterator[Foreign]:
     process = await asyncio.create_subprocess_exec(
         "node",
         "server.js",
@@ -63,9 +83,7 @@ async def foreign(
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        server = Foreign(process, port)
-        assert await server.line() == "ready"
-        yield server
+        yield Foreign(process, config["port"])
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

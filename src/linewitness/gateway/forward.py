@@ -15,11 +15,12 @@ from linewitness.gateway.ahead.alarms import AlarmWatch
 from linewitness.gateway.ahead.head import HeadAnnouncer
 from linewitness.gateway.ahead.notices import NoticeSender
 from linewitness.gateway.answers.listener import AnswerListener
-from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink, publish
+from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
 from linewitness.gateway.sending.record_sender import RecordSender
 from linewitness.gateway.sending.send_window import SendWindow
+from linewitness.gateway.sending.signal_sender import SignalSender
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.uplink.forwarding import ForwardOptions
@@ -55,7 +56,7 @@ class Forwarder:
         """Take where records come from, who signs and who judges, and where everything goes."""
         self._connect = connect
         self._journal = journal
-        self._telemetry = telemetry
+        self._signals = SignalSender(telemetry, topics=topics, options=options)
         self._judge = judge
         self._topics = topics
         self._options = options
@@ -99,8 +100,8 @@ class Forwarder:
             try:
                 await attempted(self._session(backoff), retried=_RETRIED)
             except UplinkUnavailable as error:
-                narrows = self._connected and self._records.limit.explains
-                if narrows and not isinstance(error, TakenOver):
+                narrows = self._records.limit.explains or self._signals.limit.explains
+                if self._connected and narrows and not isinstance(error, TakenOver):
                     self._takeovers.explained()
                     wait_s = narrowing.next_s()
                 else:
@@ -115,7 +116,7 @@ class Forwarder:
         async with self._connect() as link:
             backoff.succeeded()
             self._takeovers.connected()
-            self._records.limit.connected()
+            self._learn_why_it_ended()
             self._connected = True
             if self._judge.contradiction is None:
                 self._health.uplink("up", "")
@@ -126,6 +127,15 @@ class Forwarder:
             except BaseExceptionGroup as group:
                 raise deciding(group, retried=_RETRIED) from group
 
+    def _learn_why_it_ended(self) -> None:
+        """Let the larger of the messages on their way be why the connection before this one ended."""
+        if self._signals.limit.explains > self._records.limit.explains:
+            self._records.limit.forget()
+            self._signals.connected()
+        else:
+            self._signals.limit.forget()
+            self._records.limit.connected()
+
     async def _serve(self, link: BrokerLink) -> None:
         async with asyncio.TaskGroup() as group:
             await link.subscribe(self._topics.receipt)
@@ -135,7 +145,7 @@ class Forwarder:
             group.create_task(self._show_contradiction(), name="uplink:continuity")
             group.create_task(self._records.run(link), name="uplink:records")
             group.create_task(self._tell_ahead(link), name="uplink:ahead")
-            group.create_task(self._send_telemetry(link), name="uplink:telemetry")
+            group.create_task(self._signals.run(link), name="uplink:telemetry")
 
     async def _show_contradiction(self) -> None:
         """Show that nothing is sent: also where another place than the store says why."""
@@ -170,18 +180,3 @@ class Forwarder:
         while True:
             size = await self._journal.wait_beyond(size)
             self._window.grown()
-
-    async def _send_telemetry(self, link: BrokerLink) -> None:
-        size = int(self._options.batch_size)
-        while True:
-            blocks = await self._telemetry.next(size)
-            try:
-                async with asyncio.TaskGroup() as group:  # they leave in this order
-                    for block in blocks:
-                        topic = self._topics.telemetry(block.device)
-                        group.create_task(publish(link, topic, block.payload), name="uplink:block")
-            except BaseException:
-                self._telemetry.give_back(blocks)
-                raise
-            await self._telemetry.remove(blocks)
-            await asyncio.sleep(self._options.pause_s(sum(len(block.payload) for block in blocks)))

@@ -27,7 +27,7 @@ class PacketLimit:
         self._most = batch_size
         self._taken = 0
         self._on_way: list[tuple[int, int]] = []
-        self._cut = 0
+        self._cut = self._alone = 0
 
     def payload(self, topic: str, announced: int | None) -> int:
         """Return how many bytes the next batch may have, given what the broker announced of its packets."""
@@ -46,9 +46,14 @@ class PacketLimit:
         self._cut = 0
 
     @property
-    def explains(self) -> bool:
-        """Whether the size of a message on its way can be why the connection ended."""
-        return max(self._on_way, default=(0, 0))[0] > self._taken
+    def explains(self) -> int:
+        """Size of the message on its way that can be why the connection ended; 0 where none can."""
+        largest, _ = max(self._on_way, default=(0, 0))
+        return largest if largest > self._taken else 0
+
+    def forget(self) -> None:
+        """Learn that the connection ended for another reason than these messages."""
+        self._on_way.clear()
 
     def connected(self) -> None:
         """Learn that a connection begins, so that the one before has ended.
@@ -67,6 +72,7 @@ class PacketLimit:
     def refused(self, size: int, records: int) -> None:
         """Learn that the broker takes no message of this size; UplinkTooLarge if it is a single record."""
         if records == 1:
+            self._alone = size
             raise UplinkTooLarge(
                 f"the broker does not take a record of {size} bytes",
                 hint="raise its limit of a message (mosquitto: message_size_limit, max_packet_size)",
@@ -79,3 +85,8 @@ class PacketLimit:
             now=self._most,
             hint="raise its limit of a message, or set forward.batch_size",
         )
+
+    def give_up(self) -> None:
+        """Send no message as large as the single record that was refused last."""
+        self._most = max(1, self._alone - 1)
+        self._cut = 0

@@ -1,7 +1,7 @@
 """Signals on their way to the historian: in memory for a moment, then in a bounded buffer on disk."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -135,6 +135,11 @@ class TelemetryBuffer:
         """Return the oldest blocks, at least one if there is one, within `max_bytes`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._oldest, max_bytes)
 
+    async def lose(self, lost: Mapping[str, int]) -> None:
+        """Count samples, by device, of blocks that are removed without having been sent."""
+        if lost:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._lose, lost)
+
     async def remove(self, blocks: list[SignalBlock]) -> None:
         """Forget blocks that the broker has."""
         if any(block.id is None for block in blocks):
@@ -260,6 +265,10 @@ class TelemetryBuffer:
         aside = set_aside(self._path)
         log.warning("telemetry buffer damaged: replaced by a new one", why=error.what, kept=str(aside))
         return SignalFile(self._path)
+
+    def _lose(self, lost: Mapping[str, int]) -> None:
+        for device, samples in lost.items():
+            self._drop(device, samples)
 
     def _drop(self, device: str, samples: int) -> None:
         if samples:
