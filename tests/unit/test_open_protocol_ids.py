@@ -358,6 +358,30 @@ def test_without_a_clock_another_unit_under_an_old_id_is_new_work_even_with_the_
     assert len(line.all(RepeatedResult)) == 6
 
 
+@pytest.mark.parametrize("same_values", [False, True])
+def test_with_a_clock_that_stands_still_another_unit_under_an_old_id_is_new_work(same_values: bool) -> None:
+    line = Line(Peer())
+    for life in range(2):
+        for number in (1, 2, 3):
+            torque = "2500" if same_values else f"25{life}{number}"
+            core = ResultCore("2000-01-01:00:00:00", torque, "40", "1", "1", "1", f"SN{life}{number}")
+            line.push(record_of(number, core))
+            line.push(record_of(number, core))
+    assert line.units == ["SN01", "SN02", "SN03", "SN11", "SN12", "SN13"]
+    assert not line.all(ConflictingResult)
+    assert len(line.all(RepeatedResult)) == 6
+
+
+def test_another_unit_of_the_same_second_with_the_same_values_is_no_repeat() -> None:
+    line = Line(Peer())
+    for number in (1, 2, 3):
+        time = f"2026-03-14:09:00:0{number}"
+        line.push(record_of(number, ResultCore(time, "2500", "40", "1", "1", "1", f"SN{number}")))
+    line.push(record_of(2, ResultCore("2026-03-14:09:00:02", "2500", "40", "1", "1", "1", "SN9")))
+    (conflict,) = line.all(ConflictingResult)
+    assert conflict.record.entry.core.unit == "SN9"
+
+
 @pytest.mark.parametrize("connects", [False, True])
 def test_without_clock_and_unit_equal_values_under_an_old_id_are_undecided(connects: bool) -> None:
     line = Line(Peer())

@@ -76,7 +76,8 @@ def _against_known(ledger: ResultLedger, entry: ResultEntry, known: ResultCore) 
     """Decide against the content that was captured under the same id."""
     values, went_back = entry.core.differs_in_values(known), entry.id != ledger.highest
     mine, theirs = _time(entry.core.time), _time(known.time)
-    if mine is None or theirs is None:
+    stands_still = went_back and mine == theirs == _time_of(ledger, ledger.highest)
+    if mine is None or theirs is None or stands_still:
         if went_back and (values or not entry.core.is_for_same_unit(known)):
             return _anew(f"id {entry.id} came again with other content after id {ledger.highest}")
         return _open("the id is known with another content, and there is no time to tell why")

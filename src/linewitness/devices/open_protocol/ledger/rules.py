@@ -45,14 +45,16 @@ class LedgerStep:
     gaps: tuple[MissingRange, ...] = ()
 
 
-def judge(ledger: ResultLedger, entry: ResultEntry) -> ResultComparison:
+def judge(ledger: ResultLedger, entry: ResultEntry, *, live: bool = False) -> ResultComparison:
     """Return what this result is.
 
-    SUSPECT: at or below the watermark, and its content is not kept. PAST: a result of an earlier epoch.
+    SUSPECT: at or below the watermark, and its content is not kept. PAST: a result of an earlier epoch. A
+    `live` one of another unit is no repeat; a stored copy may name its unit in another way.
     """
     known = ledger.known.get(entry.id)
     if known is not None and entry.core.is_repeat_of(known):
-        return ResultComparison.DUPLICATE
+        same_unit = not live or entry.core.is_for_same_unit(known)
+        return ResultComparison.DUPLICATE if same_unit else ResultComparison.CONFLICT
     if ledger.is_past(entry):
         return ResultComparison.PAST
     if known is not None:

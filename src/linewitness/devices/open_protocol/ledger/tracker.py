@@ -70,7 +70,7 @@ class ResultTracker:
         """
         if record.entry.id == NO_ID:
             return self._take_by_content(record)
-        verdict = rules.judge(self.ledger, record.entry)
+        verdict = rules.judge(self.ledger, record.entry, live=record.live)
         backwards = record.live and record.entry.id < self.ledger.highest
         if verdict is ResultComparison.NEW and backwards and not certain:
             return ResultComparison.SUSPECT

@@ -99,7 +99,7 @@ def resolve(tracker: ResultTracker, record: ResultRecord) -> Asking:
         elif newest is NoResult.ABSENT:
             reason = "the controller's memory is empty, and a lower id came again"
     # Meanwhile it may have been taken from the memory, or another result may have begun the epoch.
-    verdict = rules.judge(tracker.ledger, record.entry)
+    verdict = rules.judge(tracker.ledger, record.entry, live=record.live)
     fills_hole = verdict is ResultComparison.NEW and record.entry.id < tracker.ledger.highest
     if (verdict in OPEN or fills_hole) and not reason:
         ruling = rule(tracker.ledger, record.entry, vouched=vouched)
