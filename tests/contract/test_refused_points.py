@@ -23,6 +23,7 @@ from linewitness.stations.station import Station
 from linewitness_simulators.oven import server as oven_server
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.clocks import ManualClock
+from support.journals import members_of
 from support.opcua_rig import options, point
 from support.oven_rig import options_for
 from support.status_pages import Looked, looked_at
@@ -83,13 +84,16 @@ async def test_a_node_that_the_server_does_not_have(tmp_path: Path, clock: Manua
             with capture_logs() as logs:
                 async with captured(line, driver):
                     found = await shows(line, bool)
+                    assert found is not None
                     assert found == {
                         "code": "points-refused",
                         "subject": "press-4",
                         "alarm": True,
                         "what": "press-4 refuses a point or feature: "
                         "program (ns=2;s=Press.Program: BadNodeIdUnknown)",
+                        "hint": found["hint"],
                     }
+                    assert "correct the YAML" in found["hint"]
                     assert await metric(line, "press-4") == "1.0"
                     page = (await line.get("/"))[2]
                     assert "BadNodeIdUnknown" in page
@@ -103,6 +107,58 @@ async def test_a_node_that_the_server_does_not_have(tmp_path: Path, clock: Manua
                 "the device gives points again",
             ]
             assert "BadNodeIdUnknown" in said[0]["points"]
+
+
+async def test_fields_of_a_result_that_the_server_does_not_have(tmp_path: Path, clock: ManualClock) -> None:
+    fields = [
+        {"id": "peak", "node": "ns=2;s=Press.Nowhere"},
+        {"id": "end", "node": "ns=2;s=Press.EndPosition"},
+    ]
+    result = {"fields": fields, "identifier": "ns=2;s=Press.NoSerial", "ok": "ns=2;s=Press.Program"}
+    async with serve(PressSimulation(tick_s=0, missing=frozenset({"Program"}))) as press:
+        settings = options(press, point("CycleCount", id="pressing", record="result", result=result))
+        driver = OpcUaDriver(settings, clock=SystemClock())
+        async with looked_at(tmp_path / "journal", clock) as line, captured(line, driver):
+            found = await shows(line, bool)  # before there is a result
+            assert found is not None
+            assert found["what"] == (
+                "press-4 refuses 3 points or features: "
+                "pressing.peak (ns=2;s=Press.Nowhere: BadNodeIdUnknown); "
+                "pressing.identifier (ns=2;s=Press.NoSerial: BadNodeIdUnknown); "
+                "pressing.ok (ns=2;s=Press.Program: BadNodeIdUnknown)"
+            )
+            await press.finish(1)
+            await until(lambda: results(tmp_path / "journal"))
+            (record,) = results(tmp_path / "journal")
+            statuses = {change["field"]: change["after"] for change in record["changes"]}
+            assert statuses["identifier.status"] == statuses["ok.status"] == "BadNodeIdUnknown"
+            await press.reveal("Program")
+            await press.finish(2)
+            await shows(line, lambda one: one is not None and "2 points" in one["what"])
+
+
+def results(journal: Path) -> list[dict[str, Any]]:
+    return [record for record in members_of(journal) if record["kind"] == "measurement.result"]
+
+
+@pytest.mark.parametrize("mode", ["subscribe", "poll"])
+@pytest.mark.parametrize("record", ["change", "telemetry"])
+async def test_a_node_that_the_server_does_not_let_us_read_any_more(
+    mode: str, record: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with serve(PressSimulation(tick_s=0)) as press:
+        settings = options(press, point("Holding", record=record), mode=mode)
+        driver = OpcUaDriver(settings, clock=SystemClock())
+        async with looked_at(tmp_path / "journal", clock) as line, captured(line, driver):
+            await until(lambda: line.health.devices["press-4"].state == "up")
+            assert await problem(line) is None
+            await press.set("Holding", 1.0, status=0x801F_0000)
+            found = await shows(line, bool)
+            assert found is not None
+            assert "holding (" in found["what"]
+            assert "BadUserAccessDenied" in found["what"]
+            await press.set("Holding", 2.0)
+            await shows(line, lambda one: one is None)
 
 
 async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: ManualClock) -> None:

@@ -56,7 +56,13 @@ def application(overview: SnapshotSource) -> ASGIApp:
         body = {
             "healthy": snapshot.healthy,
             "problems": [
-                {"code": each.code, "subject": each.subject, "alarm": each.alarm, "what": each.what}
+                {
+                    "code": each.code,
+                    "subject": each.subject,
+                    "alarm": each.alarm,
+                    "what": each.what,
+                    "hint": each.hint,
+                }
                 for each in snapshot.problems
             ],
         }

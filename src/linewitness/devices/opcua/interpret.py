@@ -25,6 +25,7 @@ from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import listed
 from linewitness.devices.opcua.notifications.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.refusals import NodeRefusals, is_refusal
 
 #: Sequence numbers run from 1 to this and begin again (OPC 10000-4, 7.26).
 LAST_SEQUENCE: Final = 4_294_967_295
@@ -58,6 +59,7 @@ class Interpreter:
         self._options = options
         self.session_id = session_id
         self._items = items
+        self.refusals = NodeRefusals()
         self.contact_ns = contact_ns
         delivery_ms = options.publishing_ms + max(
             (item.sampling_ms * item.queue_size for item in items), default=0
@@ -115,16 +117,15 @@ class Interpreter:
 
     def _changes(self, changes: Sequence[Any], received: Stamp) -> Iterator[Observation]:
         block = TelemetryBlock()
-        for change in changes:
-            if change.ClientHandle < len(self._items):
-                item = self._items[change.ClientHandle]
-                if item.role == "operator":
-                    self._actors.take_tag(item, change.Value)
+        self._take_tags(changes)
         for change in changes:
             handle = change.ClientHandle
             if handle >= len(self._items):
                 continue  # the heartbeat: that it came is all it says
             item = self._items[handle]
+            if self.refusals.why or is_refusal(change.Value.StatusCode):
+                name = item.point.id if item.point else item.text
+                self.refusals.note(name, item.text, change.Value.StatusCode)
             if item.role == "telemetry":
                 if not (self.filled and self._is_told(item, change.Value)):
                     self._add(block, item, change.Value, received)
@@ -134,6 +135,13 @@ class Interpreter:
                 self.fired.append(Fired(item, change.Value, received, handle not in self._seen))
                 self._seen.add(handle)
         yield from self._signals(block, received)
+
+    def _take_tags(self, changes: Sequence[Any]) -> None:
+        for change in changes:
+            if change.ClientHandle < len(self._items):
+                item = self._items[change.ClientHandle]
+                if item.role == "operator":
+                    self._actors.take_tag(item, change.Value)
 
     def told(self, variant: ua.Variant | None) -> Value:
         """Return what a variant says, its structures by field."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from asyncua import ua
 
@@ -42,6 +43,13 @@ class Results:
         self._interpreter = conversation.interpreter
         self._recall = conversation.recall
         self._promised: dict[int, _Promise] = {}
+
+    async def look(self, items: Sequence[Item]) -> None:
+        """Read all fields once: what the server refuses is to be known before the first result."""
+        waiting = [item for item in items if item.role == "trigger" and item.point is not None]
+        values = iter(await self._values([text for item in waiting for _, text in _parts(item)]))
+        for item in waiting:
+            self._note(item, list(islice(values, len(_parts(item)))))
 
     async def on(self, fired: Fired) -> list[Observation]:
         """Return what a trigger's value means: a result, what was missed, a repetition, or nothing."""
@@ -131,20 +139,26 @@ class Results:
     async def _read(self, fired: Fired, identity: str, *, epoch: int = 0) -> Observation:
         """Read all fields in one request, together with the trigger: it must not have moved meanwhile."""
         item, settings = fired.item, _settings(fired.item)
-        texts = [field.node for field in settings.fields]
-        extra = [text for text in (settings.identifier, settings.ok) if text is not None]
-        nodes = [resolve(text, self._server.namespaces) for text in (*texts, *extra)]
-        asked = [item.node, *(node for node in nodes if node is not None)]
+        parts = [text for _, text in _parts(item)]
         with spoken(self._options):
-            answers = iter(
-                await read(self._client, [node for node in asked if node], limit=max(len(asked), 1))
-            )
-        trigger = next(answers)
-        missing = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(0x8034_0000)))  # BadNodeIdUnknown
-        values = [missing if node is None else next(answers) for node in nodes]
+            trigger, *values = await self._values([item.text, *parts], together=True)
+        self._note(item, values)
         if settings.edge == "change" and plain(trigger.Value) != plain(fired.value.Value):
             return self._overwritten(fired, identity, epoch)
         return self._result(fired, identity, epoch, values)
+
+    async def _values(self, texts: Sequence[str], *, together: bool = False) -> list[ua.DataValue]:
+        """Read nodes, in one request where their values belong together."""
+        nodes = [resolve(text, self._server.namespaces) for text in texts]
+        asked = [node for node in nodes if node is not None]
+        limit = max(len(asked), 1) if together else self._server.nodes_per_read
+        answers = iter(await read(self._client, asked, limit=limit))
+        missing = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(0x8034_0000)))  # BadNodeIdUnknown
+        return [missing if node is None else next(answers) for node in nodes]
+
+    def _note(self, item: Item, values: Sequence[ua.DataValue]) -> None:
+        for (part, text), value in zip(_parts(item), values, strict=True):
+            self._interpreter.refusals.note(f"{_name(item)}.{part}", text, value.StatusCode)
 
     def _overwritten(self, fired: Fired, identity: str, epoch: int) -> Observation:
         gap = self._interpreter.gap(
@@ -165,11 +179,13 @@ class Results:
         serial = plain(rest.pop(0).Value) if settings.identifier else None
         ok = plain(rest.pop(0).Value) if settings.ok else None
         measured: list[Measured] = []
-        facts: list[tuple[str, Scalar]] = []
         for field, value in zip(settings.fields, fields, strict=True):
             measured += measured_of(field, self._interpreter.told(value.Value), value.StatusCode)
-            if quality(value.StatusCode) != "good":
-                facts.append((f"{field.id}.status", status_name(value.StatusCode)))
+        facts: list[tuple[str, Scalar]] = [
+            (f"{part}.status", status_name(value.StatusCode))
+            for (part, _), value in zip(_parts(item), values, strict=True)
+            if quality(value.StatusCode) != "good"
+        ]
         result = Result(
             device=self._options.id,
             session_id=self._interpreter.session_id,
@@ -217,6 +233,14 @@ class Results:
                 f"{promise.item.place}: the server refused the handshake: {status_name(status)}",
                 hint="let our user write the handshake node, or take result.handshake out",
             )
+
+
+def _parts(item: Item) -> list[tuple[str, str]]:
+    """Return the names and nodes of what a result is read from: its fields, then unit and verdict."""
+    settings = _settings(item)
+    extra = (("identifier", settings.identifier), ("ok", settings.ok))
+    fields = [(field.id, field.node) for field in settings.fields]
+    return [*fields, *((name, text) for name, text in extra if text is not None)]
 
 
 def _settings(item: Item) -> ResultOptions:

@@ -103,7 +103,8 @@ class OpcUaSession:
     def refused_points(self) -> Mapping[str, str]:
         """Why the server refuses points, by their ids; what belongs to no point is named by its node."""
         refused = ((self._items[handle], why) for handle, why in sorted(self._source.refused.items()))
-        return {self._name(item): f"{item.text}: {why}" for item, why in refused}
+        points = {self._name(item): f"{item.text}: {why}" for item, why in refused}
+        return points | dict(self._interpreter.refusals.why)
 
     @property
     def contact(self) -> Stamp | None:
@@ -134,6 +135,7 @@ class OpcUaSession:
             await self._measure_clock()
             await self._source.start(self._items)
             await self._learn_structures()
+            await self._results.look(self._items)
         self._look_at, self._retry_at = monotonic() + LOOK_S / 2, monotonic() + RETRY_REFUSED_S
 
     async def _learn_structures(self) -> None:

@@ -12,23 +12,12 @@ from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
 from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import Server, read
-from linewitness.devices.opcua.connection.wire import Client, StatusCodes
+from linewitness.devices.opcua.connection.wire import Client
 from linewitness.devices.opcua.decoding.values import status_name
 from linewitness.devices.opcua.monitor import Item, Monitor
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.refusals import is_refusal
 from linewitness.devices.polling import PollGrid
-
-#: A node that the server does not have, or does not let us read.
-NO_NODE = frozenset(
-    {
-        StatusCodes.BadNodeIdUnknown,
-        StatusCodes.BadNodeIdInvalid,
-        StatusCodes.BadAttributeIdInvalid,
-        StatusCodes.BadNotReadable,
-        StatusCodes.BadUserAccessDenied,
-    }
-)
-
 
 #: Why a server ends a subscription (OPC 10000-4, 7.25.4).
 _ENDS: Final = {
@@ -209,7 +198,7 @@ class Polled:
         stamp = self._clock.stamp()
         found: list[ua.MonitoredItemNotification] = []
         for item, value in zip(self._items, values, strict=True):
-            if value.StatusCode is not None and value.StatusCode.value in NO_NODE:
+            if is_refusal(value.StatusCode):
                 self.refused[item.handle] = status_name(value.StatusCode)
                 continue
             self.refused.pop(item.handle, None)
