@@ -113,6 +113,16 @@ async def test_what_needs_a_restart_is_refused_by_the_gateway(plant: Plant) -> N
     assert [record["kind"] for record in records(plant)].count("config.applied") == 1
 
 
+async def test_a_journal_that_was_moved_in_the_yaml_needs_a_restart(plant: Plant) -> None:
+    rewrite(plant, "directory: journal", "directory: elsewhere")
+    command = Process("reload", plant.folder, "reload", str(plant.line_file))
+    await command.start()
+    assert await command.wait() == 2
+    said = command.log.read_text(encoding="utf-8")
+    assert "no gateway runs on the journal of this YAML" in said
+    assert "if it runs and journal.directory was changed, restart it" in said
+
+
 async def test_reloading_a_line_that_does_not_run_says_so(plant: Plant) -> None:
     assert await plant.gateway.stop() == 0
     command = Process("reload", plant.folder, "reload", str(plant.line_file))

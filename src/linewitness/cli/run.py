@@ -82,7 +82,10 @@ def reload(file: LineFile) -> None:
 
     directory = _ready(file).journal.directory
     if not is_being_written(directory):
-        raise ConfigurationError("no gateway runs on this line", hint="start it with `linewitness run`")
+        raise ConfigurationError(
+            f"no gateway runs on the journal of this YAML, {directory}",
+            hint="start it with `linewitness run`; if it runs and journal.directory was changed, restart it",
+        )
     requests = Requests(directory)
     requests.answered(RELOAD)  # that of an earlier request
     requests.place(RELOAD)

@@ -107,9 +107,11 @@ class LineReport:
 
     def text(self) -> str:
         """Return the report for people."""
-        left = "no limit known" if self.hours_left is None else views.hours(self.hours_left)
-        if self.now is not None:
-            left = views.hours(self.hours_left)
+        # The running gateway's figure is from its own window, and the newest records are of another one.
+        room = views.hours(self.hours_left)
+        if self.now is None:
+            left = "no limit known" if self.hours_left is None else room
+            room = f"{self.records_per_hour:,} records an hour: {left}"
         lines = [
             f"stream     {self.stream}",
             *([] if self.troubles else ["state      running"]),
@@ -120,7 +122,7 @@ class LineReport:
             *([f"signed     {self.signed.size:,} records, root {self.signed.root}"] if self.signed else []),
             *(f"anchored   {anchor}" for anchor in self.anchors),
             f"journal    {self.bytes_on_disk / 1e6:,.1f} MB on disk, {self.bytes_per_record:,} a record",
-            f"room       {self.records_per_hour:,} records an hour: {left}",
+            f"room       {room}",
             f"newest     {self.newest_record}",
             *self._now(),
         ]

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, Protocol
 
 from asyncua import ua
@@ -210,18 +211,33 @@ class Polled:
         self._held.append(Delivery(stamp, 0, self._sequence, (notification,)))
 
     def _is_news(self, item: Item, value: ua.DataValue) -> bool:
-        if item.role == "telemetry":
+        deadband = item.point.deadband if item.point is not None else None
+        if item.role == "telemetry" and deadband is None:
             return True
         state = (
             value.Value.Value if value.Value else None,
             value.StatusCode.value if value.StatusCode else 0,
         )
         known = self._last.get(item.handle)
+        if known is not None and known[1] == state[1] and _is_near(known[0], state[0], deadband):
+            return False
         self._last[item.handle] = state
-        return known is None or known != state
+        return True
 
     def check(self) -> None:
         """Do nothing: polling ends by an answer that does not come, which `wait` raises."""
 
     async def retry_refused(self, items: Sequence[Item]) -> None:
         """Refused nodes are asked for at each poll."""
+
+
+def _is_near(told: object, now: object, deadband: Decimal | None) -> bool:
+    """Whether a value is the one that was told last, or within the deadband of it (OPC 10000-8, 7.2.2)."""
+    if told == now or deadband is None:
+        return told == now
+    if isinstance(told, list) and isinstance(now, list):
+        pairs = zip(told, now, strict=False)
+        return len(told) == len(now) and all(_is_near(old, new, deadband) for old, new in pairs)
+    if isinstance(told, bool) or not (isinstance(told, int | float) and isinstance(now, int | float)):
+        return False
+    return abs(now - told) <= deadband
