@@ -102,7 +102,9 @@ def forwarder_over(connect: Callable[..., Any]) -> Forwarder:
     cast(Any, forwarder)._announce = _nothing
     cast(Any, forwarder)._records = SimpleNamespace(run=_forever, limit=PacketLimit(1))
     cast(Any, forwarder)._show_contradiction = _forever
-    cast(Any, forwarder)._follow_journal = cast(Any, forwarder)._send_telemetry = _forever
+    signals = SimpleNamespace(run=_forever, limit=PacketLimit(1), connected=lambda: None)
+    cast(Any, forwarder)._signals = signals
+    cast(Any, forwarder)._follow_journal = _forever
     return forwarder
 
 
