@@ -80,3 +80,22 @@ def test_a_single_record_that_is_never_taken_is_an_error_that_names_the_setting(
     assert "max_packet_size" in error.value.hint
     with pytest.raises(UplinkTooLarge):
         ends(limit, 60_000, 1, 1)
+
+
+def test_a_message_that_was_refused_explains_no_later_end() -> None:
+    limit = PacketLimit(BATCH)
+    limit.leaves(200_000, 100)
+    limit.refused(200_000, 100)
+    assert not limit.explains
+    limit.leaves(5_000, 1)
+    limit.forget()
+    assert not limit.explains
+
+
+def test_a_single_record_that_is_given_up_is_the_limit() -> None:
+    limit = PacketLimit(BATCH)
+    limit.leaves(30_000, 1)
+    with pytest.raises(UplinkTooLarge):
+        limit.refused(30_000, 1)
+    limit.give_up()
+    assert limit.payload("telemetry", None) == 29_999

@@ -71,6 +71,8 @@ class PacketLimit:
 
     def refused(self, size: int, records: int) -> None:
         """Learn that the broker takes no message of this size; UplinkTooLarge if it is a single record."""
+        if (size, records) in self._on_way:
+            self._on_way.remove((size, records))
         if records == 1:
             self._alone = size
             raise UplinkTooLarge(
