@@ -194,7 +194,7 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
     monkeypatch.setattr(JournalFile, "append", when_the_disk_works)
     monkeypatch.setattr(Backlog, "_drop", counting)
     points = [f"Signal{number}" for number in range(100)]
-    async with serve_press(PressSimulation(tick_s=0.05, extra=len(points))) as device:
+    async with serve_press(PressSimulation(tick_s=0.1, extra=len(points))) as device:
         yaml = press(device.url, *points, "Program", buffer=1000)
         async with plc_line(tmp_path / "journal", yaml) as line:
             await until(lambda: line.value("program") and line.value("signal99"))
@@ -204,7 +204,7 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
             disk.set()
             await until(lambda: line.records("source.gap"))
             await device.set("Program", 9)
-            await until(lambda: line.value("program") == "9")
+            await until(lambda: line.value("program") == "9", timeout_s=150)
             ended = wall()
         # A slow machine fills the buffer more than once, also after the disk works again.
         counts = [
