@@ -14,6 +14,7 @@ import pytest
 from linewitness.evidence.format.record import parse
 from linewitness.gateway.answers import receipt_pace
 from linewitness.journal.reader import JournalReader
+from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.store.reports import read_conflicts, read_records
 from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector
@@ -161,39 +162,40 @@ async def historian(line: LiveLine) -> AsyncIterator[dict[str, object]]:
         task.cancel()
 
 
+@asynccontextmanager
+async def narrow(
+    folder: Path, protocol: str, values: list[object], results: int
+) -> AsyncIterator[tuple[dict[str, object], TelemetryBuffer]]:
+    """Send values and results over a broker that takes 20,000 bytes; give what was heard and what waits."""
+    async with live_line(folder, config="max_packet_size 20000\n") as line:
+        line.protocol = protocol
+        async with historian(line) as heard, line.serving(), line.gateway() as (journal, judge, health):
+            assert line.telemetry is not None
+            await line.telemetry.put("press", len(values), block(values))
+            for number in range(results):
+                await journal.submit([result(number)])
+            last = journal.head.size
+            await until(lambda: judge.receipted >= last, lambda: health.uplink_why)
+            yield heard, line.telemetry
+            assert health.takeover == "", "no other client is accused of it"
+        assert_whole(line)
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_signals_that_are_larger_than_a_packet_go_in_several_and_stop_no_record(
     tmp_path: Path, protocol: str
 ) -> None:
-    async with live_line(tmp_path, config="max_packet_size 20000\n") as line:
-        line.protocol = protocol
-        values: list[object] = list(range(1500))
-        async with historian(line) as heard, line.serving(), line.gateway() as (journal, judge, health):
-            assert line.telemetry is not None
-            await line.telemetry.put("press", len(values), block(values))
-            for number in range(40):
-                await journal.submit([result(number)])
-            last = journal.head.size
-            await until(lambda: judge.receipted >= last, lambda: health.uplink_why)
-            await until(lambda: heard == {f"point-{number}": number for number in values})
-            assert not line.telemetry.dropped
-            assert health.takeover == "", "no other client is accused of it"
-        assert_whole(line)
+    values: list[object] = list(range(1500))
+    async with narrow(tmp_path, protocol, values, results=40) as (heard, waiting):
+        await until(lambda: heard == {f"point-{number}": number for number in values})
+        assert not waiting.dropped
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_a_value_that_no_message_can_hold_is_counted_and_stops_nothing(
     tmp_path: Path, protocol: str
 ) -> None:
-    async with live_line(tmp_path, config="max_packet_size 20000\n") as line:
-        line.protocol = protocol
-        async with historian(line) as heard, line.serving(), line.gateway() as (journal, judge, health):
-            assert line.telemetry is not None
-            await line.telemetry.put("press", 3, block([1, "x" * 30_000, 3]))
-            await journal.submit([result(1)])
-            last = journal.head.size
-            await until(lambda: judge.receipted >= last, lambda: health.uplink_why)
-            await until(lambda: line.telemetry and line.telemetry.dropped)
-            assert line.telemetry.dropped == {"press": 1}
-            await until(lambda: heard == {"point-0": 1, "point-2": 3})
-        assert_whole(line)
+    async with narrow(tmp_path, protocol, [1, "x" * 30_000, 3], results=1) as (heard, waiting):
+        await until(lambda: waiting.dropped)
+        assert waiting.dropped == {"press": 1}
+        await until(lambda: heard == {"point-0": 1, "point-2": 3})
