@@ -12,6 +12,8 @@ from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.scanner.options import ScannerOptions
 
 #: asyncio stops reading from the socket when twice this much is waiting for us.
+#: The system is told the same, where it would keep tens of megabytes: a code that waits there is a code whose
+#: time is not known, and a reader gone mad would be read for minutes after it has become quiet.
 BUFFER_BYTES: Final = 65_536
 #: Readers that dial in for each read and wait for their turn.
 WAITING: Final = 16
@@ -31,6 +33,7 @@ class ReaderConnection:
         self.ending = "the reader hung up"
         connected = writer.get_extra_info("socket")
         with contextlib.suppress(OSError):  # it may be closed already; the first read will say so
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in KEEPALIVE:
                 connected.setsockopt(socket.IPPROTO_TCP, option, value)
