@@ -22,8 +22,8 @@ MIB = 1024**2
 
 
 #: A reader in a process of its own, which sends a new code as fast as they are read, until its input ends.
-#: It keeps little of what was not taken, as a device does: where Python is traced, the megabytes that a PC keeps
-#: would be read for minutes.
+#: It keeps little of what was not taken, as a device does.
+#: The megabytes that a PC keeps would be read for minutes where Python is traced.
 RAVING = """
 import itertools, socket, sys, threading
 quiet = threading.Event()
