@@ -53,14 +53,14 @@ previous=sha256:$(printf '0%.0s' {1..64})
 signer=event1; number=0
 
 # record KIND ACTION CHANGES REASON RESOURCE: append the next record to the chain in the folder $into, which
-# bears a signature unless $bears is no, and has $more in its context. Its clock shows the date $day, and
-# states the bound $bound.
-into=chain; bears=yes; more=; day=2026-03-01; bound=',"bound_us":850'
+# bears a signature unless $bears is no, and has $more in its context. Its clock shows the date $day, states the
+# bound $bound, and counts $behind seconds too few since the boot. Its event_id is that of the record $named, if set.
+into=chain; bears=yes; more=; day=2026-03-01; bound=',"bound_us":850'; behind=0; named=
 record() {
   local time clock before link rest proof=
-  time=${day}T06:00:0$number.000Z
-  clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + number * 1000000))$bound,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
-  before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' $number)\",\"ingested_at\":\"$time\",\"integrity\":{"
+  time=${day}T06:$(printf '%02d:%02d' $((number / 60)) $((number % 60))).000Z
+  clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + (number - behind) * 1000000))$bound,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
+  before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' ${named:-$number})\",\"ingested_at\":\"$time\",\"integrity\":{"
   link="\"key_id\":\"$(key_id $signer $ORIGIN/event 01)\",\"prev_hash\":\"$previous\""
   rest=",\"stream\":\"$ORIGIN\",\"v\":1},\"kind\":\"$1\",\"occurred_at\":\"$time\",\"reason\":\"$4\",\"resource\":$5,\"sequence_no\":$number,\"tenant_id\":\"acme\"}"
   printf '%s%s%s' "$before" "$link" "$rest" >"$work/body"
@@ -265,7 +265,24 @@ head -3 commit/records.ndjson >commit/bad-end.ndjson
 unsigned 1 >commit/bad-created.ndjson
 unsigned 5 >commit/bad-rotated.ndjson
 unsigned 4 >commit/bad-removed.ndjson
-printf '%s\n' 'bad-end 2' 'bad-created 0' 'bad-rotated 4' 'bad-removed 0' >commit/bad.txt
+# begin NAME: another stream with the same record 0, whose records bear no signature from then on.
+begin() {
+  into=$work/$1; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0; bears=yes
+  mkdir "$into"; : >"$into/records.ndjson"; : >"$into/hashes.txt"
+  record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+    'the stream begins' "$THERE"
+  bears=no
+}
+heartbeat() { record gateway.heartbeat read '[]' 'nothing happened' "$THERE"; }
+# ended: the last record bears the signature; keep the stream.
+ended() { bears=yes; heartbeat; cp "$into/records.ndjson" "commit/${into##*/}.ndjson"; }
+begin bad-long; for _ in {1..256}; do heartbeat; done; ended
+begin bad-clock; heartbeat; heartbeat; behind=5; heartbeat; ended; behind=0
+begin bad-id; heartbeat; heartbeat; heartbeat; named=1; heartbeat; named=; ended
+# The record, and the first one of those before it that bear no signature and are named with it (- for none).
+printf '%s\n' 'bad-end 2 1' 'bad-created 0 -' 'bad-rotated 4 -' 'bad-removed 0 -' 'bad-long 256 1' 'bad-clock 3 1' 'bad-id 4 1' >commit/bad.txt
+# A key that is revoked within a commit vouches for none of its records.
+sed "s|\"quorum\": 1|\"quorum\": 1, \"revocations\": [{\"key\": \"$EVENT1\", \"first\": 2, \"reason\": \"stolen\"}]|" commit/policy.json >commit/revoked.json
 
 # --- a line that is not always on watch: the same record 0, and what a verifier says of the times between ------------
 mkdir -p capture

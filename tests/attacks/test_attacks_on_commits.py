@@ -39,6 +39,14 @@ def without_signature(data: bytes) -> bytes:
     return canonical.encode(members)
 
 
+def chained_again(records: list[bytes], first: int, last: int) -> None:
+    """Chain the records from the one after `first`, which was altered, up to `last`."""
+    records[first] = hashed_again(records[first])
+    for number in range(first + 1, last + 1):
+        link = json.loads(records[number - 1])["integrity"]["record_hash"]
+        records[number] = hashed_again(records[number], prev_hash=link)
+
+
 def hashed_again(data: bytes, **integrity: str) -> bytes:
     members = json.loads(data)
     members["integrity"] |= integrity
@@ -79,13 +87,50 @@ def test_edit_it_with_a_new_hash(judge: Judge, stream: Stream) -> None:
 
 def test_edit_it_and_chain_all_that_follows_up_to_the_signature(judge: Judge, stream: Stream) -> None:
     records = list(stream.records)
-    records[3] = hashed_again(spoiled(records[3]))
-    for number in (4, 5, 6):
-        link = json.loads(records[number - 1])["integrity"]["record_hash"]
-        records[number] = hashed_again(records[number], prev_hash=link)
+    records[3] = spoiled(records[3])
+    chained_again(records, 3, 6)
     broken(
         judge(records), 6, "the signature is not one of the active key", "records 1 to 5 bear no signature"
     )
+
+
+def test_edit_its_time_so_that_the_clock_falls(judge: Judge, stream: Stream) -> None:
+    records = list(stream.records)
+    members = json.loads(records[4])
+    members["clock"]["boottime_us"] -= 10_000_000
+    records[4] = canonical.encode(members)
+    chained_again(records, 4, 6)
+    broken(judge(records), 4, "boottime_us falls", "records 1 to 3 bear no signature, so that the altered")
+
+
+def test_edit_the_time_of_the_one_after_which_the_clock_falls(judge: Judge, stream: Stream) -> None:
+    """The clock fails where the altered record was not: it is named with those before."""
+    records = list(stream.records)
+    members = json.loads(records[3])
+    members["clock"]["boottime_us"] += 1_500_000
+    members["ingested_at"] = json.loads(records[4])["ingested_at"].replace(".000Z", ".500Z")
+    records[3] = canonical.encode(members)
+    chained_again(records, 3, 6)
+    broken(judge(records), 4, "boottime_us falls", "records 1 to 3 bear no signature, so that the altered")
+
+
+def test_edit_its_id_into_that_of_an_earlier_one(judge: Judge, stream: Stream) -> None:
+    records = list(stream.records)
+    members = json.loads(records[4])
+    members["event_id"] = json.loads(records[2])["event_id"]
+    records[4] = canonical.encode(members)
+    chained_again(records, 4, 6)
+    broken(judge(records), 4, "its event_id is that of record 2", "records 1 to 3 bear no signature")
+
+
+def test_an_id_that_is_there_twice_under_a_signature_accuses_no_other_record(judge: Judge) -> None:
+    stream = Stream()
+    stream.create()
+    stream.commit(3)
+    stream.add(event_id=json.loads(stream.records[2])["event_id"])
+    verdict = judge(stream.records, policy=policy_for(stream).canonical, statements=())
+    broken(verdict, 4, "its event_id is that of record 2")
+    assert "no signature" not in verdict["text"]
 
 
 def test_take_away_the_signature_of_a_commit(judge: Judge, stream: Stream) -> None:
@@ -111,7 +156,12 @@ def test_give_a_record_a_signature_of_another_one(judge: Judge, stream: Stream) 
 
 
 def test_cut_the_stream_within_a_commit(judge: Judge, stream: Stream) -> None:
-    broken(judge(stream.records[:10], statements=()), 9, "it is the last record and bears no signature")
+    broken(
+        judge(stream.records[:10], statements=()),
+        9,
+        "it is the last record and bears no signature",
+        "record 8 bears no signature, so that the altered one can be among them",
+    )
 
 
 def test_cut_within_a_commit_and_show_a_checkpoint(judge: Judge, stream: Stream) -> None:
@@ -141,13 +191,16 @@ def test_at_most_256_records_go_with_one_signature(
 
 
 def test_a_key_that_is_revoked_within_a_commit(judge: Judge, stream: Stream) -> None:
-    policy = policy_for(
-        stream,
-        revocations=(
-            Revocation(stream.origin, keys.event_vkey(stream.origin, stream.event_key), 11, "stolen"),
-        ),
-    )
-    broken(judge(policy=policy.canonical), 11, "revoked from record 11 on")
+    policy = revoking(stream, 11)
+    broken(judge(policy=policy.canonical), 8, "vouched for by", "revoked from record 11 on")
+
+
+def test_a_key_that_is_revoked_from_the_first_record_of_a_commit(judge: Judge, stream: Stream) -> None:
+    broken(judge(policy=revoking(stream, 8).canonical), 8, "signed by", "revoked from record 8 on")
+
+
+def test_a_key_that_is_revoked_from_a_commit_on_that_a_signature_ends(judge: Judge, stream: Stream) -> None:
+    broken(judge(policy=revoking(stream, 14).canonical), 14, "signed by", "revoked from record 14 on")
 
 
 def test_a_selection_says_what_bears_no_signature(judge: Judge, stream: Stream, tmp_path: Path) -> None:
@@ -168,12 +221,7 @@ def test_a_selection_with_an_altered_record_without_a_signature(
 def test_a_selection_says_what_may_have_been_signed_after_the_revocation(
     judge: Judge, stream: Stream, tmp_path: Path
 ) -> None:
-    policy = policy_for(
-        stream,
-        revocations=(
-            Revocation(stream.origin, keys.event_vkey(stream.origin, stream.event_key), 11, "stolen"),
-        ),
-    )
+    policy = revoking(stream, 11)
     path = selection(stream, tmp_path / "selected.zip", [2, 9])
     verdict = judge(path=path, policy=policy.canonical)
     assert verdict["status"] == "INCLUDED"

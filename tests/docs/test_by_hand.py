@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -27,7 +28,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pack_unit(folder / "journal", OURS, folder / "unit.zip", raw=True)
 
 
-def work_through(folder: Path, package: Path, spoil: str = "") -> subprocess.CompletedProcess[Any]:
+def work_through(
+    folder: Path, package: Path, spoil: str = "", vectors: Path = ROOT / "vectors"
+) -> subprocess.CompletedProcess[Any]:
     """Run the page; `spoil` alters what was unpacked, and ends with 0 if it altered nothing."""
     if spoil:
         spoil = (
@@ -42,7 +45,7 @@ def work_through(folder: Path, package: Path, spoil: str = "") -> subprocess.Com
         env={
             "package": str(package),
             "policy": str(package.parent / "policy.json"),
-            "vectors": str(ROOT / "vectors"),
+            "vectors": str(vectors),
             "PATH": "/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
         },
@@ -89,4 +92,21 @@ def test_the_page_checks_the_package_of_a_unit(tmp_path: Path, package: Path) ->
 def test_the_page_finds_what_was_altered(tmp_path: Path, package: Path, spoil: str) -> None:
     done = work_through(tmp_path, package, spoil)
     assert done.returncode != 0, done.stdout
+    assert "vouches for it" not in done.stdout
+
+
+@pytest.mark.parametrize(("line", "old", "new"), [(3, "12.31", "12.91"), (4, '"scanned"', '"guessed"')])
+def test_the_page_finds_an_altered_record_without_a_signature(
+    tmp_path: Path, package: Path, line: int, old: str, new: str
+) -> None:
+    """The records of the vectors: one without a signature, and the one that vouches for it."""
+    shutil.copytree(ROOT / "vectors/commit", tmp_path / "vectors/commit")
+    records = tmp_path / "vectors/commit/records.ndjson"
+    lines = records.read_text().splitlines(keepends=True)
+    assert old in lines[line - 1]
+    lines[line - 1] = lines[line - 1].replace(old, new)
+    records.write_text("".join(lines))
+    done = work_through(tmp_path, package, vectors=tmp_path / "vectors")
+    assert done.returncode != 0, done.stdout
+    assert "it is the stream of the policy" in done.stdout, "all before holds"
     assert "vouches for it" not in done.stdout

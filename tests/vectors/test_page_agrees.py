@@ -49,6 +49,8 @@ def test_on_the_proof(tmp_path: Path) -> None:
 
 
 COMMIT = VECTORS / "commit"
+#: Those whose records are not the ones of `records.ndjson`.
+OF_OTHER_STREAMS = ("bad-long", "bad-clock", "bad-id")
 BAD = [tuple(line.split()) for line in (COMMIT / "bad.txt").read_text().splitlines()]
 
 
@@ -94,13 +96,27 @@ def test_on_a_line_that_is_not_always_on_watch(tmp_path: Path, judge: Any, folde
         assert [f"{one['index']} {one['text']}" for one in verdict["remarks"]] == remarks
 
 
-@pytest.mark.parametrize(("name", "at"), BAD)
-def test_on_records_that_break_a_rule_of_the_signatures(tmp_path: Path, name: str, at: str) -> None:
+@pytest.mark.parametrize(("name", "at", "first"), BAD)
+def test_on_records_that_break_a_rule_of_the_signatures(
+    tmp_path: Path, name: str, at: str, first: str
+) -> None:
     files = {"records.ndjson": (COMMIT / f"{name}.ndjson").read_bytes()}
-    receipts = {"receipts/7.receipt": (COMMIT / "7.receipt").read_bytes()}
-    assert on_commits(tmp_path / "a.zip", files | receipts)[0].startswith(f"BROKEN at record {at}: ")
+    if name not in OF_OTHER_STREAMS:
+        receipts = {"receipts/7.receipt": (COMMIT / "7.receipt").read_bytes()}
+        assert on_commits(tmp_path / "a.zip", files | receipts)[0].startswith(f"BROKEN at record {at}: ")
     alone = on_commits(tmp_path / "b.zip", files)[0]
     assert alone.startswith("INTACT" if name == "bad-removed" else f"BROKEN at record {at}: ")
+    which = f"record {first} bears" if first == str(int(at) - 1) else f"records {first} to {int(at) - 1} bear"
+    named = f"; {which} no signature, so that the altered one can be among them"
+    assert alone.endswith(named) if first != "-" else "so that the altered one" not in alone
+
+
+def test_on_a_key_that_is_revoked_within_a_commit(tmp_path: Path) -> None:
+    package = zipped(tmp_path / "a.zip", {"records.ndjson": (COMMIT / "records.ndjson").read_bytes()})
+    policy = (COMMIT / "revoked.json").read_bytes()
+    python, page = judge_with_python(package, policy), judge_with_page(package, policy)
+    assert python["text"] == page["text"]
+    assert python["text"].startswith("BROKEN at record 1: vouched for by the event key ")
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])

@@ -54,9 +54,22 @@ class ChainHead:
     unsigned: int = 0
 
 
-def unsigned_end(size: int) -> Broken:
-    """Return what breaks a stream whose last record of `size` bears no signature."""
-    return Broken(size - 1, "it is the last record and bears no signature: the rest of its commit is missing")
+def broken_behind(unsigned: int, index: int, reason: str) -> Broken:
+    """Return what breaks a stream at a record, the last `unsigned` before which nothing vouches for.
+
+    They are named: the altered one can be among them (docs/format.md, section 5.2).
+    """
+    if unsigned:
+        first = index - unsigned
+        which = f"record {first} bears" if unsigned == 1 else f"records {first} to {index - 1} bear"
+        reason += f"; {which} no signature, so that the altered one can be among them"
+    return Broken(index, reason)
+
+
+def unsigned_end(size: int, unsigned: int) -> Broken:
+    """Return what breaks a stream of `size` records, the last `unsigned` of which bear no signature."""
+    reason = "it is the last record and bears no signature: the rest of its commit is missing"
+    return broken_behind(unsigned - 1, size - 1, reason)
 
 
 class ChainVerifier:
@@ -103,6 +116,11 @@ class ChainVerifier:
             log_key=str(self._log_key),
             unsigned=self._unsigned,
         )
+
+    @property
+    def unsigned(self) -> int:
+        """How many of the last records wait for a signature."""
+        return self._unsigned
 
     def drop_unsigned(self) -> None:
         """Go back to the last record with a signature: what was accepted after it waits for one."""
@@ -227,12 +245,4 @@ class ChainVerifier:
         return rotation.new
 
     def _broken(self, reason: str) -> Broken:
-        if self._unsigned:
-            first = self._size - self._unsigned
-            which = (
-                f"record {first} bears"
-                if self._unsigned == 1
-                else f"records {first} to {self._size - 1} bear"
-            )
-            reason += f"; {which} no signature, so that the altered one can be among them"
-        return Broken(self._size, reason)
+        return broken_behind(self._unsigned, self._size, reason)

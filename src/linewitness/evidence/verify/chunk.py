@@ -7,7 +7,14 @@ from typing import Final
 from linewitness.evidence.format.columns import RecordColumns, columns_of, read_columns
 from linewitness.evidence.format.merkle import Grove, leaf_hash
 from linewitness.evidence.format.reading import ReadRecord
-from linewitness.evidence.verify.chain import CREATED, ROTATED, Broken, ChainHead, ChainVerifier
+from linewitness.evidence.verify.chain import (
+    CREATED,
+    ROTATED,
+    Broken,
+    ChainHead,
+    ChainVerifier,
+    broken_behind,
+)
 from linewitness.evidence.verify.clock_rules import ClockHead, ClockRules
 from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
@@ -30,7 +37,9 @@ class ChainState:
 
 @dataclass(frozen=True, slots=True)
 class CheckedChunk:
-    """What checking one chunk gave: the tree's nodes and the ids (26 bytes each) of good records.
+    """What checking one chunk gave: the tree's nodes, the ids (26 bytes each) of good records, and `signed`.
+
+    `signed` has a byte for each: 1 where it bears a signature, otherwise 0.
 
     `trees` holds the frontiers at the sizes that were asked for; `keys` lists each event key that took over
     in the chunk, with the first record that it signs. `summary` and `signs` are of the good records.
@@ -43,6 +52,7 @@ class CheckedChunk:
     tree: tuple[bytes | None, ...]
     trees: tuple[tuple[int, tuple[bytes | None, ...]], ...]
     ids: bytes
+    signed: bytes
     keys: tuple[tuple[int, str], ...]
     remarks: tuple[Remark, ...]
     claims: ClaimedTimes
@@ -74,6 +84,7 @@ def check_chunk(
         tree=grove.edge(count),
         trees=tuple((size, grove.edge(size - first)) for size in sorted(wanted) if size <= first + count),
         ids="".join(check.ids).encode(),
+        signed=bytes(check.signed),
         keys=tuple(check.taken_over),
         remarks=tuple(check.clock.remarks),
         claims=check.claims,
@@ -93,6 +104,7 @@ class _Check:
         self.record_0: str | None = None
         self.broken: Broken | None = None
         self.ids: list[str] = []
+        self.signed = bytearray()
         self.claims = ClaimedTimes()
         self.summary = RecordSummary(most_units=most_units)
         self.signs = SignFilter()
@@ -120,6 +132,7 @@ class _Check:
 
     def _take(self, records: RecordColumns) -> None:
         self.ids += records.event_ids
+        self.signed += bytes(signature is not None for signature in records.signatures)
         self.claims.add(records)
         self.summary.take(records)
         self.signs.take(records)
@@ -137,11 +150,13 @@ class _Check:
         """Return the good records up to the first that is broken."""
         good: list[ReadRecord] = []
         for data in records:
+            waiting = 0
             try:
                 record = self.verifier.accept(data)
+                waiting = max(0, self.verifier.unsigned - 1)
                 self.clock.follow(record)
             except Broken as error:
-                self.broken = error
+                self.broken = broken_behind(waiting, error.index, error.reason)
                 break
             good.append(record)
             if record.fields.kind == CREATED:

@@ -21,11 +21,12 @@ from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.attestation_age import age_of
 from linewitness.evidence.verify.capture_stretches import StretchFinder
-from linewitness.evidence.verify.chain import Broken, ChainHead, unsigned_end
+from linewitness.evidence.verify.chain import Broken, ChainHead, broken_behind, unsigned_end
 from linewitness.evidence.verify.chunk import ChainState, CheckedChunk
 from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.parallel import check_all
 from linewitness.evidence.verify.plausible_times import PlausibleTimes, unlikely_times
+from linewitness.evidence.verify.signed_records import SignedRecords
 from linewitness.evidence.verify.statements import (
     Statement,
     TrustedStatement,
@@ -117,6 +118,7 @@ class _Verification:
         self._believed: list[TrustedStatement] = []
         self._unbelieved: list[Remark] = []
         self._times: PlausibleTimes | None = None
+        self._signed = SignedRecords()
         self._contents = RecordSummary()
         self._stretches = StretchFinder(counts=StartCounts(verifies))
 
@@ -156,6 +158,7 @@ class _Verification:
 
     def _take(self, checked: CheckedChunk) -> None:
         self._ids.extend(checked.ids, self._tree.size)
+        self._signed.extend(checked.signed, self._tree.size)
         for size, nodes in checked.trees:
             then = self._tree.copy()
             then.join(nodes)
@@ -200,24 +203,26 @@ class _Verification:
         if self._head is None:
             self._broken.append(Broken(0, "there are no records"))
         elif self._head.unsigned:
-            self._broken.append(unsigned_end(self._head.size))
+            self._broken.append(unsigned_end(self._head.size, self._head.unsigned))
 
     def _check_revocations(self) -> None:
         ends = [first for first, _ in self._keys[1:]] + [self._tree.size]
         for revocation in self._policy.revocations if self._policy else ():
             for (first, vkey), end in zip(self._keys, ends, strict=False):
-                at = max(first, revocation.first)
-                if vkey.public == revocation.key.public and at < end:
+                revoked = max(first, revocation.first)
+                if vkey.public == revocation.key.public and revoked < end:
+                    at = self._signed.run_start(revoked)
                     reason = (
-                        f"signed by the event key {vkey.key_id}, which is revoked from record"
-                        f" {revocation.first} on ({revocation.reason})"
+                        f"{'signed' if at == revoked else 'vouched for'} by the event key {vkey.key_id},"
+                        f" which is revoked from record {revocation.first} on ({revocation.reason})"
                     )
                     self._broken.append(Broken(at, reason))
 
     def _check_duplicates(self) -> None:
         if duplicate := self._ids.first_duplicate():
             later, earlier = duplicate
-            self._broken.append(Broken(later, f"its event_id is that of record {earlier}"))
+            waiting = 0 if self._signed.bears(later) else later - self._signed.run_start(later)
+            self._broken.append(broken_behind(waiting, later, f"its event_id is that of record {earlier}"))
 
     def _weigh_statements(self) -> PlausibleTimes | None:
         """Return what compares their times with those of records, as soon as the log key is known."""

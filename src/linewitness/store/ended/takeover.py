@@ -110,7 +110,7 @@ class _Takeover:
                 waiting = chunk[len(found) :]
                 yield accepted
             if waiting:
-                raise unsigned_end(branch.size + len(waiting))
+                raise unsigned_end(branch.size + len(waiting), len(waiting))
             if (twice := ids.first_duplicate()) is not None:
                 raise Broken(twice[0], f"its event_id is that of record {twice[1]}")
 
