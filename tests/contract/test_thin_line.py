@@ -97,6 +97,36 @@ async def test_a_connection_that_breaks_sends_nothing_twice_that_the_store_has(t
         assert line.sent == sorted(set(line.sent))
 
 
+@pytest.mark.parametrize("lost", [0, 1, 3])
+async def test_nothing_is_sent_twice_where_the_broker_forgets_what_it_retained(
+    tmp_path: Path, lost: int
+) -> None:
+    """The store is asked, also for less than was sent: the last batches were lost on their way."""
+    async with live_line(tmp_path) as line, slow_cable(line.broker.port, 0.01) as cable:
+        line.port = cable.port
+        async with line.serving(), line.gateway() as (journal, judge, health):
+            for _ in range(3):
+                await journal.submit([result(0)])
+                await judge.reached(journal.head.size)
+                cable.deaf = True
+                for number in range(2):
+                    await journal.submit([result(number)])
+                    await until(partial(holds, line, journal.head.size), "it in the store")
+                cable.mute = True
+                for number in range(lost):
+                    out = cable.sent
+                    await journal.submit([result(number)])
+                    await until(lambda out=out: cable.sent > out, "a batch that is lost")
+                async with MqttConnector(MqttOptions(url=line.broker.url)).connect() as broker:
+                    await broker.publish(TOPICS.receipt, b"", retain=True)
+                assert judge.receipted < line.held
+                cable.deaf = cable.mute = False
+                cable.cut()
+                await until(lambda: judge.receipted >= journal.head.size - 1, lambda: health.uplink_why)
+        assert_whole(line)
+        assert line.sent == sorted(set(line.sent))
+
+
 @pytest.mark.parametrize("compress", [True, False])
 async def test_batches_leave_as_the_settings_say(tmp_path: Path, compress: bool) -> None:
     async with live_line(tmp_path) as line:

@@ -15,6 +15,8 @@ class SlowCable:
     round_trip_s: float
     port: int = 0
     deaf: bool = False
+    #: What the client sends is lost.
+    mute: bool = False
     #: Bytes that went out.
     sent: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -45,7 +47,7 @@ class SlowCable:
             while data := await reader.read(65_536):
                 if outbound:
                     self.sent += len(data)
-                elif self.deaf:
+                if self.mute if outbound else self.deaf:
                     continue
                 # Timers of one delay end in the order in which they began.
                 loop.call_later(self.round_trip_s / 2, self._arrive, writer, data)

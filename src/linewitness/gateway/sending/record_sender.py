@@ -77,11 +77,12 @@ class RecordSender:
     async def _begin(self, link: BrokerLink) -> None:
         """Ask the store what it holds of what was sent, so that nothing of it is sent twice.
 
-        A store that is away, or has to ask for records itself, does not answer: all without a receipt goes.
+        The store answers the largest checkpoint whose records it holds: what was on its way when the connection
+        broke may have been lost, so that each place where it can stand is asked for. A store that is away, or
+        has to ask for records itself, does not answer: all without a receipt goes.
         """
-        asked = max(self._window.reached, self._judge.held)
         self._window.heard.clear()
-        if self._judge.contradiction is None and await self._ask(link, asked):
+        if self._judge.contradiction is None and await self._ask_all(link, self._window.in_question):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_S):
                     await self._window.heard.wait()
@@ -175,8 +176,17 @@ class RecordSender:
 
     async def _ask(self, link: BrokerLink, size: int) -> bool:
         """Send a checkpoint that the store answers with its newest receipt; False where no store listens."""
-        note = await self._signer.at(size)
+        return await self._question(link, await self._signer.at(size))
+
+    async def _question(self, link: BrokerLink, note: str) -> bool:
         return await link.publish(self._topics.checkpoint, note.encode()) != NO_MATCHING_SUBSCRIBERS
+
+    async def _ask_all(self, link: BrokerLink, sizes: list[int]) -> bool:
+        """Send checkpoints in this order, without waiting for each; False where no store listens."""
+        notes = [await self._signer.at(size) for size in sizes]
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(self._question(link, note), name="uplink:question") for note in notes]
+        return all(task.result() for task in asked)
 
     async def _live_answer(self) -> None:
         while self._window.retained:

@@ -55,6 +55,12 @@ class SendWindow:
         """The number of records that were sent over this connection or have a receipt."""
         return self._sent[-1] if self._sent else self._judge.held
 
+    @property
+    def in_question(self) -> list[int]:
+        """Return where the store can stand: at each batch that was sent without a receipt, largest first."""
+        held = self._judge.held
+        return [*(size for size in reversed(self._sent) if size > held), held]
+
     def begin(self) -> int:
         """Return the cursor of a new connection: all that has no receipt goes again."""
         self._sent = []
