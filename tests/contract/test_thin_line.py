@@ -20,7 +20,7 @@ from linewitness.uplink.forwarding import ForwardOptions
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.live_line import TOPICS, LiveLine, live_line, result
-from support.slow_cable import slow_cable
+from support.slow_cable import SlowCable, slow_cable
 from support.waiting import until
 
 ROUND_TRIP_S = 0.05
@@ -33,6 +33,10 @@ def kinds(line: LiveLine) -> list[str]:
 
 def holds(line: LiveLine, size: int) -> bool:
     return line.held >= size
+
+
+def has_sent(cable: SlowCable, before: int) -> bool:
+    return cable.sent > before
 
 
 def assert_whole(line: LiveLine) -> None:
@@ -114,9 +118,9 @@ async def test_nothing_is_sent_twice_where_the_broker_forgets_what_it_retained(
                     await until(partial(holds, line, journal.head.size), "it in the store")
                 cable.mute = True
                 for number in range(lost):
-                    out = cable.sent
+                    went_out = cable.sent
                     await journal.submit([result(number)])
-                    await until(lambda out=out: cable.sent > out, "a batch that is lost")
+                    await until(partial(has_sent, cable, went_out), "a batch that is lost")
                 async with MqttConnector(MqttOptions(url=line.broker.url)).connect() as broker:
                     await broker.publish(TOPICS.receipt, b"", retain=True)
                 assert judge.receipted < line.held

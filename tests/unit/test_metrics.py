@@ -143,3 +143,12 @@ async def test_polls_that_are_not_made_are_a_problem_with_its_cause(line: Looked
     assert "press-4: 40 of 300 polls in 30 s were not made: the gateway" in page
     assert "use a faster processor" in page
     assert "50 polls not made" in page
+    assert "7 polls without telemetry" in page
+
+
+async def test_an_overload_shows_beside_a_share_that_is_exceeded(line: Looked) -> None:
+    line.health.polls("press-4", PollFigures(1000, 50, 7, PollOverload(300, 40, 0, "processor")))
+    line.health.share("press-4", above=True, losing=False, dropped=0)
+    found = await values(line)
+    assert found["linewitness_problem", "polls-missed", "warning", "press-4"] == 1
+    assert found["linewitness_problem", "device-share", "warning", "press-4"] == 1

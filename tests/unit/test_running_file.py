@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.devices.polling import PollFigures
 from linewitness.status import running_file
 from linewitness.status.running_file import FILE_NAME, RunningState, read_running, write_running
 from support.clocks import ManualClock
@@ -136,3 +137,30 @@ async def test_page_metric_and_command_give_the_same_time_that_is_left(
     assert found["hours_left"] == hours_left
     assert (shown if hours_left else "Room enough") in page
     assert (f"linewitness_journal_hours_left {hours_left}" in metrics) == (hours_left is not None)
+
+
+async def test_status_counts_the_polls_of_each_device_that_were_not_made(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    directory = tmp_path / "journal"
+    up = {"state": "up", "why": "", "since_ns": clock.stamp().realtime_ns}
+    async with looked_at(directory, clock) as line:
+        states = {f"capture/{name}": json.dumps(up) for name in ("press-4", "wrench-10")}
+        await line.journal.submit([], state=states)
+        line.health.polls("press-4", PollFigures(1200, 50, 7))
+        async with writing(directory) as gateway:
+            gateway.state = await line.overview.running_state()
+            await until(lambda: read_running(directory) == gateway.state)
+            said = (await asyncio.to_thread(call, "status", directory)).output
+            found = json.loads((await asyncio.to_thread(call, "status", directory, "--json")).output)
+            written = (directory / FILE_NAME).stat().st_ino
+            line.health.polls("press-4", PollFigures(1300, 50, 7))
+            gateway.state = await line.overview.running_state()
+            await asyncio.sleep(0.1)
+            assert (directory / FILE_NAME).stat().st_ino == written, "counts alone are no news"
+    [press] = [each for each in said.splitlines() if each.startswith("device     press-4")]
+    assert press.endswith("50 of 1,200 polls not made  7 polls without telemetry")
+    assert {each["name"]: each["polls"] for each in found["devices"]} == {
+        "press-4": {"due": 1200, "missed": 50, "cut": 7},
+        "wrench-10": None,
+    }

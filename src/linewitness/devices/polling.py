@@ -108,6 +108,12 @@ class PollingSession(Protocol):
     def polls(self) -> PollFigures:
         """How many polls were due, and how many of them were not made."""
 
+    def missed_polls(self, *, final: bool = False) -> Gap | None:
+        """Return, once, which polls of evidence were not made in the window that ended.
+
+        `final` ends the window under way: the session ends.
+        """
+
 
 @dataclass(slots=True)
 class _PollWindow:
@@ -134,8 +140,7 @@ class PollGrid:
     """The moments at which one session asks its device.
 
     The first tick is at once. A round that takes longer than the period makes the grid skip the ticks
-    that it missed; the grid keeps its phase. What was missed is reported once a window: what a session
-    misses in its last seconds is in its figures, and in no report.
+    that it missed; the grid keeps its phase. What was missed is reported once a window.
     """
 
     def __init__(self, *, period_s: float, clock: Clock) -> None:
@@ -227,8 +232,10 @@ class PollGrid:
         finally:
             self._held_s += monotonic() - begun
 
-    def report(self) -> MissedPolls | None:
-        """Return, once, what was missed in the window that ended."""
+    def report(self, *, final: bool = False) -> MissedPolls | None:
+        """Return, once, what was missed in the window that ended; `final` ends the one under way."""
+        if final:
+            self._end_window(self._window, monotonic())
         report, self._report = self._report, None
         return report
 
@@ -237,12 +244,19 @@ class PollGrid:
         window, now = self._window, monotonic()
         if now - window.begun < WINDOW_S:
             return
-        busy_s = thread_busy_s()
-        self._window = _PollWindow(now, busy_s)
-        hindrance = window.hindrance(busy_s, now - window.begun)
-        if window.first and window.last:
-            self._report = MissedPolls(window.missed, window.first, window.last, hindrance)
+        hindrance = self._end_window(window, now)
         worst = max(window.missed, window.cut)
         overloaded = worst >= FEW and worst > TOLERATED * window.due
         overload = PollOverload(window.due, window.missed, window.cut, hindrance) if overloaded else None
         self._figures = replace(self._figures, overload=overload)
+
+    def _end_window(self, window: _PollWindow, now: float) -> PollHindrance:
+        """Begin another window; keep what was missed in this one, and return what took most of its time."""
+        busy_s = thread_busy_s()
+        self._window = _PollWindow(now, busy_s)
+        hindrance = window.hindrance(busy_s, now - window.begun)
+        if window.first and window.last:
+            before = self._report
+            count, first = (before.count, before.first) if before else (0, window.first)
+            self._report = MissedPolls(count + window.missed, first, window.last, hindrance)
+        return hindrance

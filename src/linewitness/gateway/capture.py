@@ -203,6 +203,8 @@ class Capture:
         finally:
             if isinstance(observations, AsyncGenerator):
                 await observations.aclose()
+        if isinstance(session, PollingSession) and (gap := session.missed_polls(final=True)) is not None:
+            await queue.put(self._intake.take(gap, session.session_id))
         await queue.put(end)
 
     async def _append(self, session: Session, queue: WaitingObservations) -> DeviceError:

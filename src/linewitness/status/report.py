@@ -20,7 +20,7 @@ from linewitness.stations.allowance import PREFIX, AboveShare
 from linewitness.status import views
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
-from linewitness.status.running_file import RunningState, read_running
+from linewitness.status.running_file import RunningPolls, RunningState, read_running
 from linewitness.status.signed_size import SignedSize
 
 _LAST: int = 500
@@ -53,12 +53,16 @@ class DeviceLine:
     state: str
     why: str
     clock_ahead_ms: int | None
+    polls: RunningPolls | None = None
 
     @property
     def text(self) -> str:
-        """The device in one line, its clock's offset where it was measured lately."""
+        """The device in one line: its clock's offset where it was measured lately, and polls not made."""
         clock = "" if self.clock_ahead_ms is None else f"clock {self.clock_ahead_ms:+,} ms"
-        return "  ".join(part for part in (self.state, self.why, clock) if part)
+        polls = self.polls or RunningPolls(0, 0, 0)
+        missed = f"{polls.missed:,} of {polls.due:,} polls not made" if polls.missed else ""
+        cut = f"{polls.cut:,} polls without telemetry" if polls.cut else ""
+        return "  ".join(part for part in (self.state, self.why, clock, missed, cut) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +190,7 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         records_per_hour=per_hour,
         hours_left=hours,
         newest_record=newest,
-        devices=_devices(reader, recent),
+        devices=_devices(reader, recent, now.polls if now else {}),
         conflict=Conflict.of(reader),
         continues=_continues(reader),
         not_handed_over=tuple(rest.sentence for rest in rests_of(reader.directory) if rest.is_waiting),
@@ -237,7 +241,9 @@ def _records_per_hour(recent: list[bytes]) -> int:
     return len(recent) * _HOUR_S // seconds
 
 
-def _devices(reader: JournalReader, recent: list[bytes]) -> tuple[DeviceLine, ...]:
+def _devices(
+    reader: JournalReader, recent: list[bytes], polls: Mapping[str, RunningPolls]
+) -> tuple[DeviceLine, ...]:
     ahead_ms = {device.device: device.offset_ms for device in history_of(recent).devices}
     shares = {key.removeprefix(PREFIX): text for key, text in reader.state(PREFIX).items()}
     now = SystemClock().stamp().realtime_ns
@@ -249,5 +255,5 @@ def _devices(reader: JournalReader, recent: list[bytes]) -> tuple[DeviceLine, ..
         name = key.removeprefix("capture/")
         if name in shares:
             why += f"; sends more than its share since {AboveShare.load(shares[name]).since}"
-        lines.append(DeviceLine(name, seen["state"], why, ahead_ms.get(name)))
+        lines.append(DeviceLine(name, seen["state"], why, ahead_ms.get(name), polls.get(name)))
     return tuple(lines)

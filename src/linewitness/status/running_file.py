@@ -4,8 +4,8 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -18,7 +18,7 @@ from linewitness.base.durable import replace_private
 FILE_NAME: Final = "running.json"
 #: The file is written when something changed, and this is looked for so often.
 PERIOD_S: Final = 2.0
-#: A forecast alone is written so often: it moves at each look.
+#: A forecast and counts alone are written so often: they move at each look.
 FORECAST_S: Final = 60.0
 
 
@@ -34,11 +34,21 @@ class RunningProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningPolls:
+    """How many polls of a device were due since the start, not made, and made without telemetry."""
+
+    due: int
+    missed: int
+    cut: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunningState:
     """How the uplink is, since when (RFC 3339), and the problems of the line.
 
     `uplink` is none, up, away, refused or conflict; `uplink_why` says why it is not up. `hours_left` is how
-    long the journal's room will last, as on the status page; None while nothing grows.
+    long the journal's room will last, as on the status page; None while nothing grows. `polls` are those of
+    the devices that the gateway asks, as of the last writing.
     """
 
     uplink: str
@@ -46,6 +56,7 @@ class RunningState:
     uplink_since: str
     problems: tuple[RunningProblem, ...]
     hours_left: float | None = None
+    polls: Mapping[str, RunningPolls] = field(default_factory=dict)
 
 
 _STATE: Final = TypeAdapter(RunningState)
@@ -67,8 +78,8 @@ async def write_running(directory: Path, look: Callable[[], Awaitable[RunningSta
 
 
 def _is_news(found: RunningState, known: RunningState | None) -> bool:
-    """Say whether more differs than the forecast of the room, which moves at each look."""
-    return known is None or replace(found, hours_left=known.hours_left) != known
+    """Say whether more differs than the forecast of the room and the counts, which move at each look."""
+    return known is None or replace(found, hours_left=known.hours_left, polls=known.polls) != known
 
 
 def read_running(directory: Path) -> RunningState | None:

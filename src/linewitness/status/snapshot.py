@@ -28,7 +28,7 @@ from linewitness.status.rows import (
     event_row,
     station_row,
 )
-from linewitness.status.running_file import RunningProblem, RunningState
+from linewitness.status.running_file import RunningPolls, RunningProblem, RunningState
 from linewitness.status.signed_size import SignedSize
 from linewitness.timesources.judge import ClockVerdict
 
@@ -141,6 +141,11 @@ class Overview:
             self._uplink_since[1],
             tuple(RunningProblem(**asdict(problem)) for problem in problems),
             self._journal.pressure.room_left.hours_left,
+            {
+                row.facts.id: RunningPolls(polls.due, polls.missed, polls.cut)
+                for row in devices
+                if (polls := row.health.polls).due
+            },
         )
 
     def _problems(

@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
-from typing import Final
 
 from ulid import ULID
 
-from linewitness.base.clock import NS_PER_S, Clock, Stamp, monotonic
+from linewitness.base.clock import NS_PER_S, Clock, Stamp
 from linewitness.base.errors import DeviceError
-from linewitness.devices.base import Memory, Observation
+from linewitness.devices.base import Gap, Memory, Observation
 from linewitness.devices.context import DriverContext
+from linewitness.devices.giving_way import TelemetryAdmission
 from linewitness.devices.modbus.absence import Absence
 from linewitness.devices.modbus.commands import Commands
 from linewitness.devices.modbus.device_clock import DeviceClock
@@ -25,9 +25,6 @@ from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnsw
 from linewitness.devices.modbus.wire.protocol import Table
 from linewitness.devices.modbus.wire.reader import Reader
 from linewitness.devices.polling import PollFigures, PollGrid
-
-#: Where there is time for evidence alone, one block of signals is read after so many rounds without any.
-MOST_WITHOUT: Final = 10
 
 
 def build(options: ModbusOptions, context: DriverContext) -> "ModbusDriver":
@@ -112,9 +109,8 @@ class ModbusSession:
         self._results = [
             ResultPoller(each, options, origin=origin, reader=reader, clock=clock) for each in options.results
         ]
-        self._visit_s = 0.0
-        self._without = 0
         self._absence = Absence(options, origin=origin, clock=clock, last_read=last_read)
+        self._admission = TelemetryAdmission(self._grid, has_evidence=self._absence.has_evidence)
         self._device_clock = (
             DeviceClock(options.clock, origin=origin, reader=reader, clock=clock) if options.clock else None
         )
@@ -133,6 +129,13 @@ class ModbusSession:
     def polls(self) -> PollFigures:
         """How many polls were due, and how many of them were not made."""
         return self._grid.figures
+
+    def missed_polls(self, *, final: bool = False) -> Gap | None:
+        """Return, once, which polls of evidence were not made."""
+        missed = self._grid.report(final=final)
+        if missed is None or not self._absence.has_evidence:
+            return None
+        return missed.gap(self._options.id, self._session_id)
 
     @property
     def refused_points(self) -> Mapping[str, str] | None:
@@ -181,8 +184,8 @@ class ModbusSession:
             except (NoAnswer, LinkBroken, ModbusError) as error:
                 raise unavailable(self._options, error) from None
             self.last_read = begun
-            if (missed := self._grid.report()) is not None and self._absence.has_evidence:
-                yield missed.gap(self._options.id, self._session_id)
+            if (missed := self.missed_polls()) is not None:
+                yield missed
             if (sign := self._absence.sign_of_life(begun)) is not None:
                 yield sign
 
@@ -204,21 +207,15 @@ class ModbusSession:
 
     async def _telemetry(self) -> AsyncGenerator[Observation, None]:
         """Ask for the blocks of signals alone, as long as the next round's evidence will be in time."""
-        for count, state in enumerate(self._rounds.telemetry):
-            late = monotonic() + self._visit_s > self._grid.next_at
-            if late and self._absence.has_evidence and (count or self._without < MOST_WITHOUT):
-                self._without = 0 if count else self._without + 1
+        self._admission.begin()
+        for state in self._rounds.telemetry:
+            if not self._admission.admits():
                 self._rounds.resume_with(state)
-                self._grid.cut()
                 return
             for observation in await self._visit(state):
                 yield observation
-        self._without = 0
         self._rounds.resume_with(None)
 
     async def _visit(self, state: BlockState) -> list[Observation]:
-        begun = monotonic()
-        with self._grid.asking():
-            found = await self._rounds.visit(state)
-        self._visit_s = monotonic() - begun
-        return found
+        with self._admission.asking():
+            return await self._rounds.visit(state)

@@ -9,7 +9,7 @@ from ulid import ULID
 
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
-from linewitness.devices.base import Measured, Memory, Observation, Result, Verdict, When
+from linewitness.devices.base import Gap, Measured, Memory, Observation, Result, Verdict, When
 from linewitness.devices.context import DriverContext
 from linewitness.devices.mt_sics.dialogue import Dialogue, WeighingOutcome, judge
 from linewitness.devices.mt_sics.link import ScaleLine, ScaleLink, WeighRequest, linked
@@ -49,6 +49,11 @@ class MtSicsSession:
         """How many weighings in a rhythm were due, and how many of them were not made."""
         return self._grid.figures
 
+    def missed_polls(self, *, final: bool = False) -> Gap | None:
+        """Return, once, which weighings in a rhythm were not made."""
+        missed = self._grid.report(final=final)
+        return missed.gap(self._options.id, self._session_id) if missed else None
+
     async def observations(self) -> AsyncGenerator[Observation, None]:
         """Yield a result for each weighing, until the scale is gone."""
         tick = self._grid.advance() if self._options.trigger == "interval" else None
@@ -67,8 +72,8 @@ class MtSicsSession:
                 if self._is_news(outcome):
                     with self._grid.handing_over():
                         yield self._result(outcome, None)
-                if (missed := self._grid.report()) is not None:
-                    yield missed.gap(self._options.id, self._session_id)
+                if (gap := self.missed_polls()) is not None:
+                    yield gap
                 tick = self._grid.advance()
 
     def _pressed(self, line: ScaleLine) -> WeighingOutcome | None:

@@ -23,8 +23,9 @@ from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import listed, resolve
 from linewitness.devices.opcua.notifications.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
+from linewitness.devices.opcua.polled import Polled
 from linewitness.devices.opcua.results import Results
-from linewitness.devices.opcua.sources import Polled, Source, Subscribed
+from linewitness.devices.opcua.sources import Source, Subscribed
 from linewitness.devices.opcua.writing import Commands
 from linewitness.devices.polling import PollFigures
 from linewitness.devices.together import together
@@ -66,8 +67,7 @@ class OpcUaSession:
         make = Subscribed if options.mode == "subscribe" else Polled
         self._source: Source = make(client=client, options=options, clock=clock, server=server)
         self._broken: DeviceError | None = None
-        self._look_at = 0.0
-        self._retry_at = 0.0
+        self._look_at = self._retry_at = 0.0
         self._remind_at = monotonic() + REMIND_S
         self._server_clock = ServerClock()
         self._interpreter = Interpreter(
@@ -200,12 +200,12 @@ class OpcUaSession:
         for trigger in self._interpreter.take_fired():
             for result in await self._results.on(trigger):
                 yield result
-        if (gap := self._missed_polls()) is not None:
+        if (gap := self.missed_polls()) is not None:
             yield gap
 
-    def _missed_polls(self) -> Gap | None:
+    def missed_polls(self, *, final: bool = False) -> Gap | None:
         """Return, once, which polls were due and not made, where that concerns evidence."""
-        missed = self._source.grid.report() if self._source.grid else None
+        missed = self._source.grid.report(final=final) if self._source.grid else None
         if missed is None or all(item.role == "telemetry" for item in self._listened()):
             return None
         return missed.gap(self._options.id, self._session_id)

@@ -77,9 +77,9 @@ class RecordSender:
     async def _begin(self, link: BrokerLink) -> None:
         """Ask the store what it holds of what was sent, so that nothing of it is sent twice.
 
-        The store answers the largest checkpoint whose records it holds: what was on its way when the connection
-        broke may have been lost, so that each place where it can stand is asked for. A store that is away, or
-        has to ask for records itself, does not answer: all without a receipt goes.
+        The store answers the largest checkpoint whose records it holds: what was on its way when the
+        connection broke may have been lost, so that each place where it can stand is asked for. A store that
+        is away, or has to ask for records itself, does not answer: all without a receipt goes.
         """
         self._window.heard.clear()
         if self._judge.contradiction is None and await self._ask_all(link, self._window.in_question):

@@ -59,7 +59,7 @@ def problems_of_device(device: DeviceRow) -> Iterator[LineProblem]:
             ),
             hint="look at the device; if it is right, raise its share",
         )
-    elif (overload := device.health.polls.overload) is not None:
+    if (overload := device.health.polls.overload) is not None:
         yield LineProblem("polls-missed", name, alarm=False, what=f"{name}: {overload}", hint=overload.hint)
     yield from _of_units(name, device.health)
 
