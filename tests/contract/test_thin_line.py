@@ -10,9 +10,12 @@ from pathlib import Path
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from linewitness.evidence.format.record import parse
 from linewitness.gateway.answers import receipt_pace
+from linewitness.gateway.receipts import ReceiptJudge
+from linewitness.gateway.sending import learned_limits
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.store.reports import read_conflicts, read_records
@@ -33,6 +36,10 @@ def kinds(line: LiveLine) -> list[str]:
 
 def holds(line: LiveLine, size: int) -> bool:
     return line.held >= size
+
+
+def is_receipted(judge: ReceiptJudge, size: int) -> bool:
+    return judge.receipted >= size
 
 
 def has_sent(cable: SlowCable, before: int) -> bool:
@@ -157,6 +164,27 @@ async def test_a_backlog_is_cut_to_the_packets_that_the_broker_takes(tmp_path: P
         async with line.serving(), line.gateway() as (_, judge, _):
             await until(lambda: judge.receipted > 1000, lambda: f"a receipt over all: {judge.receipted}")
         assert_whole(line)
+
+
+async def test_a_limit_that_hang_ups_have_taught_is_remembered_over_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With MQTT 3.1.1 nothing announces it: without memory each restart would take several connections."""
+    said = []
+    async with live_line(tmp_path, config="max_packet_size 20000\n") as line, line.serving():
+        line.protocol = "3.1.1"
+        for batch_size in (100_000, 100_000, 90_000, 90_000):
+            line.options = ForwardOptions(batch_size=batch_size, compress=False)
+            line.pile_up([result(number) for number in range(100)])
+            with capture_logs() as logs:
+                async with line.gateway() as (journal, judge, health):
+                    everything = journal.head.size
+                    await until(partial(is_receipted, judge, everything), lambda: health.uplink_why)
+            said.append(any("smaller ones are sent" in each["event"] for each in logs))
+            if batch_size == 90_000:
+                monkeypatch.setattr(learned_limits, "REMEMBERED_S", 0)
+        assert_whole(line)
+    assert said == [True, False, True, True], "anew after other settings, and after a day"
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -18,6 +18,7 @@ from linewitness.gateway.answers.listener import AnswerListener
 from linewitness.gateway.broker_link import BrokerLink, Connect, UplinkStatusSink
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.receipts import ReceiptJudge
+from linewitness.gateway.sending.learned_limits import LearnedLimits
 from linewitness.gateway.sending.record_sender import RecordSender
 from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.gateway.sending.signal_sender import SignalSender
@@ -76,6 +77,8 @@ class Forwarder:
             options=options,
             health=health,
         )
+        limits = {"records": self._records.limit, "signals": self._signals.limit}
+        self._learned = LearnedLimits(journal, limits, clock=clock)
         self._head = HeadAnnouncer(self._window, judge, journal=journal, signer=signer, topics=topics)
         self._notices = NoticeSender(
             alarms,
@@ -91,6 +94,7 @@ class Forwarder:
     async def run(self) -> None:
         """Work until cancelled. A contradiction ends the sending, not the process."""
         await self._judge.recall()
+        await self._learned.recall()
         self._health.receipt(self._judge.receipted)
         if self._judge.contradiction is not None:
             self._answers.report(self._judge.contradiction)
@@ -117,6 +121,7 @@ class Forwarder:
             backoff.succeeded()
             self._takeovers.connected()
             self._learn_why_it_ended()
+            self._learned.keep()
             self._connected = True
             if self._judge.contradiction is None:
                 self._health.uplink("up", "")

@@ -20,7 +20,7 @@ CUT_ALONE: Final = 6
 
 
 class PacketLimit:
-    """The largest payload that is sent; what was learned holds over all connections of this process."""
+    """The largest payload that is sent; what was learned holds over all connections."""
 
     def __init__(self, batch_size: int) -> None:
         """Begin with what the YAML allows."""
@@ -28,6 +28,15 @@ class PacketLimit:
         self._taken = 0
         self._on_way: list[tuple[int, int]] = []
         self._cut = self._alone = 0
+
+    @property
+    def most(self) -> int:
+        """How many bytes a batch may have, whatever the broker announces."""
+        return self._most
+
+    def begin(self, most: int) -> None:
+        """Go on with what was learned before."""
+        self._most = most
 
     def payload(self, topic: str, announced: int | None) -> int:
         """Return how many bytes the next batch may have, given what the broker announced of its packets."""
