@@ -91,7 +91,7 @@ def options(press: RunningPress | str, *points: dict[str, Any], **more: Any) -> 
             "endpoint": endpoint,
             "points": [{"record": "change", "sampling_ms": 10, **point} for point in points],
             "publishing_ms": 50,
-            "timeout_s": 3,
+            "timeout_s": 10,
             "silence_s": 2,
             **more,
         }
