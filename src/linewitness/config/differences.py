@@ -1,6 +1,6 @@
 """A configuration as single settings, and what of it a running line can take over."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from linewitness.config.models import Config
@@ -21,7 +21,9 @@ def settings_of(config: Config) -> dict[str, Setting]:
 
     Members of lists are named by their id where they have one. Of secrets only where they are kept.
     """
-    return dict(_flat(config.model_dump(mode="json"), ""))
+    settings: dict[str, Setting] = {}
+    _flatten(config.model_dump(mode="json").items(), "", settings)
+    return settings
 
 
 def needing_restart(old: Config, new: Config) -> list[str]:
@@ -32,15 +34,18 @@ def needing_restart(old: Config, new: Config) -> list[str]:
     return [name for name in fixed if getattr(old, name) != getattr(new, name)]
 
 
-def _flat(value: Any, path: str) -> Iterator[tuple[str, Setting]]:
-    if isinstance(value, dict):
-        for name, member in value.items():
-            yield from _flat(member, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for position, member in enumerate(value):
-            name = member["id"] if isinstance(member, dict) and "id" in member else position
-            yield from _flat(member, f"{path}.{name}")
-    elif isinstance(value, float):
-        yield path, f"{value:g}"
-    else:
-        yield path, value
+def _flatten(members: Iterable[tuple[Any, Any]], prefix: str, settings: dict[str, Setting]) -> None:
+    """Add the settings of a mapping or a list; there can be a million of them."""
+    for name, value in members:
+        if isinstance(value, dict):
+            _flatten(value.items(), f"{prefix}{name}.", settings)
+        elif isinstance(value, list):
+            named = (
+                (member["id"] if isinstance(member, dict) and "id" in member else position, member)
+                for position, member in enumerate(value)
+            )
+            _flatten(named, f"{prefix}{name}.", settings)
+        elif isinstance(value, float):
+            settings[f"{prefix}{name}"] = f"{value:g}"
+        else:
+            settings[f"{prefix}{name}"] = value

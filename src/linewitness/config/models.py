@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
@@ -116,6 +116,10 @@ class Config(Options):
                     hint="use a hyphen in place of each dot; leave it if the broker is another one",
                     at=at,
                 )
+
+    def without_points(self) -> dict[str, Any]:
+        """Return the settings as plain values, but for the points, of which there are thousands."""
+        return self.model_dump(mode="json", exclude={"devices": {"__all__": {"points"}}})
 
     @property
     def digest(self) -> str:

@@ -204,7 +204,7 @@ def _parts_of(
     board = ClockBoard(device_limit_ms=config.clock.device_warn_ms)
     telemetry = TelemetryBuffer(directory, max_bytes=int(config.journal.telemetry_size))
     signer = CheckpointSigner(journal, keyring_of(config.journal).load(LOG_KEY))
-    certificates = CertificateMonitor(lambda: named_in(running.current.model_dump(mode="json")), clock=clock)
+    certificates = CertificateMonitor(lambda: named_in(running.current.without_points()), clock=clock)
     topics = Topics(config.line.tenant, config.line.gateway)
     connector = connector_of(config.uplink, topics)
     targets = targets_of(config.anchors, clock=clock)
