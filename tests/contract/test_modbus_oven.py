@@ -150,7 +150,7 @@ async def test_a_dropped_connection_ends_the_session_at_once() -> None:
         await first_readings(observations, 1)
         begun = monotonic()
         oven.drop()
-        with pytest.raises(DeviceUnavailable, match="broke"):
+        with pytest.raises(DeviceUnavailable, match="by the device"):
             await first_that(observations, lambda _: False)
         assert monotonic() - begun < 2
 
@@ -166,7 +166,7 @@ async def test_a_connection_that_drops_during_an_answer_does_not_wait_for_the_ti
                 await asyncio.sleep(0.01)
             begun = monotonic()
             oven.drop()
-        assert "broke" in waiting.result()
+        assert "by the device" in waiting.result()
         assert monotonic() - begun < 2
 
 
@@ -185,9 +185,9 @@ async def test_a_silent_device_is_unavailable_and_connect_brings_it_back() -> No
             observations = one_by_one(session.observations())
             await first_readings(observations, 1)
             oven.faults.dead_units.add(1)
-            with pytest.raises(DeviceUnavailable, match=r"unit 1 at 127\.0\.0\.1:.* does not answer"):
+            with pytest.raises(DeviceUnavailable, match=r"unit 1 at 127\.0\.0\.1:.* no answer within 0\.1 s"):
                 await first_that(observations, lambda _: False)
-        with pytest.raises(DeviceUnavailable, match="does not answer"):
+        with pytest.raises(DeviceUnavailable, match=r"no answer within 0\.1 s"):
             async with driver.connect(NoMemory()):
                 pass
         oven.faults.dead_units.clear()

@@ -181,6 +181,47 @@ async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: M
             await shows(line, lambda one: one is not None and "a point or feature: nothing" in one["what"])
 
 
+async def test_a_clock_that_the_device_does_not_have(tmp_path: Path, clock: ManualClock) -> None:
+    shown = {"address": 100, "form": "unix", "every_s": 86_400}
+    async with oven_server.serve(oven_server.OvenServerOptions(cycle_s=1e9)) as oven:
+        oven.faults.illegal.append(("holding", 100, 101))
+        settings = options_for(oven, SET_POINT, id="press-4", period_ms=50, clock=shown)
+        driver = ModbusDriver(settings, clock=SystemClock(), buses=Buses())
+        async with looked_at(tmp_path / "journal", clock) as line:
+            with capture_logs() as logs:
+                async with captured(line, driver):
+                    found = await shows(line, bool)
+                    assert found is not None
+                    assert found["what"] == (
+                        "press-4 refuses a point or feature: the clock"
+                        " (holding 100: the device has no such register (Modbus exception 2))"
+                    )
+                    assert "correct the YAML" in found["hint"]
+                    assert await metric(line, "press-4") == "1.0"
+                    assert "the clock (holding 100: " in (await line.get("/"))[2]
+                    await until(lambda: told(tmp_path / "journal", "cannot be read"))
+                    oven.faults.illegal.clear()
+                    await shows(line, lambda one: one is None)  # not only when a day has passed
+                    assert await metric(line, "press-4") == "0.0"
+            said = [(one["event"], one["points"]) for one in logs if "points" in one["event"]]
+            assert [event for event, _ in said] == [
+                "the device refuses points",
+                "the device gives points again",
+            ]
+            assert all("the clock (holding 100: " in points for _, points in said)
+
+
+def told(journal: Path, words: str) -> list[dict[str, Any]]:
+    """Return the records of the device's clock that say this."""
+    return [
+        record
+        for record in members_of(journal)
+        if record["kind"] == "clock.status"
+        and record["resource"]["type"] == "device"
+        and words in record["reason"]
+    ]
+
+
 RESULT = {
     "id": "cycle",
     "pattern": "counter",

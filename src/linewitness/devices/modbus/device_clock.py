@@ -8,6 +8,7 @@ from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, from_datetime, mo
 from linewitness.devices.base import Notice, When
 from linewitness.devices.modbus.clock_options import ModbusClock
 from linewitness.devices.modbus.points import Order
+from linewitness.devices.modbus.polling import rounds
 from linewitness.devices.modbus.polling.blocks import Origin, Trip
 from linewitness.devices.modbus.polling.decode import struct_order, swapped, swaps_bytes
 from linewitness.devices.modbus.polling.numbers import bcd
@@ -61,6 +62,8 @@ class DeviceClock:
         self._clock = clock
         self._due: float | None = None
         self._told: int | str | None = None
+        #: Why the device refuses the registers now, "" where it gives them; None before it was asked.
+        self.refusal: str | None = None
 
     async def look(self) -> Notice | None:
         """Read the clock if it is time to, and return what is new.
@@ -77,9 +80,15 @@ class DeviceClock:
         except ModbusError as error:
             if error.code in FROM_GATEWAY:
                 raise
-            return self._trouble(exception_words(error.code), Trip(sent=sent, received=self._clock.stamp()))
+            why = exception_words(error.code)
+            self.refusal = f"{self._options.table} {self._options.address}: {why}"
+            # Asked again as soon as points are: the problem ends when it is over, not at the next comparison.
+            self._due = monotonic() + min(self._options.every_s, rounds.MISSING_RETRY_S)
+            return self._trouble(why, Trip(sent=sent, received=self._clock.stamp()))
         except ValueError as error:
+            self.refusal = ""
             return self._trouble(str(error), Trip(sent=sent, received=self._clock.stamp()))
+        self.refusal = ""
         return self._measured(shown, Trip(sent=sent, received=self._clock.stamp()))
 
     def _measured(self, shown: ClockReading, trip: Trip) -> Notice | None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import MappingProxyType
+from typing import Final
 
 from ulid import ULID
 
@@ -25,6 +26,9 @@ from linewitness.devices.modbus.wire.link import LinkBroken, ModbusError, NoAnsw
 from linewitness.devices.modbus.wire.protocol import Table
 from linewitness.devices.modbus.wire.reader import Reader
 from linewitness.devices.polling import PollFigures, PollGrid
+
+#: What stands for the device's clock among the ids of points, none of which has a space.
+CLOCK: Final = "the clock"
 
 
 def build(options: ModbusOptions, context: DriverContext) -> "ModbusDriver":
@@ -139,12 +143,14 @@ class ModbusSession:
 
     @property
     def refused_points(self) -> Mapping[str, str] | None:
-        """Why the device does not give points or results, by their ids; None while not all were asked for."""
+        """Why the device does not give points, results or its clock; None while not all were asked for."""
         refused = self._rounds.refused_points
-        results = {each.id: each.refusal for each in self._results}
-        if refused is None or None in results.values():
+        others = {each.id: each.refusal for each in self._results}
+        if self._device_clock is not None:
+            others[CLOCK] = self._device_clock.refusal
+        if refused is None or None in others.values():
             return None
-        return refused | {name: why for name, why in results.items() if why}
+        return refused | {name: why for name, why in others.items() if why}
 
     async def recall(self, memory: Memory) -> None:
         """Learn from the memory which results are durable."""

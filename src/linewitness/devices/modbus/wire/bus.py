@@ -12,6 +12,7 @@ from linewitness.base.clock import monotonic
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.link import (
+    NOT_OPEN,
     LinkBroken,
     MalformedAnswer,
     ModbusError,
@@ -56,6 +57,7 @@ class Bus:
         """Prepare a bus as the first of its devices describes it; nothing is opened yet."""
         self._options = options
         self._link: ModbusLink | None = None
+        self._ended = NOT_OPEN
         self._lock = asyncio.Lock()
         self._traffic = _Traffic()
         self._has_ids = options.has_transaction_ids
@@ -77,11 +79,12 @@ class Bus:
             await link.open()
             self._link = link
 
-    def close(self) -> None:
-        """Close the connection."""
+    def close(self, why: str = NOT_OPEN) -> None:
+        """Close the connection; `why` is what the other devices behind it are told."""
         if self._link is not None:
             self._link.close()
             self._link = None
+            self._ended = why
         self._traffic.unanswered = 0
         self._traffic.stale_until.clear()
 
@@ -104,7 +107,7 @@ class Bus:
         await self._until_not_stale(unit)
         async with self._lock:
             if self._link is None:
-                raise LinkBroken
+                raise LinkBroken(self._ended)
             await _until(self._traffic.free_at + max(pause_s, self._silence_s))
             # Where the wait for the answer is cancelled, a late one may still come.
             self._traffic.stale_until[unit] = monotonic() + timeout_s
@@ -122,8 +125,8 @@ class Bus:
             except ModbusError as error:
                 self._answered(unit, by_gateway=error.code in FROM_GATEWAY)
                 raise
-            except LinkBroken:
-                self.close()
+            except LinkBroken as error:
+                self.close(str(error))
                 raise
             self._answered(unit)
         return answer
@@ -150,7 +153,7 @@ class Bus:
         traffic.unanswered += 1
         self._leave_alone(unit)
         if traffic.unanswered >= SILENT_LIMIT:
-            self.close()
+            self.close(f"no answer to {traffic.unanswered} requests in a row: we closed the connection")
 
     def _leave_alone(self, unit: int) -> None:
         known = self._traffic.silent.get(unit)
@@ -221,7 +224,10 @@ def unavailable(options: ModbusOptions, error: Exception) -> DeviceUnavailable:
     """Return what the caller of a session must know when the device is gone."""
     unit = f"unit {options.device_id} at {options.place}"
     if isinstance(error, LinkBroken):
-        return DeviceUnavailable(f"the connection to {options.place} broke", hint="check cable and device")
+        return DeviceUnavailable(
+            f"{options.place}: {error}",
+            hint="check cable and device, and whether it takes one connection more",
+        )
     if isinstance(error, ModbusError):
         return DeviceUnavailable(
             f"{unit}: {exception_words(error.code)}", hint="check device_id and the bus behind the gateway"
@@ -231,4 +237,5 @@ def unavailable(options: ModbusOptions, error: Exception) -> DeviceUnavailable:
             f"{unit} does not answer what is asked: {error}",
             hint="check device_id, and that nothing else answers on this bus",
         )
-    return DeviceUnavailable(f"{unit} does not answer", hint="check power, cable and device_id")
+    # Where there is nothing to ask for, nothing was asked, and no time has passed.
+    return DeviceUnavailable(f"{unit}: {error or 'no answer'}", hint="check power, cable and device_id")

@@ -13,6 +13,7 @@ from pymodbus.pdu.pdu import ModbusPDU
 from pymodbus.transport import CommParams, CommType
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
+from linewitness.devices.endings import how_ended
 from linewitness.devices.modbus.options import ModbusOptions
 from linewitness.devices.modbus.wire.answers import read_answer
 from linewitness.devices.modbus.wire.frames import AnswerDecoder, RawAnswer
@@ -20,11 +21,15 @@ from linewitness.devices.modbus.wire.frames import AnswerDecoder, RawAnswer
 #: The library writes to its own logger; nothing of it belongs on a user's terminal.
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
+#: What messages call the other side.
+PEER: Final = "the device"
+#: How a connection ended that was never opened, or that nobody needs any more.
+NOT_OPEN: Final = "there is no connection"
 _PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
 
 
 class NoAnswer(Exception):
-    """Nothing came within the time; the connection may still be good."""
+    """Nothing came within the time, which its text names; the connection may still be good."""
 
 
 class MalformedAnswer(NoAnswer):
@@ -32,7 +37,7 @@ class MalformedAnswer(NoAnswer):
 
 
 class LinkBroken(Exception):
-    """The connection is gone."""
+    """The connection is gone; its text says how it ended."""
 
 
 class ModbusError(Exception):
@@ -52,7 +57,10 @@ class ModbusLink:
         self._place = options.place
         self._timeout = options.timeout_s
         self._client = _client(options)
-        self._client.ctx.trace_connect = self._on_connect
+        self._ended = NOT_OPEN
+        # Not `trace_connect`, which is told only that the connection ended.
+        client: Any = self._client.ctx
+        client.callback_disconnected = self._on_end
         self._client.ctx.framer.decoder = AnswerDecoder()
         self._numbered = options.has_transaction_ids
         self._waiting: asyncio.Future[RawAnswer] | None = None
@@ -99,10 +107,8 @@ class ModbusLink:
         """
         ctx = self._client.ctx
         if not self._client.connected:
-            raise LinkBroken
+            raise LinkBroken(self._ended)
         request.transaction_id = ctx.getNextTID()
-        # What an answer before this one left over would stand in front of this one.
-        ctx.recv_buffer = b""
         self._waiting = ctx.response_future = asyncio.get_running_loop().create_future()
         try:
             # Not the library's own `execute`: its `wait_for` swallows a cancellation that meets the answer.
@@ -110,9 +116,11 @@ class ModbusLink:
             async with asyncio.timeout(timeout_s):
                 raw = await self._waiting
         except TimeoutError:
-            raise (NoAnswer if self._client.connected else LinkBroken) from None
-        except OSError:
-            raise LinkBroken from None
+            if not self._client.connected:
+                raise LinkBroken(self._ended) from None
+            raise NoAnswer(f"no answer within {timeout_s:g} s") from None
+        except OSError as error:
+            raise LinkBroken(how_ended(error, PEER)) from None
         finally:
             self._waiting = None
         try:
@@ -123,14 +131,14 @@ class ModbusLink:
             raise ModbusError(answer.exception_code)
         return answer.payload
 
-    def _on_connect(self, connected: bool) -> None:
-        if not connected:
-            self._wake()
+    def _on_end(self, error: Exception | None) -> None:
+        self._ended = how_ended(error, PEER)
+        self._wake()
 
     def _wake(self) -> None:
         """End the wait for an answer that cannot come."""
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(LinkBroken())
+            self._waiting.set_exception(LinkBroken(self._ended))
 
 
 def _client(options: ModbusOptions) -> ModbusBaseClient:

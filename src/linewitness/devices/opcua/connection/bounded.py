@@ -7,7 +7,8 @@ from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
-from linewitness.devices.opcua.connection.failures import how_ended
+from linewitness.devices.endings import how_ended
+from linewitness.devices.opcua.connection.failures import SERVER
 from linewitness.devices.opcua.connection.wire import Client, UaStatusCodeError
 
 MIB: Final = 1024 * 1024
@@ -91,7 +92,7 @@ def _note_the_end(protocol: Any, bounds: MessageLimits) -> None:
     lost, process = protocol.connection_lost, protocol._process_received_message  # noqa: SLF001 (no hook)
 
     def connection_lost(error: Exception | None) -> None:
-        bounds.ended = bounds.ended or how_ended(error)
+        bounds.ended = bounds.ended or how_ended(error, SERVER)
         lost(error)
 
     def process_message(message: Any) -> None:

@@ -8,10 +8,13 @@ from asyncua import ua
 from cryptography.exceptions import InvalidSignature
 
 from linewitness.base.errors import ConfigurationError, DeviceRefused, DeviceUnavailable
+from linewitness.devices.endings import how_ended
 from linewitness.devices.opcua.connection.wire import StatusCodes, UaError, UaStatusCodeError
 from linewitness.devices.opcua.options import ServerOptions
 
 _CODES = StatusCodes
+#: What messages call the other side.
+SERVER: Final = "the server"
 #: Status codes that require operator action, with the hint what to do.
 REFUSALS: Final[dict[int, str]] = {
     _CODES.BadSecurityChecksFailed: "let the server trust our certificate (look into its rejected folder)",
@@ -62,7 +65,7 @@ def spoken(options: ServerOptions) -> Iterator[None]:
             f"{endpoint}: nothing listens there", hint="check address and port, and that the server runs"
         ) from error
     except ConnectionError as error:
-        raise DeviceUnavailable(f"{endpoint}: {how_ended(error)}") from error
+        raise DeviceUnavailable(f"{endpoint}: {how_ended(error, SERVER)}") from error
     except OSError as error:
         raise DeviceUnavailable(f"{endpoint} cannot be reached: {error}") from error
     except UaError as error:
@@ -82,17 +85,6 @@ def _unsuitable(endpoint: str, error: UaError) -> DeviceRefused | DeviceUnavaila
             hint="compare both; if the server was renewed, replace the file",
         )
     return DeviceUnavailable(f"{endpoint} sent what we do not understand: {text}")
-
-
-def how_ended(error: Exception | None) -> str:
-    """Return how a connection ended, from what its socket reported."""
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
-        return "the connection was reset by the server or by the network"
-    if isinstance(error, TimeoutError):
-        return "the connection was lost: the network took nothing any more"
-    if error is not None and not isinstance(error, ConnectionError):
-        return f"the connection was lost: {error}"
-    return "the connection was closed by the server"
 
 
 class DeviceAnswerTooLarge(DeviceUnavailable):
