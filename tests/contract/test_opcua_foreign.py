@@ -1,11 +1,13 @@
 """The OPC UA driver against a server that we did not write: node-opcua, pinned in foreign/node_opcua."""
 
 import base64
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from linewitness.base.clock import NS_PER_S, from_datetime
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import Gap, Notice, Reading, Result, Signals
 from linewitness.devices.opcua.driver import OpcUaDriver as Driver
@@ -205,4 +207,7 @@ async def test_browse_probe_and_offers(packages: Path, tmp_path: Path) -> None:
         report = await probe(where, ["nsu=urn:foreign:press;s=Press.Holding"], clock=CLOCK)
         assert report.readings[0].value == "125"
         assert abs(present(report.clock_offset_ms)) < 1000
+        # It sends picoseconds, which put this time into the year 9999 where they are misread.
+        server_time = datetime.fromisoformat(present(report.readings[0].server_time))
+        assert abs(CLOCK.stamp().realtime_ns - from_datetime(server_time)) < 300 * NS_PER_S
         assert {one.policy for one in await offers(server.url)} >= {"None", "Basic256Sha256"}

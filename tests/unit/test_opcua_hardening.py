@@ -19,12 +19,14 @@ pytestmark = pytest.mark.heavy
 
 #: The library alone, in a process of its own, with what a server may send.
 ALONE = """
-import json, logging
+import asyncio, dataclasses, json, logging
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.common.connection import SecureConnection, TransportLimits
+from asyncua.common.structures104 import load_custom_struct
 from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicyNone
+from asyncua.ua.ua_binary import extensionobject_from_binary, extensionobject_to_binary
 from asyncua.ua.ua_binary import struct_from_binary, variant_from_binary
 
 level = logging.getLogger("asyncua").getEffectiveLevel()
@@ -82,6 +84,33 @@ def server_time():
     return struct_from_binary(ua.DataValue, Buffer(data)).ServerTimestamp.year
 
 
+class TypeNode:
+    # The node of a type with one field, as a server shows it.
+    nodeid = ua.NodeId(3002, 2)
+
+    def __init__(self, field):
+        self.field = field
+
+    async def read_data_type_definition(self):
+        fields = [ua.StructureField(Name=self.field, DataType=ua.NodeId(11))]
+        return ua.StructureDefinition(DefaultEncodingId=ua.NodeId(5001, 2), Fields=fields)
+
+    async def read_browse_name(self):
+        return ua.QualifiedName("Axis", 2)
+
+    async def get_references(self, **_):
+        return []
+
+
+def structure_of_another_server():
+    # Two servers number their structures alike: what one calls Speed is Force in the other.
+    for field in ("Speed", "Force"):
+        asyncio.run(load_custom_struct(TypeNode(field)))
+    sent = ua.ExtensionObject(TypeId=ua.NodeId(5001, 2), Body=bytes(8))
+    found = extensionobject_from_binary(Buffer(extensionobject_to_binary(sent)))
+    return [field.name for field in dataclasses.fields(found)]
+
+
 def message_without_end():
     made, most = protocol(), 0
     server = SecureConnection(SecurityPolicyNone(), TransportLimits())
@@ -113,7 +142,7 @@ print(json.dumps({
     "log level": level,
     **{each.__name__: each() for each in (
         array_of_nothing, dimensions, negative_length, latin_1, server_time,
-        message_without_end, chunk_without_end,
+        structure_of_another_server, message_without_end, chunk_without_end,
         limits_of_the_server,
     )},
 }))
@@ -147,6 +176,10 @@ def test_picoseconds_still_spoil_the_servers_time(alone: dict[str, Any]) -> None
     assert alone["server_time"] != 2022
 
 
+def test_classes_of_structures_are_still_those_of_the_process(alone: dict[str, Any]) -> None:
+    assert alone["structure_of_another_server"] == ["Speed"]
+
+
 def test_a_message_still_grows_beyond_our_limit(alone: dict[str, Any]) -> None:
     assert alone["message_without_end"] > MAX_MESSAGE_BYTES
 
@@ -166,6 +199,14 @@ def test_the_library_still_logs_what_we_raise(alone: dict[str, Any]) -> None:
 def test_what_the_decoder_has_built_is_still_kept() -> None:
     """Without this cache, `harden` would not have to empty it."""
     assert all(callable(built.cache_clear) for built in hardening._BUILT)
+
+
+def test_with_our_decoder_the_servers_time_is_right() -> None:
+    """What the test of the library alone looks for would show it, too, if the library were right."""
+    harden = "from linewitness.devices.opcua.connection import hardening\nhardening.harden()\n"
+    code = f"{harden}{ALONE.partition('print(')[0]}print(server_time())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2022\n"
 
 
 def test_importing_the_driver_changes_nothing_in_the_library() -> None:
