@@ -28,3 +28,21 @@ async def problems(port: int) -> dict[str, dict[str, Any]]:
 
     answer = json.loads(await asyncio.to_thread(ask))
     return {problem["code"]: problem for problem in answer["problems"]}
+
+
+def page_of(log: str) -> str:
+    """Return the address of the status page that a gateway's log named last."""
+    return str([json.loads(line) for line in log.splitlines() if '"status page"' in line][-1]["url"])
+
+
+async def asked(url: str) -> tuple[int, str]:
+    """Return status and text of what a running gateway answers."""
+
+    def get() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 (our own page)
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    return await asyncio.to_thread(get)

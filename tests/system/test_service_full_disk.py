@@ -8,13 +8,12 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 from linewitness.base.errors import ExitCode
 from linewitness.demo.plant import Plant, Process
+from support.figures import asked, page_of
 from support.lines import prepare
 from support.plants import Load, account, at_work, change, held, log_lines, new_plant, run, said, settle
 from support.small_disk import SmallDisk, small_disk
@@ -41,22 +40,6 @@ def lives_on(plant: Plant, disk: SmallDisk, more: str = "") -> None:
         f"directory: {disk.folder}/journal\n  min_free: 0\n  max_size: 64MiB{more}",
     )
     plant.line_file.write_text(plant.line_file.read_text() + "\nstatus: {listen: '127.0.0.1:0'}\n")
-
-
-def page_of(log: str) -> str:
-    """Return the address of the status page that was named last."""
-    return str([json.loads(line) for line in log.splitlines() if '"status page"' in line][-1]["url"])
-
-
-async def asked(url: str) -> tuple[int, str]:
-    def get() -> tuple[int, str]:
-        try:
-            with urlopen(url, timeout=10) as answer:  # noqa: S310 (our own page)
-                return answer.status, answer.read().decode()
-        except HTTPError as error:
-            return error.code, error.read().decode()
-
-    return await asyncio.to_thread(get)
 
 
 async def check_alarm(page: str) -> None:

@@ -60,7 +60,7 @@ async def asked(client: AsyncModbusTcpClient, address: int) -> list[int] | None:
         answer: ModbusPDU = await client.read_holding_registers(address, device_id=UNIT)
     except ModbusIOException:
         return None
-    return answer.registers
+    return list(answer.registers)
 
 
 def rtu(body: bytes) -> bytes:
