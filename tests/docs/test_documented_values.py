@@ -25,6 +25,8 @@ REFERENCE = ROOT / "docs" / "configuration.md"
 _BLOCK = re.compile(r"^```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([a-z_]+): ([A-Za-z0-9_.-]+)`")
 _WORDS = re.compile(r"`([^`]+)`")
+#: What follows a value in a cell: with or without which other setting the row is meant.
+_MORE = re.compile(r" with(?:out)? ")
 _LETTERS = re.compile(r"\b(?=[A-D]*A)(?=[A-D]*B)(?=[A-D]*C)[A-D]{4}\b")
 #: Settings of the page that builds a driver, which is not one of ours.
 _FOREIGN = {("driver", "thermometer")}
@@ -63,13 +65,27 @@ def takes(field: FieldInfo, value: object) -> bool:
     return False
 
 
-#: The settings with enumerated values; not those whose name is that of a free text elsewhere, as `pattern`.
+SETTINGS = every_setting()
+#: The settings with enumerated values, by their names.
 FIELDS = {
-    name: [field for field in fields if choices(field.annotation)]
-    for name, fields in every_setting().items()
-    if any(choices(field.annotation) for field in fields)
-    and not any(takes(field, "any text") for field in fields)
+    name: enumerated
+    for name, fields in SETTINGS.items()
+    if (enumerated := [field for field in fields if choices(field.annotation)])
 }
+#: Names of an enumeration that are free texts elsewhere: where they stand says which of the two they are.
+TEXTS = {
+    name: texts
+    for name, enumerated in FIELDS.items()
+    if (texts := [field for field in SETTINGS[name] if field not in enumerated and takes(field, "any text")])
+}
+#: What the regular expressions under `pattern` are called here: those of stations, and that of a code reader.
+STATION, READER = "pattern of a station", "pattern of a reader"
+FIELDS[STATION] = TEXTS["pattern"]
+FIELDS[READER] = [
+    field for field in SETTINGS["pattern"] if field not in [*FIELDS["pattern"], *TEXTS["pattern"]]
+]
+#: Settings beside a `pattern` that is the kind of a PLC's results.
+_BESIDE_KIND = {"counter", "slots", "fifo", "fields", "handshake"}
 
 
 def in_schema(node: object, name: str = "") -> Iterator[tuple[str, list[object]]]:
@@ -88,7 +104,7 @@ def in_schema(node: object, name: str = "") -> Iterator[tuple[str, list[object]]
             yield from in_schema(inner, name)
 
 
-SCHEMA = [each for each in in_schema(json_schema()) if each[0] != "driver"]
+SCHEMA = list(in_schema(json_schema()))
 
 
 def is_accepted(name: str, value: object) -> bool:
@@ -102,6 +118,13 @@ def is_in_schema(name: str, value: object) -> bool:
     return not enumerations or any(value in values for values in enumerations)
 
 
+def what_it_is(name: str, group: dict[Any, Any]) -> str:
+    """Return what a setting of a group is called here: a `pattern` is one of three."""
+    if name != "pattern" or _BESIDE_KIND & group.keys():
+        return name
+    return READER if group.get("driver") == "scanner" else STATION
+
+
 def named_in_yaml(text: str) -> Iterator[Named]:
     """Yield the values of enumerated settings in a YAML, or in a part of one."""
     yaml = YAML(typ="safe", pure=True)
@@ -113,7 +136,7 @@ def named_in_yaml(text: str) -> Iterator[Named]:
             for name, value in node.items():
                 written = value if isinstance(value, list) else [value]
                 if name in FIELDS and all(isinstance(each, str | int) for each in written):
-                    yield from ((name, each) for each in written)
+                    yield from ((what_it_is(name, node), each) for each in written)
                 else:
                     waiting.append(value)
         elif isinstance(node, list):
@@ -132,10 +155,12 @@ def named_in_page(text: str) -> Iterator[Named]:
         cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
         header = (header or cells[0].strip("`")) if line.startswith("|") else ""
         if header in FIELDS and cells[0].strip("`") != header:
-            yield from ((header, word) for word in _WORDS.findall(cells[0]))
+            yield from ((header, word) for word in _WORDS.findall(_MORE.split(cells[0])[0]))
         elif header == "setting" and cells[0].strip("`") in FIELDS:
             words = _WORDS.findall(cells[1])
-            yield from ((cells[0].strip("`"), int(word) if word in "12" else word) for word in words)
+            name = cells[0].strip("`")
+            name = READER if name == "pattern" and "(`driver: scanner`)" in text else name
+            yield from ((name, int(word) if word in "12" else word) for word in words)
     yield from (("order", letters) for letters in _LETTERS.findall(text))
 
 
@@ -168,6 +193,37 @@ def test_values_are_found_in_all_kinds_of_places() -> None:
     assert ("docs/drivers/modbus.md", "type", "bcd32") in NAMED
 
 
+def test_names_of_values_that_are_texts_elsewhere_are_told_apart_by_their_place() -> None:
+    assert set(TEXTS) == {"driver", "pattern"}, "say in `what_it_is` which of the two it is"
+    assert len(FIELDS[READER]) == 1
+    found = {(name, value) for _, name, value in NAMED}
+    assert {("pattern", kind) for kind in ("counter", "ring", "fifo")} <= found
+    assert (STATION, "AX[0-9]{10}") in found
+    assert (READER, "(?P<code>SN[0-9]{4,12})(;[0-9]+)?") in found
+    assert {("driver", spec.name) for spec in BUNDLED} <= found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "device: {driver: modbuss}",
+        "results: [{pattern: queue, counter: {address: 1}}]",
+        "unit: {scanner: reader-10, pattern: 'SN[0-9'}",
+        "{driver: scanner, pattern: 'SN[0-9]+'}",  # without the group that is the code
+    ],
+)
+def test_a_wrong_value_on_a_page_would_be_found(wrong: str) -> None:
+    assert [each for each in named_in_yaml(wrong) if not is_accepted(*each)]
+
+
+def test_each_driver_of_the_schema_has_a_page() -> None:
+    ((_, drivers),) = [each for each in SCHEMA if each[0] == "driver"]
+    assert drivers
+    for driver in drivers:
+        page = ROOT / "docs" / "drivers" / f"{driver}.md"
+        assert f"(`driver: {driver}`)" in page.read_text(encoding="utf-8").splitlines()[0]
+
+
 def test_each_value_that_is_named_is_accepted() -> None:
     assert [each for each in NAMED if not is_accepted(*each[1:])] == []
 
@@ -182,7 +238,7 @@ def test_each_value_of_the_schema_is_accepted() -> None:
     assert [each for each in every if not is_accepted(*each)] == []
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in SCHEMA}))
+@pytest.mark.parametrize("name", sorted({name for name, _ in SCHEMA} - {"driver"}))
 def test_each_value_of_the_schema_is_documented(name: str) -> None:
     page = REFERENCE.read_text(encoding="utf-8")
     rows = re.findall(rf"^\| `{name}` \|.*$", page, flags=re.MULTILINE)
