@@ -23,6 +23,7 @@ from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.journals import members_of
+from support.lines import call
 from support.present import present
 from support.status_pages import looked_at
 from support.waiting import until
@@ -120,7 +121,7 @@ RESET = "the connection was reset by the device or by the network"
     [(Plc.close, CLOSED), (Plc.reset, RESET), (Plc.fall_silent, f"no answer within {TIMEOUT_S:g} s")],
     ids=["closed", "reset", "silent"],
 )
-async def test_log_record_and_page_say_how_a_connection_ended(
+async def test_log_record_page_and_status_say_how_a_connection_ended(
     ends: Callable[[Plc], None], words: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     system = SystemClock()
@@ -144,11 +145,12 @@ async def test_log_record_and_page_say_how_a_connection_ended(
                 _, _, body = await line.get("/healthz")
                 page = (await line.get("/"))[2]
                 await until(lambda: lost(tmp_path / "journal"))
+                status = (await asyncio.to_thread(call, "status", tmp_path / "journal")).output
                 task.cancel()
         (record,) = lost(tmp_path / "journal")
         (shown,) = [one for one in json.loads(body)["problems"] if one["code"] == "device-lost"]
         (logged,) = [one for one in logs if one["event"] == "device lost"]
-    for text in (record["reason"], shown["what"], logged["why"], page):
+    for text in (record["reason"], shown["what"], logged["why"], page, status):
         assert f"127.0.0.1:{plc.port}: {words}" in text
 
 
