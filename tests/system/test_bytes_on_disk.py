@@ -35,7 +35,8 @@ def bytes_of(path: Path) -> int:
         connection.execute("VACUUM")
         [trees] = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE rootpage > 0").fetchone()
     connection.close()
-    return path.stat().st_size - (1 + trees) * PAGE
+    size: int = path.stat().st_size - (1 + trees) * PAGE
+    return size
 
 
 def as_it_was(folder: Path, copy: Path) -> Path:
