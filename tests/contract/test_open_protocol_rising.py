@@ -3,33 +3,42 @@
 from functools import partial
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from linewitness.devices.open_protocol.session.revisions import RETRY_EVERY, SURE
 from linewitness_simulators.torque import TorqueOptions, serve
-from support.awkward_controller import CLOSE, AwkwardController, captured, listening, pushed
+from support.awkward_controller import (
+    CLOSE,
+    RESET,
+    AwkwardController,
+    captured,
+    listening,
+    pushed,
+    refused,
+)
 from support.open_protocol_rig import Journal, gateway
 from support.waiting import until
 
 SOURCE = "ACT:AW00000001:3"
 
 
-def closes(times: int) -> Any:
-    """Close the connection at so many starts, as a controller that starts up."""
+def closes(times: int, end: str = CLOSE) -> Any:
+    """End the connection at so many starts, as a controller that starts up."""
     left = [times]
 
     def answer(mid: int, *_: Any) -> Any:
         if mid == 1 and left[0]:
             left[0] -= 1
-            return CLOSE
+            return end
         return ...
 
     return answer
 
 
-def above(highest: int) -> Any:
-    """Close the connection at a start in a higher revision, always."""
-    return lambda mid, revision, _: CLOSE if mid == 1 and revision > highest else ...
+def above(highest: int, end: str = CLOSE) -> Any:
+    """End the connection at a start in a higher revision, always."""
+    return lambda mid, revision, _: end if mid == 1 and revision > highest else ...
 
 
 def connections(controller: AwkwardController) -> list[int]:
@@ -59,10 +68,42 @@ async def reconnects(controller: AwkwardController, journal: Journal, times: int
                 controller.writers[-1].close()
 
 
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+async def test_a_connection_that_is_closed_once_while_a_controller_starts_up_lowers_nothing(end: str) -> None:
+    journal, controller = Journal(), AwkwardController(start_revision=7, answer=closes(1, end))
+    async with listening(controller):
+        assert await met(controller, journal) == "7"
+        assert len(controller.writers) == 2, "it was asked once more"
+
+
+async def test_a_close_after_a_refused_revision_is_a_close_of_the_lower_one_and_the_first() -> None:
+    journal, controller = Journal(), AwkwardController(start_revision=7)
+    said = iter([refused(1, 97), CLOSE])
+    controller.answer = lambda mid, *_: next(said, ...) if mid == 1 else ...
+    async with listening(controller):
+        assert await met(controller, journal) == "6"
+
+
+async def test_a_refused_revision_is_left_at_once_on_the_same_connection() -> None:
+    journal, controller = Journal(), AwkwardController(start_revision=4)
+    async with listening(controller):
+        assert await met(controller, journal) == "4"
+        assert len(controller.writers) == 1
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+async def test_a_revision_is_too_high_where_the_connection_is_closed_twice_at_it(end: str) -> None:
+    journal, controller = Journal(), AwkwardController(start_revision=7, answer=above(4, end))
+    async with listening(controller), captured(controller, journal) as running:
+        await until(lambda: running.connected)
+        assert connections(controller) == [7, 7, 6, 6, 5, 5, 4]
+        assert running.error is None
+
+
 async def test_six_closes_while_a_controller_starts_up_are_forgotten_at_the_next_connection() -> None:
     journal, controller = Journal(), AwkwardController(start_revision=7, answer=closes(6))
     async with listening(controller):
-        assert await met(controller, journal) == "1"
+        assert await met(controller, journal) == "4"
         assert await met(controller, journal) == "7", "a new gateway process begins at the top"
 
 
@@ -70,7 +111,7 @@ async def test_the_same_gateway_tries_higher_revisions_at_its_next_connection() 
     journal, controller = Journal(), AwkwardController(start_revision=7, answer=closes(6))
     async with listening(controller), captured(controller, journal) as running:
         await until(lambda: running.connected == 1)
-        assert running.identity["revision"] == "1"
+        assert running.identity["revision"] == "4"
         controller.writers[-1].close()
         await until(lambda: running.connected == 2)
         assert running.identity["revision"] == "7"
@@ -114,7 +155,7 @@ async def test_a_known_controller_that_closes_is_waited_for() -> None:
     journal, controller = Journal(), AwkwardController(start_revision=6)
     async with listening(controller):
         await met(controller, journal)
-        controller.answer = closes(2)
+        controller.answer = closes(3)
         async with captured(controller, journal) as running:
             await until(lambda: running.error)
             assert "revision 7" in str(running.error) or "revision 6" in str(running.error)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +14,7 @@ from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from support.open_protocol_rig import Gateway, Journal
 
 TIME = "2026-03-14:09:26:53"
-CLOSE = "close"
+CLOSE, RESET = "close", "reset"
 #: Answers that a test may give in place of the usual one: bytes, nothing, or the end of the connection.
 Answer = bytes | str | None
 
@@ -109,11 +111,18 @@ class AwkwardController:
                 self.heard.append(question)
                 answer = self.answer(*question)
                 answer = self.usual(*question) if answer is ... else answer
-                if answer == CLOSE:
+                if answer == RESET:
+                    _reset_when_closed(writer)
+                if answer in {CLOSE, RESET}:
                     break
                 if isinstance(answer, bytes):
                     writer.write(answer)
         writer.close()
+
+
+def _reset_when_closed(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @contextlib.asynccontextmanager

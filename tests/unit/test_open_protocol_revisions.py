@@ -10,6 +10,7 @@ from linewitness.devices.open_protocol.session.identity import (
 )
 from linewitness.devices.open_protocol.session.revisions import (
     IN_VAIN,
+    ClosedStart,
     LearnedRevisions,
     RevisionLimit,
     StartAttempts,
@@ -59,6 +60,31 @@ def test_a_known_revision_that_is_not_answered_is_asked_again_before_a_lower_one
         assert attempts.first(6) == 6
     attempts.silent(6, answered=6)
     assert attempts.first(6) == 5
+
+
+def test_a_close_is_too_high_only_where_it_comes_again_at_the_same_revision() -> None:
+    attempts = StartAttempts()
+    said = [attempts.closed(revision, answered=0) for revision in (7, 6, 7, 7, 6, 6)]
+    once, too_high = ClosedStart.ONCE, ClosedStart.TOO_HIGH
+    assert said == [once, once, once, too_high, once, too_high]
+
+
+def test_a_close_before_the_controller_was_away_is_none_of_two_in_a_row() -> None:
+    attempts = StartAttempts()
+    assert attempts.closed(7, answered=0) is ClosedStart.ONCE
+    assert attempts.first(7) == 7
+    assert attempts.closed(7, answered=0) is ClosedStart.ONCE
+
+
+def test_a_known_revision_is_closed_in_several_connections_and_twice_more_before_it_is_too_high() -> None:
+    attempts = StartAttempts()
+    for _ in range(IN_VAIN):
+        attempts.first(6)
+        assert attempts.closed(6, answered=6) is ClosedStart.STARTS_UP
+    attempts.first(6)
+    assert attempts.closed(6, answered=6) is ClosedStart.ONCE
+    assert attempts.closed(6, answered=6) is ClosedStart.TOO_HIGH
+    assert attempts.closed(5, answered=6) is ClosedStart.ONCE
 
 
 def test_a_lower_revision_keeps_source_and_station() -> None:

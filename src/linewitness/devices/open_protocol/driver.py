@@ -16,7 +16,7 @@ from linewitness.devices.open_protocol.ledger.storage import load
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import handshake
 from linewitness.devices.open_protocol.session.background import BackgroundTasks
-from linewitness.devices.open_protocol.session.handshake import ControllerBusy
+from linewitness.devices.open_protocol.session.handshake import ClosedAtStart, ControllerBusy
 from linewitness.devices.open_protocol.session.identity import (
     ControllerIdentity,
     KnownController,
@@ -24,7 +24,12 @@ from linewitness.devices.open_protocol.session.identity import (
     source_of,
 )
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.session.revisions import LearnedRevisions, StartAttempts
+from linewitness.devices.open_protocol.session.revisions import (
+    AGAIN_AFTER_S,
+    ClosedStart,
+    LearnedRevisions,
+    StartAttempts,
+)
 from linewitness.devices.open_protocol.session.session import (
     LEARNED_KEY,
     SOURCE_KEY,
@@ -33,7 +38,7 @@ from linewitness.devices.open_protocol.session.session import (
 )
 from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode
-from linewitness.devices.open_protocol.wire.refusals import ClosedByController, NoAnswer
+from linewitness.devices.open_protocol.wire.refusals import NoAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +88,7 @@ class OpenProtocolDriver:
                 await link.stop()
 
     async def _start(self, background: BackgroundTasks) -> tuple[ControllerLink, DecodedTelegram]:
-        """Connect and start, lower where the controller closes the connection for a revision or is silent."""
+        """Connect and start, lower where a controller is silent, or closes the connection again and again."""
         learned, highest = self._learned or LearnedRevisions(), self._options.start_revision
         asked = learned.start.begin_with(highest)
         limit = self._attempts.first(asked)
@@ -100,20 +105,8 @@ class OpenProtocolDriver:
             except NoAnswer:
                 self._attempts.silent(limit, learned.answered)
                 raise
-            except ClosedByController as error:
-                if not self._attempts.is_too_high(limit, learned.answered):
-                    raise DeviceUnavailable(
-                        f"{self._options.name} closes the connection without an answer to the start in "
-                        f"revision {limit}, which it has answered before",
-                        hint="it may be starting up; the connection is tried again by itself",
-                    ) from error
-                if limit == 1:
-                    raise DeviceUnavailable(
-                        f"{self._options.name} closes the connection without an answer to the start",
-                        hint="check that this port is its Open Protocol port (usually 4545), and how many "
-                        "clients it allows",
-                    ) from error
-                limit -= 1
+            except ClosedAtStart as error:
+                limit = await self._after_close(error, learned.answered)
             else:
                 self._attempts.succeeded()
                 self._learned = learned.started(asked, started.revision, highest)
@@ -125,6 +118,31 @@ class OpenProtocolDriver:
                         asked=asked,
                     )
                 return link, started
+
+    async def _after_close(self, error: ClosedAtStart, answered: int) -> int:
+        """Return the revision for the next connection, which is made at once.
+
+        Raises `DeviceUnavailable` where the next one is for later.
+        """
+        revision = error.revision
+        match self._attempts.closed(revision, answered):
+            case ClosedStart.STARTS_UP:
+                raise DeviceUnavailable(
+                    f"{self._options.name} closes the connection without an answer to the start in "
+                    f"revision {revision}, which it has answered before",
+                    hint="it may be starting up; the connection is tried again by itself",
+                ) from error
+            case ClosedStart.TOO_HIGH if revision == 1:
+                raise DeviceUnavailable(
+                    f"{self._options.name} closes the connection without an answer to the start",
+                    hint="check that this port is its Open Protocol port (usually 4545), and how many "
+                    "clients it allows",
+                ) from error
+            case ClosedStart.TOO_HIGH:
+                return revision - 1
+            case ClosedStart.ONCE:
+                await asyncio.sleep(AGAIN_AFTER_S)
+        return revision
 
     def _number_telegrams(self, link: ControllerLink, started: DecodedTelegram) -> None:
         """Confirm on the link level from here on, if that was chosen. Raises `DeviceRefused`."""

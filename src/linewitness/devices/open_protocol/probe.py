@@ -1,5 +1,6 @@
 """Look into a controller without changing anything in it, and say what to put into the YAML."""
 
+import asyncio
 from dataclasses import dataclass
 
 from linewitness.base.clock import Clock
@@ -12,9 +13,10 @@ from linewitness.devices.open_protocol.session.background import BackgroundTasks
 from linewitness.devices.open_protocol.session.commands import offers
 from linewitness.devices.open_protocol.session.identity import ControllerIdentity
 from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.revisions import AGAIN_AFTER_S, ClosedStart, StartAttempts
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.mids import UNSUBSCRIBE_OF, Mid, Refusal
-from linewitness.devices.open_protocol.wire.refusals import ClosedByController, NoAnswer, RefusedByController
+from linewitness.devices.open_protocol.wire.refusals import NoAnswer, RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 START_REVISIONS = tuple(range(7, 0, -1))
@@ -96,19 +98,25 @@ async def probe(options: OpenProtocolOptions, *, clock: Clock) -> ProbeReport:
 async def _start(
     options: OpenProtocolOptions, background: BackgroundTasks, clock: Clock
 ) -> tuple[ControllerLink, DecodedTelegram]:
-    for revision in START_REVISIONS:
+    revision, attempts = START_REVISIONS[0], StartAttempts()
+    while revision:
         link = await open_link(options, clock=clock)
         background.start(link.read_forever(), "probe:read")
         background.start(link.keep_alive_forever(), "probe:keep-alive")
         try:
             async with stopped_unless_done(link):
                 return link, await handshake.start(link, options.name, revision)
-        except ClosedByController:
-            continue
+        except handshake.ClosedAtStart as error:
+            revision = error.revision
+            if attempts.closed(revision, answered=0) is ClosedStart.ONCE:
+                await asyncio.sleep(AGAIN_AFTER_S)
+            else:
+                revision -= 1
         except NoAnswer:
             # Some ignore the newest revision. What ignores a second one is another service.
             if revision < START_REVISIONS[0]:
                 raise
+            revision -= 1
     raise DeviceUnavailable(
         f"{options.name} closes the connection without an answer to the start",
         hint="check that this port is its Open Protocol port (usually 4545)",

@@ -1,13 +1,17 @@
 """Why a connection to a controller ends, and what to do about it."""
 
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.open_protocol.wire.refusals import NoAnswer
+from linewitness.devices.open_protocol.wire.refusals import ClosedByController, NoAnswer
 from linewitness.devices.open_protocol.wire.telegram import Telegram
 
 
 def broke(name: str, error: OSError) -> DeviceUnavailable:
-    """Return the reason where the network ended it."""
-    return DeviceUnavailable(f"the connection to {name} broke: {error}")
+    """Return the reason where the network ended it.
+
+    Who closes a connection with something unread in it resets it.
+    """
+    kind = ClosedByController if isinstance(error, ConnectionResetError) else DeviceUnavailable
+    return kind(f"the connection to {name} broke: {error}")
 
 
 def silent(name: str, telegram: Telegram, timeout_s: float) -> NoAnswer:

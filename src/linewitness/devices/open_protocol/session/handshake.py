@@ -23,7 +23,11 @@ from linewitness.devices.open_protocol.wire.mids import (
     Mid,
     Refusal,
 )
-from linewitness.devices.open_protocol.wire.refusals import RefusedByController, Unanswered
+from linewitness.devices.open_protocol.wire.refusals import (
+    ClosedByController,
+    RefusedByController,
+    Unanswered,
+)
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 from linewitness.devices.open_protocol.wire.variable import generic
 
@@ -43,6 +47,15 @@ class NoResultsOffered(DeviceRefused):
     """The controller has no tightening results (0061) in any revision."""
 
 
+class ClosedAtStart(DeviceUnavailable):
+    """The controller closed the connection in place of an answer to the start in this revision."""
+
+    def __init__(self, what: str, revision: int) -> None:
+        """Keep the revision, which may be lower than the first one that was asked."""
+        super().__init__(what)
+        self.revision = revision
+
+
 class ControllerBusy(DeviceUnavailable):
     """The controller still holds an earlier session, or has no room: too early."""
 
@@ -50,12 +63,14 @@ class ControllerBusy(DeviceUnavailable):
 async def start(link: ControllerLink, name: str, highest: int) -> DecodedTelegram:
     """Start the communication in the highest revision that both know.
 
-    Raises `ControllerBusy` and `DeviceRefused`.
+    Raises `ClosedAtStart`, `ControllerBusy` and `DeviceRefused`.
     """
     for revision in range(highest, 0, -1):
         values = {"optional_keep_alive": 0} if revision >= OPTIONAL_KEEP_ALIVE else {}
         try:
             answer = await link.ask(encode(Mid.START, revision, values), Mid.STARTED)
+        except ClosedByController as error:
+            raise ClosedAtStart(error.what, revision) from error
         except RefusedByController as error:
             if error.code in COME_BACK_LATER:
                 raise ControllerBusy(f"{name}: {error}", hint=error.hint) from error

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Final
 
 #: In so many connections in a row the same revision must turn out to be the highest one before it is stored.
@@ -11,6 +12,8 @@ SURE: Final = 2
 RETRY_EVERY: Final = 10
 #: So many connections in which a known revision is not answered are a controller that starts up.
 IN_VAIN: Final = 2
+#: How long after a connection was closed at the start the same revision is asked once more.
+AGAIN_AFTER_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +97,36 @@ def _limits(stored: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[tuple[s
     return list(stored["limits"].items())
 
 
+class ClosedStart(Enum):
+    """What it means that the controller closes the connection at the start."""
+
+    #: It may be an accident: the same revision is asked once more.
+    ONCE = "once"
+    #: It happened again at the same revision, in the next connection.
+    TOO_HIGH = "too high"
+    #: This revision was answered before: it is no question of revisions.
+    STARTS_UP = "starts up"
+
+
 @dataclass(slots=True)
 class StartAttempts:
     """What became of the starts that were not answered, over the connections of one driver.
 
-    `in_vain` counts connections in a row in which a revision that was answered before was not.
+    `in_vain` counts connections in a row in which a revision that was answered before was not. `closed_at` is
+    the revision at which the connection before was closed.
     """
 
     in_vain: int = 0
     below: int | None = field(default=None)
+    closed_at: int | None = None
 
     def first(self, learned: int) -> int:
         """Return the revision to begin with: lower than what was not answered the last time."""
+        self.closed_at = None
         return min(learned, self.below) if self.below else learned
 
     def is_too_high(self, revision: int, answered: int) -> bool:
-        """Whether a start without an answer may mean that the revision is too high.
+        """Whether silence may mean that the revision is too high.
 
         A revision that it has answered before is not, unless that happens in several connections in a row.
         """
@@ -122,6 +139,13 @@ class StartAttempts:
         """Note that nothing came: the next connection begins one lower, and after the lowest anew."""
         if self.is_too_high(revision, answered):
             self.below = revision - 1 or None
+
+    def closed(self, revision: int, answered: int) -> ClosedStart:
+        """Note that the connection was closed at this revision, and return what that means."""
+        again, self.closed_at = self.closed_at == revision, revision
+        if not self.is_too_high(revision, answered):
+            return ClosedStart.STARTS_UP
+        return ClosedStart.TOO_HIGH if again else ClosedStart.ONCE
 
     def succeeded(self) -> None:
         """Forget what went before."""
