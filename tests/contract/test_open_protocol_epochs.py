@@ -46,6 +46,49 @@ async def test_all_results_after_a_clock_that_fell_back_to_2000_are_recorded_who
     assert all(each.counts and is_whole(each) for each in after)
 
 
+@pytest.mark.parametrize("time", ["2000-01-01:00:00:00", ""])
+async def test_without_a_running_clock_the_batch_goes_on_under_ids_that_began_anew(time: str) -> None:
+    journal = Journal()
+    async with bare(journal) as (_, controller):
+        await ready(controller)
+        for number, batch in ((1, 1), (2, 2), (3, 3), (1, 4), (2, 1), (3, 2), (3, 2)):
+            await push(controller, tightening(number, unit="", batch=batch, time=time))
+    assert not journal.notices("source.conflict")
+    assert [(each.epoch, each.result_id) for each in journal.results] == [
+        (epoch, str(number)) for epoch in (0, 1) for number in (1, 2, 3)
+    ]
+    assert [dict(each.facts)["batch_counter"] for each in journal.results] == [1, 2, 3, 4, 1, 2]
+    assert all(each.counts and is_whole(each) for each in journal.results)
+    assert len(journal.repeats) == 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(("first", "second"), [(0, 3), (3, 0)])
+async def test_a_repeat_that_leaves_out_its_place_or_fills_it_in_is_a_repeat(
+    first: int, second: int, killed: bool
+) -> None:
+    journal = Journal()
+    async with bare(journal) as (_, controller):
+        await ready(controller)
+        for number in (1, 2):
+            await push(
+                controller, tightening(number, unit="", batch=first, time=f"2000-01-01:00:00:0{number}")
+            )
+        for number in (2, 1) if not killed else ():
+            await push(
+                controller, tightening(number, unit="", batch=second, time=f"2000-01-01:00:00:0{number}")
+            )
+    async with bare(journal) as (_, controller):
+        await ready(controller)
+        for number in (2, 1):
+            await push(
+                controller, tightening(number, unit="", batch=second, time=f"2000-01-01:00:00:0{number}")
+            )
+    assert journal.ids == [1, 2]
+    assert len(journal.repeats) == (2 if killed else 4)
+    assert not journal.notices("source.conflict")
+
+
 @pytest.mark.parametrize(("last", "first"), [(99_999, 1), (4_294_967_295, 0)])
 async def test_results_after_a_wrap_are_recorded_though_the_memory_still_has_the_ones_before(
     last: int, first: int

@@ -372,6 +372,139 @@ def test_with_a_clock_that_stands_still_another_unit_under_an_old_id_is_new_work
     assert len(line.all(RepeatedResult)) == 6
 
 
+FROZEN = "2000-01-01:00:00:00"
+
+
+def at(place: str, *, time: str = FROZEN, unit: str = "") -> ResultCore:
+    """A tightening as all others are, but for its place: job, sequence of the job, parameter set, counter."""
+    return ResultCore(time, "2500", "40", "1", "1", "1", unit, place)
+
+
+@pytest.mark.parametrize("time", [FROZEN, ""])
+@pytest.mark.parametrize("other", ["1..7.{}", "2..7.{}", "1.9.7.{}", "1..8.{}"])
+def test_without_a_running_clock_the_same_values_at_another_place_under_an_old_id_are_new_work(
+    other: str, time: str
+) -> None:
+    line = Line(Peer())
+    before = [at(f"1.5.7.{number}", time=time) for number in (1, 2, 3)]
+    after = [at(other.format(number + 10 * (other == "1..7.{}")), time=time) for number in (1, 2, 3)]
+    for cores in (before, after):
+        for number, core in enumerate(cores, start=1):
+            line.push(record_of(number, core))
+            line.push(record_of(number, core))
+    assert line.ids == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert [each.record.entry.core for each in line.all(NewResult)] == [*before, *after]
+    assert len(line.all(RepeatedResult)) == 6
+    assert not line.all(ConflictingResult)
+
+
+def test_another_place_and_another_time_are_new_work_even_where_the_clock_went_by_an_hour() -> None:
+    line = Line(Peer())
+    line.push(record_of(1, at("1..7.4", time="2026-03-14:09:00:00")))
+    line.push(record_of(1, at("2..7.1", time="2026-03-14:10:00:00")))
+    assert line.ids == [(0, 1), (1, 1)]
+    assert not line.all(ConflictingResult)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("time", ["2026-03-14:09:00:0{}", FROZEN, ""])
+@pytest.mark.parametrize("again", ["", "..7.", "...{}", "..7.{}", "123..7.{}", "23..7.{}"])
+def test_a_repeat_that_says_less_of_its_place_or_more_is_a_repeat(again: str, time: str, number: int) -> None:
+    """The job of 123 is 23 in a revision that has two digits for it, and a place of 0 is not told."""
+    first, second = "123..7.{}", again
+    for before, after in ((first, second), (second, first)):
+        line = Line(Peer())
+        for each in (1, 2, 3):
+            core = at(before.format(each), time=time.format(each), unit=f"SN{each}")
+            line.push(record_of(each, core))
+        core = at(after.format(number), time=time.format(number), unit=f"SN{number}")
+        line.push(record_of(number, core))
+        assert len(line.all(RepeatedResult)) == 1
+        assert len(line.all(NewResult)) == 3
+        assert not line.all(ConflictingResult)
+
+
+@pytest.mark.parametrize(("number", "time"), [(3, FROZEN), (3, ""), (2, "2026-03-14:09:00:0{}")])
+def test_another_place_of_the_same_time_is_undecided_where_the_id_is_the_newest_or_the_clock_runs(
+    number: int, time: str
+) -> None:
+    line = Line(Peer())
+    for each in (1, 2, 3):
+        line.push(record_of(each, at(f"1..7.{each}", time=time.format(each))))
+    for _ in range(2):
+        line.push(record_of(number, at("2..7.1", time=time.format(number))))
+    assert {each.record.entry.core.place for each in line.all(ConflictingResult)} == {"2..7.1"}
+    assert len(line.all(NewResult)) == 3
+
+
+@pytest.mark.parametrize("first_is_copy", [False, True])
+def test_a_stored_copy_is_the_result_that_was_pushed_whatever_its_place(first_is_copy: bool) -> None:
+    line = Line(Peer(memory_answers=True))
+    line.push(record_of(1, at("1..7.1", time="2026-03-14:09:00:00")))
+    pushed = record_of(2, at("1..7.2", time="2026-03-14:09:01:00"))
+    copy = record_of(2, at("", time="2026-03-14:09:01:00"), live=False)
+    for each in (copy, pushed) if first_is_copy else (pushed, copy):
+        line.tracker.take(each)
+    line.commit()
+    assert line.ids == [(0, 1), (0, 2)]
+    assert len(line.all(RepeatedResult)) == 1
+
+
+def test_the_place_of_a_result_is_remembered_and_what_earlier_versions_remembered_has_none() -> None:
+    line = Line(Peer())
+    for number in (1, 2):
+        line.push(record_of(number, at(f"1..7.{number}")))
+    line.connect()
+    assert line.tracker.ledger.known[2] == at("1..7.2")
+    old = "2000-01-01:00:00:00|2500|40|1|1|1|SN1"
+    assert ResultCore.parse(old) == at("", unit="SN1")
+    assert str(at("", unit="SN1")) == old
+
+
+@pytest.mark.heavy
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["push", "push", "push", "again", "copy", "anew", "reconnect"]), st.booleans()
+        ),
+        max_size=50,
+    ),
+    st.sampled_from([FROZEN, ""]),
+)
+@settings(max_examples=400, deadline=None)
+def test_any_history_without_a_running_clock_counts_each_place_once(
+    actions: list[tuple[str, bool]], time: str
+) -> None:
+    """All values are equal, and no unit is named: nothing but the place tells a result from another one."""
+    line = Line(Peer())
+    pushed: list[ResultRecord] = []
+    life, number = 1, 0
+    for action, whole in actions:
+        if action == "push":
+            number += 1
+            pushed.append(record_of(number, at(f"{life}..7.{number}", time=time)))
+            line.push(pushed[-1])
+        elif action == "again" and number:
+            newest = pushed[-1].entry
+            core = newest.core if whole else newest.core._replace(place="..7.")
+            line.push(record_of(newest.id, core))
+            assert line.all(RepeatedResult) or line.all(ConflictingResult), "not recorded once more"
+        elif action == "copy" and number:
+            line.tracker.take(record_of(number, at("", time=time), live=False))
+            line.commit()
+        elif action == "anew":
+            life, number = life + 1, 0
+        elif action == "reconnect":
+            line.connect()
+    said = [each.record for each in (*line.all(NewResult), *line.all(ConflictingResult))]
+    assert all(any(each is record for record in said) for each in pushed), (
+        "pushed, confirmed and not recorded"
+    )
+    counted = [each.record.entry.core.place for each in line.all(NewResult)]
+    assert len(counted) == len(set(counted)), "counted twice"
+    assert not set(counted) - {each.entry.core.place for each in pushed}
+
+
 def test_another_unit_of_the_same_second_with_the_same_values_is_no_repeat() -> None:
     line = Line(Peer())
     for number in (1, 2, 3):

@@ -75,6 +75,8 @@ FACTS: Final = (
     ("station_id", "controller_station"),
 )
 DECIMAL_FACTS: Final = frozenset({"torque_final_target"})
+#: The place of a result in job and batch.
+PLACE: Final = ("job_id", "job_sequence_number", "pset_id", "batch_counter")
 #: Values whose angle is scaled by the telegram's own fraction (revision 10 and later).
 ANGLES: Final = frozenset({"angle", "rundown_angle", "overall_angle"})
 
@@ -113,10 +115,22 @@ def entry_of(decoded: DecodedTelegram) -> ResultEntry | None:
     return ResultEntry(number, _core(decoded.values) if decoded.complete else ResultCore())
 
 
+def pushed_entry_of(decoded: DecodedTelegram) -> ResultEntry | None:
+    """Return what identifies a pushed result: its place in job and batch, too, as far as it tells it.
+
+    A place of 0 is none: a controller may fill it in later, or leave it out in another revision.
+    """
+    entry = entry_of(decoded)
+    if entry is None or entry.core.blank:
+        return entry
+    found = [decoded.number(key) for key in PLACE]
+    place = ".".join(str(number or "") for number in found) if any(found) else ""
+    return replace(entry, core=entry.core._replace(place=place))
+
+
 def place_of(decoded: DecodedTelegram) -> str:
-    """Return the place of a result in its job and batch, "" where it is in none."""
-    keys = ("job_id", "job_sequence_number", "pset_id", "batch_counter")
-    found = [decoded.number(key) for key in keys]
+    """Return the place by which a result without an id is known, "" where it is in no batch."""
+    found = [decoded.number(key) for key in PLACE]
     return ".".join("" if number is None else str(number) for number in found) if any(found[-1:]) else ""
 
 

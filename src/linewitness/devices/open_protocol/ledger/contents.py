@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from linewitness.devices.open_protocol.ledger.state import ResultCore
+from linewitness.devices.open_protocol.ledger.state import ResultCore, ResultRecord
 
 PREFIX: Final = "content/"
 #: How many contents are kept; the oldest give way.
@@ -20,6 +20,17 @@ class CapturedContent(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.place}/{self.core}"
+
+    @classmethod
+    def of(cls, kind: str, record: ResultRecord) -> "CapturedContent":
+        """Return what is captured of a result without an id; its place stands beside its core."""
+        return cls(kind, record.entry.core._replace(place=""), record.place)
+
+    @classmethod
+    def of_conflict(cls, record: ResultRecord) -> "CapturedContent":
+        """Return what is captured of a result that nobody can decide about: what tells it from others."""
+        core, number = record.entry.core, "blank" if record.id_is_blank else record.entry.id
+        return cls(f"{number}-conflict", core._replace(place=""), core.place or record.place)
 
     @classmethod
     def parse(cls, text: str) -> "CapturedContent":

@@ -78,13 +78,14 @@ def _against_known(ledger: ResultLedger, entry: ResultEntry, known: ResultCore) 
     mine, theirs = _time(entry.core.time), _time(known.time)
     stands_still = went_back and mine == theirs == _time_of(ledger, ledger.highest)
     if mine is None or theirs is None or stands_still:
-        if went_back and (values or not entry.core.is_for_same_unit(known)):
+        if went_back and (values or not entry.core.may_be_same_work(known)):
             return _anew(f"id {entry.id} came again with other content after id {ledger.highest}")
         return _open("the id is known with another content, and there is no time to tell why")
     if mine == theirs:
         return _open("the id is known with another content of the same time")
-    if values:
-        return _anew(f"id {entry.id} came again with another time and other values")
+    if values or entry.core.is_elsewhere(known):
+        what = "and other values" if values else "at another place in its job or batch"
+        return _anew(f"id {entry.id} came again with another time {what}")
     shift = abs(mine - theirs)
     if went_back and (shift > MOST_ZONES or shift % ZONE_STEP):
         return _anew(f"id {entry.id} came again with another time after id {ledger.highest}")

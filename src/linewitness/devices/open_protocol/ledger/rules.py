@@ -49,12 +49,13 @@ def judge(ledger: ResultLedger, entry: ResultEntry, *, live: bool = False) -> Re
     """Return what this result is.
 
     SUSPECT: at or below the watermark, and its content is not kept. PAST: a result of an earlier epoch. A
-    `live` one of another unit is no repeat; a stored copy may name its unit in another way.
+    `live` one of another unit, or at another place in job and batch, is no repeat; a stored copy may name its
+    unit in another way.
     """
     known = ledger.known.get(entry.id)
     if known is not None and entry.core.is_repeat_of(known):
-        same_unit = not live or entry.core.is_for_same_unit(known)
-        return ResultComparison.DUPLICATE if same_unit else ResultComparison.CONFLICT
+        same_work = not live or entry.core.may_be_same_work(known)
+        return ResultComparison.DUPLICATE if same_work else ResultComparison.CONFLICT
     if ledger.is_past(entry):
         return ResultComparison.PAST
     if known is not None:

@@ -23,10 +23,18 @@ class HistoryMode(StrEnum):
 NO_ID: Final = 0
 
 
+#: So many digits has the number of a job in low revisions.
+SHORT_JOB: Final = 2
+#: Earlier versions remembered this much of a core: they named no unit, and no place.
+LEAST_PARTS: Final = 6
+
+
 class ResultCore(NamedTuple):
     """What a live result (0061) and its stored copy (0065) have in common, as received; "" is absent.
 
-    `unit` is the identifier in the result. It tells work from other work, and is no evidence against a copy.
+    `unit` is the identifier in the result. `place` is its place, if it was pushed: job, sequence of the job,
+    parameter set and batch counter with dots between, each "" where it is not told. Both tell work from other
+    work, and are no evidence against a copy.
     """
 
     time: str = ""
@@ -36,29 +44,36 @@ class ResultCore(NamedTuple):
     torque_status: str = ""
     angle_status: str = ""
     unit: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
-        return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in self)
+        parts = self if self.place else self[:-1]
+        return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
 
     @classmethod
     def parse(cls, text: str) -> "ResultCore":
-        """Read what `str` wrote, also before it named the unit; an empty core where it is not that."""
+        """Read what `str` wrote, also before it named unit and place; an empty core where it is not that."""
         parts = [part.replace("%7C", "|").replace("%25", "%") for part in text.split("|")]
-        return cls(*parts) if len(cls._fields) - 1 <= len(parts) <= len(cls._fields) else cls()
+        return cls(*parts) if LEAST_PARTS <= len(parts) <= len(cls._fields) else cls()
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Return time, values and verdicts: what is the same in a live result and its copy."""
+        return self[:LEAST_PARTS]
 
     @property
     def blank(self) -> bool:
         """Whether there is nothing to compare: the telegram was not readable."""
-        return not any(self[:-1])
+        return not any(self.content)
 
     def matches(self, other: "ResultCore") -> bool:
         """Whether both may be the same result: nothing that both have differs."""
-        return all(a == b for a, b in zip(self[:-1], other[:-1], strict=True) if a and b)
+        return all(a == b for a, b in zip(self.content, other.content, strict=True) if a and b)
 
     def is_same_work(self, other: "ResultCore") -> bool:
         """Whether both are surely one tightening: of the same second, and nothing that both have differs."""
         same_time = bool(self.time) and self.time == other.time
-        return same_time and self.is_for_same_unit(other) and self.matches(other)
+        return same_time and self.matches(other) and self.may_be_same_work(other)
 
     def is_repeat_of(self, other: "ResultCore") -> bool:
         """Whether this came before under the same id: without times, it must be of the same unit too."""
@@ -68,6 +83,19 @@ class ResultCore(NamedTuple):
     def is_for_same_unit(self, other: "ResultCore") -> bool:
         """Whether both may belong to one unit."""
         return not (self.unit and other.unit) or self.unit == other.unit
+
+    def is_elsewhere(self, other: "ResultCore") -> bool:
+        """Whether the places of both differ, in what both tell."""
+        if not (self.place and other.place):
+            return False
+        (job, *rest), (other_job, *others) = self.place.split("."), other.place.split(".")
+        # A low revision has two digits for the number of a job, and cannot tell one of three.
+        jobs = [(job, other_job)] if (len(job) > SHORT_JOB) == (len(other_job) > SHORT_JOB) else []
+        return any(a != b for a, b in (*jobs, *zip(rest, others, strict=False)) if a and b)
+
+    def may_be_same_work(self, other: "ResultCore") -> bool:
+        """Whether both may be of one unit, at one place in job and batch."""
+        return self.is_for_same_unit(other) and not self.is_elsewhere(other)
 
     def differs_in_values(self, other: "ResultCore") -> bool:
         """Whether torque or angle differ, of those that both have."""

@@ -91,8 +91,7 @@ class ResultTracker:
 
     def clash(self, record: ResultRecord, reason: str) -> None:
         """Note that nobody can tell whether this is another result than the known one."""
-        kind = f"{'blank' if record.id_is_blank else record.entry.id}-conflict"
-        content = CapturedContent(kind, record.entry.core, record.place)
+        content = CapturedContent.of_conflict(record)
         if self._contents.name(content) is not None and record.entry.core.time:
             self._events.append(RepeatedResult(ledger=self.ledger, record=record))
             return
@@ -269,4 +268,4 @@ class ResultTracker:
 
 
 def _content_of(record: ResultRecord) -> CapturedContent:
-    return CapturedContent(BLANK if record.id_is_blank else ZERO, record.entry.core, record.place)
+    return CapturedContent.of(BLANK if record.id_is_blank else ZERO, record)

@@ -17,7 +17,7 @@ from linewitness.devices.open_protocol.content.observations import LedgerObserva
 from linewitness.devices.open_protocol.content.operations import record_of
 from linewitness.devices.open_protocol.content.pairs import SyncPairs
 from linewitness.devices.open_protocol.content.spindles import SpindleResults
-from linewitness.devices.open_protocol.content.tightening import entry_of, place_of
+from linewitness.devices.open_protocol.content.tightening import place_of, pushed_entry_of
 from linewitness.devices.open_protocol.content.tool_counter import ToolCounter
 from linewitness.devices.open_protocol.content.traces import trace_of
 from linewitness.devices.open_protocol.ledger.events import NewResult
@@ -134,7 +134,7 @@ class ControllerCapture:
         self, received: ReceivedTelegram, facts: SessionFacts
     ) -> ResultRecord | Sequence[Observation]:
         decoded = decode(received.telegram)
-        entry = entry_of(decoded)
+        entry = pushed_entry_of(decoded)
         if entry is None:
             # Its id is not known, so the ledger will miss it and ask for the stored copy.
             return self._unread(received, facts, decoded.problem or "no tightening id")
