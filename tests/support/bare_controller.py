@@ -24,10 +24,10 @@ def tightening(
     number: int | str, *, unit: str = "SN", torque: int = 2500, angle: int = 40, **more: Any
 ) -> bytes:
     """Return the data of 0061 revision 1; an id in text is put there as it is."""
-    time = more.get("time", "2026-03-14:09:26:53")
+    time, ok = more.get("time", "2026-03-14:09:26:53"), str(int(more.get("ok", True)))
     values = (
         ("0001", "01", f"{'BARE':25}", f"{unit:25}", "01", "007", "0004", f"{more.get('batch', 1):04d}"),
-        ("1", "1", "1", "002300", "002700", "002500", f"{torque:06d}", "00020", "00090", "00045"),
+        (ok, ok, "1", "002300", "002700", "002500", f"{torque:06d}", "00020", "00090", "00045"),
         (f"{angle:05d}", f"{time:19}", "2026-01-20:07:00:00", "3"),
         (f"{number:010d}" if isinstance(number, int) else f"{number:10}",),
     )
@@ -35,12 +35,21 @@ def tightening(
     return "".join(f"{position:02d}{value}" for position, value in enumerate(flat, start=1)).encode()
 
 
-def spindles(sync: int, *torques: int, unit: str = "SN", time: str = "2026-03-14:09:26:53") -> bytes:
-    """Return the data of 0101 revision 1, with a spindle for each torque."""
-    blocks = "".join(f"{n:02d}{n:02d}11{torque:06d}100040" for n, torque in enumerate(torques, start=1))
+def spindles(
+    sync: int,
+    *torques: int,
+    unit: str = "SN",
+    time: str = "2026-03-14:09:26:53",
+    nok: tuple[int, ...] = (),
+) -> bytes:
+    """Return the data of 0101 revision 1, with a spindle for each torque; those in `nok` are not OK."""
+    numbered = list(enumerate(torques, start=1))
+    blocks = "".join(
+        f"{n:02d}{n:02d}{2 * str(int(n not in nok))}{torque:06d}100040" for n, torque in numbered
+    )
     values = (
         (f"{len(torques):02d}", f"{unit:25}", "01", "007", "0004", "0001", "3", "002300", "002700", "002500"),
-        ("00020", "00090", "00045", "2026-01-20:07:00:00", time, f"{sync:05d}", "1", blocks),
+        ("00020", "00090", "00045", "2026-01-20:07:00:00", time, f"{sync:05d}", str(int(not nok)), blocks),
     )
     flat = [value for row in values for value in row]
     return "".join(f"{position:02d}{value}" for position, value in enumerate(flat, start=1)).encode()
@@ -71,6 +80,7 @@ class BareController:
     reply: Reply
     heard: list[tuple[int, bytes]] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
@@ -107,17 +117,25 @@ class BareController:
 
 
 @contextlib.asynccontextmanager
+async def listening(controller: BareController) -> AsyncIterator[None]:
+    """Let it accept connections."""
+    server = await asyncio.start_server(controller.serve, "127.0.0.1", 0)
+    controller.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield
+
+
+@contextlib.asynccontextmanager
 async def bare(
     journal: Journal, reply: Reply = lambda *_: None, **more: Any
 ) -> AsyncIterator[tuple[Gateway, BareController]]:
     """Run a gateway against such a controller until the block ends."""
     controller = BareController(reply)
-    server = await asyncio.start_server(controller.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     quick: dict[str, Any] = {"request_timeout_s": 2, "keepalive_s": 0.5, "dead_after_s": 5}
-    options = OpenProtocolOptions(id="bare", host="127.0.0.1", port=port, **{**quick, **more})
-    gateway = Gateway(journal, OpenProtocolDriver(options, clock=SystemClock()))
-    async with server, asyncio.TaskGroup() as group:
+    async with listening(controller), asyncio.TaskGroup() as group:
+        place = {"id": "bare", "host": "127.0.0.1", "port": controller.port}
+        options = OpenProtocolOptions(**{**place, **quick, **more})
+        gateway = Gateway(journal, OpenProtocolDriver(options, clock=SystemClock()))
         task = group.create_task(gateway.run())
         try:
             yield gateway, controller

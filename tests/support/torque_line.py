@@ -4,10 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from linewitness.base.clock import SystemClock
+from linewitness.devices.modbus.driver import ModbusDriver
+from linewitness.devices.modbus.wire.bus import Buses
 from linewitness.devices.mt_sics.driver import MtSicsDriver
 from linewitness.devices.open_protocol.driver import OpenProtocolDriver
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
@@ -24,7 +27,12 @@ from support.journals import create, members_of, running, verdict_of
 from support.waiting import until
 
 PATIENCE_S = 20
-DRIVERS = {"open_protocol": OpenProtocolDriver, "scanner": ScannerDriver, "mt_sics": MtSicsDriver}
+DRIVERS = {
+    "modbus": partial(ModbusDriver, buses=Buses()),
+    "open_protocol": OpenProtocolDriver,
+    "scanner": ScannerDriver,
+    "mt_sics": MtSicsDriver,
+}
 
 
 def wrench(simulator: Any, name: str = "wrench-10", **more: Any) -> OpenProtocolOptions:
