@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness_simulators.torque import TorqueOptions, serve, without
 from support.bare_controller import Answers, bare, cycle
 from support.open_protocol_rig import Journal, gateway
@@ -138,3 +139,52 @@ async def test_a_cycle_that_is_not_decodable_is_not_missing_too() -> None:
     journal = await pushed(cycle(1, 2500), cut, cut, cycle(3, 2510, time=LATER))
     assert [each.decoded for each in journal.results] == [True, False, True]
     assert journal.gaps == []
+
+
+async def test_what_a_station_says_of_each_bolt_is_on_record_and_does_not_count() -> None:
+    journal = Journal()
+    options = TorqueOptions(spindles=2, revisions=without(60, 64))
+    async with (
+        serve(options) as simulator,
+        gateway(simulator, journal, **POWERMACS, bolt_details=True),
+    ):
+        await until(lambda: simulator.subscribed(105))
+        simulator.tighten("SN1", torque=2512)
+        simulator.tighten("SN2", ok=False, torque=2912)
+        await until(lambda: simulator.acked == [1, 2])
+    details = [each for each in journal.results if "bolt_name" in dict(each.facts)]
+    assert [each.counts for each in journal.results] == 2 * [True, True, False, False]
+    assert [each.identifier for each in details] == ["SN1", "SN1", "SN2", "SN2"]
+    assert [each.ok for each in details] == [True, True, False, False]
+    said = dict(details[1].facts)
+    assert (said["cycle"], said["bolt"], said["bolt_name"]) == (1, 2, "Bolt 2")
+    assert said["said_torque"] == "25.1200"
+    assert len({each.result_id for each in journal.results}) == 8
+
+
+async def test_details_are_not_asked_for_by_themselves_and_not_recorded_twice() -> None:
+    journal = Journal()
+    options = TorqueOptions(spindles=2, revisions=without(60, 64))
+    async with serve(options) as simulator:
+        simulator.tighten("SN1")
+        async with gateway(simulator, journal, **POWERMACS, start_after=0):
+            await until(lambda: simulator.acked == [1])
+        assert len(journal.results) == 2
+        for _ in range(2):
+            async with gateway(simulator, journal, **POWERMACS, bolt_details=True):
+                await until(lambda: simulator.subscribed(105))
+                count = len(simulator.acked)
+                await until(partial(lambda count: len(simulator.acked) > count or journal.repeats, count))
+                simulator.tighten("SN9")
+                await until(partial(lambda made: made in simulator.acked, simulator.results()[-1].id))
+    names = [each.result_id for each in journal.results]
+    assert len(names) == len(set(names))
+    bolts = [(dict(each.facts)["cycle"], dict(each.facts)["bolt"], each.counts) for each in journal.results]
+    assert len(bolts) == len(set(bolts))
+    assert {(3, 1, False), (3, 2, False)} <= set(bolts)
+
+
+@pytest.mark.parametrize("more", [{}, {**POWERMACS, "acknowledge": "link"}])
+def test_details_of_bolts_need_cycles_and_their_own_confirmation(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="bolt_details"):
+        OpenProtocolOptions(id="ma", host="127.0.0.1", bolt_details=True, **more)

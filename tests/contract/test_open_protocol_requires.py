@@ -81,9 +81,8 @@ async def bay(tmp_path: Path, count: int) -> AsyncIterator[Bay]:
             gate=GateOptions(device="oven-1", point="gate", hold=("missing",), safe="opened"),
         )
         # Nothing is pushed again here: a busy machine must not break the connection.
-        patient = {"request_timeout_s": 30, "dead_after_s": 60}
-        more = {"multi_spindle": True, "parameter_sets": False, "alarms": False}
-        tool = wrench(controller, **more, **patient)
+        patient: dict[str, Any] = {"request_timeout_s": 30, "dead_after_s": 60}
+        tool = wrench(controller, multi_spindle=True, parameter_sets=False, alarms=False, **patient)
         async with line(tmp_path, [tool, options_for(oven, GATE)], [place]) as running:
             await until(lambda: controller.count(100))
             await until(

@@ -27,7 +27,7 @@ from support.journals import create, members_of, running, verdict_of
 from support.waiting import until
 
 PATIENCE_S = 20
-DRIVERS = {
+DRIVERS: dict[str, Any] = {
     "modbus": partial(ModbusDriver, buses=Buses()),
     "open_protocol": OpenProtocolDriver,
     "scanner": ScannerDriver,

@@ -112,6 +112,11 @@ class OpenProtocolOptions(DeviceOptions):
     )
     jobs: bool = Field(default=False, description="Record job information (0035).")
     multi_spindle: bool = Field(default=False, description="Record multi-spindle results (0101) too.")
+    bolt_details: bool = Field(
+        default=False,
+        description="With results: powermacs, record what the station says of each bolt besides (0107): "
+        "names, errors, further values.",
+    )
     traces: bool = Field(default=False, description="Keep torque and angle traces (0900).")
 
     commands: tuple[Literal["identifier", "program"], ...] = Field(
@@ -171,6 +176,15 @@ class OpenProtocolOptions(DeviceOptions):
         if self.acknowledge == "link" and self.start_revision < LINK_LEVEL_REVISION:
             raise SettingsError(
                 f"acknowledge: link needs start_revision {LINK_LEVEL_REVISION} or higher", at=("acknowledge",)
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _details_of_cycles(self) -> Self:
+        if self.bolt_details and (self.results != "powermacs" or self.acknowledge == "link"):
+            raise SettingsError(
+                "bolt_details: only results: powermacs has them, with acknowledge: application",
+                at=("bolt_details",),
             )
         return self
 

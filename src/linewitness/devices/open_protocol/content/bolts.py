@@ -4,11 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final
 
-from linewitness.base.clock import NS_PER_S
 from linewitness.devices.base import Gap, Measured, Observation, Result, Verdict
+from linewitness.devices.open_protocol.content.bolt_details import CYCLE_STATUS, STORED_NS, BoltDetails
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.tightening import VERDICTS
 from linewitness.devices.open_protocol.content.undecided import undecided
@@ -17,13 +16,11 @@ from linewitness.devices.open_protocol.ledger.cycle_numbers import CycleCount, C
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
 from linewitness.devices.open_protocol.ledger.state import ResultLedger
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, FieldValue, decode
+from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram
 
 #: Two names for each bolt are kept, see `_results`.
 RETAINED: Final = 1000
-CYCLE_STATUS: Final = MappingProxyType({0: "ok", 1: "ok repaired", 2: "nok", 3: "terminated nok"})
-#: A cycle that began longer ago than this was stored meanwhile: the unit at the station is not its own.
-STORED_NS: Final = 120 * NS_PER_S
 OTHER_VALUES: Final = "cycle, time and bolt are known with other values"
 TWICE: Final = "this bolt is twice in its cycle"
 NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -41,16 +38,20 @@ class BoltResults:
         """Start from what was committed."""
         self._known = KnownNames(prefix="bolt/", retained=RETAINED, remembered=remembered)
         self.count = CycleCount.load(remembered)
+        self._details = BoltDetails(remembered)
 
     def read(
         self, received: ReceivedTelegram, facts: SessionFacts, ledger: ResultLedger
     ) -> list[Observation]:
         """Return a result for each bolt that is not known; the last observation is the one to confirm."""
+        if received.telegram.mid == Mid.CYCLE_BOLT:
+            return self._details.read(received, facts, ledger)
         decoded = decode(received.telegram)
         number = decoded.number("data_number")
         if not decoded.complete or number is None:
             problem = decoded.problem or "no number of the cycle"
             return [self._numbered(self._unread(received, facts, ledger, problem), decoded)]
+        self._details.follow(decoded)
         if decoded.blocks["bolts"]:
             results = list(self._results(received, decoded, facts, ledger))
         else:

@@ -35,6 +35,7 @@ from linewitness.devices.open_protocol.wire.variable import MalformedVariable
 
 #: Unreadable telegrams and traces whose repeat is recognised.
 RETAINED: Final = 400
+CYCLES: Final = frozenset({Mid.CYCLE_RESULT, Mid.CYCLE_BOLT})
 OPERATIONS: Final = frozenset({Mid.OPERATION_RESULT, Mid.OPERATION_OBJECT})
 
 
@@ -124,7 +125,7 @@ class ControllerCapture:
             return self._operation(received, facts)
         if mid == Mid.MULTI_RESULT:
             return self.spindles.read(received, facts, self.tracker.ledger)
-        if mid == Mid.CYCLE_RESULT:
+        if mid in CYCLES:
             return self._bolts.read(received, facts, self.tracker.ledger)
         if mid == Mid.TRACE:
             return [trace_of(received, facts, self.tracker.ledger, self._traces)]

@@ -7,7 +7,7 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.open_protocol.ledger.cycle_numbers import NEWEST_KEY
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.link import ControllerLink
-from linewitness.devices.open_protocol.wire.codec import encode
+from linewitness.devices.open_protocol.wire.codec import decode, encode
 from linewitness.devices.open_protocol.wire.mids import (
     COME_BACK_LATER,
     STILL_SUBSCRIBED,
@@ -30,6 +30,15 @@ async def begin(link: ControllerLink, options: OpenProtocolOptions, remembered: 
     """Subscribe to PowerMACS cycles from the newest one on record on. Raises `DeviceRefused`."""
     newest = remembered.get(NEWEST_KEY)
     await subscribe_cycles(link, options.name, options.start_after if newest is None else int(newest))
+
+
+def said_to(pushed: Telegram, options: OpenProtocolOptions) -> bytes:
+    """Return what the confirmation of a push says: that of a cycle or a bolt asks for the next bolt."""
+    if pushed.mid not in {Mid.CYCLE_RESULT, Mid.CYCLE_BOLT}:
+        return b""
+    said = decode(pushed)
+    follows = (said.number("message") or 0) < (said.number("messages") or 0)
+    return b"1" if options.bolt_details and follows else b"0"
 
 
 async def subscribe_spindles(link: ControllerLink) -> int | None:

@@ -111,10 +111,10 @@ class ControllerLink:
                 self._answer = None
                 _forget(answer)
 
-    async def acknowledge(self, mid: int) -> None:
-        """Confirm the oldest push, which is of this MID: it is durable."""
+    async def acknowledge(self, mid: int, data: bytes = b"") -> None:
+        """Confirm the oldest push, which is of this MID: it is durable. `data` is what we say with it."""
         self._check()
-        self._protocol.acknowledge(mid)
+        self._protocol.acknowledge(mid, data)
         await self._send()
 
     def number_telegrams(self) -> None:

@@ -151,7 +151,8 @@ class OpenProtocolSession:
         """Acknowledge a push, now that it is durable; the acknowledgement carries no id, so order counts."""
         if observation.raw is None:
             raise ValueError("only what was pushed can be confirmed")
-        await self._link.acknowledge(parse(observation.raw).mid)
+        pushed = parse(observation.raw)
+        await self._link.acknowledge(pushed.mid, cycles.said_to(pushed, self._options))
 
     async def command(self, point: str | None, value: str) -> str:
         """Lock (`closed`) or release (`opened`) the tool for a gate; see `ToolCommands.move`."""

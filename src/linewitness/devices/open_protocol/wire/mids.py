@@ -105,6 +105,7 @@ ACK_OF: Final = MappingProxyType(
         Mid.MULTI_STATUS: Mid.MULTI_STATUS_ACK,
         Mid.MULTI_RESULT: Mid.MULTI_ACK,
         Mid.CYCLE_RESULT: Mid.CYCLE_ACK,
+        Mid.CYCLE_BOLT: Mid.CYCLE_ACK,
         Mid.IDENTIFIERS: Mid.IDENTIFIERS_ACK,
         Mid.NEW_ALARM: Mid.NEW_ALARM_ACK,
         Mid.OPERATION_RESULT: Mid.OPERATION_ACK,
@@ -113,8 +114,6 @@ ACK_OF: Final = MappingProxyType(
         Mid.TRACE_PLOT: Mid.ACCEPTED,
     }
 )
-#: What an acknowledgement says: 0 in 0108 asks for no 0107 of each bolt.
-ACK_DATA: Final = MappingProxyType({Mid.CYCLE_ACK: b"0"})
 
 #: Which unsubscribe message undoes a subscription.
 UNSUBSCRIBE_OF: Final = MappingProxyType(

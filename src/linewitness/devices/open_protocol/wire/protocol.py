@@ -20,7 +20,7 @@ from linewitness.devices.open_protocol.wire.link_level import (
     LinkLevel,
     SequenceCheck,
 )
-from linewitness.devices.open_protocol.wire.mids import ACK_DATA, ACK_OF, Mid
+from linewitness.devices.open_protocol.wire.mids import ACK_OF, Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
 from linewitness.devices.open_protocol.wire.telegram import (
     MAX_PARTS,
@@ -168,13 +168,13 @@ class ControllerProtocol:
         """Wait no longer for the answer."""
         self._dialogue.give_up()
 
-    def acknowledge(self, mid: int) -> None:
-        """Confirm the oldest push, which is of this MID: it is durable."""
+    def acknowledge(self, mid: int, data: bytes = b"") -> None:
+        """Confirm the oldest push, which is of this MID: it is durable. `data` is what we say with it."""
         self._dialogue.sent(DialogueMessage.ACK)
         ack = self._level.durable() if self._level is not None else None
         if ack is None:
             own = ACK_OF.get(Mid(mid), Mid.ACCEPTED)
-            data = f"{mid:04d}".encode("ascii") if own is Mid.ACCEPTED else ACK_DATA.get(own, b"")
+            data = f"{mid:04d}".encode("ascii") if own is Mid.ACCEPTED else data
             ack = Telegram(mid=own, data=data)
         self._send(ack)
 
