@@ -64,8 +64,8 @@ bench: venv
 	PYTHONPATH=tests $(PYTHON) bench/evidence_rate.py opcua --rates 2500
 	PYTHONPATH=tests $(PYTHON) bench/telemetry_rate.py
 	PYTHONPATH=tests $(PYTHON) bench/telemetry_rate.py --round-trip-ms 50
-	PYTHONPATH=simulators $(PYTHON) bench/three_drivers.py
-	PYTHONPATH=simulators $(PYTHON) bench/three_drivers.py --record change
+	$(PYTHON) bench/three_drivers.py
+	$(PYTHON) bench/three_drivers.py --record change
 	$(PYTHON) bench/many_points.py
 
 install:
