@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from linewitness.base.listening import stop_accepting
+
 
 @dataclass
 class SlowCable:
@@ -78,7 +80,7 @@ async def slow_cable(target: int, round_trip_s: float) -> AsyncIterator[SlowCabl
     try:
         yield cable
     finally:
-        server.close()
+        await stop_accepting(server)
         cable.cut()
         for task in list(handlers):
             task.cancel()

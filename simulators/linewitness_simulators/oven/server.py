@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from linewitness.base.listening import stop_accepting
 from linewitness_simulators.oven import wire
 from linewitness_simulators.oven.device import BadValue, NoSuchAddress, Oven
 
@@ -90,11 +91,11 @@ class RunningOvens:
 
     async def stop(self) -> None:
         """Stop listening and drop who is connected."""
-        if self._server is not None:
-            self._server.close()
+        server, self._server = self._server, None
+        if server is not None:
+            await stop_accepting(server)
             self.drop()
-            await self._server.wait_closed()
-            self._server = None
+            await server.wait_closed()
         while self._handlers:
             await asyncio.wait(self._handlers)
 

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from linewitness.base.listening import stop_accepting
+
 READ_BYTES = 65_536
 
 
@@ -96,7 +98,7 @@ async def laid(wire: NetworkCable, host: str, port: int) -> AsyncIterator[int]:
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        await stop_accepting(server)
         wire.passing.set()
         wire.cut()
         await wire.closed()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from linewitness.base.clock import monotonic
+from linewitness.base.listening import stop_accepting
 from linewitness_simulators.scale.device import ScaleDevice
 
 
@@ -111,7 +112,7 @@ async def serve(options: ScaleSimulation) -> AsyncIterator[RunningScale]:
         try:
             yield running
         finally:
-            server.close()
+            await stop_accepting(server)
             running.drop()
             answering.cancel()
 

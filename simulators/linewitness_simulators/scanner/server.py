@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from linewitness.base.clock import monotonic
+from linewitness.base.listening import stop_accepting
 from linewitness_simulators.scanner.device import ScannerDevice
 
 
@@ -113,7 +114,7 @@ async def serve(options: ScannerSimulation) -> AsyncIterator[RunningScanner]:
                     job.cancel()
     finally:
         if server is not None:
-            server.close()
+            await stop_accepting(server)
         running.drop()
 
 

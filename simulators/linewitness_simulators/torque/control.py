@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from linewitness.base.listening import stop_accepting
 from linewitness_simulators.torque.device import ToolDisabledError
 from linewitness_simulators.torque.options import TorqueFaults, TorqueOptions
 
@@ -186,6 +187,6 @@ async def serve_control(simulator: "TorqueSimulator", options: TorqueOptions) ->
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        await stop_accepting(server)
         for writer in list(writers):
             writer.transport.abort()

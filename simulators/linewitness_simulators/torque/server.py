@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from linewitness.base.clock import Clock, SystemClock, from_datetime
+from linewitness.base.listening import stop_accepting
 from linewitness_simulators.failures import ungrouped
 from linewitness_simulators.torque.control import serve_control
 from linewitness_simulators.torque.controller import Controller
@@ -181,9 +182,9 @@ class TorqueSimulator:
 
     async def unplug(self) -> None:
         """Take the network away: the port is closed, connections break, and the controller goes on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await stop_accepting(server)
         sessions = list(self._sessions.values())
         for task, writer in sessions:
             writer.transport.abort()

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from linewitness.base.listening import stop_accepting
+
 
 class Proxy:
     """Relays to a port of the loopback interface.
@@ -93,7 +95,7 @@ async def proxy(target: int) -> AsyncIterator[Proxy]:
     try:
         yield relay
     finally:
-        server.close()
+        await stop_accepting(server)
         relay.drop()
         for task in list(handlers):
             task.cancel()

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from linewitness.base.errors import DeviceUnavailable
+from linewitness.base.listening import stop_accepting
 from linewitness.devices.scanner.options import ScannerOptions
 
 #: asyncio stops reading from the socket when twice this much is waiting for us.
@@ -149,5 +150,5 @@ async def listening(options: ScannerOptions) -> AsyncIterator[ReaderListener]:
     try:
         yield listener
     finally:
-        server.close()
+        await stop_accepting(server)
         listener.close()
