@@ -104,6 +104,7 @@ def forwarder_over(connect: Callable[..., Any]) -> Forwarder:
     cast(Any, forwarder)._show_contradiction = _forever
     signals = SimpleNamespace(run=_forever, limit=PacketLimit(1), connected=lambda: None)
     cast(Any, forwarder)._signals = signals
+    cast(Any, forwarder)._learned = SimpleNamespace(recall=_nothing, keep=lambda: None)
     cast(Any, forwarder)._follow_journal = _forever
     return forwarder
 
