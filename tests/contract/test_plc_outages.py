@@ -167,7 +167,7 @@ async def test_full_queue_of_the_server_is_a_gap_between_two_changes(tmp_path: P
             await device.overflow("Holding", 77.0)
             await device.set("Program", 9)
             await until(lambda: line.value("holding") == "77" and line.value("program") == "9")
-        ((source, first, last),) = line.gaps()
+        ((source, first, last),) = line.outages()
         assert (source, first < last) == ("holding", True)
         kinds = [record["kind"] for record in line.records("source.gap", "parameter.changed")]
         assert kinds == ["parameter.changed"] * 2 + ["source.gap"] + ["parameter.changed"] * 2
@@ -215,7 +215,7 @@ async def test_full_buffer_while_the_disk_is_slow_is_a_gap_with_its_count_and_po
         ]
         assert 1000 <= sum(counts) <= sum(dropped)
         # One gap may hold one tick of the device alone, whose values bear one time; all of them do not.
-        firsts, lasts = [first for _, first, _ in line.gaps()], [last for _, _, last in line.gaps()]
+        firsts, lasts = [first for _, first, _ in line.outages()], [last for _, _, last in line.outages()]
         assert all(first <= last for first, last in zip(firsts, lasts, strict=True))
         assert begun - 1 <= min(firsts) < max(lasts) <= ended + 1
         assert not line.records("device.lost")
@@ -262,12 +262,12 @@ async def test_complaint_11_what_happened_while_the_gateway_was_down_is_a_gap_ev
             await asyncio.sleep(2)
             assert line.kinds() == kinds, "being heard is remembered, and no event"
         ended = wall()
-        assert not line.gaps()
+        assert not line.outages()
         await asyncio.sleep(0.5)
         begun = wall()
         async with plc_line(tmp_path / "journal", yaml) as line:
-            await until(line.gaps)
-        ((_, first, last),) = line.gaps()
+            await until(line.outages)
+        ((_, first, last),) = line.outages()
         assert changed + 0.5 < first <= ended
         assert last >= begun
         assert line.changes("holding")[1:] == []

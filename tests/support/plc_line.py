@@ -56,8 +56,16 @@ class PlcLine:
 
     def gaps(self) -> list[tuple[str, Any, Any]]:
         """Return (source, first, last) of each gap; times as Unix seconds where they are times."""
+        return self._gaps_of(self.records("source.gap"))
+
+    def outages(self) -> list[tuple[str, Any, Any]]:
+        """Return the gaps but those of single polls, which a busy machine makes late."""
+        return self._gaps_of([gap for gap in self.records("source.gap") if not is_of_missed_polls(gap)])
+
+    @staticmethod
+    def _gaps_of(records: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
         found = []
-        for record in self.records("source.gap"):
+        for record in records:
             fields = {change["field"]: change["after"] for change in record["changes"]}
             found.append((record["resource"]["id"], _time(fields["first"]), _time(fields["last"])))
         return found
@@ -125,6 +133,12 @@ async def plc_line(
     finally:
         telemetry.close()
     assert verdict_of(folder).status == "INTACT"
+
+
+def is_of_missed_polls(gap: dict[str, Any]) -> bool:
+    """Return whether a gap counts polls that were not made, of a device that was there."""
+    counted = any(change["field"] == "count" for change in gap["changes"])
+    return counted and gap["resource"]["id"] == "poll"
 
 
 def options_of(device: dict[str, Any]) -> DeviceOptions:
