@@ -19,7 +19,7 @@ from linewitness.journal.records.builder import EventKey, RecordBuilder
 from linewitness.journal.submission import Submission
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
-from linewitness.stations.share import DeviceShare
+from linewitness.stations.shares.share import DeviceShare
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.clocks import ManualClock

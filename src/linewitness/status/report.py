@@ -16,7 +16,7 @@ from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import bytes_left
 from linewitness.journal.reader import JournalReader
-from linewitness.stations.allowance import PREFIX, AboveShare
+from linewitness.stations.shares.allowance import PREFIX, AboveShare
 from linewitness.status import views
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of

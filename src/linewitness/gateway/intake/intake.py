@@ -19,9 +19,9 @@ from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
 from linewitness.stations.gates import Order
 from linewitness.stations.outcome import Ask
-from linewitness.stations.share import DeviceShare
+from linewitness.stations.shares.share import DeviceShare
 from linewitness.stations.station import Station
-from linewitness.stations.taken import Taken
+from linewitness.stations.shares.taken import Taken
 
 if TYPE_CHECKING:
     import asyncio
