@@ -18,6 +18,7 @@ from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
+from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
@@ -115,7 +116,8 @@ class Fleet:
         await self._journal.submit([])
         state = await self._journal.read(lambda reader: reader.state())
         if self._shared is None:
-            self._shared = SharedState.load(state)
+            mint = EventIds().new
+            self._shared = SharedState.load(state, boot_id=self._clock.boot_id, mint=mint)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         now = self._clock.stamp()

@@ -13,7 +13,7 @@ from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change
 from linewitness.gateway.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
-from linewitness.stations.gates import Order, gate_resource
+from linewitness.stations.gate.orders import Order, gate_resource
 from linewitness.stations.station import Station
 
 log = structlog.get_logger()

@@ -20,7 +20,7 @@ from linewitness.evidence.format.record import Change, Event, Resource
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.journal.journal import Journal
 from linewitness.stations.station import Station
-from linewitness.stations.units import HeldUnit
+from linewitness.stations.unit.units import HeldUnit
 
 log = structlog.get_logger()
 

@@ -17,11 +17,11 @@ from linewitness.gateway.intake.bindings import BindingWatch
 from linewitness.gateway.intake.network import NetworkWatch
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
-from linewitness.stations.gates import Order
+from linewitness.stations.gate.orders import Order
 from linewitness.stations.outcome import Ask
 from linewitness.stations.shares.share import DeviceShare
-from linewitness.stations.station import Station
 from linewitness.stations.shares.taken import Taken
+from linewitness.stations.station import Station
 
 if TYPE_CHECKING:
     import asyncio

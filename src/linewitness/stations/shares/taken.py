@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from linewitness.devices.base import Reading
-from linewitness.stations.changes import LastValue
 from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.values.changes import LastValue
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 from linewitness.devices.base import Reading, Readings, Scalar, When
 from linewitness.evidence.format.record import Event, Resource
 from linewitness.evidence.format.value_changes import Occurrence, PointFrame, ValueChange, ValueChanges
-from linewitness.stations.changes import CHANGED, FIRST_SEEN, GOOD, LastValue, state_key
 from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import ANY_POINT, DeviceRule, PointRule
+from linewitness.stations.values.changes import CHANGED, FIRST_SEEN, GOOD, LastValue, state_key
 
 #: A longer text has an event of its own, which may have to be shortened.
 SHORT: Final = 200

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Observation, Result
-from linewitness.evidence.format.record import Change, Event, Resource
-from linewitness.stations import units
+from linewitness.evidence.format.record import Change, Event
+from linewitness.stations.checklist.checklist import Cause
+from linewitness.stations.checklist.status import closing_changes
 from linewitness.stations.context import StationContext
-from linewitness.stations.lease import Lapse, Lease
+from linewitness.stations.genealogy.visits import Visits
 from linewitness.stations.options import UnitOptions
 from linewitness.stations.outcome import Ask, StationOutcome
-from linewitness.stations.units import HeldUnit
+from linewitness.stations.unit import units
+from linewitness.stations.unit.lease import Lapse, Lease
+from linewitness.stations.unit.units import HeldUnit
 
 
 class UnitHolder:
@@ -19,15 +22,19 @@ class UnitHolder:
     `held` is the unit that was there last, with its results; it is known only under a valid lease.
     """
 
-    def __init__(self, context: StationContext, state: Mapping[str, str], now: Stamp) -> None:
+    def __init__(self, context: StationContext, visits: Visits, state: Mapping[str, str], now: Stamp) -> None:
         """Begin with the unit that was there at the last commit: whether it still is, nobody can say."""
         self._context = context
+        self._visits = visits
         self._key = context.key("unit")
         stored = state.get(self._key)
         self.held = HeldUnit.load(stored) if stored else None
         self._told_key = context.key("told")
         if self.held is not None and (told := state.get(self._told_key)) is not None:
             self.held.recall_told(told)
+        if self.held is not None:
+            visits.recall(self.held)
+        self._stored = stored
         self._lease: Lease | None = None
         self._lapse = Lapse(
             "the gateway was restarted" if stored else "no unit has been read yet", now.realtime_ns
@@ -37,6 +44,11 @@ class UnitHolder:
     def serial(self) -> str | None:
         """Serial number of the unit at the station, None where it is not known."""
         return self.held.serial if self.held and self._lease else None
+
+    @property
+    def unknown_because(self) -> str:
+        """Why it is not known which unit is here."""
+        return self._lapse.because
 
     @property
     def present(self) -> tuple[HeldUnit, str] | None:
@@ -93,16 +105,15 @@ class UnitHolder:
             self._lease = self._lease.renewed(observation)
             self._read_again(observation, outcome)
             return
-        if self.held is not None and not again:
-            outcome.events.append(self._left(observation, self.held))
         if again and self.held is not None:
             self.held.by = by
             self._read_again(observation, outcome)
         else:
-            if self.held is not None and (self.held.told or self.held.tried):
-                outcome.state[self._told_key] = None
+            self._let_leave(observation, outcome)
             self.held = HeldUnit(serial, by) if self.is_serial(serial) else None
-        outcome.state[self._key] = self.held.dump() if self.held else None
+            if self.held is not None:
+                self._visits.arrive(self.held, observation, outcome)
+        self.store(outcome)
         if self.held is None:
             self.lapse("no unit is at the station", observation.received.realtime_ns)
             return
@@ -110,6 +121,32 @@ class UnitHolder:
         outcome.events.append(self._entered(observation, self.held, again=again))
         outcome.asks += [Ask(device, serial) for device in options.ask]
         outcome.arrived = True
+
+    def store(self, outcome: StationOutcome) -> None:
+        """Let what changed about the unit become durable with the records that say so."""
+        text = self.held.dump() if self.held is not None else None
+        if text != self._stored:
+            self._stored = outcome.state[self._key] = text
+
+    def _let_leave(self, cause: Cause, outcome: StationOutcome) -> None:
+        """Let the unit that is here leave, if one is."""
+        held = self.held
+        if held is None:
+            return
+        options = self._context.options
+        outcome.events.append(
+            self._context.event_by(
+                cause,
+                kind="unit.left",
+                actor=None if isinstance(cause, Stamp) else self._context.actor(cause.device),
+                resource=self._context.unit_resource(held.serial),
+                reason="another unit or none is at the station",
+                changes=closing_changes(held, options),
+            )
+        )
+        self._visits.depart(held, cause, outcome)
+        if held.told or held.tried:
+            outcome.state[self._told_key] = None
 
     def expire(self, now: Stamp) -> None:
         """End a lease that the settings do not let last longer."""
@@ -142,12 +179,16 @@ class UnitHolder:
             f"the result may have been made before {self.held.serial} was read", self._lease.since.realtime_ns
         )
 
-    def count(self, result: Result, unit: str | None, outcome: StationOutcome) -> None:
-        """Count a result of the unit at the station, if it decides anything; an unreadable one is not ok."""
+    def count(self, result: Result, unit: str | None) -> HeldUnit | None:
+        """Count a result of the unit at the station, if it decides anything; an unreadable one is not ok.
+
+        Return the unit if the result counts for it.
+        """
         decides = result.counts or not result.decoded
-        if self.held is not None and unit == self.held.serial and decides:
-            self.held.tally.add(result)
-            outcome.state[self._key] = self.held.dump()
+        if self.held is None or unit != self.held.serial or not decides:
+            return None
+        self.held.add(result)
+        return self.held
 
     def take_over(self, before: UnitOptions | None, now: Stamp) -> None:
         """Go on with other settings: if another device names the unit now, it is not known."""
@@ -174,25 +215,13 @@ class UnitHolder:
 
     def _entered(self, observation: Observation, held: HeldUnit, *, again: bool) -> Event:
         changes = [Change("unit", None, held.serial), Change("recognised_by", None, held.by)]
+        changes += self._visits.entered_changes(held)
         if again:
             changes += [Change("binding", "unknown", "known"), *self._lapse.changes()[1:]]
         return self._context.event(
             observation,
             kind="unit.entered",
-            resource=self._resource(held),
+            resource=self._context.unit_resource(held.serial),
             reason=f"the unit was recognised by {held.by}" + (", after it was not known" if again else ""),
             changes=tuple(changes),
         )
-
-    def _left(self, observation: Observation, held: HeldUnit) -> Event:
-        requirements = self._context.options.requires if self._context.options else ()
-        return self._context.event(
-            observation,
-            kind="unit.left",
-            resource=self._resource(held),
-            reason="another unit or none is at the station",
-            changes=units.closing_changes(held, requirements),
-        )
-
-    def _resource(self, held: HeldUnit) -> Resource:
-        return Resource("station", str(self._context.id), ("unit", held.serial))

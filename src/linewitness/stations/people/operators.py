@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from linewitness.evidence.format.record import Actor
+from linewitness.stations.checklist.progress import Moment
 
 
 @dataclass(slots=True)
@@ -13,6 +14,15 @@ class Badges:
     #: Stations whose operator a tag of a PLC names.
     by_tag: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
+    #: Where each operator's last result was made, and when.
+    seen: dict[str, tuple[str, Moment]] = field(default_factory=dict)
+
+    def see(self, operator: str, station: str, now: Moment) -> tuple[str, float] | None:
+        """Note that an operator works here; return the station of before and the seconds since."""
+        before, self.seen[operator] = self.seen.get(operator), (station, now)
+        if before is None or before[0] == station:
+            return None
+        return before[0], before[1].elapsed_s(now)
 
     def others(self, operator: str, station: str) -> list[str]:
         """Return the other stations where this operator is signed on."""

@@ -9,9 +9,9 @@ from linewitness.devices.base import Observation, Result
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.stations.context import StationContext
-from linewitness.stations.lease import Lease
 from linewitness.stations.options import OperatorOptions
 from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.unit.lease import Lease
 
 
 class SignOn:
