@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from linewitness.base.clock import NS_PER_S, Stamp
@@ -75,8 +76,20 @@ class LineBench:
     def badge(self, *ids: str, at: str = "st-10", at_s: float = 0) -> list[Event]:
         return self.scan(*ids, at=at, at_s=at_s, device="badge-10")
 
-    def tighten(self, number: int, *, at: str = "st-10", at_s: float = 0, **more: Any) -> list[Event]:
-        return self.say(tightening(number, at_ms=int(at_s * 1000), **more), at=at)
+    def tighten(
+        self,
+        number: int,
+        *,
+        at: str = "st-10",
+        at_s: float = 0,
+        serial: str | None = None,
+        calibrated: str | None = None,
+        **more: Any,
+    ) -> list[Event]:
+        result = tightening(number, at_ms=int(at_s * 1000), **more)
+        told = (("tool_serial", serial), ("tool_last_calibration", calibrated))
+        facts = (*result.facts, *((name, value) for name, value in told if value is not None))
+        return self.say(replace(result, facts=facts), at=at)
 
     def read(self, value: str, *, at: str = "st-10", at_s: float = 0, **more: Any) -> list[Event]:
         return self.say(reading(value, at_ms=int(at_s * 1000), **more), at=at)

@@ -240,7 +240,7 @@ def test_scrap_closes_the_unit_for_good() -> None:
     bench.scan("SN0002")
     left = {name: change.after for name, change in bench.left().items()}
     assert (left["complete"], left["scrapped"]) == (False, "housing cracked")
-    bench.scan("SN0001", "P1-1")
+    bench.scan("P1-9", "SN0001", "P1-1")
     assert bench.gate() == "closed"
     assert refusal(bench) == "SN0001 is scrap"
     codes = [afters(event)["code"] for event in bench.events if event.kind == "exception.raised"]

@@ -12,6 +12,7 @@ from linewitness.anchors.options import AnchorOptions, CosignatureKey
 from linewitness.base.settings import Doubt, Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
+from linewitness.stations.genealogy.known_units import REMEMBERED
 from linewitness.stations.options import StationOptions
 from linewitness.status.options import StatusOptions
 from linewitness.timesources.options import ClockOptions
@@ -46,6 +47,18 @@ class LineOptions(Options):
         if not _ORIGIN.fullmatch(origin):
             raise ValueError("an origin looks like acme.example/ber-01/line-02/1")
         return origin
+
+
+class UnitsOptions(Options):
+    """What the gateway remembers of units, so that stations know what others did."""
+
+    remember: int = Field(
+        default=REMEMBERED,
+        ge=100,
+        le=1_000_000,
+        description="How many units are remembered, with their visits and components: those that were touched "
+        "last. A component of an older unit that comes again is not found.",
+    )
 
 
 class StoreOptions(Options):
@@ -90,6 +103,7 @@ class Config(Options):
         default=None, description="The machine's TPM, which counts the starts; without it nothing does."
     )
     stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
+    units: UnitsOptions = Field(default=UnitsOptions(), description="What is remembered of units.")
     devices: Annotated[
         tuple[SerializeAsAny[DeviceOptions], ...],
         Field(min_length=1, description="PLCs, tools, scanners and scales; the settings depend on `driver`."),

@@ -159,7 +159,7 @@ class _RunningConfig:
         # The room comes first: captures that a full journal holds back can end then.
         if self.parts is not None:
             self.parts.take_over(config.journal)
-        await fleet.apply(config.devices, config.stations)
+        await fleet.apply(config.devices, config.stations, remembered=config.units.remember)
         await self.lifecycle.configured(digest, lambda: settings_of(config))
         self.current = config
 

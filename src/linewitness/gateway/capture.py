@@ -91,6 +91,7 @@ class Capture:
             clock=clock,
             health=health,
             standstills=standstills,
+            release=self._orders.release,
         )
         telling = None
         if commands is not None:

@@ -17,9 +17,11 @@ from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
 from linewitness.gateway.intake.arrival import Standstills
+from linewitness.gateway.station_clock import StationClock
 from linewitness.journal.journal import Journal
 from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.stations.genealogy.known_units import REMEMBERED
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule
@@ -71,9 +73,20 @@ class Fleet:
         self._orders = GateOrders()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
+        self._time = StationClock(self._stations.values, journal=journal, clock=clock, orders=self._orders)
+        self._telling_time: asyncio.Task[None] | None = None
 
-    async def apply(self, devices: Sequence[DeviceOptions], stations: Sequence[StationOptions]) -> None:
-        """Bring the line to these settings: devices that did not change keep their connections."""
+    async def apply(
+        self,
+        devices: Sequence[DeviceOptions],
+        stations: Sequence[StationOptions],
+        *,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        """Bring the line to these settings: devices that did not change keep their connections.
+
+        `remembered` units are remembered.
+        """
         wanted = {options.id: options for options in devices}
         station_of = {device: station.id for station in stations for device in station.devices}
         await self._stop(
@@ -81,7 +94,9 @@ class Fleet:
             for name, running in self._running.items()
             if wanted.get(name) != running.options or station_of.get(name) != running.station_id
         )
-        await self._arrange(stations, {options.id: _rule(options) for options in devices})
+        await self._arrange(stations, {options.id: _rule(options) for options in devices}, remembered)
+        if self._telling_time is None:
+            self._telling_time = self._group.create_task(self._time.run(), name="station-clock")
         for options in devices:
             if options.id not in self._running:
                 self._start(options, station_of.get(options.id))
@@ -93,6 +108,8 @@ class Fleet:
     async def stop(self) -> None:
         """End all captures; what they had read is durable."""
         await self._stop(list(self._running.values()))
+        if self._telling_time is not None:
+            self._telling_time.cancel()
 
     async def _stop(self, ending: Iterable[_Running]) -> None:
         """End captures: they finish what they have read, and are cancelled if that takes too long."""
@@ -110,7 +127,9 @@ class Fleet:
         for running in stopping:
             del self._running[running.options.id]
 
-    async def _arrange(self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule]) -> None:
+    async def _arrange(
+        self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule], remembered: int
+    ) -> None:
         """Let stations take over their new settings; those that are new begin with the stored state."""
         # What captures submitted before they were stopped must be readable before a station begins with it.
         await self._journal.submit([])
@@ -118,6 +137,7 @@ class Fleet:
         if self._shared is None:
             mint = EventIds().new
             self._shared = SharedState.load(state, boot_id=self._clock.boot_id, mint=mint)
+        self._shared.units.remember_at_most(remembered)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         now = self._clock.stamp()
@@ -129,7 +149,7 @@ class Fleet:
                 self._stations[name] = Station(options, rules, shared=self._shared, state=state, now=now)
                 outcomes.append(self._stations[name].begin(now))
         for outcome in outcomes:
-            if outcome.events:
+            if outcome.events or outcome.state:
                 await self._journal.submit(outcome.events, state=outcome.state)
         self._orders.begin(self._stations.values())
 

@@ -1,7 +1,8 @@
 """Take the observations of one device in the order of arrival, within its share, and queue their events."""
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -70,8 +71,10 @@ class Intake:
         clock: Clock,
         health: DeviceStatusSink,
         standstills: Standstills,
+        release: Callable[[Order], None] = lambda _: None,
     ) -> None:
-        """Take the device's station and its share of the journal."""
+        """Take the device's station, its share of the journal, and where orders go that are durable."""
+        self._release = release
         self._device = device
         self._station = station
         self._share = DeviceShare(device, share, station)
@@ -135,9 +138,15 @@ class Intake:
         outcome = self._station.lose(
             self._device, f"the connection to {self._device} ended", self._clock.stamp()
         )
-        if outcome.events:
+        if outcome.events or outcome.state:
             durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw={})
-            durable.add_done_callback(retrieve)
+            durable.add_done_callback(functools.partial(self._forgotten, outcome.order))
+
+    def _forgotten(self, order: Order | None, durable: "asyncio.Future[JournalHead]") -> None:
+        """Let a gate move that the end of a session moved: its record is durable now."""
+        retrieve(durable)
+        if order is not None and not durable.cancelled() and durable.exception() is None:
+            self._release(order)
 
     def confirmed(self, observation: Observation) -> None:
         """Learn that the device was told that an observation is durable."""

@@ -105,6 +105,11 @@ class SignOn:
         if operator is not None:
             person = badges.person(operator, method)
             outcome.events.append(self._event(observation, "operator.signed_on", person))
+            shared = badges.others(operator, self._station)
+            if shared and self._context.tracks:
+                why = f"{operator} is signed on at {', '.join(shared)} as well"
+                resource = Resource("operator", operator)
+                outcome.events.append(self._context.exception(observation, "shared_badge", why, resource))
             badges.at[self._station] = operator
             if method == "tag":
                 badges.by_tag.add(self._station)
