@@ -113,7 +113,7 @@ def test_a_requirement_is_for_the_products_that_it_names() -> None:
     bench = line(
         {**BOLTS, "count": 1, "when": {"product": ["A"]}},
         PCB,
-        order={"scanner": "scan-10", "pattern": "ORD-(?P<order>\\d+)-(?P<product>[AB])"},
+        work_order={"scanner": "scan-10", "pattern": "ORD-(?P<order>\\d+)-(?P<product>[AB])"},
     )
     bench.scan("ORD-1-B", "SN0001", "P1-7")
     assert bench.gate() == "opened"
@@ -124,7 +124,7 @@ def test_a_requirement_is_for_the_products_that_it_names() -> None:
 def test_a_unit_whose_product_is_not_known_lacks_that() -> None:
     bench = line(
         {**BOLTS, "count": 1, "when": {"product": ["A"]}},
-        order={"scanner": "scan-10", "pattern": "ORD-(?P<order>\\d+)-(?P<product>[AB])"},
+        work_order={"scanner": "scan-10", "pattern": "ORD-(?P<order>\\d+)-(?P<product>[AB])"},
     )
     bench.scan("SN0001")
     assert bench.gate() == "closed"
@@ -134,7 +134,7 @@ def test_a_unit_whose_product_is_not_known_lacks_that() -> None:
 def test_a_change_of_the_order_while_a_unit_stands_there_has_before_and_after() -> None:
     bench = line(
         {**BOLTS, "count": 1, "when": {"product": ["A"]}},
-        order={"scanner": "scan-10", "pattern": "ORD-(?P<order>\\d+)-(?P<product>[AB])"},
+        work_order={"scanner": "scan-10", "pattern": "ORD-(?P<order>\\d+)-(?P<product>[AB])"},
     )
     bench.scan("ORD-1-B", "SN0001")
     assert bench.gate() == "opened"

@@ -266,7 +266,7 @@ async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(
 async def test_the_life_counter_moves(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("linewitness.gateway.gates.ALIVE_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.stations.gates.ALIVE_S", 0.01)
     async with line(tmp_path, clock) as it:
         await it.start(alive="life")
         await until(lambda: len([1 for point, _, _ in it.plc.commands if point == "life"]) > 3)

@@ -13,7 +13,7 @@ from linewitness.devices.base import CommandingSession
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.unit_commands import UnitCommand
 from linewitness.evidence.format.record import Event
-from linewitness.gateway.unit_commands import UnitTelling
+from linewitness.gateway.stations.unit_commands import UnitTelling
 from linewitness.stations.unit.unit_holder import UnitHolder
 from linewitness.stations.unit.units import HeldUnit
 

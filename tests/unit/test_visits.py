@@ -167,7 +167,7 @@ def test_a_swap_of_the_tool_during_a_unit_is_an_exception() -> None:
 def test_a_unit_whose_product_is_another_one_here_is_an_exception() -> None:
     bench = LineBench(
         options_of("kitting", requires=[PCB], unit={"scanner": "scan-10", "pattern": r"(?P<order>SN)\d+"}),
-        options_of("bolting", requires=[BOLT], order={"product": "press-10/holding"}),
+        options_of("bolting", requires=[BOLT], work_order={"product": "press-10/holding"}),
     )
     bench.read("A", at="bolting")
     bench.scan("SN0001", "SN0002", at="bolting")

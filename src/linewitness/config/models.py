@@ -56,7 +56,7 @@ class UnitsOptions(Options):
         default=REMEMBERED,
         ge=100,
         le=1_000_000,
-        description="How many units are remembered, with their visits and components: those that were touched "
+        description="How many units are remembered, with visits and components: those that were touched "
         "last. A component of an older unit that comes again is not found.",
     )
 

@@ -24,13 +24,13 @@ from linewitness.devices.polling import PollingSession
 from linewitness.devices.refusals import RefusingSession
 from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import Availability, DeviceStatusSink
-from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.intake.intake import Intake, QueuedObservation
 from linewitness.gateway.intake.polls import PollWatch
 from linewitness.gateway.intake.refusals import RefusalWatch
 from linewitness.gateway.intake.waiting import WaitingObservations
-from linewitness.gateway.unit_commands import UnitTelling
+from linewitness.gateway.stations.gates import GateControl, GateOrders
+from linewitness.gateway.stations.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer

@@ -15,9 +15,9 @@ from linewitness.devices.options import DeviceOptions, PointOptions
 from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
-from linewitness.gateway.gates import GateOrders
 from linewitness.gateway.intake.arrival import Standstills
-from linewitness.gateway.station_clock import StationClock
+from linewitness.gateway.stations.clock import StationClock
+from linewitness.gateway.stations.gates import GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer

@@ -152,7 +152,7 @@ class StationCodes:
         if observation.device == options.operator.scanner:
             parts.sign_on.lose(observation.device, because, now, outcome)
         parts.materials.lose(observation.device)
-        if options.order is not None and observation.device == options.order.scanner:
+        if options.work_order is not None and observation.device == options.work_order.scanner:
             parts.order.lose(observation.device)
 
     def _scanned(self, code: Code, reason: str, outcome: StationOutcome) -> None:

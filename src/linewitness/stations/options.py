@@ -71,8 +71,8 @@ class OperatorOptions(Options):
     )
 
 
-class OrderOptions(Options):
-    """How the station knows which product, order and batch its units belong to."""
+class WorkOrderOptions(Options):
+    """How the station knows which product, work order and batch its units belong to."""
 
     scanner: Identifier | None = Field(default=None, description="Device that reads the order's code.")
     pattern: PatternText | None = Field(
@@ -80,13 +80,15 @@ class OrderOptions(Options):
         description="Regular expression (RE2) of that code as a whole, with groups product, order, batch.",
     )
     product: PointName | None = Field(default=None, description="device/point whose value is the product.")
-    order: PointName | None = Field(default=None, description="device/point whose value is the order.")
+    number: PointName | None = Field(
+        default=None, description="device/point whose value is the number of the work order."
+    )
     batch: PointName | None = Field(default=None, description="device/point whose value is the batch.")
 
     @property
     def points(self) -> dict[str, str]:
         """What each point names."""
-        named = {"product": self.product, "order": self.order, "batch": self.batch}
+        named = {"product": self.product, "order": self.number, "batch": self.batch}
         return {point: name for name, point in named.items() if point is not None}
 
     @model_validator(mode="after")
@@ -224,8 +226,8 @@ class StationOptions(Options):
     unit: UnitOptions = Field(default=UnitOptions(), description="How the unit is known.")
     operator: OperatorOptions = Field(default=OperatorOptions(), description="How the operator is known.")
     requires: tuple[AnyRequirement, ...] = Field(default=(), description="What a unit needs here.")
-    order: OrderOptions | None = Field(
-        default=None, description="How product, order and batch are known; they choose requirements."
+    work_order: WorkOrderOptions | None = Field(
+        default=None, description="How product, work order and batch are known; they choose requirements."
     )
     tools: ToolOptions = Field(default=ToolOptions(), description="Which tools' results count.")
     codes: CodeOptions = Field(default=CodeOptions(), description="Codes for what is done with the unit.")
@@ -250,8 +252,8 @@ class StationOptions(Options):
     def _own_devices(self) -> Self:
         named = [self.unit.scanner, self.operator.scanner]
         named += [device for need in self.requires for device in need.devices]
-        if self.order is not None:
-            named += [self.order.scanner, *(point.partition("/")[0] for point in self.order.points)]
+        if self.work_order is not None:
+            named += [self.work_order.scanner, *(point.partition("/")[0] for point in self.work_order.points)]
         named += [self.gate.device] if self.gate else []
         named += self.ask
         named += [point.partition("/")[0] for point in (self.unit.point, self.operator.point) if point]
@@ -273,7 +275,7 @@ class StationOptions(Options):
     def is_tracking(self) -> bool:
         """Whether the line remembers its units: where anything but results is asked for."""
         plain = all(not need.has_records for need in self.requires)
-        named = self.order is not None or self.codes.scrap is not None or self.route
+        named = self.work_order is not None or self.codes.scrap is not None or self.route
         watched = (
             self.tools.calibration != "any"
             or self.operator.needed != "no"

@@ -48,7 +48,7 @@ class StationOrder:
 
     def is_code(self, code: Code) -> bool:
         """Return whether a code is an order's."""
-        order = self._context.options.order if self._context.options else None
+        order = self._context.options.work_order if self._context.options else None
         return (
             order is not None
             and order.pattern is not None
@@ -58,14 +58,14 @@ class StationOrder:
 
     def read(self, code: Code, outcome: StationOutcome) -> None:
         """Take an order's code."""
-        order = self._context.options.order if self._context.options else None
+        order = self._context.options.work_order if self._context.options else None
         found = compiled(order.pattern).fullmatch(code.text) if order and order.pattern else None
         named = {name: value or "" for name, value in (found or {}).items() if name in _NAMES}
         self._become(named, code, outcome, "the order's code was read")
 
     def follow(self, reading: Reading, outcome: StationOutcome) -> None:
         """Take a point that names the product, the order or the batch."""
-        order = self._context.options.order if self._context.options else None
+        order = self._context.options.work_order if self._context.options else None
         name = order.points.get(f"{reading.device}/{reading.point}") if order is not None else None
         if name is None:
             return

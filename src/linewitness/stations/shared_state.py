@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Self
 
 from linewitness.base.clock import Stamp
-from linewitness.stations.checklist.progress import Moment
+from linewitness.stations.checklist.progress import ClockMoment
 from linewitness.stations.genealogy.known_units import KnownUnits
 from linewitness.stations.lists.book import NO_LISTS, ListBook
 from linewitness.stations.people.operators import Badges
@@ -33,9 +33,9 @@ class SharedState:
         self.mint = mint
         self._boot_id = boot_id
 
-    def moment(self, stamp: Stamp) -> Moment:
+    def moment(self, stamp: Stamp) -> ClockMoment:
         """Return the moment of a stamp."""
-        return Moment.of(stamp, self._boot_id)
+        return ClockMoment.of(stamp, self._boot_id)
 
     @classmethod
     def load(cls, state: Mapping[str, str], *, boot_id: str = "", mint: Mint | None = None) -> Self:

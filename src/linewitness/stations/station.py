@@ -216,7 +216,7 @@ class Station:
         if options is None:
             return frozenset()
         named = filter(None, (options.unit.point, options.operator.point))
-        ordered = options.order.points if options.order is not None else ()
+        ordered = options.work_order.points if options.work_order is not None else ()
         return frozenset({*named, *ordered, *self._checklist.points})
 
     def _tag(self, reading: Reading, outcome: StationOutcome) -> None:
@@ -229,7 +229,7 @@ class Station:
             return
         self._checklist.take(reading)
         self._order.follow(reading, outcome)
-        if name in options.order.points if options.order else False:
+        if name in options.work_order.points if options.work_order else False:
             self._codes.change_variant(reading, outcome)
         if name not in {options.unit.point, options.operator.point}:
             return

@@ -8,7 +8,7 @@ from linewitness.devices.base import Observation, Reading
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.stations.checklist import counting, judging
 from linewitness.stations.checklist.counting import CountedResult
-from linewitness.stations.checklist.judging import Finding
+from linewitness.stations.checklist.judging import JudgedState
 from linewitness.stations.checklist.live_values import LiveValues
 from linewitness.stations.checklist.options import ComponentRequirement, ResultRequirement, SignOffRequirement
 from linewitness.stations.checklist.progress import Progress
@@ -31,7 +31,7 @@ Cause = Observation | Stamp
 Done = Callable[[HeldUnit, RequirementStatus, Cause, StationOutcome], None]
 
 
-class Refusal(NamedTuple):
+class NotCounted(NamedTuple):
     """Why something does not count, what caused it, and the id of the record that does not count."""
 
     why: str
@@ -90,7 +90,7 @@ class Checklist:
                 progress.failed = True
                 progress.wrong = beyond or "the last result is not ok"
             elif why := self._tool_or_person_refusal(counted):
-                self.refuse(held, need, Refusal(why, result, counted.event.event_id), outcome)
+                self.refuse(held, need, NotCounted(why, result, counted.event.event_id), outcome)
             elif self.may_count(held, need, result, outcome, by=counted.event.event_id):
                 progress.done += 1
                 progress.failed, progress.wrong = False, ""
@@ -121,7 +121,7 @@ class Checklist:
             progress_of(held, need).out_of_order = True
             return True
         why = f"out of order: {', '.join(first)} comes first"
-        self.refuse(held, need, Refusal(why, cause, by), outcome)
+        self.refuse(held, need, NotCounted(why, cause, by), outcome)
         return False
 
     def comes_first(self, held: HeldUnit, need: Requirement) -> list[str]:
@@ -134,7 +134,7 @@ class Checklist:
             if status.need.name in need.after and not status.is_done
         ]
 
-    def refuse(self, held: HeldUnit, need: Requirement, refusal: Refusal, outcome: StationOutcome) -> None:
+    def refuse(self, held: HeldUnit, need: Requirement, refusal: NotCounted, outcome: StationOutcome) -> None:
         """Put on record that something does not count, and why."""
         progress_of(held, need).wrong = refusal.why
         outcome.events.append(
@@ -183,7 +183,7 @@ class Checklist:
             self.on_done(held, status, cause, outcome)
         return True
 
-    def _judged(self, held: HeldUnit, need: Requirement, progress: Progress, stamp: Stamp) -> Finding:
+    def _judged(self, held: HeldUnit, need: Requirement, progress: Progress, stamp: Stamp) -> JudgedState:
         now = self._context.shared.moment(stamp)
         if isinstance(need, AfterRequirement):
             return judging.judge_after(need, progress, held, self._station_before(held))
@@ -192,7 +192,7 @@ class Checklist:
                 self._look_inside(held, need, progress)
             return judging.judge_count(need, progress)
         if progress.state == "missing" and self.comes_first(held, need) and need.out_of_order == "refuse":
-            return Finding("missing")
+            return JudgedState("missing")
         if isinstance(need, CheckRequirement):
             return judging.judge_check(need, progress, held, self.live)
         if isinstance(need, ConditionRequirement):

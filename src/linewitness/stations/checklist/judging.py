@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from linewitness.stations.checklist.live_values import LiveValue, LiveValues
 from linewitness.stations.checklist.options import ENTERED
-from linewitness.stations.checklist.progress import Moment, Progress
+from linewitness.stations.checklist.progress import ClockMoment, Progress
 from linewitness.stations.checklist.requirements import Requirement
 from linewitness.stations.checklist.timed_options import (
     AfterRequirement,
@@ -17,49 +17,51 @@ from linewitness.stations.unit.units import HeldUnit
 from linewitness.stations.view import RequirementState
 
 
-class Finding(NamedTuple):
+class JudgedState(NamedTuple):
     """What a requirement is now, and what is wrong where it is not done."""
 
     state: RequirementState
     wrong: str = ""
 
 
-def judge_count(need: Requirement, progress: Progress) -> Finding:
+def judge_count(need: Requirement, progress: Progress) -> JudgedState:
     """Return whether something was done often enough."""
     if progress.done >= need.wanted:
-        return Finding("done")
-    return Finding("not_met" if progress.failed else "missing", progress.wrong)
+        return JudgedState("done")
+    return JudgedState("not_met" if progress.failed else "missing", progress.wrong)
 
 
-def judge_after(need: AfterRequirement, progress: Progress, held: HeldUnit, before: str | None) -> Finding:
+def judge_after(
+    need: AfterRequirement, progress: Progress, held: HeldUnit, before: str | None
+) -> JudgedState:
     """Return whether the unit left another station with all that it needed; `before` is from the routes."""
     station = need.station or before
     if station is None:
-        return Finding(
+        return JudgedState(
             "missing", f"the list of routes does not say what comes first for {held.variant.product}"
         )
     if progress.state == "done":
-        return Finding("done")
+        return JudgedState("done")
     visit = held.known.visits.get(station) if held.known is not None else None
     if visit is None or not visit.attempts:
-        return Finding("missing", f"it was not at {station}")
+        return JudgedState("missing", f"it was not at {station}")
     if visit.ending in ("complete", "overridden"):
-        return Finding("done")
-    return Finding("missing", f"it left {station} without all that it needs there")
+        return JudgedState("done")
+    return JudgedState("missing", f"it left {station} without all that it needs there")
 
 
-def judge_check(need: CheckRequirement, progress: Progress, held: HeldUnit, live: LiveValues) -> Finding:
+def judge_check(need: CheckRequirement, progress: Progress, held: HeldUnit, live: LiveValues) -> JudgedState:
     """Return whether a point has its value, and for `once` that it took it while the unit was here."""
     value = live.get(need.point)
     if need.holds == "once" and progress.state == "done":
-        return Finding("done")
+        return JudgedState("done")
     if value is None:
-        return Finding("missing", f"{need.point} is not known")
+        return JudgedState("missing", f"{need.point} is not known")
     if value.value != need.value.lower() and value.value != need.value:
-        return Finding("missing", f"{need.point} is {value.value}")
+        return JudgedState("missing", f"{need.point} is {value.value}")
     if need.holds == "once" and not (value.changed and _is_since(value, held)):
-        return Finding("missing", f"{need.point} was {value.value} before the unit came")
-    return Finding("done")
+        return JudgedState("missing", f"{need.point} was {value.value} before the unit came")
+    return JudgedState("done")
 
 
 def _is_since(value: LiveValue, held: HeldUnit) -> bool:
@@ -72,36 +74,36 @@ def _is_since(value: LiveValue, held: HeldUnit) -> bool:
 
 
 def judge_condition(
-    need: ConditionRequirement, progress: Progress, held: HeldUnit, live: LiveValues, now: Moment
-) -> Finding:
+    need: ConditionRequirement, progress: Progress, held: HeldUnit, live: LiveValues, now: ClockMoment
+) -> JudgedState:
     """Return whether a value stayed within its limits, and note since when it does.
 
     What is not known is not within limits: a stretch begins anew when the device is heard again.
     """
     begun = start_of(need.since, held)
     if progress.state == "done" or begun is None:
-        return Finding(progress.state, progress.wrong)
+        return JudgedState(progress.state, progress.wrong)
     value = live.get(need.point)
     wrong = _outside(need, value)
     if need.until is not None:
         return _until(need, progress, held, wrong)
     if wrong:
         progress.since = None
-        return Finding("missing", wrong)
+        return JudgedState("missing", wrong)
     if progress.since is None or progress.since.boot_id != now.boot_id:
         progress.since = now
     passed = progress.since.elapsed_s(now)
-    return Finding("done") if need.for_s is not None and passed >= need.for_s else Finding("missing")
+    return JudgedState("done") if need.for_s is not None and passed >= need.for_s else JudgedState("missing")
 
 
-def _until(need: ConditionRequirement, progress: Progress, held: HeldUnit, wrong: str) -> Finding:
+def _until(need: ConditionRequirement, progress: Progress, held: HeldUnit, wrong: str) -> JudgedState:
     """Judge a stretch that ends with another requirement: once broken, it stays broken."""
     if progress.state == "not_met":
-        return Finding("not_met", progress.wrong)
+        return JudgedState("not_met", progress.wrong)
     if wrong:
-        return Finding("not_met", wrong)
+        return JudgedState("not_met", wrong)
     end = held.progress.get(need.until or "")
-    return Finding("done" if end is not None and end.state == "done" else "missing")
+    return JudgedState("done" if end is not None and end.state == "done" else "missing")
 
 
 def _outside(need: ConditionRequirement, value: LiveValue | None) -> str:
@@ -118,28 +120,28 @@ def _outside(need: ConditionRequirement, value: LiveValue | None) -> str:
     return ""
 
 
-def judge_wait(need: WaitRequirement, progress: Progress, held: HeldUnit, now: Moment) -> Finding:
+def judge_wait(need: WaitRequirement, progress: Progress, held: HeldUnit, now: ClockMoment) -> JudgedState:
     """Return whether the time that must pass has passed, and the time that must not has not."""
     begun = start_of(need.since, held)
     if begun is None:
-        return Finding("missing", "" if "/" not in need.since else f"{need.since} was not done")
+        return JudgedState("missing", "" if "/" not in need.since else f"{need.since} was not done")
     passed = begun.elapsed_s(now)
     ended = held.progress.get(need.before) if need.before is not None else None
     if need.at_most_s is not None and progress.state != "not_met":
         end = ended.done_at if ended is not None and ended.state == "done" else None
         taken = begun.elapsed_s(end) if end is not None else passed
         if taken > need.at_most_s:
-            return Finding("not_met", f"{taken:.0f} s have passed, and {need.at_most_s:g} s are allowed")
+            return JudgedState("not_met", f"{taken:.0f} s passed, {need.at_most_s:g} s are allowed")
         if need.before is not None and end is None:
-            return Finding("missing")
+            return JudgedState("missing")
     if progress.state == "not_met":
-        return Finding("not_met", progress.wrong)
+        return JudgedState("not_met", progress.wrong)
     if need.at_least_s is not None and passed < need.at_least_s:
-        return Finding("missing")
-    return Finding("done")
+        return JudgedState("missing")
+    return JudgedState("done")
 
 
-def start_of(name: str, held: HeldUnit) -> Moment | None:
+def start_of(name: str, held: HeldUnit) -> ClockMoment | None:
     """Return when a requirement was done, here or at another station; None where it is not."""
     if name == ENTERED:
         return held.entered

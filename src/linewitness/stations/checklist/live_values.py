@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from linewitness.devices.base import Quality, Reading
-from linewitness.stations.checklist.progress import Moment
+from linewitness.stations.checklist.progress import ClockMoment
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class LiveValue:
     """
 
     value: str
-    since: Moment
+    since: ClockMoment
     changed: bool
 
 
@@ -25,7 +25,7 @@ class LiveValues:
         """Begin with nothing known."""
         self._values: dict[str, LiveValue] = {}
 
-    def take(self, reading: Reading, moment: Moment) -> None:
+    def take(self, reading: Reading, moment: ClockMoment) -> None:
         """Take what a point says."""
         name = f"{reading.device}/{reading.point}"
         if reading.quality is not Quality.GOOD or not isinstance(reading.value, str | int | bool):

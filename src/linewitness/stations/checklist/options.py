@@ -28,13 +28,13 @@ class VariantOptions(Options):
     """Which units a requirement is for: all where nothing is said."""
 
     product: tuple[str, ...] = Field(default=(), description="Products.")
-    order: tuple[str, ...] = Field(default=(), description="Orders.")
+    work_order: tuple[str, ...] = Field(default=(), description="Work orders, by number.")
     batch: tuple[str, ...] = Field(default=(), description="Batches.")
 
     @property
     def is_any(self) -> bool:
         """Whether it is for all units."""
-        return not (self.product or self.order or self.batch)
+        return not (self.product or self.work_order or self.batch)
 
 
 class RequirementOptions(Options):
@@ -42,7 +42,7 @@ class RequirementOptions(Options):
 
     title: str = Field(default="", max_length=200, description="For people: what is to be done.")
     when: VariantOptions = Field(
-        default=VariantOptions(), description="For which products, orders or batches; all by default."
+        default=VariantOptions(), description="For which products, work orders or batches; all by default."
     )
     after: tuple[Identifier, ...] = Field(
         default=(), description="Requirements of this station, by id, that must be done first."

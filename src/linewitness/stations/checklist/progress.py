@@ -11,7 +11,7 @@ from linewitness.stations.view import RequirementState
 MOST_RECORDS: Final = 100
 
 
-class Moment(NamedTuple):
+class ClockMoment(NamedTuple):
     """A moment on both clocks, in nanoseconds, and the boot that the second one counts from."""
 
     realtime_ns: int
@@ -19,11 +19,11 @@ class Moment(NamedTuple):
     boot_id: str
 
     @classmethod
-    def of(cls, stamp: Stamp, boot_id: str) -> "Moment":
+    def of(cls, stamp: Stamp, boot_id: str) -> "ClockMoment":
         """Return the moment of a stamp of this boot."""
         return cls(stamp.realtime_ns, stamp.boottime_ns, boot_id)
 
-    def elapsed_s(self, now: "Moment") -> float:
+    def elapsed_s(self, now: "ClockMoment") -> float:
         """Return the seconds from this moment to `now`, never less than 0.
 
         Within one boot, setting the clock changes nothing; over a restart of the machine only the real-time
@@ -53,8 +53,8 @@ class Progress:
     out_of_order: bool = False
     failed: bool = False
     people: list[str] = field(default_factory=list)
-    since: Moment | None = None
-    done_at: Moment | None = None
+    since: ClockMoment | None = None
+    done_at: ClockMoment | None = None
 
     def note(self, event_id: str | None) -> None:
         """Remember a record that counts towards the requirement."""
@@ -69,7 +69,7 @@ class Progress:
         """Return what differs from the beginning, as JSON knows it."""
         fresh = Progress()
         return {
-            each.name: list(value) if isinstance(value, Moment) else value
+            each.name: list(value) if isinstance(value, ClockMoment) else value
             for each in fields(self)
             if (value := getattr(self, each.name)) != getattr(fresh, each.name)
         }
@@ -80,5 +80,5 @@ class Progress:
         known = dict(stored)
         for name in ("since", "done_at"):
             if known.get(name) is not None:
-                known[name] = Moment(*known[name])
+                known[name] = ClockMoment(*known[name])
         return cls(**known)

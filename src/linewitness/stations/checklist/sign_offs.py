@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Code
-from linewitness.stations.checklist.checklist import Checklist, Refusal
+from linewitness.stations.checklist.checklist import Checklist, NotCounted
 from linewitness.stations.checklist.counting import unqualified
 from linewitness.stations.checklist.options import SignOffRequirement
 from linewitness.stations.checklist.progress import Progress
@@ -80,7 +80,7 @@ class SignOffs:
         need, progress = status
         assert isinstance(need, SignOffRequirement)  # noqa: S101 (`begin` waits for no other)
         if why := self._refusal(need, progress, badge):
-            self._checklist.refuse(held, need, Refusal(why, badge.code), outcome)
+            self._checklist.refuse(held, need, NotCounted(why, badge.code), outcome)
             return
         person = self._context.badges.person(badge.code.text, "badge")
         outcome.events.append(self._checklist.sign(held, need, person, badge.code))

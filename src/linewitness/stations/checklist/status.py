@@ -54,7 +54,7 @@ def applies(when: VariantOptions, variant: Variant) -> bool:
     """Return whether a requirement is one of units of this variant."""
     if when.is_any:
         return True
-    wanted = (when.product, when.order, when.batch)
+    wanted = (when.product, when.work_order, when.batch)
     return all(not names or value in names for names, value in zip(wanted, variant, strict=True))
 
 
@@ -62,9 +62,9 @@ def lacks_variant(held: HeldUnit, options: StationOptions | None) -> str:
     """Return what of the variant is not known although requirements depend on it; empty where nothing is."""
     if options is None:
         return ""
-    for name, position in (("product", 0), ("order", 1), ("batch", 2)):
+    for position, name in enumerate(("product", "work_order", "batch")):
         if not held.variant[position] and any(getattr(need.when, name) for need in options.requires):
-            return name
+            return name.replace("_", " ")
     return ""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
-from linewitness.stations.checklist.progress import Moment
+from linewitness.stations.checklist.progress import ClockMoment
 
 #: Under which keys of the journal's state units are kept.
 PREFIX: Final = "unit/"
@@ -49,7 +49,7 @@ class Visit:
 
     attempts: int = 0
     ending: Ending = ""
-    done_at: dict[str, Moment] = field(default_factory=dict)
+    done_at: dict[str, ClockMoment] = field(default_factory=dict)
     #: What was done when it left, where what was open then is all that it needs when it comes back.
     progress: dict[str, Any] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ class KnownUnit:
 
 
 def _visit(stored: Mapping[str, Any]) -> Visit:
-    done_at = {name: Moment(*moment) for name, moment in stored["done_at"].items()}
+    done_at = {name: ClockMoment(*moment) for name, moment in stored["done_at"].items()}
     return Visit(stored["attempts"], stored["ending"], done_at, stored["progress"])
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from linewitness.evidence.format.record import Actor
-from linewitness.stations.checklist.progress import Moment
+from linewitness.stations.checklist.progress import ClockMoment
 
 
 @dataclass(slots=True)
@@ -15,9 +15,9 @@ class Badges:
     by_tag: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     #: Where each operator's last result was made, and when.
-    seen: dict[str, tuple[str, Moment]] = field(default_factory=dict)
+    seen: dict[str, tuple[str, ClockMoment]] = field(default_factory=dict)
 
-    def see(self, operator: str, station: str, now: Moment) -> tuple[str, float] | None:
+    def see(self, operator: str, station: str, now: ClockMoment) -> tuple[str, float] | None:
         """Note that an operator works here; return the station of before and the seconds since."""
         before, self.seen[operator] = self.seen.get(operator), (station, now)
         if before is None or before[0] == station:

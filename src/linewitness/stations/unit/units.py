@@ -8,7 +8,7 @@ import orjson
 
 from linewitness.base.patterns import compiled, matches
 from linewitness.devices.base import Result
-from linewitness.stations.checklist.progress import Moment, Progress
+from linewitness.stations.checklist.progress import ClockMoment, Progress
 from linewitness.stations.genealogy.known_units import NO_VARIANT, KnownUnit, Variant
 from linewitness.stations.options import UnitOptions
 
@@ -40,7 +40,7 @@ class HeldUnit:
     progress: dict[str, Progress] = field(default_factory=dict)
     attempt: int = 1
     variant: Variant = NO_VARIANT
-    entered: Moment | None = None
+    entered: ClockMoment | None = None
     override: Override | None = None
     tools: dict[str, str] = field(default_factory=dict)
     scrapped_here: bool = False
@@ -97,7 +97,7 @@ class HeldUnit:
         if "entered" in stored:
             held.attempt = stored["attempt"]
             held.variant = Variant(*stored["variant"])
-            held.entered = Moment(*stored["entered"])
+            held.entered = ClockMoment(*stored["entered"])
             held.tools = stored["tools"]
             held.scrapped_here = stored["scrapped_here"]
         return held

@@ -11,7 +11,7 @@ from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.base import CommandingSession
 from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.record import Change
-from linewitness.gateway.unit_commands import UnitTelling
+from linewitness.gateway.stations.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.stations.gate.orders import Order, gate_resource
 from linewitness.stations.station import Station
