@@ -12,6 +12,7 @@ from linewitness.anchors.options import AnchorOptions, CosignatureKey
 from linewitness.base.settings import Doubt, Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
+from linewitness.stations.lists.options import ListsOptions
 from linewitness.stations.options import StationOptions
 from linewitness.status.options import StatusOptions
 from linewitness.timesources.options import ClockOptions
@@ -90,6 +91,7 @@ class Config(Options):
         default=None, description="The machine's TPM, which counts the starts; without it nothing does."
     )
     stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
+    lists: ListsOptions = Field(default=ListsOptions(), description="Lists that others own.")
     devices: Annotated[
         tuple[SerializeAsAny[DeviceOptions], ...],
         Field(min_length=1, description="PLCs, tools, scanners and scales; the settings depend on `driver`."),

@@ -19,6 +19,7 @@ from linewitness.gateway.gates import GateOrders
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.stations.lists.book import NO_LISTS, ListBook
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule
@@ -67,6 +68,7 @@ class Fleet:
         self._clock = clock
         self._health = health
         self._shared: SharedState | None = None
+        self._lists = NO_LISTS
         self._orders = GateOrders()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
@@ -84,6 +86,12 @@ class Fleet:
         for options in devices:
             if options.id not in self._running:
                 self._start(options, station_of.get(options.id))
+
+    def take_over_lists(self, lists: ListBook) -> None:
+        """Let all stations decide by these lists from now on."""
+        self._lists = lists
+        if self._shared is not None:
+            self._shared.lists = lists
 
     def station(self, station_id: str) -> Station:
         """Return a station of the line."""
@@ -116,6 +124,7 @@ class Fleet:
         state = await self._journal.read(lambda reader: reader.state())
         if self._shared is None:
             self._shared = SharedState.load(state)
+            self._shared.lists = self._lists
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         now = self._clock.stamp()

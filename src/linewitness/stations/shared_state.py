@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from linewitness.stations.changes import PREFIX, LastValue
+from linewitness.stations.lists.book import NO_LISTS, ListBook
 from linewitness.stations.operators import Badges
 
 
@@ -14,6 +15,8 @@ class SharedState:
         """Begin with nothing known."""
         self.badges = Badges()
         self.last: dict[str, LastValue] = {}
+        #: What the owners of lists say; replaced as a whole when a list is taken over.
+        self.lists: ListBook = NO_LISTS
 
     @classmethod
     def load(cls, state: Mapping[str, str]) -> Self:
