@@ -18,6 +18,7 @@ from linewitness.cli import (
     importing,
     install,
     keys,
+    lists,
     look,
     policy,
     run,
@@ -77,6 +78,7 @@ app.command()(install.install)
 app.command()(install.uninstall)
 app.add_typer(policy.app, name="policy", help="Write, sign and check policies.")
 app.add_typer(keys.app, name="keys", help="Show and rotate the keys of a stream; make an OPC UA certificate.")
+app.add_typer(lists.app, name="lists", help="Sign a list of lots and the like; show which lists count.")
 app.add_typer(store.app, name="store", help="Operate the reference audit store.")
 app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")
 

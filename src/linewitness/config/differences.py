@@ -8,7 +8,7 @@ from linewitness.config.models import Config
 Setting = str | int | bool | None
 
 #: Sections that a running line can take over; the others need a restart.
-RELOADABLE: Final = frozenset({"devices", "stations", "units"})
+RELOADABLE: Final = frozenset({"devices", "lists", "stations", "units"})
 #: Settings of the journal that a running line can take over: how much room it has, and what gives way.
 RELOADABLE_OF_JOURNAL: Final = (
     *("max_size", "min_free", "telemetry_size"),

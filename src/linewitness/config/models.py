@@ -13,6 +13,7 @@ from linewitness.base.settings import Doubt, Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
 from linewitness.stations.genealogy.known_units import REMEMBERED
+from linewitness.stations.lists.options import ListsOptions
 from linewitness.stations.options import StationOptions
 from linewitness.status.options import StatusOptions
 from linewitness.timesources.options import ClockOptions
@@ -104,6 +105,7 @@ class Config(Options):
     )
     stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
     units: UnitsOptions = Field(default=UnitsOptions(), description="What is remembered of units.")
+    lists: ListsOptions = Field(default=ListsOptions(), description="Lists that others own.")
     devices: Annotated[
         tuple[SerializeAsAny[DeviceOptions], ...],
         Field(min_length=1, description="PLCs, tools, scanners and scales; the settings depend on `driver`."),

@@ -22,6 +22,7 @@ from linewitness.journal.journal import Journal
 from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.genealogy.known_units import REMEMBERED
+from linewitness.stations.lists.book import NO_LISTS, ListBook
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule
@@ -70,6 +71,7 @@ class Fleet:
         self._clock = clock
         self._health = health
         self._shared: SharedState | None = None
+        self._lists = NO_LISTS
         self._orders = GateOrders()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
@@ -100,6 +102,12 @@ class Fleet:
         for options in devices:
             if options.id not in self._running:
                 self._start(options, station_of.get(options.id))
+
+    def take_over_lists(self, lists: ListBook) -> None:
+        """Let all stations decide by these lists from now on."""
+        self._lists = lists
+        if self._shared is not None:
+            self._shared.lists = lists
 
     def station(self, station_id: str) -> Station:
         """Return a station of the line."""
@@ -137,6 +145,7 @@ class Fleet:
         if self._shared is None:
             mint = EventIds().new
             self._shared = SharedState.load(state, boot_id=self._clock.boot_id, mint=mint)
+            self._shared.lists = self._lists
         self._shared.units.remember_at_most(remembered)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None

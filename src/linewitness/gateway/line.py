@@ -1,9 +1,9 @@
 """Run the parts of one line and stop them in order, so that nothing accepted is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -11,7 +11,7 @@ from linewitness.base.watchdog import tell_systemd
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
-from linewitness.gateway.tasks import LineParts, first_tasks, running, tasks_of
+from linewitness.gateway.tasks import LineParts, Tasks, first_tasks, running, tasks_of
 from linewitness.gateway.uplink_parts import Uplink
 
 log = structlog.get_logger()
@@ -22,15 +22,15 @@ LAST_RECEIPT_S: Final = 3.0
 LAST_ANCHORS_S: Final = 10.0
 
 Configure = Callable[[Fleet], Awaitable[None]]
-ReloadTask = Callable[[Fleet], Coroutine[Any, Any, None]]
+TasksOfFleet = Callable[[Fleet], Tasks]
 
 
 async def run_parts(
-    parts: LineParts, stop: asyncio.Event, *, configure: Configure, reload: ReloadTask
+    parts: LineParts, stop: asyncio.Event, *, configure: Configure, tasks: TasksOfFleet
 ) -> None:
     """Run the line until `stop` is set; the journal is the first to start and the last to stop.
 
-    `configure` gives the devices their settings at the start, `reload` runs as a task and changes them.
+    `configure` gives the devices their settings at the start, `tasks` run then and change them.
     """
     async with asyncio.TaskGroup() as group:
         group.create_task(parts.journal.run(), name="journal")
@@ -38,7 +38,7 @@ async def run_parts(
         async with running(first_tasks(parts)):
             await parts.lifecycle.started()
             async with running(tasks_of(parts)):
-                async with _devices(parts, configure) as fleet, running({"reload": reload(fleet)}):
+                async with _devices(parts, configure) as fleet, running(tasks(fleet)):
                     await stop.wait()
                 await _stopped(parts)
             await parts.journal.drain()

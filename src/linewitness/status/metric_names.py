@@ -112,6 +112,21 @@ LOG_DROPPED: Final = Metric(
 LOG_SUPPRESSED: Final = Metric(
     "linewitness_log_suppressed", "Log messages counted and not written since the start: too many alike"
 )
+LIST: Final = Metric(
+    "linewitness_list",
+    "1 for each list that counts, with the beginning of its file's digest",
+    ("list", "digest"),
+)
+LIST_ENTRIES: Final = Metric("linewitness_list_entries", "Entries of a list that counts", ("list",))
+LIST_AGE: Final = Metric(
+    "linewitness_list_age_seconds", "Seconds since a list was issued, or its file was written", ("list",)
+)
+LIST_STALE: Final = Metric("linewitness_list_stale", "1 while a list is too old to count", ("list",))
+LIST_REFUSED: Final = Metric(
+    "linewitness_list_refused",
+    "1 while the file of a list is wrong or gone, and the last good one counts",
+    ("list",),
+)
 PROBLEMS: Final = Metric("linewitness_problems", "Problems that are present, by severity", ("severity",))
 PROBLEM: Final = Metric(
     "linewitness_problem", "1 for each problem that is present", ("code", "subject", "severity")

@@ -1,11 +1,15 @@
 """Devices, stations and records as rows of the status page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Any, Final, Protocol, Self
 
 import orjson
 
 from linewitness.base.clock import NS_PER_S
+from linewitness.devices.options import DeviceOptions
+from linewitness.stations.options import StationOptions
 from linewitness.status.health import DeviceHealth, Health
 
 #: Of a result so many values are shown.
@@ -23,6 +27,34 @@ class DeviceFacts:
     station: str | None
 
 
+class LineNames(Protocol):
+    """How the YAML names a line."""
+
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+
+    @property
+    def tenant(self) -> str:
+        """Who owns its data."""
+
+    @property
+    def plant(self) -> str:
+        """Its plant."""
+
+    @property
+    def line(self) -> str:
+        """Its name in records."""
+
+    @property
+    def gateway(self) -> str:
+        """Its gateway."""
+
+    @property
+    def origin(self) -> str:
+        """Its stream."""
+
+
 @dataclass(frozen=True, slots=True)
 class LineFacts:
     """What the YAML says of the line, as it is now."""
@@ -36,6 +68,28 @@ class LineFacts:
     version: str
     devices: tuple[DeviceFacts, ...]
     stations: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(
+        cls, line: LineNames, devices: Iterable[DeviceOptions], stations: Iterable[StationOptions]
+    ) -> Self:
+        """Return the facts of a line's settings."""
+        places = tuple(stations)
+        station_of = {device: station.id for station in places for device in station.devices}
+        return cls(
+            name=line.name,
+            tenant=line.tenant,
+            plant=line.plant,
+            line=line.line,
+            gateway=line.gateway,
+            stream=line.origin,
+            version=version("linewitness"),
+            devices=tuple(
+                DeviceFacts(device.id, device.driver, device.description, station_of.get(device.id))
+                for device in devices
+            ),
+            stations=tuple((station.id, station.name) for station in places),
+        )
 
 
 @dataclass(frozen=True, slots=True)
