@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -17,6 +19,7 @@ from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.gates import GateOrders
 from linewitness.gateway.intake.arrival import Standstills
+from linewitness.gateway.screens.feed import ScreenFeed
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.stations.options import StationOptions
@@ -57,8 +60,13 @@ class Fleet:
         clock: Clock,
         health: DeviceStatusSink,
         standstills: Standstills,
+        screens: ScreenFeed | None = None,
     ) -> None:
-        """Take the group in which captures run, and how a driver is made from its options."""
+        """Take the group in which captures run, and how a driver is made from its options.
+
+        `screens` show the stations; None where nobody looks.
+        """
+        self._screens = screens
         self._standstills = standstills
         self._group = group
         self._build = build
@@ -114,6 +122,16 @@ class Fleet:
         # What captures submitted before they were stopped must be readable before a station begins with it.
         await self._journal.submit([])
         state = await self._journal.read(lambda reader: reader.state())
+        with self._screens.held() if self._screens else nullcontext():
+            await self._settle(stations, rules, state)
+        if self._screens:
+            self._screens.begin({name: each for name, each in self._stations.items() if name is not None})
+        self._orders.begin(self._stations.values())
+
+    async def _settle(
+        self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule], state: Mapping[str, str]
+    ) -> None:
+        """Change the stations, and wait until what they say to that is durable."""
         if self._shared is None:
             self._shared = SharedState.load(state)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
@@ -129,7 +147,6 @@ class Fleet:
         for outcome in outcomes:
             if outcome.events:
                 await self._journal.submit(outcome.events, state=outcome.state)
-        self._orders.begin(self._stations.values())
 
     def _ask(self, ask: Ask) -> None:
         """Ask a device for a measurement; what does not come is missing when the unit leaves."""
@@ -148,9 +165,10 @@ class Fleet:
         commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
         if commands is None:
             self._health.untold(options.id, "")
+        station = self._stations[station_id]
         capture = Capture(
             driver,
-            self._stations[station_id],
+            station,
             journal=self._journal,
             telemetry=self._telemetry,
             clock=self._clock,
@@ -161,6 +179,7 @@ class Fleet:
             ask=self._ask,
             commands=commands,
             standstills=self._standstills,
+            show=partial(self._screens.follow, station) if self._screens else None,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
         self._running[options.id] = _Running(options, station_id, driver, capture, task)

@@ -1,9 +1,10 @@
 """Take the observations of one device in the order of arrival, within its share, and queue their events."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import structlog
 
@@ -15,24 +16,24 @@ from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
 from linewitness.gateway.intake.bindings import BindingWatch
 from linewitness.gateway.intake.network import NetworkWatch
+from linewitness.journal.attestations import JournalHead
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
 from linewitness.stations.gates import Order
 from linewitness.stations.outcome import Ask
 from linewitness.stations.shares.share import DeviceShare
-from linewitness.stations.station import Station
 from linewitness.stations.shares.taken import Taken
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from linewitness.journal.attestations import JournalHead
+from linewitness.stations.station import Station
 
 log = structlog.get_logger()
 
 _SHARE_HINT: Final = (
     "what it pushes and nobody keeps is counted in a source.gap: look at the device, or raise its share"
 )
+
+
+#: Is told of what a station has taken: the future ends when that is durable.
+Show = Callable[["asyncio.Future[Any]"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ class Intake:
         clock: Clock,
         health: DeviceStatusSink,
         standstills: Standstills,
+        show: Show | None = None,
     ) -> None:
         """Take the device's station and its share of the journal."""
+        self._show = show or (lambda _durable: None)
         self._device = device
         self._station = station
         self._share = DeviceShare(device, share, station)
@@ -138,6 +141,7 @@ class Intake:
         if outcome.events:
             durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw={})
             durable.add_done_callback(retrieve)
+            self._show(durable)
 
     def confirmed(self, observation: Observation) -> None:
         """Learn that the device was told that an observation is durable."""
@@ -158,6 +162,7 @@ class Intake:
         durable = None
         if outcome.events or outcome.state or raw:
             durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw=raw)
+            self._show(durable)
         self._report_share()
         if observation is not None and not observation.confirmable:
             observation = None
