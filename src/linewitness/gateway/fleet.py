@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,6 +18,7 @@ from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
 from linewitness.gateway.intake.arrival import Standstills
+from linewitness.gateway.screens.feed import ScreenFeed
 from linewitness.gateway.stations.clock import StationClock
 from linewitness.gateway.stations.gates import GateOrders
 from linewitness.journal.journal import Journal
@@ -61,8 +64,13 @@ class Fleet:
         clock: Clock,
         health: DeviceStatusSink,
         standstills: Standstills,
+        screens: ScreenFeed | None = None,
     ) -> None:
-        """Take the group in which captures run, and how a driver is made from its options."""
+        """Take the group in which captures run, and how a driver is made from its options.
+
+        `screens` show the stations; None where nobody looks.
+        """
+        self._screens = screens
         self._standstills = standstills
         self._group = group
         self._build = build
@@ -77,6 +85,7 @@ class Fleet:
         self._stations: dict[str | None, Station] = {}
         self._time = StationClock(self._stations.values, journal=journal, clock=clock, orders=self._orders)
         self._telling_time: asyncio.Task[None] | None = None
+        self._remembered = REMEMBERED
 
     async def apply(
         self,
@@ -96,7 +105,8 @@ class Fleet:
             for name, running in self._running.items()
             if wanted.get(name) != running.options or station_of.get(name) != running.station_id
         )
-        await self._arrange(stations, {options.id: _rule(options) for options in devices}, remembered)
+        self._remembered = remembered
+        await self._arrange(stations, {options.id: _rule(options) for options in devices})
         if self._telling_time is None:
             self._telling_time = self._group.create_task(self._time.run(), name="station-clock")
         for options in devices:
@@ -135,18 +145,26 @@ class Fleet:
         for running in stopping:
             del self._running[running.options.id]
 
-    async def _arrange(
-        self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule], remembered: int
-    ) -> None:
+    async def _arrange(self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule]) -> None:
         """Let stations take over their new settings; those that are new begin with the stored state."""
         # What captures submitted before they were stopped must be readable before a station begins with it.
         await self._journal.submit([])
         state = await self._journal.read(lambda reader: reader.state())
+        with self._screens.held() if self._screens else nullcontext():
+            await self._settle(stations, rules, state)
+        if self._screens:
+            self._screens.begin({name: each for name, each in self._stations.items() if name is not None})
+        self._orders.begin(self._stations.values())
+
+    async def _settle(
+        self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule], state: Mapping[str, str]
+    ) -> None:
+        """Change the stations, and wait until what they say to that is durable."""
         if self._shared is None:
             mint = EventIds().new
             self._shared = SharedState.load(state, boot_id=self._clock.boot_id, mint=mint)
             self._shared.lists = self._lists
-        self._shared.units.remember_at_most(remembered)
+        self._shared.units.remember_at_most(self._remembered)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         now = self._clock.stamp()
@@ -160,7 +178,6 @@ class Fleet:
         for outcome in outcomes:
             if outcome.events or outcome.state:
                 await self._journal.submit(outcome.events, state=outcome.state)
-        self._orders.begin(self._stations.values())
 
     def _ask(self, ask: Ask) -> None:
         """Ask a device for a measurement; what does not come is missing when the unit leaves."""
@@ -179,9 +196,10 @@ class Fleet:
         commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
         if commands is None:
             self._health.untold(options.id, "")
+        station = self._stations[station_id]
         capture = Capture(
             driver,
-            self._stations[station_id],
+            station,
             journal=self._journal,
             telemetry=self._telemetry,
             clock=self._clock,
@@ -192,6 +210,7 @@ class Fleet:
             ask=self._ask,
             commands=commands,
             standstills=self._standstills,
+            show=partial(self._screens.follow, station) if self._screens else None,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
         self._running[options.id] = _Running(options, station_id, driver, capture, task)

@@ -11,6 +11,7 @@ from linewitness.base.watchdog import tell_systemd
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
+from linewitness.gateway.screens.feed import ScreenFeed
 from linewitness.gateway.tasks import LineParts, Tasks, first_tasks, running, tasks_of
 from linewitness.gateway.uplink_parts import Uplink
 
@@ -53,20 +54,27 @@ async def _use_reserve(parts: LineParts, stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def _devices(parts: LineParts, configure: Configure) -> AsyncIterator[Fleet]:
     """Run the captures of all devices for the time of a block."""
-    async with asyncio.TaskGroup() as captures:
+    journal = parts.journal
+    screens = ScreenFeed(
+        parts.stations,
+        settled=lambda: journal.observe("screens", (), state={}, raw={}),
+        clock=parts.clock,
+    )
+    async with running({"screens": screens.run()}), asyncio.TaskGroup() as captures:
         context = DriverContext(clock=parts.clock)
         fleet = Fleet(
             captures,
             build=lambda options: known(options.driver).build(options, context),
-            journal=parts.journal,
+            journal=journal,
             telemetry=parts.telemetry,
             clock=parts.clock,
             health=parts.health,
             standstills=parts.standstills,
+            screens=screens,
         )
         await configure(fleet)
         tell_systemd("READY=1")
-        log.info("gateway started", stream=parts.journal.identity.stream, devices=len(parts.health.devices))
+        log.info("gateway started", stream=journal.identity.stream, devices=len(parts.health.devices))
         yield fleet
         log.info("gateway stopping")
         await fleet.stop()
