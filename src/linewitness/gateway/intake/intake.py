@@ -20,8 +20,8 @@ from linewitness.journal.pressure import Level
 from linewitness.stations.gates import Order
 from linewitness.stations.outcome import Ask
 from linewitness.stations.shares.share import DeviceShare
-from linewitness.stations.station import Station
 from linewitness.stations.shares.taken import Taken
+from linewitness.stations.station import Station
 
 if TYPE_CHECKING:
     import asyncio

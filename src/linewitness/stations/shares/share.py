@@ -5,10 +5,10 @@ from typing import Final
 
 from linewitness.base.clock import NS_PER_S, Stamp, to_rfc3339
 from linewitness.devices.base import Gap, Observation, Reading, Readings, Seen, Signals, When
-from linewitness.stations.shares.allowance import PREFIX, AboveShare, Allowance
 from linewitness.stations.rules import ShareRule
-from linewitness.stations.station import Station
+from linewitness.stations.shares.allowance import PREFIX, AboveShare, Allowance
 from linewitness.stations.shares.taken import ClosedTime, Taken
+from linewitness.stations.station import Station
 
 #: Once a device was above its share, nothing that it pushes is taken for this long.
 PERIOD_NS: Final = 10 * NS_PER_S
