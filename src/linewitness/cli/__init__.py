@@ -12,6 +12,7 @@ from linewitness.cli import (
     check,
     clock,
     delays,
+    device_history,
     export,
     handover,
     history,
@@ -67,6 +68,7 @@ app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(export.export)
+app.command()(device_history.unit)
 app.command()(verifier.verifier)
 app.command()(handover.handover)
 app.command(name="anchor")(anchor.anchor)
