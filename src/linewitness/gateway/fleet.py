@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -83,7 +83,13 @@ class Fleet:
         self._orders = GateOrders()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
-        self._time = StationClock(self._stations.values, journal=journal, clock=clock, orders=self._orders)
+        self._time = StationClock(
+            self._stations.values,
+            journal=journal,
+            clock=clock,
+            orders=self._orders,
+            show=screens.follow if screens else _shown_nowhere,
+        )
         self._telling_time: asyncio.Task[None] | None = None
         self._remembered = REMEMBERED
 
@@ -214,6 +220,10 @@ class Fleet:
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
         self._running[options.id] = _Running(options, station_id, driver, capture, task)
+
+
+def _shown_nowhere(_station: Station, _durable: "asyncio.Future[Any]") -> None:
+    """Show nothing, where nobody looks."""
 
 
 def _rule(options: DeviceOptions) -> DeviceRule:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from linewitness.base.clock import Clock
 from linewitness.gateway.stations.gates import GateOrders
@@ -23,8 +23,10 @@ class StationClock:
         journal: Journal,
         clock: Clock,
         orders: GateOrders,
+        show: Callable[[Station, "asyncio.Future[Any]"], None],
     ) -> None:
-        """Take the stations as they are at each step, and where their orders go."""
+        """Take the stations as they are at each step, where their orders go, and who shows them."""
+        self._show = show
         self._stations = stations
         self._journal = journal
         self._clock = clock
@@ -42,7 +44,9 @@ class StationClock:
         outcome = station.tick(self._clock.stamp())
         if not outcome.events and not outcome.state:
             return
-        await self._journal.submit(outcome.events, state=outcome.state)
+        durable = self._journal.submit(outcome.events, state=outcome.state)
+        self._show(station, durable)
+        await durable
         if outcome.order is not None:
             # Crash here: the order is on record and not written; the next start writes it.
             self._orders.release(outcome.order)
