@@ -1,6 +1,7 @@
 """Run the demo step by step, and check its result."""
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -44,6 +45,8 @@ class Facts:
     outages_s: list[float] = field(default_factory=list)
     kills: int = 0
     polls_in_outage: int = 0
+    refused: int = 0
+    overridden: int = 0
 
 
 class Story:
@@ -59,13 +62,14 @@ class Story:
         """Run all acts; return whether everything that was promised came true."""
         await self._prepare()
         await self._ordinary_work()
+        enforced = await self._enforced_work()
         await self._outage()
         await self._crash()
         comparison = await self._settle()
         verdict = self._verify()
         forged = self._forge()
         self._figures(comparison, verdict)
-        return comparison.clean and verdict.status == "COMPLETE" and forged
+        return comparison.clean and verdict.status == "COMPLETE" and forged and enforced
 
     async def _prepare(self) -> None:
         plant = self._plant
@@ -87,6 +91,28 @@ class Story:
         self._plant.devices.oven.oven.inputs.set_points[0] = 1820
         self._say("Each unit is scanned and gets four tightenings. Somebody changes a pressure and an oven.")
         self._say("The torque controller was told 'safe' for each result only after it was on the disk.")
+
+    async def _enforced_work(self) -> bool:
+        self._act("A wrong part is refused, and a locked tool is let go on with a reason")
+        plant, torque = self._plant, self._plant.devices.torque
+        await self._scan("OP7")
+        await self._arrive(bearing=self._bearing)  # the one of the unit before
+        await self._scan(f"BRG-7-{self._facts.units:04d}")
+        self._facts.made[torque.tighten(ok=False)] = self._serial
+        await self._wait_for("the lock of the tool", lambda: not torque.controller.state.tool_enabled)
+        self._say("The bearing of the unit before was refused: a serial number is in one unit at a time.")
+        self._say("A tightening was out of tolerance: the gate locked the tool.")
+        await self._scan("PASS-R1")
+        await self._wait_for("the tool", lambda: torque.controller.state.tool_enabled)
+        for _ in range(PER_UNIT):
+            await self._tighten()
+        await self._scan("OP7")
+        with plant.journal() as journal:
+            kinds = [json.loads(data)["kind"] for _, data in journal.records()]
+        self._facts.refused = kinds.count("component.refused")
+        self._facts.overridden = kinds.count("gate.overridden")
+        self._say("Operator OP7 let the unit go on; the record says who, why, and what was wrong.")
+        return (self._facts.refused, self._facts.overridden) == (1, 1)
 
     async def _outage(self) -> None:
         self._act(f"The broker goes away for {OUTAGE_S:.0f} seconds")
@@ -170,6 +196,8 @@ class Story:
         table.add_column("value", justify="right")
         rows = (
             ("units built", self._facts.units),
+            ("components refused", self._facts.refused),
+            ("overrides, with person and reason", self._facts.overridden),
             ("tightenings made by the controller", comparison.made),
             ("tightenings in the audit store", comparison.stored),
             ("lost", len(comparison.lost)),
@@ -192,12 +220,20 @@ class Story:
             for _ in range(PER_UNIT):
                 await self._tighten()
 
-    async def _arrive(self) -> None:
-        """Let the next unit come: the reader reads its code, and the controller is told its number."""
+    async def _arrive(self, bearing: str | None = None) -> None:
+        """Let the next unit come: its code and its bearing's are read, the controller is told its number."""
         self._facts.units += 1
-        await self._plant.devices.scanner.scan(self._serial)
         self._plant.devices.torque.set_vin(self._serial)
+        await self._scan(self._serial)
+        await self._scan(bearing or self._bearing)
+
+    async def _scan(self, code: str) -> None:
+        await self._plant.devices.scanner.scan(code)
         await asyncio.sleep(STEP_S)
+
+    @property
+    def _bearing(self) -> str:
+        return f"BRG-7-{self._facts.units:04d}"
 
     async def _tighten(self) -> None:
         self._facts.made[self._plant.devices.torque.tighten()] = self._serial
