@@ -243,7 +243,7 @@ class Checklist:
             cause,
             kind="requirement.changed",
             resource=self._resource(need, held),
-            reason=progress.wrong or _REASONS[progress.state].format(title=need.shown),
+            reason=progress.wrong or _REASONS[before, progress.state].format(title=need.shown),
             changes=tuple(changes),
         )
 
@@ -274,8 +274,12 @@ class Checklist:
         return Resource("requirement", f"{self._context.id}/{need.name}", ("unit", held.serial))
 
 
+#: Why a requirement changed from one state to another, where nothing more is known.
 _REASONS: Final = {
-    "done": "{title} is done",
-    "missing": "{title} is not done any more",
-    "not_met": "{title} is not met",
+    ("missing", "done"): "{title} is done",
+    ("not_met", "done"): "{title} is done",
+    ("missing", "not_met"): "{title} is not met",
+    ("done", "not_met"): "{title} is not met any more",
+    ("done", "missing"): "{title} is not done any more",
+    ("not_met", "missing"): "{title} goes on",
 }
