@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +10,16 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
 from linewitness.base.clock import monotonic
-from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.demo.ledger import Comparison, compare
+from linewitness.demo.outsider import alter_one_byte, verdict_on_journal, verdict_on_store
 from linewitness.demo.plant import DemoFailed, Plant, open_plant
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.evidence.verify.statements import Statement
-from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
-from linewitness.store.database.database import Database
-from linewitness.store.reports import read_receipts, read_records
 
 FOLDER: Final = Path("demo-run")
 PER_UNIT: Final = 4
@@ -165,7 +159,7 @@ class Story:
         self._act("An outsider verifies")
         with self._plant.journal() as journal:
             policy = self._policy(journal)
-        verdict = _verdict_on_store(self._plant.folder / "store.db", policy)
+        verdict = verdict_on_store(self._plant.folder / "store.db", policy)
         self._say("Given what the store holds, and a policy that names the store's key, the verdict is")
         self._say(f"  {verdict.text}.")
         return verdict
@@ -174,9 +168,9 @@ class Story:
         self._act("Somebody alters one byte in a copy of the journal")
         copy = self._plant.folder / "forged"
         shutil.copytree(self._plant.folder / "journal", copy)
-        number = _alter_one_byte(copy / "journal.sqlite")
+        number = alter_one_byte(copy / "journal.sqlite")
         with JournalReader(copy) as journal:
-            verdict = _verdict(journal, self._policy(journal))
+            verdict = verdict_on_journal(journal, self._policy(journal))
         self._say(f"The byte is in record {number}. The verdict: {verdict.text}.")
         return verdict.status == "BROKEN" and verdict.broken_at == number
 
@@ -279,39 +273,3 @@ async def _run(console: Console, *, mosquitto: bool | None) -> bool:
         return False
     console.print("\nAll of it came true." if true else "\nNot all of it came true: see above and demo-run/.")
     return true
-
-
-def _verdict(journal: JournalReader, policy: Policy) -> Verdict:
-    statements = [Statement(f"receipt over {size}", note) for size, note in journal.receipts()]
-    return verify((data for _, data in journal.records()), policy=policy, statements=statements)
-
-
-def _verdict_on_store(store_file: Path, policy: Policy) -> Verdict:
-    database = Database(make_url(f"sqlite:///{store_file}"))
-    try:
-        notes = read_receipts(database, policy.origin)
-        statements = [Statement(f"receipt {number}", note) for number, note in enumerate(notes)]
-        records = (held.data for held in read_records(database, origin=policy.origin))
-        return verify(records, policy=policy, statements=statements)
-    finally:
-        database.close()
-
-
-def _alter_one_byte(database: Path) -> int:
-    """Raise a torque by a little in the newest tightening's record, as a forger with the disk would."""
-    connection = sqlite3.connect(database)
-    try:
-        connection.execute("DROP TRIGGER record_is_final")
-        connection.create_function("plain", 1, unpack_record, deterministic=True)
-        number, data = connection.execute(
-            "SELECT seq, plain(bytes) FROM record "
-            "WHERE instr(plain(bytes), CAST('tightening.result' AS BLOB)) ORDER BY seq DESC"
-        ).fetchone()
-        at = data.index(b'"field":"torque"') - 3
-        digit = data[:at].rstrip(b'",').rfind(b".") + 1
-        altered = data[:digit] + (b"9" if data[digit : digit + 1] != b"9" else b"8") + data[digit + 1 :]
-        connection.execute("UPDATE record SET bytes = ? WHERE seq = ?", (altered, number))
-        connection.commit()
-    finally:
-        connection.close()
-    return int(number)

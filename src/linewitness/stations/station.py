@@ -18,8 +18,8 @@ from linewitness.devices.base import (
 )
 from linewitness.evidence.format.record import Resource
 from linewitness.stations import device_events, results
-from linewitness.stations.checklist.checklist import Cause
 from linewitness.stations.checklist.counting import CountedResult
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.codes import StationCodes
 from linewitness.stations.gate.orders import Order
 from linewitness.stations.options import StationOptions

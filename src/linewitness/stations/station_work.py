@@ -7,8 +7,8 @@ from typing import Final
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Result
 from linewitness.evidence.format.record import Resource
-from linewitness.stations.checklist.checklist import Cause
 from linewitness.stations.checklist.counting import CountedResult, tool_of
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.parts import StationParts
 from linewitness.stations.unit.units import HeldUnit

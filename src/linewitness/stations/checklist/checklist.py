@@ -1,17 +1,17 @@
 """Follow what the unit at a station needs: count what counts, refuse what does not, record each change."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
 
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation, Reading
-from linewitness.evidence.format.record import Actor, Change, Event, Resource
-from linewitness.stations.checklist import counting, judging
+from linewitness.evidence.format.record import Actor, Event
+from linewitness.stations.checklist import counting, judging, requirement_events
 from linewitness.stations.checklist.counting import CountedResult
 from linewitness.stations.checklist.judging import JudgedState
 from linewitness.stations.checklist.live_values import LiveValues
 from linewitness.stations.checklist.options import ComponentRequirement, ResultRequirement, SignOffRequirement
 from linewitness.stations.checklist.progress import Progress
+from linewitness.stations.checklist.requirement_events import Cause, NotCounted
 from linewitness.stations.checklist.requirements import Requirement
 from linewitness.stations.checklist.status import RequirementStatus, progress_of, statuses_of
 from linewitness.stations.checklist.timed_options import (
@@ -24,19 +24,8 @@ from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.unit.units import HeldUnit
 
-#: What causes a change: an observation, or the passing of time.
-Cause = Observation | Stamp
-
 #: Takes a requirement that is done now: material that is used with it is consumed.
 Done = Callable[[HeldUnit, RequirementStatus, Cause, StationOutcome], None]
-
-
-class NotCounted(NamedTuple):
-    """Why something does not count, what caused it, and the id of the record that does not count."""
-
-    why: str
-    cause: Cause
-    by: str | None = None
 
 
 class Checklist:
@@ -137,15 +126,7 @@ class Checklist:
     def refuse(self, held: HeldUnit, need: Requirement, refusal: NotCounted, outcome: StationOutcome) -> None:
         """Put on record that something does not count, and why."""
         progress_of(held, need).wrong = refusal.why
-        outcome.events.append(
-            self._context.event_by(
-                refusal.cause,
-                kind="requirement.refused",
-                resource=self._resource(need, held),
-                reason=refusal.why,
-                changes=(Change("refused", None, refusal.by),) if refusal.by is not None else (),
-            )
-        )
+        outcome.events.append(requirement_events.refused(self._context, held, need, refusal))
         outcome.refusals.append(f"{need.shown}: {refusal.why}")
 
     def interrupt(self, held: HeldUnit) -> None:
@@ -178,7 +159,7 @@ class Checklist:
         before, progress.state = progress.state, finding.state
         progress.done_at = self._context.shared.moment(stamp) if finding.state == "done" else None
         if need.has_records:
-            outcome.events.append(self._changed(held, status, before, cause))
+            outcome.events.append(requirement_events.changed(self._context, held, status, before, cause))
         if finding.state == "done":
             self.on_done(held, status, cause, outcome)
         return True
@@ -225,27 +206,10 @@ class Checklist:
                 fresh.wrong = "what comes before it was undone"
                 if progress.state != "missing" and need.has_records:
                     again = RequirementStatus(need, fresh)
-                    outcome.events.append(self._changed(held, again, progress.state, cause))
+                    outcome.events.append(
+                        requirement_events.changed(self._context, held, again, progress.state, cause)
+                    )
             self.begin_anew(held, need.name, cause, outcome)
-
-    def _changed(self, held: HeldUnit, status: RequirementStatus, before: str, cause: Cause) -> Event:
-        need, progress = status
-        state = "ok" if progress.state == "done" else "nok"
-        changes = [
-            Change("state", before, progress.state, status=state),
-            Change("done", None, progress.done, low=str(need.wanted)),
-        ]
-        if progress.met_by:
-            changes.append(Change("met_by", None, " ".join(progress.met_by)))
-        if progress.out_of_order:
-            changes.append(Change("out_of_order", None, after=True))
-        return self._context.event_by(
-            cause,
-            kind="requirement.changed",
-            resource=self._resource(need, held),
-            reason=progress.wrong or _REASONS[before, progress.state].format(title=need.shown),
-            changes=tuple(changes),
-        )
 
     def sign(
         self, held: HeldUnit, need: SignOffRequirement, person: Actor, observation: Observation
@@ -255,31 +219,6 @@ class Checklist:
         progress.people.append(person.id)
         progress.done += 1
         progress.wrong = ""
-        event = self._context.event_by(
-            observation,
-            kind="requirement.signed",
-            actor=person,
-            resource=self._resource(need, held),
-            reason=need.meaning,
-            changes=(
-                Change("meaning", None, need.meaning),
-                Change("requirement", None, need.name),
-                Change("people", None, progress.done, low=str(need.people)),
-            ),
-        )
+        event = requirement_events.signed(self._context, held, need, person, observation)
         progress.note(event.event_id)
         return event
-
-    def _resource(self, need: Requirement, held: HeldUnit) -> Resource:
-        return Resource("requirement", f"{self._context.id}/{need.name}", ("unit", held.serial))
-
-
-#: Why a requirement changed from one state to another, where nothing more is known.
-_REASONS: Final = {
-    ("missing", "done"): "{title} is done",
-    ("not_met", "done"): "{title} is done",
-    ("missing", "not_met"): "{title} is not met",
-    ("done", "not_met"): "{title} is not met any more",
-    ("done", "missing"): "{title} is not done any more",
-    ("not_met", "missing"): "{title} goes on",
-}

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Code
-from linewitness.stations.checklist.checklist import Checklist, NotCounted
+from linewitness.stations.checklist.checklist import Checklist
 from linewitness.stations.checklist.counting import unqualified
 from linewitness.stations.checklist.options import SignOffRequirement
 from linewitness.stations.checklist.progress import Progress
+from linewitness.stations.checklist.requirement_events import NotCounted
 from linewitness.stations.checklist.status import RequirementStatus
 from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome

@@ -7,7 +7,7 @@ from linewitness.base.clock import Stamp
 from linewitness.base.patterns import compiled
 from linewitness.devices.base import Code
 from linewitness.evidence.format.record import Change, Event
-from linewitness.stations.checklist.checklist import Cause
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.gate.orders import Order, Position, gate_resource, wanted

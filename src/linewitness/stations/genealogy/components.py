@@ -8,9 +8,10 @@ from typing import NamedTuple
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Code
 from linewitness.evidence.format.record import Change, Resource
-from linewitness.stations.checklist.checklist import Cause, Checklist
+from linewitness.stations.checklist.checklist import Checklist
 from linewitness.stations.checklist.counting import day_of, person_refusal
 from linewitness.stations.checklist.options import ComponentRequirement
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import applies, progress_of
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Component

@@ -9,8 +9,9 @@ import orjson
 
 from linewitness.base.clock import Stamp
 from linewitness.evidence.format.record import Change, Resource
-from linewitness.stations.checklist.checklist import Cause, Checklist
+from linewitness.stations.checklist.checklist import Checklist
 from linewitness.stations.checklist.options import ComponentRequirement
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import RequirementStatus, progress_of
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.components import Components, ReadPart

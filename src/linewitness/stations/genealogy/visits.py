@@ -3,8 +3,8 @@
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Change
-from linewitness.stations.checklist.checklist import Cause
 from linewitness.stations.checklist.progress import Progress
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Ending, Variant

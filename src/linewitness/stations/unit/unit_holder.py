@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code, Observation, Result
 from linewitness.evidence.format.record import Change, Event
-from linewitness.stations.checklist.checklist import Cause
+from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import closing_changes
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.visits import Visits
