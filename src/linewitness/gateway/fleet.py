@@ -113,7 +113,7 @@ class Fleet:
         )
         self._remembered = remembered
         await self._arrange(stations, {options.id: _rule(options) for options in devices})
-        if self._telling_time is None:
+        if self._telling_time is None and any(each.runs_by_time for each in self._stations.values()):
             self._telling_time = self._group.create_task(self._time.run(), name="station-clock")
         for options in devices:
             if options.id not in self._running:
