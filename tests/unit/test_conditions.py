@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from linewitness.devices.base import Quality
-from support.station_bench import LineBench, options_of
+from support.station_bench import LineBench, options_of, stamp
 
 GATE = {"device": "press-10", "point": "hold", "hold": ["missing"]}
 TEMPERATURE = {"id": "cured", "kind": "condition", "point": "press-10/holding", "low": "60", "high": "80"}
@@ -168,3 +168,24 @@ def test_a_wait_may_begin_at_another_station() -> None:
     bench.scan("SN0003", at="curing", at_s=80)
     bench.wait(500, at="curing")
     assert bench.gate("curing") == "closed"
+
+
+def test_the_picture_of_a_unit_that_waits_is_the_same_at_each_look() -> None:
+    bench = line(
+        GLUED,
+        {"id": "cure", "kind": "wait", "since": "glued", "at_least_s": 600},
+        {**TEMPERATURE, "for_s": 300},
+        operator={"scanner": "badge-10", "needed": "signed_on"},
+    )
+    bench.badge("B1")
+    bench.read("70")
+    bench.scan("SN0001")
+    bench.tighten(1, pset=9, at_s=10)
+    bench.badge("B1", at_s=11)
+    bench.wait(12)
+    first, second = (bench.stations["st-10"].view(stamp(at_s)) for at_s in (20, 21.5))
+    assert first == second
+    until = {each.id: each.until_ns for each in first.requirements}
+    assert until["cure"] == stamp(610).realtime_ns
+    assert until["cured"] == stamp(300).realtime_ns
+    assert [note.text for note in first.notes] == ["nobody is signed on"]

@@ -43,7 +43,7 @@ class MaterialView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteView:
-    """Something that was refused or is wrong, when (Unix time), and what to do."""
+    """Something that was refused (Unix time) or is wrong for as long as it is (0), and what to do."""
 
     at_ns: int
     text: str

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from linewitness.base.clock import NS_PER_S, Stamp
+from linewitness.base.clock import NS_PER_S, STEP_THRESHOLD_NS, Stamp
 from linewitness.stations.checklist.judging import start_of
 from linewitness.stations.checklist.options import ComponentRequirement, SignOffRequirement
+from linewitness.stations.checklist.progress import ClockMoment
 from linewitness.stations.checklist.status import RequirementStatus, lacks_variant, unmet
-from linewitness.stations.checklist.timed_options import WaitRequirement
+from linewitness.stations.checklist.timed_options import ConditionRequirement, WaitRequirement
 from linewitness.stations.parts import StationParts
 from linewitness.stations.unit.units import HeldUnit
 from linewitness.stations.view import MaterialView, NoteView, RequirementView, StationView
@@ -54,7 +55,7 @@ def picture_of(parts: StationParts, notes: Sequence[NoteView], now: Stamp) -> St
         next=next((each.id for each in requirements if each.state != "done" and not each.waits_for), None),
         requirements=requirements,
         materials=_materials(parts),
-        notes=(*_standing(parts, held, now), *notes),
+        notes=(*_standing(parts, held), *notes),
     )
 
 
@@ -79,20 +80,25 @@ def _requirement(
         wrong="" if done else progress.wrong,
         action=action,
         waits_for=() if done else tuple(first),
-        until_ns=_until(held, status, now, parts) if isinstance(need, WaitRequirement) and not done else None,
+        until_ns=None if done else _until(held, status, parts.context.shared.moment(now)),
     )
 
 
-def _until(held: HeldUnit, status: RequirementStatus, now: Stamp, parts: StationParts) -> int | None:
-    """Return when a waiting time ends, as Unix time."""
-    need = status.need
-    if not isinstance(need, WaitRequirement) or need.at_least_s is None:
+def _until(held: HeldUnit, status: RequirementStatus, now: ClockMoment) -> int | None:
+    """Return when a time that runs for a requirement ends, as Unix time by the clock as it is set now."""
+    need, progress = status
+    begun: ClockMoment | None = None
+    lasts_s: float | None = None
+    if isinstance(need, WaitRequirement):
+        begun, lasts_s = start_of(need.since, held), need.at_least_s or need.at_most_s
+    elif isinstance(need, ConditionRequirement):
+        begun, lasts_s = progress.since, need.for_s
+    if begun is None or lasts_s is None:
         return None
-    begun = start_of(need.since, held)
-    if begun is None:
-        return None
-    left_s = need.at_least_s - begun.elapsed_s(parts.context.shared.moment(now))
-    return now.realtime_ns + int(max(0.0, left_s) * NS_PER_S)
+    moved_ns = now.setting_ns - begun.setting_ns if begun.boot_id == now.boot_id else 0
+    # The same time in each picture, unless the clock was set: who looks would see a new one otherwise.
+    stepped_ns = moved_ns if abs(moved_ns) > STEP_THRESHOLD_NS else 0
+    return begun.realtime_ns + stepped_ns + int(lasts_s * NS_PER_S)
 
 
 def _materials(parts: StationParts) -> tuple[MaterialView, ...]:
@@ -114,7 +120,7 @@ def _materials(parts: StationParts) -> tuple[MaterialView, ...]:
     return tuple(found)
 
 
-def _standing(parts: StationParts, held: HeldUnit | None, now: Stamp) -> tuple[NoteView, ...]:
+def _standing(parts: StationParts, held: HeldUnit | None) -> tuple[NoteView, ...]:
     """Return what is wrong for as long as it is: nobody signed on, an unknown product, scrap."""
     options = parts.context.options
     said = []
@@ -124,4 +130,4 @@ def _standing(parts: StationParts, held: HeldUnit | None, now: Stamp) -> tuple[N
         said.append((f"the {missing} is not known", "read the code of the order, then the unit again"))
     if held is not None and held.known is not None and held.known.scrapped:
         said.append((f"{held.serial} is scrap: {held.known.scrapped}", "take it out"))
-    return tuple(NoteView(at_ns=now.realtime_ns, text=text, action=action) for text, action in said)
+    return tuple(NoteView(at_ns=0, text=text, action=action) for text, action in said)

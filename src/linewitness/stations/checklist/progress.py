@@ -23,6 +23,11 @@ class ClockMoment(NamedTuple):
         """Return the moment of a stamp of this boot."""
         return cls(stamp.realtime_ns, stamp.boottime_ns, boot_id)
 
+    @property
+    def setting_ns(self) -> int:
+        """How the real-time clock was set against the time since the boot."""
+        return self.realtime_ns - self.boottime_ns
+
     def elapsed_s(self, now: "ClockMoment") -> float:
         """Return the seconds from this moment to `now`, never less than 0.
 

@@ -114,7 +114,8 @@ def _wrong(view: StationView) -> Iterator[Wrong]:
     for each in view.requirements:
         if each.wrong or each.state == "not_met":
             yield Wrong(f"{each.title}: {each.wrong or 'not met'}", each.action)
-    for note in sorted(view.notes, key=lambda each: -each.at_ns):
+    # What is wrong now comes before what was refused.
+    for note in sorted(view.notes, key=lambda each: (each.at_ns != 0, -each.at_ns)):
         yield Wrong(note.text, note.action)
     for material in view.materials:
         if not material.known:
