@@ -226,3 +226,20 @@ def test_what_was_counted_under_other_settings_counts_no_longer() -> None:
     assert bench.gate() == "opened"
     bench.reload(options_of(requires=[{**BOLTS, "count": 1, "program": "9"}], gate=GATE))
     assert bench.gate() == "closed"
+
+
+def test_a_device_is_told_of_another_product_and_not_again_who_the_unit_is() -> None:
+    bench = line(BOLTS, work_order={"scanner": "scan-10", "pattern": "ORD-(?P<product>[AB])"})
+    bench.scan("ORD-A", "SN0001")
+    held = bench.stations["st-10"].units.held
+    assert held is not None
+    for command in ("identifier", "parameter_set"):
+        bench.stored |= bench.stations["st-10"].units.tell(held, f"wrench-10/{command}")
+    bench.scan("ORD-A")
+    assert held.told == {"wrench-10/identifier", "wrench-10/parameter_set"}
+    bench.scan("ORD-B")
+    assert held.told == {"wrench-10/identifier"}
+    bench.restart()
+    again = bench.stations["st-10"].units.held
+    assert again is not None
+    assert again.told == {"wrench-10/identifier"}

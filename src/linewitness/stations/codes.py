@@ -11,6 +11,9 @@ from linewitness.stations.parts import StationParts
 from linewitness.stations.people.reasons import GivenReason, reason_in
 from linewitness.stations.unit.units import HeldUnit
 
+#: How the command ends that tells a device who the unit is.
+IDENTIFIER = "/identifier"
+
 _NO_SERIAL = "the code is not a serial number of this station"
 
 
@@ -51,8 +54,13 @@ class StationCodes:
 
     def change_variant(self, observation: Observation, outcome: StationOutcome) -> None:
         """Let another product, order or batch change what the unit that is here needs."""
-        if (held := self._held) is not None:
-            self._parts.visits.change_variant(held, observation, outcome)
+        held = self._held
+        if held is not None and self._parts.visits.change_variant(held, observation, outcome):
+            # What a device was told of the product before is void; who the unit is has not changed.
+            held.told = {name for name in held.told if name.endswith(IDENTIFIER)}
+            held.tried = {name for name in held.tried if name.endswith(IDENTIFIER)}
+            outcome.state.update(self._parts.units.noted(held))
+            outcome.arrived = True
 
     def _take_word(self, code: Code, outcome: StationOutcome) -> bool:
         """Take a code by which the operator says what is done with the unit; return whether it is one."""

@@ -103,7 +103,7 @@ class UnitTelling:
     ) -> Sequence[UnitCommand] | None:
         """Return what the settings say of a unit; None, and that on record, where it cannot be decided."""
         try:
-            return self._options.commands_for(held.serial, named_by)
+            return self._options.commands_for(held.serial, named_by, held.variant.product)
         except DeviceRefused as error:
             if self._is_due(held, CHOICE):
                 await self._not_done(session, held, UnitCommand(CHOICE, held.serial), error)

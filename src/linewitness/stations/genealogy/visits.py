@@ -67,14 +67,19 @@ class Visits:
             self._exception(observation, held, "product_conflict", why, outcome)
         held.variant = known.variant = chosen
 
-    def change_variant(self, held: HeldUnit, cause: Observation, outcome: StationOutcome) -> None:
-        """Let another order change what the unit that stands here needs; what it has had stays."""
+    def change_variant(self, held: HeldUnit, cause: Observation, outcome: StationOutcome) -> bool:
+        """Let another order change what the unit that stands here needs; what it has had stays.
+
+        Return whether anything is another than before.
+        """
         if held.known is None or not self._context.tracks:
-            return
+            return False
         before = held.variant
         self._take_variant(held, cause, outcome)
-        if held.variant != before:
-            outcome.state.update(self._context.shared.units.put(held.known))
+        if held.variant == before:
+            return False
+        outcome.state.update(self._context.shared.units.put(held.known))
+        return True
 
     def depart(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """End a visit: how the unit leaves, and an exception if that is not as it should be."""
