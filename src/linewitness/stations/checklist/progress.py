@@ -23,6 +23,12 @@ class ClockMoment(NamedTuple):
         """Return the moment of a stamp of this boot."""
         return cls(stamp.realtime_ns, stamp.boottime_ns, boot_id)
 
+    def is_by(self, later: "ClockMoment") -> bool:
+        """Return whether this moment is not after another one."""
+        if self.boot_id == later.boot_id:
+            return self.boottime_ns <= later.boottime_ns
+        return self.realtime_ns <= later.realtime_ns
+
     def elapsed_s(self, now: "ClockMoment") -> float:
         """Return the seconds from this moment to `now`, never less than 0.
 
@@ -40,7 +46,8 @@ class Progress:
 
     `definition` names the settings under which it was counted: under others it begins anew. `wrong` says why
     it is not met, or why something was refused last; `failed` that the last result was not ok. `people` are
-    those who signed. `since` is the moment from which a condition runs; `done_at` when it was done.
+    those who signed, `workers` those who did it. `since` is the moment from which a condition runs; `done_at`
+    when it was done.
     """
 
     definition: str = ""
@@ -53,6 +60,7 @@ class Progress:
     out_of_order: bool = False
     failed: bool = False
     people: list[str] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
     since: ClockMoment | None = None
     done_at: ClockMoment | None = None
 
@@ -64,6 +72,11 @@ class Progress:
             self.met_by.append(event_id)
         else:
             self.left_out += 1
+
+    def work(self, person: str | None) -> None:
+        """Remember who did something that counts."""
+        if person is not None and person not in self.workers:
+            self.workers.append(person)
 
     def dump(self) -> dict[str, Any]:
         """Return what differs from the beginning, as JSON knows it."""
