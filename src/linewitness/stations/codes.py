@@ -1,6 +1,6 @@
 """Take a code that was read for what it is: a badge, a unit, a part, an order, or a word of the operator."""
 
-from linewitness.base.patterns import compiled
+from linewitness.base.patterns import compiled, matches
 from linewitness.devices.base import Code, Observation
 from linewitness.evidence.format.record import Resource
 from linewitness.stations.checklist.sign_offs import Badge
@@ -15,6 +15,7 @@ from linewitness.stations.unit.units import HeldUnit
 IDENTIFIER = "/identifier"
 
 _NO_SERIAL = "the code is not a serial number of this station"
+_NOT_ITS_SIGN_OFF = "this sign-off is for other units"
 
 
 class StationCodes:
@@ -71,6 +72,11 @@ class StationCodes:
         if (status := parts.sign_offs.find(code.text, held)) is not None and held is not None:
             self._scanned(code, parts.sign_offs.begin(status, held, code, outcome), outcome)
             return True
+        if parts.sign_offs.is_code(code.text):
+            why = "it is not known which unit is at the station" if held is None else _NOT_ITS_SIGN_OFF
+            outcome.refusals.append(why)
+            self._scanned(code, f"{why}: nothing is to be signed", outcome)
+            return True
         for pattern, done in ((options.codes.remove, self._remove), (options.codes.scrap, self._scrap)):
             found = compiled(pattern).fullmatch(code.text) if pattern is not None else None
             if found is not None:
@@ -88,7 +94,7 @@ class StationCodes:
         """Return why a word of the operator does not count; empty where it does."""
         if held is None:
             return "it is not known which unit is at the station"
-        if self._parts.sign_on.operator is None and options.operator.scanner:
+        if self._parts.sign_on.operator is None and (options.operator.scanner or options.operator.point):
             return "nobody is signed on"
         return reason.refused
 
@@ -122,7 +128,7 @@ class StationCodes:
         held = self._held
         need, part = parts.components.choose(found, held)
         if need.source == "loaded":
-            parts.materials.load(ReadPart(need, part, code), outcome)
+            parts.materials.load(ReadPart(need, part, code), parts.sign_on.operator, outcome)
         else:
             parts.components.take(ReadPart(need, part, code), held, parts.sign_on.operator, outcome)
         return True
@@ -134,7 +140,7 @@ class StationCodes:
         elif not units.is_serial(code.text):
             self._scanned(code, _NO_SERIAL, outcome)
             units.lose(code.device, "a code was read that is not a serial number", code.received.realtime_ns)
-        elif units.serial == code.text:
+        elif units.serial == code.text and not units.came_back(code):
             units.enter(code, code.text, "scan", outcome)
             self._scanned(code, "the unit at the station was read again", outcome)
         else:
@@ -142,11 +148,24 @@ class StationCodes:
 
     def _again(self, code: Code, outcome: StationOutcome) -> None:
         """Take a code that is still there: it renews what it named; an event only if that was lost."""
-        parts = self._parts
-        if parts.gate.is_pass(code.text) or parts.sign_on.is_badge(code.device, code.text):
+        if self._says_something_else(code):
             return
+        parts = self._parts
         if parts.units.is_named_by(code.device) and parts.units.is_serial(code.text):
             parts.units.enter(code, code.text, "scan", outcome)
+
+    def _says_something_else(self, code: Code) -> bool:
+        """Return whether a code is anything but the name of a unit."""
+        parts, options = self._parts, self._parts.context.options
+        if parts.gate.is_pass(code.text) or parts.sign_on.is_badge(code.device, code.text):
+            return True
+        words = (options.codes.remove, options.codes.scrap) if options is not None else ()
+        return (
+            parts.sign_offs.is_code(code.text)
+            or any(pattern is not None and matches(pattern, code.text) for pattern in words)
+            or parts.order.is_code(code)
+            or bool(parts.components.read(code.device, code.text))
+        )
 
     def lose(self, observation: Observation, because: str, outcome: StationOutcome) -> None:
         """Forget what a reader of codes named: it may have read another one."""

@@ -67,7 +67,7 @@ class StationOrder:
         """Take a point that names the product, the order or the batch."""
         order = self._context.options.work_order if self._context.options else None
         name = order.points.get(f"{reading.device}/{reading.point}") if order is not None else None
-        if name is None:
+        if name is None or reading.backfilled:
             return
         if reading.quality is not Quality.GOOD or not isinstance(reading.value, str | int | bool):
             self._known.pop(name, None)

@@ -90,7 +90,7 @@ class Station:
         self._devices = devices
         self._columns.forget_rules()
         self._watched = self._watched_points()
-        self._units.take_over(before.unit if before else None, now)
+        self._units.take_over(before.unit if before else None, now, outcome)
         self._sign_on.take_over(before.operator if before else None, now, outcome)
         self._settle(now, outcome)
         return outcome
@@ -242,7 +242,7 @@ class Station:
             return
         text = "" if reading.value is None else str(reading.value).strip()
         if name == options.unit.point:
-            self._units.enter(reading, text, "tag", outcome)
+            self._units.follow_tag(reading, text, outcome)
         if name == options.operator.point:
             self._sign_on.follow_tag(reading, text, outcome)
 
@@ -265,19 +265,24 @@ class Station:
 
     def _missed(self, missed: Missed, outcome: StationOutcome) -> None:
         self._codes.lose(missed, f"{missed.device}: {missed.reason}", outcome)
+        self._checklist.doubt(missed)
 
     def _gap(self, gap: Gap, outcome: StationOutcome) -> None:
         if gap.untaken:
             because = f"{gap.device} sent more than was taken"
             self._units.lose(gap.device, because, gap.received.realtime_ns)
             self._sign_on.lose(gap.device, because, gap.received, outcome)
+            self._parts.materials.lose(gap.device)
+            self._order.lose(gap.device)
         else:
             self._codes.lose(gap, f"codes of {gap.device} are missing", outcome)
+        self._checklist.doubt(gap)
         outcome.events.append(device_events.gap(self._context, gap))
 
     def _notice(self, notice: Notice, outcome: StationOutcome) -> None:
         if notice.missed:
             self._codes.lose(notice, f"{notice.device}: {notice.reason}", outcome)
+            self._checklist.doubt(notice)
         outcome.events.append(device_events.notice(self._context, notice))
 
     def _rule(self, reading: Reading) -> PointRule:

@@ -66,6 +66,10 @@ class Checklist:
         if f"{reading.device}/{reading.point}" in self.points:
             self.live.take(reading, self._context.shared.moment(reading.received))
 
+    def doubt(self, missing: Observation) -> None:
+        """Learn that something of a device is missing: values may have been among it."""
+        self.live.doubt(missing.device, self._context.shared.moment(missing.received))
+
     def count(self, held: HeldUnit, counted: CountedResult, outcome: StationOutcome) -> None:
         """Count a result of the unit towards the requirements that ask for it."""
         result, options = counted.result, self._context.options
@@ -78,19 +82,22 @@ class Checklist:
                 progress.not_ok += 1
                 progress.failed = True
                 progress.wrong = beyond or "the last result is not ok"
-            elif why := self._tool_or_person_refusal(counted):
+            elif why := self._refusal_of(held, need, counted):
                 self.refuse(held, need, NotCounted(why, result, counted.event.event_id), outcome)
             elif self.may_count(held, need, result, outcome, by=counted.event.event_id):
                 progress.done += 1
                 progress.failed, progress.wrong = False, ""
+                progress.out_of_order |= bool(counting.made_before_its_turn(need, result, held))
+                progress.work(counted.operator)
                 progress.note(counted.event.event_id)
 
-    def _tool_or_person_refusal(self, counted: CountedResult) -> str:
+    def _refusal_of(self, held: HeldUnit, need: ResultRequirement, counted: CountedResult) -> str:
         options, lists = self._context.options, self._context.shared.lists
         if options is None or not options.is_tracking:
             return ""
         now = counted.result.received
-        why = counting.tool_refusal(counted.result, options.tools, lists, now)
+        why = counting.late_refusal(need, counted.result, held)
+        why = why or counting.tool_refusal(counted.result, options.tools, lists, now)
         return why or counting.person_refusal(counted.operator, options, lists, now)
 
     def may_count(
@@ -160,6 +167,8 @@ class Checklist:
         progress.done_at = self._context.shared.moment(stamp) if finding.state == "done" else None
         if need.has_records:
             outcome.events.append(requirement_events.changed(self._context, held, status, before, cause))
+        if before == "done" and isinstance(need, ComponentRequirement):
+            self.begin_anew(held, need.name, cause, outcome)
         if finding.state == "done":
             self.on_done(held, status, cause, outcome)
         return True
@@ -167,7 +176,7 @@ class Checklist:
     def _judged(self, held: HeldUnit, need: Requirement, progress: Progress, stamp: Stamp) -> JudgedState:
         now = self._context.shared.moment(stamp)
         if isinstance(need, AfterRequirement):
-            return judging.judge_after(need, progress, held, self._station_before(held))
+            return judging.judge_after(need, held, self._station_before(held))
         if isinstance(need, ResultRequirement | SignOffRequirement | ComponentRequirement):
             if isinstance(need, ComponentRequirement):
                 self._look_inside(held, need, progress)
@@ -183,9 +192,11 @@ class Checklist:
     def _look_inside(self, held: HeldUnit, need: ComponentRequirement, progress: Progress) -> None:
         """Take from what is in the unit how far a component is: it counts where it is, not what was read."""
         if held.known is not None:
-            inside = held.known.installed(str(self._context.id), need.name)
+            inside = held.known.installed(str(self._context.id), need.name, need.part)
             progress.done = len(inside)
-            progress.met_by = [each.event_id for each in inside if each.event_id]
+            progress.met_by, progress.left_out = [], 0
+            for each in inside:
+                progress.note(each.event_id or None)
 
     def _station_before(self, held: HeldUnit) -> str | None:
         """Return the station before this one in the route of the unit's product."""

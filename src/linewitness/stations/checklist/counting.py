@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 
-from linewitness.base.clock import Stamp, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, Stamp, to_rfc3339
 from linewitness.devices.base import Result
 from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.checklist.options import LimitOptions, ResultRequirement
+from linewitness.stations.checklist.progress import ClockMoment
 from linewitness.stations.lists.book import ListBook
 from linewitness.stations.options import StationOptions, ToolOptions
-from linewitness.stations.unit.units import program_of
+from linewitness.stations.unit.units import HeldUnit, program_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,36 @@ def _beyond(value: object, limits: LimitOptions) -> str:
     return ""
 
 
+def late_refusal(need: ResultRequirement, result: Result, held: HeldUnit) -> str:
+    """Return why a result that was fetched afterwards does not count for this visit; empty where it does."""
+    if not result.backfilled:
+        return ""
+    if held.entered is not None and _made_before(result, held.entered):
+        return f"it was made before {held.serial} came"
+    if need.out_of_order == "refuse" and (first := made_before_its_turn(need, result, held)):
+        return f"out of order: it was made before {first} was done"
+    return ""
+
+
+def made_before_its_turn(need: ResultRequirement, result: Result, held: HeldUnit) -> str:
+    """Return which requirement was done only after a result was made that was fetched afterwards."""
+    for name in need.after if result.backfilled else ():
+        progress = held.progress.get(name)
+        if progress is not None and progress.done_at is not None and _made_before(result, progress.done_at):
+            return name
+    return ""
+
+
+def _made_before(result: Result, moment: ClockMoment) -> bool:
+    """Return whether a result was made before a moment, or whether nobody can say."""
+    when = result.when
+    if when.unc_ms is None:
+        return when.occurred_from == "poll" or when.occurred_ns < moment.realtime_ns
+    own = when.occurred_from in ("device", "server")
+    doubt_ns = when.unc_ms * NS_PER_MS
+    return when.occurred_ns + (doubt_ns if own else -doubt_ns) < moment.realtime_ns
+
+
 def tool_of(result: Result) -> str | None:
     """Return the serial number of the tool that made a result, None where the device does not say."""
     for name, value in result.facts:
@@ -86,7 +117,10 @@ def tool_refusal(result: Result, tools: ToolOptions, lists: ListBook, now: Stamp
         last = _day_in(result, "tool_last_calibration")
         if last is None:
             return f"{tool}: the controller does not say when it was calibrated"
-        due = last + timedelta(days=tools.interval_days or 0)
+        # A controller may say a day at the end of the calendar.
+        due = date.fromordinal(min(date.max.toordinal(), last.toordinal() + (tools.interval_days or 0)))
+        if last > day_of(now.realtime_ns) + timedelta(days=1):
+            return f"{tool}: the controller says that it was calibrated on {last}, which is to come"
     made = day_of(result.when.occurred_ns)
     return (
         f"the calibration of {tool} was due on {due}" if made > due or day_of(now.realtime_ns) > due else ""

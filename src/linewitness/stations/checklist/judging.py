@@ -31,23 +31,20 @@ def judge_count(need: Requirement, progress: Progress) -> JudgedState:
     return JudgedState("not_met" if progress.failed else "missing", progress.wrong)
 
 
-def judge_after(
-    need: AfterRequirement, progress: Progress, held: HeldUnit, before: str | None
-) -> JudgedState:
+def judge_after(need: AfterRequirement, held: HeldUnit, before: str | None) -> JudgedState:
     """Return whether the unit left another station with all that it needed; `before` is from the routes."""
     station = need.station or before
     if station is None:
         return JudgedState(
             "missing", f"the list of routes does not say what comes first for {held.variant.product}"
         )
-    if progress.state == "done":
-        return JudgedState("done")
     visit = held.known.visits.get(station) if held.known is not None else None
     if visit is None or not visit.attempts:
         return JudgedState("missing", f"it was not at {station}")
     if visit.ending in ("complete", "overridden"):
         return JudgedState("done")
-    return JudgedState("missing", f"it left {station} without all that it needs there")
+    why = f"it left {station} without all that it needs there"
+    return JudgedState("missing", why if visit.ending else f"it has not left {station} yet")
 
 
 def judge_check(need: CheckRequirement, progress: Progress, held: HeldUnit, live: LiveValues) -> JudgedState:
@@ -81,17 +78,22 @@ def judge_condition(
     What is not known is not within limits: a stretch begins anew when the device is heard again.
     """
     begun = start_of(need.since, held)
-    if progress.state == "done" or begun is None:
+    reopened = need.until is not None and start_of(need.until, held) is None
+    if (progress.state == "done" and not reopened) or begun is None:
         return JudgedState(progress.state, progress.wrong)
     value = live.get(need.point)
     wrong = _outside(need, value)
     if need.until is not None:
+        if value is not None and not value.unbroken.is_by(begun):
+            wrong = wrong or f"values of {need.point} are missing"
         return _until(need, progress, held, wrong)
     if wrong:
         progress.since = None
         return JudgedState("missing", wrong)
     if progress.since is None or progress.since.boot_id != now.boot_id:
         progress.since = now
+    if value is not None and not value.unbroken.is_by(progress.since):
+        progress.since = value.unbroken
     passed = progress.since.elapsed_s(now)
     return JudgedState("done") if need.for_s is not None and passed >= need.for_s else JudgedState("missing")
 
@@ -126,19 +128,27 @@ def judge_wait(need: WaitRequirement, progress: Progress, held: HeldUnit, now: C
     if begun is None:
         return JudgedState("missing", "" if "/" not in need.since else f"{need.since} was not done")
     passed = begun.elapsed_s(now)
-    ended = held.progress.get(need.before) if need.before is not None else None
-    if need.at_most_s is not None and progress.state != "not_met":
-        end = ended.done_at if ended is not None and ended.state == "done" else None
-        taken = begun.elapsed_s(end) if end is not None else passed
-        if taken > need.at_most_s:
-            return JudgedState("not_met", f"{taken:.0f} s passed, {need.at_most_s:g} s are allowed")
-        if need.before is not None and end is None:
-            return JudgedState("missing")
-    if progress.state == "not_met":
-        return JudgedState("not_met", progress.wrong)
+    if need.at_most_s is not None and (late := _too_late(need, progress, held, now)):
+        return late
     if need.at_least_s is not None and passed < need.at_least_s:
         return JudgedState("missing")
     return JudgedState("done")
+
+
+def _too_late(
+    need: WaitRequirement, progress: Progress, held: HeldUnit, now: ClockMoment
+) -> JudgedState | None:
+    """Judge the time that must not pass; None where what ends it was done in time."""
+    begun = start_of(need.since, held)
+    if progress.state == "not_met" or begun is None or need.at_most_s is None:
+        return JudgedState(progress.state, progress.wrong)
+    end = start_of(need.before, held) if need.before is not None else None
+    taken = begun.elapsed_s(end or now)
+    if not begun.is_by(end or now):
+        return JudgedState("not_met", "the clock was set back: nobody knows how much time passed")
+    if taken > need.at_most_s:
+        return JudgedState("not_met", f"{taken:.0f} s passed, {need.at_most_s:g} s are allowed")
+    return JudgedState("missing") if need.before is not None and end is None else None
 
 
 def start_of(name: str, held: HeldUnit) -> ClockMoment | None:

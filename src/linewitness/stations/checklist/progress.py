@@ -28,6 +28,12 @@ class ClockMoment(NamedTuple):
         """How the real-time clock was set against the time since the boot."""
         return self.realtime_ns - self.boottime_ns
 
+    def is_by(self, later: "ClockMoment") -> bool:
+        """Return whether this moment is not after another one."""
+        if self.boot_id == later.boot_id:
+            return self.boottime_ns <= later.boottime_ns
+        return self.realtime_ns <= later.realtime_ns
+
     def elapsed_s(self, now: "ClockMoment") -> float:
         """Return the seconds from this moment to `now`, never less than 0.
 
@@ -45,7 +51,8 @@ class Progress:
 
     `definition` names the settings under which it was counted: under others it begins anew. `wrong` says why
     it is not met, or why something was refused last; `failed` that the last result was not ok. `people` are
-    those who signed. `since` is the moment from which a condition runs; `done_at` when it was done.
+    those who signed, `workers` those who did it. `since` is the moment from which a condition runs; `done_at`
+    when it was done.
     """
 
     definition: str = ""
@@ -58,6 +65,7 @@ class Progress:
     out_of_order: bool = False
     failed: bool = False
     people: list[str] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
     since: ClockMoment | None = None
     done_at: ClockMoment | None = None
 
@@ -69,6 +77,11 @@ class Progress:
             self.met_by.append(event_id)
         else:
             self.left_out += 1
+
+    def work(self, person: str | None) -> None:
+        """Remember who did something that counts."""
+        if person is not None and person not in self.workers:
+            self.workers.append(person)
 
     def dump(self) -> dict[str, Any]:
         """Return what differs from the beginning, as JSON knows it."""

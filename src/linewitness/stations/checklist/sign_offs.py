@@ -8,9 +8,8 @@ from linewitness.devices.base import Code
 from linewitness.stations.checklist.checklist import Checklist
 from linewitness.stations.checklist.counting import unqualified
 from linewitness.stations.checklist.options import SignOffRequirement
-from linewitness.stations.checklist.progress import Progress
 from linewitness.stations.checklist.requirement_events import NotCounted
-from linewitness.stations.checklist.status import RequirementStatus
+from linewitness.stations.checklist.status import RequirementStatus, progress_of
 from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.unit.units import HeldUnit
@@ -42,11 +41,20 @@ class SignOffs:
         self._awaited: _Awaited | None = None
 
     def find(self, text: str, held: HeldUnit | None) -> RequirementStatus | None:
-        """Return the unit's sign-off that has this code, None where it has none."""
-        for status in self._checklist.statuses(held) if held is not None else ():
-            if isinstance(status.need, SignOffRequirement) and status.need.code == text:
-                return status
-        return None
+        """Return the unit's sign-off that has this code, one that is open if there is any."""
+        found = [
+            status
+            for status in (self._checklist.statuses(held) if held is not None else ())
+            if isinstance(status.need, SignOffRequirement) and status.need.code == text
+        ]
+        return next((status for status in found if not status.is_done), found[0] if found else None)
+
+    def is_code(self, text: str) -> bool:
+        """Return whether a text is the code of a sign-off of this station, for whichever units."""
+        options = self._context.options
+        return options is not None and any(
+            isinstance(need, SignOffRequirement) and need.code == text for need in options.requires
+        )
 
     def begin(self, status: RequirementStatus, held: HeldUnit, code: Code, outcome: StationOutcome) -> str:
         """Wait for the badges of a sign-off; return what the record of the code says."""
@@ -72,7 +80,8 @@ class SignOffs:
             self._awaited = None
             return None
         for status in self._checklist.statuses(held):
-            if status.need.name == awaited.name:
+            # Settings that were changed meanwhile may ask for something else under this name.
+            if status.need.name == awaited.name and isinstance(status.need, SignOffRequirement):
                 return status
         return None
 
@@ -80,23 +89,29 @@ class SignOffs:
         """Take a badge as a signature, or refuse it."""
         need, progress = status
         assert isinstance(need, SignOffRequirement)  # noqa: S101 (`begin` waits for no other)
-        if why := self._refusal(need, progress, badge):
+        if why := self._refusal(need, held, badge):
             self._checklist.refuse(held, need, NotCounted(why, badge.code), outcome)
+            return
+        if not self._checklist.may_count(held, need, badge.code, outcome):
+            # What comes first was undone after the code was read.
+            self._awaited = None
             return
         person = self._context.badges.person(badge.code.text, "badge")
         outcome.events.append(self._checklist.sign(held, need, person, badge.code))
         if progress.done >= need.people:
             self._awaited = None
 
-    def _refusal(self, need: SignOffRequirement, progress: Progress, badge: Badge) -> str:
+    def _refusal(self, need: SignOffRequirement, held: HeldUnit, badge: Badge) -> str:
         options, operator = self._context.options, badge.operator
         person = badge.code.text
-        if person in progress.people:
+        if person in progress_of(held, need).people:
             return f"{person} has signed already: another person signs now"
         if need.second_person and operator is None:
             return "nobody is signed on, so that nobody knows who a second person is"
         if need.second_person and person == operator:
             return f"{person} does the work: another person signs"
+        if need.second_person and any(person in each.workers for each in held.progress.values()):
+            return f"{person} did some of the work: another person signs"
         if options is not None and options.operator.needed == "qualified":
             lists = self._context.shared.lists
             return unqualified(person, str(self._context.id), lists, badge.code.received)

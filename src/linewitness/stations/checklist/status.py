@@ -1,6 +1,6 @@
 """What a unit needs at a station and how far each requirement is: it changes nothing."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from linewitness.evidence.format.record import Change
 from linewitness.stations.checklist.options import VariantOptions
@@ -10,8 +10,9 @@ from linewitness.stations.genealogy.known_units import Variant
 from linewitness.stations.options import StationOptions
 from linewitness.stations.unit.units import HeldUnit
 
-#: The requirement of a unit whose product, order or batch must be known and is not.
-UNKNOWN_VARIANT = "variant"
+#: What a unit lacks besides its requirements, as an override names it; no id of a requirement has a space.
+_UNKNOWN_VARIANT: Final = "known variant"
+_NOT_SCRAP: Final = "not scrap"
 
 
 class RequirementStatus(NamedTuple):
@@ -78,6 +79,21 @@ def unmet(held: HeldUnit, options: StationOptions | None) -> list[str]:
     return lacking
 
 
+def lacking_names(held: HeldUnit, options: StationOptions | None) -> tuple[str, ...]:
+    """Return the names of what the unit still lacks, as an override keeps them."""
+    names = [status.need.name for status in statuses_of(held, options) if not status.is_done]
+    if lacks_variant(held, options):
+        names.append(_UNKNOWN_VARIANT)
+    if held.known is not None and held.known.scrapped:
+        names.append(_NOT_SCRAP)
+    return tuple(names)
+
+
+def covers(held: HeldUnit, options: StationOptions | None) -> bool:
+    """Return whether somebody let the unit pass, and named all that it lacks now."""
+    return held.override is not None and set(lacking_names(held, options)) <= set(held.override.unmet)
+
+
 def closing_changes(held: HeldUnit, options: StationOptions | None) -> tuple[Change, ...]:
     """Return what `unit.left` says: how many results, and of each requirement how it was met (FORMAT 3.1)."""
     changes = [
@@ -88,7 +104,8 @@ def closing_changes(held: HeldUnit, options: StationOptions | None) -> tuple[Cha
         changes += _unit_changes(held, options)
     for status in statuses_of(held, options):
         if status.need.has_records:
-            changes += _tracked(status, overridden=held.override is not None)
+            named = held.override is not None and status.need.name in held.override.unmet
+            changes += _tracked(status, overridden=named)
         else:
             changes += _counted(status)
     return tuple(changes)

@@ -8,7 +8,7 @@ from linewitness.base.patterns import compiled
 from linewitness.devices.base import Code
 from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.checklist.requirement_events import Cause
-from linewitness.stations.checklist.status import unmet
+from linewitness.stations.checklist.status import lacking_names, unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.gate.orders import Order, Position, gate_resource, wanted
 from linewitness.stations.outcome import StationOutcome
@@ -84,7 +84,8 @@ class GateDecision:
         if reason is None or reason.refused:
             why = reason.refused if reason is not None else "it gives no reason"
             return PassGiven(f"{why}: nothing was let pass", f"{held.serial} was not let pass: {why}")
-        held.override = Override(operator, reason.code, reason.text, held.results_not_ok)
+        unmet_now = lacking_names(held, self._context.options)
+        held.override = Override(operator, reason.code, reason.text, held.results_not_ok, unmet_now)
         said = f"the operator lets {held.serial} pass: {reason.words}"
         return PassGiven(said, event=self._overridden(code, held, reason))
 

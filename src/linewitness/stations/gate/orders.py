@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from linewitness.evidence.format.record import Resource
-from linewitness.stations.checklist.status import lacks_variant, statuses_of
+from linewitness.stations.checklist.status import covers, lacks_variant, statuses_of
 from linewitness.stations.options import GateOptions, StationOptions
 from linewitness.stations.unit.units import HeldUnit
 
@@ -42,18 +42,24 @@ def wanted(gate: GateOptions, held: HeldUnit | None, options: StationOptions) ->
     not_ok = held.results_not_ok - (passed.up_to if passed is not None else 0)
     if "not_ok" in gate.hold and not_ok > 0:
         return "closed", f"{held.serial} has {not_ok} result(s) out of tolerance"
-    if passed is not None:
+    if covers(held, options):
         return "opened", f"an operator let {held.serial} pass"
-    if "missing" in gate.hold and (lacking := _lacking(held, options)):
+    lacking = _lacking(held, options)
+    if lacking and ("missing" in gate.hold or _is_scrap(held)):
         return "closed", f"{held.serial} lacks {lacking}"
-    return "opened", f"{held.serial} has what it needs"
+    has = "no result out of tolerance" if lacking else "what it needs"
+    return "opened", f"{held.serial} has {has}"
+
+
+def _is_scrap(held: HeldUnit) -> bool:
+    return held.known is not None and bool(held.known.scrapped)
 
 
 def _lacking(held: HeldUnit, options: StationOptions) -> str:
     """Return what a unit lacks, in words; empty where it lacks nothing."""
     lacking = [status for status in statuses_of(held, options) if not status.is_done]
     missing = lacks_variant(held, options)
-    if held.known is not None and held.known.scrapped:
+    if _is_scrap(held):
         return "nothing more: it is scrap"
     if not lacking and not missing:
         return ""

@@ -89,6 +89,7 @@ class Components:
             self.refuse(read, held, progress_of(held, read.need).wrong, outcome)
         else:
             self.put_in(read.need, read.part, held, read.code, outcome)
+            progress_of(held, read.need).work(operator)
 
     def put_in(
         self,
@@ -184,7 +185,8 @@ class Components:
         )
         outcome.state.update(self._context.shared.units.put(known))
         if component.station == self._context.id:
-            progress_of(held, need).wrong = f"{part.part} {part.name} was taken out"
+            if component.requirement == need.name:
+                progress_of(held, need).wrong = f"{part.part} {part.name} was taken out"
             self._checklist.begin_anew(held, component.requirement, code, outcome)
 
     def _refusal(self, read: ReadPart, held: HeldUnit | None, operator: str | None) -> str:
@@ -210,6 +212,13 @@ class Components:
         if progress_of(held, need).state == "done":
             return f"{held.serial} has all {need.wanted} already"
         return ""
+
+    def load_refusal(self, read: ReadPart, operator: str | None) -> str:
+        """Return why a lot is not put to the station; empty where it is."""
+        if why := self.lot_refusal(read.part, read.code.received):
+            return why
+        options, lists = self._context.options, self._context.shared.lists
+        return person_refusal(operator, options, lists, read.code.received) if options is not None else ""
 
     def lot_refusal(self, part: PartCode, now: Stamp) -> str:
         """Return why a part or a lot cannot be used at all: its code, its expiry, the list of lots."""

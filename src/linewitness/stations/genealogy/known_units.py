@@ -79,11 +79,10 @@ class KnownUnit:
         """Return what a station knows of it; the first time, nothing."""
         return self.visits.setdefault(station, Visit())
 
-    def installed(self, station: str, requirement: str) -> list[Component]:
-        """Return what is in it by one requirement of one station."""
-        return [
-            each for each in self.components if (each.station, each.requirement) == (station, requirement)
-        ]
+    def installed(self, station: str, requirement: str, part: str) -> list[Component]:
+        """Return what is in it by one requirement of one station; other settings may ask for another part."""
+        wanted = (station, requirement, part)
+        return [each for each in self.components if (each.station, each.requirement, each.part) == wanted]
 
     def dump(self, touched: int) -> str:
         """Return the durable form; `touched` is larger the later the unit was touched last."""
@@ -120,7 +119,8 @@ def _visit(stored: Mapping[str, Any]) -> Visit:
 class KnownUnits:
     """The units of a line, the one that was touched last at the end; where there are too many, the oldest go.
 
-    A unit that is at a station is never forgotten. Rows stay as text until somebody asks for the unit.
+    A unit that is at a station, or that a station still holds, is never forgotten. Rows stay as text until
+    somebody asks for the unit.
     """
 
     def __init__(self, state: Mapping[str, str], *, most: int = REMEMBERED) -> None:
@@ -135,8 +135,9 @@ class KnownUnits:
         self._rows = {serial: text for _, serial, text in stored}
         self._touched = stored[-1][0] if stored else 0
         self._holders = dict(self._all_holders())
-        #: Units that are at a station: all stations share what is known of them.
+        #: Units that a station holds: all stations share what is known of them.
         self._here: dict[str, KnownUnit] = {}
+        self._held_at: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         """Return how many units are remembered."""
@@ -157,6 +158,20 @@ class KnownUnits:
         """Return a unit, a new one where it is not remembered."""
         return self.find(serial) or KnownUnit(serial)
 
+    def hold(self, serial: str, station: str) -> KnownUnit:
+        """Return a unit that a station holds from now on: all that hold it share what is known of it."""
+        unit = self._here[serial] = self.get(serial)
+        self._held_at.setdefault(serial, set()).add(station)
+        return unit
+
+    def release(self, unit: KnownUnit, station: str) -> None:
+        """Learn that a station does not hold a unit any more."""
+        held_at = self._held_at.get(unit.serial, set())
+        held_at.discard(station)
+        if not held_at:
+            self._held_at.pop(unit.serial, None)
+            self._here.pop(unit.serial, None)
+
     def put(self, unit: KnownUnit) -> dict[str, str | None]:
         """Keep what changed about a unit; return the state to store with the record that says so."""
         self._touched += 1
@@ -168,10 +183,6 @@ class KnownUnits:
         for component in unit.components:
             if component.serial:
                 self._holders[component.part, component.serial] = unit.serial
-        if unit.station:
-            self._here[unit.serial] = unit
-        else:
-            self._here.pop(unit.serial, None)
         text = self._rows[unit.serial] = unit.dump(self._touched)
         return {PREFIX + unit.serial: text, **{PREFIX + serial: None for serial in self._forget()}}
 
@@ -187,7 +198,7 @@ class KnownUnits:
         forgotten = []
         for serial, text in self._rows.items():
             unit = KnownUnit.load(serial, text)
-            if not unit.station:
+            if not unit.station and serial not in self._here:
                 forgotten.append(unit)
             if len(forgotten) == excess:
                 break

@@ -72,15 +72,20 @@ class Materials:
         """Learn that codes of a reader may be missing: what it loaded is not certain any more."""
         self._known = {name: namer for name, namer in self._known.items() if namer != device}
 
-    def load(self, read: ReadPart, outcome: StationOutcome) -> None:
+    def load(self, read: ReadPart, operator: str | None, outcome: StationOutcome) -> None:
         """Take a lot as the one that is loaded now, or refuse it; the same one again confirms it."""
         need, part, code = read
-        if why := self._components.lot_refusal(part, code.received):
+        if why := self._components.load_refusal(read, operator):
             self._components.refuse(read, None, why, outcome)
             return
         before = self.loaded.get(need.name)
-        same = before is not None and (before.lot, before.serial) == (part.lot, part.serial)
-        confirmed = same and not self.is_known(need.name)
+        same = before is not None and (before.part, before.lot, before.serial) == (
+            part.part,
+            part.lot,
+            part.serial,
+        )
+        # The label of one reel never means a second one; the code of a lot may.
+        confirmed = same and (bool(part.serial) or not self.is_known(need.name))
         self._known[need.name] = code.device
         lot = LoadedLot(
             part=part.part,
@@ -111,6 +116,8 @@ class Materials:
 
     def supply(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """Give the unit what it needs of loaded lots, where that is due and there is enough."""
+        if held.known is None or held.known.scrapped:
+            return
         for status in self._checklist.statuses(held):
             need = status.need
             if not isinstance(need, ComponentRequirement) or need.source != "loaded" or status.is_done:
@@ -132,10 +139,13 @@ class Materials:
         self, held: HeldUnit, need: ComponentRequirement, cause: Cause, outcome: StationOutcome
     ) -> None:
         progress = progress_of(held, need)
-        inside = len(held.known.installed(str(self._context.id), need.name)) if held.known else 0
+        here = str(self._context.id)
+        inside = len(held.known.installed(here, need.name, need.part)) if held.known else 0
         stamp = cause if isinstance(cause, Stamp) else cause.received
         while inside < need.wanted:
             lot = self.loaded.get(need.name)
+            if lot is not None and lot.part != need.part:
+                lot = None  # the settings ask for another part than when it was loaded
             if lot is None or not self.is_known(need.name):
                 progress.wrong = "no lot is loaded" if lot is None else f"lot {lot.lot} must be read again"
                 return

@@ -11,6 +11,9 @@ from linewitness.stations.checklist.options import ComponentRequirement
 
 #: Separates the fields of a GS1 code that have no fixed length.
 _SEPARATOR: Final = "\x1d"
+#: Amounts that a lot may have; what lies between has fewer digits than a Decimal keeps.
+_LEAST: Final = Decimal("0.000000001")
+_MOST: Final = Decimal(1_000_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,9 @@ def _read_gs1(text: str, need: ComponentRequirement, gtin: str) -> PartCode | No
     except (BiipException, ValueError):
         return None
     values = {element.ai.ai: element for element in message.element_strings}
+    twice = {
+        element.ai.ai for element in message.element_strings if element.value != values[element.ai.ai].value
+    }
     named = values.get("01") or values.get("02")
     if named is None or named.value.zfill(14) != gtin.zfill(14):
         return None
@@ -66,7 +72,8 @@ def _read_gs1(text: str, need: ComponentRequirement, gtin: str) -> PartCode | No
         "lot": values["10"].value if "10" in values else "",
         "quantity": amount.value if amount else "",
     }
-    return _part_code(groups, need, expiry=expiry.date if expiry else None)
+    code = _part_code(groups, need, expiry=expiry.date if expiry else None)
+    return _with(code, f"it says ({min(twice)}) twice, and not the same") if twice else code
 
 
 def _part_code(
@@ -96,9 +103,14 @@ def _part_code(
         return _with(code, f"it is part {part}, and {need.part} belongs here")
     if not code.name:
         return _with(code, "it has neither a serial number nor a lot")
-    if quantity is not None and not (quantity.is_finite() and quantity > 0):
-        return _with(code, f"its quantity {amount!r} is not above 0")
+    if quantity is not None and not _is_amount(quantity):
+        return _with(code, f"its quantity {amount!r} is no amount from 0.000000001 to 1000000000000")
     return code
+
+
+def _is_amount(quantity: Decimal) -> bool:
+    """Return whether an amount can be counted down without rounding."""
+    return quantity.is_finite() and _LEAST <= quantity <= _MOST and quantity == quantity.quantize(_LEAST)
 
 
 def _with(code: PartCode, wrong: str) -> PartCode:

@@ -5,7 +5,7 @@ from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Change
 from linewitness.stations.checklist.progress import Progress
 from linewitness.stations.checklist.requirement_events import Cause
-from linewitness.stations.checklist.status import unmet
+from linewitness.stations.checklist.status import covers, unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Ending, Variant
 from linewitness.stations.orders import StationOrder
@@ -25,37 +25,40 @@ class Visits:
     def recall(self, held: HeldUnit) -> None:
         """Know again, after a restart, what the line remembers of the unit."""
         if self._context.tracks:
-            held.known = self._context.shared.units.get(held.serial)
-            self._context.shared.units.put(held.known)
+            held.known = self._context.shared.units.hold(held.serial, str(self._context.id))
 
-    def arrive(self, held: HeldUnit, observation: Observation, outcome: StationOutcome) -> None:
+    def was_elsewhere(self, held: HeldUnit) -> bool:
+        """Return whether the unit that this station holds was read at another one since."""
+        return self._context.tracks and held.known is not None and held.known.station != self._context.id
+
+    def arrive(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """Begin a visit: its attempt, its variant, and what is wrong with its being here."""
         options = self._context.options
         if options is None or not self._context.tracks:
             return
         shared, here = self._context.shared, str(self._context.id)
-        known = held.known = shared.units.get(held.serial)
+        known = held.known = shared.units.hold(held.serial, here)
         visit = known.visit(here)
         visit.attempts += 1
         held.attempt = visit.attempts
-        held.entered = shared.moment(observation.received)
+        held.entered = shared.moment(cause if isinstance(cause, Stamp) else cause.received)
+        # A waiting time at another station begins with what this visit has, not with an earlier one.
+        visit.done_at = {}
         if options.rework == "open" and visit.progress:
             held.progress = {name: Progress.load(each) for name, each in visit.progress.items()}
-        self._take_variant(held, observation, outcome)
+        self._take_variant(held, cause, outcome)
         if known.station not in ("", here):
-            self._exception(
-                observation, held, "unit_at_two_stations", f"it is at {known.station} as well", outcome
-            )
+            why = f"it is at {known.station} as well"
+            self._exception(cause, held, "unit_at_two_stations", why, outcome)
         if known.scrapped:
-            self._exception(observation, held, "scrapped_unit", f"it is scrap: {known.scrapped}", outcome)
+            self._exception(cause, held, "scrapped_unit", f"it is scrap: {known.scrapped}", outcome)
         if options.route and (skipped := self._skipped(held)):
-            self._exception(
-                observation, held, "station_skipped", f"it did not pass {', '.join(skipped)}", outcome
-            )
+            why = f"it did not pass {', '.join(skipped)}"
+            self._exception(cause, held, "station_skipped", why, outcome)
         known.station, visit.ending = here, ""
         outcome.state.update(shared.units.put(known))
 
-    def _take_variant(self, held: HeldUnit, observation: Observation, outcome: StationOutcome) -> None:
+    def _take_variant(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """Take product, order and batch from the serial number, the station's order, or earlier stations."""
         options, known = self._context.options, held.known
         if options is None or known is None:
@@ -64,7 +67,7 @@ class Visits:
         chosen = Variant(*(next(filter(None, values), "") for values in zip(*sources, strict=True)))
         if known.variant.product and chosen.product != known.variant.product:
             why = f"it was product {known.variant.product} and is {chosen.product} here"
-            self._exception(observation, held, "product_conflict", why, outcome)
+            self._exception(cause, held, "product_conflict", why, outcome)
         held.variant = known.variant = chosen
 
     def change_variant(self, held: HeldUnit, cause: Observation, outcome: StationOutcome) -> bool:
@@ -91,7 +94,7 @@ class Visits:
         if known.scrapped:
             ending = "scrapped"
         elif lacking:
-            ending = "overridden" if held.override is not None else "incomplete"
+            ending = "overridden" if covers(held, options) else "incomplete"
         visit = known.visit(str(self._context.id))
         visit.ending = ending
         visit.done_at = {
@@ -102,6 +105,7 @@ class Visits:
             visit.progress = {name: progress.dump() for name, progress in held.progress.items()}
         if known.station == self._context.id:
             known.station = ""
+        self._context.shared.units.release(known, str(self._context.id))
         outcome.state.update(self._context.shared.units.put(known))
         if ending == "incomplete":
             self._exception(cause, held, "left_incomplete", f"it lacks {'; '.join(lacking)}", outcome)

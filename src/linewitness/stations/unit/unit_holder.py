@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from linewitness.base.clock import Stamp
-from linewitness.devices.base import Code, Observation, Result
+from linewitness.devices.base import Code, Observation, Reading, Result
 from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import closing_changes
@@ -88,8 +88,17 @@ class UnitHolder:
 
     def follow(self, result: Result, outcome: StationOutcome) -> None:
         """Take the unit that a live result names for the station's, where results tell it."""
-        if self.follows_results and not result.backfilled and self.is_serial(result.identifier or ""):
-            self.enter(result, str(result.identifier), "result", outcome)
+        serial = (result.identifier or "").strip()
+        if self.follows_results and not result.backfilled and self.is_serial(serial):
+            self.enter(result, serial, "result", outcome)
+
+    def follow_tag(self, reading: Reading, serial: str, outcome: StationOutcome) -> None:
+        """Take the value of a point: which unit is there now, or none where it is empty."""
+        if serial and not self.is_serial(serial):
+            because = f"{reading.device}/{reading.point} has a value that is not a serial number"
+            self.lose(reading.device, because, reading.received.realtime_ns)
+        else:
+            self.enter(reading, serial, "tag", outcome)
 
     def enter(self, observation: Observation, serial: str, by: str, outcome: StationOutcome) -> None:
         """Let a unit enter, and the one before it leave; an empty serial number only lets it leave.
@@ -100,13 +109,14 @@ class UnitHolder:
         options = self._context.options
         if options is None:
             return
-        again = self.held is not None and self.held.serial == serial
+        again = self.held is not None and self.held.serial == serial and not self.came_back(observation)
         if again and self._lease is not None:
             self._lease = self._lease.renewed(observation)
             self._read_again(observation, outcome)
             return
         if again and self.held is not None:
             self.held.by = by
+            self._begin_visit(self.held, observation, outcome)
             self._read_again(observation, outcome)
         else:
             self._let_leave(observation, outcome)
@@ -121,6 +131,16 @@ class UnitHolder:
         outcome.events.append(self._entered(observation, self.held, again=again))
         outcome.asks += [Ask(device, serial) for device in options.ask]
         outcome.arrived = True
+
+    def came_back(self, observation: Observation) -> bool:
+        """Return whether a code that is read now says that the unit came back from another station."""
+        read_now = isinstance(observation, Code) and not observation.again
+        return read_now and self.held is not None and self._visits.was_elsewhere(self.held)
+
+    def _begin_visit(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
+        """Begin the visit of a unit that came before the settings asked for more than results."""
+        if held.entered is None:
+            self._visits.arrive(held, cause, outcome)
 
     def store(self, outcome: StationOutcome) -> None:
         """Let what changed about the unit become durable with the records that say so."""
@@ -190,7 +210,7 @@ class UnitHolder:
         self.held.add(result)
         return self.held
 
-    def take_over(self, before: UnitOptions | None, now: Stamp) -> None:
+    def take_over(self, before: UnitOptions | None, now: Stamp, outcome: StationOutcome) -> None:
         """Go on with other settings: if another device names the unit now, it is not known."""
         options = self._context.options.unit if self._context.options else None
         if before is None or options is None:
@@ -201,6 +221,8 @@ class UnitHolder:
             options.from_result,
         ):
             self.lapse("the settings name another source of units", now.realtime_ns)
+        if self.held is not None and self._lease is not None:
+            self._begin_visit(self.held, now, outcome)
 
     def _read_again(self, observation: Observation, outcome: StationOutcome) -> None:
         """Let what devices refused be sent again, because somebody read the unit once more."""

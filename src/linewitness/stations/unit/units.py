@@ -1,6 +1,6 @@
 """Which unit a station holds, and what it has had there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,12 +14,16 @@ from linewitness.stations.options import UnitOptions
 
 
 class Override(NamedTuple):
-    """Who lets a unit leave that lacks something, and why; `up_to` counts its results not ok by then."""
+    """Who lets a unit leave that lacks something, and why.
+
+    `up_to` counts its results not ok by then, `unmet` names what it lacked: it covers nothing else.
+    """
 
     person: str
     code: str
     reason: str
     up_to: int
+    unmet: Sequence[str] = ()
 
 
 @dataclass(slots=True)
