@@ -243,3 +243,32 @@ def test_a_device_is_told_of_another_product_and_not_again_who_the_unit_is() -> 
     again = bench.stations["st-10"].units.held
     assert again is not None
     assert again.told == {"wrench-10/identifier"}
+
+
+PLAIN = {"device": "wrench-10", "count": 2}
+
+
+def test_a_station_that_only_counts_results_judges_anew_what_was_changed_while_the_unit_was_not_known() -> (
+    None
+):
+    bench = line(PLAIN)
+    bench.scan("SN0001")
+    bench.tighten(1)
+    bench.lose("scan-10")
+    bench.reload(options_of(requires=[{**PLAIN, "count": 1}], gate=GATE))
+    assert bench.gate() == "closed"
+    bench.scan("SN0001")
+    assert bench.gate() == "opened"
+    assert bench.state("wrench-10.tightening") == "done"
+
+
+def test_an_override_at_a_station_that_only_counts_results_is_known_after_a_restart() -> None:
+    bench = line(PLAIN)
+    bench.badge("B1")
+    bench.scan("SN0001", "PASS-customer waits for it")
+    assert bench.gate() == "opened"
+    bench.restart()
+    bench.scan("SN0001")
+    assert bench.gate() == "opened"
+    bench.scan("SN0002")
+    assert bench.gate() == "closed"

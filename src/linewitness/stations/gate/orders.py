@@ -57,7 +57,7 @@ def _is_scrap(held: HeldUnit) -> bool:
 
 def _lacking(held: HeldUnit, options: StationOptions) -> str:
     """Return what a unit lacks, in words; empty where it lacks nothing."""
-    lacking = [status for status in statuses_of(held, options) if not status.is_done]
+    lacking = [status for status in statuses_of(held, options) if status.progress.state != "done"]
     missing = lacks_variant(held, options)
     if _is_scrap(held):
         return "nothing more: it is scrap"

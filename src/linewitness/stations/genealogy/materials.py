@@ -116,7 +116,8 @@ class Materials:
 
     def supply(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """Give the unit what it needs of loaded lots, where that is due and there is enough."""
-        if held.known is None or held.known.scrapped:
+        options = self._context.options
+        if options is None or not options.components or held.known is None or held.known.scrapped:
             return
         for status in self._checklist.statuses(held):
             need = status.need
