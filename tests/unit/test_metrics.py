@@ -21,6 +21,7 @@ NAMES = {
     "linewitness_clock_offset_seconds",
     "linewitness_clock_synced",
     "linewitness_device_binding_conflicts",
+    "linewitness_device_station_refusals",
     "linewitness_device_observations",
     "linewitness_device_observations_dropped",
     "linewitness_device_lost_segments",

@@ -49,6 +49,11 @@ BINDING_CONFLICTS: Final = Metric(
     "Results since the start whose own identifier is not the unit at the station, or no serial number",
     ("device",),
 )
+REFUSALS: Final = Metric(
+    "linewitness_device_station_refusals",
+    "Parts, results and signatures since the start that the station refused, and exceptions",
+    ("device",),
+)
 LOST_SEGMENTS: Final = Metric(
     "linewitness_device_lost_segments",
     "Segments since the start that were lost on the way from or to the device, as far as the kernel knows",

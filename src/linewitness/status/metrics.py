@@ -63,6 +63,7 @@ class _Figures(Collector):
         yield _counter(names.UNBOUND, (((row.facts.id,), row.health.unbound) for row in devices))
         conflicts = (((row.facts.id,), row.health.conflicts) for row in devices)
         yield _counter(names.BINDING_CONFLICTS, conflicts)
+        yield _counter(names.REFUSALS, (((row.facts.id,), row.health.refusals) for row in devices))
         yield _counter(names.DROPPED, (((row.facts.id,), row.health.dropped) for row in devices))
         polled = [(row.facts.id, row.health.polls) for row in devices if row.health.polls.due]
         yield _counter(names.POLLS, (((device,), polls.due) for device, polls in polled))
