@@ -226,3 +226,30 @@ def test_what_was_counted_under_other_settings_counts_no_longer() -> None:
     assert bench.gate() == "opened"
     bench.reload(options_of(requires=[{**BOLTS, "count": 1, "program": "9"}], gate=GATE))
     assert bench.gate() == "closed"
+
+
+PLAIN = {"device": "wrench-10", "count": 2}
+
+
+def test_a_station_that_only_counts_results_judges_anew_under_settings_that_changed_unseen() -> None:
+    bench = line(PLAIN)
+    bench.scan("SN0001")
+    bench.tighten(1)
+    bench.lose("scan-10")
+    bench.reload(options_of(requires=[{**PLAIN, "count": 1}], gate=GATE))
+    assert bench.gate() == "closed"
+    bench.scan("SN0001")
+    assert bench.gate() == "opened"
+    assert bench.state("wrench-10.tightening") == "done"
+
+
+def test_an_override_at_a_station_that_only_counts_results_is_known_after_a_restart() -> None:
+    bench = line(PLAIN)
+    bench.badge("B1")
+    bench.scan("SN0001", "PASS-customer waits for it")
+    assert bench.gate() == "opened"
+    bench.restart()
+    bench.scan("SN0001")
+    assert bench.gate() == "opened"
+    bench.scan("SN0002")
+    assert bench.gate() == "closed"

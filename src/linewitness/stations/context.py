@@ -104,8 +104,17 @@ class StationContext:
                 context={"station_id": str(self.id)},
             )
             return replace(event, event_id=self.mint(cause))
-        event = self.event(cause, kind=kind, resource=resource, reason=reason, actor=actor, changes=changes)
-        return replace(event, event_id=self.mint(cause.received), raw=None)
+        return event_of(
+            cause,
+            kind=kind,
+            actor=actor,
+            resource=resource,
+            reason=reason,
+            context=context_of(cause, self.id),
+            changes=changes,
+            event_id=self.mint(cause.received),
+            raw=None,
+        )
 
     def event(
         self,
@@ -126,4 +135,5 @@ class StationContext:
             reason=reason,
             context=context_of(observation, self.id),
             changes=changes,
+            raw=observation.raw,
         )

@@ -1,5 +1,6 @@
 """What the YAML says of a station: which devices stand there and how its units are known."""
 
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, model_validator
 from linewitness.base.patterns import PatternText, compiled
 from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
 from linewitness.stations.checklist.consistency import check_requirements
-from linewitness.stations.checklist.options import PointName
+from linewitness.stations.checklist.options import ComponentRequirement, PointName
 from linewitness.stations.checklist.requirements import AnyRequirement
 
 
@@ -271,7 +272,21 @@ class StationOptions(Options):
         check_requirements(self.requires, badges=self.operator.scanner is not None)
         return self
 
-    @property
+    @cached_property
+    def variants_asked(self) -> tuple[tuple[int, str], ...]:
+        """What of product, work order and batch requirements depend on, each with its place in a variant."""
+        return tuple(
+            (place, name)
+            for place, name in enumerate(("product", "work_order", "batch"))
+            if any(getattr(need.when, name) for need in self.requires)
+        )
+
+    @cached_property
+    def components(self) -> tuple[ComponentRequirement, ...]:
+        """The parts and materials that a unit needs."""
+        return tuple(need for need in self.requires if isinstance(need, ComponentRequirement))
+
+    @cached_property
     def is_tracking(self) -> bool:
         """Whether the line remembers its units: where anything but results is asked for."""
         plain = all(not need.has_records for need in self.requires)

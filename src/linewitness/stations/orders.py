@@ -53,7 +53,7 @@ class StationOrder:
             order is not None
             and order.pattern is not None
             and code.device == order.scanner
-            and compiled(order.pattern).fullmatch(code.text) is not None
+            and compiled(order.pattern).matches(code.text)
         )
 
     def read(self, code: Code, outcome: StationOutcome) -> None:

@@ -63,9 +63,11 @@ def event_of(
     resource: Resource,
     reason: str,
     context: Mapping[str, str],
+    raw: bytes | None,
     changes: tuple[Change, ...] = (),
+    event_id: str | None = None,
 ) -> Event:
-    """Return an event with the time of the observation and the device's own bytes."""
+    """Return an event with the time of the observation; `raw` are the device's own bytes."""
     when = observation.when
     if observation.backfilled:
         changes = (*changes, Change("backfilled", None, after=True))
@@ -82,5 +84,6 @@ def event_of(
         reason=reason,
         context=context,
         changes=changes,
-        raw=observation.raw,
+        event_id=event_id,
+        raw=raw,
     )

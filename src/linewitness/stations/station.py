@@ -169,8 +169,8 @@ class Station:
 
     def _settle(self, cause: Cause, outcome: StationOutcome) -> None:
         """Let the checklist and the gate follow what has happened."""
-        self._work.settle(cause, outcome)
-        self._gate.move(cause, self._units.held, outcome, known=self._units.known)
+        if self._work.settle(cause, outcome):
+            self._gate.move(cause, self._units.held, outcome, known=self._units.known)
 
     def news(self, reading: Reading, since: changes.LastValue | None) -> changes.LastValue | None:
         """Return what a point says now, None if that is what it said: before, or last on record."""
@@ -260,7 +260,8 @@ class Station:
             changes=results.result_changes(result, binding, measured, judgement),
         )
         binding.tell(outcome)
-        counted = CountedResult(replace(result, ok=judgement.ok), event, measured, operator)
+        judged = result if result.ok == judgement.ok else replace(result, ok=judgement.ok)
+        counted = CountedResult(judged, event, measured, operator)
         self._work.count(counted, binding.unit, outcome)
 
     def _missed(self, missed: Missed, outcome: StationOutcome) -> None:

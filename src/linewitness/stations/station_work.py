@@ -11,7 +11,7 @@ from linewitness.stations.checklist.checklist import Cause
 from linewitness.stations.checklist.counting import CountedResult, tool_of
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.parts import StationParts
-from linewitness.stations.unit.units import HeldUnit
+from linewitness.stations.unit.units import HeldUnit, Override
 from linewitness.stations.view import NoteView
 
 #: Refusals that the screen shows.
@@ -25,6 +25,9 @@ class StationWork:
         """Take the parts of the station."""
         self._parts = parts
         self._unit: HeldUnit | None = parts.units.held
+        #: Whether nothing was counted since the unit was judged last, and the override that it had then.
+        self._judged = False
+        self._override: Override | None = None
         #: What was refused lately, the newest first; of the unit that is here.
         self.notes: deque[NoteView] = deque(maxlen=MOST_NOTES)
 
@@ -39,22 +42,48 @@ class StationWork:
         held = parts.units.count(counted.result, unit)
         if held is None:
             return
+        self._judged = False
         if tracks:
             self._watch_tool(held, counted.result, outcome)
             self._watch_operator(held, counted, outcome)
         parts.checklist.count(held, counted, outcome)
 
-    def settle(self, cause: Cause, outcome: StationOutcome) -> None:
-        """Judge the requirements of the unit that is known to be here, and store what changed about it."""
+    def settle(self, cause: Cause, outcome: StationOutcome) -> bool:
+        """Judge the requirements of the unit that is known to be here, and store what changed about it.
+
+        Return whether anything can have changed.
+        """
+        if self._is_settled(cause, outcome):
+            return False
+        self._judged = False
         units, checklist = self._parts.units, self._parts.checklist
         held = units.held
-        if held is not None and units.serial is not None:
+        if held is None:
+            self._judged = True
+        elif units.serial is not None:
             self._parts.materials.supply(held, cause, outcome)
             checklist.settle(held, cause, outcome)
-        elif held is not None:
+            self._judged, self._override = True, held.override
+        else:
             checklist.interrupt(held)
         units.store(outcome)
         self._note(cause, outcome)
+        return True
+
+    def _is_settled(self, cause: Cause, outcome: StationOutcome) -> bool:
+        """Return whether nothing can have changed: results alone decide, and none was counted.
+
+        A station that only counts results must not pay for checklists with each code and each value.
+        """
+        held = self._parts.units.held
+        return (
+            self._judged
+            and held is self._unit
+            and (held is None or held.override is self._override)
+            and not outcome.refusals
+            and not isinstance(cause, Stamp)
+            and not self._parts.context.tracks
+        )
 
     def _note(self, cause: Cause, outcome: StationOutcome) -> None:
         if self._parts.units.held is not self._unit:

@@ -27,6 +27,9 @@ from linewitness.stations.unit.units import HeldUnit
 #: What causes a change: an observation, or the passing of time.
 Cause = Observation | Stamp
 
+#: Requirements that are done by how often something was done.
+_COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
+
 #: Takes a requirement that is done now: material that is used with it is consumed.
 Done = Callable[[HeldUnit, RequirementStatus, Cause, StationOutcome], None]
 
@@ -158,13 +161,14 @@ class Checklist:
 
     def settle(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """Judge every requirement anew until nothing changes; put each change on record."""
-        changed = True
-        rounds = len(self.statuses(held)) + 1
-        while changed and rounds:
+        statuses = self.statuses(held)
+        for _ in range(len(statuses) + 1):
             changed = False
-            rounds -= 1
-            for status in self.statuses(held):
+            for status in statuses:
                 changed |= self._settle_one(held, status, cause, outcome)
+            if not changed:
+                return
+            statuses = self.statuses(held)
 
     def _settle_one(
         self, held: HeldUnit, status: RequirementStatus, cause: Cause, outcome: StationOutcome
@@ -184,17 +188,17 @@ class Checklist:
         return True
 
     def _judged(self, held: HeldUnit, need: Requirement, progress: Progress, stamp: Stamp) -> JudgedState:
-        now = self._context.shared.moment(stamp)
+        if isinstance(need, ComponentRequirement):
+            self._look_inside(held, need, progress)
+        if isinstance(need, _COUNTED):
+            return judging.judge_count(need, progress)
         if isinstance(need, AfterRequirement):
             return judging.judge_after(need, progress, held, self._station_before(held))
-        if isinstance(need, ResultRequirement | SignOffRequirement | ComponentRequirement):
-            if isinstance(need, ComponentRequirement):
-                self._look_inside(held, need, progress)
-            return judging.judge_count(need, progress)
         if progress.state == "missing" and self.comes_first(held, need) and need.out_of_order == "refuse":
             return JudgedState("missing")
         if isinstance(need, CheckRequirement):
             return judging.judge_check(need, progress, held, self.live)
+        now = self._context.shared.moment(stamp)
         if isinstance(need, ConditionRequirement):
             return judging.judge_condition(need, progress, held, self.live, now)
         return judging.judge_wait(need, progress, held, now)
@@ -221,7 +225,8 @@ class Checklist:
             if not follows or not (progress.done or progress.state != "missing"):
                 continue
             if not isinstance(need, ComponentRequirement):
-                held.progress[need.name] = fresh = Progress(need.definition, not_ok=progress.not_ok)
+                fresh = Progress(need.definition, not_ok=progress.not_ok)
+                held.progress = {**held.progress, need.name: fresh}
                 fresh.wrong = "what comes before it was undone"
                 if progress.state != "missing" and need.has_records:
                     again = RequirementStatus(need, fresh)

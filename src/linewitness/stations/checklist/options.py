@@ -122,7 +122,7 @@ class ResultRequirement(RequirementOptions):
         description="Limits of our own by measured value; a result outside, or without the value, is not ok.",
     )
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The id, or what it counts."""
         program = f".{self.program}" if self.program else ""

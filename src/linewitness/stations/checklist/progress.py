@@ -67,11 +67,10 @@ class Progress:
 
     def dump(self) -> dict[str, Any]:
         """Return what differs from the beginning, as JSON knows it."""
-        fresh = Progress()
         return {
-            each.name: list(value) if isinstance(value, ClockMoment) else value
-            for each in fields(self)
-            if (value := getattr(self, each.name)) != getattr(fresh, each.name)
+            name: list(value) if isinstance(value, ClockMoment) else value
+            for name, fresh in _FRESH
+            if (value := getattr(self, name)) != fresh
         }
 
     @classmethod
@@ -82,3 +81,7 @@ class Progress:
             if known.get(name) is not None:
                 known[name] = ClockMoment(*known[name])
         return cls(**known)
+
+
+#: What a progress is in the beginning.
+_FRESH: Final = tuple((each.name, getattr(Progress(), each.name)) for each in fields(Progress))

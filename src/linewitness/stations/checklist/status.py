@@ -1,5 +1,6 @@
 """What a unit needs at a station and how far each requirement is: it changes nothing."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from linewitness.evidence.format.record import Change
@@ -31,6 +32,19 @@ class RequirementStatus(NamedTuple):
         return 0 if self.is_done else max(1, self.need.wanted - self.progress.done)
 
 
+class ListedStatuses(NamedTuple):
+    """The requirements of a unit, and of what they were put together."""
+
+    options: StationOptions
+    variant: Variant
+    progress: Mapping[str, Progress]
+    statuses: tuple[RequirementStatus, ...]
+
+    def holds(self, options: StationOptions, variant: Variant, progress: Mapping[str, Progress]) -> bool:
+        """Return whether they would be the same, put together of these."""
+        return self.options is options and self.variant is variant and self.progress is progress
+
+
 def progress_of(held: HeldUnit, need: Requirement) -> Progress:
     """Return how far a requirement is; it begins anew where its settings are others than those it had."""
     known = held.progress.get(need.name)
@@ -43,11 +57,17 @@ def statuses_of(held: HeldUnit, options: StationOptions | None) -> tuple[Require
     """Return the requirements that this unit has, in the order of the settings."""
     if options is None:
         return ()
-    return tuple(
+    # Each observation asks for them several times: they are put together once.
+    listed = held.listed
+    if listed is not None and listed.holds(options, held.variant, held.progress):
+        return listed.statuses
+    statuses = tuple(
         RequirementStatus(need, progress_of(held, need))
         for need in options.requires
         if applies(need.when, held.variant)
     )
+    held.listed = ListedStatuses(options, held.variant, held.progress, statuses)
+    return statuses
 
 
 def applies(when: VariantOptions, variant: Variant) -> bool:
@@ -62,8 +82,8 @@ def lacks_variant(held: HeldUnit, options: StationOptions | None) -> str:
     """Return what of the variant is not known although requirements depend on it; empty where nothing is."""
     if options is None:
         return ""
-    for position, name in enumerate(("product", "work_order", "batch")):
-        if not held.variant[position] and any(getattr(need.when, name) for need in options.requires):
+    for position, name in options.variants_asked:
+        if not held.variant[position]:
             return name.replace("_", " ")
     return ""
 

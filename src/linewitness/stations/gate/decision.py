@@ -55,7 +55,7 @@ class GateDecision:
 
     def move(self, cause: Cause, held: HeldUnit | None, outcome: StationOutcome, *, known: bool) -> None:
         """Put a new position on record; it is written to the device after the commit."""
-        order = self.order(held, known=known)
+        order = self.order(held, known=known) if known else None
         if order is None or order.position == self._position:
             return
         before, self._position = self._position, order.position

@@ -51,7 +51,7 @@ def wanted(gate: GateOptions, held: HeldUnit | None, options: StationOptions) ->
 
 def _lacking(held: HeldUnit, options: StationOptions) -> str:
     """Return what a unit lacks, in words; empty where it lacks nothing."""
-    lacking = [status for status in statuses_of(held, options) if not status.is_done]
+    lacking = [status for status in statuses_of(held, options) if status.progress.state != "done"]
     missing = lacks_variant(held, options)
     if held.known is not None and held.known.scrapped:
         return "nothing more: it is scrap"

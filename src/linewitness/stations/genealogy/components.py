@@ -235,11 +235,9 @@ class Components:
     def _lot(self, part: PartCode) -> Lot | None:
         return self._context.shared.lists.lots.get((part.part, part.lot))
 
-    def _needs(self) -> Iterator[ComponentRequirement]:
+    def _needs(self) -> tuple[ComponentRequirement, ...]:
         options = self._context.options
-        for need in options.requires if options is not None else ():
-            if isinstance(need, ComponentRequirement):
-                yield need
+        return options.components if options is not None else ()
 
 
 def _earliest(part: PartCode, lot: Lot | None) -> str:

@@ -110,6 +110,9 @@ class Materials:
 
     def supply(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """Give the unit what it needs of loaded lots, where that is due and there is enough."""
+        options = self._context.options
+        if options is None or not options.components:
+            return
         for status in self._checklist.statuses(held):
             need = status.need
             if not isinstance(need, ComponentRequirement) or need.source != "loaded" or status.is_done:

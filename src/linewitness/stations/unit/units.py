@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -11,6 +11,9 @@ from linewitness.devices.base import Result
 from linewitness.stations.checklist.progress import ClockMoment, Progress
 from linewitness.stations.genealogy.known_units import NO_VARIANT, KnownUnit, Variant
 from linewitness.stations.options import UnitOptions
+
+if TYPE_CHECKING:
+    from linewitness.stations.checklist.status import ListedStatuses
 
 
 class Override(NamedTuple):
@@ -30,7 +33,7 @@ class HeldUnit:
     requirement. `told` names the commands that were accepted for it, `tried` those that were given since it
     was read last. `tools` are the serial numbers of the tools of its results, by device. `scrapped_here` says
     that it became scrap during this visit. `known` is what the line remembers of it, where the station
-    asks for that.
+    asks for that. `listed` are its requirements, as they were put together last (`statuses_of`).
     """
 
     serial: str
@@ -47,6 +50,7 @@ class HeldUnit:
     told: set[str] = field(default_factory=set)
     tried: set[str] = field(default_factory=set)
     known: KnownUnit | None = None
+    listed: "ListedStatuses | None" = field(default=None, compare=False, repr=False)
 
     def add(self, result: Result) -> None:
         """Count a result that decides something about the unit."""
