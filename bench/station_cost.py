@@ -6,9 +6,9 @@ hashes and signs one record of a tightening; see `append.py`. Usage:
     PYTHONPATH=tests python bench/station_cost.py [--units 2000] [--rounds 5] [--before PATH]
 
 `plain` is a station as it can be without a checklist: a reader, results that are counted, and a gate.
-`checklist` asks for an order, a part, results, a condition, a sign-off and a waiting time. `PATH` is a
-checkout of the version before checklists (`git worktree add PATH 88a4fc3`): its plain station runs in turns
-with ours, each in a process of its own. Exit code 1 means that ours costs more than 5 % more.
+`checklist` asks for an order, a part, results, a condition, a sign-off and a waiting time. `PATH` is where
+the version before checklists is checked out, and removed again unless it was there: its plain station runs in
+turns with ours, each in a process of its own. Exit code 1 means that ours costs more than 5 % more.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,8 @@ from linewitness.stations.station import Station
 from support.observations import START, code, reading, tightening
 
 ROOT = Path(__file__).parent.parent
+#: The last version without checklists.
+BEFORE = "88a4fc3"
 #: How much more a plain station may cost than before.
 LIMIT = 1.05
 #: Turns of the bare loop for each unit.
@@ -168,6 +171,20 @@ def in_a_process(root: Path, kind: str, units: int) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def checkout(path: Path | None) -> Iterator[None]:
+    """Have the version before checklists at a path, where one is given."""
+    if path is None or path.exists():
+        yield
+        return
+    git = ["git", "-C", str(ROOT), "worktree"]
+    subprocess.run([*git, "add", "--quiet", "--detach", str(path.resolve()), BEFORE], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*git, "remove", "--force", str(path.resolve())], check=True)
+
+
 def shown(kind: str, rounds: list[dict[str, Any]]) -> str:
     us, bare = (median(each[name] for each in rounds) for name in ("us", "bare_us"))
     ratio = median(each["us"] / each["bare_us"] for each in rounds)
@@ -182,12 +199,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--units", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--before", type=Path, help="a checkout of the version before checklists")
+    parser.add_argument("--before", type=Path, help="where to have the version before checklists")
     parser.add_argument("--worker", choices=["plain", "checklist"], help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.worker:
         print(json.dumps(measure(chosen.worker, chosen.units)))
         return 0
+    with checkout(chosen.before):
+        found = measured(chosen)
+    for kind, rounds in found.items():
+        if rounds:
+            print(shown(kind, rounds), flush=True)
+    if chosen.before is None:
+        print("before   : not measured: --before names no place for the version before checklists")
+        return 0
+    pairs = zip(found["plain"], found["before"], strict=True)
+    ratio = median((ours["us"] / ours["bare_us"]) / (old["us"] / old["bare_us"]) for ours, old in pairs)
+    print(f"a plain station costs {ratio:.3f} of what it did before; {LIMIT} is the limit")
+    return int(ratio > LIMIT)
+
+
+def measured(chosen: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Measure in turns."""
     found: dict[str, list[dict[str, Any]]] = {"before": [], "plain": [], "checklist": []}
     for number in range(chosen.rounds):
         turn = ["before", "plain"] if chosen.before is not None else ["plain"]
@@ -195,16 +228,7 @@ def main() -> int:
             root = chosen.before if kind == "before" else ROOT
             found[kind].append(in_a_process(root, "plain", chosen.units))
         found["checklist"].append(in_a_process(ROOT, "checklist", chosen.units))
-    for kind, rounds in found.items():
-        if rounds:
-            print(shown(kind, rounds), flush=True)
-    if chosen.before is None:
-        print("before   : not measured: --before names no checkout of the version before checklists")
-        return 0
-    pairs = zip(found["plain"], found["before"], strict=True)
-    ratio = median((ours["us"] / ours["bare_us"]) / (old["us"] / old["bare_us"]) for ours, old in pairs)
-    print(f"a plain station costs {ratio:.3f} of what it did before; {LIMIT} is the limit")
-    return int(ratio > LIMIT)
+    return found
 
 
 if __name__ == "__main__":

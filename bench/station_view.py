@@ -100,13 +100,13 @@ def sync_ms(file: int) -> float:
 
 
 async def measure(
-    reader: RunningScanner, port: int, first: int, scans: int, viewers: int, file: int
+    reader: RunningScanner, port: int, numbers: range, *, viewers: int, file: int
 ) -> tuple[list[float], list[float]]:
     """Return the milliseconds of scans, and of bare fsyncs."""
     scan_ms, bare_ms = [], []
     async with AsyncExitStack() as stack:
         all_viewers = [await stack.enter_async_context(looking(port)) for _ in range(viewers)]
-        for number in range(first, first + scans):
+        for number in numbers:
             serial = f"SN{number:07d}"
             began = time.perf_counter()
             await reader.scan(serial)
@@ -130,9 +130,10 @@ async def run(folder: Path, scans: int, viewers: list[int]) -> bool:
     within = True
     file = os.open(folder / "bare", os.O_RDWR | os.O_CREAT, 0o600)
     async with serve(ScannerSimulation()) as reader, gateway(folder, reader) as port:
-        await measure(reader, port, 1, 20, 1, file)
+        await measure(reader, port, range(1, 21), viewers=1, file=file)
         for turn, count in enumerate(viewers, 1):
-            found = await measure(reader, port, turn * 1_000_000, scans, count, file)
+            numbers = range(turn * 1_000_000, turn * 1_000_000 + scans)
+            found = await measure(reader, port, numbers, viewers=count, file=file)
             (middle, high), (bare, bare_high) = map(spread, found)
             within = within and high <= LIMIT_MS
             print(

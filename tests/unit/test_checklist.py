@@ -248,9 +248,7 @@ def test_a_device_is_told_of_another_product_and_not_again_who_the_unit_is() -> 
 PLAIN = {"device": "wrench-10", "count": 2}
 
 
-def test_a_station_that_only_counts_results_judges_anew_what_was_changed_while_the_unit_was_not_known() -> (
-    None
-):
+def test_a_station_that_only_counts_results_judges_anew_under_settings_that_changed_unseen() -> None:
     bench = line(PLAIN)
     bench.scan("SN0001")
     bench.tighten(1)

@@ -46,6 +46,7 @@ class Feed:
         self.markers: list[asyncio.Future[Any]] = []
         self.feed = ScreenFeed(self.board, settled=self._marker, clock=clock)
         self.feed.begin({"st-10": self.station})
+        self.viewer = self.board.changes("st-10")
 
     def _marker(self) -> asyncio.Future[Any]:
         self.markers.append(asyncio.get_running_loop().create_future())
@@ -132,6 +133,42 @@ async def test_what_changes_by_time_alone_is_shown_soon(it: Feed, monkeypatch: p
         it.station.count = 7
         await until(lambda: it.shown == "SN7")
         task.cancel()
+
+
+async def test_while_nobody_looks_no_picture_is_drawn_for_each_change(it: Feed) -> None:
+    it.viewer.close()
+    for _ in range(100):
+        it.change().set_result(None)
+        await turn()
+    assert it.shown == "SN0"
+    it.board.changes("st-10")
+    assert it.shown == "SN100"
+
+
+async def test_while_nobody_looks_a_look_is_enough_where_something_always_waits(it: Feed) -> None:
+    it.viewer.close()
+    last = it.change()
+    for _ in range(3):
+        following = it.change()
+        last.set_result(None)
+        await turn()
+        last = following
+    assert it.shown == "SN0"
+    it.feed.look()
+    it.change()
+    last.set_result(None)
+    await turn()
+    assert it.shown == "SN4"
+
+
+async def test_while_nobody_looks_a_look_during_a_commit_is_answered_after_it(it: Feed) -> None:
+    it.viewer.close()
+    durable = it.change()
+    it.feed.look()
+    assert it.shown == "SN0"
+    durable.set_result(None)
+    await turn()
+    assert it.shown == "SN1"
 
 
 async def test_nothing_is_shown_while_stations_take_over_their_settings(it: Feed) -> None:
@@ -221,6 +258,7 @@ async def test_a_scan_is_on_the_screen_as_soon_as_its_record_is_on_the_disk(
 
     shown_at_commit: list[str | None] = []
     async with line(tmp_path, clock) as it:
+        it.board.changes("st-10")
         assert it.board.view("st-10") is not None
         monkeypatch.setattr(StationBoard, "publish", published)
         monkeypatch.setattr(JournalFile, "append", slowly)

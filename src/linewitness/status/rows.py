@@ -168,7 +168,12 @@ def station_row(name: str, title: str, state: dict[str, str]) -> StationRow:
     operator = state.get(f"station/{name}/operator")
     if (held := state.get(f"station/{name}/unit")) is None:
         return StationRow(name, title, None, None, (0, 0), operator)
-    serial, by, counts = orjson.loads(held)
+    stored = orjson.loads(held)
+    if isinstance(stored, dict):
+        good, other = stored["results"]
+        return StationRow(name, title, stored["serial"], stored["by"], (good, other), operator)
+    # Of a version that had no checklists, until the station has its next event.
+    serial, by, counts = stored
     whole = [pair for key, pair in counts.items() if key.endswith("|")]
     return StationRow(
         name, title, serial, by, (sum(pair[0] for pair in whole), sum(pair[1] for pair in whole)), operator

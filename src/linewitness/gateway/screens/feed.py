@@ -44,7 +44,7 @@ class ScreenFeed:
 
     A station is ahead of the disk while its events wait for their commit. It is shown as it is when nothing
     of it waits. Where something always does, a picture is drawn in between, and shown when all that it
-    holds is durable.
+    holds is durable. While nobody looks, once a second is enough: a picture costs about as much as an event.
     """
 
     def __init__(self, board: StationBoard, *, settled: Callable[[], Durable], clock: Clock) -> None:
@@ -54,6 +54,7 @@ class ScreenFeed:
         self._clock = clock
         self._followed: dict[object, _Followed] = {}
         self._held = False
+        board.on_look = self.look
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -81,10 +82,12 @@ class ScreenFeed:
             self._wait_for(followed, durable)
 
     def look(self) -> None:
-        """Show all stations as they are now, except those of which something waits for the disk."""
+        """Show all stations as they are now; those of which something waits, when that is on the disk."""
         for followed in self._followed.values():
             if not followed.in_flight:
                 self._show(followed)
+            elif followed.picture is None:
+                self._draw(followed)
 
     async def run(self) -> NoReturn:
         """Show what changes because time passes, until cancelled."""
@@ -95,7 +98,7 @@ class ScreenFeed:
     def _wait_for(self, followed: _Followed, durable: Durable) -> None:
         overlapping = bool(followed.in_flight)
         followed.in_flight.add(durable)
-        if overlapping and followed.picture is None:
+        if overlapping and followed.picture is None and self._board.viewers:
             self._draw(followed)
         durable.add_done_callback(partial(self._committed, followed))
 
@@ -108,11 +111,15 @@ class ScreenFeed:
         followed.in_flight.discard(durable)
         followed.awaited.discard(durable)
         if not followed.in_flight:
+            wanted = self._board.viewers or followed.picture is not None
             followed.picture = None
-            self._show(followed)
+            if wanted:
+                self._show(followed)
         elif followed.picture is not None and not followed.awaited:
             self._show(followed, followed.picture)
-            self._draw(followed)
+            followed.picture = None
+            if self._board.viewers:
+                self._draw(followed)
 
     def _draw(self, followed: _Followed) -> None:
         followed.picture = followed.station.view(self._clock.stamp())

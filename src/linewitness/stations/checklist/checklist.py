@@ -28,6 +28,9 @@ from linewitness.stations.unit.units import HeldUnit
 #: Requirements that are done by how often something was done.
 _COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
 
+#: Requirements that are done by how often something was done.
+_COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
+
 #: Takes a requirement that is done now: material that is used with it is consumed.
 Done = Callable[[HeldUnit, RequirementStatus, Cause, StationOutcome], None]
 

@@ -1,7 +1,7 @@
 """The newest picture of each station, and who is to be told of the next one."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, Self
 
 from linewitness.stations.view import StationView
@@ -21,6 +21,8 @@ class StationBoard:
         """Begin without pictures."""
         self._views: dict[str, StationView] = {}
         self._viewers: set[StationChanges] = set()
+        #: Called when somebody begins to look: pictures may be older while nobody does.
+        self.on_look: Callable[[], None] = lambda: None
 
     @property
     def stations(self) -> tuple[StationView, ...]:
@@ -54,6 +56,7 @@ class StationBoard:
             raise TooManyViewers
         changes = StationChanges(self, station)
         self._viewers.add(changes)
+        self.on_look()
         return changes
 
     def leave(self, viewer: "StationChanges") -> None:
