@@ -1,14 +1,16 @@
 """What the YAML says of a station: which devices stand there and how its units are known."""
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from linewitness.base.patterns import PatternText, compiled
-from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
+from linewitness.base.settings import Doubt, Identifier, Mistake, Options, SettingsError
 from linewitness.stations.checklist.consistency import check_requirements
 from linewitness.stations.checklist.options import PointName
 from linewitness.stations.checklist.requirements import AnyRequirement
+from linewitness.stations.doubts import doubts_of_station
 
 
 class UnitOptions(Options):
@@ -270,6 +272,10 @@ class StationOptions(Options):
     def _requirements_meet(self) -> Self:
         check_requirements(self.requires, badges=self.operator.scanner is not None)
         return self
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return codes that are taken for others, and requirements for which some units wait for ever."""
+        return doubts_of_station(self)
 
     @property
     def is_tracking(self) -> bool:

@@ -195,7 +195,7 @@ class Checklist:
     def _judged(self, held: HeldUnit, need: Requirement, progress: Progress, stamp: Stamp) -> JudgedState:
         now = self._context.shared.moment(stamp)
         if isinstance(need, AfterRequirement):
-            return judging.judge_after(need, held, self._station_before(held))
+            return judging.judge_after(need, progress, held, self._station_before(held))
         if isinstance(need, ResultRequirement | SignOffRequirement | ComponentRequirement):
             if isinstance(need, ComponentRequirement):
                 self._look_inside(held, need, progress)
