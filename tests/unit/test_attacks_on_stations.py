@@ -7,6 +7,7 @@ import pytest
 
 from linewitness.devices.base import Gap, When
 from linewitness.stations.people.operators import MOST_SEEN
+from linewitness.status.rows import station_row
 from support.observations import BASE_NS, code, gap, notice, reading, tightening
 from support.station_bench import LineBench, afters, changes, kinds, options_of, stamp
 
@@ -515,6 +516,16 @@ def test_results_of_an_earlier_version_do_not_count_where_limits_are_asked_for_n
     bench.reload(options_of(requires=[{**PLAIN, "limits": limits}], gate=GATE))
     bench.scan("SN0001")
     assert bench.gate() == "closed"
+
+
+def test_the_status_page_shows_the_unit_of_this_version_and_of_an_earlier_one() -> None:
+    bench = LineBench(options_of(requires=[PLAIN]))
+    bench.scan("SN0002")
+    bench.tighten(1)
+    bench.tighten(2, ok=False)
+    for stored, serial in ((bench.stored, "SN0002"), ({"station/st-10/unit": OLD_UNIT}, "SN0001")):
+        row = station_row("st-10", "", stored)
+        assert (row.unit, row.by, row.results) == (serial, "scan", (1, 1))
 
 
 # What grows, and what the screen says.
