@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from linewitness.devices.base import Gap, When
+from linewitness.stations.people.operators import MOST_SEEN
+from linewitness.status.rows import station_row
 from support.observations import BASE_NS, code, gap, notice, reading, tightening
 from support.station_bench import LineBench, afters, changes, kinds, options_of, stamp
 
@@ -91,7 +93,7 @@ def test_what_another_station_confirmed_counts_no_longer_when_the_unit_left_it_i
     bench.scan("SN0001", at="bolting")
     assert bench.gate("bolting") == "opened"
     bench.scan("SN0001", "REMOVE-cracked", "P1-1", "SN0002", at="kitting")
-    bench.say(code("SN0001", again=True), at="bolting")
+    bench.scan("SN0001", at="bolting")
     assert bench.gate("bolting") == "closed"
 
 
@@ -476,3 +478,70 @@ def test_odd_characters_in_names_of_units_and_parts_survive_a_restart() -> None:
     bench.scan("another", "P1- x|y/z")
     assert said_of(bench, "component.refused") == [f"it is in {odd} already"]
     assert changes(bench.events[-1])["serial"].after == " x|y/z"
+
+
+# The state that an earlier version left.
+
+
+def upgraded(unit: str, gate: str) -> LineBench:
+    """Return a station that begins with what an earlier version stored of its unit and its gate."""
+    bench = LineBench(options_of(requires=[{**PLAIN, "count": 2}], gate=GATE))
+    bench.stored = {"station/st-10/unit": unit, "station/st-10/gate": gate}
+    bench.restart()
+    return bench
+
+
+OLD_UNIT = '["SN0001","scan",{"wrench-10|tightening|":[1,1],"wrench-10|tightening|3":[1,1]}]'
+
+
+def test_a_gate_that_an_earlier_version_closed_stays_closed_until_the_unit_is_known() -> None:
+    bench = upgraded(OLD_UNIT, '["closed","",0]')
+    assert bench.gate() == "closed"
+
+
+def test_results_that_an_earlier_version_counted_still_count() -> None:
+    bench = upgraded(OLD_UNIT, '["closed","",0]')
+    bench.scan("SN0001")
+    assert bench.gate() == "closed"
+    bench.tighten(2)
+    assert bench.gate() == "opened"
+    bench.scan("SN0002")
+    said = left(bench)
+    assert (said["results_ok"], said["results_not_ok"]) == (2, 1)
+
+
+def test_results_of_an_earlier_version_do_not_count_where_limits_are_asked_for_now() -> None:
+    bench = upgraded(OLD_UNIT, '["closed","",0]')
+    limits = {"torque": {"low": "1"}}
+    bench.reload(options_of(requires=[{**PLAIN, "limits": limits}], gate=GATE))
+    bench.scan("SN0001")
+    assert bench.gate() == "closed"
+
+
+def test_the_status_page_shows_the_unit_of_this_version_and_of_an_earlier_one() -> None:
+    bench = LineBench(options_of(requires=[PLAIN]))
+    bench.scan("SN0002")
+    bench.tighten(1)
+    bench.tighten(2, ok=False)
+    for stored, serial in ((bench.stored, "SN0002"), ({"station/st-10/unit": OLD_UNIT}, "SN0001")):
+        row = station_row("st-10", "", stored)
+        assert (row.unit, row.by, row.results) == (serial, "scan", (1, 1))
+
+
+# What grows, and what the screen says.
+
+
+def test_badges_that_a_reader_invents_take_bounded_memory() -> None:
+    bench = LineBench(options_of(requires=[BOLT]))
+    bench.scan("SN0001")
+    for number in range(MOST_SEEN + 50):
+        bench.badge(f"B{number}")
+        bench.tighten(number)
+    assert len(bench.shared.badges.seen) == MOST_SEEN
+
+
+def test_a_word_to_let_a_unit_pass_that_does_nothing_is_on_the_screen() -> None:
+    bench = line(BOLT)
+    bench.scan("SN0001", "PASS-tool is broken")
+    view = bench.stations["st-10"].view(stamp(0))
+    assert "nobody is signed on, or no unit is there: nothing was let pass" in {n.text for n in view.notes}

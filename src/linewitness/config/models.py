@@ -12,6 +12,7 @@ from linewitness.anchors.options import AnchorOptions, CosignatureKey
 from linewitness.base.settings import Doubt, Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
+from linewitness.stations.doubts import doubts_of_line
 from linewitness.stations.genealogy.known_units import REMEMBERED
 from linewitness.stations.lists.options import ListsOptions
 from linewitness.stations.options import StationOptions
@@ -114,7 +115,8 @@ class Config(Options):
     log: LogOptions = Field(default=LogOptions(), description="Log messages.")
 
     def doubts(self) -> Iterable[Doubt]:
-        """Return dots in names that are parts of topics, which some brokers do not take as they are."""
+        """Return dots in names that some brokers do not take as they are, and stations that wait for ever."""
+        yield from doubts_of_line(self.stations, self.lists.named.keys())
         if self.uplink is None:
             return
         topics: list[tuple[tuple[str | int, ...], str]]

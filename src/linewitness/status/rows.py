@@ -10,6 +10,7 @@ import orjson
 from linewitness.base.clock import NS_PER_S
 from linewitness.devices.options import DeviceOptions
 from linewitness.stations.options import StationOptions
+from linewitness.stations.unit.units import HeldUnit
 from linewitness.status.health import DeviceHealth, Health
 
 #: Of a result so many values are shown.
@@ -166,15 +167,8 @@ def device_row(facts: DeviceFacts, health: Health, state: dict[str, str], now_ns
 def station_row(name: str, title: str, state: dict[str, str]) -> StationRow:
     """Return a station as a row; `state` is the journal's stored state."""
     operator = state.get(f"station/{name}/operator")
-    if (held := state.get(f"station/{name}/unit")) is None:
+    if (stored := state.get(f"station/{name}/unit")) is None:
         return StationRow(name, title, None, None, (0, 0), operator)
-    stored = orjson.loads(held)
-    if isinstance(stored, dict):
-        good, other = stored["results"]
-        return StationRow(name, title, stored["serial"], stored["by"], (good, other), operator)
-    # Of a version that had no checklists, until the station has its next event.
-    serial, by, counts = stored
-    whole = [pair for key, pair in counts.items() if key.endswith("|")]
-    return StationRow(
-        name, title, serial, by, (sum(pair[0] for pair in whole), sum(pair[1] for pair in whole)), operator
-    )
+    held = HeldUnit.load(stored)
+    counted = (held.results_ok, held.results_not_ok)
+    return StationRow(name, title, held.serial, held.by, counted, operator)

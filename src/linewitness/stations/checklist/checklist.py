@@ -28,9 +28,6 @@ from linewitness.stations.unit.units import HeldUnit
 #: Requirements that are done by how often something was done.
 _COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
 
-#: Requirements that are done by how often something was done.
-_COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
-
 #: Takes a requirement that is done now: material that is used with it is consumed.
 Done = Callable[[HeldUnit, RequirementStatus, Cause, StationOutcome], None]
 
@@ -187,7 +184,7 @@ class Checklist:
         if isinstance(need, _COUNTED):
             return judging.judge_count(need, progress)
         if isinstance(need, AfterRequirement):
-            return judging.judge_after(need, held, self._station_before(held))
+            return judging.judge_after(need, progress, held, self._station_before(held))
         if progress.state == "missing" and self.comes_first(held, need) and need.out_of_order == "refuse":
             return JudgedState("missing")
         if isinstance(need, CheckRequirement):

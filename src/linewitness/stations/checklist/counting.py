@@ -11,8 +11,9 @@ from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.checklist.options import LimitOptions, ResultRequirement
 from linewitness.stations.checklist.progress import ClockMoment
 from linewitness.stations.lists.book import ListBook
-from linewitness.stations.options import StationOptions, ToolOptions
+from linewitness.stations.options import StationOptions
 from linewitness.stations.unit.units import HeldUnit, program_of
+from linewitness.stations.work_options import ToolOptions
 
 
 @dataclass(frozen=True, slots=True)

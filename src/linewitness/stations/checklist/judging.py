@@ -31,7 +31,9 @@ def judge_count(need: Requirement, progress: Progress) -> JudgedState:
     return JudgedState("not_met" if progress.failed else "missing", progress.wrong)
 
 
-def judge_after(need: AfterRequirement, held: HeldUnit, before: str | None) -> JudgedState:
+def judge_after(
+    need: AfterRequirement, progress: Progress, held: HeldUnit, before: str | None
+) -> JudgedState:
     """Return whether the unit left another station with all that it needed; `before` is from the routes."""
     station = need.station or before
     if station is None:
@@ -41,7 +43,8 @@ def judge_after(need: AfterRequirement, held: HeldUnit, before: str | None) -> J
     visit = held.known.visits.get(station) if held.known is not None else None
     if visit is None or not visit.attempts:
         return JudgedState("missing", f"it was not at {station}")
-    if visit.ending in ("complete", "overridden"):
+    # What happens there later is of the next visit here.
+    if progress.state == "done" or visit.ending in ("complete", "overridden"):
         return JudgedState("done")
     why = f"it left {station} without all that it needs there"
     return JudgedState("missing", why if visit.ending else f"it has not left {station} yet")

@@ -49,6 +49,13 @@ class ListedStatuses(NamedTuple):
 def progress_of(held: HeldUnit, need: Requirement) -> Progress:
     """Return how far a requirement is; it begins anew where its settings are others than those it had."""
     known = held.progress.get(need.name)
+    if (
+        known is not None
+        and not known.definition
+        and not need.has_records
+        and not getattr(need, "limits", None)
+    ):
+        known.definition = need.definition  # an earlier version counted these results
     if known is None or known.definition != need.definition:
         known = held.progress[need.name] = Progress(need.definition)
     return known

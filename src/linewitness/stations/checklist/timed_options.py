@@ -50,7 +50,8 @@ class ConditionRequirement(RequirementOptions):
     @property
     def refers(self) -> tuple[str, ...]:
         """What begins and ends it."""
-        return (*self.after, *(name for name in (self.since, self.until) if name and name != ENTERED))
+        since = () if self.since == ENTERED else (self.since,)
+        return (*self.after, *since, *((self.until,) if self.until else ()))
 
 
 class CheckRequirement(RequirementOptions):

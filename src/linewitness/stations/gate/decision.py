@@ -31,7 +31,10 @@ class GateDecision:
         """Begin where the gate was at the last commit."""
         self._context = context
         self._key = context.key("gate")
-        self._position: Position = "closed" if state.get(self._key) == "closed" else "opened"
+        # An earlier version stored more than the position.
+        stored = state.get(self._key) or ""
+        closed = stored == "closed" or stored.startswith('["closed"')
+        self._position: Position = "closed" if closed else "opened"
 
     def order(self, held: HeldUnit | None, *, known: bool) -> Order | None:
         """Return what the gate should be now, None where there is none.
@@ -79,7 +82,8 @@ class GateDecision:
     def let_pass(self, code: Code, held: HeldUnit | None, operator: str | None) -> PassGiven:
         """Let the unit pass on the operator's word, or refuse that."""
         if operator is None or held is None:
-            return PassGiven("nobody is signed on, or no unit is there: nothing was let pass")
+            why = "nobody is signed on, or no unit is there: nothing was let pass"
+            return PassGiven(why, why)
         reason = self._reason(code.text)
         if reason is None or reason.refused:
             why = reason.refused if reason is not None else "it gives no reason"

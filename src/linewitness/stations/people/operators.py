@@ -1,9 +1,13 @@
 """Who works at which station of the line."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from linewitness.evidence.format.record import Actor
 from linewitness.stations.checklist.progress import ClockMoment
+
+#: Operators whose last result is remembered: a reader may invent badges without end.
+MOST_SEEN: Final = 1000
 
 
 @dataclass(slots=True)
@@ -19,7 +23,10 @@ class Badges:
 
     def see(self, operator: str, station: str, now: ClockMoment) -> tuple[str, float] | None:
         """Note that an operator works here; return the station of before and the seconds since."""
-        before, self.seen[operator] = self.seen.get(operator), (station, now)
+        before = self.seen.pop(operator, None)
+        self.seen[operator] = (station, now)
+        if len(self.seen) > MOST_SEEN:
+            self.seen.pop(next(iter(self.seen)))
         if before is None or before[0] == station:
             return None
         return before[0], before[1].elapsed_s(now)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from linewitness.stations.options import ReasonOptions
+from linewitness.stations.work_options import ReasonOptions
 
 
 class GivenReason(NamedTuple):

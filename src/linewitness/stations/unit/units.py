@@ -97,7 +97,9 @@ class HeldUnit:
     @classmethod
     def load(cls, text: str) -> "HeldUnit":
         """Return what `dump` wrote."""
-        stored: Mapping[str, Any] = orjson.loads(text)
+        stored: Any = orjson.loads(text)
+        if isinstance(stored, list):
+            return cls._load_counts(*stored)
         held = cls(stored["serial"], stored["by"], *stored["results"])
         held.progress = {name: Progress.load(each) for name, each in stored["progress"].items()}
         if "override" in stored:
@@ -108,6 +110,22 @@ class HeldUnit:
             held.entered = ClockMoment(*stored["entered"])
             held.tools = stored["tools"]
             held.scrapped_here = stored["scrapped_here"]
+        return held
+
+    @classmethod
+    def _load_counts(cls, serial: str, by: str, counts: Mapping[str, tuple[int, int]]) -> "HeldUnit":
+        """Return what an earlier version stored: how many good results and others by device, kind, program.
+
+        Which settings they were counted under it did not say: only requirements of results alone take them.
+        """
+        held = cls(serial, by)
+        for key, (good, other) in counts.items():
+            device, kind, program = key.split("|", 2)
+            if not program:
+                held.results_ok += good
+                held.results_not_ok += other
+            name = f"{device}.{kind}.{program}" if program else f"{device}.{kind}"
+            held.progress[name] = Progress(done=good, not_ok=other)
         return held
 
 
