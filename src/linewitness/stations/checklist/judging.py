@@ -126,6 +126,9 @@ def judge_wait(need: WaitRequirement, progress: Progress, held: HeldUnit, now: C
     if begun is None:
         return JudgedState("missing", "" if "/" not in need.since else f"{need.since} was not done")
     passed = begun.elapsed_s(now)
+    if progress.state == "done" and progress.done_at is not None:
+        # What is said late of missed polls has a time in the past; no time that has passed is undone by it.
+        passed = max(passed, begun.elapsed_s(progress.done_at))
     ended = held.progress.get(need.before) if need.before is not None else None
     if need.at_most_s is not None and progress.state != "not_met":
         end = ended.done_at if ended is not None and ended.state == "done" else None
