@@ -51,6 +51,7 @@ class StationWork:
         if held is not None and units.serial is not None:
             self._parts.materials.supply(held, cause, outcome)
             checklist.settle(held, cause, outcome)
+            self._parts.visits.note_readiness(held, outcome)
         elif held is not None:
             checklist.interrupt(held)
         units.store(outcome)

@@ -4,7 +4,7 @@ from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Change
 from linewitness.stations.checklist.checklist import Cause
-from linewitness.stations.checklist.progress import Progress
+from linewitness.stations.checklist.progress import ClockMoment, Progress
 from linewitness.stations.checklist.status import unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Ending, Variant
@@ -42,7 +42,7 @@ class Visits:
         if options.rework == "open" and visit.progress:
             held.progress = {name: Progress.load(each) for name, each in visit.progress.items()}
         self._take_variant(held, observation, outcome)
-        if known.station not in ("", here):
+        if known.station not in ("", here) and not known.visit(known.station).ending:
             self._exception(
                 observation, held, "unit_at_two_stations", f"it is at {known.station} as well", outcome
             )
@@ -76,22 +76,30 @@ class Visits:
         if held.variant != before:
             outcome.state.update(self._context.shared.units.put(held.known))
 
+    def note_readiness(self, held: HeldUnit, outcome: StationOutcome) -> None:
+        """Let the stations that follow know whether the unit may come to them.
+
+        Where units move in step, it is read there before the next unit is read here.
+        """
+        options, known = self._context.options, held.known
+        if options is None or known is None or not self._context.tracks:
+            return
+        ending = _ending(held, unmet(held, options))
+        visit = known.visit(str(self._context.id))
+        now: Ending = "" if ending == "incomplete" else ending
+        if visit.ending != now:
+            visit.ending, visit.done_at = now, _done_at(held)
+            outcome.state.update(self._context.shared.units.put(known))
+
     def depart(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """End a visit: how the unit leaves, and an exception if that is not as it should be."""
         options, known = self._context.options, held.known
         if options is None or known is None:
             return
         lacking = unmet(held, options)
-        ending: Ending = "complete"
-        if known.scrapped:
-            ending = "scrapped"
-        elif lacking:
-            ending = "overridden" if held.override is not None else "incomplete"
+        ending = _ending(held, lacking)
         visit = known.visit(str(self._context.id))
-        visit.ending = ending
-        visit.done_at = {
-            name: progress.done_at for name, progress in held.progress.items() if progress.done_at is not None
-        }
+        visit.ending, visit.done_at = ending, _done_at(held)
         visit.progress = {}
         if options.rework == "open" and lacking:
             visit.progress = {name: progress.dump() for name, progress in held.progress.items()}
@@ -146,3 +154,18 @@ class Visits:
         resource = self._context.unit_resource(held.serial)
         outcome.events.append(self._context.exception(cause, code, reason, resource))
         outcome.refusals.append(reason)
+
+
+def _ending(held: HeldUnit, lacking: list[str]) -> Ending:
+    """Return how the unit leaves if it leaves now."""
+    if held.known is not None and held.known.scrapped:
+        return "scrapped"
+    if not lacking:
+        return "complete"
+    return "overridden" if held.override is not None else "incomplete"
+
+
+def _done_at(held: HeldUnit) -> dict[str, ClockMoment]:
+    return {
+        name: progress.done_at for name, progress in held.progress.items() if progress.done_at is not None
+    }
