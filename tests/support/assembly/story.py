@@ -92,7 +92,7 @@ class Story:
         while self._open:
             if not queue:
                 await asyncio.sleep(0.05)
-                if place.station in self._gone and not self._comes_soon(place.station):
+                if place.station in self._gone and not queue:
                     await self._show_sample(worker)
                 continue
             serial = queue.popleft()
@@ -103,10 +103,14 @@ class Story:
             await worker.read_unit()
             self._move(place.station)
             ending = await worker.handle()
-            self._gone[place.station] = (serial, ending)
+            if ending == "taken_back":
+                self._gone[place.station] = (serial, ending)
+            else:
+                self._send_on(place.station, serial, ending)
+        await self._show_sample(worker)
 
     async def _show_sample(self, worker: Worker) -> None:
-        """Put the sample to a station that has nothing to do, so that its last unit has left on record."""
+        """Put the sample there, so that the last unit has left on record."""
         sample = SAMPLES[worker.place.station]
         self._note_skipped(worker.place.station, sample)
         worker.place.arrive(sample)
@@ -114,12 +118,8 @@ class Story:
         self._move(worker.place.station)
         worker.place.leave("taken_back")
 
-    def _comes_soon(self, station: str) -> bool:
-        """Return whether another unit is on its way, so that nobody needs the sample."""
-        return bool(self.queues[station])
-
     def _move(self, station: str) -> None:
-        """Let the unit before go on: another one is on record at this station now."""
+        """Bring a unit back that was taken off by hand: another one is on record at this station now."""
         if (gone := self._gone.pop(station, None)) is not None:
             self._send_on(station, *gone)
 
