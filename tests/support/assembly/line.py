@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from linewitness.demo.broker import Mosquitto
 from linewitness.demo.plant import STORE_NAME, Plant, free_port
+from linewitness_simulators.oven.device import OvenInputs
 from linewitness_simulators.oven.server import OvenServerOptions, RunningOvens
 from linewitness_simulators.oven.server import serve as serve_plc
 from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
@@ -128,6 +129,17 @@ _LISTS: Final = {
 }
 
 
+class StopInputs(OvenInputs):
+    """What was written to a station's PLC, which notices each time that its stop is closed."""
+
+    closings = 0
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "fan" and value:
+            object.__setattr__(self, "closings", self.closings + 1)
+        object.__setattr__(self, name, value)
+
+
 @dataclass(frozen=True)
 class AssemblyLine:
     """The devices in this process, and the processes of gateway, broker and store."""
@@ -141,6 +153,12 @@ class AssemblyLine:
     def holds(self, station: str) -> bool:
         """Return whether the PLC of a station was told to hold what stands there."""
         return self.plcs[station].oven.inputs.fan
+
+    def closings(self, station: str) -> int:
+        """Return how often it was told so."""
+        inputs = self.plcs[station].oven.inputs
+        assert isinstance(inputs, StopInputs)
+        return inputs.closings
 
 
 @asynccontextmanager
@@ -157,6 +175,8 @@ async def assembly_line(folder: Path) -> AsyncIterator[AssemblyLine]:
         enter = stack.enter_async_context
         readers = {name: await enter(serve_reader(ScannerSimulation())) for name in STATIONS}
         plcs = {name: await enter(serve_plc(OvenServerOptions(cycle_s=1e9))) for name in STATIONS}
+        for plc in plcs.values():
+            plc.oven.inputs = StopInputs()
         wrench = await enter(serve_wrench(TorqueOptions(tool=GOOD_TOOL, state=place / "controller.db")))
         plant = Plant(place, cast(Any, None), broker)
         page = free_port()

@@ -45,7 +45,7 @@ def compare(story: Story) -> list[str]:
     """Return every difference between the truth and the records, in words."""
     store = held(story.line.plant)
     found = [] if attested_to_the_end(store) else [f"the verdict is {store.verdict}"]
-    for part in (_leavings, _closings, _contents, _refusals, _tightenings, _exceptions, _scrap):
+    for part in (_leavings, _closings, _contents, _refusals, _tightenings, _exceptions, _reasons, _scrap):
         found += [f"{part.__name__.strip('_')}: {each}" for each in part(story, store)]
     return found + [f"tracing: {each}" for each in _tracing(story)]
 
@@ -157,12 +157,26 @@ def _exceptions(story: Story, store: Held) -> Iterator[str]:
     )
     if records["left_incomplete"] != taken:
         yield f"taken back {taken}, on record {records['left_incomplete']}"
+    badges = records["shared_badge"].total()
+    if badges < story.truth.shared_badges_seen or (badges and not story.truth.mistakes["shared_badge"]):
+        yield f"{story.truth.shared_badges_seen} shared badges were seen, {badges} are on record"
+    swaps = {unit for _, unit in records["tool_swapped"]}
+    if swaps and not story.truth.mistakes["tool_due"]:
+        yield f"nobody swapped a tool: {swaps}"
     expected = {"station_skipped", "left_incomplete", "shared_badge", "tool_swapped"}
     if strange := {code: dict(found) for code, found in records.items() if code not in expected}:
         yield f"nobody did this: {strange}"
 
 
+def _reasons(story: Story, store: Held) -> Iterator[str]:
+    """A reason that says nothing let nothing pass: each that was refused is on record."""
+    refused = sum("none of the reasons" in str(r["reason"]) for r in store.kind("identifier.scanned"))
+    if not story.truth.generic_reasons_seen <= refused <= story.truth.generic_reasons:
+        yield f"{story.truth.generic_reasons} were given, {refused} are on record"
+
+
 def _scrap(story: Story, store: Held) -> Iterator[str]:
+    """What is scrap is scrap on record, once."""
     truth = {serial for serial, unit in story.truth.units.items() if unit.scrapped}
     records = {unit_of(record) for record in store.kind("unit.scrapped")}
     if truth != records:

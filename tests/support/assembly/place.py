@@ -19,9 +19,11 @@ class Place:
     line: AssemblyLine
     truth: Truth
     screen: Screen
+    #: The screens of the other stations.
+    others: tuple[Screen, ...] = ()
     person: str = ""
     visit: TrueVisit | None = None
-    was_held: bool = False
+    closings: int = 0
     #: The sign-off whose code was read last.
     signing: bool = field(default=False)
 
@@ -30,14 +32,9 @@ class Place:
         assert self.visit is not None
         return self.visit
 
-    def look(self) -> None:
-        """Let the PLC look at its gate."""
-        if self.visit is not None and self.line.holds(self.station):
-            self.was_held = True
-
     @property
     def lets_go(self) -> bool:
-        return self.was_held and not self.line.holds(self.station)
+        return self.line.closings(self.station) > self.closings and not self.line.holds(self.station)
 
     def arrive(self, serial: str) -> TrueVisit:
         """Put a unit there. One that comes back with no other in between goes on with its visit."""
@@ -49,7 +46,8 @@ class Place:
             self.visit = TrueVisit(self.station, serial)
             past.append(self.visit)
         self.truth.unit(serial)
-        self.was_held = self.signing = False
+        self.signing = False
+        self.closings = self.line.closings(self.station) - self.line.holds(self.station)
         inputs = self.line.plcs[self.station].oven.inputs
         if self.station == "test":
             inputs.door_open, inputs.set_points[0] = False, 0
@@ -77,6 +75,10 @@ class Place:
     async def read_piece(self, piece: Piece) -> None:
         self.truth.scans[piece.key] += 1
         await self.read(piece.code)
+
+    def shown_elsewhere(self, badge: str) -> bool:
+        """Return whether another screen shows somebody as signed on there."""
+        return any(screen.shown is not None and screen.shown.operator == badge for screen in self.others)
 
     def note_signature(self, badge: str) -> None:
         """Note that somebody who may do so signed, in the order that is right."""

@@ -60,6 +60,8 @@ class Story:
         self.places = {
             name: Place(name, self.line, self.truth, Screen(self.line.page, name)) for name in STATIONS
         }
+        for place in self.places.values():
+            place.others = tuple(each.screen for each in self.places.values() if each is not place)
 
     def summary(self) -> str:
         """Return what happened, in one line."""
@@ -73,7 +75,6 @@ class Story:
         began = monotonic()
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(place.screen.follow()) for place in self.places.values()]
-            background.append(group.create_task(self._plcs()))
             background.append(group.create_task(self._kills(gateway)))
             if self.plan.outages:
                 background.append(group.create_task(self._outages()))
@@ -157,12 +158,6 @@ class Story:
             self.truth.mistakes["skips_a_station"] += 1
             return "test"
         return "bolting"
-
-    async def _plcs(self) -> None:
-        while True:
-            for place in self.places.values():
-                place.look()
-            await asyncio.sleep(0.01)
 
     async def _kills(self, gateway: Any) -> None:
         """Kill the gateway each time another share of the units is through."""

@@ -37,7 +37,6 @@ class TrueVisit:
     #: Requirements that the unit lacked when it left.
     lacked: tuple[str, ...] = ()
     good_bolts: int = 0
-    bolts_before_kitted: bool = False
     signed_by: set[str] = field(default_factory=set)
     told_tight: bool = False
     in_press: bool = False
@@ -72,10 +71,13 @@ class Truth:
     scans: Counter[tuple[str, str]] = field(default_factory=Counter)
     refusals_seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     mistakes: Counter[str] = field(default_factory=Counter)
-    #: (station, unit) where a station was skipped, and what else must be an exception on record.
+    #: (station, unit) where a station was skipped.
     skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: Badges of people whom a screen showed as signed on at another station at that moment.
     shared_badges_seen: int = 0
+    #: How often a reason was given that says nothing, and how often the screen said so.
     generic_reasons: int = 0
+    generic_reasons_seen: int = 0
 
     def unit(self, serial: str) -> TrueUnit:
         return self.units.setdefault(serial, TrueUnit(serial))

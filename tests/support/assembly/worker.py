@@ -94,16 +94,14 @@ class Worker:
 
     async def handle(self) -> Ending:
         """Work on the unit that is there until it is gone."""
-        place = self.place
-        serial = place.here.unit
-        deadline = monotonic() + HOPELESS_S
-        while place.visit is not None:
-            assert monotonic() < deadline, (
-                f"{serial} does not get on at {place.station}: {place.screen.shown}"
-            )
-            shown = await place.screen.picture()
-            if await self._is_ready(serial, shown):
-                await self._next(await place.screen.picture())
+        place, serial = self.place, self.place.here.unit
+        try:
+            async with asyncio.timeout(HOPELESS_S):
+                while place.visit is not None:
+                    if await self._is_ready(serial, await place.screen.picture()):
+                        await self._next(await place.screen.picture())
+        except TimeoutError:
+            raise AssertionError(f"{serial} stays at {place.station}: {place.screen.shown}") from None
         return place.truth.visits[place.station][-1].ending
 
     def _slips(self) -> set[str]:
@@ -125,8 +123,10 @@ class Worker:
         place = self.place
         if shown.operator != self.badge:
             badge = "OP9" if shown.operator != "OP9" and self._slip("unqualified_badge") else self.badge
+            shared = place.shown_elsewhere(badge)
             await place.read(badge)
-            await place.screen.sees(lambda now: now.operator == badge)
+            signed_on = await place.screen.sees(lambda now: now.operator == badge)
+            place.truth.shared_badges_seen += signed_on and shared and place.shown_elsewhere(badge)
             if badge == "OP9":
                 await self._work_unqualified()
             return False
@@ -173,7 +173,8 @@ class Worker:
     async def _give_reason(self, code: str) -> None:
         self.place.truth.generic_reasons += 1
         await self.place.read(code)
-        await self.place.screen.sees(lambda now: _names(now, "none of the reasons"), within_s=0.5)
+        told = await self.place.screen.sees(lambda now: _names(now, "none of the reasons"), within_s=0.5)
+        self.place.truth.generic_reasons_seen += told
 
     async def _override(self) -> None:
         place = self.place
@@ -189,7 +190,7 @@ class Worker:
                 await place.read("SCRAP-R2")
                 await place.screen.sees(_is_scrap)
         while not place.leave("scrapped", person=self.badge, reason="R2"):  # noqa: ASYNC110 (a person tries)
-            await asyncio.sleep(0.02)  # the PLC looks at its gate from time to time
+            await asyncio.sleep(0.02)
 
     async def _step(self, shown: Shown) -> None:
         steps: dict[str, Callable[[Shown], Awaitable[None]]] = {
