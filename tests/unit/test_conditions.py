@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from linewitness.devices.base import Quality
-from support.station_bench import LineBench, options_of, stamp
+from support.observations import gap
+from support.station_bench import LineBench, kinds, options_of, stamp
 
 GATE = {"device": "press-10", "point": "hold", "hold": ["missing"]}
 TEMPERATURE = {"id": "cured", "kind": "condition", "point": "press-10/holding", "low": "60", "high": "80"}
@@ -120,6 +121,15 @@ def test_a_unit_that_cures_leaves_after_its_time() -> None:
     bench.wait(609)
     assert bench.gate() == "closed"
     bench.wait(610)
+    assert bench.gate() == "opened"
+
+
+def test_what_a_device_says_late_undoes_no_time_that_has_passed() -> None:
+    bench = line({"id": "settled", "kind": "wait", "at_least_s": 5})
+    bench.scan("SN0001", at_s=10)
+    bench.wait(15)
+    assert bench.gate() == "opened"
+    assert kinds(bench.say(gap(1, 2, device="press-10", at_ms=12_000))) == ["source.gap"]
     assert bench.gate() == "opened"
 
 

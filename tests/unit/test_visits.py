@@ -72,6 +72,25 @@ def test_a_unit_at_two_stations_is_an_exception() -> None:
     assert exceptions(bench) == ["unit_at_two_stations"]
 
 
+def test_a_unit_that_has_all_may_be_read_at_the_next_station_before_another_one_is_read_here() -> None:
+    after = {"id": "kitted", "kind": "after", "station": "kitting"}
+    bench = LineBench(
+        options_of("kitting", requires=[PCB], gate=GATE, route=True, unit=PRODUCT),
+        options_of("bolting", requires=[after], gate=GATE, route=True, unit=PRODUCT),
+    )
+    bench.take_lists(book("routes", routes={"A": ("kitting", "bolting")}))
+    bench.scan("SNA1", "P1-1", at="kitting")
+    bench.restart()
+    bench.scan("SNA1", at="bolting")
+    assert exceptions(bench) == []
+    assert bench.gate("bolting") == "opened"
+    bench.scan("SNA2", at="kitting")
+    assert bench.left()["complete"].after is True
+    bench.scan("SNA2", at="bolting")
+    assert exceptions(bench) == ["unit_at_two_stations", "station_skipped"]
+    assert bench.gate("bolting") == "closed"
+
+
 def test_a_station_that_was_skipped_is_an_exception() -> None:
     bench = two(route=True)
     bench.take_lists(book("routes", routes={"A": ("kitting", "bolting")}))

@@ -63,6 +63,7 @@ class StationWork:
         elif units.serial is not None:
             self._parts.materials.supply(held, cause, outcome)
             checklist.settle(held, cause, outcome)
+            self._parts.visits.note_readiness(held, outcome)
             self._judged, self._override = True, held.override
         else:
             checklist.interrupt(held)

@@ -131,6 +131,9 @@ def judge_wait(need: WaitRequirement, progress: Progress, held: HeldUnit, now: C
     if begun is None:
         return JudgedState("missing", "" if "/" not in need.since else f"{need.since} was not done")
     passed = begun.elapsed_s(now)
+    if progress.state == "done" and progress.done_at is not None:
+        # What is said late of missed polls has a time in the past; no time that has passed is undone by it.
+        passed = max(passed, begun.elapsed_s(progress.done_at))
     if need.at_most_s is not None and (late := _too_late(need, progress, held, now)):
         return late
     if need.at_least_s is not None and passed < need.at_least_s:
@@ -147,7 +150,8 @@ def _too_late(
         return JudgedState(progress.state, progress.wrong)
     end = start_of(need.before, held) if need.before is not None else None
     taken = begun.elapsed_s(end or now)
-    if not begun.is_by(end or now):
+    unsure = begun.boot_id != now.boot_id and not begun.is_by(now)
+    if unsure or (end is not None and not begun.is_by(end)):
         return JudgedState("not_met", "the clock was set back: nobody knows how much time passed")
     if taken > need.at_most_s:
         return JudgedState("not_met", f"{taken:.0f} s passed, {need.at_most_s:g} s are allowed")

@@ -3,11 +3,12 @@
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Change
-from linewitness.stations.checklist.progress import Progress
+from linewitness.stations.checklist.progress import ClockMoment, Progress
 from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import covers, unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Ending, Variant
+from linewitness.stations.options import StationOptions
 from linewitness.stations.orders import StationOrder
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.people.reasons import GivenReason
@@ -47,7 +48,7 @@ class Visits:
         if options.rework == "open" and visit.progress:
             held.progress = {name: Progress.load(each) for name, each in visit.progress.items()}
         self._take_variant(held, cause, outcome)
-        if known.station not in ("", here):
+        if known.station not in ("", here) and not known.visit(known.station).ending:
             why = f"it is at {known.station} as well"
             self._exception(cause, held, "unit_at_two_stations", why, outcome)
         if known.scrapped:
@@ -84,22 +85,30 @@ class Visits:
         outcome.state.update(self._context.shared.units.put(held.known))
         return True
 
+    def note_readiness(self, held: HeldUnit, outcome: StationOutcome) -> None:
+        """Let the stations that follow know whether the unit may come to them.
+
+        Where units move in step, it is read there before the next unit is read here.
+        """
+        options, known = self._context.options, held.known
+        if options is None or known is None or known.station != self._context.id:
+            return
+        ending = _ending(held, options, unmet(held, options))
+        visit = known.visit(str(self._context.id))
+        now: Ending = "" if ending == "incomplete" else ending
+        if visit.ending != now:
+            visit.ending, visit.done_at = now, _done_at(held)
+            outcome.state.update(self._context.shared.units.put(known))
+
     def depart(self, held: HeldUnit, cause: Cause, outcome: StationOutcome) -> None:
         """End a visit: how the unit leaves, and an exception if that is not as it should be."""
         options, known = self._context.options, held.known
         if options is None or known is None:
             return
         lacking = unmet(held, options)
-        ending: Ending = "complete"
-        if known.scrapped:
-            ending = "scrapped"
-        elif lacking:
-            ending = "overridden" if covers(held, options) else "incomplete"
+        ending = _ending(held, options, lacking)
         visit = known.visit(str(self._context.id))
-        visit.ending = ending
-        visit.done_at = {
-            name: progress.done_at for name, progress in held.progress.items() if progress.done_at is not None
-        }
+        visit.ending, visit.done_at = ending, _done_at(held)
         visit.progress = {}
         if options.rework == "open" and lacking:
             visit.progress = {name: progress.dump() for name, progress in held.progress.items()}
@@ -155,3 +164,18 @@ class Visits:
         resource = self._context.unit_resource(held.serial)
         outcome.events.append(self._context.exception(cause, code, reason, resource))
         outcome.refusals.append(reason)
+
+
+def _ending(held: HeldUnit, options: StationOptions, lacking: list[str]) -> Ending:
+    """Return how the unit leaves if it leaves now."""
+    if held.known is not None and held.known.scrapped:
+        return "scrapped"
+    if not lacking:
+        return "complete"
+    return "overridden" if covers(held, options) else "incomplete"
+
+
+def _done_at(held: HeldUnit) -> dict[str, ClockMoment]:
+    return {
+        name: progress.done_at for name, progress in held.progress.items() if progress.done_at is not None
+    }
