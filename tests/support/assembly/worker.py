@@ -23,9 +23,9 @@ MISTAKES: Final[dict[str, dict[str, float]]] = {
         "wrong_order": 0.08,
         "signs_alone": 0.10,
         "replaces_a_part": 0.08,
-        "wrong_lot_loaded": 0.06,
+        "wrong_lot_loaded": 0.30,
     },
-    "bolting": {"nok_then_ok": 0.12, "tool_due": 0.08, "works_in_the_dark": 0.05},
+    "bolting": {"nok_then_ok": 0.12, "tool_due": 0.08, "in_haste": 0.06},
     "test": {"wrong_lot_loaded": 0.06, "pressure_late": 0.10},
 }
 ANYWHERE: Final = {
@@ -121,8 +121,9 @@ class Worker:
     async def _is_ready(self, serial: str, shown: Shown) -> bool:
         """Sign on and read the unit, unless the screen says that both are so."""
         place = self.place
-        if shown.operator != self.badge:
-            badge = "OP9" if shown.operator != "OP9" and self._slip("unqualified_badge") else self.badge
+        unqualified = shown.operator != "OP9" and self._slip("unqualified_badge")
+        if unqualified or shown.operator != self.badge:
+            badge = "OP9" if unqualified else self.badge
             shared = place.shown_elsewhere(badge)
             await place.read(badge)
             signed_on = await place.screen.sees(lambda now: now.operator == badge)
@@ -312,9 +313,8 @@ class Worker:
 
     async def _tighten(self, shown: Shown) -> None:
         place = self.place
-        await asyncio.sleep(max(0.0, self._entered_s + CHANGEOVER_S - monotonic()))
-        if place.screen.shown is None and not self._slip("works_in_the_dark"):
-            return
+        if not self._slip("in_haste"):
+            await asyncio.sleep(max(0.0, self._entered_s + CHANGEOVER_S - monotonic()))
         name = next(each for each in shown.states if each.startswith("bolts"))
         ok, due = not self._slip("nok_then_ok"), self._slip("tool_due")
         place.tighten(ok=ok, due=due)
