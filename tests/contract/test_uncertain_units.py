@@ -68,7 +68,7 @@ async def status(directory: Path, line: Looked) -> str:
     async with asyncio.TaskGroup() as group:
         writing = group.create_task(write_running(directory, line.overview.running_state))
         await until((directory / FILE_NAME).exists)
-        said = (await asyncio.to_thread(call, "status", directory)).output
+        said = str((await asyncio.to_thread(call, "status", directory)).output)
         writing.cancel()
     return said
 
