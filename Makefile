@@ -16,7 +16,7 @@ help:
 	@echo "make fault   run the long fault suite: kills, outages, full disks"
 	@echo "make soak    run one line with all drivers and random faults, for MINUTES=60; the results are in soak-run"
 	@echo "make install LINE=line-02.yaml    as root: install the program in /opt/linewitness, and a line as a service"
-	@echo "make bench   measure append, end to end, and drivers"
+	@echo "make bench   measure append, end to end, drivers, and stations"
 	@echo "make audit   check all pinned versions against the database of known vulnerabilities; needs the internet"
 
 demo: venv
@@ -67,6 +67,8 @@ bench: venv
 	$(PYTHON) bench/three_drivers.py
 	$(PYTHON) bench/three_drivers.py --record change
 	$(PYTHON) bench/many_points.py
+	PYTHONPATH=tests $(PYTHON) bench/station_cost.py
+	PYTHONPATH=tests $(PYTHON) bench/station_view.py
 
 install:
 	python3 -m venv /opt/linewitness

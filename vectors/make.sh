@@ -55,12 +55,13 @@ signer=event1; number=0
 # record KIND ACTION CHANGES REASON RESOURCE: append the next record to the chain in the folder $into, which
 # bears a signature unless $bears is no, and has $more in its context. Its clock shows the date $day, states the
 # bound $bound, and counts $behind seconds too few since the boot. Its event_id is that of the record $named, if set.
-into=chain; bears=yes; more=; day=2026-03-01; bound=',"bound_us":850'; behind=0; named=
+# Its actor is $actor.
+into=chain; bears=yes; more=; day=2026-03-01; bound=',"bound_us":850'; behind=0; named=; actor='{"id":"press-4","type":"device"}'
 record() {
   local time clock before link rest proof=
   time=${day}T06:$(printf '%02d:%02d' $((number / 60)) $((number % 60))).000Z
   clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + (number - behind) * 1000000))$bound,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
-  before="{\"action\":\"$2\",\"actor\":{\"id\":\"press-4\",\"type\":\"device\"},\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' ${named:-$number})\",\"ingested_at\":\"$time\",\"integrity\":{"
+  before="{\"action\":\"$2\",\"actor\":$actor,\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' ${named:-$number})\",\"ingested_at\":\"$time\",\"integrity\":{"
   link="\"key_id\":\"$(key_id $signer $ORIGIN/event 01)\",\"prev_hash\":\"$previous\""
   rest=",\"stream\":\"$ORIGIN\",\"v\":1},\"kind\":\"$1\",\"occurred_at\":\"$time\",\"reason\":\"$4\",\"resource\":$5,\"sequence_no\":$number,\"tenant_id\":\"acme\"}"
   printf '%s%s%s' "$before" "$link" "$rest" >"$work/body"
@@ -446,3 +447,102 @@ for at in 0 1 2 3 4; do
   if [ "$after" -gt "$waited" ]; then waited=$after; fi
 done
 echo "0 4 $waited" >backdated/late.txt
+
+# --- a unit with a checklist, in two attempts: what it left with, and by which records each requirement was met -------
+ORIGIN=acme.example/ber-01/line-04/1
+LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01)
+mkdir -p checklist
+DEVICE=$actor; PERSON='{"auth_method":"badge","id":"B-17","type":"user"}'
+STATION='{"id":"bolting","parent":{"id":"SN-0818","type":"unit"},"type":"station"}'
+# about TYPE ID: a resource whose parent is the unit
+about() { printf '{"id":"%s","parent":{"id":"SN-0818","type":"unit"},"type":"%s"}' "$2" "$1"; }
+# change FIELD AFTER [BEFORE [LIMITS [STATUS [UNIT]]]]: a change; AFTER and BEFORE are JSON
+change() {
+  printf '{"after":%s,"before":%s,"field":"%s"%s' "$2" "${3:-null}" "$1" "${4:-}"
+  if [ "${5:-}" ]; then printf ',"status":"%s"' "$5"; fi
+  if [ "${6:-}" ]; then printf ',"unit":"%s"' "$6"; fi
+  printf '}'
+}
+# list CHANGE...: an array of changes
+list() { local IFS=,; printf '[%s]' "$*"; }
+# ids NUMBER...: the event ids of these records
+ids() { local found; found=$(printf '01KJJ5Z3400000000000000%03d ' "$@"); printf '%s' "${found% }"; }
+# requirement ID OUTCOME STATUS KIND TITLE DONE RECORD...: what unit.left says of a requirement, and what met it
+requirement() {
+  change "$1" "\"$2\"" null '' "$3"; printf ,; change "$1.kind" "\"$4\""; printf ,; change "$1.title" "\"$5\""; printf ,
+  change "$1.done" "$6" null ',"low":"1"' "$3"
+  if [ $# -gt 6 ]; then printf ,; change "$1.met_by" "\"$(ids "${@:7}")\""; fi
+}
+# part PART SERIAL LOT: the changes of a component
+part() {
+  list "$(change part "\"$1\"")" "$(change serial "$2")" "$(change lot "$3")" "$(change quantity '"1"')" "$(change position '"A1"')" \
+    "$(change supplier '"Seals Ltd"')" "$(change expiry '"2027-01-31"')" "$(change requirement '"seal"')"
+}
+# tightened TORQUE STATUS RESULT: the changes of a result
+tightened() { list "$(change torque "\"$1\"" null ',"high":"13.00","low":"11.00"' "$2" Nm)" "$(change result "\"$3\"" null '' "$3")"; }
+# build OK NOT_OK ATTEMPT: the beginning of a unit.left
+build() {
+  change results_ok "$1"; printf ,; change results_not_ok "$2"; printf ,; change attempt "$3"; printf ,; change product '"pump-a"'; printf ,
+  change order '"PO-2"'; printf ,; change batch '"B-9"'; printf ,; change complete false
+}
+checklist() {
+  into=$1; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0; day=2026-03-01; bound=',"bound_us":850'; bears=yes; more=
+  mkdir -p "$into"; : >"$into/records.ndjson"; : >"$into/hashes.txt"; actor=$DEVICE
+  record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+    'the stream begins' "{\"id\":\"$ORIGIN\",\"type\":\"stream\"}"
+  more=',"station_id":"bolting"'
+}
+checklist "$work/bad-kind"
+record component.swapped update "$(part seal '"S-100"' null)" 'no kind of this format' "$(about component seal/S-100)"
+cp "$work/bad-kind/records.ndjson" checklist/bad-kind.ndjson
+checklist checklist
+record order.changed update "$(list "$(change product '"pump-a"' '"pump-b"')" "$(change order '"PO-2"' '"PO-1"')" "$(change batch '"B-9"')")" 'scanned' '{"id":"bolting","type":"station"}'
+record material.loaded update "$(list "$(change part '"glue"')" "$(change lot '"G-7"' '"G-6"')" "$(change quantity '"250"')")" 'scanned' '{"id":"glue/G-7","type":"material"}'
+record unit.entered execute '[]' 'scanned' "$STATION"
+record component.refused read "$(part seal null '"L-13"')" 'the lot L-13 is blocked: cracks' "$(about component seal/L-13)"
+record component.installed create "$(part seal '"S-100"' '"L-12"')" 'scanned' "$(about component seal/S-100)"
+record tightening.result create "$(tightened 9.10 low nok)" 'tightened' "$(about tightening tool-1/4714)"
+record requirement.changed update "$(list "$(change state '"not_met"' '"missing"')" "$(change done 0)" "$(change met_by '""')")" 'a result is not good' "$(about requirement bolting/screws)"
+record unit.left execute "$(list "$(build 0 1 1)" "$(requirement seal done ok component 'the seal' 1 5)" "$(requirement glue done ok component 'glue' 1 2)" \
+  "$(requirement screws not_met nok tightening 'a screw' 0)" "$(change screws.not_ok 1 null '' nok)")" 'taken out for rework' "$STATION"
+record unit.entered execute '[]' 'scanned' "$STATION"
+record component.removed delete "$(list "$(change part null '"seal"')" "$(change serial null '"S-100"')" "$(change lot null '"L-12"')" "$(change position null '"A1"')")" 'damaged' "$(about component seal/S-100)"
+actor=$PERSON
+record component.installed create "$(part seal '"S-101"' '"L-12"')" 'scanned' "$(about component seal/S-101)"
+actor=$DEVICE
+record tightening.result create "$(tightened 12.10 ok ok)" 'tightened' "$(about tightening tool-1/4715)"
+record requirement.changed update "$(list "$(change state '"done"' '"missing"')" "$(change done 1 0)" "$(change met_by "\"$(ids 12)\"" '""')")" 'done' "$(about requirement bolting/screws)"
+record requirement.refused read "$(list "$(change requirement '"checked"')")" 'B-18 is not qualified for this station' "$(about requirement bolting/checked)"
+actor=$PERSON
+record requirement.signed execute "$(list "$(change meaning '"inspected"')" "$(change requirement '"checked"')" "$(change people '"B-17"')")" 'badge' "$(about requirement bolting/checked)"
+actor=$DEVICE
+record exception.raised create "$(list "$(change code '"shared_badge"')")" 'B-17 is signed on at two stations' '{"id":"B-17","type":"operator"}'
+actor=$PERSON
+record gate.overridden execute "$(list "$(change reason_code '"concession"')" "$(change reason '"concession 2026-17 of quality"')" "$(change unmet '"cure"')")" 'concession 2026-17 of quality' "$(about gate bolting)"
+actor=$DEVICE
+record unit.left execute "$(list "$(build 1 0 2)" "$(change overridden_by '"B-17"')" "$(change override_reason '"concession 2026-17 of quality"')" "$(change removed 1)" \
+  "$(requirement seal done ok component 'the seal' 1 11)" "$(requirement glue done ok component 'glue' 1 2)" "$(requirement screws done ok tightening 'a screw' 1 12)" \
+  "$(requirement checked done ok sign_off 'inspected' 1 15)" "$(change checked.out_of_order true)" "$(requirement cure overridden nok wait 'curing for an hour' 0)")" 'scanned' "$STATION"
+record unit.scrapped execute "$(list "$(change reason_code '"dropped"')" "$(change reason '"fell from the table"')")" 'fell from the table' '{"id":"bolting","parent":{"id":"SN-0819","type":"unit"},"type":"station"}'
+LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <checklist/records.ndjson
+printf '%s\n%s\n%s\n' $ORIGIN 20 "$(mth 0 20 | unhex | b64)" >"$work/text"
+{ cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >"$work/note"
+{ cat "$work/note"; cosign store $STORE 04 1772344825; } >checklist/20.receipt
+sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\": \"$(head -1 checklist/hashes.txt)\",|; s|\"log_key\": .*|\"log_key\": \"$LOG\",|" \
+  policy.json >checklist/policy.json
+for index in {0..19}; do
+  {
+    echo c2sp.org/tlog-proof@v1; echo "index $index"
+    path $index 0 20 | while read -r hash; do printf '%s' "$hash" | unhex | b64; echo; done
+    echo; cat checklist/20.receipt
+  } >checklist/$index.tlog-proof
+done
+# Section 12.3, by hand: the remarks on records 2 to 18 without one of them (- for none left out, none): which, at which record, what.
+{
+  echo '- - -'
+  echo "12 13 the requirement bolting/screws of the unit SN-0818 was met by record $(ids 12), which is missing here"
+  echo '12 18 the unit SN-0818 left with 1 good results and 0 others, and here are 0 and 0 of them: some are missing'
+  echo "12 18 the unit SN-0818 left with the requirement screws met by record $(ids 12), which is missing here"
+  echo "2 8 the unit SN-0818 left with the requirement glue met by record $(ids 2), which is missing here"
+  echo "2 18 the unit SN-0818 left with the requirement glue met by record $(ids 2), which is missing here"
+} >checklist/remarks.txt

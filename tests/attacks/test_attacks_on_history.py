@@ -279,6 +279,37 @@ def test_what_spoils_the_picture_is_left_out_of_the_package(
     assert [remark["text"] for remark in verdict["remarks"]] == [says]
 
 
+@pytest.mark.parametrize(("dropped", "missing"), [(3, 1), (4, 12)])
+def test_what_met_a_requirement_is_left_out_of_the_package(
+    judge: Judge, stream: Stream, tmp_path: Path, dropped: int, missing: int
+) -> None:
+    """A lot that is of no unit, and twelve good results, of which the remark names ten."""
+    stream.add("material.loaded", resource={"type": "material", "id": "glue/G-7"})
+    for _ in range(12):
+        tightened(stream, "SN1")
+    ids = [json.loads(data)["event_id"] for data in stream.records]
+    met_by = Change("glue.met_by", None, ids[3]), Change("screws.met_by", None, " ".join(ids[4:16]))
+    requirement = {"type": "requirement", "id": "bolting/glue", "parent": {"type": "unit", "id": "SN1"}}
+    stream.add("requirement.changed", (Change("met_by", None, ids[3]),), resource=requirement)
+    counts = Change("results_ok", None, 0), Change("results_not_ok", None, 0)
+    at_station(stream, "unit.left", "SN1", *counts, *met_by)
+    picked = range(3, 18)
+    assert list(judge(path=selection(stream, tmp_path / "all.zip", picked))["remarks"]) == []
+    gone = range(dropped, dropped + missing)
+    kept = [number for number in picked if number not in gone]
+    remarks = judge(path=selection(stream, tmp_path / "better.zip", kept))["remarks"]
+    said = [(one["index"], one["text"]) for one in remarks]
+    if missing == 1:
+        by = f"met by record {ids[3]}, which is missing here"
+        assert said == [
+            (16, f"the requirement bolting/glue of the unit SN1 was {by}"),
+            (17, f"the unit SN1 left with the requirement glue {by}"),
+        ]
+    else:
+        by = f"met by records {', '.join(ids[4:14])}, …, which are missing here"
+        assert said == [(17, f"the unit SN1 left with the requirement screws {by}")]
+
+
 @pytest.mark.parametrize("kind", ["gateway.started", "clock.stepped"])
 def test_a_start_or_a_set_clock_is_left_out_of_the_package(
     judge: Judge, stream: Stream, tmp_path: Path, kind: str

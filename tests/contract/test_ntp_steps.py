@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from linewitness.base.clock import SystemClock
-from linewitness.base.compression.records import unpack_record
+from linewitness.journal.reader import JournalReader
 from linewitness_simulators.ntp import NtpSimulation, serve
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -75,10 +74,9 @@ class Gateway:
             assert await process.wait() == 0
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        path = self._folder / "journal" / "journal.sqlite"
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            rows = connection.execute("SELECT bytes FROM record ORDER BY seq").fetchall()
-        return [record for (data,) in rows if (record := json.loads(unpack_record(data)))["kind"] == kind]
+        with JournalReader(self._folder / "journal") as journal:
+            records = [json.loads(data) for _, data in journal.records()]
+        return [record for record in records if record["kind"] == kind]
 
     async def record(self, kind: str, number: int) -> dict[str, Any]:
         """Wait for the record of this kind with this number."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from linewitness.stations.options import GateOptions, Requirement
+from linewitness.stations.checklist.options import ResultRequirement
+from linewitness.stations.options import GateOptions
 from linewitness_simulators.oven.device import Oven
 from linewitness_simulators.oven.server import OvenServerOptions, serve
 from support.bare_controller import Answers, BareController, listening, spindles, tightening
@@ -77,7 +78,7 @@ async def bay(tmp_path: Path, count: int) -> AsyncIterator[Bay]:
         oven.oven.inputs.fan = False
         place = station(
             *("wrench-10", "oven-1"),
-            requires=(Requirement(device="wrench-10", count=count),),
+            requires=(ResultRequirement(device="wrench-10", count=count),),
             gate=GateOptions(device="oven-1", point="gate", hold=("missing",), safe="opened"),
         )
         # Nothing is pushed again here: a busy machine must not break the connection.

@@ -1,5 +1,6 @@
 """A controller that leaves out answers: capture goes on without them, and that is logged once."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,28 @@ def push(controller: AwkwardController, number: int) -> None:
     controller.send(pushed(number))
 
 
+def not_offered(logs: Sequence[Any]) -> list[int]:
+    """Return what the log says that the controller does not offer, as often as it says it."""
+    return sorted(each["mid"] for each in logs if each["event"] == "not offered by the controller")
+
+
+async def test_what_is_ignored_besides_results_is_said_once_over_connections() -> None:
+    journal, controller = Journal(), AwkwardController(answer=silent(14, 40, 70, 80, 100))
+    wanted = {"multi_spindle": True, "reconcile_s": 1, "request_timeout_s": 0.3}
+    with capture_logs() as logs:
+        async with listening(controller), captured(controller, journal, **wanted) as running:
+            for number in (1, 2):
+                await until(partial(lambda wanted: running.connected == wanted, number), timeout_s=30)
+                push(controller, number)
+                await until(partial(lambda wanted: wanted in journal.ids, number))
+                asked = len(controller.asked(80))
+                await until(partial(lambda before: len(controller.asked(80)) > before, asked))
+                if number == 1:
+                    controller.writers[-1].close()
+        assert all(len(controller.asked(mid)) > 1 for mid in (14, 40, 70, 80, 100)), "asked again, in vain"
+    assert not_offered(logs) == [14, 40, 70, 80, 100]
+
+
 async def test_results_flow_from_a_controller_that_ignores_requests_for_old_ones() -> None:
     journal, controller = Journal(), AwkwardController(answer=silent(64))
     with capture_logs() as logs:
@@ -38,8 +61,7 @@ async def test_results_flow_from_a_controller_that_ignores_requests_for_old_ones
                 if number == 1:
                     controller.writers[-1].close()
     assert [each["event"] for each in logs].count(GONE_ON) == 1, "said once, over two connections"
-    refused = [each["mid"] for each in logs if each["event"] == "not offered by the controller"]
-    assert sorted(refused) == [14, 70], "each is said once"
+    assert not_offered(logs) == [14, 40, 70, 80], "each is said once"
 
 
 async def test_a_memory_that_fell_silent_is_asked_again_and_loses_nothing() -> None:
@@ -123,15 +145,22 @@ async def test_several_ids_without_an_answer_beside_a_refused_one_become_gaps() 
     assert sorted(journal.ids) == [1, 2, 4, 6, 8, 10, 12]
 
 
-async def test_a_start_that_is_not_answered_is_tried_in_a_lower_revision() -> None:
+async def test_a_start_that_is_not_answered_is_tried_in_a_lower_revision_and_that_is_said_once() -> None:
     journal = Journal()
     controller = AwkwardController(answer=lambda mid, revision, _: None if mid == 1 and revision > 6 else ...)
-    async with listening(controller), captured(controller, journal) as running:
-        await until(lambda: running.connected)
-        assert running.identity["revision"] == "6"
-        push(controller, 1)
-        await until(lambda: journal.ids == [1])
-        assert "MID 0001 revision 7" in str(running.error)
+    with capture_logs() as logs:
+        async with listening(controller), captured(controller, journal) as running:
+            for number in (1, 2, 3):
+                await until(partial(lambda wanted: running.connected == wanted, number), timeout_s=30)
+                assert running.identity["revision"] == "6"
+                push(controller, number)
+                await until(partial(lambda wanted: wanted in journal.ids, number))
+                if number < 3:
+                    assert "MID 0001 revision 7" in str(running.error)
+                    controller.writers[-1].close()
+    assert controller.asked(1) == [7, 6, 7, 6, 6], "once it is sure, it begins there"
+    said = [each for each in logs if each["event"] == "lower revision of the start"]
+    assert [(each["asked"], each["revision"]) for each in said] == [(7, 6)]
 
 
 @pytest.mark.parametrize("data", ["", "    "])

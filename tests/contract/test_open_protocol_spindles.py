@@ -9,8 +9,8 @@ import pytest
 from linewitness.base.clock import NS_PER_S, SystemClock, monotonic
 from linewitness.base.pacing import Pace
 from linewitness.devices.base import Result
-from linewitness.stations.options import Requirement
-from linewitness.stations.units import UnitTally
+from linewitness.stations.checklist.counting import concerns
+from linewitness.stations.checklist.options import ResultRequirement
 from linewitness_simulators.torque import TorqueOptions, serve
 from linewitness_simulators.torque.options import without
 from support.bare_controller import Answers, bare, spindles, tightening
@@ -28,12 +28,8 @@ def syncs(journal: Journal) -> list[int]:
 
 def done(journal: Journal) -> int:
     """How many good tightenings `requires` sees."""
-    tally = UnitTally()
-    for each in journal.results:
-        if each.counts:
-            tally.add(each)
-    device = journal.results[0].device
-    return tally.of(Requirement(device=device, count=1))[0]
+    need = ResultRequirement(device=journal.results[0].device, count=1)
+    return sum(each.counts and bool(each.ok) and concerns(need, each) for each in journal.results)
 
 
 class Master:

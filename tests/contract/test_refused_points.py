@@ -162,6 +162,45 @@ async def test_a_node_that_the_server_does_not_let_us_read_any_more(
 
 
 async def test_a_register_that_the_device_does_not_have(tmp_path: Path, clock: ManualClock) -> None:
+    nothing = {"id": "nothing", "record": "telemetry", "address": 122, "type": "uint16"}
+    refused = "nothing (holding 122: the device has no such register (Modbus exception 2))"
+    async with oven_server.serve(oven_server.OvenServerOptions(cycle_s=1e9)) as oven:
+        oven.faults.illegal.append(("holding", 122, 122))
+        settings = options_for(oven, SET_POINT, nothing, id="press-4", period_ms=50)
+        driver = ModbusDriver(settings, clock=SystemClock(), buses=Buses())
+        async with looked_at(tmp_path / "journal", clock) as line:
+            with capture_logs() as logs:
+                async with captured(line, driver):
+                    found = await shows(line, bool)
+                    assert found is not None
+                    assert found["what"] == f"press-4 refuses a point or feature: {refused}"
+                    assert "correct the YAML" in found["hint"]
+                    assert await metric(line, "press-4") == "1.0"
+                    page = (await line.get("/"))[2]
+                    assert refused in page
+                    assert "correct the YAML" in page
+                    await oven.stop()
+                    await until(lambda: line.health.devices["press-4"].state != "up", timeout_s=30)
+                    assert await problem(line), "it stays while the device is away"
+                    await oven.start()
+                    await until(lambda: line.health.devices["press-4"].state == "up", timeout_s=30)
+                    served = oven.served
+                    await until(lambda: oven.served > served + 5)  # asked again on the new connection
+                    assert await problem(line)
+                    oven.faults.illegal.clear()
+                    await shows(line, lambda one: one is None)
+                    assert await metric(line, "press-4") == "0.0"
+            said = [(one["event"], one["points"]) for one in logs if "points" in one["event"]]
+            assert [event for event, _ in said] == [
+                "the device refuses points",
+                "the device gives points again",
+            ]
+            assert all(refused in points for _, points in said)
+
+
+async def test_a_register_that_the_device_does_not_give_for_a_while(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     nothing = {"id": "nothing", "record": "telemetry", "address": 7, "type": "uint16"}
     async with oven_server.serve(oven_server.OvenServerOptions()) as oven:
         settings = options_for(oven, SET_POINT, nothing, id="press-4", period_ms=50)

@@ -28,6 +28,9 @@ from support.waiting import until
 
 CONFLICT = "the result says 'SN0002', the station holds 'SN0001'"
 
+UNKNOWN = "wrench-10: of 2 results since the start it is not known to which unit they belong"
+HINT = "read the unit&#39;s code before the work begins"
+
 
 class Bolting:
     """A station with a scanner and a wrench, and the line that shows it."""
@@ -60,6 +63,16 @@ class Bolting:
         return float(next(one.removeprefix(begin) for one in lines if one.startswith(begin)))
 
 
+async def status(directory: Path, line: Looked) -> str:
+    """Return what `linewitness status` prints while the line runs."""
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(write_running(directory, line.overview.running_state))
+        await until((directory / FILE_NAME).exists)
+        said = str((await asyncio.to_thread(call, "status", directory)).output)
+        writing.cancel()
+    return said
+
+
 @asynccontextmanager
 async def bolting(directory: Path, clock: ManualClock) -> AsyncIterator[Bolting]:
     async with looked_at(directory, clock) as line:
@@ -88,29 +101,35 @@ async def test_a_result_that_names_another_unit_than_the_station_is_an_alarm(
             assert "docs/stations.md" in page
             await bench.tighten(2, "SN0002")
             assert "2 results" in (await bench.problems())["binding-conflict"]["what"]
-            async with asyncio.TaskGroup() as group:
-                writing = group.create_task(write_running(directory, bench.line.overview.running_state))
-                await until((directory / FILE_NAME).exists)
-                said = (await asyncio.to_thread(call, "status", directory)).output
-                assert "ALARM      wrench-10: 2 results since the start stand under no unit" in said
-                writing.cancel()
+            said = await status(directory, bench.line)
+            assert "ALARM      wrench-10: 2 results since the start stand under no unit" in said
     assert [one["event"] for one in logs].count("a result contradicts the unit at the station") == 1
 
 
 async def test_a_result_whose_unit_is_not_known_is_a_warning_for_an_hour(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    directory = tmp_path / "journal"
     with capture_logs() as logs:
-        async with bolting(tmp_path / "journal", clock) as bench:
+        async with bolting(directory, clock) as bench:
             for number in (1, 2):
                 await bench.tighten(number, None)
             found = (await bench.problems())["unit-unknown"]
             assert (found["subject"], found["alarm"]) == ("wrench-10", False)
             assert "2 results" in found["what"]
             assert (await bench.line.get("/healthz"))[0] == 200
+            assert await bench.metric("linewitness_results_without_unit_total") == 2
+            page = (await bench.line.get("/"))[2]
+            assert UNKNOWN in page
+            assert HINT in page
+            assert "2 results without a unit" in page
+            assert f"warning    {UNKNOWN}" in await status(directory, bench.line)
             later = monotonic() + SHOWN_S
             monkeypatch.setattr(device_problems, "monotonic", lambda: later)
             assert "unit-unknown" not in await bench.problems()
+            assert UNKNOWN not in (await bench.line.get("/"))[2]
+            assert await bench.metric("linewitness_results_without_unit_total") == 2, "it counts on"
+            assert UNKNOWN not in await status(directory, bench.line)
     assert [one["event"] for one in logs].count("the unit of a result is not known") == 1
 
 

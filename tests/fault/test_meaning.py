@@ -131,7 +131,7 @@ async def station(folder: Path) -> AsyncIterator[tuple[Plant, RunningScanner]]:
     """Start the plant with a reader of badges at the station of the tool."""
     async with new_plant(folder) as plant, serve_scanner(ScannerSimulation()) as badges:
         change(plant, "devices: [reader-10, wrench-10]", "devices: [reader-10, badge-10, wrench-10]")
-        change(plant, "    requires:\n", "    operator: {scanner: badge-10}\n    requires:\n")
+        change(plant, '{scanner: reader-10, pattern: "OP[0-9]+"}', "{scanner: badge-10}")
         change(plant, "\n  - id: oven-10\n", f"{_BADGES.format(port=badges.port)}  - id: oven-10\n")
         change(plant, "    start_after: 0 ", "    back_fill_per_s: 50\n    start_after: 0 ")
         yield plant, badges

@@ -158,6 +158,53 @@ BROKERS: Final = (
 TABLES: Final = {"devices": DEVICES, "brokers": BROKERS}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A product that we wanted to try and could not have."""
+
+    product: str
+    source: str
+    why: str
+    #: What was tried in its place, with the file below `tests/`.
+    instead: tuple[str, str]
+
+    def row(self) -> str:
+        """Return it as a row of its table."""
+        what, file = self.instead
+        return f"| {self.product} | {self.source} | {self.why} | {what}: `{file}` |"
+
+
+MISSING: Final = (
+    Missing(
+        product="node-open-protocol",
+        source="npm",
+        why="npm answers 404: there is no package of this name where the tests are installed from.",
+        instead=(
+            "controllers that are written from the protocol's tables, without our codec",
+            "support/bare_controller.py",
+        ),
+    ),
+)
+
+
+def missing() -> str:
+    """Return the table of what could not be tried."""
+    head = ("| product | from | why | instead |", "|---|---|---|---|")
+    return "\n".join((*head, *(each.row() for each in MISSING)))
+
+
+def versions() -> str:
+    """Return how the versions of the parts are fixed."""
+    opcua = npm("node_opcua", "node-opcua")
+    return (
+        f"A `package.json` or `requirements.txt` names the exact version of each part, such as {opcua} of "
+        "node-opcua.\n"
+        "What an npm package needs itself is not pinned.\n"
+        "Lock files are not committed: each entry of one carries the address of the registry that it was "
+        "made with, and would be fetched from there everywhere."
+    )
+
+
 def table(parts: Iterable[Part]) -> str:
     """Return a table of parts."""
     head = ("| product | version | from | tried | finding | test |", "|---|---|---|---|---|---|")
@@ -167,16 +214,22 @@ def table(parts: Iterable[Part]) -> str:
 def page() -> str:
     """Return the page with the tables as they are now."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, parts in TABLES.items():
+    for name, content in contents().items():
         begin = BEGIN.format(name)
         before, rest = text.split(begin)
         _, after = rest.split(END, 1)
-        text = f"{before}{begin}\n{table(parts)}\n{END}{after}"
+        text = f"{before}{begin}\n{content}\n{END}{after}"
     return text
+
+
+def contents() -> dict[str, str]:
+    """Return what is made of the page, by its name there."""
+    tables = {name: table(parts) for name, parts in TABLES.items()}
+    return tables | {"missing": missing(), "versions": versions()}
 
 
 if __name__ == "__main__":
     if "--write" in sys.argv:
         PAGE.write_text(page(), encoding="utf-8")
     else:
-        print("\n\n".join(table(parts) for parts in TABLES.values()))
+        print("\n\n".join(contents().values()))

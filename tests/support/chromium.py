@@ -15,10 +15,11 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
+THIS_MACHINE = f"{NO_NETWORK}, EXCLUDE 127.0.0.1"
 
 
 class Page:
-    """One tab that shows a file of this machine."""
+    """One tab that shows a file or a server of this machine."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -43,10 +44,13 @@ class Page:
         return answer["result"].get("value")
 
     def open(self, path: Path) -> None:
+        self.go(path.as_uri())
+
+    def go(self, url: str) -> None:
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.call(f"{domain}.enable")
-        self.call("Page.navigate", url=path.as_uri())
-        self.wait_for(f"location.href === {json.dumps(path.as_uri())} && document.readyState === 'complete'")
+        self.call("Page.navigate", url=url)
+        self.wait_for(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def wait_for(self, condition: str) -> None:
         self.run(
@@ -65,8 +69,8 @@ class Page:
 
 
 @contextmanager
-def page(width: int = 1100, height: int = 1000) -> Iterator[Page]:
-    """Start a browser without a network, and yield its one tab."""
+def page(width: int = 1100, height: int = 1000, *, network: str = NO_NETWORK) -> Iterator[Page]:
+    """Start a browser, by default without a network, and yield its one tab."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed: pages are not tested in a browser")
@@ -79,7 +83,7 @@ def page(width: int = 1100, height: int = 1000) -> Iterator[Page]:
                 "--disable-gpu",
                 "--disable-background-networking",
                 "--no-first-run",
-                NO_NETWORK,
+                network,
                 "--remote-debugging-port=0",
                 f"--window-size={width},{height}",
                 f"--user-data-dir={profile}",

@@ -56,7 +56,7 @@ class Health:
     def __init__(self) -> None:
         self.states: list[str] = []
         self.counts = 0
-        self.unbound_results = self.conflicts = 0
+        self.unbound_results = self.conflicts = self.refusals = 0
         self.not_told = ""
         self.shares: list[tuple[bool, bool, int]] = []
 
@@ -83,6 +83,9 @@ class Health:
 
     def at_work(self, name: str, busy: bool) -> None:
         pass
+
+    def refused_at_station(self, name: str, count: int) -> None:
+        self.refusals += count
 
     def binding_conflict(self, name: str, count: int, why: str) -> None:
         self.conflicts += count

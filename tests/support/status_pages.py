@@ -13,6 +13,7 @@ from linewitness.status.health import Health
 from linewitness.status.page import application
 from linewitness.status.rows import DeviceFacts, LineFacts
 from linewitness.status.snapshot import Overview
+from linewitness.status.stations.board import StationBoard
 from support.clocks import ManualClock
 from support.journals import create, running
 
@@ -44,6 +45,7 @@ class Looked:
     ) -> None:
         self.journal, self.buffer, self.clock = journal, buffer, clock
         self.health, self.board, self.expiries = Health(), ClockBoard(), ()
+        self.stations = StationBoard()
         self.overview = Overview(
             journal=journal,
             telemetry=buffer,
@@ -82,7 +84,7 @@ class Looked:
             "server": ("127.0.0.1", 8460),
             "client": ("127.0.0.1", 50_000),
         }
-        await application(self.overview)(scope, receive, send)
+        await application(self.overview, self.stations, clock=self.clock)(scope, receive, send)
         headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], headers, body.decode()

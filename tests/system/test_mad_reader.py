@@ -13,8 +13,8 @@ import pytest
 from linewitness.base.clock import NS_PER_S, SystemClock
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.journal.journal import Journal
-from linewitness.stations import share
 from linewitness.stations.options import StationOptions, UnitOptions
+from linewitness.stations.shares import share
 from linewitness_simulators.torque import TorqueSimulator, serve
 from support.torque_line import Line, fields_of, line, wrench
 from support.waiting import until

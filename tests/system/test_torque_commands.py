@@ -10,7 +10,7 @@ import pytest
 
 from linewitness.devices.open_protocol.session.commands.units import UnitCommands
 from linewitness.devices.scanner.options import ScannerOptions
-from linewitness.gateway import unit_commands
+from linewitness.gateway.stations import unit_commands
 from linewitness.stations.options import GateOptions, UnitOptions
 from linewitness_simulators.scanner.server import RunningScanner, ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner

@@ -19,7 +19,8 @@ from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
-from linewitness.stations.options import Requirement, StationOptions, UnitOptions
+from linewitness.stations.checklist.options import ResultRequirement
+from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness_simulators.scale.device import ScaleDevice
 from linewitness_simulators.scale.server import ScaleSimulation
 from linewitness_simulators.scale.server import serve as serve_scale
@@ -34,7 +35,7 @@ STATION = StationOptions(
     devices=("reader", "scale"),
     unit=UnitOptions(scanner="reader", pattern=r"SN\d{4}"),
     ask=("scale",),
-    requires=(Requirement(device="scale", kind="measurement", count=1),),
+    requires=(ResultRequirement(device="scale", kind="measurement", count=1),),
 )
 
 

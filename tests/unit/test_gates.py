@@ -17,10 +17,10 @@ from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.stations.checklist.options import ResultRequirement
 from linewitness.stations.options import (
     GateOptions,
     OperatorOptions,
-    Requirement,
     StationOptions,
     UnitOptions,
 )
@@ -41,7 +41,7 @@ def station_options(**gate: Any) -> StationOptions:
         devices=("scan-10", "badge-10", "wrench-10", "plc-10"),
         unit=UnitOptions(scanner="scan-10", pattern=r"SN\d{4}"),
         operator=OperatorOptions(scanner="badge-10"),
-        requires=(Requirement(device="wrench-10", count=2),),
+        requires=(ResultRequirement(device="wrench-10", count=2),),
         gate=GateOptions(**{"device": "plc-10", "point": "hold", **gate}),
     )
 
@@ -84,9 +84,10 @@ def test_the_operator_signed_on_can_let_it_pass_and_says_why() -> None:
     station = a_station(pass_code="PASS-(?P<reason>.+)")
     say(station, code("B17", device="badge-10"), code("SN0001"), tightening(1, ok=False))
     events = say(station, code("PASS-reworked by hand"))
-    assert [event.kind for event in events] == ["identifier.scanned", "gate.opened"]
+    assert [event.kind for event in events] == ["identifier.scanned", "gate.overridden", "gate.opened"]
     assert events[0].reason == "the operator lets SN0001 pass: reworked by hand"
     assert (events[1].actor.type, events[1].actor.id) == ("user", "B17")
+    assert events[1].reason == "reworked by hand"
     assert positions(say(station, tightening(2, ok=False))) == ["gate.closed"]
 
 
@@ -265,7 +266,7 @@ async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(
 async def test_the_life_counter_moves(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("linewitness.gateway.gates.ALIVE_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.stations.gates.ALIVE_S", 0.01)
     async with line(tmp_path, clock) as it:
         await it.start(alive="life")
         await until(lambda: len([1 for point, _, _ in it.plc.commands if point == "life"]) > 3)

@@ -82,3 +82,19 @@ def test_the_first_program_that_fits_the_whole_serial_number_is_chosen() -> None
     assert told("SN71", named_by="w") == [("parameter_set", "7")]
     with pytest.raises(DeviceRefused, match="no program of w fits the unit SN8"):
         told("SN8")
+
+
+def test_a_program_may_be_for_a_product() -> None:
+    programs = [{"product": ["A"], "parameter_set": 7}, {"unit": "SN.*", "product": ["B"], "job": 2}]
+    options = OpenProtocolOptions(id="w", host="10.0.0.1", commands=["program"], programs=programs)
+    assert [command.value for command in options.commands_for("X1", "reader", "A")] == ["7"]
+    assert [command.value for command in options.commands_for("SN1", "reader", "B")] == ["2"]
+    for unit, product in (("X1", "B"), ("SN1", "")):
+        with pytest.raises(DeviceRefused, match=f"fits the unit {unit}"):
+            options.commands_for(unit, "reader", product)
+
+
+def test_a_program_without_units_is_refused() -> None:
+    programs = [{"parameter_set": 7}]
+    with pytest.raises(ValidationError, match="say for which units"):
+        OpenProtocolOptions(id="w", host="10.0.0.1", commands=["program"], programs=programs)

@@ -13,6 +13,7 @@ from linewitness.base.clock import ClockState, Stamp
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.journal.pressure import Level, Room
 from linewitness.journal.submission import Submission
+from linewitness.stations.unit.units import HeldUnit
 from linewitness.status import views
 from linewitness.timesources.judge import ClockVerdict
 from linewitness.timesources.sample import Leap
@@ -56,8 +57,18 @@ def verdict(
     )
 
 
-async def test_page_shows_devices_units_journal_and_last_events(line: Looked, clock: ManualClock) -> None:
-    unit = json.dumps(["SN0042", "scan", {"wrench-10|tightening|": [3, 1]}])
+def held_with_results() -> HeldUnit:
+    return HeldUnit("SN0042", "scan", results_ok=3, results_not_ok=1)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [held_with_results().dump(), json.dumps(["SN0042", "scan", {"wrench-10|tightening|": [3, 1]}])],
+    ids=["now", "before checklists"],
+)
+async def test_page_shows_devices_units_journal_and_last_events(
+    line: Looked, clock: ManualClock, unit: str
+) -> None:
     await line.journal.submit([result_event(7, clock)], state={"station/st-10/unit": unit})
     line.board.show(verdict(clock))
     line.health.observed("wrench-10", 12_345)

@@ -12,7 +12,7 @@ from linewitness.base.patterns import MAX_TEXT, Pattern, PatternError, matches
 from linewitness.devices.scanner.options import ScannerOptions
 from linewitness.devices.scanner.reading import Interpreter
 from linewitness.stations.options import GateOptions, OperatorOptions, StationOptions, UnitOptions
-from linewitness.stations.units import is_serial
+from linewitness.stations.unit.units import is_serial
 
 #: An engine that backtracks tries 2^43 ways of dividing this text before it gives up.
 EVIL, TEXT = "([A-Z0-9]+-?)+", "A" * 43 + "!"

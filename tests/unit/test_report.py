@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from linewitness.evidence.verify.verdict import TIME_STAMP, Attestation
 from support.chain_builder import Stream, grown
 from support.chromium import page
 from support.packages import policy_for, receipt
+from support.report_texts import parsed
 
 
 def day_at_the_line() -> Stream:
@@ -47,26 +47,6 @@ def day_at_the_line() -> Stream:
 def report_on(stream: Stream, **other: Any) -> str:
     given = {"title": "Unit SN-4703", "created_at": "2026-03-02T00:00:00.000Z"} | other
     return build_report((json.loads(data) for data in stream.records), **given).decode()
-
-
-class Texts(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def parsed(html: str) -> Texts:
-    texts = Texts()
-    texts.feed(html)
-    return texts
 
 
 def test_the_report_says_what_happened() -> None:

@@ -11,11 +11,11 @@ from linewitness.base.clock import NS_PER_MS, NS_PER_S, Stamp
 from linewitness.devices.base import Gap, Observation
 from linewitness.devices.options import ShareOptions
 from linewitness.evidence.format.record import Event
-from linewitness.stations.allowance import AboveShare
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule
-from linewitness.stations.share import DeviceShare
 from linewitness.stations.shared_state import SharedState
+from linewitness.stations.shares.allowance import AboveShare
+from linewitness.stations.shares.share import DeviceShare
 from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.observations import START, code, gap, reading, seen, tightening

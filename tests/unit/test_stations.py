@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from linewitness.devices.base import Measured, Observation, Quality
 from linewitness.evidence.format.record import Change, Event
+from linewitness.stations.checklist.options import ResultRequirement
 from linewitness.stations.options import (
     GateOptions,
     OperatorOptions,
-    Requirement,
     StationOptions,
     UnitOptions,
 )
@@ -159,7 +159,7 @@ def test_a_scanned_serial_enters_the_unit_and_results_belong_to_it() -> None:
 
 
 def test_after_a_restart_results_belong_to_no_unit_until_it_is_read_again() -> None:
-    bench = with_scanner(requires=(Requirement(device="wrench-10", count=2),))
+    bench = with_scanner(requires=(ResultRequirement(device="wrench-10", count=2),))
     bench.say(code("SN0001"), tightening(1))
     bench.restart()
     [event] = bench.say(tightening(2))
@@ -173,7 +173,7 @@ def test_after_a_restart_results_belong_to_no_unit_until_it_is_read_again() -> N
 
 
 def test_the_next_unit_lets_the_last_one_leave_with_its_count() -> None:
-    bench = with_scanner(requires=(Requirement(device="wrench-10", count=2),))
+    bench = with_scanner(requires=(ResultRequirement(device="wrench-10", count=2),))
     bench.say(code("SN0001"), tightening(1), tightening(2, ok=False))
     left, entered = bench.say(code("SN0002"))
     assert kinds([left, entered]) == ["unit.left", "unit.entered"]
@@ -184,7 +184,7 @@ def test_the_next_unit_lets_the_last_one_leave_with_its_count() -> None:
 
 
 def test_requirements_may_ask_for_one_program() -> None:
-    bench = with_scanner(requires=(Requirement(device="wrench-10", count=1, program="7"),))
+    bench = with_scanner(requires=(ResultRequirement(device="wrench-10", count=1, program="7"),))
     bench.say(code("SN0001"), tightening(1, pset=3), tightening(2, pset=7))
     left, _ = bench.say(code("SN0002"))
     assert changes(left)["wrench-10.tightening.7.done"].after == 1
@@ -412,7 +412,7 @@ def test_where_results_must_name_their_unit_a_blank_one_stays_unbound() -> None:
 
 
 def test_a_result_that_cannot_be_read_counts_as_not_ok_for_the_unit_at_the_station() -> None:
-    bench = with_scanner(requires=(Requirement(device="wrench-10", count=1),))
+    bench = with_scanner(requires=(ResultRequirement(device="wrench-10", count=1),))
     unreadable = dataclasses.replace(tightening(1), ok=None, counts=False, decoded=False)
     bench.say(code("SN0001"), unreadable)
     left, _ = bench.say(code("SN0002"))
@@ -633,7 +633,7 @@ def test_settings_that_name_another_reader_end_what_the_first_one_named() -> Non
 
 def test_a_gate_stays_as_it_is_while_the_unit_is_not_known() -> None:
     gate = GateOptions(device="press-10", point="hold")
-    bench = with_scanner(gate=gate, requires=(Requirement(device="wrench-10", count=1),))
+    bench = with_scanner(gate=gate, requires=(ResultRequirement(device="wrench-10", count=1),))
     assert kinds(bench.say(code("SN0001"))) == ["unit.entered", "gate.closed"]
     bench.lose("scan-10")
     assert kinds(bench.say(tightening(1))) == ["tightening.result"]

@@ -13,9 +13,14 @@ from linewitness.devices.base import CommandingSession
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.unit_commands import UnitCommand
 from linewitness.evidence.format.record import Event
-from linewitness.gateway.unit_commands import UnitTelling
-from linewitness.stations.unit_holder import UnitHolder
-from linewitness.stations.units import HeldUnit
+from linewitness.gateway.stations.unit_commands import UnitTelling
+from linewitness.stations.options import StationOptions, UnitOptions
+from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.parts import StationParts
+from linewitness.stations.shared_state import SharedState
+from linewitness.stations.unit.unit_holder import UnitHolder
+from linewitness.stations.unit.units import HeldUnit
+from support.observations import reading
 
 BOTH = {
     "commands": ("identifier", "program"),
@@ -119,20 +124,14 @@ async def test_a_unit_that_left_while_its_record_waited_for_the_disk_is_not_sent
 
 def holder(state: Mapping[str, str]) -> UnitHolder:
     """Where a PLC's point names the unit."""
-    unit = SimpleNamespace(scanner=None, point="plc/unit", pattern=r"A\d+", from_result=True, valid_s=None)
-    context = SimpleNamespace(
-        id="s",
-        options=SimpleNamespace(unit=unit, ask=(), devices=()),
-        key=lambda name: name,
-        event=lambda *_, **values: SimpleNamespace(**values),
-    )
-    return UnitHolder(cast("Any", context), state, Stamp(0, 0))
+    unit = UnitOptions(point="plc/unit", pattern=r"A\d+")
+    options = StationOptions(id="s", devices=("plc",), unit=unit)
+    return StationParts.build(options, SharedState(), state, Stamp(0, 0)).units
 
 
 def named(units: UnitHolder, state: dict[str, str]) -> None:
-    outcome = SimpleNamespace(events=[], state=state, asks=[], arrived=False)
-    seen = SimpleNamespace(device="plc", received=Stamp(1, 1), point="unit")
-    units.enter(cast("Any", seen), "A1", "tag", cast("Any", outcome))
+    outcome = StationOutcome(state=cast("Any", state))
+    units.enter(reading("A1", device="plc", point="unit"), "A1", "tag", outcome)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

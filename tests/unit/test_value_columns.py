@@ -19,8 +19,8 @@ from linewitness.journal.records.builder import EventKey, RecordBuilder
 from linewitness.journal.submission import Submission
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
-from linewitness.stations.share import DeviceShare
 from linewitness.stations.shared_state import SharedState
+from linewitness.stations.shares.share import DeviceShare
 from linewitness.stations.station import Station
 from support.clocks import ManualClock
 from support.journals import IDENTITY, create, members_of, reopen, result_event, verdict_of

@@ -96,6 +96,46 @@ def test_on_a_line_that_is_not_always_on_watch(tmp_path: Path, judge: Any, folde
         assert [f"{one['index']} {one['text']}" for one in verdict["remarks"]] == remarks
 
 
+CHECKLIST = VECTORS / "checklist"
+REMARKS = [line.split(" ", 2) for line in (CHECKLIST / "remarks.txt").read_text().splitlines()]
+
+
+def unit_of_the_checklist(path: Path, *, without: str = "-") -> Path:
+    """Write the selection of records 2 to 18 without one of them, as the vectors describe it."""
+    lines = (CHECKLIST / "records.ndjson").read_bytes().splitlines(keepends=True)
+    picked = [at for at in range(2, 19) if str(at) != without]
+    proofs = {f"proofs/{at}.tlog-proof": (CHECKLIST / f"{at}.tlog-proof").read_bytes() for at in (0, *picked)}
+    return zipped(
+        path,
+        {"records.ndjson": b"".join(lines[at] for at in picked), "keys.ndjson": lines[0]} | proofs,
+    )
+
+
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+def test_on_a_unit_with_a_checklist(tmp_path: Path, judge: Any) -> None:
+    policy = (CHECKLIST / "policy.json").read_bytes()
+    files = {
+        "records.ndjson": (CHECKLIST / "records.ndjson").read_bytes(),
+        "receipts/20.receipt": (CHECKLIST / "20.receipt").read_bytes(),
+    }
+    whole = judge(zipped(tmp_path / "all.zip", files), policy)
+    assert (whole["status"], whole["attested"], list(whole["remarks"])) == ("COMPLETE", 20, [])
+    for without in dict.fromkeys(row[0] for row in REMARKS):
+        verdict = judge(unit_of_the_checklist(tmp_path / f"{without}.zip", without=without), policy)
+        assert verdict["status"] == "INCLUDED", verdict["text"]
+        assert [[without, str(one["index"]), one["text"]] for one in verdict["remarks"]] == [
+            row for row in REMARKS if row[0] == without and row[1] != "-"
+        ]
+
+
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+def test_on_a_kind_that_is_not_in_the_list(tmp_path: Path, judge: Any) -> None:
+    package = zipped(tmp_path / "a.zip", {"records.ndjson": (CHECKLIST / "bad-kind.ndjson").read_bytes()})
+    verdict = judge(package, (CHECKLIST / "policy.json").read_bytes())
+    assert verdict["text"].startswith("BROKEN at record 1: ")
+    assert "kind" in verdict["text"]
+
+
 @pytest.mark.parametrize(("name", "at", "first"), BAD)
 def test_on_records_that_break_a_rule_of_the_signatures(
     tmp_path: Path, name: str, at: str, first: str

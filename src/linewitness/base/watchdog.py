@@ -146,7 +146,8 @@ def _write_last(stacks: int) -> None:
 
 def tell_systemd(message: str) -> None:
     """Send one notification; nothing happens where systemd did not start us."""
-    sdnotify.SystemdNotifier().notify(message)
+    if "NOTIFY_SOCKET" in os.environ:  # otherwise the library leaves a socket behind
+        sdnotify.SystemdNotifier().notify(message)
 
 
 def look_period_s() -> float:

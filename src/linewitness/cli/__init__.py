@@ -12,12 +12,14 @@ from linewitness.cli import (
     check,
     clock,
     delays,
+    device_history,
     export,
     handover,
     history,
     importing,
     install,
     keys,
+    lists,
     look,
     policy,
     run,
@@ -66,6 +68,7 @@ app.command()(look.browse)
 app.command()(history.status)
 app.command()(history.verify)
 app.command()(export.export)
+app.command()(device_history.unit)
 app.command()(verifier.verifier)
 app.command()(handover.handover)
 app.command(name="anchor")(anchor.anchor)
@@ -77,6 +80,7 @@ app.command()(install.install)
 app.command()(install.uninstall)
 app.add_typer(policy.app, name="policy", help="Write, sign and check policies.")
 app.add_typer(keys.app, name="keys", help="Show and rotate the keys of a stream; make an OPC UA certificate.")
+app.add_typer(lists.app, name="lists", help="Sign a list of lots and the like; show which lists count.")
 app.add_typer(store.app, name="store", help="Operate the reference audit store.")
 app.add_typer(simulate.app, name="simulate", help="Start a simulated device.")
 

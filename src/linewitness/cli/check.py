@@ -57,14 +57,19 @@ def check(
 
 def _examined(file: Path) -> "tuple[BaseModel, list[ConfigurationProblem], str]":
     """Return the settings of a file, what is doubtful in it, and what it comes to in words."""
-    from linewitness.config import examine, examine_as
+    from linewitness.base.clock import SystemClock
+    from linewitness.config import ConfigurationErrors, examine, examine_as
     from linewitness.config.explain import summary
+    from linewitness.config.lists.examine import examine_lists
     from linewitness.config.reading import read_file
 
     root = read_file(file)
     if not any(root.child(name) for name in _OF_STORES) or any(root.child(name) for name in _OF_LINES):
         config, doubts = examine(file)
-        return config, doubts, summary(config)
+        lists = examine_lists(config, now_ns=SystemClock().stamp().realtime_ns)
+        if lists.problems:
+            raise ConfigurationErrors(file, lists.problems)
+        return config, [*doubts, *lists.doubts], summary(config) + lists.summary
     if find_spec("sqlalchemy") is None:
         raise ConfigurationError(
             "this is an audit store's YAML, and checking it needs SQLAlchemy",

@@ -13,6 +13,7 @@ from linewitness.cli.sources import journal
 
 if TYPE_CHECKING:
     from linewitness.evidence.format.raw import RawTelegram
+    from linewitness.evidence.history.trace import ComponentQuery, ComponentTrace
     from linewitness.evidence.package.query import Holdings, RecordQuery
     from linewitness.evidence.package.raw_check import Members
     from linewitness.evidence.package.raws import Find
@@ -24,6 +25,12 @@ Output = Annotated[
 ]
 Unit = Annotated[list[str] | None, typer.Option(help="Select records of this serialized unit; repeatable.")]
 Batch = Annotated[list[str] | None, typer.Option(help="Select the units of this batch; repeatable.")]
+Part = Annotated[
+    str | None,
+    typer.Option(help="Select the units that had this part, by --serial or --lot."),
+]
+Serial = Annotated[str | None, typer.Option(help="With --part: the component's serial number.")]
+Lot = Annotated[str | None, typer.Option(help="With --part: the component's lot.")]
 Since = Annotated[str | None, typer.Option("--from", help="Select events from this time on (UTC, RFC 3339).")]
 Until = Annotated[str | None, typer.Option("--to", help="Select events before this time (UTC, RFC 3339).")]
 Raw = Annotated[
@@ -33,6 +40,8 @@ Ndjson = Annotated[bool, typer.Option("--ndjson", help="Write records only: exac
 PolicyFile = Annotated[Path | None, typer.Option(help="Put the verdict under this policy into the report.")]
 
 _EVERY = 1000
+#: Units that are named when a component was asked for; the package has them all.
+_NAMED = 1000
 _PACKAGE = ".zip"
 
 
@@ -42,6 +51,9 @@ def export(
     output: Output = None,
     unit: Unit = None,
     batch: Batch = None,
+    part: Part = None,
+    serial: Serial = None,
+    lot: Lot = None,
     since: Since = None,
     until: Until = None,
     policy: PolicyFile = None,
@@ -54,7 +66,7 @@ def export(
     """
     from linewitness.journal.holdings import JournalHoldings
 
-    query = query_of(unit, batch, since, until)
+    query = query_of(unit, batch, components_of(part, serial, lot), since, until)
     if raw and output is None:
         raise ConfigurationError("--raw needs a file", hint="name one with --output: NAME.zip or NAME.ndjson")
     with journal(source) as reader:
@@ -92,8 +104,26 @@ def warn_of_name(output: Path | None, *, ndjson: bool) -> None:
         typer.echo(f"warning: {output} will hold records alone and is no zip file ({hint})", err=True)
 
 
+def components_of(part: str | None, serial: str | None, lot: str | None) -> "tuple[ComponentQuery, ...]":
+    """Return which component the options ask for; ConfigurationError where they do not name one."""
+    from linewitness.evidence.history.trace import ComponentQuery
+
+    if part is None and serial is None and lot is None:
+        return ()
+    if part is None or (serial is None) == (lot is None):
+        raise ConfigurationError(
+            "a component is asked for by its part, and by its serial number or its lot",
+            hint="--part NUMBER --serial NUMBER, or --part NUMBER --lot NUMBER",
+        )
+    return (ComponentQuery(part=part, serial=serial, lot=lot),)
+
+
 def query_of(
-    unit: list[str] | None, batch: list[str] | None, since: str | None, until: str | None
+    unit: list[str] | None,
+    batch: list[str] | None,
+    components: "tuple[ComponentQuery, ...]",
+    since: str | None,
+    until: str | None,
 ) -> "RecordQuery":
     """Return what the options ask for; ConfigurationError if a time is none."""
     from linewitness.evidence.package.query import RecordQuery
@@ -101,6 +131,7 @@ def query_of(
     return RecordQuery(
         units=tuple(unit or ()),
         batches=tuple(batch or ()),
+        components=components,
         since=_time(since, "--from"),
         until=_time(until, "--to"),
     )
@@ -142,6 +173,7 @@ def write_package(
         verifies=verifies,
         workers=os.cpu_count() or 1,
         raws=find if raws else None,
+        traced=say_trace,
     )
     part = output.with_name(output.name + ".part")
     if output.exists():
@@ -156,6 +188,15 @@ def write_package(
     typer.echo(f"{count} records in {output}{sent}")
 
 
+def say_trace(trace: "ComponentTrace") -> None:
+    """Say on standard error which units have the component that was asked for, and which had it."""
+    from linewitness.evidence.history.trace import words_of_trace
+
+    if trace.queries:
+        for line in words_of_trace(trace, most=_NAMED):
+            typer.echo(line, err=True)
+
+
 def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None, notes: list[str]) -> None:
     """Write records only; write the receipts of a whole stream to NAME.receipts."""
     from linewitness.cli.progress import counting
@@ -167,7 +208,7 @@ def write_ndjson(holdings: "Holdings", query: "RecordQuery", output: Path | None
             records, total = holdings.records(), holdings.size
         else:
             with counting("records looked at", holdings.size) as tick:
-                query.collect(holdings, spool, most=None, progress=tick)
+                say_trace(query.collect(holdings, spool, most=None, progress=tick))
             records, total = iter(spool), len(spool)
         if output is None:
             _print(records)
@@ -189,7 +230,7 @@ def _write_raws(holdings: "JournalHoldings", query: "RecordQuery", output: Path)
     from linewitness.evidence.package.raws import RAW_SUFFIX, RawChoice
     from linewitness.evidence.package.spool import RecordSpool
 
-    choice = RawChoice(find=holdings.raw, of_units=bool(query.units or query.batches))
+    choice = RawChoice(find=holdings.raw, of_units=query.is_of_units)
     with RecordSpool() as spool, new_file(output.with_suffix(RAW_SUFFIX)) as file:
         query.collect(holdings, spool, most=None)
         count = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from linewitness.base.errors import ConfigurationError
+from linewitness.cli.device_history import echo_history
 from linewitness.cli.sources import StoreFile, load_store, store_database
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def unit(
     file: StoreFile,
     serial: Annotated[str, typer.Argument(help="The serialized unit.", show_default=False)],
 ) -> None:
-    """List a unit's records over all generations, with where each is held and whether it has a receipt."""
+    """List a unit's records over all generations, with where each is held; then its checklist and components.
+
+    The checklist says each requirement and by which of these records it was met.
+    """
     with store_database(file) as database:
         _list(database, serial)
 
@@ -79,7 +83,7 @@ def remark_ended(database: "Database", *, stream: str | None, query: "RecordQuer
 
     handovers = {each.number: each for each in read_handovers(database) if stream in (None, each.origin)}
     counts = Counter({each.number: each.size - each.first for each in handovers.values()})
-    if handovers and query.units and not query.batches:
+    if handovers and query.units and not query.searches:
         counts = Counter(record.handover.number for record in _chosen(database, stream, query))
     for number, count in counts.items():
         typer.echo(f"not exported: {count} records {handovers[number].mark}; see --ended", err=True)
@@ -88,8 +92,10 @@ def remark_ended(database: "Database", *, stream: str | None, query: "RecordQuer
 def _chosen(database: "Database", stream: str | None, query: "RecordQuery") -> "Iterator[HandedOverRecord]":
     from linewitness.store.ended.reports import read_handed_over
 
-    if query.batches:
-        raise ConfigurationError("--batch is for receipted streams", hint="name the units, or leave it out")
+    if query.batches or query.components:
+        raise ConfigurationError(
+            "--batch and --part are for receipted streams", hint="name the units instead"
+        )
     for serial in query.units or (None,):
         for record in read_handed_over(database, origin=stream, unit=serial):
             since = query.since is None or query.since <= record.occurred_at
@@ -113,6 +119,7 @@ def _list(database: "Database", serial: str) -> None:
     for occurred_at, kind, data, held in sorted(found, key=lambda each: each[0]):
         typer.echo(f"{occurred_at} {kind} {_resource(data)}")
         typer.echo(f"  {held}")
+    echo_history(each[2] for each in sorted(found, key=lambda each: each[0]))
     if not found:
         typer.echo(f"there are no records of the unit {serial}")
 

@@ -10,9 +10,13 @@ import typer
 from linewitness.base.errors import ConfigurationError
 from linewitness.cli.export import (
     Batch,
+    Lot,
     Ndjson,
+    Part,
     PolicyFile,
+    Serial,
     Unit,
+    components_of,
     is_package,
     query_of,
     warn_of_name,
@@ -31,6 +35,9 @@ def export(
     stream: Annotated[str | None, typer.Option(help="Export only the stream with this origin.")] = None,
     unit: Unit = None,
     batch: Batch = None,
+    part: Part = None,
+    serial: Serial = None,
+    lot: Lot = None,
     first: Annotated[int, typer.Option(min=0, help="First sequence_no.")] = 0,
     last: Annotated[int | None, typer.Option(min=0, help="Last sequence_no, inclusive.")] = None,
     since: Annotated[
@@ -62,7 +69,7 @@ def export(
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
-    query = query_of(unit, batch, since, until)
+    query = query_of(unit, batch, components_of(part, serial, lot), since, until)
     if raw and (ended or output is None or not is_package(output, ndjson=ndjson)):
         raise ConfigurationError("--raw is for packages", hint="write one: -o evidence.zip")
     warn_of_name(output, ndjson=ndjson or ended)
@@ -79,7 +86,7 @@ def export(
             write_package(holdings, query, output, policy, raws=raws, held=held)
             remark_ended(database, stream=stream, query=query)
         return
-    if batch or len(query.units) > 1:
+    if batch or query.components or len(query.units) > 1:
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )

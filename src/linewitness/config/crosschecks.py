@@ -130,7 +130,7 @@ def _shared_devices(root: Node) -> Iterator[ConfigurationProblem]:
 
 
 def _unknown_points(root: Node) -> Iterator[ConfigurationProblem]:
-    for loc in _station_settings(root, "point"):
+    for loc in _places_of_points(root):
         found = follow(root, loc)
         name = found.node.value
         if not isinstance(name, str) or "/" not in name:
@@ -140,12 +140,18 @@ def _unknown_points(root: Node) -> Iterator[ConfigurationProblem]:
         if known is not None and point not in known:
             what = f"the device {device!r} has no point {point!r}"
             yield ConfigurationProblem(found.node.place, found.path, what, did_you_mean(point, known))
+        elif known is not None and known[point] == "telemetry":
+            what = f"the point {point!r} is telemetry: a station decides by evidence only"
+            hint = f"set record: change for the point {point!r} of {device!r}"
+            yield ConfigurationProblem(found.node.place, found.path, what, hint)
 
 
-def _points(root: Node, device: str) -> set[str] | None:
+def _points(root: Node, device: str) -> dict[str, str | None] | None:
+    """Return the points of a device with what is recorded of each, None where there is no such device."""
     for entry in _entries(root, "devices"):
         if entry.text("id") == device:
-            return {name for point in _entries(entry, "points") if (name := point.text("id"))}
+            points = _entries(entry, "points")
+            return {name: point.text("record") for point in points if (name := point.text("id"))}
     return None
 
 
@@ -153,14 +159,7 @@ def _strangers(root: Node) -> Iterator[ConfigurationProblem]:
     """Find devices that a station relies on and that do not stand there."""
     for index, station in enumerate(_entries(root, "stations")):
         own = {entry.value for entry in _entries(station, "devices") if isinstance(entry.value, str)}
-        needs = range(len(_entries(station, "requires")))
-        settings: list[Loc] = [
-            ("unit", "scanner"),
-            ("operator", "scanner"),
-            ("unit", "point"),
-            ("operator", "point"),
-        ]
-        for loc in [*settings, *(("requires", number, "device") for number in needs)]:
+        for loc in _places_of_devices(station):
             found = follow(root, ("stations", index, *loc))
             name = found.node.value
             device = name.partition("/")[0] if isinstance(name, str) else ""
@@ -199,11 +198,27 @@ def _commands_without_unit(root: Node) -> Iterator[ConfigurationProblem]:
         yield ConfigurationProblem(found.place, found.path, what, hint)
 
 
-def _station_settings(root: Node, name: str) -> Iterator[Loc]:
-    for index in range(len(_entries(root, "stations"))):
-        for group in ("unit", "operator"):
-            loc: Loc = ("stations", index, group, name)
-            if not follow(root, loc).missing:
+#: Settings of a station that name a device, or a point of one.
+_GROUPS: Final[tuple[Loc, ...]] = (
+    *(("unit", name) for name in ("scanner", "point")),
+    *(("operator", name) for name in ("scanner", "point")),
+    *(("work_order", name) for name in ("scanner", "product", "number", "batch")),
+)
+
+
+def _places_of_devices(station: Node) -> Iterator[Loc]:
+    yield from _GROUPS
+    for number in range(len(_entries(station, "requires"))):
+        for name in ("device", "scanner", "point"):
+            yield ("requires", number, name)
+
+
+def _places_of_points(root: Node) -> Iterator[Loc]:
+    """Yield each setting of a station that names a point."""
+    for index, station in enumerate(_entries(root, "stations")):
+        for place in _places_of_devices(station):
+            loc: Loc = ("stations", index, *place)
+            if place[-1] not in ("scanner", "device") and not follow(root, loc).missing:
                 yield loc
 
 

@@ -8,7 +8,7 @@ from linewitness.config.models import Config
 Setting = str | int | bool | None
 
 #: Sections that a running line can take over; the others need a restart.
-RELOADABLE: Final = frozenset({"devices", "stations"})
+RELOADABLE: Final = frozenset({"devices", "lists", "stations", "units"})
 #: Settings of the journal that a running line can take over: how much room it has, and what gives way.
 RELOADABLE_OF_JOURNAL: Final = (
     *("max_size", "min_free", "telemetry_size"),
@@ -41,7 +41,7 @@ def _flatten(members: Iterable[tuple[Any, Any]], prefix: str, settings: dict[str
             _flatten(value.items(), f"{prefix}{name}.", settings)
         elif isinstance(value, list):
             named = (
-                (member["id"] if isinstance(member, dict) and "id" in member else position, member)
+                ((isinstance(member, dict) and member.get("id")) or position, member)
                 for position, member in enumerate(value)
             )
             _flatten(named, f"{prefix}{name}.", settings)

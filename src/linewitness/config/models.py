@@ -12,6 +12,9 @@ from linewitness.anchors.options import AnchorOptions, CosignatureKey
 from linewitness.base.settings import Doubt, Identifier, Options
 from linewitness.devices.options import DeviceOptions
 from linewitness.journal.options import JournalOptions
+from linewitness.stations.doubts import doubts_of_line
+from linewitness.stations.genealogy.known_units import REMEMBERED
+from linewitness.stations.lists.options import ListsOptions
 from linewitness.stations.options import StationOptions
 from linewitness.status.options import StatusOptions
 from linewitness.timesources.options import ClockOptions
@@ -46,6 +49,18 @@ class LineOptions(Options):
         if not _ORIGIN.fullmatch(origin):
             raise ValueError("an origin looks like acme.example/ber-01/line-02/1")
         return origin
+
+
+class UnitsOptions(Options):
+    """What the gateway remembers of units, so that stations know what others did."""
+
+    remember: int = Field(
+        default=REMEMBERED,
+        ge=100,
+        le=1_000_000,
+        description="How many units are remembered, with visits and components: those that were touched "
+        "last. A component of an older unit that comes again is not found.",
+    )
 
 
 class StoreOptions(Options):
@@ -90,6 +105,8 @@ class Config(Options):
         default=None, description="The machine's TPM, which counts the starts; without it nothing does."
     )
     stations: tuple[StationOptions, ...] = Field(default=(), description="The places on the line.")
+    units: UnitsOptions = Field(default=UnitsOptions(), description="What is remembered of units.")
+    lists: ListsOptions = Field(default=ListsOptions(), description="Lists that others own.")
     devices: Annotated[
         tuple[SerializeAsAny[DeviceOptions], ...],
         Field(min_length=1, description="PLCs, tools, scanners and scales; the settings depend on `driver`."),
@@ -98,7 +115,8 @@ class Config(Options):
     log: LogOptions = Field(default=LogOptions(), description="Log messages.")
 
     def doubts(self) -> Iterable[Doubt]:
-        """Return dots in names that are parts of topics, which some brokers do not take as they are."""
+        """Return dots in names that some brokers do not take as they are, and stations that wait for ever."""
+        yield from doubts_of_line(self.stations, self.lists.named.keys())
         if self.uplink is None:
             return
         topics: list[tuple[tuple[str | int, ...], str]]

@@ -1,17 +1,17 @@
 """Read a table of points (CSV) that a YAML names, so that each cell knows its file, line and column."""
 
 import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from linewitness.config.csv_text import CsvRows, CsvText, decoded
 from linewitness.config.problems import (
     ConfigurationErrors,
     ConfigurationProblem,
@@ -19,7 +19,7 @@ from linewitness.config.problems import (
     did_you_mean,
     shown,
 )
-from linewitness.config.reading import MAX_PROBLEMS, place_after, read_bytes
+from linewitness.config.reading import MAX_PROBLEMS, read_bytes
 from linewitness.config.settings import mentions
 from linewitness.config.tree import Plain, WrittenOut, plain
 from linewitness.devices.options import PointOptions
@@ -28,17 +28,6 @@ from linewitness.devices.options import PointOptions
 MAX_TABLE_BYTES: Final = 32 * 1024 * 1024
 
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?[0-9]+,[0-9]+")
-
-
-class _Rows(Protocol):
-    """What `csv.reader` returns."""
-
-    @property
-    def line_num(self) -> int:
-        """Lines read so far."""
-
-    def __iter__(self) -> Iterator[list[str]]:
-        """Return the rows."""
 
 
 class PointsTable:
@@ -52,9 +41,8 @@ class PointsTable:
         self.size = 0
         self._file = file
         self._known = columns
-        self._lines: list[str] = []
+        self._text = CsvText(file, "")
         self._header: list[str] = []
-        self._delimiter = ","
 
     def read(self, most: int) -> None:
         """Read the file if it has at most `most` bytes. Raises OSError if it cannot be read."""
@@ -65,31 +53,27 @@ class PointsTable:
             what = f"the tables of points of this line are larger than {MAX_TABLE_BYTES // 1024**2} MiB"
             self._note(SourcePosition(file=str(self._file)), what, "leave out what is not a setting")
             return
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            good = place_after(data[: error.start].decode("utf-8", errors="replace"))
-            self._note(self._at(good.line, good.column), "this is not UTF-8", "save the file as CSV UTF-8")
+        text = decoded(data, self._file)
+        if not isinstance(text, str):
+            self.problems.append(text)
             return
-        self._lines = list(io.StringIO(text, newline=""))
-        first = self._lines[0] if self._lines else ""
-        self._delimiter = ";" if first.count(";") > first.count(",") else ","
-        rows = csv.reader(self._lines, delimiter=self._delimiter, strict=True, skipinitialspace=True)
+        self._text = CsvText(self._file, text)
+        rows = self._text.rows()
         try:
             self._header = [name.strip() for name in next(rows, [])]
             self.header_is_right = self._check_header()
             self._take(rows)
         except csv.Error as error:
             hint = "a quote is not closed, or text follows a closed one"
-            self._note(self._at(rows.line_num, 1), f"this is not CSV: {error}", hint)
+            self._note(self._text.at(rows.line_num, 1), f"this is not CSV: {error}", hint)
 
     def _check_header(self) -> bool:
         if not any(self._header):
             names = ", ".join(self._known)
-            self._note(self._at(1, 1), "the first line must name the columns", f"columns: {names}")
+            self._note(self._text.at(1, 1), "the first line must name the columns", f"columns: {names}")
             return False
         for index, name in enumerate(self._header):
-            place = self._cell(1, index)
+            place = self._text.cell(1, index)
             if name not in self._known:
                 what = f"there is no setting {name!r} of a point" if name else "a column has no name"
                 self._note(place, what, did_you_mean(name, self._known))
@@ -98,10 +82,10 @@ class PointsTable:
         for name, field in PointOptions.model_fields.items():
             if field.is_required() and name not in self._header:
                 hint = (self._known[name].description or "").rstrip(".")
-                self._note(self._at(1, 1), f"the column {name!r} is missing", hint)
+                self._note(self._text.at(1, 1), f"the column {name!r} is missing", hint)
         return not self.problems
 
-    def _take(self, rows: "_Rows") -> None:
+    def _take(self, rows: CsvRows) -> None:
         header, entries = self._header, self.entries
         file, line = str(self._file), rows.line_num + 1
         special, unknown = self._special(), {name for name in header if name not in self._known}
@@ -123,7 +107,7 @@ class PointsTable:
 
     def _special(self) -> set[str]:
         """Return the columns whose cells are not taken as they are: groups, and numbers with a comma."""
-        kinds = (dict, BaseModel) if self._delimiter == "," else (dict, BaseModel, float, Decimal)
+        kinds = (dict, BaseModel) if self._text.delimiter == "," else (dict, BaseModel, float, Decimal)
         known = [name for name in self._header if name in self._known]
         return {name for name in known if mentions(self._known[name].annotation, kinds)}
 
@@ -131,10 +115,10 @@ class PointsTable:
         width = len(self._header)
         what = f"this row has {len(row)} cells, and the header names {width} columns"
         if len(row) > width and any(row[width:]):
-            self._note(self._cell(line, width), what, "put a text that holds the separator in quotes")
+            self._note(self._text.cell(line, width), what, "put a text that holds the separator in quotes")
         elif len(row) < width and not is_empty:
             hint = "write an empty cell for each setting that is not given"
-            self._note(self._cell(line, len(row) - 1), what, hint)
+            self._note(self._text.cell(line, len(row) - 1), what, hint)
 
     def _value(self, name: str, text: str, line: int) -> Plain:
         if not text.startswith("{"):
@@ -147,23 +131,11 @@ class PointsTable:
 
     def _place(self, line: int, name: str) -> SourcePosition:
         """Return where the cell of a column stands, for the row that begins in `line`."""
-        return self._cell(line, self._header.index(name)) if name in self._header else self._at(line, 1)
-
-    def _cell(self, line: int, index: int) -> SourcePosition:
-        quoted, column = False, 1
-        for number in range(line - 1, len(self._lines)):
-            text = self._lines[number]
-            for column, character in enumerate(text, start=1):
-                if index == 0:
-                    return self._at(number + 1, column)
-                quoted ^= character == '"'
-                index -= character == self._delimiter and not quoted
-            if not quoted:
-                return self._at(number + 1, max(1, len(text.rstrip("\r\n")) + 1))
-        return self._at(len(self._lines), column)
-
-    def _at(self, line: int, column: int) -> SourcePosition:
-        return SourcePosition(max(1, line), column, str(self._file))
+        return (
+            self._text.cell(line, self._header.index(name))
+            if name in self._header
+            else self._text.at(line, 1)
+        )
 
     def _note(self, place: SourcePosition, what: str, hint: str) -> None:
         self.problems.append(ConfigurationProblem(place, "", what, hint))

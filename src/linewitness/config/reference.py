@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from linewitness.base.secrets import Secret
 from linewitness.config.models import Config
-from linewitness.config.settings import models_in
+from linewitness.config.settings import choices, models_in
 from linewitness.devices.options import DeviceOptions
 from linewitness.devices.spec import DriverSpec
 from linewitness.devices.table import BUNDLED
@@ -149,16 +149,29 @@ def replace_generated(page: str, tables: str) -> str:
     return f"{before}{BEGIN}\n{tables}\n{END}{after}"
 
 
-def _group(model: type[BaseModel], path: str, *, level: int) -> Iterator[str]:
-    if model in (Secret, DeviceOptions):
+def _group(
+    model: type[BaseModel], path: str, *, level: int, known: frozenset[type[BaseModel]] = frozenset()
+) -> Iterator[str]:
+    """Yield the table of a group and those below it, but for groups that are `known` already."""
+    if model in (Secret, DeviceOptions) or model in known:
         return
     yield f"{'#' * level} {path}\n"
     if model.__doc__:
         yield f"{model.__doc__.strip().splitlines()[0]}\n"
     yield _table(model)
     for name, field in model.model_fields.items():
-        for inner in models_in(field.annotation):
-            yield from _group(inner, f"{path}.{name}", level=min(level + 1, 5))
+        kinds = list(models_in(field.annotation))
+        told: frozenset[type[BaseModel]] = frozenset()
+        for inner in kinds:
+            kind = f": {_kind_of(inner)}" if len(kinds) > 1 else ""
+            below = known | told
+            yield from _group(inner, f"{path}.{name}{kind}", level=min(level + 1, 5), known=below)
+            told |= {each for own in inner.model_fields.values() for each in models_in(own.annotation)}
+
+
+def _kind_of(model: type[BaseModel]) -> str:
+    """Return what a member of a union is called: the values of its setting `kind`."""
+    return ", ".join(map(str, choices(model.model_fields["kind"].annotation)))
 
 
 def _table(model: type[BaseModel], *, skip: frozenset[str] = frozenset()) -> str:

@@ -1,8 +1,8 @@
 """Run the demo step by step, and check its result."""
 
 import asyncio
+import json
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,21 +10,16 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url
 
 from linewitness.base.clock import monotonic
-from linewitness.base.compression.records import unpack_record
 from linewitness.base.errors import ExitCode, LinewitnessError
 from linewitness.demo.ledger import Comparison, compare
+from linewitness.demo.outsider import alter_one_byte, verdict_on_journal, verdict_on_store
 from linewitness.demo.plant import DemoFailed, Plant, open_plant
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.evidence.verify.statements import Statement
-from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
-from linewitness.store.database.database import Database
-from linewitness.store.reports import read_receipts, read_records
 
 FOLDER: Final = Path("demo-run")
 PER_UNIT: Final = 4
@@ -44,6 +39,8 @@ class Facts:
     outages_s: list[float] = field(default_factory=list)
     kills: int = 0
     polls_in_outage: int = 0
+    refused: int = 0
+    overridden: int = 0
 
 
 class Story:
@@ -59,13 +56,14 @@ class Story:
         """Run all acts; return whether everything that was promised came true."""
         await self._prepare()
         await self._ordinary_work()
+        enforced = await self._enforced_work()
         await self._outage()
         await self._crash()
         comparison = await self._settle()
         verdict = self._verify()
         forged = self._forge()
         self._figures(comparison, verdict)
-        return comparison.clean and verdict.status == "COMPLETE" and forged
+        return comparison.clean and verdict.status == "COMPLETE" and forged and enforced
 
     async def _prepare(self) -> None:
         plant = self._plant
@@ -87,6 +85,28 @@ class Story:
         self._plant.devices.oven.oven.inputs.set_points[0] = 1820
         self._say("Each unit is scanned and gets four tightenings. Somebody changes a pressure and an oven.")
         self._say("The torque controller was told 'safe' for each result only after it was on the disk.")
+
+    async def _enforced_work(self) -> bool:
+        self._act("A wrong part is refused, and a locked tool is let go on with a reason")
+        plant, torque = self._plant, self._plant.devices.torque
+        await self._scan("OP7")
+        await self._arrive(bearing=self._bearing)  # the one of the unit before
+        await self._scan(f"BRG-7-{self._facts.units:04d}")
+        self._facts.made[torque.tighten(ok=False)] = self._serial
+        await self._wait_for("the lock of the tool", lambda: not torque.controller.state.tool_enabled)
+        self._say("The bearing of the unit before was refused: a serial number is in one unit at a time.")
+        self._say("A tightening was out of tolerance: the gate locked the tool.")
+        await self._scan("PASS-R1")
+        await self._wait_for("the tool", lambda: torque.controller.state.tool_enabled)
+        for _ in range(PER_UNIT):
+            await self._tighten()
+        await self._scan("OP7")
+        with plant.journal() as journal:
+            kinds = [json.loads(data)["kind"] for _, data in journal.records()]
+        self._facts.refused = kinds.count("component.refused")
+        self._facts.overridden = kinds.count("gate.overridden")
+        self._say("Operator OP7 let the unit go on; the record says who, why, and what was wrong.")
+        return (self._facts.refused, self._facts.overridden) == (1, 1)
 
     async def _outage(self) -> None:
         self._act(f"The broker goes away for {OUTAGE_S:.0f} seconds")
@@ -139,7 +159,7 @@ class Story:
         self._act("An outsider verifies")
         with self._plant.journal() as journal:
             policy = self._policy(journal)
-        verdict = _verdict_on_store(self._plant.folder / "store.db", policy)
+        verdict = verdict_on_store(self._plant.folder / "store.db", policy)
         self._say("Given what the store holds, and a policy that names the store's key, the verdict is")
         self._say(f"  {verdict.text}.")
         return verdict
@@ -148,9 +168,9 @@ class Story:
         self._act("Somebody alters one byte in a copy of the journal")
         copy = self._plant.folder / "forged"
         shutil.copytree(self._plant.folder / "journal", copy)
-        number = _alter_one_byte(copy / "journal.sqlite")
+        number = alter_one_byte(copy / "journal.sqlite")
         with JournalReader(copy) as journal:
-            verdict = _verdict(journal, self._policy(journal))
+            verdict = verdict_on_journal(journal, self._policy(journal))
         self._say(f"The byte is in record {number}. The verdict: {verdict.text}.")
         return verdict.status == "BROKEN" and verdict.broken_at == number
 
@@ -170,6 +190,8 @@ class Story:
         table.add_column("value", justify="right")
         rows = (
             ("units built", self._facts.units),
+            ("components refused", self._facts.refused),
+            ("overrides, with person and reason", self._facts.overridden),
             ("tightenings made by the controller", comparison.made),
             ("tightenings in the audit store", comparison.stored),
             ("lost", len(comparison.lost)),
@@ -192,12 +214,20 @@ class Story:
             for _ in range(PER_UNIT):
                 await self._tighten()
 
-    async def _arrive(self) -> None:
-        """Let the next unit come: the reader reads its code, and the controller is told its number."""
+    async def _arrive(self, bearing: str | None = None) -> None:
+        """Let the next unit come: its code and its bearing's are read, the controller is told its number."""
         self._facts.units += 1
-        await self._plant.devices.scanner.scan(self._serial)
         self._plant.devices.torque.set_vin(self._serial)
+        await self._scan(self._serial)
+        await self._scan(bearing or self._bearing)
+
+    async def _scan(self, code: str) -> None:
+        await self._plant.devices.scanner.scan(code)
         await asyncio.sleep(STEP_S)
+
+    @property
+    def _bearing(self) -> str:
+        return f"BRG-7-{self._facts.units:04d}"
 
     async def _tighten(self) -> None:
         self._facts.made[self._plant.devices.torque.tighten()] = self._serial
@@ -243,39 +273,3 @@ async def _run(console: Console, *, mosquitto: bool | None) -> bool:
         return False
     console.print("\nAll of it came true." if true else "\nNot all of it came true: see above and demo-run/.")
     return true
-
-
-def _verdict(journal: JournalReader, policy: Policy) -> Verdict:
-    statements = [Statement(f"receipt over {size}", note) for size, note in journal.receipts()]
-    return verify((data for _, data in journal.records()), policy=policy, statements=statements)
-
-
-def _verdict_on_store(store_file: Path, policy: Policy) -> Verdict:
-    database = Database(make_url(f"sqlite:///{store_file}"))
-    try:
-        notes = read_receipts(database, policy.origin)
-        statements = [Statement(f"receipt {number}", note) for number, note in enumerate(notes)]
-        records = (held.data for held in read_records(database, origin=policy.origin))
-        return verify(records, policy=policy, statements=statements)
-    finally:
-        database.close()
-
-
-def _alter_one_byte(database: Path) -> int:
-    """Raise a torque by a little in the newest tightening's record, as a forger with the disk would."""
-    connection = sqlite3.connect(database)
-    try:
-        connection.execute("DROP TRIGGER record_is_final")
-        connection.create_function("plain", 1, unpack_record, deterministic=True)
-        number, data = connection.execute(
-            "SELECT seq, plain(bytes) FROM record "
-            "WHERE instr(plain(bytes), CAST('tightening.result' AS BLOB)) ORDER BY seq DESC"
-        ).fetchone()
-        at = data.index(b'"field":"torque"') - 3
-        digit = data[:at].rstrip(b'",').rfind(b".") + 1
-        altered = data[:digit] + (b"9" if data[digit : digit + 1] != b"9" else b"8") + data[digit + 1 :]
-        connection.execute("UPDATE record SET bytes = ? WHERE seq = ?", (altered, number))
-        connection.commit()
-    finally:
-        connection.close()
-    return int(number)

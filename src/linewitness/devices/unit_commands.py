@@ -32,8 +32,10 @@ class UnitCommandOptions(Protocol):
     def commands_units(self) -> bool:
         """Whether the YAML allows any command."""
 
-    def commands_for(self, unit: str, named_by: str) -> Sequence[UnitCommand]:
+    def commands_for(self, unit: str, named_by: str, product: str = "") -> Sequence[UnitCommand]:
         """Return the commands for a unit, in order; `named_by` is the device that named the unit.
+
+        `product` is what the station knows of the unit's product, empty where nobody said.
 
         Raises DeviceRefused where the settings do not say what this unit needs: nothing is sent then.
         """

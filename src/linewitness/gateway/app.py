@@ -5,7 +5,6 @@ import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import structlog
 
@@ -15,6 +14,7 @@ from linewitness.base.errors import ConfigurationError, JournalFull
 from linewitness.base.log_limits import LogFigures
 from linewitness.config import Config
 from linewitness.config.differences import needing_restart, settings_of
+from linewitness.config.lists.reading import read_listing
 from linewitness.gateway.anchoring import Anchoring, targets_of
 from linewitness.gateway.checkpoints import CheckpointSigner
 from linewitness.gateway.clock_watch import ClockBoard
@@ -25,6 +25,7 @@ from linewitness.gateway.keys.exposure import KeyExposure
 from linewitness.gateway.keys.rotation import KeyRotation
 from linewitness.gateway.lifecycle import Lifecycle
 from linewitness.gateway.line import run_parts
+from linewitness.gateway.lists.keeper import ListKeeper
 from linewitness.gateway.opening import check_identity, when_there_is_room
 from linewitness.gateway.supervise import GatewayLoops
 from linewitness.gateway.tasks import LineParts, Tasks
@@ -40,7 +41,7 @@ from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.before_start import BeforeStart
 from linewitness.status.health import Health
-from linewitness.status.rows import DeviceFacts, LineFacts
+from linewitness.status.rows import LineFacts
 from linewitness.status.service import serve_status_page
 from linewitness.status.snapshot import Overview
 from linewitness.tpm.counter import StartCounter
@@ -95,12 +96,19 @@ async def run_line(
         check_identity(journal.identity, identity_of(config))
         health = Health(log=log)
         starts = _counted_starts(config, health)
-        running = _RunningConfig(config, reload, _lifecycle(config, journal, clock, starts))
+        lifecycle = Lifecycle(
+            journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest, starts=starts
+        )
+        lists = ListKeeper(
+            journal, lifecycle, directory=config.journal.directory, clock=clock, read=read_listing
+        )
+        await lists.prepare(config.lists)
+        running = _RunningConfig(config, reload, lifecycle, lists)
         running.parts = parts = _parts_of(
             running, journal, health, clock=clock, clock_state=clock_state, starts=starts
         )
         try:
-            await run_parts(parts, stop, configure=running.configure, reload=running.reload_when_asked)
+            await run_parts(parts, stop, configure=running.configure, tasks=running.tasks)
         finally:
             parts.telemetry.close()
 
@@ -119,9 +127,12 @@ def _page_before_start(config: Config, clock: Clock, refusal: JournalFull) -> Ta
 class _RunningConfig:
     """The configuration that is running, and how another one takes its place."""
 
-    def __init__(self, config: Config, reload: Reload | None, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, config: Config, reload: Reload | None, lifecycle: Lifecycle, lists: ListKeeper
+    ) -> None:
         self.current = config
         self.lifecycle = lifecycle
+        self.lists = lists
         self.parts: LineParts | None = None
         self._reload = reload
 
@@ -130,7 +141,11 @@ class _RunningConfig:
         # Of many thousand points, a digest takes a second.
         await self._apply(fleet, self.current, self.lifecycle.config_digest)
 
-    async def reload_when_asked(self, fleet: Fleet) -> None:
+    def tasks(self, fleet: Fleet) -> Tasks:
+        """Return what changes the line while it runs."""
+        return {"reload": self._reload_when_asked(fleet), "lists": self.lists.watch(fleet.take_over_lists)}
+
+    async def _reload_when_asked(self, fleet: Fleet) -> None:
         """Take over the YAML whenever asked; a wrong one changes nothing."""
         if self._reload is None:
             return
@@ -138,6 +153,7 @@ class _RunningConfig:
             await self._until_asked(self._reload.asked)
             try:
                 config = await asyncio.to_thread(self._reload.load)
+                await self.lists.prepare(config.lists)
             except ConfigurationError as error:
                 log.error("the new YAML is wrong, the running one goes on", problems=str(error))  # noqa: TRY400 (no failure of ours)
                 self._answer("wrong", str(error))
@@ -149,7 +165,7 @@ class _RunningConfig:
                 continue
             await self._apply(fleet, config, config.digest)
             log.info("the new YAML was taken over", devices=len(config.devices))
-            self._answer("applied", f"{len(config.devices)} devices")
+            self._answer("applied", f"{len(config.devices)} devices{self.lists.refusals}")
 
     def _answer(self, outcome: str, what: str) -> None:
         Requests(self.current.journal.directory).answer(RELOAD, {"outcome": outcome, "what": what})
@@ -159,7 +175,9 @@ class _RunningConfig:
         # The room comes first: captures that a full journal holds back can end then.
         if self.parts is not None:
             self.parts.take_over(config.journal)
-        await fleet.apply(config.devices, config.stations)
+        # Before captures begin: what stations decide by is on record then.
+        await self.lists.take_over(fleet.take_over_lists)
+        await fleet.apply(config.devices, config.stations, remembered=config.units.remember)
         await self.lifecycle.configured(digest, lambda: settings_of(config))
         self.current = config
 
@@ -180,12 +198,6 @@ def _counted_starts(config: Config, health: Health) -> CountedStarts | None:
     line = config.line
     name = f"{line.tenant}/{line.plant}/{line.line}/{line.gateway}"
     return CountedStarts(StartCounter(config.tpm, line=name), health)
-
-
-def _lifecycle(config: Config, journal: Journal, clock: Clock, starts: CountedStarts | None) -> Lifecycle:
-    return Lifecycle(
-        journal, clock=clock, gateway=config.line.gateway, config_digest=config.digest, starts=starts
-    )
 
 
 def _parts_of(
@@ -273,6 +285,7 @@ def _parts_of(
             line=lambda: _facts_of(running.current),
             expiries=lambda: certificates.expiries,
             rests=rests_of(directory),
+            lists=running.lists.rows,
         ),
         page=config.status,
         uplink=uplink,
@@ -281,19 +294,4 @@ def _parts_of(
 
 def _facts_of(config: Config) -> LineFacts:
     """Return what the status page shows of a configuration."""
-    line = config.line
-    station_of = {device: station.id for station in config.stations for device in station.devices}
-    return LineFacts(
-        name=line.name,
-        tenant=line.tenant,
-        plant=line.plant,
-        line=line.line,
-        gateway=line.gateway,
-        stream=line.origin,
-        version=version("linewitness"),
-        devices=tuple(
-            DeviceFacts(device.id, device.driver, device.description, station_of.get(device.id))
-            for device in config.devices
-        ),
-        stations=tuple((station.id, station.name) for station in config.stations),
-    )
+    return LineFacts.of(config.line, config.devices, config.stations)

@@ -33,6 +33,9 @@ class DeviceStatusSink(Protocol):
     def binding_conflict(self, name: str, count: int, why: str) -> None:
         """Count results of which two sources name different units."""
 
+    def refused_at_station(self, name: str, count: int) -> None:
+        """Count what a station refused of what the device read or made, and exceptions."""
+
     def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
         """Record whether the device sends more than its share, and how much is not on record."""
 

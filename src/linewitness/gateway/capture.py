@@ -24,13 +24,13 @@ from linewitness.devices.polling import PollingSession
 from linewitness.devices.refusals import RefusingSession
 from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import Availability, DeviceStatusSink
-from linewitness.gateway.gates import GateControl, GateOrders
 from linewitness.gateway.intake.arrival import Standstills
-from linewitness.gateway.intake.intake import Intake, QueuedObservation
+from linewitness.gateway.intake.intake import Intake, QueuedObservation, Show
 from linewitness.gateway.intake.polls import PollWatch
 from linewitness.gateway.intake.refusals import RefusalWatch
 from linewitness.gateway.intake.waiting import WaitingObservations
-from linewitness.gateway.unit_commands import UnitTelling
+from linewitness.gateway.stations.gates import GateControl, GateOrders
+from linewitness.gateway.stations.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -70,10 +70,12 @@ class Capture:
         ask: Callable[[Ask], None] | None = None,
         commands: UnitCommandOptions | None = None,
         standstills: Standstills,
+        show: Show | None = None,
     ) -> None:
         """Take the device's driver, the station where it stands, and where its evidence goes.
 
-        `commands` are the device's settings where they let it be told of units.
+        `commands` are the device's settings where they let it be told of units. `show` is told of what the
+        station has taken, and when that is durable.
         """
         self._driver = driver
         self._device = driver.device
@@ -91,6 +93,8 @@ class Capture:
             clock=clock,
             health=health,
             standstills=standstills,
+            release=self._orders.release,
+            show=show,
         )
         telling = None
         if commands is not None:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
@@ -15,10 +17,15 @@ from linewitness.devices.options import DeviceOptions, PointOptions
 from linewitness.devices.unit_commands import UnitCommandOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.capture import Capture
-from linewitness.gateway.gates import GateOrders
 from linewitness.gateway.intake.arrival import Standstills
+from linewitness.gateway.screens.feed import ScreenFeed
+from linewitness.gateway.stations.clock import StationClock
+from linewitness.gateway.stations.gates import GateOrders
 from linewitness.journal.journal import Journal
+from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.stations.genealogy.known_units import REMEMBERED
+from linewitness.stations.lists.book import NO_LISTS, ListBook
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import Ask
 from linewitness.stations.rules import DeviceRule, PointRule
@@ -57,8 +64,13 @@ class Fleet:
         clock: Clock,
         health: DeviceStatusSink,
         standstills: Standstills,
+        screens: ScreenFeed | None = None,
     ) -> None:
-        """Take the group in which captures run, and how a driver is made from its options."""
+        """Take the group in which captures run, and how a driver is made from its options.
+
+        `screens` show the stations; None where nobody looks.
+        """
+        self._screens = screens
         self._standstills = standstills
         self._group = group
         self._build = build
@@ -67,12 +79,31 @@ class Fleet:
         self._clock = clock
         self._health = health
         self._shared: SharedState | None = None
+        self._lists = NO_LISTS
         self._orders = GateOrders()
         self._running: dict[str, _Running] = {}
         self._stations: dict[str | None, Station] = {}
+        self._time = StationClock(
+            self._stations.values,
+            journal=journal,
+            clock=clock,
+            orders=self._orders,
+            show=screens.follow if screens else _shown_nowhere,
+        )
+        self._telling_time: asyncio.Task[None] | None = None
+        self._remembered = REMEMBERED
 
-    async def apply(self, devices: Sequence[DeviceOptions], stations: Sequence[StationOptions]) -> None:
-        """Bring the line to these settings: devices that did not change keep their connections."""
+    async def apply(
+        self,
+        devices: Sequence[DeviceOptions],
+        stations: Sequence[StationOptions],
+        *,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        """Bring the line to these settings: devices that did not change keep their connections.
+
+        `remembered` units are remembered.
+        """
         wanted = {options.id: options for options in devices}
         station_of = {device: station.id for station in stations for device in station.devices}
         await self._stop(
@@ -80,10 +111,19 @@ class Fleet:
             for name, running in self._running.items()
             if wanted.get(name) != running.options or station_of.get(name) != running.station_id
         )
+        self._remembered = remembered
         await self._arrange(stations, {options.id: _rule(options) for options in devices})
+        if self._telling_time is None and any(each.runs_by_time for each in self._stations.values()):
+            self._telling_time = self._group.create_task(self._time.run(), name="station-clock")
         for options in devices:
             if options.id not in self._running:
                 self._start(options, station_of.get(options.id))
+
+    def take_over_lists(self, lists: ListBook) -> None:
+        """Let all stations decide by these lists from now on."""
+        self._lists = lists
+        if self._shared is not None:
+            self._shared.lists = lists
 
     def station(self, station_id: str) -> Station:
         """Return a station of the line."""
@@ -92,6 +132,8 @@ class Fleet:
     async def stop(self) -> None:
         """End all captures; what they had read is durable."""
         await self._stop(list(self._running.values()))
+        if self._telling_time is not None:
+            self._telling_time.cancel()
 
     async def _stop(self, ending: Iterable[_Running]) -> None:
         """End captures: they finish what they have read, and are cancelled if that takes too long."""
@@ -114,8 +156,21 @@ class Fleet:
         # What captures submitted before they were stopped must be readable before a station begins with it.
         await self._journal.submit([])
         state = await self._journal.read(lambda reader: reader.state())
+        with self._screens.held() if self._screens else nullcontext():
+            await self._settle(stations, rules, state)
+        if self._screens:
+            self._screens.begin({name: each for name, each in self._stations.items() if name is not None})
+        self._orders.begin(self._stations.values())
+
+    async def _settle(
+        self, stations: Sequence[StationOptions], rules: Mapping[str, DeviceRule], state: Mapping[str, str]
+    ) -> None:
+        """Change the stations, and wait until what they say to that is durable."""
         if self._shared is None:
-            self._shared = SharedState.load(state)
+            mint = EventIds().new
+            self._shared = SharedState.load(state, boot_id=self._clock.boot_id, mint=mint)
+            self._shared.lists = self._lists
+        self._shared.units.remember_at_most(self._remembered)
         settings: dict[str | None, StationOptions | None] = {station.id: station for station in stations}
         settings[None] = None
         now = self._clock.stamp()
@@ -127,9 +182,8 @@ class Fleet:
                 self._stations[name] = Station(options, rules, shared=self._shared, state=state, now=now)
                 outcomes.append(self._stations[name].begin(now))
         for outcome in outcomes:
-            if outcome.events:
+            if outcome.events or outcome.state:
                 await self._journal.submit(outcome.events, state=outcome.state)
-        self._orders.begin(self._stations.values())
 
     def _ask(self, ask: Ask) -> None:
         """Ask a device for a measurement; what does not come is missing when the unit leaves."""
@@ -148,9 +202,10 @@ class Fleet:
         commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
         if commands is None:
             self._health.untold(options.id, "")
+        station = self._stations[station_id]
         capture = Capture(
             driver,
-            self._stations[station_id],
+            station,
             journal=self._journal,
             telemetry=self._telemetry,
             clock=self._clock,
@@ -161,9 +216,14 @@ class Fleet:
             ask=self._ask,
             commands=commands,
             standstills=self._standstills,
+            show=partial(self._screens.follow, station) if self._screens else None,
         )
         task = self._group.create_task(capture.run(), name=f"capture:{options.id}")
         self._running[options.id] = _Running(options, station_id, driver, capture, task)
+
+
+def _shown_nowhere(_station: Station, _durable: "asyncio.Future[Any]") -> None:
+    """Show nothing, where nobody looks."""
 
 
 def _rule(options: DeviceOptions) -> DeviceRule:

@@ -1,7 +1,7 @@
 """Put on record when the gateway started, that it runs while nothing happens, and when it stopped."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -95,6 +95,24 @@ class Lifecycle:
             [event], state={_APPLIED: orjson.dumps({**settings, _DIGEST: digest}).decode()}
         )
 
+    async def list_taken_over(
+        self,
+        name: str,
+        differing: tuple[int, Iterable[Change]],
+        facts: Sequence[Change],
+        *,
+        state: Mapping[str, str | None],
+    ) -> None:
+        """Put on record that another list counts: how many entries differ and which, and facts of the list.
+
+        Of more entries than a record holds, the first are named and the others are counted.
+        """
+        count, changes = differing
+        event = self._event(
+            "config.applied", f"the list of {name} was taken over", (*_fitting(changes, count), *facts)
+        )
+        await self._journal.submit([event], state=state)
+
     async def stopped(self, reason: str) -> None:
         """Put a clean stop on record."""
         await self._journal.submit([self._event("gateway.stopped", reason)])
@@ -129,17 +147,22 @@ def _weight(path: str) -> tuple[bool, bool, str]:
 
 
 def _bounded(paths: Sequence[str], before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+    ordered = sorted(paths, key=_weight)
+    return _fitting((Change(path, before.get(path), after.get(path)) for path in ordered), len(paths))
+
+
+def _fitting(given: Iterable[Change], count: int) -> list[Change]:
+    """Return the first of `count` changes that one record holds, in order, and how many it does not name."""
     changes: list[Change] = []
     size = 0
-    for path in sorted(paths, key=_weight):
-        old, new = before.get(path), after.get(path)
-        size += len(orjson.dumps((path, old, new))) + _CHANGE_BYTES
+    for change in given:
+        size += len(orjson.dumps((change.field, change.before, change.after))) + _CHANGE_BYTES
         if size > _MOST_BYTES:
             break
-        changes.append(Change(path, old, new))
+        changes.append(change)
     changes.sort(key=lambda change: change.field)
-    if len(changes) < len(paths):
-        changes.append(Change("config.changes_not_named", None, str(len(paths) - len(changes))))
+    if len(changes) < count:
+        changes.append(Change("config.changes_not_named", None, str(count - len(changes))))
     return changes
 
 

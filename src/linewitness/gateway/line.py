@@ -1,9 +1,9 @@
 """Run the parts of one line and stop them in order, so that nothing accepted is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -11,7 +11,8 @@ from linewitness.base.watchdog import tell_systemd
 from linewitness.devices.context import DriverContext
 from linewitness.devices.table import known
 from linewitness.gateway.fleet import Fleet
-from linewitness.gateway.tasks import LineParts, first_tasks, running, tasks_of
+from linewitness.gateway.screens.feed import ScreenFeed
+from linewitness.gateway.tasks import LineParts, Tasks, first_tasks, running, tasks_of
 from linewitness.gateway.uplink_parts import Uplink
 
 log = structlog.get_logger()
@@ -22,15 +23,15 @@ LAST_RECEIPT_S: Final = 3.0
 LAST_ANCHORS_S: Final = 10.0
 
 Configure = Callable[[Fleet], Awaitable[None]]
-ReloadTask = Callable[[Fleet], Coroutine[Any, Any, None]]
+TasksOfFleet = Callable[[Fleet], Tasks]
 
 
 async def run_parts(
-    parts: LineParts, stop: asyncio.Event, *, configure: Configure, reload: ReloadTask
+    parts: LineParts, stop: asyncio.Event, *, configure: Configure, tasks: TasksOfFleet
 ) -> None:
     """Run the line until `stop` is set; the journal is the first to start and the last to stop.
 
-    `configure` gives the devices their settings at the start, `reload` runs as a task and changes them.
+    `configure` gives the devices their settings at the start, `tasks` run then and change them.
     """
     async with asyncio.TaskGroup() as group:
         group.create_task(parts.journal.run(), name="journal")
@@ -38,7 +39,7 @@ async def run_parts(
         async with running(first_tasks(parts)):
             await parts.lifecycle.started()
             async with running(tasks_of(parts)):
-                async with _devices(parts, configure) as fleet, running({"reload": reload(fleet)}):
+                async with _devices(parts, configure) as fleet, running(tasks(fleet)):
                     await stop.wait()
                 await _stopped(parts)
             await parts.journal.drain()
@@ -53,20 +54,27 @@ async def _use_reserve(parts: LineParts, stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def _devices(parts: LineParts, configure: Configure) -> AsyncIterator[Fleet]:
     """Run the captures of all devices for the time of a block."""
-    async with asyncio.TaskGroup() as captures:
+    journal = parts.journal
+    screens = ScreenFeed(
+        parts.stations,
+        settled=lambda: journal.observe("screens", (), state={}, raw={}),
+        clock=parts.clock,
+    )
+    async with running({"screens": screens.run()}), asyncio.TaskGroup() as captures:
         context = DriverContext(clock=parts.clock)
         fleet = Fleet(
             captures,
             build=lambda options: known(options.driver).build(options, context),
-            journal=parts.journal,
+            journal=journal,
             telemetry=parts.telemetry,
             clock=parts.clock,
             health=parts.health,
             standstills=parts.standstills,
+            screens=screens,
         )
         await configure(fleet)
         tell_systemd("READY=1")
-        log.info("gateway started", stream=parts.journal.identity.stream, devices=len(parts.health.devices))
+        log.info("gateway started", stream=journal.identity.stream, devices=len(parts.health.devices))
         yield fleet
         log.info("gateway stopping")
         await fleet.stop()

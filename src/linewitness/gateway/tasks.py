@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from linewitness.status.options import StatusOptions
 from linewitness.status.running_file import write_running
 from linewitness.status.service import serve_status_page
 from linewitness.status.snapshot import Overview
+from linewitness.status.stations.board import StationBoard
 from linewitness.timesources.devices import follow_devices, newest_offsets
 from linewitness.timesources.options import ClockOptions
 
@@ -58,6 +59,7 @@ class LineParts:
     overview: Overview
     page: StatusOptions
     uplink: Uplink | None
+    stations: StationBoard = field(default_factory=StationBoard)
 
     def take_over(self, options: JournalOptions) -> None:
         """Go on with other limits of the journal."""
@@ -70,7 +72,9 @@ def first_tasks(parts: LineParts) -> Tasks:
     """Return what runs from before the first record until after the last one, also on a full disk."""
     return {
         "watchdog": supervise(parts.loops, status=lambda: _sentence(parts)),
-        "status-page": serve_status_page(parts.overview, parts.page),
+        "status-page": serve_status_page(
+            parts.overview, parts.page, stations=parts.stations, clock=parts.clock
+        ),
         "ready": _ready_though_full(parts.journal),
     }
 

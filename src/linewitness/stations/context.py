@@ -1,20 +1,25 @@
 """What the parts of a station share: its settings, its operator, and how its events begin."""
 
+from dataclasses import replace
+
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation, Reading, Readings
+from linewitness.evidence.format.gateway_event import GATEWAY, gateway_event
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
-from linewitness.stations.operators import Badges
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import context_of, event_of
+from linewitness.stations.shared_state import SharedState
 
 
 class StationContext:
     """What the parts of a station share. `options` is None for devices that stand at no station."""
 
-    def __init__(self, options: StationOptions | None, badges: Badges) -> None:
+    def __init__(self, options: StationOptions | None, shared: SharedState) -> None:
         """Take the station's settings; `take_over` replaces them."""
         self.options = options
         self.id = options.id if options else None
-        self.badges = badges
+        self.shared = shared
+        self.badges = shared.badges
         self.take_over(options)
 
     def take_over(self, options: StationOptions | None) -> None:
@@ -50,6 +55,67 @@ class StationContext:
             return self.actor(reading.device)
         return self.actor(reading.device, reading.operator, reading.operator_by)
 
+    def exception(self, cause: Observation | Stamp, code: str, reason: str, resource: Resource) -> Event:
+        """Return the record of something that must not be and that nobody prevented."""
+        return self.event_by(
+            cause,
+            kind="exception.raised",
+            resource=resource,
+            reason=reason,
+            changes=(Change("code", None, code),),
+        )
+
+    def unit_resource(self, serial: str) -> Resource:
+        """Return this station as a resource with a unit as the parent."""
+        return Resource("station", str(self.id), ("unit", serial))
+
+    @property
+    def tracks(self) -> bool:
+        """Whether records of this station name each other and the line remembers its units."""
+        return self.options is not None and self.options.is_tracking
+
+    def mint(self, stamp: Stamp) -> str | None:
+        """Return the id of an event that others name, None where nobody makes ids."""
+        return self.shared.mint(stamp.realtime_ns) if self.shared.mint is not None else None
+
+    def event_by(
+        self,
+        cause: Observation | Stamp,
+        *,
+        kind: str,
+        resource: Resource,
+        reason: str,
+        actor: Actor | None = None,
+        changes: tuple[Change, ...] = (),
+    ) -> Event:
+        """Return an event that an observation or the passing of time caused, with an id; ours by default.
+
+        It has none of the device's bytes: those belong to the record of what the device said.
+        """
+        actor = actor or GATEWAY
+        if isinstance(cause, Stamp):
+            event = gateway_event(
+                kind,
+                cause.realtime_ns,
+                resource=resource,
+                reason=reason,
+                changes=changes,
+                actor=actor,
+                context={"station_id": str(self.id)},
+            )
+            return replace(event, event_id=self.mint(cause))
+        return event_of(
+            cause,
+            kind=kind,
+            actor=actor,
+            resource=resource,
+            reason=reason,
+            context=context_of(cause, self.id),
+            changes=changes,
+            event_id=self.mint(cause.received),
+            raw=None,
+        )
+
     def event(
         self,
         observation: Observation,
@@ -69,4 +135,5 @@ class StationContext:
             reason=reason,
             context=context_of(observation, self.id),
             changes=changes,
+            raw=observation.raw,
         )

@@ -1,11 +1,18 @@
 """What the YAML says of a station: which devices stand there and how its units are known."""
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from linewitness.base.patterns import PatternText, compiled
-from linewitness.base.settings import Identifier, Mistake, Options, SettingsError
+from linewitness.base.settings import Doubt, Identifier, Mistake, Options, SettingsError
+from linewitness.stations.checklist.consistency import check_requirements
+from linewitness.stations.checklist.options import ComponentRequirement, PointName
+from linewitness.stations.checklist.requirements import AnyRequirement
+from linewitness.stations.doubts import doubts_of_station
+from linewitness.stations.work_options import CodeOptions, ReasonOptions, ToolOptions
 
 
 class UnitOptions(Options):
@@ -54,17 +61,50 @@ class OperatorOptions(Options):
         le=604_800,
         description="Seconds after which an operator is signed off without a badge; no limit by default.",
     )
-
-
-class Requirement(Options):
-    """Results that each unit must have before it leaves."""
-
-    device: Identifier = Field(description="Device whose results count.")
-    kind: Literal["tightening", "measurement"] = Field(default="tightening", description="Kind of result.")
-    count: int = Field(ge=1, le=10_000, description="How many good results a unit must have.")
-    program: str | None = Field(
-        default=None, description="Only results of this parameter set (pset) or point."
+    needed: Literal["no", "signed_on", "qualified"] = Field(
+        default="no",
+        description="Whether results and parts count only while somebody is signed on, or somebody whom the "
+        "list of qualifications names for this station.",
     )
+    walk_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="Seconds that nobody needs less to come here from any other station: results of one "
+        "operator at two stations within that time are an exception on record.",
+    )
+
+
+class WorkOrderOptions(Options):
+    """How the station knows which product, work order and batch its units belong to."""
+
+    scanner: Identifier | None = Field(default=None, description="Device that reads the order's code.")
+    pattern: PatternText | None = Field(
+        default=None,
+        description="Regular expression (RE2) of that code as a whole, with groups product, order, batch.",
+    )
+    product: PointName | None = Field(default=None, description="device/point whose value is the product.")
+    number: PointName | None = Field(
+        default=None, description="device/point whose value is the number of the work order."
+    )
+    batch: PointName | None = Field(default=None, description="device/point whose value is the batch.")
+
+    @property
+    def points(self) -> dict[str, str]:
+        """What each point names."""
+        named = {"product": self.product, "order": self.number, "batch": self.batch}
+        return {point: name for name, point in named.items() if point is not None}
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if (self.scanner is None) != (self.pattern is None):
+            raise SettingsError("scanner and pattern belong together", at=("pattern",))
+        if self.pattern and not compiled(self.pattern).groups & {"product", "order", "batch"}:
+            raise SettingsError(
+                "the pattern needs a group product, order or batch, such as (?P<product>[A-Z]+)",
+                at=("pattern",),
+            )
+        return self
 
 
 class GateOptions(Options):
@@ -126,7 +166,23 @@ class StationOptions(Options):
     devices: tuple[Identifier, ...] = Field(min_length=1, description="Devices that stand here, by id.")
     unit: UnitOptions = Field(default=UnitOptions(), description="How the unit is known.")
     operator: OperatorOptions = Field(default=OperatorOptions(), description="How the operator is known.")
-    requires: tuple[Requirement, ...] = Field(default=(), description="What a unit needs here.")
+    requires: tuple[AnyRequirement, ...] = Field(default=(), description="What a unit needs here.")
+    work_order: WorkOrderOptions | None = Field(
+        default=None, description="How product, work order and batch are known; they choose requirements."
+    )
+    tools: ToolOptions = Field(default=ToolOptions(), description="Which tools' results count.")
+    codes: CodeOptions = Field(default=CodeOptions(), description="Codes for what is done with the unit.")
+    reasons: ReasonOptions | None = Field(
+        default=None, description="Which reasons count; any text by default."
+    )
+    rework: Literal["all", "open"] = Field(
+        default="all",
+        description="What a unit needs that comes back: all again, or what was open when it left.",
+    )
+    route: bool = Field(
+        default=False,
+        description="Whether a unit that skipped a station of the list of routes is an exception on record.",
+    )
     ask: tuple[Identifier, ...] = Field(
         default=(),
         description="Devices that are asked to measure when a unit enters: scales with trigger: request.",
@@ -135,7 +191,10 @@ class StationOptions(Options):
 
     @model_validator(mode="after")
     def _own_devices(self) -> Self:
-        named = [self.unit.scanner, self.operator.scanner, *(need.device for need in self.requires)]
+        named = [self.unit.scanner, self.operator.scanner]
+        named += [device for need in self.requires for device in need.devices]
+        if self.work_order is not None:
+            named += [self.work_order.scanner, *(point.partition("/")[0] for point in self.work_order.points)]
         named += [self.gate.device] if self.gate else []
         named += self.ask
         named += [point.partition("/")[0] for point in (self.unit.point, self.operator.point) if point]
@@ -147,3 +206,38 @@ class StationOptions(Options):
                 subjects=tuple(strangers),
             )
         return self
+
+    @model_validator(mode="after")
+    def _requirements_meet(self) -> Self:
+        check_requirements(self.requires, badges=self.operator.scanner is not None)
+        return self
+
+    def doubts(self) -> Iterable[Doubt]:
+        """Return codes that are taken for others, and requirements for which some units wait for ever."""
+        return doubts_of_station(self)
+
+    @cached_property
+    def variants_asked(self) -> tuple[tuple[int, str], ...]:
+        """What of product, work order and batch requirements depend on, each with its place in a variant."""
+        return tuple(
+            (place, name)
+            for place, name in enumerate(("product", "work_order", "batch"))
+            if any(getattr(need.when, name) for need in self.requires)
+        )
+
+    @cached_property
+    def components(self) -> tuple[ComponentRequirement, ...]:
+        """The parts and materials that a unit needs."""
+        return tuple(need for need in self.requires if isinstance(need, ComponentRequirement))
+
+    @cached_property
+    def is_tracking(self) -> bool:
+        """Whether the line remembers its units: where anything but results is asked for."""
+        plain = all(not need.has_records for need in self.requires)
+        named = self.work_order is not None or self.codes.scrap is not None or self.route
+        watched = (
+            self.tools.calibration != "any"
+            or self.operator.needed != "no"
+            or self.operator.walk_s is not None
+        )
+        return not plain or named or watched

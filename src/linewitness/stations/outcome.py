@@ -7,7 +7,7 @@ from typing import NamedTuple
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
 from linewitness.evidence.format.value_changes import ValueChanges
-from linewitness.stations.gates import Order
+from linewitness.stations.gate.orders import Order
 
 
 class Ask(NamedTuple):
@@ -22,8 +22,8 @@ class StationOutcome:
     """Events in order, the state that must become durable with them, and what devices should do then.
 
     `unbound` says why it is not known to which unit a result belongs, `conflicts` which sources contradict
-    each other; once for each such result. `arrived` says that a unit was read, so that its devices may have
-    to be told of it.
+    each other; once for each such result. `refusals` say what was refused, for people. `arrived` says that a
+    unit was read, so that its devices may have to be told of it.
     """
 
     events: list[Event | ValueChanges] = field(default_factory=list)
@@ -32,6 +32,7 @@ class StationOutcome:
     asks: list[Ask] = field(default_factory=list)
     unbound: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     arrived: bool = False
 
     def add(self, later: "StationOutcome") -> None:
@@ -42,6 +43,7 @@ class StationOutcome:
         self.asks += later.asks
         self.unbound += later.unbound
         self.conflicts += later.conflicts
+        self.refusals += later.refusals
         self.arrived |= later.arrived
 
 
@@ -61,9 +63,11 @@ def event_of(
     resource: Resource,
     reason: str,
     context: Mapping[str, str],
+    raw: bytes | None,
     changes: tuple[Change, ...] = (),
+    event_id: str | None = None,
 ) -> Event:
-    """Return an event with the time of the observation and the device's own bytes."""
+    """Return an event with the time of the observation; `raw` are the device's own bytes."""
     when = observation.when
     if observation.backfilled:
         changes = (*changes, Change("backfilled", None, after=True))
@@ -80,5 +84,6 @@ def event_of(
         reason=reason,
         context=context,
         changes=changes,
-        raw=observation.raw,
+        event_id=event_id,
+        raw=raw,
     )

@@ -5,12 +5,12 @@ from typing import Literal
 
 from linewitness.devices.base import Measured, Result
 from linewitness.evidence.format.record import Change, Resource
-from linewitness.stations.lease import Lapse
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.rules import ANY_POINT, DeviceRule
-from linewitness.stations.units import HeldUnit, is_serial
-from linewitness.stations.verdicts import Judgement
+from linewitness.stations.unit.lease import Lapse
+from linewitness.stations.unit.units import HeldUnit, is_serial
+from linewitness.stations.values.verdicts import Judgement
 
 BoundBy = Literal["result", "station", "none"]
 

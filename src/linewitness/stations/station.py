@@ -16,18 +16,23 @@ from linewitness.devices.base import (
     Result,
     Seen,
 )
-from linewitness.evidence.format.record import Actor, Change, Resource
-from linewitness.stations import changes, results
-from linewitness.stations.columns import ValueColumns
-from linewitness.stations.context import StationContext
-from linewitness.stations.gate_decision import GateDecision
-from linewitness.stations.gates import Order
+from linewitness.evidence.format.record import Resource
+from linewitness.stations import device_events, results
+from linewitness.stations.checklist.counting import CountedResult
+from linewitness.stations.checklist.requirement_events import Cause
+from linewitness.stations.codes import StationCodes
+from linewitness.stations.gate.orders import Order
 from linewitness.stations.options import StationOptions
 from linewitness.stations.outcome import StationOutcome
+from linewitness.stations.parts import StationParts
 from linewitness.stations.rules import ANY_DEVICE, ANY_POINT, DeviceRule, PointRule
 from linewitness.stations.shared_state import SharedState
-from linewitness.stations.sign_on import SignOn
-from linewitness.stations.unit_holder import UnitHolder
+from linewitness.stations.station_work import StationWork
+from linewitness.stations.unit.unit_holder import UnitHolder
+from linewitness.stations.values import changes
+from linewitness.stations.values.columns import ValueColumns
+from linewitness.stations.view import StationView
+from linewitness.stations.viewing import picture_of
 
 
 class Station:
@@ -52,15 +57,17 @@ class Station:
         """
         self._devices = devices
         self._last = shared.last
-        self._context = StationContext(options, shared.badges)
-        self._units = UnitHolder(self._context, state, now)
-        self._sign_on = SignOn(self._context, state)
-        self._gate = GateDecision(self._context, state)
+        parts = self._parts = StationParts.build(options, shared, state, now)
+        self._context, self._units, self._sign_on = parts.context, parts.units, parts.sign_on
+        self._gate, self._order, self._checklist = parts.gate, parts.order, parts.checklist
+        self._codes = StationCodes(parts)
+        self._work = StationWork(parts)
+        self._watched = self._watched_points()
         self._columns = ValueColumns(self._context, self._last)
         self._interpreters: dict[type[Observation], Callable[..., None]] = {
             Reading: self._reading,
             Readings: self._readings,
-            Code: self._code,
+            Code: self._codes.take,
             Missed: self._missed,
             Gap: self._gap,
             Notice: self._notice,
@@ -82,8 +89,10 @@ class Station:
         self._context.take_over(options)
         self._devices = devices
         self._columns.forget_rules()
-        self._units.take_over(before.unit if before else None, now)
+        self._watched = self._watched_points()
+        self._units.take_over(before.unit if before else None, now, outcome)
         self._sign_on.take_over(before.operator if before else None, now, outcome)
+        self._settle(now, outcome)
         return outcome
 
     def leave(self, now: Stamp) -> StationOutcome:
@@ -97,7 +106,28 @@ class Station:
         outcome = StationOutcome()
         self._units.lose(device, because, now.realtime_ns)
         self._sign_on.lose(device, because, now, outcome)
+        self._checklist.live.lose(device)
+        self._parts.materials.lose(device)
+        self._order.lose(device)
+        self._settle(now, outcome)
         return outcome
+
+    def tick(self, now: Stamp) -> StationOutcome:
+        """Return what the passing of time alone means: waiting times, conditions, times that ran out."""
+        outcome = StationOutcome()
+        self._units.expire(now)
+        self._sign_on.expire(now, outcome)
+        self._settle(now, outcome)
+        return outcome
+
+    @property
+    def runs_by_time(self) -> bool:
+        """Whether `tick` is to be called, once a second or more often."""
+        return self._checklist.runs_by_time
+
+    def view(self, now: Stamp) -> StationView:
+        """Return what a screen beside the work shows."""
+        return picture_of(self._parts, self._work.notes, now)
 
     @property
     def unit(self) -> str | None:
@@ -130,12 +160,17 @@ class Station:
             self._result(observation, outcome, delayed_since_ns)
         else:
             self._interpreters[type(observation)](observation, outcome)
-        self._gate.move(observation, self._units.held, outcome, known=self._units.known)
+        self._settle(observation, outcome)
         if observation.remember:
             outcome.state.update(
                 {f"device/{observation.device}/{key}": v for key, v in observation.remember.items()}
             )
         return outcome
+
+    def _settle(self, cause: Cause, outcome: StationOutcome) -> None:
+        """Let the checklist and the gate follow what has happened."""
+        if self._work.settle(cause, outcome):
+            self._gate.move(cause, self._units.held, outcome, known=self._units.known)
 
     def news(self, reading: Reading, since: changes.LastValue | None) -> changes.LastValue | None:
         """Return what a point says now, None if that is what it said: before, or last on record."""
@@ -169,10 +204,20 @@ class Station:
 
     def _are_plain(self, readings: Readings) -> bool:
         """Return whether they are new values and nothing else: none names the unit or the operator."""
-        options = self._context.options
-        tags = {options.unit.point, options.operator.point} - {None} if options else set()
-        named = any(f"{readings.device}/{point}" in tags for point in readings.points) if tags else False
+        watched = self._watched
+        named = (
+            any(f"{readings.device}/{point}" in watched for point in readings.points) if watched else False
+        )
         return not (named or readings.backfilled)
+
+    def _watched_points(self) -> frozenset[str]:
+        """Return the points that name something, or that a requirement needs."""
+        options = self._context.options
+        if options is None:
+            return frozenset()
+        named = filter(None, (options.unit.point, options.operator.point))
+        ordered = options.work_order.points if options.work_order is not None else ()
+        return frozenset({*named, *ordered, *self._checklist.points})
 
     def _tag(self, reading: Reading, outcome: StationOutcome) -> None:
         """Take a point that names the unit or the operator for what it is."""
@@ -180,6 +225,12 @@ class Station:
         if options is None:
             return
         name = f"{reading.device}/{reading.point}"
+        if name not in self._watched:
+            return
+        self._checklist.take(reading)
+        self._order.follow(reading, outcome)
+        if name in options.work_order.points if options.work_order else False:
+            self._codes.change_variant(reading, outcome)
         if name not in {options.unit.point, options.operator.point}:
             return
         if reading.quality is not Quality.GOOD or isinstance(reading.value, Mapping):
@@ -191,7 +242,7 @@ class Station:
             return
         text = "" if reading.value is None else str(reading.value).strip()
         if name == options.unit.point:
-            self._units.enter(reading, text, "tag", outcome)
+            self._units.follow_tag(reading, text, outcome)
         if name == options.operator.point:
             self._sign_on.follow_tag(reading, text, outcome)
 
@@ -199,102 +250,41 @@ class Station:
         self._units.follow(result, outcome)
         binding = results.bind(result, self._units.unit_for(result, delayed_since_ns), self._context.options)
         measured, judgement = results.judged(result, self._devices.get(result.device, ANY_DEVICE))
-        outcome.events.append(
-            self._context.event(
-                result,
-                kind=result.kind,
-                actor=self._context.actor_of(result.device, self._sign_on.actor_of(result, delayed_since_ns)),
-                resource=results.resource(result, binding),
-                reason=result.reason or results.default_reason(result),
-                changes=results.result_changes(result, binding, measured, judgement),
-            )
+        operator = self._sign_on.actor_of(result, delayed_since_ns)
+        event = self._context.event(
+            result,
+            kind=result.kind,
+            actor=self._context.actor_of(result.device, operator),
+            resource=results.resource(result, binding),
+            reason=result.reason or results.default_reason(result),
+            changes=results.result_changes(result, binding, measured, judgement),
         )
         binding.tell(outcome)
-        self._units.count(replace(result, ok=judgement.ok), binding.unit, outcome)
-
-    def _code(self, code: Code, outcome: StationOutcome) -> None:
-        if code.again:
-            self._again(code, outcome)
-        elif self._gate.is_pass(code.text):
-            operator, held = self._sign_on.operator, self._units.held if self._units.serial else None
-            self._scanned(code, self._gate.let_pass(code, held, operator, outcome), outcome)
-        elif self._sign_on.is_badge(code.device, code.text):
-            self._sign_on.show_badge(code, code.text, outcome)
-        elif not self._units.is_named_by(code.device):
-            self._scanned(code, "the code is not a serial number of this station", outcome)
-        elif not self._units.is_serial(code.text):
-            self._scanned(code, "the code is not a serial number of this station", outcome)
-            self._units.lose(
-                code.device, "a code was read that is not a serial number", code.received.realtime_ns
-            )
-        elif self.unit == code.text:
-            self._units.enter(code, code.text, "scan", outcome)
-            self._scanned(code, "the unit at the station was read again", outcome)
-        else:
-            self._units.enter(code, code.text, "scan", outcome)
-
-    def _again(self, code: Code, outcome: StationOutcome) -> None:
-        """Take a code that is still there: it renews what it named; an event only if that was lost."""
-        if self._gate.is_pass(code.text) or self._sign_on.is_badge(code.device, code.text):
-            return
-        if self._units.is_named_by(code.device) and self._units.is_serial(code.text):
-            self._units.enter(code, code.text, "scan", outcome)
+        judged = result if result.ok == judgement.ok else replace(result, ok=judgement.ok)
+        counted = CountedResult(judged, event, measured, operator)
+        self._work.count(counted, binding.unit, outcome)
 
     def _missed(self, missed: Missed, outcome: StationOutcome) -> None:
-        self._lose_codes(missed, f"{missed.device}: {missed.reason}", outcome)
-
-    def _lose_codes(self, observation: Observation, because: str, outcome: StationOutcome) -> None:
-        """Forget what a reader of codes named: it may have read another one."""
-        options = self._context.options
-        if options is None:
-            return
-        now = observation.received
-        if observation.device == options.unit.scanner:
-            self._units.lose(observation.device, because, now.realtime_ns)
-        if observation.device == options.operator.scanner:
-            self._sign_on.lose(observation.device, because, now, outcome)
-
-    def _scanned(self, code: Code, reason: str, outcome: StationOutcome) -> None:
-        outcome.events.append(
-            self._context.event(
-                code, kind="identifier.scanned", resource=Resource("identifier", code.text), reason=reason
-            )
-        )
+        self._codes.lose(missed, f"{missed.device}: {missed.reason}", outcome)
+        self._checklist.doubt(missed)
 
     def _gap(self, gap: Gap, outcome: StationOutcome) -> None:
         if gap.untaken:
             because = f"{gap.device} sent more than was taken"
             self._units.lose(gap.device, because, gap.received.realtime_ns)
             self._sign_on.lose(gap.device, because, gap.received, outcome)
+            self._parts.materials.lose(gap.device)
+            self._order.lose(gap.device)
         else:
-            self._lose_codes(gap, f"codes of {gap.device} are missing", outcome)
-        fields = [Change("first", None, gap.first), Change("last", None, gap.last)]
-        counted = (("count", gap.count), ("bytes", gap.size))
-        fields += [Change(name, None, number) for name, number in counted if number is not None]
-        outcome.events.append(
-            self._context.event(
-                gap,
-                kind="source.gap",
-                actor=Actor("system", "linewitness"),
-                resource=Resource("source", gap.source),
-                reason=gap.reason,
-                changes=tuple(fields),
-            )
-        )
+            self._codes.lose(gap, f"codes of {gap.device} are missing", outcome)
+        self._checklist.doubt(gap)
+        outcome.events.append(device_events.gap(self._context, gap))
 
     def _notice(self, notice: Notice, outcome: StationOutcome) -> None:
         if notice.missed:
-            self._lose_codes(notice, f"{notice.device}: {notice.reason}", outcome)
-        outcome.events.append(
-            self._context.event(
-                notice,
-                kind=notice.kind,
-                actor=self._context.actor(notice.device, notice.operator),
-                resource=Resource(notice.resource_type, notice.resource_id),
-                reason=notice.reason,
-                changes=tuple(Change(*change) for change in notice.changes),
-            )
-        )
+            self._codes.lose(notice, f"{notice.device}: {notice.reason}", outcome)
+            self._checklist.doubt(notice)
+        outcome.events.append(device_events.notice(self._context, notice))
 
     def _rule(self, reading: Reading) -> PointRule:
         return self._devices.get(reading.device, ANY_DEVICE).points.get(reading.point, ANY_POINT)

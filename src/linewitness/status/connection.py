@@ -1,6 +1,8 @@
 """One connection to the status page: it may be slow, large or idle, and keeps nobody else from an answer."""
 
 import asyncio
+import re
+import socket
 from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -13,6 +15,11 @@ MAX_REQUEST_BYTES: Final = 16_384
 REQUEST_S: Final = 5.0
 #: An answer must be read to its end so long after its request.
 ANSWER_S: Final = 30.0
+#: The answers that go on and on; whoever takes nothing of one for so long is cut off.
+_STREAM: Final = re.compile(r"/station/[^/]*/events")
+STALLED_S: Final = 10.0
+#: What the kernel may hold for a viewer that does not read: pictures that would be old when they are seen.
+_HELD_BYTES: Final = 32_768
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -28,6 +35,7 @@ class PageConnection(H11Protocol):
         self._limit: asyncio.TimerHandle | None = None
         self._received = 0
         self._idle_since = self.loop.time()
+        self._streaming = False
 
     @property
     def idle_since(self) -> float | None:
@@ -58,14 +66,42 @@ class PageConnection(H11Protocol):
         waiting = self.idle_since is not None
         super().data_received(data)
         if waiting and self.idle_since is None:
-            self._set_limit(ANSWER_S)
+            self._begin_answer()
+
+    def pause_writing(self) -> None:
+        """Wait for a viewer to read, but not for long."""
+        super().pause_writing()
+        if self._streaming:
+            self._set_limit(STALLED_S)
+
+    def resume_writing(self) -> None:
+        """Go on with a viewer that reads again."""
+        super().resume_writing()
+        if self._streaming:
+            self._set_limit(None)
+
+    def shutdown(self) -> None:
+        """End when the server does; a stream has no end of its own that could be waited for."""
+        super().shutdown()
+        if self._streaming:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self._wait()
         super().on_response_complete()
 
+    def _begin_answer(self) -> None:
+        """Limit the time of an answer; a stream of events has none while its viewer reads."""
+        self._streaming = _STREAM.fullmatch(self.scope["path"]) is not None
+        self._set_limit(None if self._streaming else ANSWER_S)
+        if self._streaming:
+            self.transport.set_write_buffer_limits(0)
+            kernel: socket.socket = self.transport.get_extra_info("socket")
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _HELD_BYTES)
+
     def _wait(self) -> None:
+        self._streaming = False
         self._received = 0
         self._idle_since = self.loop.time()
         self._set_limit(REQUEST_S)

@@ -14,7 +14,8 @@ class DeviceHealth:
     """One device: `state` is waiting, up, lost or refused; `why` is the reason in words.
 
     `unbound` counts results since the start of which it is not known to which unit they belong, `conflicts`
-    those of which two sources name different units; why the last one, and when (monotonic).
+    those of which two sources name different units; why the last one, and when (monotonic). `refusals` counts
+    what the station refused of what this device read or made, and exceptions.
 
     `reports` counts reports of the state: there is one at each attempt to connect. `at_work` is true while
     observations of the device are made durable or confirmed, the `rounds`-th time.
@@ -33,6 +34,7 @@ class DeviceHealth:
     conflicts: int = 0
     conflict_why: str = ""
     conflict_at: float = float("-inf")
+    refusals: int = 0
     reports: int = 0
     at_work: bool = False
     rounds: int = 0
@@ -115,6 +117,10 @@ class Health:
         health = self.devices.setdefault(name, DeviceHealth())
         health.conflicts += count
         health.conflict_why, health.conflict_at = why, monotonic()
+
+    def refused_at_station(self, name: str, count: int) -> None:
+        """Count what a station refused, and exceptions."""
+        self.devices.setdefault(name, DeviceHealth()).refusals += count
 
     def share(self, name: str, *, above: bool, losing: bool, dropped: int) -> None:
         """Record whether a device sends more than its share, and how much is not on record."""

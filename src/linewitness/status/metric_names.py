@@ -49,6 +49,11 @@ BINDING_CONFLICTS: Final = Metric(
     "Results since the start whose own identifier is not the unit at the station, or no serial number",
     ("device",),
 )
+REFUSALS: Final = Metric(
+    "linewitness_device_station_refusals",
+    "Parts, results and signatures since the start that the station refused, and exceptions",
+    ("device",),
+)
 LOST_SEGMENTS: Final = Metric(
     "linewitness_device_lost_segments",
     "Segments since the start that were lost on the way from or to the device, as far as the kernel knows",
@@ -111,6 +116,21 @@ LOG_DROPPED: Final = Metric(
 )
 LOG_SUPPRESSED: Final = Metric(
     "linewitness_log_suppressed", "Log messages counted and not written since the start: too many alike"
+)
+LIST: Final = Metric(
+    "linewitness_list",
+    "1 for each list that counts, with the beginning of its file's digest",
+    ("list", "digest"),
+)
+LIST_ENTRIES: Final = Metric("linewitness_list_entries", "Entries of a list that counts", ("list",))
+LIST_AGE: Final = Metric(
+    "linewitness_list_age_seconds", "Seconds since a list was issued, or its file was written", ("list",)
+)
+LIST_STALE: Final = Metric("linewitness_list_stale", "1 while a list is too old to count", ("list",))
+LIST_REFUSED: Final = Metric(
+    "linewitness_list_refused",
+    "1 while the file of a list is wrong or gone, and the last good one counts",
+    ("list",),
 )
 PROBLEMS: Final = Metric("linewitness_problems", "Problems that are present, by severity", ("severity",))
 PROBLEM: Final = Metric(

@@ -36,6 +36,7 @@ class _Figures(Collector):
         yield from self._devices()
         yield from self._journal()
         yield from self._clock()
+        yield from self._lists()
         yield _counter(names.LOG_DROPPED, (((), self._snapshot.log.dropped),))
         yield _counter(names.LOG_SUPPRESSED, (((), self._snapshot.log.suppressed),))
         alarms = sum(problem.alarm for problem in self._snapshot.problems)
@@ -62,6 +63,7 @@ class _Figures(Collector):
         yield _counter(names.UNBOUND, (((row.facts.id,), row.health.unbound) for row in devices))
         conflicts = (((row.facts.id,), row.health.conflicts) for row in devices)
         yield _counter(names.BINDING_CONFLICTS, conflicts)
+        yield _counter(names.REFUSALS, (((row.facts.id,), row.health.refusals) for row in devices))
         yield _counter(names.DROPPED, (((row.facts.id,), row.health.dropped) for row in devices))
         polled = [(row.facts.id, row.health.polls) for row in devices if row.health.polls.due]
         yield _counter(names.POLLS, (((device,), polls.due) for device, polls in polled))
@@ -95,6 +97,14 @@ class _Figures(Collector):
         yield _gauge(names.UPLINK_UP, (((), snapshot.uplink_state == "up"),))
         yield _gauge(names.UPLINK_CONFLICT, (((), snapshot.uplink_state == "conflict"),))
         yield _counter(names.ANSWERS_IGNORED, (((), snapshot.answers_ignored),))
+
+    def _lists(self) -> Iterator[Family]:
+        lists, now_ns = self._snapshot.lists, self._snapshot.now_ns
+        yield _gauge(names.LIST, (((row.name, row.short), 1) for row in lists))
+        yield _gauge(names.LIST_ENTRIES, (((row.name,), row.entries) for row in lists))
+        yield _gauge(names.LIST_AGE, (((row.name,), row.age_s(now_ns)) for row in lists))
+        yield _gauge(names.LIST_STALE, (((row.name,), row.is_stale(now_ns)) for row in lists))
+        yield _gauge(names.LIST_REFUSED, (((row.name,), bool(row.refusal)) for row in lists))
 
     def _clock(self) -> Iterator[Family]:
         snapshot, verdict = self._snapshot, self._snapshot.verdict

@@ -1,4 +1,7 @@
-"""The status page of one line: read-only, without scripts, for this machine alone; metrics and health too."""
+"""The status page of one line: read-only, without scripts, for this machine alone; metrics and health too.
+
+The stations' screens are served beside it; they have a script of their own.
+"""
 
 import socket
 from collections.abc import Sequence
@@ -15,9 +18,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from linewitness.base.clock import Clock, SystemClock
 from linewitness.status import metrics, views
 from linewitness.status.connection import MAX_CONNECTIONS, MAX_REQUEST_BYTES, REQUEST_S, PageConnection
 from linewitness.status.snapshot import SnapshotSource
+from linewitness.status.stations.board import StationBoard
+from linewitness.status.stations.pages import StationPages
 
 log = structlog.get_logger()
 
@@ -32,8 +38,11 @@ _HEADERS: Final = {
 }
 
 
-def application(overview: SnapshotSource) -> ASGIApp:
-    """Return the pages: `/`, `/metrics`, `/healthz` and `/checkpoint`."""
+def application(
+    overview: SnapshotSource, stations: StationBoard | None = None, *, clock: Clock | None = None
+) -> ASGIApp:
+    """Return the pages: `/`, `/metrics`, `/healthz`, `/checkpoint`, and the screens of the stations."""
+    board = stations or StationBoard()
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -44,7 +53,12 @@ def application(overview: SnapshotSource) -> ASGIApp:
 
     async def page(_request: Request) -> Response:
         snapshot = await overview.snapshot()
-        body = template.render(s=snapshot, refresh_s=REFRESH_S, plot=views.plot(snapshot.offsets_us))
+        body = template.render(
+            s=snapshot,
+            refresh_s=REFRESH_S,
+            plot=views.plot(snapshot.offsets_us),
+            screens={view.station for view in board.stations},
+        )
         return Response(body, media_type="text/html", headers=_HEADERS)
 
     async def measured(_request: Request) -> Response:
@@ -79,6 +93,7 @@ def application(overview: SnapshotSource) -> ASGIApp:
         Route("/metrics", measured),
         Route("/healthz", health),
         Route("/checkpoint", checkpoint),
+        *StationPages(board, clock=clock or SystemClock()).routes,
     ]
     return _ForThisMachine(Starlette(routes=routes))
 
@@ -124,7 +139,14 @@ class _Server(uvicorn.Server):
             await self.shutdown(sockets=[listening])
 
 
-async def serve(overview: SnapshotSource, *, host: str, port: int) -> None:
+async def serve(
+    overview: SnapshotSource,
+    *,
+    host: str,
+    port: int,
+    stations: StationBoard | None = None,
+    clock: Clock | None = None,
+) -> None:
     """Serve until cancelled. An address that is in use is logged; the line runs without the page."""
     try:
         listening = _listen(host, port)
@@ -138,7 +160,7 @@ async def serve(overview: SnapshotSource, *, host: str, port: int) -> None:
         return
     log.info("status page", url=f"http://{host}:{listening.getsockname()[1]}/")
     config = uvicorn.Config(
-        application(overview),
+        application(overview, stations, clock=clock),
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -16,11 +16,11 @@ from linewitness.journal.generations.generation import Conflict
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import bytes_left
 from linewitness.journal.reader import JournalReader
-from linewitness.stations.allowance import PREFIX, AboveShare
+from linewitness.stations.shares.allowance import PREFIX, AboveShare
 from linewitness.status import views
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.clock_history import history_of
-from linewitness.status.running_file import RunningPolls, RunningState, read_running
+from linewitness.status.running_file import RunningList, RunningPolls, RunningState, read_running
 from linewitness.status.signed_size import SignedSize
 
 _LAST: int = 500
@@ -143,7 +143,8 @@ class LineReport:
         for problem in self.now.problems:
             word = "ALARM" if problem.alarm else "warning"
             lines += [f"{word:<10} {problem.what} ({problem.code})", f"to do      {problem.hint}"]
-        return lines
+        now_ns = SystemClock().stamp().realtime_ns
+        return [*lines, *(f"list       {_list_text(each, now_ns)}" for each in self.now.lists)]
 
     def _history(self) -> list[str]:
         """Say in words what befell the stream: what it continues, and who contradicts it."""
@@ -198,6 +199,15 @@ def report(reader: JournalReader, options: JournalOptions | None) -> LineReport:
         signed=SignedSize.of(reader),
         now=now,
     )
+
+
+def _list_text(one: RunningList, now_ns: int) -> str:
+    """Return a list in one line: how much it holds, and how old it is."""
+    age = views.duration(max(0, now_ns - from_rfc3339(one.as_of)) // NS_PER_S)
+    text = f"{one.name}: {one.entries:,} entries, {age} old, {one.digest}"
+    if one.stale:
+        text += ", TOO OLD: it does not count"
+    return text + (", the file is refused" if one.refusal else "")
 
 
 def _said_full(recent: list[bytes]) -> bool:

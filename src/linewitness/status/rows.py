@@ -1,11 +1,16 @@
 """Devices, stations and records as rows of the status page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Any, Final, Protocol, Self
 
 import orjson
 
 from linewitness.base.clock import NS_PER_S
+from linewitness.devices.options import DeviceOptions
+from linewitness.stations.options import StationOptions
+from linewitness.stations.unit.units import HeldUnit
 from linewitness.status.health import DeviceHealth, Health
 
 #: Of a result so many values are shown.
@@ -23,6 +28,34 @@ class DeviceFacts:
     station: str | None
 
 
+class LineNames(Protocol):
+    """How the YAML names a line."""
+
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+
+    @property
+    def tenant(self) -> str:
+        """Who owns its data."""
+
+    @property
+    def plant(self) -> str:
+        """Its plant."""
+
+    @property
+    def line(self) -> str:
+        """Its name in records."""
+
+    @property
+    def gateway(self) -> str:
+        """Its gateway."""
+
+    @property
+    def origin(self) -> str:
+        """Its stream."""
+
+
 @dataclass(frozen=True, slots=True)
 class LineFacts:
     """What the YAML says of the line, as it is now."""
@@ -36,6 +69,28 @@ class LineFacts:
     version: str
     devices: tuple[DeviceFacts, ...]
     stations: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(
+        cls, line: LineNames, devices: Iterable[DeviceOptions], stations: Iterable[StationOptions]
+    ) -> Self:
+        """Return the facts of a line's settings."""
+        places = tuple(stations)
+        station_of = {device: station.id for station in places for device in station.devices}
+        return cls(
+            name=line.name,
+            tenant=line.tenant,
+            plant=line.plant,
+            line=line.line,
+            gateway=line.gateway,
+            stream=line.origin,
+            version=version("linewitness"),
+            devices=tuple(
+                DeviceFacts(device.id, device.driver, device.description, station_of.get(device.id))
+                for device in devices
+            ),
+            stations=tuple((station.id, station.name) for station in places),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +167,8 @@ def device_row(facts: DeviceFacts, health: Health, state: dict[str, str], now_ns
 def station_row(name: str, title: str, state: dict[str, str]) -> StationRow:
     """Return a station as a row; `state` is the journal's stored state."""
     operator = state.get(f"station/{name}/operator")
-    if (held := state.get(f"station/{name}/unit")) is None:
+    if (stored := state.get(f"station/{name}/unit")) is None:
         return StationRow(name, title, None, None, (0, 0), operator)
-    serial, by, counts = orjson.loads(held)
-    whole = [pair for key, pair in counts.items() if key.endswith("|")]
-    return StationRow(
-        name, title, serial, by, (sum(pair[0] for pair in whole), sum(pair[1] for pair in whole)), operator
-    )
+    held = HeldUnit.load(stored)
+    counted = (held.results_ok, held.results_not_ok)
+    return StationRow(name, title, held.serial, held.by, counted, operator)

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from linewitness.base.clock import monotonic
+from linewitness.base.clock import monotonic, to_rfc3339
 from linewitness.base.durable import replace_private
+from linewitness.status.list_rows import ListRow
 
 FILE_NAME: Final = "running.json"
 #: The file is written when something changed, and this is looked for so often.
@@ -43,6 +44,24 @@ class RunningPolls:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningList:
+    """A list that counts: its entries, since when it holds (RFC 3339), and why its file is refused."""
+
+    name: str
+    entries: int
+    digest: str
+    as_of: str
+    stale: bool
+    refusal: str
+
+    @classmethod
+    def of(cls, row: ListRow, now_ns: int) -> Self:
+        """Return what is to be known of a list."""
+        as_of = to_rfc3339(row.as_of_ns)
+        return cls(row.name, row.entries, row.short, as_of, row.is_stale(now_ns), row.refusal)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningState:
     """How the uplink is, since when (RFC 3339), and the problems of the line.
 
@@ -57,6 +76,7 @@ class RunningState:
     problems: tuple[RunningProblem, ...]
     hours_left: float | None = None
     polls: Mapping[str, RunningPolls] = field(default_factory=dict)
+    lists: tuple[RunningList, ...] = ()
 
 
 _STATE: Final = TypeAdapter(RunningState)

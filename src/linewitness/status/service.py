@@ -6,8 +6,10 @@ from typing import Final
 
 import structlog
 
+from linewitness.base.clock import Clock
 from linewitness.status.options import StatusOptions
 from linewitness.status.snapshot import SnapshotSource
+from linewitness.status.stations.board import StationBoard
 
 log = structlog.get_logger()
 
@@ -15,8 +17,17 @@ log = structlog.get_logger()
 _EXTRA: Final = ("jinja2", "starlette", "uvicorn")
 
 
-async def serve_status_page(overview: SnapshotSource, options: StatusOptions) -> None:
-    """Serve the page until cancelled, or return where it is disabled or its extra is not installed."""
+async def serve_status_page(
+    overview: SnapshotSource,
+    options: StatusOptions,
+    *,
+    stations: StationBoard | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Serve the page until cancelled, or return where it is disabled or its extra is not installed.
+
+    `stations` are what the screens beside the work show; there are none before the line runs.
+    """
     if not options.enabled:
         return
     if any(find_spec(name) is None for name in _EXTRA):
@@ -24,4 +35,4 @@ async def serve_status_page(overview: SnapshotSource, options: StatusOptions) ->
         return
     # Imported by name: a gateway without the extra never imports it.
     page = import_module("linewitness.status.page")
-    await page.serve(overview, host=options.host, port=options.port)
+    await page.serve(overview, host=options.host, port=options.port, stations=stations, clock=clock)

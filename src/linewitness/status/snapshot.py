@@ -17,6 +17,7 @@ from linewitness.journal.reader import Figures, JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.backlog import DrainRate, drain_rate
 from linewitness.status.health import Health, NoticeCounts
+from linewitness.status.list_rows import ListRow
 from linewitness.status.problems.line import problems_of
 from linewitness.status.problems.problem import LineProblem
 from linewitness.status.rows import (
@@ -28,7 +29,7 @@ from linewitness.status.rows import (
     event_row,
     station_row,
 )
-from linewitness.status.running_file import RunningPolls, RunningProblem, RunningState
+from linewitness.status.running_file import RunningList, RunningPolls, RunningProblem, RunningState
 from linewitness.status.signed_size import SignedSize
 from linewitness.timesources.judge import ClockVerdict
 
@@ -64,6 +65,7 @@ class Snapshot:
     log: LogFigures
     events: tuple[EventRow, ...]
     problems: tuple[LineProblem, ...]
+    lists: tuple[ListRow, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -104,8 +106,10 @@ class Overview:
         line: Callable[[], LineFacts],
         expiries: Callable[[], Sequence[Expiry]],
         rests: Sequence[EndedRest] = (),
+        lists: Callable[[], tuple[ListRow, ...]] = tuple,
     ) -> None:
         """Take the parts; nothing is read yet. `rests` are of ended journals, which grow no more."""
+        self._lists = lists
         self._journal = journal
         self._telemetry = telemetry
         self._health = health
@@ -146,6 +150,7 @@ class Overview:
                 for row in devices
                 if (polls := row.health.polls).due
             },
+            tuple(RunningList.of(row, now_ns) for row in self._lists()),
         )
 
     def _problems(
@@ -162,6 +167,7 @@ class Overview:
             now_ns=now_ns,
             rests=self._rests,
             frozen=frozen,
+            lists=self._lists(),
         )
 
     async def _take(self) -> Snapshot:
@@ -192,6 +198,7 @@ class Overview:
             log=health.log(),
             events=events,
             problems=self._problems(devices, expiries, now_ns, frozen),
+            lists=self._lists(),
         )
 
 

@@ -127,7 +127,7 @@ class OpenProtocolOptions(DeviceOptions):
     )
     programs: tuple[ProgramOptions, ...] = Field(
         default=(),
-        description="Which parameter set or job a unit needs; the first entry that fits its serial number.",
+        description="Which parameter set or job a unit needs: the first entry that fits number and product.",
     )
 
     connect_timeout_s: float = Field(default=5, gt=0, description="How long connecting may take.")
@@ -215,13 +215,13 @@ class OpenProtocolOptions(DeviceOptions):
         """Whether the controller is told anything of the unit at the station."""
         return bool(self.commands)
 
-    def commands_for(self, unit: str, named_by: str) -> Sequence[UnitCommand]:
+    def commands_for(self, unit: str, named_by: str, product: str = "") -> Sequence[UnitCommand]:
         """Return what the controller is told of a unit, which the device `named_by` named.
 
         A serial number is not sent back to the controller that read it. Raises DeviceRefused where no program
         fits.
         """
-        program = program_for(self.id, unit, self.programs) if "program" in self.commands else None
+        program = program_for(self.id, unit, product, self.programs) if "program" in self.commands else None
         told = "identifier" in self.commands and named_by != self.id
         identifier = (UnitCommand("identifier", unit),) if told else ()
         return (*(program.before if program else ()), *identifier, *(program.selection if program else ()))

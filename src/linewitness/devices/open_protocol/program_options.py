@@ -14,8 +14,12 @@ from linewitness.devices.unit_commands import UnitCommand
 class ProgramOptions(Options):
     """The parameter set or the job of some units."""
 
-    unit: PatternText = Field(
-        description="Regular expression (RE2) that the serial numbers of these units match as a whole."
+    unit: PatternText | None = Field(
+        default=None,
+        description="Regular expression (RE2) that the serial numbers of these units match as a whole.",
+    )
+    product: tuple[str, ...] = Field(
+        default=(), description="Products of these units, as the station knows them (work_order)."
     )
     parameter_set: int | None = Field(default=None, ge=1, le=999, description="Parameter set (0018).")
     batch_size: int | None = Field(
@@ -36,6 +40,8 @@ class ProgramOptions(Options):
 
     @model_validator(mode="after")
     def _one_program(self) -> Self:
+        if self.unit is None and not self.product:
+            raise SettingsError("say for which units: unit, product or both", at=("unit",))
         if (self.parameter_set is None) == (self.job is None):
             raise SettingsError("say either parameter_set or job", at=("unit",))
         if self.batch_size is not None and self.parameter_set is None:
@@ -65,12 +71,16 @@ class ProgramOptions(Options):
         return (size, UnitCommand("parameter_set", number, after="batch_size"))
 
 
-def program_for(device: str, unit: str, programs: Sequence[ProgramOptions]) -> ProgramOptions:
-    """Return the first program that fits a unit. Raises DeviceRefused where none does."""
+def program_for(device: str, unit: str, product: str, programs: Sequence[ProgramOptions]) -> ProgramOptions:
+    """Return the first program that fits a unit; its product is empty where nobody knows it.
+
+    Raises DeviceRefused where none does.
+    """
     for program in programs:
-        if matches(program.unit, unit):
+        if matches(program.unit, unit) and (not program.product or product in program.product):
             return program
+    of_product = f" of product {product}" if product else ""
     raise DeviceRefused(
-        f"no program of {device} fits the unit {unit}: the controller is told nothing of it",
-        hint=f"add an entry to programs of {device} whose unit matches it, then read the unit again",
+        f"no program of {device} fits the unit {unit}{of_product}: the controller is told nothing of it",
+        hint=f"add an entry to programs of {device} whose unit and product fit, then read the unit again",
     )

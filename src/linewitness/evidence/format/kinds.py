@@ -18,6 +18,17 @@ PRODUCT: Final[dict[str, Action]] = {
     "operator.signed_off": "execute",
     "gate.closed": "execute",
     "gate.opened": "execute",
+    "gate.overridden": "execute",
+    "unit.scrapped": "execute",
+    "component.installed": "create",
+    "component.removed": "delete",
+    "component.refused": "read",
+    "material.loaded": "update",
+    "order.changed": "update",
+    "requirement.changed": "update",
+    "requirement.refused": "read",
+    "requirement.signed": "execute",
+    "exception.raised": "create",
 }
 COMPLETENESS: Final[dict[str, Action]] = {
     "device.lost": "update",

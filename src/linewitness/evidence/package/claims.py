@@ -45,7 +45,7 @@ def _differences(value: dict[str, Any], verdict: Verdict, here: dict[str, Any]) 
 def _unasked(asked: dict[str, Any], here: dict[str, Any]) -> Iterator[str]:
     units = [unit for unit in _list(asked.get("units")) if isinstance(unit, str)]
     held = [one["unit"] for one in here["units"]]
-    if units and not _list(asked.get("batches")):
+    if units and not _list(asked.get("batches")) and not _list(asked.get("components")):
         if more := [unit for unit in held if unit not in units]:
             yield f"records of units are here that it does not name: {_names(more)}"
         if none := [unit for unit in units if unit not in held]:

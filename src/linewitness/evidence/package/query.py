@@ -1,4 +1,4 @@
-"""Choose records out of a stream for a package: by unit, by batch or by time."""
+"""Choose records out of a stream for a package: by unit, by batch, by component or by time."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from linewitness.evidence.format import record
 from linewitness.evidence.format.merkle import Subtree
+from linewitness.evidence.history.trace import ComponentQuery, ComponentTrace
 from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.package.course import UnitCourses
 from linewitness.evidence.package.spool import RecordSpool
@@ -65,17 +66,31 @@ class Holdings(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordQuery:
-    """What is asked for: units and batches add up, the times (RFC 3339, UTC, end excluded) cut down."""
+    """What is asked for: units, batches and components add up, the times cut down.
+
+    A component asks for all units that ever had it. The times are RFC 3339 in UTC, the end excluded.
+    """
 
     units: tuple[str, ...] = ()
     batches: tuple[str, ...] = ()
+    components: tuple[ComponentQuery, ...] = ()
     since: str | None = None
     until: str | None = None
 
     @property
     def is_all(self) -> bool:
         """Whether nothing was asked for in particular."""
-        return not (self.units or self.batches or self.since or self.until)
+        return not (self.is_of_units or self.since or self.until)
+
+    @property
+    def is_of_units(self) -> bool:
+        """Whether it asks for units, by themselves or by what they are of."""
+        return bool(self.units or self.batches or self.components)
+
+    @property
+    def searches(self) -> bool:
+        """Whether all records have to be looked at to find the units."""
+        return bool(self.batches or self.components) or not self.units
 
     @property
     def title(self) -> str:
@@ -83,6 +98,7 @@ class RecordQuery:
         if self.is_all:
             return "The whole stream"
         parts = [f"Unit {unit}" for unit in self.units] + [f"Batch {batch}" for batch in self.batches]
+        parts += [component.title for component in self.components]
         if self.since or self.until:
             parts.append(f"{self.since or 'the beginning'} to {self.until or 'the end'}")
         return ", ".join(parts)
@@ -93,6 +109,7 @@ class RecordQuery:
         return {
             "units": list(self.units),
             "batches": list(self.batches),
+            "components": [component.asked for component in self.components],
             "since": self.since,
             "until": self.until,
         }
@@ -104,13 +121,14 @@ class RecordQuery:
         *,
         most: int | None = MAX_RECORDS,
         progress: Progress | None = None,
-    ) -> None:
+    ) -> ComponentTrace:
         """Put the records that are asked for into `spool`; CannotPack if they are too many.
 
         To the records of units come those that say when there was capture at their stations meanwhile.
-        `progress` is told how many were looked at.
+        `progress` is told how many were looked at. Return which units had the components.
         """
-        for looked, (number, data) in enumerate(self._candidates(holdings), 1):
+        trace = ComponentTrace(self.components)
+        for looked, (number, data) in enumerate(self._candidates(holdings, trace), 1):
             if progress and looked % _EVERY == 0:
                 progress(looked)
             if data is not None and self._in_time(data):
@@ -119,23 +137,23 @@ class RecordQuery:
                 raise CannotPack(
                     f"these are more than {most:,} records, each of which would need a proof of its own",
                     hint="ask for shorter times or fewer units, one package each; or export the whole stream"
-                    " (no --unit, --batch, --from, --to), which needs no proofs and has no limit",
+                    " (no --unit, --batch, --part, --from, --to), which needs no proofs and has no limit",
                 )
+        return trace
 
-    def _candidates(self, holdings: Holdings) -> Iterator[tuple[int, bytes | None]]:
+    def _candidates(self, holdings: Holdings, trace: ComponentTrace) -> Iterator[tuple[int, bytes | None]]:
         """Yield records that may be asked for; None for one that was looked at in vain."""
-        if not self.units and not self.batches:
+        if not self.is_of_units:
             yield from holdings.records()
             return
         units = dict.fromkeys(self.units)
-        if self.batches:
-            batches = frozenset(self.batches)
-            marks = [json.dumps(batch, ensure_ascii=False).encode() for batch in self.batches]
+        if self.searches:
             for number, data in holdings.records():
-                named = any(mark in data for mark in marks) and _names(data, batches)
+                named = self._names_batch(data)
                 if named and (unit := record.unit_of(record.parse(data))):
                     units[unit] = None
-                yield number, data if named else None
+                yield number, data if trace.take(data) or named else None
+            units |= dict.fromkeys(trace.units)
         courses = UnitCourses(frozenset(units))
         for unit in units:
             for number, data in holdings.of_unit(unit):
@@ -153,8 +171,9 @@ class RecordQuery:
             self.until is None or occurred < self.until
         )
 
-
-def _names(data: bytes, batches: frozenset[str]) -> bool:
-    """Say whether a record names one of the batches."""
-    changes: list[dict[str, Any]] = record.parse(data)["changes"]
-    return any(change["field"] in BATCH_FIELDS and change["after"] in batches for change in changes)
+    def _names_batch(self, data: bytes) -> bool:
+        """Say whether a record names one of the batches."""
+        if not any(json.dumps(batch, ensure_ascii=False).encode() in data for batch in self.batches):
+            return False
+        changes: list[dict[str, Any]] = record.parse(data)["changes"]
+        return any(change["field"] in BATCH_FIELDS and change["after"] in self.batches for change in changes)

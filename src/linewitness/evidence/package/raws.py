@@ -18,7 +18,9 @@ from linewitness.evidence.package.telegram_text import telegram_text
 #: What a gateway exports beside records.
 RAW_SUFFIX: Final = ".raws"
 #: Decisions about a unit: what caused them may be a telegram of another one.
-DECISIONS: Final = frozenset(("unit.left", "gate.closed", "gate.opened"))
+DECISIONS: Final = frozenset(
+    ("unit.left", "gate.closed", "gate.opened", "requirement.changed", "exception.raised")
+)
 
 Find = Callable[[Members], RawTelegram | None]
 

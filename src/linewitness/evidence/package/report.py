@@ -10,8 +10,10 @@ from math import isfinite, nan
 from typing import Any, Final
 
 from linewitness.evidence.format.record import unit_of
+from linewitness.evidence.history.histories import DeviceHistories
+from linewitness.evidence.history.page import HistoryPage, anchor
 from linewitness.evidence.package.report_plots import Mark, PlottedValue, TimeSpan, time_axis, value_plot
-from linewitness.evidence.package.report_text import BAD, Ticks, changes_of, tick, time_of
+from linewitness.evidence.package.report_text import BAD, STYLE, Ticks, changes_of, tick, time_of
 from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.signs import sign_of
 from linewitness.evidence.verify.verdict import Verdict
@@ -28,36 +30,6 @@ _GAPS: Final = {
     "device.lost": "the device was not heard from here on",
     "clock.stepped": "the gateway's clock was set",
 }
-_STYLE: Final = """
-:root { --ink: #1b2430; --quiet: #5b6675; --line: #d5dbe3; --good: #1f7a43; --bad: #b3261e; }
-body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: #fff;
-  font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-.quiet { color: var(--quiet); }
-.verdict { border: 1px solid var(--line); border-left: 10px solid var(--quiet); border-radius: 8px;
-  padding: .9rem 1.2rem; margin: 1.2rem 0; }
-.COMPLETE, .INCLUDED { border-left-color: var(--good); } .INTACT { border-left-color: #a86a00; }
-.BROKEN { border-left-color: var(--bad); }
-.gap { background: #fdecea; } .gap td:first-child { border-left: 4px solid var(--bad); padding-left: .5rem; }
-table { border-collapse: collapse; width: 100%; font-size: .86rem; }
-th { text-align: left; color: var(--quiet); font-weight: 500; }
-th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: break-word; }
-.values { overflow-wrap: anywhere; min-width: 19rem; } .values b { font-weight: 600; }
-.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.nok { color: var(--bad); font-weight: 600; }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem; } svg { max-width: 100%; height: auto; }
-svg text { font-size: 12px; fill: currentColor; } svg .tick { fill: var(--quiet); font-size: 11px; }
-svg .title { font-weight: 600; } svg .lane { stroke: var(--line); } svg .band { fill: #dceee2; }
-svg .lost { fill: #f3b4ae; } svg .plain { fill: #7b8797; } svg .ok { fill: var(--good); }
-svg circle.nok, svg circle.gap { fill: var(--bad); }
-.verdict table { margin-top: .7rem; }
-@page { size: A4; margin: 14mm 12mm; }
-@media print { body { max-width: none; padding: 0; font-size: 10.5px; } h1 { font-size: 18px; }
-  h2 { font-size: 13px; margin: 1.3rem 0 .3rem; break-after: avoid; } table { font-size: 9.5px; }
-  tr, svg, .verdict { break-inside: avoid; } .plots { gap: .5rem 2%; } .plots svg { width: 49%; }
-  .values { min-width: 11rem; } thead { display: table-header-group; } }
-"""
 
 
 def build_report(
@@ -75,12 +47,12 @@ def build_report(
     report = _Report(telegram)
     for record in records:
         report.add(record)
-    style = b64encode(sha256(_STYLE.encode()).digest()).decode()
+    style = b64encode(sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{style}'"
     head = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
     )
     return "".join(
         [
@@ -89,6 +61,7 @@ def build_report(
             f'<p class="quiet">Written {escape(created_at)}. All times are UTC.</p>',
             _verdict(verdict),
             report.summary(),
+            report.history(),
             report.gaps(),
             report.stretches(),
             report.axis(),
@@ -109,6 +82,8 @@ class _Report:
         self._units: dict[str, int] = {}
         self._devices: set[str] = set()
         self._rows: list[str] = []
+        self._shown: set[int] = set()
+        self._histories = DeviceHistories()
         self._gaps: list[str] = []
         self._marks: list[Mark] = []
         self._spans: list[TimeSpan] = []
@@ -127,6 +102,7 @@ class _Report:
             self._units[unit] = self._units.get(unit, 0) + 1
         self._stretches.follow([sign_of(record)])
         self._draw(record, kind, device, unit)
+        self._histories.add(record)
         if kind in _GAPS and len(self._gaps) < MAX_ROWS:
             self._gaps.append(
                 f'<tr class="gap"><td class="number">{record["sequence_no"]}</td>'
@@ -135,6 +111,7 @@ class _Report:
             )
         if len(self._rows) < MAX_ROWS:
             self._rows.append(_row(record, kind, device, unit, self._telegram(record)))
+            self._shown.add(record["sequence_no"])
 
     def _draw(self, record: dict[str, Any], kind: str, device: str, unit: str) -> None:
         time_s = _seconds(record["occurred_at"])
@@ -169,6 +146,9 @@ class _Report:
             f"<tr><th>Units</th><td>{units or 'none'}{more}</td></tr>"
             f"<tr><th>Devices</th><td>{escape(', '.join(sorted(self._devices))) or 'none'}</td></tr></table>"
         )
+
+    def history(self) -> str:
+        return HistoryPage(self._histories, self._shown.__contains__).section()
 
     def gaps(self) -> str:
         head = "<h2>Gaps and disturbances</h2>"
@@ -259,8 +239,9 @@ def _row(record: dict[str, Any], kind: str, device: str, unit: str, telegram: st
     actor = record["actor"].get("display_name", record["actor"]["id"])
     who = _whole(actor) + ("" if device == record["actor"]["id"] else f", {_whole(device)}")
     mark = ' class="gap"' if kind in _GAPS else ""
+    number = record["sequence_no"]
     return (
-        f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
+        f'<tr{mark}><td class="number" id="{anchor(number)}">{number}</td>'
         f'<td class="number">{time_of(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
         f'<td>{escape(unit)}</td><td class="values">{changes_of(record)}{sent}</td><td>{who}</td>'
         f'<td class="number">{escape(clock["sync"])}{bound}</td><td>{escape(record["reason"])}</td></tr>'

@@ -1,4 +1,4 @@
-"""Put values, changes and times of a record into words for people, escaped for the report's page."""
+"""Words and looks of the report's page: values, changes and times for people, escaped, and the style."""
 
 from datetime import UTC, datetime
 from html import escape
@@ -6,6 +6,41 @@ from typing import Any, Final
 
 BAD: Final = frozenset(("low", "high", "nok"))
 _FEW_SECONDS: Final = 20.0
+
+#: On a screen and on paper.
+STYLE: Final = """
+:root { --ink: #1b2430; --quiet: #5b6675; --line: #d5dbe3; --good: #1f7a43; --bad: #b3261e; }
+body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: #fff;
+  font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; } h4 { font-size: .92rem; margin: 1rem 0 .2rem; }
+a { color: inherit; }
+.quiet { color: var(--quiet); }
+.verdict { border: 1px solid var(--line); border-left: 10px solid var(--quiet); border-radius: 8px;
+  padding: .9rem 1.2rem; margin: 1.2rem 0; }
+.COMPLETE, .INCLUDED { border-left-color: var(--good); } .INTACT { border-left-color: #a86a00; }
+.BROKEN { border-left-color: var(--bad); }
+.gap { background: #fdecea; } .gap td:first-child { border-left: 4px solid var(--bad); padding-left: .5rem; }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; }
+th { text-align: left; color: var(--quiet); font-weight: 500; }
+th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: break-word; }
+.values { overflow-wrap: anywhere; min-width: 19rem; } .values b { font-weight: 600; }
+.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.nok { color: var(--bad); font-weight: 600; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; } svg { max-width: 100%; height: auto; }
+svg text { font-size: 12px; fill: currentColor; } svg .tick { fill: var(--quiet); font-size: 11px; }
+svg .title { font-weight: 600; } svg .lane { stroke: var(--line); } svg .band { fill: #dceee2; }
+svg .lost { fill: #f3b4ae; } svg .plain { fill: #7b8797; } svg .ok { fill: var(--good); }
+svg circle.nok, svg circle.gap { fill: var(--bad); }
+.verdict table { margin-top: .7rem; }
+@page { size: A4; margin: 14mm 12mm; }
+@media print { body { max-width: none; padding: 0; font-size: 10.5px; } h1 { font-size: 18px; }
+  h2 { font-size: 13px; margin: 1.3rem 0 .3rem; break-after: avoid; }
+  h3, h4 { break-after: avoid; } table { font-size: 9.5px; }
+  tr, svg, .verdict { break-inside: avoid; } .plots { gap: .5rem 2%; } .plots svg { width: 49%; }
+  .values { min-width: 11rem; } thead { display: table-header-group; } }
+"""
 
 
 def changes_of(record: dict[str, Any]) -> str:

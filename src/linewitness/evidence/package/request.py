@@ -1,6 +1,6 @@
 """Make the evidence package that was asked for: all of a stream, or a choice with a proof for each record."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Final
@@ -10,6 +10,7 @@ from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.merkle import Subtree
 from linewitness.evidence.format.note import Note
 from linewitness.evidence.format.proof import TlogProof
+from linewitness.evidence.history.trace import ComponentTrace
 from linewitness.evidence.package.archive import HELD
 from linewitness.evidence.package.build import (
     CannotPack,
@@ -42,6 +43,7 @@ class PackageRequest:
 
     `created_at` is a time as records have it; `held` a receipt that the store made for this package. `raws`
     returns the device's own bytes of a parsed record where they are known; without it, there are none.
+    `traced` is told which units had the components that are asked for.
     """
 
     holdings: Holdings
@@ -52,6 +54,7 @@ class PackageRequest:
     workers: int = 1
     raws: Find | None = None
     held: str | None = None
+    traced: Callable[[ComponentTrace], object] | None = None
 
     def write(self, target: IO[bytes], *, stage: Stage = silent) -> int:
         """Write the package and return the number of its records; CannotPack says what is missing.
@@ -61,12 +64,15 @@ class PackageRequest:
         if self.query.is_all:
             return self._whole(target, stage)
         with RecordSpool() as spool:
-            total = None if self.query.units and not self.query.batches else self.holdings.size
+            total = self.holdings.size if self.query.searches else None
             with stage("records looked at", total) as progress:
-                self.query.collect(self.holdings, spool, progress=progress)
+                trace = self.query.collect(self.holdings, spool, progress=progress)
+            if self.traced:
+                self.traced(trace)
             if not spool:
                 raise CannotPack(
-                    "there are no such records", hint="check the unit, the batch or the times asked for"
+                    "there are no such records",
+                    hint="check the unit, batch, component or times asked for",
                 )
             return self._selection(target, spool, stage)
 
@@ -76,8 +82,7 @@ class PackageRequest:
 
     @property
     def _raws(self) -> RawChoice | None:
-        of_units = bool(self.query.units or self.query.batches)
-        return RawChoice(find=self.raws, of_units=of_units) if self.raws else None
+        return RawChoice(find=self.raws, of_units=self.query.is_of_units) if self.raws else None
 
     @property
     def _held(self) -> list[Statement]:

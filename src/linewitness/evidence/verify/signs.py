@@ -11,6 +11,8 @@ from linewitness.evidence.verify.clock_rules import SILENCE_US
 
 STARTED: Final = "gateway.started"
 RESULTS: Final = frozenset(("tightening.result", "measurement.result"))
+#: Kinds that say by which records a requirement was met.
+MEETING: Final = frozenset(("unit.left", "requirement.changed"))
 #: Kinds whose values say when capture began, ended, or what was missed.
 TELLING: Final = frozenset(
     (
@@ -25,7 +27,7 @@ class CaptureSign(NamedTuple):
     """The part of a record that the stretches without capture and a unit's history are read off.
 
     `changes` are there for the kinds that tell something by them, and empty for others; so are `stream` and
-    `prev_hash`, for a start.
+    `prev_hash`, for a start. `event_id` is there where results and requirements are counted.
     """
 
     sequence_no: int
@@ -44,6 +46,7 @@ class CaptureSign(NamedTuple):
     changes: tuple[Mapping[str, Any], ...]
     stream: str = ""
     prev_hash: str = ""
+    event_id: str = ""
 
     def after(self, field: str) -> Any:
         """Return the value that the record states for a field, the last one of several; None where none."""
@@ -51,10 +54,10 @@ class CaptureSign(NamedTuple):
 
 
 def sign_of(members: Mapping[str, Any], *, counting: bool = False) -> CaptureSign:
-    """Return the sign of a parsed record; with `counting` also the values of what counts results."""
+    """Return the sign of a parsed record; with `counting` also what counts results and requirements."""
     context, clock, kind = members["context"], members["clock"], members["kind"]
     integrity = members["integrity"] if kind == STARTED else {}
-    told = kind in _WITH_VALUES or (counting and (kind in RESULTS or kind == "unit.left"))
+    told = kind in _WITH_VALUES or (counting and (kind in RESULTS or kind in MEETING))
     return CaptureSign(
         members["sequence_no"],
         kind,
@@ -72,6 +75,7 @@ def sign_of(members: Mapping[str, Any], *, counting: bool = False) -> CaptureSig
         tuple(members["changes"]) if told else (),
         integrity.get("stream", ""),
         integrity.get("prev_hash", ""),
+        members["event_id"] if counting else "",
     )
 
 

@@ -1,14 +1,16 @@
-"""What a selection's own records say is missing from it: results, starts, connections, clock steps.
+"""What a selection's own records say is missing from it: results, what met requirements, starts, clock steps.
 
 docs/format.md, 12.3. A selection holds some records of a stream, and nobody can see the others. Yet each
 record carries marks of what came before it, so that some omissions show: they become remarks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from linewitness.evidence.verify.signs import RESULTS, CaptureSign
+from linewitness.evidence.history.met_by import MET_BY, ids_in, requirement_in
+from linewitness.evidence.verify.seen_ids import SeenIds
+from linewitness.evidence.verify.signs import MEETING, RESULTS, CaptureSign
 from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark
 
 #: What a starting gateway writes before the record that tells the start.
@@ -35,6 +37,7 @@ class UnitHistory:
     _tallies: dict[tuple[str, str], _Tally] = field(default_factory=dict)
     _units: dict[str, None] = field(default_factory=dict)
     _open: dict[tuple[str, str], None] = field(default_factory=dict)
+    _ids: SeenIds = field(default_factory=SeenIds)
 
     def follow(self, signs: Iterable[CaptureSign]) -> None:
         """Take the next records, with the values of those that count results."""
@@ -42,6 +45,7 @@ class UnitHistory:
             self._continues(sign)
             self._connected(sign)
             self._counted(sign)
+            self._met(sign)
             if sign.kind not in _STARTING:
                 self._last = sign
 
@@ -123,6 +127,35 @@ class UnitHistory:
             )
             self._say(sign.sequence_no, text)
 
+    def _met(self, sign: CaptureSign) -> None:
+        """Compare what met a requirement with the records before it, of which it must be one."""
+        if sign.kind in MEETING and sign.unit is not None:
+            for requirement, event_ids in _met_requirements(sign):
+                if missing := [each for each in event_ids if each not in self._ids]:
+                    self._say(sign.sequence_no, _not_here(sign, sign.unit, requirement, missing))
+        self._ids.add(sign.event_id)
+
     def _missing(self, sign: CaptureSign, last: CaptureSign, what: str, kind: str) -> None:
         text = f"{what} since record {last.sequence_no}, and the {kind} that says so is missing here"
         self._say(sign.sequence_no, text)
+
+
+def _met_requirements(sign: CaptureSign) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each requirement of which a record says by which others it was met, with the ids of these."""
+    for change in sign.changes:
+        field = change["field"]
+        if sign.kind == "unit.left":
+            requirement = requirement_in(field)
+        else:
+            requirement = sign.resource if field == MET_BY else None
+        if requirement is not None:
+            yield requirement, ids_in(change["after"])
+
+
+def _not_here(sign: CaptureSign, unit: str, requirement: str, missing: list[str]) -> str:
+    """Say by which missing records a requirement was met."""
+    named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+    by = f"record {named}, which is" if len(missing) == 1 else f"records {named}, which are"
+    if sign.kind == "unit.left":
+        return f"the unit {unit} left with the requirement {requirement} met by {by} missing here"
+    return f"the requirement {requirement} of the unit {unit} was met by {by} missing here"

@@ -1,4 +1,4 @@
-"""Show results whose unit is uncertain, and log it once until an hour has passed without one."""
+"""Show what a station does not take as it came, and log it once until an hour has passed without one."""
 
 from typing import Final
 
@@ -15,7 +15,10 @@ QUIET_S: Final = 3600.0
 
 
 class BindingWatch:
-    """The results of one device that stand under no unit although a station should know it."""
+    """What a station makes of one device that somebody should know of.
+
+    Results that stand under no unit although a station should know it, and what the station refuses.
+    """
 
     def __init__(self, device: str, health: DeviceStatusSink) -> None:
         """Begin with none."""
@@ -38,6 +41,14 @@ class BindingWatch:
                 "a result contradicts the unit at the station",
                 conflicts[-1],
                 hint="compare the unit at the station with the record; see docs/stations.md",
+            )
+
+        if refusals := outcome.refusals:
+            self._health.refused_at_station(self._device, len(refusals))
+            self._log(
+                "the station refused something",
+                refusals[-1],
+                hint="the screen of the station says what to do; see docs/stations.md",
             )
 
     def _log(self, event: str, why: str, *, hint: str) -> None:

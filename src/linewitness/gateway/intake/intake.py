@@ -1,9 +1,11 @@
 """Take the observations of one device in the order of arrival, within its share, and queue their events."""
 
+import asyncio
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import structlog
 
@@ -15,24 +17,24 @@ from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
 from linewitness.gateway.intake.bindings import BindingWatch
 from linewitness.gateway.intake.network import NetworkWatch
+from linewitness.journal.attestations import JournalHead
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import Level
-from linewitness.stations.gates import Order
+from linewitness.stations.gate.orders import Order
 from linewitness.stations.outcome import Ask
-from linewitness.stations.share import DeviceShare
+from linewitness.stations.shares.share import DeviceShare
+from linewitness.stations.shares.taken import Taken
 from linewitness.stations.station import Station
-from linewitness.stations.taken import Taken
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from linewitness.journal.attestations import JournalHead
 
 log = structlog.get_logger()
 
 _SHARE_HINT: Final = (
     "what it pushes and nobody keeps is counted in a source.gap: look at the device, or raise its share"
 )
+
+
+#: Is told of what a station has taken: the future ends when that is durable.
+Show = Callable[["asyncio.Future[Any]"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,12 @@ class Intake:
         clock: Clock,
         health: DeviceStatusSink,
         standstills: Standstills,
+        release: Callable[[Order], None] = lambda _: None,
+        show: Show | None = None,
     ) -> None:
-        """Take the device's station and its share of the journal."""
+        """Take the device's station, its share of the journal, and where orders go that are durable."""
+        self._release = release
+        self._show = show or (lambda _durable: None)
         self._device = device
         self._station = station
         self._share = DeviceShare(device, share, station)
@@ -135,9 +141,16 @@ class Intake:
         outcome = self._station.lose(
             self._device, f"the connection to {self._device} ended", self._clock.stamp()
         )
-        if outcome.events:
+        if outcome.events or outcome.state:
             durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw={})
-            durable.add_done_callback(retrieve)
+            durable.add_done_callback(functools.partial(self._forgotten, outcome.order))
+            self._show(durable)
+
+    def _forgotten(self, order: Order | None, durable: "asyncio.Future[JournalHead]") -> None:
+        """Let a gate move that the end of a session moved: its record is durable now."""
+        retrieve(durable)
+        if order is not None and not durable.cancelled() and durable.exception() is None:
+            self._release(order)
 
     def confirmed(self, observation: Observation) -> None:
         """Learn that the device was told that an observation is durable."""
@@ -158,6 +171,7 @@ class Intake:
         durable = None
         if outcome.events or outcome.state or raw:
             durable = self._journal.observe(self._device, outcome.events, state=outcome.state, raw=raw)
+            self._show(durable)
         self._report_share()
         if observation is not None and not observation.confirmable:
             observation = None

@@ -9,7 +9,9 @@ from linewitness.base.log_limits import LogFigures
 from linewitness.journal.generations.ended import HAND_OVER, EndedRest
 from linewitness.journal.pressure import Level
 from linewitness.status.health import Health
+from linewitness.status.list_rows import ListRow
 from linewitness.status.problems.device import problems_of_device
+from linewitness.status.problems.lists import problems_of_lists
 from linewitness.status.problems.problem import SHOWN_S, LineProblem
 from linewitness.status.rows import DeviceRow
 from linewitness.timesources.judge import ClockVerdict
@@ -33,6 +35,7 @@ def problems_of(
     now_ns: int,
     rests: Iterable[EndedRest] = (),
     frozen: str = "",
+    lists: Iterable[ListRow] = (),
 ) -> tuple[LineProblem, ...]:
     """Return all problems of a line at one moment.
 
@@ -51,6 +54,7 @@ def problems_of(
         *_of_log(health.log()),
         *_of_ended(rests),
         *_of_tpm(health),
+        *problems_of_lists(lists, now_ns),
     )
 
 

@@ -32,6 +32,8 @@ ProblemCode = Literal[
     "log-unread",
     "ended-not-handed-over",
     "tpm",
+    "list-refused",
+    "list-stale",
 ]
 
 
@@ -39,8 +41,8 @@ ProblemCode = Literal[
 class LineProblem:
     """A problem: its code, what it is about, whether it is an alarm or a warning, and both in words.
 
-    `subject` is the device, the setting of the certificate, the folder of an ended journal, `journal`,
-    `uplink`, `clock`, `tpm` or `log`.
+    `subject` is the device, the setting of the certificate, the folder of an ended journal, the
+    name of a list, `journal`, `uplink`, `clock`, `tpm` or `log`.
     """
 
     code: ProblemCode

@@ -1,6 +1,5 @@
 """The controller's clock: measured, put on record where it moved, and set where the YAML says so."""
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -11,8 +10,10 @@ from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
 from linewitness.devices.open_protocol.content.notices import clock_notice
 from linewitness.devices.open_protocol.content.times import local_time, measure
+from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.commands.tool import ToolCommands
 from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.wire.codec import decode
 from linewitness.devices.open_protocol.wire.mids import Mid
 from linewitness.devices.open_protocol.wire.refusals import RefusedByController
@@ -26,23 +27,33 @@ class ControllerClock:
     """Asks the controller for its time (0080). Each method returns the facts as they are afterwards."""
 
     def __init__(
-        self, *, link: ControllerLink, clock: Clock, commands: ToolCommands, set_beyond_s: float | None
+        self,
+        *,
+        link: ControllerLink,
+        clock: Clock,
+        commands: ToolCommands,
+        options: OpenProtocolOptions,
+        silence: MemorySilence,
     ) -> None:
-        """`set_beyond_s`: set the controller's clock (0082) where it is off by more; None never does."""
+        """`silence` is told where the controller does not tell its time."""
         self._link = link
         self._clock = clock
         self._commands = commands
-        self._set_beyond_s = set_beyond_s
+        self._silence = silence
+        #: The clock is set (0082) where it is off by more; None never does.
+        self._set_beyond_s = options.set_clock_beyond_s
         self._recorded_ms: int | None = None
 
     async def measure(self, facts: SessionFacts) -> SessionFacts:
         """Measure how far the controller's clock is off; nothing changes where it does not tell its time."""
         asked = self._clock.stamp()
-        with contextlib.suppress(RefusedByController):
+        try:
             received = await self._link.ask(Telegram(mid=Mid.TIME_REQUEST), Mid.TIME, optional=True)
-            text = decode(received.telegram).text("time")
-            return replace(facts, clock=measure(text, asked, received.stamp, facts.zone))
-        return facts
+        except RefusedByController:
+            self._silence.say_not_offered(Mid.TIME_REQUEST)
+            return facts
+        text = decode(received.telegram).text("time")
+        return replace(facts, clock=measure(text, asked, received.stamp, facts.zone))
 
     async def correct(self, facts: SessionFacts) -> tuple[SessionFacts, Observation | None]:
         """Set a clock that is too far off, where that is configured, and return what came of it."""

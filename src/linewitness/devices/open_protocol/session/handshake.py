@@ -4,13 +4,12 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import structlog
-
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session.identity import ControllerIdentity
 from linewitness.devices.open_protocol.session.link import ControllerLink
+from linewitness.devices.open_protocol.session.silence import MemorySilence
 from linewitness.devices.open_protocol.wire.codec import DecodedTelegram, decode, encode
 from linewitness.devices.open_protocol.wire.layouts import layout_for
 from linewitness.devices.open_protocol.wire.mids import (
@@ -30,8 +29,6 @@ from linewitness.devices.open_protocol.wire.refusals import (
 )
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
 from linewitness.devices.open_protocol.wire.variable import generic
-
-log = structlog.get_logger(__name__)
 
 #: Revisions of results in the order in which they are tried.
 RESULT_REVISIONS: Final = (7, 6, 5, 4, 3, 2, 1, 999)
@@ -216,11 +213,11 @@ async def _no_results(
 
 
 async def subscribe_more(
-    link: ControllerLink, options: OpenProtocolOptions, told: set[int]
+    link: ControllerLink, options: OpenProtocolOptions, silence: MemorySilence
 ) -> Mapping[str, str]:
     """Subscribe to what else is configured; return why the controller refuses what only the YAML asks for.
 
-    What is not offered is logged, unless it is in `told`. Keys of the answer are names of settings.
+    Keys of the answer are names of settings.
     """
     wanted = (
         ("", options.alarms, Mid.ALARM_SUBSCRIBE, (3, 2, 1)),
@@ -235,23 +232,17 @@ async def subscribe_more(
             continue
         if setting:
             refused[setting] = f"MID {mid:04d} is not offered"
-        if mid not in told:
-            told.add(int(mid))
-            log.info("not offered by the controller", device=options.id, mid=int(mid))
+        silence.say_not_offered(mid)
     if options.traces:
-        refused |= await _subscribe_traces(link, options, told)
+        refused |= await _subscribe_traces(link, silence)
     return refused
 
 
-async def _subscribe_traces(
-    link: ControllerLink, options: OpenProtocolOptions, told: set[int]
-) -> Mapping[str, str]:
+async def _subscribe_traces(link: ControllerLink, silence: MemorySilence) -> Mapping[str, str]:
     question = generic(Mid.GENERIC_SUBSCRIBE, Mid.TRACE, 1, TRACES_WANTED)
     try:
         await link.ask(question, Mid.ACCEPTED, inner=Mid.TRACE, optional=True)
     except RefusedByController as error:
-        if Mid.TRACE not in told:
-            told.add(int(Mid.TRACE))
-            log.info("not offered by the controller", device=options.id, why=str(error))
+        silence.say_not_offered(Mid.TRACE, why=str(error))
         return {"traces": str(error)}
     return EMPTY

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
-
 from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceUnavailable
 from linewitness.devices.base import Observation
@@ -36,8 +34,6 @@ from linewitness.devices.unit_commands import UnitCommand
 LEARNED_KEY: Final = "learned"
 #: The source that was captured last.
 SOURCE_KEY: Final = "source"
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +106,7 @@ class OpenProtocolSession:
         self._commands = ToolCommands(link=link, name=options.name, tool_number=options.tool_number)
         self._unit_commands = UnitCommands(link=link, options=options)
         self._controller_clock = ControllerClock(
-            link=link, clock=clock, commands=self._commands, set_beyond_s=options.set_clock_beyond_s
+            link=link, clock=clock, commands=self._commands, options=options, silence=start.silence
         )
         self._behind = asyncio.Event()
 
@@ -264,12 +260,14 @@ class OpenProtocolSession:
         highest = self._options.tool_revision
         asked = self._learned.tool.begin_with(highest)
         received = await handshake.tool_data(self._link, asked)
-        if received is not None:
-            tool = decode(received.telegram)
-            limit = self._learned.tool.found(asked, tool.revision, highest)
-            self._learned = replace(self._learned, tool=limit)
-            self._facts = replace(self._facts, tool=tool)
-            self._put(self._capture.notices.tool(tool, received.stamp, self._facts))
+        if received is None:
+            self._start.silence.say_not_offered(Mid.TOOL_DATA_REQUEST)
+            return
+        tool = decode(received.telegram)
+        limit = self._learned.tool.found(asked, tool.revision, highest)
+        self._learned = replace(self._learned, tool=limit)
+        self._facts = replace(self._facts, tool=tool)
+        self._put(self._capture.notices.tool(tool, received.stamp, self._facts))
 
     def _compare_counters(self) -> None:
         self._put(self._capture.tool_counter.compare(self._facts, self._clock.stamp()))

@@ -24,7 +24,7 @@ class MemoryPaused(Exception):
 
 
 class MemorySilence:
-    """The questions for stored results that got no answer, over the connections of one driver."""
+    """What a controller leaves unanswered, over the connections of one driver."""
 
     def __init__(self, name: str) -> None:
         """`name` is what messages call the controller."""
@@ -35,8 +35,7 @@ class MemorySilence:
         self._last = 0
         self._said = self._unsubscribed = self._stationless = False
         self.paused = False
-        #: MIDs of which it is logged that the controller does not offer them.
-        self.not_offered: set[int] = set()
+        self._not_offered: set[int] = set()
 
     def begin(self, *, answers: bool) -> None:
         """Begin a session; `answers`: the controller is known to answer such questions."""
@@ -98,6 +97,12 @@ class MemorySilence:
                 every_s=every_s,
                 hint="enable results over Open Protocol there; reconcile_s is how often the memory is asked",
             )
+
+    def say_not_offered(self, mid: int, **more: str) -> None:
+        """Note once that the controller refuses or ignores this message, and capture goes on without it."""
+        if mid not in self._not_offered:
+            self._not_offered.add(mid)
+            log.info("not offered by the controller", device=self._name, mid=int(mid), **more)
 
     def station_is_missing(self) -> Never:
         """Stop asking: a stored result does not name its station, and may be another one's."""

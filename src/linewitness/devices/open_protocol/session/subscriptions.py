@@ -59,7 +59,7 @@ class Subscriptions:
         refused: dict[str, str] = {}
         if self._options.multi_spindle and not self._multi_spindle.subscribed:
             refused |= await self._spindles_too()
-        refused |= await handshake.subscribe_more(self._link, self._options, self._silence.not_offered)
+        refused |= await handshake.subscribe_more(self._link, self._options, self._silence)
         self.refused = refused
         return learned
 
@@ -130,5 +130,5 @@ class Subscriptions:
     async def _spindles(self) -> bool:
         offered = await self._multi_spindle.subscribe()
         if not offered:
-            log.info("not offered by the controller", device=self._options.id, mid=int(Mid.MULTI_SUBSCRIBE))
+            self._silence.say_not_offered(Mid.MULTI_SUBSCRIBE)
         return offered

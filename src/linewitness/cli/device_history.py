@@ -1,0 +1,58 @@
+"""`linewitness unit`: one unit's records in a journal, its checklist and its components."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from linewitness.cli.sources import journal
+
+
+def unit(
+    source: Annotated[
+        Path, typer.Argument(help="The line's YAML, or the journal's folder.", show_default=False)
+    ],
+    serial: Annotated[str, typer.Argument(help="The serialized unit.", show_default=False)],
+) -> None:
+    """List a unit's records that are here; then its checklist and its components.
+
+    The checklist says each requirement and by which of these records it was met.
+    """
+    from linewitness.evidence.format.record import parse
+    from linewitness.evidence.package.query import RecordQuery
+    from linewitness.evidence.package.spool import RecordSpool
+    from linewitness.journal.holdings import JournalHoldings
+
+    with journal(source) as reader, RecordSpool() as spool:
+        RecordQuery(units=(serial,)).collect(JournalHoldings(reader), spool, most=None)
+        found = [data for _, data in spool]
+    for data in found:
+        record = parse(data)
+        what = f"{record['kind']} {record['resource']['id']}"
+        typer.echo(f"{record['sequence_no']} {record['occurred_at']} {what}: {record['reason']}")
+    if not found:
+        typer.echo(f"there are no records of the unit {serial}")
+    echo_history(found)
+
+
+def echo_history(records: Iterable[bytes]) -> None:
+    """Print what the records say of checklists, components, refusals and overrides."""
+    for line in _lines(records):
+        typer.echo(line)
+
+
+def _lines(records: Iterable[bytes]) -> Iterator[str]:
+    from linewitness.evidence.format.record import parse
+    from linewitness.evidence.history.histories import DeviceHistories
+    from linewitness.evidence.history.text import lines_of
+
+    histories = DeviceHistories()
+    for data in records:
+        histories.add(parse(data))
+    for history in histories.all:
+        lines = list(lines_of(history))
+        if lines:
+            yield ""
+            yield f"unit {history.unit}" if history.unit else "of no unit"
+            yield from lines

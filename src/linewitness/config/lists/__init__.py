@@ -1,0 +1,1 @@
+"""Read the lists that others own, so that each mistake has its file, line and column."""

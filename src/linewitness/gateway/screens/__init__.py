@@ -1,0 +1,1 @@
+"""What the screens beside the work may show of the stations."""

@@ -1,0 +1,1 @@
+"""What stations order and know: gates, commands about units, the time."""

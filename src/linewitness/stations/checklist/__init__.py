@@ -1,0 +1,1 @@
+"""What a unit needs at a station, and how far it is."""

@@ -1,0 +1,1 @@
+"""Whether a unit is held or let go."""

@@ -1,0 +1,1 @@
+"""What owners of lots, calibrations, qualifications and routes say."""

@@ -1,0 +1,1 @@
+"""Who works here, and which reasons count."""

@@ -1,0 +1,1 @@
+"""What points say: before, after, limits and verdicts."""

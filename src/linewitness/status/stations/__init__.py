@@ -1,0 +1,1 @@
+"""Screens beside the work: the newest picture of each station, its page, and the stream of its changes."""

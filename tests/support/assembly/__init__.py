@@ -1,0 +1,1 @@
+"""A simulated assembly line: settings, people with their mistakes, what really happened, and records."""
