@@ -178,6 +178,7 @@ def names(gap: Gap, made: Made) -> bool:
 @pytest.mark.heavy
 @given(ACTIONS, st.sampled_from([3, 10, 1000]), st.sampled_from([0, 7, 65_530]))
 @settings(max_examples=400, deadline=None)
+@example([("push", 1)] * 4 + [("restart", 0), ("away", 1), ("restart", 0)], 3, 65_530)
 @example([("push", 5), ("restart", 0), ("away", 1), ("away", 1), ("away", 1)], 1000, 0)
 def test_any_history_records_each_result_once_or_names_what_is_lost(
     actions: list[Action], keeps: int, start: int

@@ -121,8 +121,9 @@ class MultiSpindle:
             why = f"sync id {self._gone} is not stored any more: the ids may have begun anew since"
             yield spindles.doubt(facts, ledger, now, self._gone, why)
             self._gone = None
-        elif {COUNT - 1, 0} <= set(still):
-            why = "none around the highest sync id was found: the ids may have begun anew before that"
+        elif not {COUNT - 1, 0}.isdisjoint(still):
+            # Only who has both has seen the ids pass from the highest one to 0.
+            why = "one next to the highest sync id was not found: the ids may have begun anew before that"
             yield spindles.doubt(facts, ledger, now, still[0] - 1, why)
 
     async def _below(self, facts: SessionFacts) -> AsyncIterator[Observation]:
