@@ -97,6 +97,19 @@ def test_what_another_station_confirmed_counts_no_longer_when_the_unit_left_it_i
     assert bench.gate("bolting") == "closed"
 
 
+def test_a_unit_that_was_read_at_the_next_station_too_early_may_go_there_when_it_has_all() -> None:
+    first = {"id": "kitted", "kind": "after", "station": "kitting"}
+    bench = LineBench(station(PCB, name="kitting"), station(first, name="bolting"))
+    bench.badge("B1", at="kitting")
+    bench.scan("SN0001", at="kitting")
+    bench.scan("SN0001", at="bolting")
+    assert bench.gate("bolting") == "closed"
+    bench.scan("P1-1", at="kitting")
+    bench.scan("SN0001", at="bolting")
+    assert bench.gate("bolting") == "opened"
+    assert said_of(bench, "exception.raised") == ["SN0001: it is at kitting as well"]
+
+
 def test_a_waiting_time_does_not_begin_with_what_an_earlier_attempt_had() -> None:
     glued = {**BOLT, "id": "glued"}
     cure = {"id": "cure", "kind": "wait", "since": "gluing/glued", "at_least_s": 60}

@@ -88,10 +88,11 @@ class Visits:
     def note_readiness(self, held: HeldUnit, outcome: StationOutcome) -> None:
         """Let the stations that follow know whether the unit may come to them.
 
-        Where units move in step, it is read there before the next unit is read here.
+        Where units move in step, it is read there before the next unit is read here. One that was read
+        there too early counts as well: it stays here until another one is read.
         """
         options, known = self._context.options, held.known
-        if options is None or known is None or known.station != self._context.id:
+        if options is None or known is None:
             return
         ending = _ending(held, options, unmet(held, options))
         visit = known.visit(str(self._context.id))
