@@ -6,7 +6,7 @@ from typing import Final, Never
 
 import orjson
 
-from linewitness.base.clock import NS_PER_MS, Clock, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, Clock, Stamp, to_rfc3339
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted
@@ -114,6 +114,10 @@ class Capture:
     def device(self) -> str:
         """The device's id."""
         return self._device
+
+    def known_until(self, now: Stamp) -> Stamp | None:
+        """Return until when the station knows all that the device's points said; None where it does not."""
+        return self._intake.known_until(now)
 
     def stop(self) -> bool:
         """Let `run` end when all that was read is durable; False if it reads nothing and may be cancelled."""

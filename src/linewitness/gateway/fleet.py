@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from linewitness.base.clock import Clock
+from linewitness.base.clock import Clock, Stamp
 from linewitness.base.errors import DeviceError
 from linewitness.devices.asking import AskableDriver
 from linewitness.devices.base import Driver
@@ -85,6 +85,7 @@ class Fleet:
         self._stations: dict[str | None, Station] = {}
         self._time = StationClock(
             self._stations.values,
+            self._known_until,
             journal=journal,
             clock=clock,
             orders=self._orders,
@@ -184,6 +185,11 @@ class Fleet:
         for outcome in outcomes:
             if outcome.events or outcome.state:
                 await self._journal.submit(outcome.events, state=outcome.state)
+
+    def _known_until(self, device: str, now: Stamp) -> Stamp | None:
+        """Return until when a device's points are known, None where they are not."""
+        running = self._running.get(device)
+        return running.capture.known_until(now) if running is not None else None
 
     def _ask(self, ask: Ask) -> None:
         """Ask a device for a measurement; what does not come is missing when the unit leaves."""

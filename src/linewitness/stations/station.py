@@ -1,6 +1,6 @@
 """Turn the observations of one station's devices into events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from linewitness.base.clock import Stamp
@@ -112,13 +112,22 @@ class Station:
         self._settle(now, outcome)
         return outcome
 
-    def tick(self, now: Stamp) -> StationOutcome:
-        """Return what the passing of time alone means: waiting times, conditions, times that ran out."""
+    def tick(self, now: Stamp, known_until: Mapping[str, Stamp]) -> StationOutcome:
+        """Return what the passing of time alone means: waiting times, conditions, times that ran out.
+
+        `known_until` tells of devices until when all that their points said was interpreted here.
+        """
         outcome = StationOutcome()
+        self._checklist.hear(known_until)
         self._units.expire(now)
         self._sign_on.expire(now, outcome)
         self._settle(now, outcome)
         return outcome
+
+    @property
+    def followed(self) -> Collection[str]:
+        """The devices whose points decide something as time passes."""
+        return self._checklist.followed
 
     @property
     def runs_by_time(self) -> bool:

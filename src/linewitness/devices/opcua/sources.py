@@ -33,6 +33,10 @@ class Source(Protocol):
         """When the server last delivered something that was taken out."""
 
     @property
+    def known_until(self) -> Stamp | None:
+        """Until when all evidence is known: what was taken out before the last `pop` has been yielded."""
+
+    @property
     def grid(self) -> PollGrid | None:
         """The grid of our own polls, None where the server delivers by itself."""
 
@@ -67,6 +71,8 @@ class Subscribed:
         self._backlog = Backlog(limit=options.buffer, clock=clock)
         self._monitor = Monitor(client, options, server)
         self._newest: Stamp | None = None
+        self._taken: Delivery | None = None
+        self.known_until: Stamp | None = None
 
     @property
     def refused(self) -> Mapping[int, str]:
@@ -91,9 +97,12 @@ class Subscribed:
 
     def pop(self) -> Delivery | Dropped | None:
         """Return the oldest delivery, or None."""
+        if self._taken is not None and self._taken.subscription == self._monitor.evidence_id:
+            self.known_until = self._taken.received
         held = self._backlog.pop()
-        if isinstance(held, Delivery):
-            self._newest = held.received
+        self._taken = held if isinstance(held, Delivery) else None
+        if self._taken is not None:
+            self._newest = self._taken.received
         return held
 
     def waiting(self) -> Iterable[Delivery | Dropped]:

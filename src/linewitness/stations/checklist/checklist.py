@@ -1,6 +1,6 @@
 """Follow what the unit at a station needs: count what counts, refuse what does not, record each change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from linewitness.base.clock import Stamp
@@ -69,6 +69,16 @@ class Checklist:
         """Learn what a point says now."""
         if f"{reading.device}/{reading.point}" in self.points:
             self.live.take(reading, self._context.shared.moment(reading.received))
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """The devices of these points."""
+        return frozenset(point.partition("/")[0] for point in self.points)
+
+    def hear(self, known_until: Mapping[str, Stamp]) -> None:
+        """Learn until when all that the points of these devices said was taken."""
+        for device, stamp in known_until.items():
+            self.live.hear(device, self._context.shared.moment(stamp))
 
     def doubt(self, missing: Observation) -> None:
         """Learn that something of a device is missing: values may have been among it."""

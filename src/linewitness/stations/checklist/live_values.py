@@ -27,6 +27,7 @@ class LiveValues:
     def __init__(self) -> None:
         """Begin with nothing known."""
         self._values: dict[str, LiveValue] = {}
+        self._known_until: dict[str, ClockMoment] = {}
 
     def take(self, reading: Reading, moment: ClockMoment) -> None:
         """Take what a point says."""
@@ -47,6 +48,7 @@ class LiveValues:
 
     def lose(self, device: str) -> None:
         """Forget what a device said."""
+        self._known_until.pop(device, None)
         for name in [name for name in self._values if name.startswith(f"{device}/")]:
             del self._values[name]
 
@@ -55,6 +57,14 @@ class LiveValues:
         for name, value in self._values.items():
             if name.startswith(f"{device}/"):
                 self._values[name] = replace(value, changed=False, unbroken=moment)
+
+    def hear(self, device: str, moment: ClockMoment) -> None:
+        """Learn that a device's points had not changed until a moment, other than `take` was told."""
+        self._known_until[device] = moment
+
+    def known_until(self, name: str) -> ClockMoment | None:
+        """Return until when a point is known, None where that is not known."""
+        return self._known_until.get(name.partition("/")[0])
 
     def get(self, name: str) -> LiveValue | None:
         """Return what a point says, None where that is not known."""
