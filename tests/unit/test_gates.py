@@ -242,6 +242,46 @@ async def test_a_plc_that_refuses_is_on_record_with_its_reason(tmp_path: Path, c
         await until(lambda: any("not writable" in event["reason"] for event in it.gate_events()))
 
 
+@pytest.mark.parametrize(
+    "failure", [DeviceUnavailable("no answer within 3 s"), DeviceRefused("the PLC is busy")], ids=type
+)
+async def test_what_was_not_done_is_tried_again_and_shown_until_it_is_done(
+    failure: Exception, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.stations.gates.ALIVE_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.stations.gates.RETRY_S", 0.01)
+    async with line(tmp_path, clock) as it:
+        await it.start()
+        await until(lambda: it.written() == [("hold", "0")])
+        cast(Any, it.plc).command_fails = failure
+        await it.drivers["scan-10"].says.put(code("SN0001"))
+        await until(lambda: it.written().count(("hold", "1")) >= 3)
+        await until(lambda: f"st-10: {failure}" in it.health.not_moved)
+        cast(Any, it.plc).command_fails = None
+        await until(lambda: not it.health.not_moved)
+        tried = len(it.written())
+        await it.drivers["wrench-10"].says.put(tightening(1))
+        await it.drivers["wrench-10"].says.put(tightening(2))
+        await until(lambda: len(it.written()) > tried)
+        assert it.plc.connections == 1
+    said = [event["reason"] for event in it.gate_events()].count(str(failure))
+    assert said == 1
+
+
+async def test_a_gate_that_reads_back_something_else_is_shown_and_not_written_again(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.stations.gates.ALIVE_S", 0.01)
+    async with line(tmp_path, clock) as it:
+        cast(Any, it.plc).answer = "7"
+        await it.start(alive="life")
+        await until(lambda: it.health.not_moved)
+        assert it.health.not_moved == "st-10: 0 was written, and 7 read back"
+        beats = len(it.plc.commands)
+        await until(lambda: len(it.plc.commands) > beats + 3)
+        assert it.written() == [("hold", "0")]
+
+
 async def test_the_order_is_written_again_on_a_new_connection(tmp_path: Path, clock: ManualClock) -> None:
     async with line(tmp_path, clock) as it:
         await it.start()

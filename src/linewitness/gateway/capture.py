@@ -101,7 +101,9 @@ class Capture:
             telling = UnitTelling(
                 self._device, station_id, commands, station, journal=journal, clock=clock, health=health
             )
-        self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock, telling=telling)
+        self._gates = GateControl(
+            self._device, self._orders, journal=journal, clock=clock, health=health, telling=telling
+        )
         self._stop_asked = asyncio.Event()
         self._reading = False
         self._polls = PollWatch(self._device, health)

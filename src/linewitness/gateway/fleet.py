@@ -204,6 +204,7 @@ class Fleet:
 
     def _start(self, options: DeviceOptions, station_id: str | None) -> None:
         self._health.device(options.id, "waiting", "")
+        self._health.unmoved(options.id, "")
         driver = self._build(options)
         commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
         if commands is None:
