@@ -85,8 +85,9 @@ class Station:
     ) -> StationOutcome:
         """Go on with other settings: last values stay, unit and operator if the same devices name them."""
         outcome = StationOutcome()
-        before = self._context.options
+        before, points = self._context.options, self._checklist.points
         self._context.take_over(options)
+        self._checklist.watch_anew(points)
         self._devices = devices
         self._columns.forget_rules()
         self._watched = self._watched_points()
@@ -106,7 +107,7 @@ class Station:
         outcome = StationOutcome()
         self._units.lose(device, because, now.realtime_ns)
         self._sign_on.lose(device, because, now, outcome)
-        self._checklist.live.lose(device)
+        self._checklist.lose(device)
         self._parts.materials.lose(device)
         self._order.lose(device)
         self._settle(now, outcome)

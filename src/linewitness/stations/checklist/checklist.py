@@ -24,6 +24,7 @@ from linewitness.stations.checklist.timed_options import (
 from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.unit.units import HeldUnit
+from linewitness.stations.values.changes import state_key
 
 #: Requirements that are done by how often something was done.
 _COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
@@ -39,6 +40,8 @@ class Checklist:
         """Take what the parts of the station share."""
         self._context = context
         self.live = LiveValues()
+        #: Points that are watched since the settings changed, and said nothing since.
+        self._unread: set[str] = set()
         #: Called with each requirement that becomes done.
         self.on_done: Done = lambda *_: None
 
@@ -57,6 +60,8 @@ class Checklist:
     @property
     def runs_by_time(self) -> bool:
         """Whether time alone can change what a unit here has."""
+        if self._unread:
+            return True
         options = self._context.options
         timed = (ConditionRequirement, WaitRequirement)
         return options is not None and any(isinstance(need, timed) for need in options.requires)
@@ -79,6 +84,21 @@ class Checklist:
         """Learn until when all that the points of these devices said was taken."""
         for device, stamp in known_until.items():
             self.live.hear(device, self._context.shared.moment(stamp))
+        for name in [each for each in self._unread if each.partition("/")[0] in known_until]:
+            self._unread.discard(name)
+            device, _, point = name.partition("/")
+            last = self._context.shared.last.get(state_key(device, point))
+            if last is not None and last.is_plain and self.live.get(name) is None:
+                self.live.recall(name, last.values[""], self._context.shared.moment(known_until[device]))
+
+    def watch_anew(self, before: frozenset[str]) -> None:
+        """Go on with other points than `before`: of a session that goes on, each was said already."""
+        self._unread |= self.points - before
+
+    def lose(self, device: str) -> None:
+        """Learn that a session ended: the next one says all values anew."""
+        self.live.lose(device)
+        self._unread = {name for name in self._unread if name.partition("/")[0] != device}
 
     def doubt(self, missing: Observation) -> None:
         """Learn that something of a device is missing: values may have been among it."""

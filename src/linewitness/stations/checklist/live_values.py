@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from linewitness.base.clock import NS_PER_MS
-from linewitness.devices.base import Quality, Reading
+from linewitness.devices.base import Quality, Reading, Scalar
 from linewitness.stations.checklist.progress import ClockMoment
 
 
@@ -61,6 +61,11 @@ class LiveValues:
     def hear(self, device: str, moment: ClockMoment) -> None:
         """Learn that a device's points had not changed until a moment, other than `take` was told."""
         self._known_until[device] = moment
+
+    def recall(self, name: str, value: Scalar, moment: ClockMoment) -> None:
+        """Take what a point is known to have said last, which is so since `moment` at the latest."""
+        if isinstance(value, str | int | bool):
+            self._values[name] = LiveValue(text_of(value), moment, changed=False, unbroken=moment)
 
     def known_until(self, name: str) -> ClockMoment | None:
         """Return until when a point is known, None where that is not known."""
