@@ -1,7 +1,7 @@
 """A point that says nothing is known only as long as its device is heard."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -50,6 +50,24 @@ async def test_a_point_of_a_server_is_known_until_the_server_was_heard_last(mode
             press.wire.passing.set()
         # What was under way when the cable was pulled may have arrived.
         assert present(ear.session.known_until).boottime_ns < pulled_ns + 50_000_000
+
+
+async def test_a_point_is_known_only_until_the_server_may_have_looked_at_it_last() -> None:
+    # This server says of each point that it looks at it as often as it publishes.
+    async with (
+        serve_press(PressSimulation(tick_s=0)) as press,
+        listening(options(press, point("Holding"), silence_s=3, publishing_ms=700)) as ear,
+    ):
+        await ear.first(reading("holding"))
+        assert isinstance(ear.session, FollowingSession)
+        quiet = asyncio.ensure_future(ear.end())
+        await is_known_past(ear.session, 0)
+        known = present(ear.session.known_until)
+        heard = cast(Any, ear.session).contact
+        assert heard.boottime_ns - known.boottime_ns >= 700_000_000
+        assert heard.realtime_ns - known.realtime_ns >= 700_000_000
+        quiet.cancel()
+        await asyncio.wait([quiet])
 
 
 async def test_a_change_was_said_before_its_time_is_known() -> None:

@@ -29,7 +29,8 @@ from linewitness.gateway.intake.intake import Intake, QueuedObservation, Show
 from linewitness.gateway.intake.polls import PollWatch
 from linewitness.gateway.intake.refusals import RefusalWatch
 from linewitness.gateway.intake.waiting import WaitingObservations
-from linewitness.gateway.stations.gates import GateControl, GateOrders
+from linewitness.gateway.stations.gate_orders import GateOrders
+from linewitness.gateway.stations.gates import GateControl
 from linewitness.gateway.stations.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
@@ -161,7 +162,7 @@ class Capture:
         All that was observed is durable then, confirmed or not.
         """
         queue = WaitingObservations(QUEUE)
-        gates = session if isinstance(session, CommandingSession) and self._gates.has_commands else None
+        gates = session if isinstance(session, CommandingSession) else None
         async with asyncio.TaskGroup() as group:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
@@ -266,8 +267,7 @@ class Capture:
             if taken.arrived:
                 self._orders.wake()
         self._health.observed(self._device, sum(taken.count for taken in group))
-        observations = [taken.observation for taken in group]
-        return [observation for observation in observations if observation and observation.confirmable]
+        return [taken.observation for taken in group if taken.observation and taken.observation.confirmable]
 
     async def _confirm(
         self, session: ConfirmingSession, observations: list[Observation]

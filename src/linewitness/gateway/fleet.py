@@ -20,7 +20,7 @@ from linewitness.gateway.capture import Capture
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.screens.feed import ScreenFeed
 from linewitness.gateway.stations.clock import StationClock
-from linewitness.gateway.stations.gates import GateOrders
+from linewitness.gateway.stations.gate_orders import GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer

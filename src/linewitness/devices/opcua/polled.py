@@ -124,6 +124,9 @@ class Polled:
         for item, value in zip(items, values, strict=True):
             if is_refusal(value.StatusCode):
                 self.refused[item.handle] = status_name(value.StatusCode)
+                # It had a value: that it has none is news, or it would be taken for what is still so.
+                if item.role == "change" and self._last.pop(item.handle, None) is not None:
+                    found.append(ua.MonitoredItemNotification(ClientHandle=item.handle, Value=value))
                 continue
             self.refused.pop(item.handle, None)
             if self._is_news(item, value):

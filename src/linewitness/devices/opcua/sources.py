@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from linewitness.base.clock import NS_PER_S, Clock, Stamp
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
 from linewitness.devices.opcua.connection.server import Server
@@ -98,7 +98,7 @@ class Subscribed:
     def pop(self) -> Delivery | Dropped | None:
         """Return the oldest delivery, or None."""
         if self._taken is not None and self._taken.subscription == self._monitor.evidence_id:
-            self.known_until = self._taken.received
+            self.known_until = _before(self._taken.received, self._monitor.sampling_ms)
         held = self._backlog.pop()
         self._taken = held if isinstance(held, Delivery) else None
         if self._taken is not None:
@@ -140,3 +140,8 @@ class Subscribed:
             group = [item for item in waiting if item.signals is signals]
             if group and number:
                 await self._monitor.add(number, group)
+
+
+def _before(moment: Stamp, duration_ms: float) -> Stamp:
+    duration_ns = int(duration_ms * NS_PER_MS)
+    return Stamp(moment.realtime_ns - duration_ns, moment.boottime_ns - duration_ns)

@@ -112,7 +112,12 @@ class Intake:
         self._network.begin(session if isinstance(session, NetworkSession) else None)
 
     def known_until(self, now: Stamp) -> Stamp | None:
-        """Return until when the station knows all that the device's points said; None without a session."""
+        """Return until when the station knows all that the device's points said.
+
+        None without a session, and while the device's share holds back what they say.
+        """
+        if self._share.holds_back:
+            return None
         if isinstance(self._session, FollowingSession):
             return self._session.known_until
         return now if self._session is not None else None

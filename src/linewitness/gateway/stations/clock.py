@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from linewitness.base.clock import Clock, Stamp
-from linewitness.gateway.stations.gates import GateOrders
+from linewitness.gateway.stations.gate_orders import GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.stations.station import Station
 

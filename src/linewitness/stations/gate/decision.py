@@ -1,6 +1,7 @@
 """Decide when a station's gate closes and opens, and put each decision on record."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from linewitness.base.clock import Stamp
@@ -35,6 +36,7 @@ class GateDecision:
         stored = state.get(self._key) or ""
         closed = stored == "closed" or stored.startswith('["closed"')
         self._position: Position = "closed" if closed else "opened"
+        self._moves = 0
 
     def order(self, held: HeldUnit | None, *, known: bool) -> Order | None:
         """Return what the gate should be now, None where there is none.
@@ -46,9 +48,9 @@ class GateDecision:
             return None
         if not known:
             why = "it is not known which unit is at the station"
-            return Order(str(self._context.id), options.gate, self._position, why)
+            return Order(str(self._context.id), options.gate, self._position, why, self._moves)
         position, reason = wanted(options.gate, held, options)
-        return Order(str(self._context.id), options.gate, position, reason)
+        return Order(str(self._context.id), options.gate, position, reason, self._moves)
 
     @property
     def position(self) -> Position | None:
@@ -61,9 +63,10 @@ class GateDecision:
         order = self.order(held, known=known) if known else None
         if order is None or order.position == self._position:
             return
+        self._moves += 1
         before, self._position = self._position, order.position
         outcome.state[self._key] = self._position
-        outcome.order = order
+        outcome.order = replace(order, number=self._moves)
         outcome.events.append(
             self._context.event_by(
                 cause,
