@@ -138,6 +138,33 @@ def test_results_of_one_operator_at_two_stations_within_a_time_that_nobody_walks
     assert exceptions(bench).count("impossible_walk") == 1
 
 
+PLAIN = {"device": "wrench-10", "count": 1}
+
+
+def test_people_are_watched_at_stations_that_only_count_results_too() -> None:
+    walking = {"scanner": "badge-10", "pattern": r"B\d+", "walk_s": 20}
+    bench = LineBench(
+        options_of("st-1", requires=[PLAIN]), options_of("st-2", requires=[BOLT], operator=walking)
+    )
+    bench.badge("B1", at="st-1")
+    bench.scan("SN0001", at="st-1")
+    bench.tighten(1, at="st-1")
+    bench.badge("B1", at="st-2", at_s=5)
+    bench.scan("SN0002", at="st-2", at_s=5)
+    bench.tighten(2, at="st-2", at_s=5)
+    assert exceptions(bench) == ["shared_badge", "impossible_walk"]
+
+
+@pytest.mark.parametrize(("second", "raised"), [(BOLT, ["shared_badge"]), (PLAIN, [])])
+def test_one_badge_at_a_station_that_only_counts_results_is_an_exception_of_a_line_that_watches(
+    second: dict[str, Any], raised: list[str]
+) -> None:
+    bench = LineBench(options_of("st-1", requires=[PLAIN]), options_of("st-2", requires=[second]))
+    bench.badge("B1", at="st-2")
+    bench.badge("B1", at="st-1")
+    assert exceptions(bench) == raised
+
+
 @pytest.mark.parametrize(
     ("tool", "why"),
     [
