@@ -9,7 +9,7 @@ from linewitness.stations.checklist.status import covers, unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Ending, Variant
 from linewitness.stations.options import StationOptions
-from linewitness.stations.orders import StationOrder
+from linewitness.stations.orders import StationOrder, variant_changes
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.people.reasons import GivenReason
 from linewitness.stations.unit.units import HeldUnit, variant_in
@@ -83,6 +83,16 @@ class Visits:
         if held.variant == before:
             return False
         outcome.state.update(self._context.shared.units.put(held.known))
+        outcome.events.append(
+            self._context.event_by(
+                cause,
+                kind="order.changed",
+                actor=self._context.actor(cause.device),
+                resource=self._context.unit_resource(held.serial),
+                reason=f"{held.serial} stands there, and needs what the new order needs",
+                changes=variant_changes(before, held.variant),
+            )
+        )
         return True
 
     def note_readiness(self, held: HeldUnit, outcome: StationOutcome) -> None:
