@@ -101,6 +101,21 @@ def test_a_station_that_was_skipped_is_an_exception() -> None:
     assert exceptions(bench) == ["station_skipped", "left_incomplete"]
 
 
+def test_stations_of_which_nothing_is_remembered_cannot_be_skipped() -> None:
+    bench = LineBench(
+        options_of("kitting", requires=[PCB], unit=PRODUCT),
+        options_of("washing", requires=[PLAIN], unit=PRODUCT),
+        options_of("bolting", requires=[BOLT], route=True, unit=PRODUCT),
+    )
+    bench.take_lists(book("routes", routes={"A": ("elsewhere", "kitting", "washing", "bolting")}))
+    bench.scan("SNA1", "P1-1", at="kitting")
+    bench.scan("SNA1", at="bolting")
+    assert exceptions(bench) == []
+    bench.scan("SNA2", at="bolting")
+    [raised] = [event for event in bench.events if afters(event).get("code") == "station_skipped"]
+    assert raised.reason == "SNA2: it did not pass kitting"
+
+
 def test_a_station_may_demand_that_another_one_came_first() -> None:
     first = {"id": "kitted", "kind": "after", "station": "kitting"}
     bench = LineBench(

@@ -159,14 +159,18 @@ class Visits:
         )
 
     def _skipped(self, held: HeldUnit) -> list[str]:
-        """Return the stations of the unit's route before this one that it did not leave as it should."""
+        """Return the stations of the unit's route before this one that it did not leave as it should.
+
+        What it had at other lines, and where results alone are asked for, nobody here knows.
+        """
         route = self._context.shared.lists.routes.get(held.variant.product, ())
         here = str(self._context.id)
         if here not in route or held.known is None:
             return []
         visits = held.known.visits
         passed = {name for name, visit in visits.items() if visit.ending in ("complete", "overridden")}
-        return [station for station in route[: route.index(here)] if station not in passed]
+        before = self._context.badges.watching.intersection(route[: route.index(here)])
+        return [station for station in route if station in before and station not in passed]
 
     def _exception(
         self, cause: Observation | Stamp, held: HeldUnit, code: str, why: str, outcome: StationOutcome
