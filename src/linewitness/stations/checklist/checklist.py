@@ -198,6 +198,9 @@ class Checklist:
         progress.wrong = finding.wrong
         if finding.state == progress.state:
             return False
+        if finding.state == "done" and not isinstance(need, _COUNTED):
+            # What is not counted cannot be refused when it comes: it is noted when it is found to be so.
+            progress.out_of_order = bool(self.comes_first(held, need))
         before, progress.state = progress.state, finding.state
         progress.done_at = self._context.shared.moment(stamp) if finding.state == "done" else None
         if need.has_records:
@@ -213,10 +216,10 @@ class Checklist:
             self._look_inside(held, need, progress)
         if isinstance(need, _COUNTED):
             return judging.judge_count(need, progress)
-        if isinstance(need, AfterRequirement):
-            return judging.judge_after(need, progress, held, self._station_before(held))
         if progress.state == "missing" and self.comes_first(held, need) and need.out_of_order == "refuse":
             return JudgedState("missing")
+        if isinstance(need, AfterRequirement):
+            return judging.judge_after(need, progress, held, self._station_before(held))
         if isinstance(need, CheckRequirement):
             return judging.judge_check(need, progress, held, self.live)
         now = self._context.shared.moment(stamp)

@@ -165,7 +165,7 @@ class ComponentRequirement(RequirementOptions):
         default=None,
         pattern=r"^[0-9]{8}([0-9]{4,6})?$",
         description="GTIN of the part: its code is a GS1 DataMatrix or barcode, with serial number (21) or "
-        "lot (10), and where there are any expiry (17) and count (30, 37).",
+        "lot (10), and where there are any expiry (17, 7003) and count (30, 37).",
     )
     scanner: Identifier | None = Field(
         default=None, description="Device that reads it; any code reader of the station by default."
@@ -184,6 +184,9 @@ class ComponentRequirement(RequirementOptions):
         "default.",
     )
     supplier: str = Field(default="", max_length=200, description="Supplier, where the code does not say it.")
+    position: str = Field(
+        default="", max_length=100, description="Where in the unit it is, where the code does not say it."
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

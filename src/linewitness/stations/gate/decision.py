@@ -9,7 +9,7 @@ from linewitness.base.patterns import compiled
 from linewitness.devices.base import Code
 from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.checklist.requirement_events import Cause
-from linewitness.stations.checklist.status import lacking_names, unmet
+from linewitness.stations.checklist.status import lacking_names
 from linewitness.stations.context import StationContext
 from linewitness.stations.gate.orders import Order, Position, gate_resource, wanted
 from linewitness.stations.outcome import StationOutcome
@@ -92,14 +92,13 @@ class GateDecision:
             why = reason.refused if reason is not None else "it gives no reason"
             return PassGiven(f"{why}: nothing was let pass", f"{held.serial} was not let pass: {why}")
         unmet_now = lacking_names(held, self._context.options)
-        held.override = Override(operator, reason.code, reason.text, held.results_not_ok, unmet_now)
+        override = Override(operator, reason.code, reason.text, held.results_not_ok, unmet_now)
+        held.override = override
         said = f"the operator lets {held.serial} pass: {reason.words}"
-        return PassGiven(said, event=self._overridden(code, held, reason))
+        return PassGiven(said, event=self._overridden(code, held, override, reason))
 
-    def _overridden(self, code: Code, held: HeldUnit, reason: GivenReason) -> Event:
-        options = self._context.options
+    def _overridden(self, code: Code, held: HeldUnit, override: Override, reason: GivenReason) -> Event:
         order = self.order(held, known=True)
-        lacking = unmet(held, options)
         return self._context.event_by(
             code,
             kind="gate.overridden",
@@ -111,7 +110,7 @@ class GateDecision:
             changes=(
                 Change("reason_code", None, reason.code),
                 Change("reason", None, reason.text or None),
-                Change("unmet", None, "; ".join(lacking) or None),
+                Change("unmet", None, "; ".join(override.unmet) or None),
                 Change("results_not_ok", None, held.results_not_ok),
             ),
         )
