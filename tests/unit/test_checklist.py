@@ -280,6 +280,16 @@ def test_a_generic_reason_is_refused(said: str) -> None:
     assert bench.gate() == "closed"
 
 
+def test_a_checklist_without_reasons_takes_any_reason_that_says_something() -> None:
+    bench = line(BOLTS)
+    bench.badge("B1")
+    bench.scan("SN0001")
+    assert "says nothing: say what is so:" in bench.scan("PASS-ok")[0].reason
+    assert bench.gate() == "closed"
+    bench.scan("PASS-short")
+    assert bench.gate() == "opened"
+
+
 def test_a_reason_is_one_of_the_listed_codes() -> None:
     bench = line(BOLTS, reasons={"codes": {"R1": "tool broken, checked by hand"}})
     bench.badge("B1")

@@ -115,10 +115,7 @@ class Station:
         return outcome
 
     def tick(self, now: Stamp, known_until: Mapping[str, Stamp]) -> StationOutcome:
-        """Return what the passing of time alone means: waiting times, conditions, times that ran out.
-
-        `known_until` tells of devices until when all that their points said was interpreted here.
-        """
+        """Return what the passing of time means; `known_until`: until when devices' points are known here."""
         outcome = StationOutcome()
         self._checklist.hear(known_until)
         self._units.expire(now)

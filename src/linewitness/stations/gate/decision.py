@@ -119,4 +119,4 @@ class GateDecision:
         options = self._context.options
         gate = options.gate if options else None
         match = compiled(gate.pass_code).fullmatch(text) if gate and gate.pass_code else None
-        return reason_in(match, options.reasons if options else None) if match is not None else None
+        return reason_in(match, options.counted_reasons if options else None) if match is not None else None
