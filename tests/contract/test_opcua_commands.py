@@ -45,6 +45,7 @@ async def test_a_point_is_written_in_its_own_type_and_read_back(
     [
         ("force", "1", "refused the write"),
         ("program", "seven", "no value of type Int32"),
+        ("program", "3000000000", "no value of type Int32"),
         ("nowhere", "1", "no node of the server"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from linewitness.base.errors import DeviceUnavailable
-from linewitness.devices.base import Gap, Result, Signals
+from linewitness.devices.base import Gap, Quality, Result, Signals
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, listening, of_type, options, point, reading
 from support.present import present
@@ -43,6 +43,17 @@ async def test_wrong_node_does_not_stop_the_others() -> None:
         await ear.first(reading("holding", "125"))
         gaps = [one for one in ear.heard if isinstance(one, Gap)]
         assert [gap.source for gap in gaps] == ["nowhere", "alarms"]
+
+
+async def test_a_node_that_is_gone_has_no_value_any_more() -> None:
+    points = [point("Holding"), point("Program")]
+    async with serve(STILL) as press, listening(options(press, *points, **POLL)) as ear:
+        await ear.first(reading("holding", "125"))
+        await press.server.delete_nodes([press.server.get_node("ns=2;s=Press.Holding")])
+        gone = await ear.first(reading("holding"))
+        assert (gone.quality, gone.status) == (Quality.BAD, "BadNodeIdUnknown")
+        await press.set("Program", 5)
+        assert (await ear.next()).point == "program"
 
 
 async def test_result_is_read_when_the_counter_moved() -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from linewitness.base.clock import NS_PER_S, SystemClock, monotonic
 from linewitness.base.pacing import Pace
@@ -264,12 +265,17 @@ async def test_a_push_that_was_made_after_its_question_got_no_answer_is_live() -
 async def test_a_controller_with_multi_spindle_results_only_is_accepted() -> None:
     journal = Journal()
     options = TorqueOptions(spindles=2, revisions=without(60, 63, 64))
-    async with serve(options) as simulator, gateway(simulator, journal) as running:
-        await until(lambda: running.connected and simulator.subscribed(100))
-        simulator.tighten("SN1")
-        await until(lambda: len(of_spindles(journal)) == 2)
-        assert running.error is None
+    with capture_logs() as logs:
+        async with serve(options) as simulator, gateway(simulator, journal) as running:
+            await until(lambda: running.connected and simulator.subscribed(100))
+            simulator.tighten("SN1")
+            await until(lambda: len(of_spindles(journal)) == 2)
+            assert running.error is None
+            simulator.drop()
+            await until(lambda: running.connected == 2 and simulator.subscribed(100))
     assert {each.identifier for each in of_spindles(journal)} == {"SN1"}
+    said = [each for each in logs if each["event"] == "not offered by the controller" and each["mid"] == 60]
+    assert [each["instead"] for each in said] == ["multi-spindle results (0101)"]
 
 
 async def test_a_controller_that_ignores_0060_and_offers_0101_is_accepted() -> None:

@@ -58,6 +58,7 @@ class Health:
         self.counts = 0
         self.unbound_results = self.conflicts = self.refusals = 0
         self.not_told = ""
+        self.not_moved = ""
         self.shares: list[tuple[bool, bool, int]] = []
 
     def device(self, name: str, state: str, why: str) -> None:
@@ -74,6 +75,9 @@ class Health:
 
     def refused_points(self, name: str, refused: Mapping[str, str]) -> None:
         pass
+
+    def unmoved(self, name: str, why: str) -> None:
+        self.not_moved = why
 
     def untold(self, name: str, why: str) -> None:
         self.not_told = why

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from linewitness.gateway.fleet import Fleet
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.journal import Journal
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.stations.options import StationOptions
 from linewitness.status.health import Health
 from support.journals import create, members_of, running, verdict_of
 
@@ -105,7 +106,10 @@ class PlcLine:
 
 @asynccontextmanager
 async def plc_line(
-    folder: Path, *devices: dict[str, Any], health: Health | None = None
+    folder: Path,
+    *devices: dict[str, Any],
+    stations: Sequence[StationOptions] = (),
+    health: Health | None = None,
 ) -> AsyncIterator[PlcLine]:
     """Run a line with these devices, given as in the YAML; at the end its journal must verify."""
     if not folder.exists():  # noqa: ASYNC240
@@ -124,7 +128,7 @@ async def plc_line(
                 health=health or Health(),
                 standstills=Standstills(CLOCK),
             )
-            await fleet.apply([options_of(device) for device in devices], [])
+            await fleet.apply([options_of(device) for device in devices], stations)
             try:
                 yield PlcLine(folder, journal, telemetry, fleet)
             finally:

@@ -12,6 +12,7 @@ from linewitness.stations.view import RequirementView, StationView
 from linewitness.status import page
 from linewitness.status.snapshot import Snapshot
 from linewitness.status.stations.board import StationBoard
+from support.waiting import until_listening
 
 WAIT_S = 60.0
 
@@ -125,23 +126,11 @@ async def served(
     port = port or free_port()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(_served(board, port, clock))
-        async with asyncio.timeout(WAIT_S):
-            await _until_up(port)
+        await until_listening(port)
         try:
             yield Served(board, port, task)
         finally:
             task.cancel()
-
-
-async def _until_up(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        return
 
 
 class BoardElsewhere:

@@ -94,8 +94,11 @@ class LineBench:
     def read(self, value: str, *, at: str = "st-10", at_s: float = 0, **more: Any) -> list[Event]:
         return self.say(reading(value, at_ms=int(at_s * 1000), **more), at=at)
 
-    def wait(self, at_s: float, *, at: str = "st-10") -> list[Event]:
-        return self._keep(self.stations[at].tick(stamp(at_s)))
+    def wait(self, at_s: float, *, at: str = "st-10", heard_s: float | None = None) -> list[Event]:
+        """Let time pass; the devices were heard just now, or at `heard_s`."""
+        station = self.stations[at]
+        heard = stamp(at_s if heard_s is None else heard_s)
+        return self._keep(station.tick(stamp(at_s), dict.fromkeys(station.followed, heard)))
 
     def lose(self, device: str, *, at: str = "st-10", at_s: float = 0) -> list[Event]:
         because = f"the connection to {device} ended"

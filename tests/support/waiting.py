@@ -34,3 +34,16 @@ async def until_answer(ask: Callable[[], Awaitable[object]], wanted: object) -> 
         raise AssertionError(
             f"waited {WAIT_S:g} s for {wanted!r}, and the last answer is {answer!r}"
         ) from None
+
+
+async def until_listening(port: int) -> None:
+    """Wait until something on this machine takes connections at a port."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(LOOK_S)
+                continue
+            writer.close()
+            return

@@ -297,3 +297,20 @@ async def test_telemetry_goes_to_its_buffer_and_not_into_the_chain(
     assert b'"values":[1.5,null]' in block.payload
     assert b"BadSensorFailure" in block.payload
     assert it.kinds() == ["device.back"]
+
+
+async def test_points_are_not_known_while_the_share_holds_back_what_they_say(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    share = ShareOptions(records_per_s=1, burst_s=1)
+    async with rig(tmp_path, clock, share=share) as it:
+        await until(lambda: it.capture.known_until(clock.stamp()))
+        now = clock.stamp()
+        assert it.capture.known_until(now) == now
+        for value in range(5):
+            await it.driver.says.put(reading(str(value)))
+        await until(lambda: it.capture.known_until(clock.stamp()) is None)
+        clock.advance_ns(30 * NS_PER_S)
+        await it.driver.says.put(reading("4"))
+        await until(lambda: it.capture.known_until(clock.stamp()) is not None)
+    assert [record["changes"][0]["after"] for record in members_of(it.directory)[1:]][-1] == "4"

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from linewitness.devices.base import Measured
+from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.lists.book import ListBook, ListState
 from support.observations import BASE_NS, tightening
 from support.station_bench import LineBench, afters, changes, kinds, options_of, stamp
@@ -109,6 +110,50 @@ def test_what_comes_before_its_turn_may_count_and_is_on_record_as_such() -> None
     assert left["bolts.out_of_order"] is True
 
 
+@pytest.mark.parametrize(
+    "need",
+    [
+        {"kind": "check", "point": "press-10/holding", "value": "true"},
+        {"kind": "condition", "point": "press-10/holding", "low": "1", "for_s": 1},
+        {"kind": "wait", "at_least_s": 1},
+        {"kind": "after", "station": "st-20"},
+    ],
+    ids=lambda need: need["kind"],
+)
+@pytest.mark.parametrize("out_of_order", ["refuse", "record"])
+def test_what_is_found_to_be_so_before_its_turn_waits_or_is_on_record_as_such(
+    need: dict[str, Any], out_of_order: str
+) -> None:
+    early = {**need, "id": "early", "after": ["pcb"], "out_of_order": out_of_order}
+    bench = LineBench(options_of(requires=[PCB, early], gate=GATE), options_of("st-20", requires=[PCB]))
+    bench.scan("SN0001", "P1-1", "SN0002", at="st-20")
+    value = "true" if need["kind"] == "check" else "2"
+    bench.read("0")
+    bench.scan("SN0001", at_s=1)
+    bench.read(value, at_s=2)
+    bench.wait(4)
+    assert bench.state("early") == ("missing" if out_of_order == "refuse" else "done")
+    bench.scan("P1-7", at_s=5)
+    bench.wait(9)
+    assert bench.gate() == "opened"
+    bench.scan("SN0002", at_s=10)
+    assert ("early.out_of_order" in bench.left()) is (out_of_order == "record")
+
+
+@pytest.mark.parametrize(
+    ("when", "wanted"), [({"work_order": ["7"]}, "ORD-7-3"), ({"batch": ["9"]}, "ORD-5-9")]
+)
+def test_a_requirement_is_for_the_orders_and_batches_that_it_names(
+    when: dict[str, list[str]], wanted: str
+) -> None:
+    order = {"scanner": "scan-10", "pattern": "ORD-(?P<order>[0-9]+)-(?P<batch>[0-9]+)"}
+    bench = line({**BOLTS, "when": when}, work_order=order)
+    bench.scan("ORD-5-3", "SN0001")
+    assert bench.gate() == "opened"
+    bench.scan(wanted, "SN0002")
+    assert bench.gate() == "closed"
+
+
 def test_a_requirement_is_for_the_products_that_it_names() -> None:
     bench = line(
         {**BOLTS, "count": 1, "when": {"product": ["A"]}},
@@ -141,7 +186,43 @@ def test_a_change_of_the_order_while_a_unit_stands_there_has_before_and_after() 
     events = bench.scan("ORD-2-A")
     assert kinds(events)[:1] == ["order.changed"]
     assert (changes(events[0])["product"].before, changes(events[0])["product"].after) == ("B", "A")
+    of_the_unit = changes_of_the_unit(events, "SN0001")
+    assert (of_the_unit["product"].before, of_the_unit["product"].after) == ("B", "A")
+    assert (of_the_unit["order"].before, of_the_unit["order"].after) == ("1", "2")
     assert bench.gate() == "closed"
+
+
+def changes_of_the_unit(events: list[Event], unit: str) -> dict[str, Change]:
+    """Return what the one record of a change of the order that names the unit says."""
+    [named] = [event for event in events if event.kind == "order.changed" and event.resource.unit == unit]
+    return changes(named)
+
+
+def test_a_plc_that_names_another_product_changes_what_the_unit_that_stands_there_needs() -> None:
+    order = {"product": "press-10/holding"}
+    bench = line({**BOLTS, "count": 1, "when": {"product": ["A"]}}, work_order=order)
+    bench.read("B")
+    bench.scan("SN0001")
+    assert bench.gate() == "opened"
+    of_the_unit = changes_of_the_unit(bench.read("A", at_s=1), "SN0001")
+    assert (of_the_unit["product"].before, of_the_unit["product"].after) == ("B", "A")
+    assert bench.gate() == "closed"
+    bench.tighten(1, at_s=2)
+    assert bench.gate() == "opened"
+
+
+def test_an_order_that_is_named_again_after_a_restart_is_on_record_with_the_unit_that_waited_for_it() -> None:
+    bench = line(
+        {**BOLTS, "count": 1, "when": {"product": ["A"]}},
+        work_order={"scanner": "scan-10", "pattern": "ORD-(?P<product>[AB])"},
+    )
+    bench.scan("ORD-B")
+    bench.restart()
+    bench.scan("SN0001")
+    assert bench.gate() == "closed"
+    of_the_unit = changes_of_the_unit(bench.scan("ORD-B"), "SN0001")
+    assert (of_the_unit["product"].before, of_the_unit["product"].after) == (None, "B")
+    assert bench.gate() == "opened"
 
 
 def test_results_count_only_while_somebody_qualified_is_signed_on() -> None:
@@ -199,6 +280,16 @@ def test_a_generic_reason_is_refused(said: str) -> None:
     assert bench.gate() == "closed"
 
 
+def test_a_checklist_without_reasons_takes_any_reason_that_says_something() -> None:
+    bench = line(BOLTS)
+    bench.badge("B1")
+    bench.scan("SN0001")
+    assert "says nothing: say what is so:" in bench.scan("PASS-ok")[0].reason
+    assert bench.gate() == "closed"
+    bench.scan("PASS-short")
+    assert bench.gate() == "opened"
+
+
 def test_a_reason_is_one_of_the_listed_codes() -> None:
     bench = line(BOLTS, reasons={"codes": {"R1": "tool broken, checked by hand"}})
     bench.badge("B1")
@@ -207,6 +298,32 @@ def test_a_reason_is_one_of_the_listed_codes() -> None:
     bench.scan("PASS-R1")
     [given] = [event for event in bench.events if event.kind == "gate.overridden"]
     assert given.reason == "R1: tool broken, checked by hand"
+
+
+def test_a_reason_may_need_a_text_that_says_something() -> None:
+    gate = {**GATE, "pass_code": "PASS-(?P<reason>[A-Z0-9]+)(?:/(?P<text>.*))?"}
+    reasons = {"codes": {"R1": "tool broken"}, "text": "required"}
+    bench = LineBench(options_of(requires=[BOLTS], gate=gate, reasons=reasons))
+    bench.badge("B1")
+    bench.scan("SN0001")
+    said = [bench.scan(code)[0].reason for code in ("PASS-R1", "PASS-R1/ok", "PASS-R1/see email")]
+    assert [reason.partition(":")[0] for reason in said] == [
+        "a text must come with the code",
+        "'ok' says nothing",
+        "'see email' says nothing",
+    ]
+    assert bench.gate() == "closed"
+    bench.scan("PASS-R1/checked by hand at 12 Nm")
+    [given] = [event for event in bench.events if event.kind == "gate.overridden"]
+    assert (afters(given)["reason_code"], afters(given)["reason"]) == ("R1", "checked by hand at 12 Nm")
+
+
+def test_an_override_names_by_their_ids_what_was_unmet() -> None:
+    bench = line({**BOLTS, "title": "Two bolts M6"}, {**PCB, "title": "Control board"})
+    bench.badge("B1")
+    bench.scan("SN0001", "PASS-customer waits for it")
+    [given] = [event for event in bench.events if event.kind == "gate.overridden"]
+    assert afters(given)["unmet"] == "bolts; pcb"
 
 
 def test_two_requirements_of_one_name_are_refused() -> None:

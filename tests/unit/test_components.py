@@ -1,5 +1,6 @@
 """Components and materials: what is built into a unit, what is refused, and what a lot went into."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -116,10 +117,52 @@ def test_a_gs1_code_says_serial_lot_and_expiry() -> None:
     assert (said["part"], said["serial"], said["lot"], said["expiry"]) == ("V7", "S-99", "LOT7", "2026-12-31")
 
 
-def test_an_expired_part_is_refused() -> None:
+@pytest.mark.parametrize(
+    "expiry",
+    ["17251231", "70032512311200\x1d", "70032701010000\x1d17251231", "1727010170032512311200\x1d"],
+    ids=["a day", "a time", "the day is earlier", "the time is earlier"],
+)
+def test_an_expired_part_is_refused(expiry: str) -> None:
     bench = line(GS1)
-    bench.scan("SN0001", "]d201040123450000161725123121S-99")
+    bench.scan("SN0001", f"]d20104012345000016{expiry}21S-99")
     assert refusal(bench) == "it expired on 2025-12-31"
+    [refused] = [event for event in bench.events if event.kind == "component.refused"]
+    assert afters(refused)["expiry"] == "2025-12-31"
+
+
+def test_a_record_says_quantity_position_supplier_and_expiry_of_what_is_built_in() -> None:
+    bench = line(
+        {
+            **PCB,
+            "pattern": "P1-(?P<serial>[0-9]+)/(?P<position>.+)/(?P<supplier>.+)/(?P<expiry>.+)"
+            "/(?P<quantity>.+)",
+        },
+        {**GS1, "position": "inlet", "supplier": "Meyer"},
+        {**GLUE, "position": "flange"},
+        lists=lots(Lot("G1", "A", expiry=date(2026, 6, 30), supplier="Schmidt")),
+    )
+    bench.scan("G1-A", "SN0001", "P1-7/left/Acme/261231/4", "]d2010401234500001630012\x1d21S-99")
+    bench.restart()
+    bench.scan("SN0001")
+    said = {event.resource.id: afters(event) for event in bench.events if event.kind == "component.installed"}
+    wanted = ("quantity", "position", "supplier", "expiry")
+    assert {name: tuple(each.get(field) for field in wanted) for name, each in said.items()} == {
+        "G1/A": ("1", "flange", "Schmidt", "2026-06-30"),
+        "P1/7": ("4", "left", "Acme", "2026-12-31"),
+        "V7/S-99": ("12", "inlet", "Meyer", None),
+    }
+
+
+def test_a_lot_that_is_blocked_while_it_is_loaded_goes_into_no_further_unit() -> None:
+    bench = line(GLUE, lists=lots(Lot("G1", "A")))
+    bench.scan("G1-A", "SN0001")
+    bench.take_lists(lots(Lot("G1", "A", blocked=True, reason="recall 12")))
+    bench.scan("SN0002")
+    assert in_units(bench) == [("G1/A", "SN0001")]
+    [shown] = bench.stations["st-10"].view(stamp(0)).requirements
+    assert shown.wrong == "lot A is blocked: recall 12"
+    bench.scan("G1-A")
+    assert refusal(bench) == "lot A is blocked: recall 12"
 
 
 def test_a_blocked_lot_is_refused_with_its_reason() -> None:
@@ -207,6 +250,31 @@ def test_what_was_taken_out_is_missing_again_with_all_that_came_after_it() -> No
     bench.tighten(2)
     assert bench.gate() == "opened"
     assert in_units(bench) == [("P1/2", "SN0001")]
+
+
+def test_the_record_that_closes_the_next_attempt_says_what_was_removed_and_replaced() -> None:
+    bench = line(PCB, codes=CODES)
+    bench.badge("B1")
+    bench.scan("SN0001", "P1-1", "SN0002", "SN0001", "REMOVE-solder joint cracked", "P1-1")
+    bench.restart()
+    bench.badge("B1")
+    [replaced, *_] = bench.scan("SN0001", "P1-2")[1:]
+    bench.scan("SN0003")
+    left = {name: change.after for name, change in bench.left().items()}
+    assert (left["attempt"], left["removed"], left["complete"]) == (2, "P1/1", True)
+    assert left["pcb.met_by"] == replaced.event_id
+    bench.scan("SN0001", "SN0004")
+    assert "removed" not in bench.left()
+
+
+def test_very_many_removals_are_counted() -> None:
+    bench = line(PCB, codes=CODES)
+    bench.badge("B1")
+    bench.scan("SN0001")
+    for number in range(23):
+        bench.scan(f"P1-{number}", "REMOVE-solder joint cracked", f"P1-{number}")
+    bench.scan("SN0002")
+    assert str(bench.left()["removed"].after).endswith("P1/19; and 3 more")
 
 
 def test_a_part_that_was_taken_out_may_go_into_another_unit() -> None:

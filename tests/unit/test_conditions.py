@@ -42,6 +42,43 @@ def test_a_value_outside_begins_the_time_anew() -> None:
     assert bench.state("cured") == "done"
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_point_that_a_reload_newly_watches_is_known_without_a_change(is_lost: bool) -> None:
+    bench = line(BOLT)
+    bench.read("70")
+    bench.scan("SN0001")
+    bench.reload(options_of(requires=[{**TEMPERATURE, "for_s": 10}], gate=GATE), at_s=2)
+    if is_lost:
+        bench.lose("press-10", at_s=2.5)
+    bench.wait(3)
+    bench.wait(12.9)
+    assert bench.state("cured") == "missing"
+    bench.wait(13.1)
+    assert (bench.state("cured") == "done") is not is_lost
+
+
+def test_time_in_which_the_device_was_not_heard_does_not_count() -> None:
+    bench = line({**TEMPERATURE, "for_s": 10})
+    bench.read("70")
+    bench.scan("SN0001")
+    bench.wait(30, heard_s=9.9)
+    assert bench.state("cured") == "missing"
+    bench.read("70.1", at_s=31)
+    assert bench.state("cured") == "missing"
+    bench.wait(32, heard_s=31.5)
+    assert bench.state("cured") == "done"
+
+
+def test_a_value_that_was_outside_while_the_device_was_not_heard_is_no_condition_met() -> None:
+    bench = line({**TEMPERATURE, "for_s": 10})
+    bench.read("70")
+    bench.scan("SN0001")
+    bench.wait(30, heard_s=0)
+    bench.read("20", at_s=31)
+    bench.wait(45)
+    assert bench.state("cured") == "missing"
+
+
 @pytest.mark.parametrize("doubt", ["lost", "bad", "restart", "unit"])
 def test_what_is_not_known_is_not_within_limits(doubt: str) -> None:
     bench = line({**TEMPERATURE, "for_s": 10})

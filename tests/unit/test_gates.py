@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
-from linewitness.devices.base import Code, Memory, Result
+from linewitness.devices.base import Code, Memory, Observation, Result
 from linewitness.devices.options import DeviceOptions
 from linewitness.evidence.format.record import Event
 from linewitness.gateway.fleet import Fleet
@@ -127,9 +127,25 @@ class CommandedSession(ScriptedSession):
     async def command(self, point: str, value: str) -> str:
         driver: Any = self._driver
         driver.commands.append((point, value, len(driver.events())))
+        if value == driver.slow:
+            # The device does what it was sent, whether or not somebody still waits for its answer.
+            await asyncio.shield(asyncio.ensure_future(self._do_late(point, value)))
+            return value
+        await driver.answering.wait()
         if driver.command_fails:
             raise driver.command_fails
+        driver.holds[point] = value
         return driver.answer or value
+
+    async def _do_late(self, point: str, value: str) -> None:
+        driver: Any = self._driver
+        await driver.late.wait()
+        driver.holds[point] = value
+
+    async def confirm(self, observation: Observation) -> None:
+        driver: Any = self._driver
+        await driver.confirming.wait()
+        await super().confirm(observation)
 
 
 class CommandedDriver(ScriptedDriver):
@@ -138,6 +154,13 @@ class CommandedDriver(ScriptedDriver):
         self.commands: list[Any] = []
         self.command_fails: Exception | None = None
         self.answer: str | None = None
+        self.holds: dict[str, str] = {}
+        #: What the device does only when it is `late`.
+        self.slow: str | None = None
+        self.late = asyncio.Event()
+        self.answering, self.confirming = asyncio.Event(), asyncio.Event()
+        self.answering.set()
+        self.confirming.set()
         self.events = events
 
     @asynccontextmanager
@@ -179,13 +202,16 @@ class Line:
     def written(self) -> list[tuple[str, str]]:
         return [(point, value) for point, value, _ in self.plc.commands if point == "hold"]
 
-    async def start(self, **gate: str) -> None:
-        devices = [DeviceOptions(id=name, driver="scripted") for name in self.drivers]
-        options = station_options(**gate).model_copy(
-            update={"devices": tuple(self.drivers), "operator": OperatorOptions()}
-        )
-        await self.fleet.apply(devices, [options])
+    async def start(self, **gate: Any) -> None:
+        await self.load(**gate)
         await until(lambda: all(driver.connections for driver in self.drivers.values()))
+
+    async def load(self, *, gated: bool = True, **gate: Any) -> None:
+        devices = [DeviceOptions(id=name, driver="scripted") for name in self.drivers]
+        changed: dict[str, Any] = {"devices": tuple(self.drivers), "operator": OperatorOptions()}
+        if not gated:
+            changed["gate"] = None
+        await self.fleet.apply(devices, [station_options(**gate).model_copy(update=changed)])
 
 
 @asynccontextmanager
@@ -242,6 +268,46 @@ async def test_a_plc_that_refuses_is_on_record_with_its_reason(tmp_path: Path, c
         await until(lambda: any("not writable" in event["reason"] for event in it.gate_events()))
 
 
+@pytest.mark.parametrize(
+    "failure", [DeviceUnavailable("no answer within 3 s"), DeviceRefused("the PLC is busy")], ids=type
+)
+async def test_what_was_not_done_is_tried_again_and_shown_until_it_is_done(
+    failure: Exception, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.stations.gate_orders.ALIVE_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.stations.gates.RETRY_S", 0.01)
+    async with line(tmp_path, clock) as it:
+        await it.start()
+        await until(lambda: it.written() == [("hold", "0")])
+        cast(Any, it.plc).command_fails = failure
+        await it.drivers["scan-10"].says.put(code("SN0001"))
+        await until(lambda: it.written().count(("hold", "1")) >= 3)
+        await until(lambda: f"st-10: {failure}" in it.health.not_moved)
+        cast(Any, it.plc).command_fails = None
+        await until(lambda: not it.health.not_moved)
+        tried = len(it.written())
+        await it.drivers["wrench-10"].says.put(tightening(1))
+        await it.drivers["wrench-10"].says.put(tightening(2))
+        await until(lambda: len(it.written()) > tried)
+        assert it.plc.connections == 1
+    said = [event["reason"] for event in it.gate_events()].count(str(failure))
+    assert said == 1
+
+
+async def test_a_gate_that_reads_back_something_else_is_shown_and_not_written_again(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.stations.gate_orders.ALIVE_S", 0.01)
+    async with line(tmp_path, clock) as it:
+        cast(Any, it.plc).answer = "7"
+        await it.start(alive="life")
+        await until(lambda: it.health.not_moved)
+        assert it.health.not_moved == "st-10: 0 was written, and 7 read back"
+        beats = len(it.plc.commands)
+        await until(lambda: len(it.plc.commands) > beats + 3)
+        assert it.written() == [("hold", "0")]
+
+
 async def test_the_order_is_written_again_on_a_new_connection(tmp_path: Path, clock: ManualClock) -> None:
     async with line(tmp_path, clock) as it:
         await it.start()
@@ -266,7 +332,7 @@ async def test_the_gate_is_left_in_its_safe_position_when_the_gateway_stops(
 async def test_the_life_counter_moves(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("linewitness.gateway.stations.gates.ALIVE_S", 0.01)
+    monkeypatch.setattr("linewitness.gateway.stations.gate_orders.ALIVE_S", 0.01)
     async with line(tmp_path, clock) as it:
         await it.start(alive="life")
         await until(lambda: len([1 for point, _, _ in it.plc.commands if point == "life"]) > 3)
@@ -281,3 +347,101 @@ async def test_a_device_without_unit_commands_shows_nothing_of_them(
         it.health.not_told = "refused before the configuration changed"
         await it.start()
         assert not it.health.not_told
+
+
+async def test_what_is_under_way_when_the_gateway_stops_does_not_undo_the_safe_position(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with line(tmp_path, clock) as it:
+        await it.start(safe="opened")
+        await until(lambda: it.plc.holds == {"hold": "0"})
+        it.plc.slow = "1"
+        await it.drivers["scan-10"].says.put(code("SN0001"))
+        await until(lambda: it.written()[-1] == ("hold", "1"))
+        stopping = asyncio.ensure_future(it.fleet.stop())
+        await asyncio.wait([stopping], timeout=0.2)  # nothing tells when the stop waits
+        it.plc.late.set()
+        await stopping
+    assert it.plc.holds == {"hold": "0"}
+    assert it.written() == [("hold", "0"), ("hold", "1"), ("hold", "0")]
+
+
+async def test_a_gateway_stops_in_time_although_a_gate_does_not_answer(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.stations.gates.LEAVE_S", 0.05)
+    async with line(tmp_path, clock) as it:
+        await it.start(safe="closed")
+        await until(lambda: it.plc.holds == {"hold": "0"})
+        it.plc.answering.clear()
+    last = it.gate_events()[-1]
+    assert (last["kind"], last["reason"]) == ("gate.closed", "no answer came before the gateway stopped")
+
+
+async def test_a_gate_that_new_settings_bring_is_moved_at_once(tmp_path: Path, clock: ManualClock) -> None:
+    async with line(tmp_path, clock) as it:
+        await it.load(gated=False)
+        await until(lambda: it.plc.connections == 1)
+        await it.load()
+        await until(lambda: it.plc.holds == {"hold": "0"})
+        assert it.plc.connections == 1
+
+
+async def test_a_gate_that_new_settings_leave_out_is_left_in_its_safe_position(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with line(tmp_path, clock) as it:
+        await it.start(safe="opened")
+        await it.drivers["scan-10"].says.put(code("SN0001"))
+        await until(lambda: it.plc.holds == {"hold": "1"})
+        await it.load(safe="opened", point="other")
+        await until(lambda: it.plc.holds == {"hold": "0", "other": "1"})
+        await it.load(gated=False, safe="opened")
+        await until(lambda: it.plc.holds == {"hold": "0", "other": "0"})
+
+
+async def test_a_gate_that_cannot_be_moved_is_no_problem_any_more_without_it(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with line(tmp_path, clock) as it:
+        cast(Any, it.plc).command_fails = DeviceUnavailable("no answer within 3 s")
+        await it.start()
+        await until(lambda: it.health.not_moved)
+        await it.load(gated=False)
+        await until(lambda: not it.health.not_moved)
+
+
+async def test_an_order_that_comes_late_does_not_undo_a_later_one(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linewitness.gateway.stations.gate_orders.ALIVE_S", 0.01)
+    async with line(tmp_path, clock) as it:
+        await it.start(alive="life")
+        wrench, reader = it.drivers["wrench-10"], it.drivers["scan-10"]
+        await reader.says.put(code("SN0001"))
+        await until(lambda: it.plc.holds.get("hold") == "1")
+        wrench.confirming.clear()
+        await wrench.says.put(tightening(1))
+        await until(lambda: any("tightening" in record["kind"] for record in members_of(it.directory)))
+        await wrench.says.put(tightening(2))
+        await until(lambda: it.gate_events()[-1]["kind"] == "gate.opened")
+        await reader.says.put(code("SN0002"))
+        await until(lambda: it.written().count(("hold", "1")) == 2)
+        wrench.confirming.set()
+        await until(lambda: len(wrench.confirmed) == 2)
+        beats = len(it.plc.commands)
+        await until(lambda: len(it.plc.commands) > beats + 3)
+        assert it.plc.holds["hold"] == "1"
+
+
+async def test_a_gate_that_reads_back_something_else_begins_a_new_connection_with_a_record(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with line(tmp_path, clock) as it:
+        cast(Any, it.plc).answer = "7"
+        await it.start()
+        await until(lambda: it.health.not_moved)
+        await it.plc.says.put(DeviceUnavailable("the cable was pulled"))
+        await until(lambda: len(it.written()) == 2)
+        again = next(count for _, _, count in it.plc.commands[1:])
+        assert it.gate_events()[again - 1]["reason"].endswith("written on a new connection")

@@ -14,6 +14,7 @@ from linewitness.status import connection, page
 from linewitness.status.snapshot import Overview
 from support.clocks import ManualClock
 from support.status_pages import looked_at
+from support.waiting import until_listening
 
 pytestmark = pytest.mark.heavy
 
@@ -24,14 +25,7 @@ async def served(directory: Path, clock: ManualClock) -> AsyncIterator[int]:
         port = free.getsockname()[1]
     async with looked_at(directory, clock) as looked, asyncio.TaskGroup() as group:
         task = group.create_task(page.serve(looked.overview, host="127.0.0.1", port=port))
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.01)
-                continue
-            writer.close()
-            break
+        await until_listening(port)
         try:
             yield port
         finally:

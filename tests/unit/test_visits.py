@@ -101,6 +101,21 @@ def test_a_station_that_was_skipped_is_an_exception() -> None:
     assert exceptions(bench) == ["station_skipped", "left_incomplete"]
 
 
+def test_stations_of_which_nothing_is_remembered_cannot_be_skipped() -> None:
+    bench = LineBench(
+        options_of("kitting", requires=[PCB], unit=PRODUCT),
+        options_of("washing", requires=[PLAIN], unit=PRODUCT),
+        options_of("bolting", requires=[BOLT], route=True, unit=PRODUCT),
+    )
+    bench.take_lists(book("routes", routes={"A": ("elsewhere", "kitting", "washing", "bolting")}))
+    bench.scan("SNA1", "P1-1", at="kitting")
+    bench.scan("SNA1", at="bolting")
+    assert exceptions(bench) == []
+    bench.scan("SNA2", at="bolting")
+    [raised] = [event for event in bench.events if afters(event).get("code") == "station_skipped"]
+    assert raised.reason == "SNA2: it did not pass kitting"
+
+
 def test_a_station_may_demand_that_another_one_came_first() -> None:
     first = {"id": "kitted", "kind": "after", "station": "kitting"}
     bench = LineBench(
@@ -136,6 +151,33 @@ def test_results_of_one_operator_at_two_stations_within_a_time_that_nobody_walks
         bench.tighten(int(at_s) + 1, at=at, at_s=at_s)
         bench.badge("B1", at=at, at_s=at_s)
     assert exceptions(bench).count("impossible_walk") == 1
+
+
+PLAIN = {"device": "wrench-10", "count": 1}
+
+
+def test_people_are_watched_at_stations_that_only_count_results_too() -> None:
+    walking = {"scanner": "badge-10", "pattern": r"B\d+", "walk_s": 20}
+    bench = LineBench(
+        options_of("st-1", requires=[PLAIN]), options_of("st-2", requires=[BOLT], operator=walking)
+    )
+    bench.badge("B1", at="st-1")
+    bench.scan("SN0001", at="st-1")
+    bench.tighten(1, at="st-1")
+    bench.badge("B1", at="st-2", at_s=5)
+    bench.scan("SN0002", at="st-2", at_s=5)
+    bench.tighten(2, at="st-2", at_s=5)
+    assert exceptions(bench) == ["shared_badge", "impossible_walk"]
+
+
+@pytest.mark.parametrize(("second", "raised"), [(BOLT, ["shared_badge"]), (PLAIN, [])])
+def test_one_badge_at_a_station_that_only_counts_results_is_an_exception_of_a_line_that_watches(
+    second: dict[str, Any], raised: list[str]
+) -> None:
+    bench = LineBench(options_of("st-1", requires=[PLAIN]), options_of("st-2", requires=[second]))
+    bench.badge("B1", at="st-2")
+    bench.badge("B1", at="st-1")
+    assert exceptions(bench) == raised
 
 
 @pytest.mark.parametrize(

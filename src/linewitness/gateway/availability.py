@@ -48,6 +48,9 @@ class DeviceStatusSink(Protocol):
     def untold(self, name: str, why: str) -> None:
         """Record why the device was not told of the unit at its station, nothing where it was."""
 
+    def unmoved(self, name: str, why: str) -> None:
+        """Record which gates of the device are not where they should be, and why; nothing where all are."""
+
     def lost_segments(self, name: str, count: int) -> None:
         """Record how many segments were lost on the way to the device, over all sessions."""
 

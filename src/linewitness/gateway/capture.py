@@ -6,7 +6,7 @@ from typing import Final, Never
 
 import orjson
 
-from linewitness.base.clock import NS_PER_MS, Clock, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, Clock, Stamp, to_rfc3339
 from linewitness.base.errors import DeviceError, DeviceRefused, DeviceUnavailable
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted
@@ -29,7 +29,8 @@ from linewitness.gateway.intake.intake import Intake, QueuedObservation, Show
 from linewitness.gateway.intake.polls import PollWatch
 from linewitness.gateway.intake.refusals import RefusalWatch
 from linewitness.gateway.intake.waiting import WaitingObservations
-from linewitness.gateway.stations.gates import GateControl, GateOrders
+from linewitness.gateway.stations.gate_orders import GateOrders
+from linewitness.gateway.stations.gates import GateControl
 from linewitness.gateway.stations.unit_commands import UnitTelling
 from linewitness.journal.journal import Journal
 from linewitness.journal.memory import JournalMemory
@@ -101,7 +102,9 @@ class Capture:
             telling = UnitTelling(
                 self._device, station_id, commands, station, journal=journal, clock=clock, health=health
             )
-        self._gates = GateControl(self._device, self._orders, journal=journal, clock=clock, telling=telling)
+        self._gates = GateControl(
+            self._device, self._orders, journal=journal, clock=clock, health=health, telling=telling
+        )
         self._stop_asked = asyncio.Event()
         self._reading = False
         self._polls = PollWatch(self._device, health)
@@ -114,6 +117,10 @@ class Capture:
     def device(self) -> str:
         """The device's id."""
         return self._device
+
+    def known_until(self, now: Stamp) -> Stamp | None:
+        """Return until when the station knows all that the device's points said; None where it does not."""
+        return self._intake.known_until(now)
 
     def stop(self) -> bool:
         """Let `run` end when all that was read is durable; False if it reads nothing and may be cancelled."""
@@ -155,7 +162,7 @@ class Capture:
         All that was observed is durable then, confirmed or not.
         """
         queue = WaitingObservations(QUEUE)
-        gates = session if isinstance(session, CommandingSession) and self._gates.has_commands else None
+        gates = session if isinstance(session, CommandingSession) else None
         async with asyncio.TaskGroup() as group:
             observing = group.create_task(self._observe(session, queue), name=f"observe:{self._device}")
             carrying = group.create_task(self._append(session, queue), name=f"append:{self._device}")
@@ -260,8 +267,7 @@ class Capture:
             if taken.arrived:
                 self._orders.wake()
         self._health.observed(self._device, sum(taken.count for taken in group))
-        observations = [taken.observation for taken in group]
-        return [observation for observation in observations if observation and observation.confirmable]
+        return [taken.observation for taken in group if taken.observation and taken.observation.confirmable]
 
     async def _confirm(
         self, session: ConfirmingSession, observations: list[Observation]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from linewitness.base.clock import Clock
+from linewitness.base.clock import Clock, Stamp
 from linewitness.base.errors import DeviceError
 from linewitness.devices.asking import AskableDriver
 from linewitness.devices.base import Driver
@@ -20,7 +20,7 @@ from linewitness.gateway.capture import Capture
 from linewitness.gateway.intake.arrival import Standstills
 from linewitness.gateway.screens.feed import ScreenFeed
 from linewitness.gateway.stations.clock import StationClock
-from linewitness.gateway.stations.gates import GateOrders
+from linewitness.gateway.stations.gate_orders import GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
@@ -85,6 +85,7 @@ class Fleet:
         self._stations: dict[str | None, Station] = {}
         self._time = StationClock(
             self._stations.values,
+            self._known_until,
             journal=journal,
             clock=clock,
             orders=self._orders,
@@ -185,6 +186,11 @@ class Fleet:
             if outcome.events or outcome.state:
                 await self._journal.submit(outcome.events, state=outcome.state)
 
+    def _known_until(self, device: str, now: Stamp) -> Stamp | None:
+        """Return until when a device's points are known, None where they are not."""
+        running = self._running.get(device)
+        return running.capture.known_until(now) if running is not None else None
+
     def _ask(self, ask: Ask) -> None:
         """Ask a device for a measurement; what does not come is missing when the unit leaves."""
         running = self._running.get(ask.device)
@@ -198,6 +204,7 @@ class Fleet:
 
     def _start(self, options: DeviceOptions, station_id: str | None) -> None:
         self._health.device(options.id, "waiting", "")
+        self._health.unmoved(options.id, "")
         driver = self._build(options)
         commands = options if isinstance(options, UnitCommandOptions) and options.commands_units else None
         if commands is None:

@@ -80,7 +80,7 @@ class StationCodes:
         for pattern, done in ((options.codes.remove, self._remove), (options.codes.scrap, self._scrap)):
             found = compiled(pattern).fullmatch(code.text) if pattern is not None else None
             if found is not None:
-                reason = reason_in(found, options.reasons)
+                reason = reason_in(found, options.counted_reasons)
                 why = self._word_refusal(held, reason, options)
                 if why or held is None:
                     outcome.refusals.append(why)

@@ -25,6 +25,10 @@ class StationContext:
     def take_over(self, options: StationOptions | None) -> None:
         """Go on with other settings of the same station."""
         self.options = options
+        if options is not None and options.is_tracking:
+            self.badges.watching.add(options.id)
+        elif self.id is not None:
+            self.badges.watching.discard(self.id)
         if options:
             self.badges.names.update(options.operator.names)
 

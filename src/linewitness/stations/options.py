@@ -173,7 +173,9 @@ class StationOptions(Options):
     tools: ToolOptions = Field(default=ToolOptions(), description="Which tools' results count.")
     codes: CodeOptions = Field(default=CodeOptions(), description="Codes for what is done with the unit.")
     reasons: ReasonOptions | None = Field(
-        default=None, description="Which reasons count; any text by default."
+        default=None,
+        description="Which reasons count; by default any text, and at a station with a checklist any that "
+        "says something.",
     )
     rework: Literal["all", "open"] = Field(
         default="all",
@@ -229,6 +231,11 @@ class StationOptions(Options):
     def components(self) -> tuple[ComponentRequirement, ...]:
         """The parts and materials that a unit needs."""
         return tuple(need for need in self.requires if isinstance(need, ComponentRequirement))
+
+    @cached_property
+    def counted_reasons(self) -> ReasonOptions | None:
+        """Which reasons count, None where any text does."""
+        return self.reasons or (ReasonOptions(min_length=1) if self.is_tracking else None)
 
     @cached_property
     def is_tracking(self) -> bool:

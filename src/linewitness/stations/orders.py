@@ -84,17 +84,21 @@ class StationOrder:
         if self._last == before:
             return
         outcome.state[self._key] = orjson.dumps(list(self._last)).decode()
-        changes = [
-            Change(name, old or None, new or None)
-            for name, old, new in zip(_NAMES, before, self._last, strict=True)
-            if old != new
-        ]
         outcome.events.append(
             self._context.event(
                 observation,
                 kind="order.changed",
                 resource=Resource("station", str(self._context.id)),
                 reason=reason,
-                changes=tuple(changes),
+                changes=variant_changes(before, self._last),
             )
         )
+
+
+def variant_changes(before: Variant, now: Variant) -> tuple[Change, ...]:
+    """Return what differs between two orders, with before and after."""
+    return tuple(
+        Change(name, old or None, new or None)
+        for name, old, new in zip(_NAMES, before, now, strict=True)
+        if old != new
+    )

@@ -1,6 +1,6 @@
 """Turn the observations of one station's devices into events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from linewitness.base.clock import Stamp
@@ -85,8 +85,9 @@ class Station:
     ) -> StationOutcome:
         """Go on with other settings: last values stay, unit and operator if the same devices name them."""
         outcome = StationOutcome()
-        before = self._context.options
+        before, points = self._context.options, self._checklist.points
         self._context.take_over(options)
+        self._checklist.watch_anew(points)
         self._devices = devices
         self._columns.forget_rules()
         self._watched = self._watched_points()
@@ -99,6 +100,7 @@ class Station:
         """Be taken down: nobody is signed on here any more."""
         outcome = StationOutcome()
         self._sign_on.end("the settings do not name this station any more", now, outcome)
+        self._context.badges.watching.discard(str(self._context.id))
         return outcome
 
     def lose(self, device: str, because: str, now: Stamp) -> StationOutcome:
@@ -106,19 +108,25 @@ class Station:
         outcome = StationOutcome()
         self._units.lose(device, because, now.realtime_ns)
         self._sign_on.lose(device, because, now, outcome)
-        self._checklist.live.lose(device)
+        self._checklist.lose(device)
         self._parts.materials.lose(device)
         self._order.lose(device)
         self._settle(now, outcome)
         return outcome
 
-    def tick(self, now: Stamp) -> StationOutcome:
-        """Return what the passing of time alone means: waiting times, conditions, times that ran out."""
+    def tick(self, now: Stamp, known_until: Mapping[str, Stamp]) -> StationOutcome:
+        """Return what the passing of time means; `known_until`: until when devices' points are known here."""
         outcome = StationOutcome()
+        self._checklist.hear(known_until)
         self._units.expire(now)
         self._sign_on.expire(now, outcome)
         self._settle(now, outcome)
         return outcome
+
+    @property
+    def followed(self) -> Collection[str]:
+        """The devices whose points decide something as time passes."""
+        return self._checklist.followed
 
     @property
     def runs_by_time(self) -> bool:

@@ -45,6 +45,7 @@ class StationWork:
         self._judged = False
         if tracks:
             self._watch_tool(held, counted.result, outcome)
+        if parts.context.badges.watching:
             self._watch_operator(held, counted, outcome)
         parts.checklist.count(held, counted, outcome)
 

@@ -22,7 +22,8 @@ class DeviceHealth:
     `above_share` is true while the device sends more than its share, `losing` if some of that is not on
     record; `dropped` counts it. `polls` counts, where the gateway asks the device on a grid, since the start.
     `lost_segments` counts segments that the network lost, where the driver knows. `refused_points` says why
-    the device refuses points, by their ids. `untold` says why it was not told of the unit at its station.
+    the device refuses points, by their ids. `untold` says why it was not told of the unit at its station,
+    `unmoved` which of its gates are not where they should be.
     """
 
     state: str = "waiting"
@@ -45,6 +46,7 @@ class DeviceHealth:
     lost_segments: int = 0
     refused_points: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     untold: str = ""
+    unmoved: str = ""
 
 
 @dataclass(slots=True)
@@ -138,6 +140,10 @@ class Health:
     def untold(self, name: str, why: str) -> None:
         """Record why a device was not told of the unit at its station, nothing where it was."""
         self.devices.setdefault(name, DeviceHealth()).untold = why
+
+    def unmoved(self, name: str, why: str) -> None:
+        """Record which gates of a device are not where they should be, nothing where all are."""
+        self.devices.setdefault(name, DeviceHealth()).unmoved = why
 
     def lost_segments(self, name: str, count: int) -> None:
         """Record how many segments were lost on the way to a device since the start."""

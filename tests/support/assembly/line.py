@@ -17,6 +17,7 @@ from linewitness_simulators.scanner.server import serve as serve_reader
 from linewitness_simulators.torque import Tool, TorqueOptions
 from linewitness_simulators.torque import serve as serve_wrench
 from linewitness_simulators.torque.server import TorqueSimulator
+from linewitness_simulators.workplace import MadeWith
 from support.lines import prepare
 from support.present import present
 
@@ -26,6 +27,8 @@ GOOD_TOOL: Final = Tool(serial="WR000001")
 DUE_TOOL: Final = Tool(serial="WR000002")
 #: Good bolts that a unit of each product needs.
 BOLTS: Final[Mapping[str, int]] = {"A": 2, "B": 3}
+#: Nobody walks from one station to another in less time.
+WALK_S: Final = 3
 #: What of the glue a unit takes.
 PORTION: Final = 0.5
 
@@ -63,7 +66,7 @@ stations:
     {people}
     route: true
     unit: {{scanner: reader-bolting, pattern: "SN(?P<product>[AB])[0-9]{{4}}"}}
-    operator: {{scanner: reader-bolting, pattern: "OP[0-9]+", needed: qualified}}
+    operator: {{scanner: reader-bolting, pattern: "OP[0-9]+", needed: qualified, walk_s: {walk_s}}}
     gate: {{device: plc-bolting, {gate}}}
     tools: {{calibration: list}}
     requires:
@@ -72,24 +75,26 @@ stations:
       - {{id: bolts-b, device: wrench, count: 3, when: {{product: [B]}}, after: [kitted]}}
       - {{id: settled, kind: wait, at_least_s: 0.5}}
   - id: test
-    devices: [reader-test, plc-test]
+    devices: [reader-test, screwdriver, plc-test]
     {people}
     route: true
     unit: {{scanner: reader-test, pattern: "SN(?P<product>[AB])[0-9]{{4}}"}}
-    operator: {{scanner: reader-test, pattern: "OP[0-9]+", needed: qualified}}
+    operator: {{scanner: reader-test, pattern: "OP[0-9]+", needed: qualified, walk_s: {walk_s}}}
     gate: {{device: plc-test, {gate}}}
     requires:
       - {{id: bolted, kind: after}}
       - {{id: tape, kind: component, part: TAPE, source: loaded, pattern: "TAPE-(?P<lot>[A-Z0-9]+)"}}
+      - {{id: cover, device: screwdriver, count: 1}}
       - {{id: tight, kind: check, point: plc-test/tight, value: "true"}}
       - {{id: pressed, kind: condition, point: plc-test/pressure, low: 100, high: 150, for_s: 0.3}}
-      - {{id: released, kind: sign_off, meaning: test passed, code: SIGN-TEST, after: [tight, pressed]}}
+      - {{id: released, kind: sign_off, meaning: test passed, code: SIGN-TEST,
+         after: [tight, pressed, cover]}}
 devices:
   - {{id: reader-kitting, driver: scanner, host: 127.0.0.1, port: {kitting}, {reader}}}
   - {{id: reader-bolting, driver: scanner, host: 127.0.0.1, port: {bolting}, {reader}}}
   - {{id: reader-test, driver: scanner, host: 127.0.0.1, port: {test}, {reader}}}
-  - {{id: wrench, driver: open_protocol, host: 127.0.0.1, port: {wrench}, timezone: UTC, start_after: 0,
-     back_fill_per_s: 50}}
+  - {{id: wrench, driver: open_protocol, host: 127.0.0.1, port: {wrench_bolting}, {controller}}}
+  - {{id: screwdriver, driver: open_protocol, host: 127.0.0.1, port: {wrench_test}, {controller}}}
   - {{id: plc-kitting, {plc}, port: {plc_kitting}, points: [{hold}]}}
   - {{id: plc-bolting, {plc}, port: {plc_bolting}, points: [{hold}]}}
   - id: plc-test
@@ -110,6 +115,8 @@ _FIXED: Final = {
         'pass_code: "PASS-(?P<reason>[A-Z0-9]+)"'
     ),
     "reader": "settle_ms: 0, duplicate_s: 0.3",
+    "controller": "timezone: UTC, start_after: 0, back_fill_per_s: 50",
+    "walk_s": WALK_S,
     "plc": "driver: modbus, host: 127.0.0.1, period_ms: 50",
     "plc_lines": "driver: modbus\n    host: 127.0.0.1\n    period_ms: 50",
     "hold": "{id: hold, record: change, table: coil, address: 1}",
@@ -147,12 +154,17 @@ class AssemblyLine:
     plant: Plant
     readers: Mapping[str, RunningScanner]
     plcs: Mapping[str, RunningOvens]
-    wrench: TorqueSimulator
+    wrenches: Mapping[str, TorqueSimulator]
     page: int
 
     def holds(self, station: str) -> bool:
         """Return whether the PLC of a station was told to hold what stands there."""
         return self.plcs[station].oven.inputs.fan
+
+    @property
+    def made_with(self) -> Mapping[int, MadeWith]:
+        """Return what each tightening was really made with, by its id; no two controllers share one."""
+        return {number: made for each in self.wrenches.values() for number, made in each.made_with.items()}
 
     def closings(self, station: str) -> int:
         """Return how often it was told so."""
@@ -177,12 +189,13 @@ async def assembly_line(folder: Path) -> AsyncIterator[AssemblyLine]:
         plcs = {name: await enter(serve_plc(OvenServerOptions(cycle_s=1e9))) for name in STATIONS}
         for plc in plcs.values():
             plc.oven.inputs = StopInputs()
-        wrench = await enter(serve_wrench(TorqueOptions(tool=GOOD_TOOL, state=place / "controller.db")))
+        wrenches = {name: await enter(serve_wrench(each)) for name, each in _controllers(place).items()}
         plant = Plant(place, cast(Any, None), broker)
         page = free_port()
         ports = {name: reader.port for name, reader in readers.items()}
         ports |= {f"plc_{name}": plc.port for name, plc in plcs.items()}
-        ports |= {"wrench": wrench.port, "broker": broker.port, "page": page}
+        ports |= {f"wrench_{name}": wrench.port for name, wrench in wrenches.items()}
+        ports |= {"broker": broker.port, "page": page}
         plant.line_file.write_text(_YAML.format(**ports, **_FIXED))
         plant.store_file.write_text(
             f"database: sqlite:///store.db\nname: {STORE_NAME}\nkey: {{file: store.key}}\n"
@@ -191,4 +204,12 @@ async def assembly_line(folder: Path) -> AsyncIterator[AssemblyLine]:
         await plant.enroll(prepare)
         stack.push_async_callback(plant.store.stop)
         stack.push_async_callback(plant.gateway.kill)
-        yield AssemblyLine(plant, readers, plcs, wrench, page)
+        yield AssemblyLine(plant, readers, plcs, wrenches, page)
+
+
+def _controllers(folder: Path) -> Mapping[str, TorqueOptions]:
+    """Return the controllers of the line; their ids differ, so that an id alone names a result."""
+    return {
+        name: TorqueOptions(tool=GOOD_TOOL, state=folder / f"{name}.db", first_id=first)
+        for name, first in (("bolting", 1), ("test", 1_000_001))
+    }

@@ -45,7 +45,17 @@ def compare(story: Story) -> list[str]:
     """Return every difference between the truth and the records, in words."""
     store = held(story.line.plant)
     found = [] if attested_to_the_end(store) else [f"the verdict is {store.verdict}"]
-    for part in (_leavings, _closings, _contents, _refusals, _tightenings, _exceptions, _reasons, _scrap):
+    for part in (
+        _leavings,
+        _closings,
+        _contents,
+        _refusals,
+        _tightenings,
+        _strays,
+        _people,
+        _reasons,
+        _scrap,
+    ):
         found += [f"{part.__name__.strip('_')}: {each}" for each in part(story, store)]
     return found + [f"tracing: {each}" for each in _tracing(story)]
 
@@ -133,7 +143,7 @@ def _refusals(story: Story, store: Held) -> Iterator[str]:
 
 def _tightenings(story: Story, store: Held) -> Iterator[str]:
     """Each tightening is on record once, and never as one of another unit or another person."""
-    made = story.line.wrench.made_with
+    made = story.line.made_with
     counts = store.tightenings()
     if set(counts) != set(made) or any(count > 1 for count in counts.values()):
         yield f"made {sorted(made.keys() - counts.keys())} not on record, {counts - Counter(made)} too often"
@@ -142,30 +152,46 @@ def _tightenings(story: Story, store: Held) -> Iterator[str]:
         yield f"{meaning.wrong}"
 
 
-def _exceptions(story: Story, store: Held) -> Iterator[str]:
-    """Skipped stations and units that were taken back are exceptions; badges at two stations were there."""
+def _exceptions_of(store: Held) -> defaultdict[str, Counter[tuple[str, str]]]:
+    """Return of which station and unit there are exceptions on record, by their code."""
     records: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for record in store.records:
         if record["kind"].startswith("exception"):
             code = str(values(record).get("code") or record["kind"])
             records[code][station_of(record), unit_of(record)] += 1
-    if records["station_skipped"] != story.truth.skipped:
-        yield f"skipped {story.truth.skipped}, on record {records['station_skipped']}"
-    ends = [story.truth.visits[station][:-1] for station in STATIONS]
-    taken = Counter(
-        (visit.station, visit.unit) for end in ends for visit in end if visit.ending == "taken_back"
-    )
-    if records["left_incomplete"] != taken:
-        yield f"taken back {taken}, on record {records['left_incomplete']}"
-    badges = records["shared_badge"].total()
-    if badges < story.truth.shared_badges_seen or (badges and not story.truth.mistakes["shared_badge"]):
-        yield f"{story.truth.shared_badges_seen} shared badges were seen, {badges} are on record"
-    swaps = {unit for _, unit in records["tool_swapped"]}
-    if swaps and not story.truth.mistakes["tool_due"]:
-        yield f"nobody swapped a tool: {swaps}"
-    expected = {"station_skipped", "left_incomplete", "shared_badge", "tool_swapped"}
-    if strange := {code: dict(found) for code, found in records.items() if code not in expected}:
+    return records
+
+
+def _strays(story: Story, store: Held) -> Iterator[str]:
+    """Each unit that was where it should not be is an exception, once, and no other one is."""
+    ends = [visit for station in STATIONS for visit in story.truth.visits[station][:-1]]
+    truth = {
+        "station_skipped": story.truth.skipped,
+        "left_incomplete": Counter((v.station, v.unit) for v in ends if v.ending == "taken_back"),
+        "unit_at_two_stations": story.truth.at_two,
+        "scrapped_unit": story.truth.came_as_scrap,
+    }
+    records = _exceptions_of(store)
+    for code, really in truth.items():
+        if records[code] != really:
+            yield f"{code}: really {really}, on record {records[code]}"
+    known = {*truth, "shared_badge", "impossible_walk", "tool_swapped"}
+    if strange := {code: dict(found) for code, found in records.items() if code not in known}:
         yield f"nobody did this: {strange}"
+
+
+def _people(story: Story, store: Held) -> Iterator[str]:
+    """Who was seen at two stations is an exception, and nobody is who can have walked."""
+    records, truth = _exceptions_of(store), story.truth
+    badges = records["shared_badge"].total()
+    if badges < truth.shared_badges_seen or (badges and not truth.mistakes["shared_badge"]):
+        yield f"{truth.shared_badges_seen} shared badges were seen, {badges} are on record"
+    walks = records["impossible_walk"].total()
+    if walks < truth.walks_seen or (walks and not truth.walks_possible):
+        yield f"{truth.walks_seen} of {truth.walks_possible} walks were seen, {walks} on record"
+    swaps = {unit for _, unit in records["tool_swapped"]}
+    if swaps and not truth.mistakes["tool_due"]:
+        yield f"nobody swapped a tool: {swaps}"
 
 
 def _reasons(story: Story, store: Held) -> Iterator[str]:

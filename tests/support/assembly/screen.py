@@ -15,6 +15,7 @@ _ROW: Final = re.compile(
     r'<li class="(\w+)[^>]*>.*?<span class="name cut">([^<]*)</span>\s*<span class="detail cut">(.*?)</span>',
     re.DOTALL,
 )
+_ATTEMPT: Final = re.compile(r"attempt (\d+)<")
 _HEADLINE: Final = re.compile(r"<h2><i[^>]*>[^<]*</i> ([^<:]*)")
 _TEXT: Final = re.compile(r'<p class="text">([^<]*)</p>')
 _MATERIAL: Final = re.compile(r'<p class="material cut">(\S+) \S+: (.*?)</p>')
@@ -27,6 +28,7 @@ class Shown:
 
     unit: str
     certain: bool
+    attempt: int
     operator: str
     gate_open: bool
     headline: str
@@ -53,6 +55,7 @@ class Shown:
         materials = {name: _LEFT.search(text) for name, text in _MATERIAL.findall(html)}
         return cls(
             unit="" if serial == "No unit" else serial,
+            attempt=int(found[1]) if (found := _ATTEMPT.search(html)) else 1,
             certain="? not certain" not in html,
             operator="" if operator == "nobody" else operator,
             gate_open="□ gate open" in html,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from linewitness.base.clock import monotonic
 from support.assembly.line import STATIONS, AssemblyLine, assembly_line
@@ -21,6 +21,10 @@ from support.waiting import until
 
 #: How likely a unit skips bolting, or comes back to kitting once more.
 SKIPS, COMES_BACK = 0.04, 0.05
+#: How likely the code of a unit that is new at kitting is read at bolting, and scrap is brought back.
+READ_ELSEWHERE, SCRAP_COMES_BACK = 0.05, 0.5
+#: Where scrap is brought that was taken out here.
+SCRAP_GOES: Final = {"kitting": "bolting", "bolting": "test", "test": "kitting"}
 #: The piece that is put to a station which has nothing to do: what was there before has left then.
 SAMPLES = {"kitting": "SNA9991", "bolting": "SNA9992", "test": "SNA9993"}
 BADGES = {"kitting": "OP1", "bolting": "OP2", "test": "OP3"}
@@ -38,6 +42,15 @@ class Plan:
 
 
 @dataclass
+class ReadElsewhere:
+    """A unit of kitting whose code is to be read at bolting: when that is done, and when it came back."""
+
+    serial: str
+    was_read: asyncio.Event = field(default_factory=asyncio.Event)
+    is_back: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class Story:
     """A line at work."""
 
@@ -50,6 +63,8 @@ class Story:
     broker_away_s: float = 0.0
     took_s: float = 0.0
     _open: int = 0
+    _elsewhere: deque[ReadElsewhere] = field(default_factory=deque)
+    _scrap_seen: set[str] = field(default_factory=set)
     _gone: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +106,9 @@ class Story:
     async def _work(self, worker: Worker) -> None:
         place, queue = worker.place, self.queues[worker.place.station]
         while self._open:
+            if place.station == "bolting" and self._elsewhere:
+                await self._read_another(worker, self._elsewhere.popleft())
+                continue
             if not queue:
                 await asyncio.sleep(0.05)
                 if place.station in self._gone and not queue:
@@ -103,6 +121,12 @@ class Story:
             place.arrive(serial)
             await worker.read_unit()
             self._move(place.station)
+            if place.here.was_scrap:
+                await worker.take_out_scrap()
+                self._gone[place.station] = (serial, "scrapped")
+                continue
+            if place.station == "kitting" and place.here.is_first and self._slips(READ_ELSEWHERE):
+                await self._let_read_elsewhere(worker)
             ending = await worker.handle()
             if ending == "taken_back":
                 self._gone[place.station] = (serial, ending)
@@ -117,7 +141,32 @@ class Story:
         worker.place.arrive(sample)
         await worker.read_unit()
         self._move(worker.place.station)
-        worker.place.leave("taken_back")
+        worker.place.leave("taken_back", by_hand=True)
+
+    def _slips(self, chance: float) -> bool:
+        return not self.plan.faultless and self.rng.random() < chance
+
+    async def _let_read_elsewhere(self, worker: Worker) -> None:
+        """Let the code of a unit that has nothing yet be read at bolting, and then here once more."""
+        self.truth.mistakes["read_elsewhere"] += 1
+        other = ReadElsewhere(worker.place.here.unit)
+        self._elsewhere.append(other)
+        await other.was_read.wait()
+        self.truth.at_two[worker.place.station, other.serial] += 1
+        await worker.read_anew()
+        other.is_back.set()
+
+    async def _read_another(self, worker: Worker, other: ReadElsewhere) -> None:
+        """Read the code of a unit that stands elsewhere."""
+        place = worker.place
+        self._note_skipped(place.station, other.serial)
+        self.truth.at_two[place.station, other.serial] += 1
+        place.arrive(other.serial)
+        await worker.read_unit()
+        self._move(place.station)
+        place.leave("taken_back", by_hand=True)
+        other.was_read.set()
+        await other.is_back.wait()
 
     def _move(self, station: str) -> None:
         """Bring a unit back that was taken off by hand: another one is on record at this station now."""
@@ -125,21 +174,24 @@ class Story:
             self._send_on(station, *gone)
 
     def _share_badge(self, worker: Worker) -> None:
-        """Let the tester take the badge of the person at kitting, for one unit."""
-        shares = worker.place.station == "test" and worker.rng.random() < SHARED_BADGE
+        """Let somebody take the badge of the person at kitting, for one unit."""
+        shares = worker.place.station != "kitting" and worker.rng.random() < SHARED_BADGE
         worker.badge = "OP1" if shares else BADGES[worker.place.station]
         self.truth.mistakes["shared_badge"] += shares
 
     def _note_skipped(self, station: str, serial: str) -> None:
         passed = self.truth.unit(serial).passed
         before = STATIONS[: STATIONS.index(station)]
-        past = self.truth.visits[station]
-        if not passed.issuperset(before) and not (past and past[-1].unit == serial):
+        if not passed.issuperset(before) and not self.places[station].is_still_on_record(serial):
             self.truth.skipped[station, serial] += 1
 
     def _send_on(self, station: str, serial: str, ending: str) -> None:
         """Bring a unit where it goes next."""
-        if ending == "scrapped" or (station == "test" and ending != "taken_back"):
+        if ending == "scrapped" and serial not in self._scrap_seen and self._slips(SCRAP_COMES_BACK):
+            self.truth.mistakes["scrap_brought_back"] += 1
+            self._scrap_seen.add(serial)
+            self.queues[SCRAP_GOES[station]].append(serial)
+        elif ending == "scrapped" or (station == "test" and ending != "taken_back"):
             self._open -= 1
         elif ending == "taken_back":
             self.queues["bolting"].append(serial)

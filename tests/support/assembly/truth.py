@@ -37,6 +37,10 @@ class TrueVisit:
     #: Requirements that the unit lacked when it left.
     lacked: tuple[str, ...] = ()
     good_bolts: int = 0
+    #: Whether it was scrap when it came.
+    was_scrap: bool = False
+    #: Whether it had never been at this station before.
+    is_first: bool = True
     signed_by: set[str] = field(default_factory=set)
     told_tight: bool = False
     in_press: bool = False
@@ -49,6 +53,8 @@ class TrueUnit:
     serial: str
     inside: dict[str, Piece] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
+    #: Where its code was read last.
+    at: str = ""
     scrapped: bool = False
 
     @property
@@ -73,6 +79,14 @@ class Truth:
     mistakes: Counter[str] = field(default_factory=Counter)
     #: (station, unit) where a station was skipped.
     skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: (station, unit) where a unit came that was scrap, or was still at another station on record.
+    came_as_scrap: Counter[tuple[str, str]] = field(default_factory=Counter)
+    at_two: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: Where each badge made its last result that a screen showed, when, and what the screens had lost then.
+    worked: dict[str, tuple[str, float, int]] = field(default_factory=dict)
+    #: How often nobody can have walked from one result to the next, both seen, and how often that may be so.
+    walks_seen: int = 0
+    walks_possible: int = 0
     #: Badges of people whom a screen showed as signed on at another station at that moment.
     shared_badges_seen: int = 0
     #: How often a reason was given that says nothing, and how often the screen said so.
@@ -111,6 +125,7 @@ class Truth:
             "bolting": self._lacks_at_bolting,
             "test": self._lacks_at_test,
         }[visit.station](unit, visit, operator)
+        found["not scrap"] = not visit.was_scrap
         return tuple(name for name, done in found.items() if not done)
 
     def _lacks_at_kitting(self, unit: TrueUnit, visit: TrueVisit, operator: str) -> dict[str, bool]:
@@ -133,5 +148,6 @@ class Truth:
             "tape": tape is not None and tape.usable,
             "tight": visit.told_tight,
             "pressed": visit.in_press,
+            "cover": visit.good_bolts >= 1,
             "released": operator in visit.signed_by or bool(visit.signed_by & {"OP1", "OP3", "OP4"}),
         }

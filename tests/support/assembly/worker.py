@@ -92,6 +92,29 @@ class Worker:
         while not await self._is_ready(serial, await place.screen.picture()):
             pass
 
+    async def take_out_scrap(self) -> None:
+        """Try to let a unit go on that is scrap, and take it off by hand then."""
+        place = self.place
+        await place.screen.sees(lambda now: not now.gate_open)
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            if place.leave("left"):
+                return
+        place.leave("scrapped", by_hand=True)
+
+    async def read_anew(self) -> None:
+        """Read the unit that was read elsewhere meanwhile, until it is a new attempt here."""
+        place = self.place
+        serial, attempts = place.here.unit, 0
+        attempts = (await place.screen.picture()).attempt
+        place.leave("taken_back", by_hand=True)
+        place.arrive(serial)
+        self._entered_s = monotonic()
+        while (await place.screen.picture()).attempt == attempts:
+            await place.read(serial)
+            self._entered_s = monotonic()
+            await place.screen.sees(lambda now: now.unit == serial and now.attempt != attempts)
+
     async def handle(self) -> Ending:
         """Work on the unit that is there until it is gone."""
         place, serial = self.place, self.place.here.unit
@@ -204,6 +227,7 @@ class Worker:
             "bolts-a": self._tighten,
             "bolts-b": self._tighten,
             "tight": self._say_tight,
+            "cover": self._tighten,
             "pressed": self._press,
             "released": self._sign,
             "kitted": self._bring_back,
@@ -315,11 +339,14 @@ class Worker:
         place = self.place
         if not self._slip("in_haste"):
             await asyncio.sleep(max(0.0, self._entered_s + CHANGEOVER_S - monotonic()))
-        name = next(each for each in shown.states if each.startswith("bolts"))
+        name = next(each for each in shown.states if each.startswith(("bolts", "cover")))
         ok, due = not self._slip("nok_then_ok"), self._slip("tool_due")
+        before, began_s = shown.details[name], monotonic()
         place.tighten(ok=ok, due=due)
-        before = shown.details[name]
-        await place.screen.sees(lambda now: now.details.get(name) != before or now.states[name] == "done")
+        seen = await place.screen.sees(
+            lambda now: now.details.get(name) != before or now.states[name] == "done"
+        )
+        place.note_work(began_s, seen=seen and ok and not due)
 
     async def _say_tight(self, _shown: Shown) -> None:
         """Let the tester find the unit tight; it says so anew if nobody noticed."""
@@ -343,7 +370,7 @@ class Worker:
         before = "kitting" if self.place.station == "bolting" else "bolting"
         await asyncio.sleep(0.1)
         if before not in unit.passed:
-            self.place.leave("taken_back")
+            self.place.leave("taken_back", by_hand=True)
 
 
 def _is_scrap(shown: Shown) -> bool:

@@ -101,6 +101,7 @@ class ModbusSession:
         self._clock = clock
         self._grid = PollGrid(period_s=options.period_ms / 1000, clock=clock)
         self.last_read = last_read
+        self.known_until: Stamp | None = None
         self._broken: DeviceError | None = None
         origin = Origin(
             device=options.id,
@@ -189,7 +190,7 @@ class ModbusSession:
                             yield observation
             except (NoAnswer, LinkBroken, ModbusError) as error:
                 raise unavailable(self._options, error) from None
-            self.last_read = begun
+            self.last_read = self.known_until = begun
             if (missed := self.missed_polls()) is not None:
                 yield missed
             if (sign := self._absence.sign_of_life(begun)) is not None:

@@ -124,6 +124,8 @@ class Monitor:
         self.signals_id = 0
         self.keep_alive_s = options.silence_s
         self.refused: dict[int, str] = {}
+        #: How long ago the server may have looked at a point of evidence when it says that nothing changed.
+        self.sampling_ms = 0.0
 
     async def start(self, items: Sequence[Item], callback: Callable[[ua.PublishResult], None]) -> None:
         """Create the subscriptions and all items; what the server refuses is kept in `refused`."""
@@ -178,6 +180,8 @@ class Monitor:
             for item, result in zip(batch, results, strict=True):
                 if result.StatusCode.is_good():
                     self.refused.pop(item.handle, None)
+                    if item.role == "change":
+                        self.sampling_ms = max(self.sampling_ms, result.RevisedSamplingInterval)
                 elif item.role == "heartbeat":
                     self.heartbeats.discard(item.handle)
                 else:

@@ -42,6 +42,8 @@ class Polled:
         self._sequence = 0
         self.refused: dict[int, str] = {}
         self.heard: Stamp | None = None
+        self.known_until: Stamp | None = None
+        self._begun: Stamp | None = None
 
     async def start(self, items: Sequence[Item]) -> None:
         """Read all nodes once, which shows what the server refuses."""
@@ -72,6 +74,8 @@ class Polled:
     def pop(self) -> Delivery | None:
         """Return what the last poll found, or None."""
         if not self._held:
+            if not any(items in self._evidence for items in self._round):
+                self.known_until = self._begun
             return None
         self.heard = self._held[0].received
         return self._held.pop(0)
@@ -95,6 +99,7 @@ class Polled:
     def _begin(self) -> None:
         """Begin a round at its tick."""
         self.grid.begin()
+        self._begun = self._clock.stamp()
         self._admission.begin()
         self._round.extend((*self._evidence, *self._signals))
 
@@ -119,6 +124,9 @@ class Polled:
         for item, value in zip(items, values, strict=True):
             if is_refusal(value.StatusCode):
                 self.refused[item.handle] = status_name(value.StatusCode)
+                # It had a value: that it has none is news, or it would be taken for what is still so.
+                if item.role == "change" and self._last.pop(item.handle, None) is not None:
+                    found.append(ua.MonitoredItemNotification(ClientHandle=item.handle, Value=value))
                 continue
             self.refused.pop(item.handle, None)
             if self._is_news(item, value):

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Final
 
-from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic, to_rfc3339
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic
 from linewitness.base.errors import DeviceError
-from linewitness.devices.base import Gap, Observation, Seen, When
+from linewitness.devices.base import Gap, Observation
 from linewitness.devices.opcua.backfill.catchup import CatchUp
-from linewitness.devices.opcua.backfill.recall import Recall
+from linewitness.devices.opcua.backfill.recall import Recall, sign_of_life
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.connection.client import certificates_left
 from linewitness.devices.opcua.connection.failures import spoken
@@ -112,6 +112,11 @@ class OpcUaSession:
         return self._source.heard or self._contact
 
     @property
+    def known_until(self) -> Stamp | None:
+        """Until when a point whose change was not yielded had not changed."""
+        return self._source.known_until
+
+    @property
     def clock_offset_ms(self) -> int | None:
         """How far the server's clock is ahead of ours."""
         return self._interpreter.witness.offset_ms
@@ -183,7 +188,8 @@ class OpcUaSession:
             if held is None:
                 await self._look_after()
                 if monotonic() >= self._remind_at:
-                    yield self._sign_of_life()
+                    heard = self.contact or self._clock.stamp()
+                    yield sign_of_life(self._options.id, self._session_id, heard)
                 await self._source.wait(self._look_at)
                 continue
             async with aclosing(self._news(held)) as news:
@@ -234,17 +240,6 @@ class OpcUaSession:
                 await self._note_mended()
                 self._retry_at = now + RETRY_REFUSED_S
         self._look_at = monotonic() + min(self._options.silence_s / 2, LOOK_S)
-
-    def _sign_of_life(self) -> Seen:
-        """Return what the journal is to remember of a server that has nothing to say."""
-        heard = self.contact or self._clock.stamp()
-        return Seen(
-            device=self._options.id,
-            session_id=self._session_id,
-            received=heard,
-            when=When(occurred_ns=heard.realtime_ns, occurred_from="gateway"),
-            remember={"contact": to_rfc3339(heard.realtime_ns)},
-        )
 
     def _listened(self) -> list[Item]:
         return [item for item in self._items if item.handle not in self._source.refused]

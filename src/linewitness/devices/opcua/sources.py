@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from linewitness.base.clock import NS_PER_S, Clock, Stamp
+from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.opcua.backlog import Backlog, Delivery, Dropped
 from linewitness.devices.opcua.connection.server import Server
@@ -31,6 +31,10 @@ class Source(Protocol):
     @property
     def heard(self) -> Stamp | None:
         """When the server last delivered something that was taken out."""
+
+    @property
+    def known_until(self) -> Stamp | None:
+        """Until when all evidence is known: what was taken out before the last `pop` has been yielded."""
 
     @property
     def grid(self) -> PollGrid | None:
@@ -67,6 +71,8 @@ class Subscribed:
         self._backlog = Backlog(limit=options.buffer, clock=clock)
         self._monitor = Monitor(client, options, server)
         self._newest: Stamp | None = None
+        self._taken: Delivery | None = None
+        self.known_until: Stamp | None = None
 
     @property
     def refused(self) -> Mapping[int, str]:
@@ -91,9 +97,12 @@ class Subscribed:
 
     def pop(self) -> Delivery | Dropped | None:
         """Return the oldest delivery, or None."""
+        if self._taken is not None and self._taken.subscription == self._monitor.evidence_id:
+            self.known_until = _before(self._taken.received, self._monitor.sampling_ms)
         held = self._backlog.pop()
-        if isinstance(held, Delivery):
-            self._newest = held.received
+        self._taken = held if isinstance(held, Delivery) else None
+        if self._taken is not None:
+            self._newest = self._taken.received
         return held
 
     def waiting(self) -> Iterable[Delivery | Dropped]:
@@ -131,3 +140,8 @@ class Subscribed:
             group = [item for item in waiting if item.signals is signals]
             if group and number:
                 await self._monitor.add(number, group)
+
+
+def _before(moment: Stamp, duration_ms: float) -> Stamp:
+    duration_ns = int(duration_ms * NS_PER_MS)
+    return Stamp(moment.realtime_ns - duration_ns, moment.boottime_ns - duration_ns)

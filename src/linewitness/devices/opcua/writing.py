@@ -1,6 +1,7 @@
 """Write one node: for handshakes and gates, the only things that are ever written."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from asyncua import ua
@@ -15,16 +16,17 @@ from linewitness.devices.opcua.options import OpcUaOptions
 
 _TRUE: Final = frozenset({"1", "true", "on"})
 _FALSE: Final = frozenset({"0", "false", "off"})
-_WHOLE: Final = frozenset(
+#: Whole numbers by type: the bits of one, and whether it has a sign.
+_WHOLE: Final[Mapping[ua.VariantType, tuple[int, bool]]] = MappingProxyType(
     {
-        ua.VariantType.SByte,
-        ua.VariantType.Byte,
-        ua.VariantType.Int16,
-        ua.VariantType.UInt16,
-        ua.VariantType.Int32,
-        ua.VariantType.UInt32,
-        ua.VariantType.Int64,
-        ua.VariantType.UInt64,
+        ua.VariantType.SByte: (8, True),
+        ua.VariantType.Byte: (8, False),
+        ua.VariantType.Int16: (16, True),
+        ua.VariantType.UInt16: (16, False),
+        ua.VariantType.Int32: (32, True),
+        ua.VariantType.UInt32: (32, False),
+        ua.VariantType.Int64: (64, True),
+        ua.VariantType.UInt64: (64, False),
     }
 )
 
@@ -82,13 +84,19 @@ def _typed(value: str, kind: ua.VariantType, place: str) -> Any:
         return text in _TRUE
     try:
         if kind in _WHOLE:
-            return int(text)
+            return _fitting(int(text), *_WHOLE[kind])
         if kind in (ua.VariantType.Float, ua.VariantType.Double):
             return float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     if kind is ua.VariantType.String:
         return value
     raise DeviceRefused(
         f"{place}: {value!r} is no value of type {kind.name}", hint="see the gate's closed and opened"
     )
+
+
+def _fitting(number: int, bits: int, signed: bool) -> int:
+    """Return a number that a type of so many bits can hold; OverflowError where it cannot."""
+    number.to_bytes(bits // 8, "big", signed=signed)
+    return number

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import structlog
 
-from linewitness.base.clock import Clock
+from linewitness.base.clock import Clock, Stamp
 from linewitness.base.failures import retrieve
 from linewitness.devices.base import NetworkSession, Observation, Result, Session, Signals
+from linewitness.devices.following import FollowingSession
 from linewitness.devices.options import ShareOptions
 from linewitness.gateway.availability import DeviceStatusSink
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
@@ -88,6 +89,7 @@ class Intake:
         self._standstills = standstills
         self._order = ArrivalOrder(standstills, clock)
         self._bindings = BindingWatch(device, health)
+        self._session: Session | None = None
         self._network = NetworkWatch(device, health, clock, self._order.notice)
 
     async def recall(self) -> None:
@@ -106,7 +108,19 @@ class Intake:
 
     def begin(self, session: Session) -> None:
         """Learn that a session begins, before anything of it is taken."""
+        self._session = session
         self._network.begin(session if isinstance(session, NetworkSession) else None)
+
+    def known_until(self, now: Stamp) -> Stamp | None:
+        """Return until when the station knows all that the device's points said.
+
+        None without a session, and while the device's share holds back what they say.
+        """
+        if self._share.holds_back:
+            return None
+        if isinstance(self._session, FollowingSession):
+            return self._session.known_until
+        return now if self._session is not None else None
 
     async def watch(self) -> None:
         """Show what is lost on the way to the device, until cancelled."""
@@ -138,6 +152,7 @@ class Intake:
 
     def forget(self) -> None:
         """Let the station forget what this device named: it may miss what comes from now on."""
+        self._session = None
         outcome = self._station.lose(
             self._device, f"the connection to {self._device} ended", self._clock.stamp()
         )

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from linewitness.base.clock import Clock
-from linewitness.gateway.stations.gates import GateOrders
+from linewitness.base.clock import Clock, Stamp
+from linewitness.gateway.stations.gate_orders import GateOrders
 from linewitness.journal.journal import Journal
 from linewitness.stations.station import Station
 
@@ -19,13 +19,18 @@ class StationClock:
     def __init__(
         self,
         stations: Callable[[], Iterable[Station]],
+        known_until: Callable[[str, Stamp], Stamp | None],
         *,
         journal: Journal,
         clock: Clock,
         orders: GateOrders,
         show: Callable[[Station, "asyncio.Future[Any]"], None],
     ) -> None:
-        """Take the stations as they are at each step, where their orders go, and who shows them."""
+        """Take the stations as they are at each step, where their orders go, and who shows them.
+
+        `known_until` tells until when a device's points are known.
+        """
+        self._known_until = known_until
         self._show = show
         self._stations = stations
         self._journal = journal
@@ -41,7 +46,9 @@ class StationClock:
                     await self._tell(station)
 
     async def _tell(self, station: Station) -> None:
-        outcome = station.tick(self._clock.stamp())
+        now = self._clock.stamp()
+        known = {name: self._known_until(name, now) for name in station.followed}
+        outcome = station.tick(now, {name: stamp for name, stamp in known.items() if stamp is not None})
         if not outcome.events and not outcome.state:
             return
         durable = self._journal.submit(outcome.events, state=outcome.state)

@@ -1,6 +1,6 @@
 """Follow what the unit at a station needs: count what counts, refuse what does not, record each change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from linewitness.base.clock import Stamp
@@ -24,6 +24,7 @@ from linewitness.stations.checklist.timed_options import (
 from linewitness.stations.context import StationContext
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.unit.units import HeldUnit
+from linewitness.stations.values.changes import state_key
 
 #: Requirements that are done by how often something was done.
 _COUNTED: Final = (ResultRequirement, SignOffRequirement, ComponentRequirement)
@@ -39,6 +40,8 @@ class Checklist:
         """Take what the parts of the station share."""
         self._context = context
         self.live = LiveValues()
+        #: Points that are watched since the settings changed, and said nothing since.
+        self._unread: set[str] = set()
         #: Called with each requirement that becomes done.
         self.on_done: Done = lambda *_: None
 
@@ -57,6 +60,8 @@ class Checklist:
     @property
     def runs_by_time(self) -> bool:
         """Whether time alone can change what a unit here has."""
+        if self._unread:
+            return True
         options = self._context.options
         timed = (ConditionRequirement, WaitRequirement)
         return options is not None and any(isinstance(need, timed) for need in options.requires)
@@ -69,6 +74,31 @@ class Checklist:
         """Learn what a point says now."""
         if f"{reading.device}/{reading.point}" in self.points:
             self.live.take(reading, self._context.shared.moment(reading.received))
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """The devices of these points."""
+        return frozenset(point.partition("/")[0] for point in self.points)
+
+    def hear(self, known_until: Mapping[str, Stamp]) -> None:
+        """Learn until when all that the points of these devices said was taken."""
+        for device, stamp in known_until.items():
+            self.live.hear(device, self._context.shared.moment(stamp))
+        for name in [each for each in self._unread if each.partition("/")[0] in known_until]:
+            self._unread.discard(name)
+            device, _, point = name.partition("/")
+            last = self._context.shared.last.get(state_key(device, point))
+            if last is not None and last.is_plain and self.live.get(name) is None:
+                self.live.recall(name, last.values[""], self._context.shared.moment(known_until[device]))
+
+    def watch_anew(self, before: frozenset[str]) -> None:
+        """Go on with other points than `before`: of a session that goes on, each was said already."""
+        self._unread |= self.points - before
+
+    def lose(self, device: str) -> None:
+        """Learn that a session ended: the next one says all values anew."""
+        self.live.lose(device)
+        self._unread = {name for name in self._unread if name.partition("/")[0] != device}
 
     def doubt(self, missing: Observation) -> None:
         """Learn that something of a device is missing: values may have been among it."""
@@ -168,6 +198,9 @@ class Checklist:
         progress.wrong = finding.wrong
         if finding.state == progress.state:
             return False
+        if finding.state == "done" and not isinstance(need, _COUNTED):
+            # What is not counted cannot be refused when it comes: it is noted when it is found to be so.
+            progress.out_of_order = bool(self.comes_first(held, need))
         before, progress.state = progress.state, finding.state
         progress.done_at = self._context.shared.moment(stamp) if finding.state == "done" else None
         if need.has_records:
@@ -183,10 +216,10 @@ class Checklist:
             self._look_inside(held, need, progress)
         if isinstance(need, _COUNTED):
             return judging.judge_count(need, progress)
-        if isinstance(need, AfterRequirement):
-            return judging.judge_after(need, progress, held, self._station_before(held))
         if progress.state == "missing" and self.comes_first(held, need) and need.out_of_order == "refuse":
             return JudgedState("missing")
+        if isinstance(need, AfterRequirement):
+            return judging.judge_after(need, progress, held, self._station_before(held))
         if isinstance(need, CheckRequirement):
             return judging.judge_check(need, progress, held, self.live)
         now = self._context.shared.moment(stamp)

@@ -78,7 +78,8 @@ def judge_condition(
 ) -> JudgedState:
     """Return whether a value stayed within its limits, and note since when it does.
 
-    What is not known is not within limits: a stretch begins anew when the device is heard again.
+    What is not known is not within limits: a stretch begins anew when the device is heard again, and only
+    time in which the device said nothing else counts.
     """
     begun = start_of(need.since, held)
     reopened = need.until is not None and start_of(need.until, held) is None
@@ -97,7 +98,8 @@ def judge_condition(
         progress.since = now
     if value is not None and not value.unbroken.is_by(progress.since):
         progress.since = value.unbroken
-    passed = progress.since.elapsed_s(now)
+    known_until = live.known_until(need.point)
+    passed = progress.since.elapsed_s(known_until) if known_until is not None else 0.0
     return JudgedState("done") if need.for_s is not None and passed >= need.for_s else JudgedState("missing")
 
 

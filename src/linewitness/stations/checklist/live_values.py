@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from linewitness.base.clock import NS_PER_MS
-from linewitness.devices.base import Quality, Reading
+from linewitness.devices.base import Quality, Reading, Scalar
 from linewitness.stations.checklist.progress import ClockMoment
 
 
@@ -27,6 +27,7 @@ class LiveValues:
     def __init__(self) -> None:
         """Begin with nothing known."""
         self._values: dict[str, LiveValue] = {}
+        self._known_until: dict[str, ClockMoment] = {}
 
     def take(self, reading: Reading, moment: ClockMoment) -> None:
         """Take what a point says."""
@@ -47,6 +48,7 @@ class LiveValues:
 
     def lose(self, device: str) -> None:
         """Forget what a device said."""
+        self._known_until.pop(device, None)
         for name in [name for name in self._values if name.startswith(f"{device}/")]:
             del self._values[name]
 
@@ -55,6 +57,19 @@ class LiveValues:
         for name, value in self._values.items():
             if name.startswith(f"{device}/"):
                 self._values[name] = replace(value, changed=False, unbroken=moment)
+
+    def hear(self, device: str, moment: ClockMoment) -> None:
+        """Learn that a device's points had not changed until a moment, other than `take` was told."""
+        self._known_until[device] = moment
+
+    def recall(self, name: str, value: Scalar, moment: ClockMoment) -> None:
+        """Take what a point is known to have said last, which is so since `moment` at the latest."""
+        if isinstance(value, str | int | bool):
+            self._values[name] = LiveValue(text_of(value), moment, changed=False, unbroken=moment)
+
+    def known_until(self, name: str) -> ClockMoment | None:
+        """Return until when a point is known, None where that is not known."""
+        return self._known_until.get(name.partition("/")[0])
 
     def get(self, name: str) -> LiveValue | None:
         """Return what a point says, None where that is not known."""

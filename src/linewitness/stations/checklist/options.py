@@ -90,6 +90,14 @@ class RequirementOptions(Options):
         return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
+def check_limits(low: Decimal | None, high: Decimal | None) -> None:
+    """Raise SettingsError where there is no limit, or the lower one is above the upper one."""
+    if low is None and high is None:
+        raise SettingsError("low or high is needed", at=("low",))
+    if low is not None and high is not None and low > high:
+        raise SettingsError(f"low ({low}) is above high ({high})", at=("low",))
+
+
 class LimitOptions(Options):
     """Limits of our own for one measured value, inclusive."""
 
@@ -98,10 +106,7 @@ class LimitOptions(Options):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.low is None and self.high is None:
-            raise SettingsError("low or high is needed", at=("low",))
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise SettingsError(f"low ({self.low}) is above high ({self.high})", at=("low",))
+        check_limits(self.low, self.high)
         return self
 
 
@@ -160,7 +165,7 @@ class ComponentRequirement(RequirementOptions):
         default=None,
         pattern=r"^[0-9]{8}([0-9]{4,6})?$",
         description="GTIN of the part: its code is a GS1 DataMatrix or barcode, with serial number (21) or "
-        "lot (10), and where there are any expiry (17) and count (30, 37).",
+        "lot (10), and where there are any expiry (17, 7003) and count (30, 37).",
     )
     scanner: Identifier | None = Field(
         default=None, description="Device that reads it; any code reader of the station by default."
@@ -179,6 +184,9 @@ class ComponentRequirement(RequirementOptions):
         "default.",
     )
     supplier: str = Field(default="", max_length=200, description="Supplier, where the code does not say it.")
+    position: str = Field(
+        default="", max_length=100, description="Where in the unit it is, where the code does not say it."
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

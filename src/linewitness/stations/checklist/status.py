@@ -148,6 +148,9 @@ def _unit_changes(held: HeldUnit, options: StationOptions) -> list[Change]:
     changes += [Change(name, None, value) for name, value in named if value]
     if lacking:
         changes.append(Change("lacking", None, "; ".join(lacking)))
+    if held.removed:
+        more = [f"and {held.removed_more} more"] if held.removed_more else []
+        changes.append(Change("removed", None, "; ".join([*held.removed, *more])))
     if held.known is not None and held.known.scrapped:
         changes.append(Change("scrapped", None, held.known.scrapped))
     if lacking and held.override is not None:

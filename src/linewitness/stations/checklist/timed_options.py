@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from linewitness.base.settings import Identifier, SettingsError
-from linewitness.stations.checklist.options import ENTERED, PointName, RequirementOptions
+from linewitness.stations.checklist.options import ENTERED, PointName, RequirementOptions, check_limits
 
 
 class ConditionRequirement(RequirementOptions):
@@ -29,10 +29,7 @@ class ConditionRequirement(RequirementOptions):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.low is None and self.high is None:
-            raise SettingsError("low or high is needed", at=("low",))
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise SettingsError(f"low ({self.low}) is above high ({self.high})", at=("low",))
+        check_limits(self.low, self.high)
         if (self.until is None) == (self.for_s is None):
             raise SettingsError("give either until or for_s: how long the value must stay", at=("for_s",))
         return self

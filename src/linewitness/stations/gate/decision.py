@@ -1,6 +1,7 @@
 """Decide when a station's gate closes and opens, and put each decision on record."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from linewitness.base.clock import Stamp
@@ -8,7 +9,7 @@ from linewitness.base.patterns import compiled
 from linewitness.devices.base import Code
 from linewitness.evidence.format.record import Change, Event
 from linewitness.stations.checklist.requirement_events import Cause
-from linewitness.stations.checklist.status import lacking_names, unmet
+from linewitness.stations.checklist.status import lacking_names
 from linewitness.stations.context import StationContext
 from linewitness.stations.gate.orders import Order, Position, gate_resource, wanted
 from linewitness.stations.outcome import StationOutcome
@@ -35,6 +36,7 @@ class GateDecision:
         stored = state.get(self._key) or ""
         closed = stored == "closed" or stored.startswith('["closed"')
         self._position: Position = "closed" if closed else "opened"
+        self._moves = 0
 
     def order(self, held: HeldUnit | None, *, known: bool) -> Order | None:
         """Return what the gate should be now, None where there is none.
@@ -46,9 +48,9 @@ class GateDecision:
             return None
         if not known:
             why = "it is not known which unit is at the station"
-            return Order(str(self._context.id), options.gate, self._position, why)
+            return Order(str(self._context.id), options.gate, self._position, why, self._moves)
         position, reason = wanted(options.gate, held, options)
-        return Order(str(self._context.id), options.gate, position, reason)
+        return Order(str(self._context.id), options.gate, position, reason, self._moves)
 
     @property
     def position(self) -> Position | None:
@@ -61,9 +63,10 @@ class GateDecision:
         order = self.order(held, known=known) if known else None
         if order is None or order.position == self._position:
             return
+        self._moves += 1
         before, self._position = self._position, order.position
         outcome.state[self._key] = self._position
-        outcome.order = order
+        outcome.order = replace(order, number=self._moves)
         outcome.events.append(
             self._context.event_by(
                 cause,
@@ -89,14 +92,13 @@ class GateDecision:
             why = reason.refused if reason is not None else "it gives no reason"
             return PassGiven(f"{why}: nothing was let pass", f"{held.serial} was not let pass: {why}")
         unmet_now = lacking_names(held, self._context.options)
-        held.override = Override(operator, reason.code, reason.text, held.results_not_ok, unmet_now)
+        override = Override(operator, reason.code, reason.text, held.results_not_ok, unmet_now)
+        held.override = override
         said = f"the operator lets {held.serial} pass: {reason.words}"
-        return PassGiven(said, event=self._overridden(code, held, reason))
+        return PassGiven(said, event=self._overridden(code, held, override, reason))
 
-    def _overridden(self, code: Code, held: HeldUnit, reason: GivenReason) -> Event:
-        options = self._context.options
+    def _overridden(self, code: Code, held: HeldUnit, override: Override, reason: GivenReason) -> Event:
         order = self.order(held, known=True)
-        lacking = unmet(held, options)
         return self._context.event_by(
             code,
             kind="gate.overridden",
@@ -108,7 +110,7 @@ class GateDecision:
             changes=(
                 Change("reason_code", None, reason.code),
                 Change("reason", None, reason.text or None),
-                Change("unmet", None, "; ".join(lacking) or None),
+                Change("unmet", None, "; ".join(override.unmet) or None),
                 Change("results_not_ok", None, held.results_not_ok),
             ),
         )
@@ -117,4 +119,4 @@ class GateDecision:
         options = self._context.options
         gate = options.gate if options else None
         match = compiled(gate.pass_code).fullmatch(text) if gate and gate.pass_code else None
-        return reason_in(match, options.reasons if options else None) if match is not None else None
+        return reason_in(match, options.counted_reasons if options else None) if match is not None else None

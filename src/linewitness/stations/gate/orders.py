@@ -13,12 +13,16 @@ Position = Literal["closed", "opened"]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a gate should be, why, and the event that says so: level, not edge, so it can be repeated."""
+    """What a gate should be, and why: level, not edge, so it can be repeated.
+
+    `number` counts the decisions of the station: what was decided before is not ordered after.
+    """
 
     station: str
     gate: GateOptions
     position: Position
     reason: str
+    number: int = 0
 
     @property
     def value(self) -> str:

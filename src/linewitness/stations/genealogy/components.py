@@ -88,7 +88,9 @@ class Components:
         elif not self._checklist.may_count(held, read.need, read.code, outcome):
             self.refuse(read, held, progress_of(held, read.need).wrong, outcome)
         else:
-            self.put_in(read.need, read.part, held, read.code, outcome)
+            amount = read.part.quantity
+            quantity = "1" if amount is None else f"{amount:f}"
+            self.put_in(read.need, read.part, held, read.code, outcome, quantity=quantity)
             progress_of(held, read.need).work(operator)
 
     def put_in(
@@ -99,21 +101,10 @@ class Components:
         cause: Cause,
         outcome: StationOutcome,
         *,
-        quantity: str = "1",
+        quantity: str,
     ) -> None:
         """Put on record that a component, or so much of a lot, is in the unit now."""
-        lot = self._lot(part)
-        component = Component(
-            requirement=need.name,
-            station=str(self._context.id),
-            part=part.part,
-            serial=part.serial,
-            lot=part.lot,
-            quantity=quantity,
-            position=part.position,
-            supplier=part.supplier or (lot.supplier if lot else ""),
-            expiry=_earliest(part, lot),
-        )
+        component = self._component(need, part, quantity)
         event = self._context.event_by(
             cause,
             kind="component.installed",
@@ -129,17 +120,27 @@ class Components:
             held.known.components.append(component)
             outcome.state.update(self._context.shared.units.put(held.known))
 
+    def _component(self, need: ComponentRequirement, part: PartCode, quantity: str) -> Component:
+        """Return what is known of a part: from its code, the settings and the list of lots."""
+        lot = self._lot(part)
+        return Component(
+            requirement=need.name,
+            station=str(self._context.id),
+            part=part.part,
+            serial=part.serial,
+            lot=part.lot,
+            quantity=quantity,
+            position=part.position or need.position,
+            supplier=part.supplier or (lot.supplier if lot else ""),
+            expiry=_earliest(part, lot),
+        )
+
     def refuse(self, read: ReadPart, held: HeldUnit | None, why: str, outcome: StationOutcome) -> None:
         """Put on record that a part was not taken, and why."""
         need, part, code = read
         if held is not None:
             progress_of(held, need).wrong = why
-        changes = [
-            ("part", part.part),
-            ("serial", part.serial),
-            ("lot", part.lot),
-            ("requirement", need.name),
-        ]
+        amount = "" if part.quantity is None else str(part.quantity)
         parent = ("unit", held.serial) if held is not None else None
         outcome.events.append(
             self._context.event(
@@ -147,7 +148,7 @@ class Components:
                 kind="component.refused",
                 resource=Resource("component", f"{part.part}/{part.name}", parent),
                 reason=why,
-                changes=tuple(Change(name, None, value) for name, value in changes if value),
+                changes=tuple(_changes(self._component(need, part, amount))),
             )
         )
         outcome.refusals.append(f"{part.part} {part.name}: {why}")
@@ -173,6 +174,7 @@ class Components:
             return
         component = same[-1]
         known.components.remove(component)
+        held.take_out(f"{part.part}/{part.name}")
         outcome.events.append(
             self._context.event_by(
                 code,

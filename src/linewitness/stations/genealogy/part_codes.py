@@ -65,14 +65,14 @@ def _read_gs1(text: str, need: ComponentRequirement, gtin: str) -> PartCode | No
     named = values.get("01") or values.get("02")
     if named is None or named.value.zfill(14) != gtin.zfill(14):
         return None
-    expiry = values.get("17")
+    days = [day for ai in ("17", "7003") if ai in values and (day := values[ai].date) is not None]
     amount = values.get("30") or values.get("37")
     groups = {
         "serial": values["21"].value if "21" in values else "",
         "lot": values["10"].value if "10" in values else "",
         "quantity": amount.value if amount else "",
     }
-    code = _part_code(groups, need, expiry=expiry.date if expiry else None)
+    code = _part_code(groups, need, expiry=min(days, default=None))
     return _with(code, f"it says ({min(twice)}) twice, and not the same") if twice else code
 
 

@@ -9,7 +9,7 @@ from linewitness.stations.checklist.status import covers, unmet
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Ending, Variant
 from linewitness.stations.options import StationOptions
-from linewitness.stations.orders import StationOrder
+from linewitness.stations.orders import StationOrder, variant_changes
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.people.reasons import GivenReason
 from linewitness.stations.unit.units import HeldUnit, variant_in
@@ -83,6 +83,16 @@ class Visits:
         if held.variant == before:
             return False
         outcome.state.update(self._context.shared.units.put(held.known))
+        outcome.events.append(
+            self._context.event_by(
+                cause,
+                kind="order.changed",
+                actor=self._context.actor(cause.device),
+                resource=self._context.unit_resource(held.serial),
+                reason=f"{held.serial} stands there, and needs what the new order needs",
+                changes=variant_changes(before, held.variant),
+            )
+        )
         return True
 
     def note_readiness(self, held: HeldUnit, outcome: StationOutcome) -> None:
@@ -149,14 +159,18 @@ class Visits:
         )
 
     def _skipped(self, held: HeldUnit) -> list[str]:
-        """Return the stations of the unit's route before this one that it did not leave as it should."""
+        """Return the stations of the unit's route before this one that it did not leave as it should.
+
+        What it had at other lines, and where results alone are asked for, nobody here knows.
+        """
         route = self._context.shared.lists.routes.get(held.variant.product, ())
         here = str(self._context.id)
         if here not in route or held.known is None:
             return []
         visits = held.known.visits
         passed = {name for name, visit in visits.items() if visit.ending in ("complete", "overridden")}
-        return [station for station in route[: route.index(here)] if station not in passed]
+        before = self._context.badges.watching.intersection(route[: route.index(here)])
+        return [station for station in route if station in before and station not in passed]
 
     def _exception(
         self, cause: Observation | Stamp, held: HeldUnit, code: str, why: str, outcome: StationOutcome

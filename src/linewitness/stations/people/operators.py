@@ -18,6 +18,8 @@ class Badges:
     #: Stations whose operator a tag of a PLC names.
     by_tag: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
+    #: Stations that ask for more than results: where there is one, the whole line's people are watched.
+    watching: set[str] = field(default_factory=set)
     #: Where each operator's last result was made, and when.
     seen: dict[str, tuple[str, ClockMoment]] = field(default_factory=dict)
 

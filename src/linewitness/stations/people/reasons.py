@@ -33,12 +33,17 @@ def reason_in(groups: Mapping[str, str | None], options: ReasonOptions | None) -
     if options.codes and code not in options.codes:
         refused = f"{code!r} is none of the reasons {', '.join(options.codes)}"
     elif not options.codes and _says_nothing(code, options):
-        refused = f"{code!r} says nothing: say what is so, in {options.min_length} characters or more"
+        refused = _asked_for(code, options)
     elif text and _says_nothing(text, options):
-        refused = f"{text!r} says nothing: say what is so, in {options.min_length} characters or more"
+        refused = _asked_for(text, options)
     elif not text and options.text == "required":
         refused = "a text must come with the code"
     return GivenReason(code, text or options.codes.get(code, ""), refused)
+
+
+def _asked_for(text: str, options: ReasonOptions) -> str:
+    length = f", in {options.min_length} characters or more" if options.min_length > 1 else ""
+    return f"{text!r} says nothing: say what is so{length}"
 
 
 def _says_nothing(text: str, options: ReasonOptions) -> bool:

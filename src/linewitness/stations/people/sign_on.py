@@ -106,7 +106,7 @@ class SignOn:
             person = badges.person(operator, method)
             outcome.events.append(self._event(observation, "operator.signed_on", person))
             shared = badges.others(operator, self._station)
-            if shared and self._context.tracks:
+            if shared and badges.watching:
                 why = f"{operator} is signed on at {', '.join(shared)} as well"
                 resource = Resource("operator", operator)
                 outcome.events.append(self._context.exception(observation, "shared_badge", why, resource))

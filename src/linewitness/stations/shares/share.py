@@ -63,6 +63,11 @@ class DeviceShare:
         return max(0.0, (self._calm_at_ns - now.boottime_ns) / NS_PER_S) if self.above else None
 
     @property
+    def holds_back(self) -> bool:
+        """Whether readings may wait here of which the station does not know."""
+        return self._closed is not None
+
+    @property
     def debt_s(self) -> float:
         """Seconds for which a device that keeps its data is to be left alone."""
         return self._allowance.debt_s

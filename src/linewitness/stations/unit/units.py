@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -14,6 +14,9 @@ from linewitness.stations.options import UnitOptions
 
 if TYPE_CHECKING:
     from linewitness.stations.checklist.status import ListedStatuses
+
+#: Components taken out that a visit names; what is above is counted.
+MOST_REMOVED: Final = 20
 
 
 class Override(NamedTuple):
@@ -36,7 +39,8 @@ class HeldUnit:
     `results_ok` and `results_not_ok` count results that decide something. `progress` is by the name of the
     requirement. `told` names the commands that were accepted for it, `tried` those that were given since it
     was read last. `tools` are the serial numbers of the tools of its results, by device. `scrapped_here` says
-    that it became scrap during this visit. `known` is what the line remembers of it, where the station
+    that it became scrap during this visit. `removed` names what was taken out of it during this visit, and
+    `removed_more` counts what has no room there. `known` is what the line remembers of it, where the station
     asks for that. `listed` are its requirements, as they were put together last (`statuses_of`).
     """
 
@@ -51,6 +55,8 @@ class HeldUnit:
     override: Override | None = None
     tools: dict[str, str] = field(default_factory=dict)
     scrapped_here: bool = False
+    removed: list[str] = field(default_factory=list)
+    removed_more: int = 0
     told: set[str] = field(default_factory=set)
     tried: set[str] = field(default_factory=set)
     known: KnownUnit | None = None
@@ -62,6 +68,13 @@ class HeldUnit:
             self.results_ok += 1
         else:
             self.results_not_ok += 1
+
+    def take_out(self, component: str) -> None:
+        """Remember that a component was taken out, for the record that closes the visit."""
+        if len(self.removed) < MOST_REMOVED:
+            self.removed.append(component)
+        else:
+            self.removed_more += 1
 
     def dump(self) -> str:
         """Return the durable form, without what devices were told."""
@@ -81,6 +94,8 @@ class HeldUnit:
                 "tools": self.tools,
                 "scrapped_here": self.scrapped_here,
             }
+        if self.removed:
+            stored["removed"] = [self.removed, self.removed_more]
         return orjson.dumps(stored).decode()
 
     def dump_told(self) -> str:
@@ -110,6 +125,8 @@ class HeldUnit:
             held.entered = ClockMoment(*stored["entered"])
             held.tools = stored["tools"]
             held.scrapped_here = stored["scrapped_here"]
+        if "removed" in stored:
+            held.removed, held.removed_more = stored["removed"]
         return held
 
     @classmethod

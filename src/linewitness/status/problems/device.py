@@ -46,6 +46,15 @@ def problems_of_device(device: DeviceRow) -> Iterator[LineProblem]:
             what=f"{name} was not told of the unit at its station: {untold}",
             hint="operator action required: correct what is named, then read the unit again",
         )
+    if unmoved := device.health.unmoved:
+        yield LineProblem(
+            "gate-not-moved",
+            name,
+            alarm=True,
+            what=f"a gate at {name} is not where it should be: {unmoved}",
+            hint="operator action required: a unit may not be held, or not be let go; look at the device and "
+            "its connection; what was refused or not answered is tried again",
+        )
     if device.health.above_share:
         yield LineProblem(
             "device-share",

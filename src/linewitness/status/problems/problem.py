@@ -13,6 +13,7 @@ ProblemCode = Literal[
     "binding-conflict",
     "unit-unknown",
     "unit-not-told",
+    "gate-not-moved",
     "device-share",
     "polls-missed",
     "journal-damaged",

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, MutableMapping
 
-from linewitness.devices.base import Memory, Observation
+from linewitness.base.clock import Stamp, to_rfc3339
+from linewitness.devices.base import Memory, Observation, Seen, When
 
 
 class Recall:
@@ -29,3 +30,14 @@ class Recall:
         known: dict[str, str | None] = dict(await self._memory.items(prefix))
         known.update({key: value for key, value in self._overlay.items() if key.startswith(prefix)})
         return {key: value for key, value in sorted(known.items()) if value is not None}
+
+
+def sign_of_life(device: str, session_id: str, heard: Stamp) -> Seen:
+    """Return what the journal is to remember of a server that has nothing to say."""
+    return Seen(
+        device=device,
+        session_id=session_id,
+        received=heard,
+        when=When(occurred_ns=heard.realtime_ns, occurred_from="gateway"),
+        remember={"contact": to_rfc3339(heard.realtime_ns)},
+    )

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
 from linewitness.base.errors import DeviceRefused, DeviceUnavailable
 from linewitness.devices.open_protocol.ledger.state import HistoryMode
 from linewitness.devices.open_protocol.ledger.tracker import ResultTracker
@@ -20,8 +18,6 @@ from linewitness.devices.open_protocol.wire.mids import Mid
 
 #: The setting that asks for multi-spindle results.
 SPINDLES: Final = "multi_spindle"
-
-log = structlog.get_logger(__name__)
 
 
 class Subscriptions:
@@ -96,7 +92,7 @@ class Subscriptions:
         except handshake.NoResultsOffered:
             if options.result_revision is not None or not await self._spindles():
                 raise
-            log.info("only multi-spindle results are offered (0101)", device=options.id)
+            self._silence.say_not_offered(Mid.RESULT_SUBSCRIBE, instead="multi-spindle results (0101)")
             return learned
         if revision is None:
             await self._go_on_unsubscribed()

@@ -19,7 +19,12 @@ class RefusedByController(Exception):
 
 
 class Unanswered(RefusedByController):
-    """The controller did not answer a question that we can do without."""
+    """The controller did not answer a question that we can do without: as if it did not know it."""
+
+    def __init__(self, telegram: Telegram, code: int) -> None:
+        """Keep the code that stands for it; the message says what happened."""
+        super().__init__(telegram, code)
+        self.args = (f"MID {self.mid:04d} revision {self.revision} got no answer",)
 
 
 class NoAnswer(DeviceUnavailable):
