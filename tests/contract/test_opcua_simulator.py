@@ -12,11 +12,13 @@ import pytest
 
 from linewitness.base.errors import DeviceUnavailable
 from linewitness.devices.base import Gap, Signals
+from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.connection.wire import Client, UaStatusCodeError
 from linewitness_simulators.press.device import Press
 from linewitness_simulators.press.server import PressSimulation, serve
 from support.opcua_rig import CLOCK, listening, of_type, options, point, reading
 from support.present import present
+from support.waiting import until
 
 
 @contextlib.asynccontextmanager
@@ -139,3 +141,41 @@ async def test_driver_that_is_not_asked_for_more_drops_with_a_gap_and_goes_on() 
         kept = len(ear.heard) - len(lost) - len(["the first", "the last"])
         assert lost
         assert kept + sum(cast(Any, lost)) == 1600
+
+
+def waiting(session: Any) -> tuple[int, int]:
+    """Return how many values of points wait, and how many were dropped, in a session that nobody asks."""
+    held = session._source.waiting()
+    kept = sum(each.below(2) for each in held if isinstance(each, Delivery))
+    return kept, sum(each.count for each in held if isinstance(each, Dropped))
+
+
+async def test_the_last_value_of_a_point_is_read_when_its_change_was_dropped() -> None:
+    async with (
+        serve(PressSimulation(tick_s=0)) as press,
+        listening(options(press, point("Program", queue_size=5000), point("Holding"), buffer=1000)) as ear,
+    ):
+        await ear.first(reading("holding"))
+
+        async def lose(name: str, value: float) -> bool:
+            """Set a point, wait until that has arrived, and return whether it was dropped."""
+            kept, lost = waiting(ear.session)
+            await press.set(name, value)
+            await until(lambda: sum(waiting(ear.session)) > kept + lost)
+            return waiting(ear.session)[1] > lost
+
+        for program in range(1000):
+            await press.set("Program", 2 + program)
+        program, holding = 1002, 200
+        while not await lose("Program", program):
+            program += 1
+        while not await lose("Holding", holding):
+            holding += 1
+        await ear.first(of_type(Gap))
+        assert ear.session.known_until is None, "values may have been lost"
+        await ear.first(reading("program", str(program)))
+        await ear.first(reading("holding", str(holding)))
+        quiet = asyncio.ensure_future(ear.end())
+        await until(lambda: ear.session.known_until is not None)
+        assert not quiet.done(), "each value is said once"
+        quiet.cancel()

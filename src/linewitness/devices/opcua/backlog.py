@@ -11,6 +11,8 @@ from asyncua import ua
 from linewitness.base.clock import Clock, Stamp
 
 LAST_HANDLE: Final = 4_294_967_295
+#: The source of gaps in which changes of any point may be missing.
+SUBSCRIPTION: Final = "subscription"
 
 
 @dataclass(frozen=True, slots=True)

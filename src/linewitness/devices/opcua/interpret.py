@@ -10,7 +10,7 @@ from linewitness.base.clock import Stamp, to_rfc3339
 from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.actors import NOBODY, Actors
-from linewitness.devices.opcua.backlog import Delivery, Dropped
+from linewitness.devices.opcua.backlog import SUBSCRIPTION, Delivery, Dropped
 from linewitness.devices.opcua.decoding.signals import TelemetryBlock
 from linewitness.devices.opcua.decoding.structures import Layouts
 from linewitness.devices.opcua.decoding.times import ClockWitness, LiveTimes, polled, unix_ns, verbatim
@@ -232,7 +232,7 @@ class Interpreter:
             missing = delivery.sequence - expected
             if missing > 0:
                 yield self.gap(
-                    source="subscription",
+                    source=SUBSCRIPTION,
                     first=heard.received,
                     last=delivery.received,
                     received=delivery.received,
@@ -247,7 +247,7 @@ class Interpreter:
         # The messages dropped were heard: their numbers are not missing as well.
         self._heard[dropped.subscription] = _Heard()
         return self.gap(
-            source="subscription",
+            source=SUBSCRIPTION,
             first=dropped.first,
             last=dropped.last,
             received=dropped.last,

@@ -1,16 +1,16 @@
 """One connection to one server: deliveries in, observations out, until it is gone or silent."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Final
 
-from linewitness.base.clock import NS_PER_MS, NS_PER_S, Clock, Stamp, from_rfc3339, monotonic
+from linewitness.base.clock import Clock, Stamp, from_rfc3339, monotonic
 from linewitness.base.errors import DeviceError
 from linewitness.devices.base import Gap, Observation
+from linewitness.devices.opcua.backfill.anew import read_anew
 from linewitness.devices.opcua.backfill.catchup import CatchUp
 from linewitness.devices.opcua.backfill.recall import Recall, sign_of_life
-from linewitness.devices.opcua.backlog import Delivery, Dropped
+from linewitness.devices.opcua.backlog import SUBSCRIPTION, Delivery, Dropped
 from linewitness.devices.opcua.connection.client import certificates_left
 from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.connection.server import CURRENT_TIME, Server, read, server_time
@@ -21,6 +21,7 @@ from linewitness.devices.opcua.decoding.times import ServerClock
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import listed, resolve
+from linewitness.devices.opcua.notifications.audit_wait import await_audit
 from linewitness.devices.opcua.notifications.notices import AlarmNotices
 from linewitness.devices.opcua.options import OpcUaOptions
 from linewitness.devices.opcua.polled import Polled
@@ -32,8 +33,6 @@ from linewitness.devices.together import together
 
 #: How often a node that the server refused is asked for again: a PLC program may have been loaded since.
 RETRY_REFUSED_S: Final = 60.0
-#: How long the change waits for the audit event that says who made it, in publishing intervals.
-AUDIT_INTERVALS: Final = 1.5
 #: How often the server's time is read at least.
 LOOK_S: Final = 5.0
 #: How often the journal is told that a quiet server was heard: a crash makes the gap longer by this at most.
@@ -67,6 +66,8 @@ class OpcUaSession:
         make = Subscribed if options.mode == "subscribe" else Polled
         self._source: Source = make(client=client, options=options, clock=clock, server=server)
         self._broken: DeviceError | None = None
+        #: Whether changes were lost since all points were read.
+        self._has_lost = False
         self._look_at = self._retry_at = 0.0
         self._remind_at = monotonic() + REMIND_S
         self._server_clock = ServerClock()
@@ -113,8 +114,8 @@ class OpcUaSession:
 
     @property
     def known_until(self) -> Stamp | None:
-        """Until when a point whose change was not yielded had not changed."""
-        return self._source.known_until
+        """Until when a point whose change was not yielded had not changed; None while changes are lost."""
+        return None if self._has_lost else self._source.known_until
 
     @property
     def clock_offset_ms(self) -> int | None:
@@ -184,7 +185,7 @@ class OpcUaSession:
         while True:
             if self._broken is not None:
                 raise self._broken
-            held = self._source.pop()
+            held = self._source.pop() or await self._anew()
             if held is None:
                 await self._look_after()
                 if monotonic() >= self._remind_at:
@@ -200,14 +201,24 @@ class OpcUaSession:
     async def _news(self, held: Delivery | Dropped) -> AsyncGenerator[Observation, None]:
         """Yield what a delivery says, the results that it announces, and the polls that were not made."""
         if isinstance(held, Delivery) and self._options.audit:
-            await self._await_audit(held)
+            await await_audit(self._conversation, self._source, held)
         for observation in together(self._interpreter.observe(held)):
+            self._has_lost |= isinstance(observation, Gap) and observation.source == SUBSCRIPTION
             yield observation
         for trigger in self._interpreter.take_fired():
             for result in await self._results.on(trigger):
                 yield result
         if (gap := self.missed_polls()) is not None:
             yield gap
+
+    async def _anew(self) -> Delivery | None:
+        """Read all points once what was under way is taken, where changes were lost."""
+        if not self._has_lost:
+            return None
+        with spoken(self._options):
+            found = await read_anew(self._conversation, self._listened())
+        self._has_lost = False
+        return found
 
     def missed_polls(self, *, final: bool = False) -> Gap | None:
         """Return, once, which polls were due and not made, where that concerns evidence."""
@@ -243,16 +254,6 @@ class OpcUaSession:
 
     def _listened(self) -> list[Item]:
         return [item for item in self._items if item.handle not in self._source.refused]
-
-    async def _await_audit(self, delivery: Delivery) -> None:
-        """Wait until the audit events of this delivery's changes must have come, and take them over."""
-        age_ns = self._clock.stamp().boottime_ns - delivery.received.boottime_ns
-        patience_ns = int(AUDIT_INTERVALS * self._options.publishing_ms * NS_PER_MS)
-        if delivery.changes and age_ns < patience_ns:
-            await asyncio.sleep((patience_ns - age_ns) / NS_PER_S)
-        for later in self._source.waiting():
-            if isinstance(later, Delivery):
-                self._interpreter.listen_ahead(later)
 
     async def _refusals(self) -> list[Observation]:
         """Return a gap for each point that is refused now and was not before, or for another reason."""

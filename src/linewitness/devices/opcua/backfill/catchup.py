@@ -10,6 +10,7 @@ from asyncua import ua
 from linewitness.base.clock import NS_PER_S, Stamp
 from linewitness.devices.base import Observation
 from linewitness.devices.opcua.backfill.history import History, keepers
+from linewitness.devices.opcua.backlog import SUBSCRIPTION
 from linewitness.devices.opcua.connection.failures import spoken
 from linewitness.devices.opcua.conversation import Conversation
 from linewitness.devices.opcua.decoding.signals import TelemetryBlock
@@ -47,7 +48,7 @@ class CatchUp:
         if untold:
             now = self._clock.stamp()
             yield self._interpreter.gap(
-                source="subscription",
+                source=SUBSCRIPTION,
                 first=contact,
                 last=now,
                 received=now,
