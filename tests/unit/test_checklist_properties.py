@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -171,6 +172,7 @@ def test_the_way_to_a_complete_unit_is_there() -> None:
     assert run([*DONE, ("scan", "SN0002")], "all") == 1
 
 
+@pytest.mark.heavy
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(STEPS, max_size=25),
@@ -405,6 +407,7 @@ def test_the_way_through_two_stations_is_there() -> None:
     assert run_line(THROUGH) == ["st-1", "st-1", "st-2"]
 
 
+@pytest.mark.heavy
 @settings(max_examples=200, deadline=None)
 @given(st.lists(LINE_STEPS, max_size=20), st.lists(LINE_STEPS, max_size=12), st.integers(0, len(THROUGH)))
 @example([], [("scan", "st-2", "SN0001"), ("reload", "pcb", 9)], 3)

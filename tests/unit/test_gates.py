@@ -268,6 +268,7 @@ async def test_a_plc_that_refuses_is_on_record_with_its_reason(tmp_path: Path, c
         await until(lambda: any("not writable" in event["reason"] for event in it.gate_events()))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "failure", [DeviceUnavailable("no answer within 3 s"), DeviceRefused("the PLC is busy")], ids=type
 )

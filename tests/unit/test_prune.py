@@ -422,6 +422,7 @@ async def test_a_line_with_anchors_waits_for_them_and_one_without_does_not(
     assert (await made_room(directory, clock, anchored=True))[0] == Plan(1, 256, 1003, "a place")
 
 
+@pytest.mark.heavy
 async def test_a_journal_whose_records_the_store_receipts_never_fills(
     directory: Path, clock: ManualClock, tmp_path: Path
 ) -> None:

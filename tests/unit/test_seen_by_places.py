@@ -272,6 +272,7 @@ async def test_whoever_can_write_to_the_place_does_not_stop_the_line(
     assert said(directory) == []
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_a_place_that_is_away_at_the_start_is_compared_when_it_is_back(
     tmp_path: Path, directory: Path, worm: DirectoryTarget, clock: ManualClock, hangs: bool
