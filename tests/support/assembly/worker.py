@@ -97,7 +97,7 @@ class Worker:
         place = self.place
         await place.screen.sees(lambda now: not now.gate_open)
         for _ in range(5):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a person tries again and again: the stop must hold each time
             if place.leave("left"):
                 return
         place.leave("scrapped", by_hand=True)
@@ -105,8 +105,7 @@ class Worker:
     async def read_anew(self) -> None:
         """Read the unit that was read elsewhere meanwhile, until it is a new attempt here."""
         place = self.place
-        serial, attempts = place.here.unit, 0
-        attempts = (await place.screen.picture()).attempt
+        serial, attempts = place.here.unit, (await place.screen.picture()).attempt
         place.leave("taken_back", by_hand=True)
         place.arrive(serial)
         self._entered_s = monotonic()
