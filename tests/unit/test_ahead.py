@@ -148,6 +148,7 @@ def test_text_that_looks_like_an_alarm_is_none() -> None:
     assert not is_alarm(FakeGateway().append("tightening.result", reason=text))
 
 
+@pytest.mark.heavy
 async def test_alarms_are_found_where_records_wait_and_the_newest_goes_first(parts: Parts) -> None:
     await parts.write("nok", *["ok"] * watch.BACKLOG, "nok", "ok")
     async with parts.going_on(parts.watch.run()):
@@ -161,6 +162,7 @@ async def test_alarms_are_found_where_records_wait_and_the_newest_goes_first(par
     assert parts.counts == NoticeCounts(waiting=2, sent=1)
 
 
+@pytest.mark.heavy
 async def test_nothing_is_looked_for_where_few_records_wait(parts: Parts) -> None:
     await parts.write("nok", *["ok"] * (watch.BACKLOG - 3))
     async with parts.going_on(parts.watch.run()):
@@ -170,6 +172,7 @@ async def test_nothing_is_looked_for_where_few_records_wait(parts: Parts) -> Non
         await until(lambda: parts.counts.waiting == 1, "the one from before, once there is a backlog")
 
 
+@pytest.mark.heavy
 async def test_start_looks_through_nothing_that_has_a_receipt(parts: Parts) -> None:
     await parts.write(*["nok"] * (2 * watch.BACKLOG))
     size = parts.journal.head.size

@@ -22,6 +22,8 @@ from support.journals import create, members_of, result_event, running, verdict_
 from support.lines import call, write_line
 from support.waiting import until
 
+pytestmark = pytest.mark.heavy
+
 ORIGIN = "acme.example/ber-01/line-02/1"
 
 

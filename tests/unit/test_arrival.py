@@ -4,6 +4,8 @@ import asyncio
 import dataclasses
 import time
 
+import pytest
+
 from linewitness.base.clock import NS_PER_MS, Stamp, SystemClock
 from linewitness.devices.base import Observation
 from linewitness.gateway.intake.arrival import ArrivalOrder, Standstills
@@ -124,6 +126,7 @@ def arrived_at(boottime_ns: int) -> Observation:
     return dataclasses.replace(tightening(1), received=Stamp(BASE_NS, boottime_ns))
 
 
+@pytest.mark.heavy
 async def test_a_process_that_does_not_run_is_noticed() -> None:
     clock = SystemClock()
     standstills = Standstills(clock)

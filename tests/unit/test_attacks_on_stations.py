@@ -258,6 +258,7 @@ def test_the_label_of_a_reel_that_is_read_twice_does_not_fill_it() -> None:
     assert wrong(bench, "glue") == "lot A is used up"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("more", ["\x1d21OTHER", "\x1d10LOT9"])
 def test_a_gs1_code_that_says_one_thing_twice_is_refused(more: str) -> None:
     bench = line({"id": "valve", "kind": "component", "part": "V7", "gtin": "04012345000016"})
@@ -473,6 +474,7 @@ def test_a_word_needs_somebody_also_where_a_tag_says_who_is_there() -> None:
     assert "unit.scrapped" not in kinds(bench.events)
 
 
+@pytest.mark.heavy
 def test_very_many_pieces_name_as_many_records_as_a_record_holds() -> None:
     bench = line({**PCB, "count": 120})
     bench.scan("SN0001", *(f"P1-{number}" for number in range(120)), "SN0002")
@@ -544,6 +546,7 @@ def test_the_status_page_shows_the_unit_of_this_version_and_of_an_earlier_one() 
 # What grows, and what the screen says.
 
 
+@pytest.mark.heavy
 def test_badges_that_a_reader_invents_take_bounded_memory() -> None:
     bench = LineBench(options_of(requires=[BOLT]))
     bench.scan("SN0001")

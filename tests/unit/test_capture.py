@@ -199,6 +199,7 @@ async def test_the_next_connection_is_given_what_was_remembered(tmp_path: Path, 
     assert it.driver.remembered == {"watermark": "1"}
 
 
+@pytest.mark.heavy
 async def test_a_device_that_never_pauses_leaves_all_others_their_turn(
     tmp_path: Path, clock: ManualClock
 ) -> None:

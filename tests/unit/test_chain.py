@@ -63,6 +63,7 @@ def test_a_refused_record_leaves_the_verifier_where_it_was() -> None:
     verifier.accept(stream.records[3])
 
 
+@pytest.mark.heavy
 def test_every_single_changed_byte_is_found() -> None:
     stream = grown(3)
     data = stream.records[1]

@@ -82,6 +82,7 @@ async def test_a_clock_set_during_the_question_spoils_the_answer() -> None:
         await source.ask()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("command", "why"),
     [

@@ -139,6 +139,7 @@ def seconds(duration: float) -> Play:
     return play
 
 
+@pytest.mark.heavy
 def test_the_state_is_locked_soon_and_that_is_told_once() -> None:
     scene = watched(seconds(300))
     assert scene.state.get().sync == "locked"
@@ -153,11 +154,13 @@ def test_the_state_is_locked_soon_and_that_is_told_once() -> None:
     )
 
 
+@pytest.mark.heavy
 def test_a_server_is_asked_in_a_short_burst_and_then_each_poll() -> None:
     (server,) = watched(seconds(200)).servers
     assert server.asked == pytest.approx([0, 2, 4, 6, 70, 134, 198])
 
 
+@pytest.mark.heavy
 def test_a_dead_server_leads_to_holdover_which_is_told_with_the_reason() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(100)
@@ -173,6 +176,7 @@ def test_a_dead_server_leads_to_holdover_which_is_told_with_the_reason() -> None
     assert lost.reason == "no source has answered for 300 s: a: no answer within 2.0 s"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("jump_s", [3600, -3600, 1, -1])
 def test_a_step_is_told_within_5_s_and_the_state_already_knows(jump_s: int) -> None:
     async def play(scene: Scene) -> None:
@@ -189,6 +193,7 @@ def test_a_step_is_told_within_5_s_and_the_state_already_knows(jump_s: int) -> N
     assert scene.servers[0].asked[4:6] == pytest.approx([70, at])  # asked again at once
 
 
+@pytest.mark.heavy
 def test_a_step_on_a_line_without_a_time_source_is_told_too() -> None:
     async def play(scene: Scene) -> None:
         scene.servers[0].fault = SourceSilent("no answer")
@@ -200,6 +205,7 @@ def test_a_step_on_a_line_without_a_time_source_is_told_too() -> None:
     assert [event.reason.startswith("the clock was set") for _, event in scene.events] == [True]
 
 
+@pytest.mark.heavy
 def test_a_clock_that_starts_in_1970_is_said_to_be_wrong_by_decades() -> None:
     async def play(scene: Scene) -> None:
         scene.clock.ahead_ns = -START_NS
@@ -212,6 +218,7 @@ def test_a_clock_that_starts_in_1970_is_said_to_be_wrong_by_decades() -> None:
     assert "more than 1000 ms" in scene.events[0][1].reason
 
 
+@pytest.mark.heavy
 def test_a_slow_slew_is_no_step() -> None:
     async def play(scene: Scene) -> None:
         for _ in range(300):
@@ -221,6 +228,7 @@ def test_a_slow_slew_is_no_step() -> None:
     assert len(watched(play).events) in {1, 2}  # locked, and at most the warning
 
 
+@pytest.mark.heavy
 def test_the_journal_may_look_often_and_finds_a_current_state() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(11)
@@ -233,6 +241,7 @@ def test_the_journal_may_look_often_and_finds_a_current_state() -> None:
     assert {(bound_us or 0) > 900_000 for at, bound_us in looks if at > 11} == {True}
 
 
+@pytest.mark.heavy
 def test_between_two_judgements_a_step_is_already_in_the_bound() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(100.5)
@@ -244,6 +253,7 @@ def test_between_two_judgements_a_step_is_already_in_the_bound() -> None:
     watched(play)
 
 
+@pytest.mark.heavy
 def test_a_leap_second_is_told_when_it_is_announced() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(50)
@@ -253,6 +263,7 @@ def test_a_leap_second_is_told_when_it_is_announced() -> None:
     assert watched(play).told("leap") == [("none", "insert")]
 
 
+@pytest.mark.heavy
 def test_a_minute_in_which_something_happened_gets_a_status_and_an_idle_one_does_not() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(70)
@@ -264,6 +275,7 @@ def test_a_minute_in_which_something_happened_gets_a_status_and_an_idle_one_does
     assert 119 <= scene.events[1][0] <= 125
 
 
+@pytest.mark.heavy
 def test_a_server_that_begins_to_lie_is_told_within_a_minute() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(100)
@@ -275,6 +287,7 @@ def test_a_server_that_begins_to_lie_is_told_within_a_minute() -> None:
     assert scene.events[1][0] <= 134 + 60
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("code", "most"), [("RATE", 6), ("DENY", 1), ("RSTR", 1)])
 def test_a_server_that_declines_is_left_in_peace(code: str, most: int) -> None:
     async def play(scene: Scene) -> None:
@@ -287,6 +300,7 @@ def test_a_server_that_declines_is_left_in_peace(code: str, most: int) -> None:
     assert 1 <= len(server.asked) <= most
 
 
+@pytest.mark.heavy
 def test_servers_are_not_asked_while_chrony_answers_but_are_when_it_does_not() -> None:
     async def play(scene: Scene) -> None:
         await asyncio.sleep(500)

@@ -133,6 +133,7 @@ def test_a_unit_whose_removed_component_comes_back_has_it(tmp_path: Path) -> Non
     assert (trace.holding, trace.removed) == (["SN9"], [])
 
 
+@pytest.mark.heavy
 def test_export_and_unit_as_a_person_types_them(journal: Path, tmp_path: Path) -> None:
     said = good("export", journal, "--part", "seal", "--lot", "L-1", "-o", tmp_path / "a.zip")
     assert "Part seal lot L-1 is in 2 units: SN1, SN2\n" in said
@@ -155,6 +156,7 @@ def test_export_and_unit_as_a_person_types_them(journal: Path, tmp_path: Path) -
         assert "by its part" in str(done.exception)
 
 
+@pytest.mark.heavy
 def test_the_store_answers_the_same(tmp_path: Path) -> None:
     gateway, file = FakeGateway(), tmp_path / "store.yaml"
     file.write_text(YAML)

@@ -120,6 +120,7 @@ def test_the_dictionary_of_stored_records_never_changes() -> None:
     assert unpack_record(stored) == b'{"kind":"parameter.changed","reason":"stored with dictionary 1"}'
 
 
+@pytest.mark.heavy
 @given(st.lists(st.binary(min_size=1).filter(lambda line: b"\n" not in line), min_size=1, max_size=300))
 def test_a_run_of_records_comes_back_as_it_was(records: list[bytes]) -> None:
     assert unpack_run(pack_run(records), len(records)) == records

@@ -64,6 +64,7 @@ def test_explain_shows_the_read_plan_of_modbus_devices(run: Callable[..., Any]) 
     assert "infeed-reader: scanner" in told
 
 
+@pytest.mark.heavy
 def test_schema_prints_the_json_schema(run: Callable[..., Any]) -> None:
     assert run("schema").stdout == json_schema_text()
 
@@ -72,6 +73,7 @@ def test_schema_prints_the_tables(run: Callable[..., Any]) -> None:
     assert run("schema", "--tables").stdout == tables_text()
 
 
+@pytest.mark.heavy
 def test_schema_writes_the_json_schema(run: Callable[..., Any], tmp_path: Path) -> None:
     assert run("schema", "--output", tmp_path / "s.json").stdout == ""
     assert (tmp_path / "s.json").read_text(encoding="utf-8") == json_schema_text()

@@ -260,6 +260,7 @@ def test_a_password_without_security_is_doubted(tmp_path: Path) -> None:
     assert "(set security.policy, such as basic256sha256)" in told
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("url", "told"),
     [

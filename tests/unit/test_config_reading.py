@@ -125,6 +125,7 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
         read_file(file)
 
 
+@pytest.mark.heavy
 def test_a_file_of_the_greatest_size_is_read() -> None:
     data = b"a: 1\n#"
     assert plain(read_bytes(data + b"#" * (MAX_BYTES - len(data)), FILE)) == {"a": 1}
@@ -162,6 +163,7 @@ def test_a_flood_of_problems_ends() -> None:
     assert len(said("a: 1\n" * 1000).splitlines()) == MAX_PROBLEMS
 
 
+@pytest.mark.heavy
 @given(DATA)
 def test_json_is_read_as_what_it_says(data: Any) -> None:
     assert plain(read(json.dumps({"data": data}, ensure_ascii=False))) == {"data": data}

@@ -59,6 +59,7 @@ def test_there_are_three_example_lines() -> None:
     assert len(EXAMPLES) >= 3
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_each_example_is_accepted(file: Path, validator: Draft202012Validator) -> None:
     assert load(file).devices
@@ -71,6 +72,7 @@ def test_each_example_names_the_schema_for_editors(file: Path) -> None:
     assert first == "# yaml-language-server: $schema=schema.json"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.parent.name)
 def test_each_sample_of_a_driver_fits_into_a_line(file: Path, validator: Draft202012Validator) -> None:
     line = by_other_hands(ROOT / "config" / "oven-line.yaml")

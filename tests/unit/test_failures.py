@@ -41,6 +41,7 @@ def test_a_bug_among_them_is_not_hidden() -> None:
     assert deciding(group, retried=UplinkUnavailable) is group
 
 
+@pytest.mark.heavy
 async def test_a_failure_that_was_retrieved_is_not_reported_again() -> None:
     reported = []
     loop = asyncio.get_running_loop()

@@ -203,6 +203,7 @@ async def test_an_idle_journal_finds_out_by_itself_that_there_is_room(
     assert members_of(directory)[-1]["kind"] == "clock.stepped"
 
 
+@pytest.mark.heavy
 async def test_a_gateway_that_stops_does_not_wait_for_room_for_ever(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -309,6 +309,7 @@ async def test_a_gate_that_reads_back_something_else_is_shown_and_not_written_ag
         assert it.written() == [("hold", "0")]
 
 
+@pytest.mark.heavy
 async def test_the_order_is_written_again_on_a_new_connection(tmp_path: Path, clock: ManualClock) -> None:
     async with line(tmp_path, clock) as it:
         await it.start()
@@ -350,6 +351,7 @@ async def test_a_device_without_unit_commands_shows_nothing_of_them(
         assert not it.health.not_told
 
 
+@pytest.mark.heavy
 async def test_what_is_under_way_when_the_gateway_stops_does_not_undo_the_safe_position(
     tmp_path: Path, clock: ManualClock
 ) -> None:
@@ -435,6 +437,7 @@ async def test_an_order_that_comes_late_does_not_undo_a_later_one(
         assert it.plc.holds["hold"] == "1"
 
 
+@pytest.mark.heavy
 async def test_a_gate_that_reads_back_something_else_begins_a_new_connection_with_a_record(
     tmp_path: Path, clock: ManualClock
 ) -> None:

@@ -184,6 +184,7 @@ def test_one_units_records_are_found(directory: Path, clock: ManualClock) -> Non
         assert [seq for seq, _ in reader.of_unit("SN0002")] == [4, 5]
 
 
+@pytest.mark.heavy
 def test_a_slow_reader_of_one_unit_holds_no_snapshot(directory: Path, clock: ManualClock) -> None:
     fill(directory, clock, 1100, unit="SN0001")
     with JournalReader(directory) as reader:

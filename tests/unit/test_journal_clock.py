@@ -164,6 +164,7 @@ def judged(records: list[dict[str, Any]]) -> Verdict:
     return verify(stream.records)
 
 
+@pytest.mark.heavy
 def test_a_slow_slew_is_no_step(tmp_path: Path) -> None:
     line = Line(tmp_path)
     for number in range(200):

@@ -72,6 +72,7 @@ async def test_nobody_waits_for_a_reader_that_does_not_read_and_it_is_told_what_
     assert await read_until(pipe[0], lambda found: found.endswith(b"\n")) == b"and on it goes\n"
 
 
+@pytest.mark.heavy
 async def test_what_cannot_be_written_is_counted_and_told_when_it_can() -> None:
     reads, writes = os.pipe()
     os.set_blocking(reads, False)

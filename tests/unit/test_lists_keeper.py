@@ -74,6 +74,7 @@ async def test_stations_get_the_lists_before_they_begin_and_whenever_they_change
     buffer.close()
 
 
+@pytest.mark.heavy
 async def test_a_list_of_which_much_changed_fits_into_one_record(tmp_path: Path, clock: ManualClock) -> None:
     directory, file = tmp_path / "journal", tmp_path / "lots.csv"
     create(directory, clock)
@@ -112,6 +113,7 @@ async def test_without_the_last_copy_a_record_says_that_the_differences_are_unkn
     assert applied(directory)[1]["lists.lots.differing"] == (None, "unknown")
 
 
+@pytest.mark.heavy
 async def test_a_pipe_in_place_of_a_list_holds_nobody_up(tmp_path: Path, clock: ManualClock) -> None:
     directory, file = tmp_path / "journal", tmp_path / "tools.csv"
     create(directory, clock)

@@ -38,6 +38,7 @@ def test_other_sources_and_other_causes_have_their_own_limit(time: type[Time]) -
     assert limits.admit("device connected", "wrench-10")
 
 
+@pytest.mark.heavy
 def test_nobody_gets_more_room_by_many_names(time: type[Time]) -> None:
     limits = LogLimits(first=2, most=10)
     assert sum(limits.admit("refused", f"peer {number}") for number in range(100_000)) <= 2 * 10

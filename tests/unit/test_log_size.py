@@ -54,6 +54,7 @@ async def committed(journal: Journal, wal_bytes: int, directory: Path) -> None:
         await commit(journal)
 
 
+@pytest.mark.heavy
 async def test_the_log_of_a_long_reader_is_not_used_room_and_is_cut_back_after_it(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ async def test_commits_go_on_while_a_long_log_is_moved(
         keeping.cancel()
 
 
+@pytest.mark.heavy
 def test_the_log_of_the_stores_database_is_cut_back_after_a_long_reader(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     kept = Database(f"sqlite:///{file}")

@@ -378,6 +378,7 @@ def test_a_table_that_is_not_there_is_named_where_the_yaml_names_it(tmp_path: Pa
     )
 
 
+@pytest.mark.heavy
 def test_too_many_points_are_refused_with_both_numbers(tmp_path: Path) -> None:
     entry = "{id: 'a{n}', address: 0..65535, type: int16, record: telemetry}"
     told = refused(line(tmp_path, f"    points:\n      - {entry}\n      - {entry.replace('a{n}', 'b{n}')}\n"))

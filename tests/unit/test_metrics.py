@@ -107,6 +107,7 @@ async def test_values_are_those_of_the_line(line: Looked) -> None:
     assert found["process_open_fds",] > 0
 
 
+@pytest.mark.heavy
 async def test_a_device_above_its_share_is_an_alarm_if_something_is_not_on_record(line: Looked) -> None:
     line.health.share("wrench-10", above=True, losing=False, dropped=0)
     line.health.share("press-4", above=True, losing=True, dropped=1234)

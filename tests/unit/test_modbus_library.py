@@ -67,6 +67,7 @@ def rtu(body: bytes) -> bytes:
     return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
 
 
+@pytest.mark.heavy
 async def test_a_late_answer_is_still_taken_for_the_next() -> None:
     """The value of register 0 comes after its request was given up, and becomes that of register 100."""
 
@@ -95,6 +96,7 @@ async def test_a_cancellation_that_meets_the_answer_is_still_swallowed() -> None
         assert not waiting.cancelled()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("ends", ["closed", "reset"])
 async def test_the_callback_is_still_not_told_how_a_connection_ended(ends: str) -> None:
     told: list[tuple[object, ...]] = []

@@ -70,6 +70,7 @@ def test_a_block_is_split_at_its_gaps_first_and_then_in_halves() -> None:
     assert spans(split(split(block)[0])) == [("holding", 0, 0), ("holding", 1, 1)]
 
 
+@pytest.mark.heavy
 @settings(deadline=None)
 @given(
     st.lists(

@@ -59,6 +59,7 @@ def test_a_weight_keeps_its_text(rest: str, found: Weight | None) -> None:
     assert weight(ScaleReply("S", "S", rest)) == found
 
 
+@pytest.mark.heavy
 @given(st.text(max_size=80) | st.from_regex(r"S [SD] .{0,20}", fullmatch=True))
 def test_noise_is_a_weight_only_where_it_reads_like_one(noise: str) -> None:
     reply = parse(noise)

@@ -38,6 +38,7 @@ async def rate(journal: Journal, clock: ManualClock, pending: int) -> DrainRate:
     return await journal.read(lambda reader: drain_rate(reader, pending=pending, now_ns=clock.realtime_ns))
 
 
+@pytest.mark.heavy
 async def test_page_and_metrics_say_how_many_are_on_their_way_and_how_long_it_takes(
     line: Looked, clock: ManualClock
 ) -> None:
@@ -62,6 +63,7 @@ async def test_page_and_metrics_say_how_many_are_on_their_way_and_how_long_it_ta
         assert sample in metrics
 
 
+@pytest.mark.heavy
 async def test_without_a_backlog_nothing_is_said_of_one(line: Looked, clock: ManualClock) -> None:
     await receipt(line.journal, clock, 100)
     clock.advance_ns(NS_PER_S)
@@ -91,6 +93,7 @@ async def test_one_receipt_alone_gives_no_rate(line: Looked, clock: ManualClock)
     assert await rate(line.journal, clock, 900) == DrainRate()
 
 
+@pytest.mark.heavy
 async def test_broker_that_takes_no_notices_is_a_warning(line: Looked) -> None:
     line.health.notices.why = "not authorized"
     status, _, body = await line.get("/healthz")

@@ -29,6 +29,7 @@ def test_each_step_has_its_meaning(before: int | None, now: int, move: Move) -> 
     assert counted(before, now) == move
 
 
+@pytest.mark.heavy
 @given(st.lists(st.integers(1, 50), min_size=1))
 def test_read_and_missed_results_add_up(steps: list[int]) -> None:
     count, told = 0, 0

@@ -147,6 +147,7 @@ def test_golden_result_says_what_it_says() -> None:
     assert decoded.number("selftap_status") is None
 
 
+@pytest.mark.heavy
 @given(
     st.lists(st.integers(1, 400), max_size=30),
     st.lists(st.sampled_from([b"", b"\x00", b"\x00\x00", b"\r\n"]), min_size=48, max_size=48),
@@ -270,6 +271,7 @@ def test_every_error_code_has_words() -> None:
     assert describe(850).meaning
 
 
+@pytest.mark.heavy
 @given(st.lists(st.binary(max_size=60), max_size=20))
 @settings(max_examples=300, deadline=None)
 def test_any_stream_ends_in_telegrams_or_in_a_framing_error(chunks: list[bytes]) -> None:
@@ -282,6 +284,7 @@ def test_any_stream_ends_in_telegrams_or_in_a_framing_error(chunks: list[bytes])
     assert taken <= sum(len(chunk) for chunk in chunks)
 
 
+@pytest.mark.heavy
 @given(st.binary(max_size=200), st.sampled_from([900, 1201, 1202]), st.integers(1, 3))
 @settings(max_examples=300, deadline=None)
 def test_any_variable_data_is_read_or_refused(data: bytes, mid: int, revision: int) -> None:

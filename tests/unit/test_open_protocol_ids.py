@@ -184,6 +184,7 @@ def test_a_clock_that_fell_back_to_2000_without_a_memory_costs_no_result() -> No
     assert len(line.all(EpochBegan)) == 1
 
 
+@pytest.mark.heavy
 def test_a_clock_that_fell_back_is_found_where_the_content_is_forgotten_too() -> None:
     peer = Peer()
     line = Line(peer)
@@ -589,6 +590,7 @@ def test_a_state_of_an_earlier_version_is_read_as_before() -> None:
     assert [(span.first, span.last) for span in ledger.spans] == [(3, 4)]
 
 
+@pytest.mark.heavy
 def test_what_is_remembered_gives_the_same_ledger_again() -> None:
     peer = Peer()
     line = Line(peer)

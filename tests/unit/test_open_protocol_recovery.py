@@ -443,6 +443,7 @@ def test_blank_fields_of_the_stored_copy_do_not_contradict() -> None:
     assert not ResultCore("t", "1", "", "1").matches(ResultCore("t", "2", "5", "1"))
 
 
+@pytest.mark.heavy
 def test_old_contents_are_forgotten_in_the_memory_too() -> None:
     controller, gateway = enrolled()
     for _ in range(RETAINED + 50):

@@ -1,5 +1,6 @@
 """Sync ids against what a controller truly made: what is missing is known, and nothing else."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from linewitness.devices.open_protocol.ledger.sync_ids import (
 )
 
 
+@pytest.mark.heavy
 @given(st.integers(0, COUNT - 1), st.lists(st.integers(1, 50), max_size=30))
 def test_what_was_skipped_is_missing_over_the_wrap_too(start: int, steps: list[int]) -> None:
     ledger, made, seen = take(SyncLedger(), start, "").ledger, start, {start}

@@ -187,6 +187,7 @@ def test_a_link_a_duplicate_and_an_odd_compression_are_refused(stream: Stream, t
         verify_package(path, policy=policy_for(stream))
 
 
+@pytest.mark.heavy
 def test_a_zip_bomb_costs_neither_memory_nor_disk(stream: Stream, tmp_path: Path) -> None:
     path = repacked(whole(stream, tmp_path / "a.zip"), {"receipts/big": b"0" * 1_000_001})
     with pytest.raises(BadPackage, match="larger than"):

@@ -48,6 +48,7 @@ def packed(stream: Stream, path: Path, picked: list[int], **other: Any) -> int:
         return pack_selection(file, **(cast(Any, given | other)))
 
 
+@pytest.mark.heavy
 def test_a_selection_with_its_papers(stream: Stream, tmp_path: Path) -> None:
     path = tmp_path / "unit.zip"
     assert packed(stream, path, [11, 12, 29]) == 3
@@ -87,6 +88,7 @@ def test_a_whole_stream_with_its_papers(stream: Stream, tmp_path: Path) -> None:
     assert verify_package(path, policy=policy_for(stream)).status == "COMPLETE"
 
 
+@pytest.mark.heavy
 async def test_one_unit_out_of_a_real_journal(tmp_path: Path) -> None:
     clock = ManualClock()
     create(tmp_path / "journal", clock)
@@ -208,6 +210,7 @@ def test_receipts_over_more_than_is_packed_stay_out(stream: Stream, tmp_path: Pa
     assert (verdict.status, verdict.attested, verdict.size) == ("INTACT", 30, 40)
 
 
+@pytest.mark.heavy
 def test_a_selection_carries_the_first_receipt_of_each_of_its_records(stream: Stream, tmp_path: Path) -> None:
     line, path = HeldStream(stream, attested=50), tmp_path / "x.zip"
     seen_s = {12: 20, 13: 21, 14: 22, 30: 130, 50: 2000, 60: 2100}

@@ -122,6 +122,7 @@ _PATTERN = st.lists(_PIECE, min_size=1, max_size=5).map(
 )
 
 
+@pytest.mark.heavy
 @settings(max_examples=300)
 @given(_PATTERN, st.text("abAé", max_size=8))
 def test_it_decides_as_python_does_where_both_can(pattern: str, text: str) -> None:

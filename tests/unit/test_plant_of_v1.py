@@ -20,6 +20,8 @@ from linewitness.journal.reader import JournalReader
 from support.browser_verifier import judge_with_page
 from support.packages import judge_with_python, verify_package
 
+pytestmark = pytest.mark.heavy
+
 PLANT = Path(__file__).parents[1] / "fixtures/plants/v1"
 COMMANDS = (PLANT / "commands.txt").read_text().splitlines()
 COMPLETE = "COMPLETE to 147, attested by the customer (store store.demo.example)"

@@ -181,6 +181,7 @@ async def test_the_log_of_a_real_journal_is_told_apart(tmp_path: Path, clock: Ma
     assert (figures.bytes_used - figures.log_used) % 4096 == 0, "whole pages of the main file"
 
 
+@pytest.mark.heavy
 async def test_each_level_is_put_on_record_once(disk: Disk, pressure: Pressure, clock: ManualClock) -> None:
     spared: list[Any]
     events, spared = [], []

@@ -36,6 +36,8 @@ from support.lines import call
 from support.present import present
 from support.waiting import until
 
+pytestmark = pytest.mark.heavy
+
 STORE = new_key()
 MIB = 1024**2
 DAY_NS = 86_400 * NS_PER_S
@@ -175,7 +177,6 @@ async def test_the_last_tile_stays_even_when_it_is_full_and_the_journal_opens_ag
     assert kept(directory) == [0, 102, 512, 513]
 
 
-@pytest.mark.heavy
 async def test_proofs_of_kept_records_and_of_pruned_leaves_still_lead_to_the_receipt(
     directory: Path, clock: ManualClock
 ) -> None:
@@ -422,7 +423,6 @@ async def test_a_line_with_anchors_waits_for_them_and_one_without_does_not(
     assert (await made_room(directory, clock, anchored=True))[0] == Plan(1, 256, 1003, "a place")
 
 
-@pytest.mark.heavy
 async def test_a_journal_whose_records_the_store_receipts_never_fills(
     directory: Path, clock: ManualClock, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_package_of_a_unit_has_none_that_could_not_be_decoded(journal: Path,
     assert raws_of(tmp_path / "all.zip")[4] == unread.raw
 
 
+@pytest.mark.heavy
 def test_the_report_shows_them_beside_their_records(journal: Path, tmp_path: Path) -> None:
     command("export", journal, "--raw", "--unit", "SN0001", "-o", tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:

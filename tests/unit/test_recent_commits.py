@@ -33,6 +33,7 @@ def filled(directory: Path, clock: ManualClock, sizes: list[int]) -> RecentCommi
         file.close()
 
 
+@pytest.mark.heavy
 def test_batches_out_of_memory_are_those_of_the_disk(tmp_path: Path, clock: ManualClock) -> None:
     recent = filled(tmp_path / "journal", clock, [1, 30, 2, 100, 7])
     with JournalReader(tmp_path / "journal") as reader:

@@ -74,6 +74,7 @@ STATE = st.builds(
 )
 
 
+@pytest.mark.heavy
 @given(event=EVENT, state=STATE, number=st.integers(0, 10**9), steps=st.integers(0, 99))
 def test_the_assembled_bytes_are_those_of_the_general_encoder(
     event: Event, state: ClockState, number: int, steps: int

@@ -4,6 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from linewitness.gateway.sending.record_sender import RecordSender
 from linewitness.gateway.sending.send_window import SendWindow
 from linewitness.status.health import Health
@@ -35,6 +37,7 @@ class PrunedJournal:
         return []
 
 
+@pytest.mark.heavy
 async def test_an_answer_that_comes_while_records_are_read_is_no_reason_for_an_alarm() -> None:
     """The empty message, which anybody may send, asks for all records; the store then says what it holds."""
     judge = SimpleNamespace(held=2, contradiction=None, continuity=SimpleNamespace(released=nothing))

@@ -105,6 +105,7 @@ def test_a_long_stream_gives_a_readable_page() -> None:
     assert "5 further records are in records.ndjson" in html
 
 
+@pytest.mark.heavy
 def test_very_many_gaps_do_not_fill_the_memory() -> None:
     members = json.loads(grown(2).records[1]) | {"kind": "device.lost"}
     html = build_report((members for _ in range(MAX_ROWS + 7)), title="x", created_at="y").decode()

@@ -28,6 +28,8 @@ from support.lines import call, write_line
 from support.present import present
 from support.waiting import until
 
+pytestmark = pytest.mark.heavy
+
 HOUR_S = 3600.0
 
 

@@ -113,6 +113,7 @@ async def test_status_shows_uplink_and_problems_of_a_running_line_only(
     assert "STOPPED" in said
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("hours_left", "shown"), [(5.25, "5 h left at this rate"), (None, "not limited by what comes now")]
 )

@@ -30,6 +30,8 @@ from support.clocks import ManualClock
 from support.journal_formats import FOLDER
 from support.journals import create, forger, members_of, options, reopen, result_event, verdict_of
 
+pytestmark = pytest.mark.heavy
+
 NEXT = StreamIdentity(stream="acme.example/ber-01/line-02/2", tenant="acme", plant="ber-01", line="line-02")
 AT = "2026-03-01T08:00:00.000Z"
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def test_a_gigabyte_without_an_end_does_not_grow_memory() -> None:
     assert found == 1
 
 
+@pytest.mark.heavy
 @given(
     lines=st.lists(
         st.binary(min_size=1, max_size=20).filter(lambda b: not set(b) & set(b"\r\n")), max_size=8

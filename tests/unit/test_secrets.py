@@ -42,6 +42,7 @@ def test_a_credential_needs_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert Secret(credential="mqtt").read() == WORD
 
 
+@pytest.mark.heavy
 def test_a_crash_leaves_no_memory_behind() -> None:
     """The kernel says itself that it would write no dump, whatever `core_pattern` is."""
     code = (

@@ -448,6 +448,7 @@ def sending(journal: Journal, continuity: Continuity, directory: Path, clock: Ma
     return link, sender.run(link)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("rolled_back", [True, False])
 async def test_nothing_is_sent_before_the_places_were_looked_at(
     directory: Path, worm: DirectoryTarget, clock: ManualClock, rolled_back: bool

@@ -14,6 +14,8 @@ from linewitness.evidence.verify.verdict import Verdict
 from support.chain_builder import Stream, grown
 from support.packages import policy_for, receipt, subtree_of
 
+pytestmark = pytest.mark.heavy
+
 
 class Chosen:
     """A selection whose parts can be spoiled."""

@@ -119,6 +119,7 @@ def test_large_codes_are_above_the_share_by_their_bytes() -> None:
     assert kinds(events)[-1] == "source.gap"
 
 
+@pytest.mark.heavy
 def test_a_flood_without_end_takes_no_more_of_the_journal_than_the_share() -> None:
     it = Shared(records_per_s=10, burst_s=10)
     number = 0
@@ -205,6 +206,7 @@ def test_a_value_that_came_back_to_what_is_on_record_makes_no_change_but_counts(
     assert fields(counted)["count"] == 2
 
 
+@pytest.mark.heavy
 @given(
     values=st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.sampled_from([0, 0.05, 0.3])), max_size=60
@@ -232,6 +234,7 @@ def test_each_change_is_on_record_or_counted_and_each_before_is_what_the_journal
     assert recorded == seen_before
 
 
+@pytest.mark.heavy
 def test_a_device_above_its_share_takes_nothing_of_the_last_room_until_it_calms_down() -> None:
     it = Shared(records_per_s=10, burst_s=10)
     it.say(*codes(0, 100))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from linewitness.journal.telemetry.file import SignalBlock
 VALUES = st.lists(st.one_of(st.integers(0, 10**9), st.text(max_size=60)), min_size=1, max_size=40)
 
 
+@pytest.mark.heavy
 @given(VALUES, st.sets(st.integers(0, 39)), st.booleans(), st.integers(60, 2000))
 def test_all_that_fits_comes_once_in_order_with_its_time_and_status(
     values: list[Any], bad: set[int], timed: bool, most: int

@@ -39,6 +39,7 @@ def with_certificates(count: int) -> bytes:
     return value(der.SEQUENCE, status.raw + value(der.SEQUENCE, kind.raw + data))
 
 
+@pytest.mark.heavy
 def test_a_token_of_many_bytes_is_refused() -> None:
     with pytest.raises(BadDer, match="larger than 100000 bytes"):
         NOBODY.open(TOKEN + bytes(MAX_BYTES + 1 - len(TOKEN)), NOTE)

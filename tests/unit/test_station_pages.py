@@ -141,6 +141,7 @@ async def test_without_a_script_the_screen_is_loaded_again_and_again(line: Looke
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in text
 
 
+@pytest.mark.heavy
 async def test_the_stations_are_listed_and_the_status_page_links_to_them(line: Looked) -> None:
     assert "st-10</a>" not in (await line.get("/"))[2]
     line.stations.publish(view(name="Bolting", unit="SN1"))
@@ -163,6 +164,7 @@ async def test_an_unknown_station_is_answered_with_those_there_are(line: Looked)
         assert '<a href="/station/st-30">Bolting</a>' in text
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", ["/stations", "/station/st-10", "/station/st-10/events"])
 async def test_screens_only_show_and_only_to_this_machine(line: Looked, path: str) -> None:
     line.stations.publish(view())

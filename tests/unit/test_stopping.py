@@ -183,6 +183,7 @@ async def test_a_failure_that_is_not_retried_outweighs_the_request_to_end() -> N
         await task
 
 
+@pytest.mark.heavy
 async def test_a_link_that_breaks_is_found_again_and_again() -> None:
     dialled = []
 

@@ -92,6 +92,7 @@ def test_last_line_feed_may_be_missing() -> None:
     assert list(lines_of(b"")) == []
 
 
+@pytest.mark.heavy
 @given(lines=st.lists(st.binary(max_size=3).filter(lambda line: b"\n" not in line), max_size=40))
 def test_a_message_is_split_as_a_whole_but_some_lines_at_a_time(lines: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:

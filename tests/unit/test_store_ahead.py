@@ -116,6 +116,7 @@ def gateway(store: AheadStore) -> FakeGateway:
 # --- the head -------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_store_says_how_many_records_are_on_their_way(store: AheadStore, gateway: FakeGateway) -> None:
     store.send(gateway, 0, 10)
     store.check(gateway, 10)
@@ -188,6 +189,7 @@ def test_head_that_the_records_contradict_is_a_conflict_also_after_a_restart(
 # --- notices ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_notice_is_known_before_its_record_and_confirmed_by_it(
     store: AheadStore, gateway: FakeGateway
 ) -> None:
@@ -293,6 +295,7 @@ def forged(gateway: FakeGateway, seq: int, *, key: SigningKey, text: str | None 
     return str(Note(told, (note.sign(told, name=gateway.origin, key=key),))).encode()
 
 
+@pytest.mark.heavy
 def test_forged_notices_are_refused_and_counted(store: AheadStore, gateway: FakeGateway) -> None:
     other = FakeGateway(origin="acme.example/ber-01/line-03/1", gateway="ber-03", seed="other")
     other.grow(5)

@@ -282,6 +282,7 @@ def test_sizes_and_newest_receipts_are_printed_for_others_to_keep(file: Path) ->
     assert b64decode(signed.text.splitlines()[2]).hex() == stream["root"]
 
 
+@pytest.mark.heavy
 def test_export_of_a_package_proves_one_unit(file: Path, tmp_path: Path) -> None:
     gateway = FakeGateway()
     init = good("init", file)

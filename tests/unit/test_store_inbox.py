@@ -228,6 +228,7 @@ OFFERS = st.lists(
 )
 
 
+@pytest.mark.heavy
 @given(offers=OFFERS)
 async def test_each_gateways_lines_come_out_in_order_and_whole_unless_they_were_dropped(
     offers: list[tuple[Topics, list[bytes], bool, bool]],
@@ -281,6 +282,7 @@ def test_a_drop_is_reported_at_once_and_then_once_a_minute() -> None:
     assert counts.due(120.0) == []
 
 
+@pytest.mark.heavy
 def test_a_flood_of_names_is_counted_in_bounded_memory_and_reported_in_few_lines() -> None:
     counts = DropCounts()
     reports = 0

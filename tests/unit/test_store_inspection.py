@@ -24,6 +24,8 @@ from linewitness.store.work import StoreWork
 from support.fake_gateway import FakeGateway
 from support.waiting import until
 
+pytestmark = pytest.mark.heavy
+
 COSIGNER = Cosigner("store.example", SigningKey(bytes(range(32))))
 KEY = COSIGNER.vkey
 SIZE = 600

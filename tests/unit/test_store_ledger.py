@@ -83,6 +83,7 @@ def test_checkpoint_between_the_receipt_and_the_head_is_receipted(store: Store, 
     assert receipt_size(store, gateway, answer) == 7
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 512, 600])
 def test_root_is_known_at_every_size(store: Store, gateway: FakeGateway, size: int) -> None:
     gateway.grow(590)
@@ -307,6 +308,7 @@ def test_another_record_0_of_the_same_keys_does_not_begin_the_stream(
     assert "the enrolled one" in reports.read_refusals(store.database)[0].detail
 
 
+@pytest.mark.heavy
 def test_old_roots_are_found_without_reading_all_records(
     store: Store, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from linewitness.store.room import StoreRoom
 from linewitness.store.work import StoreWork
 from support.fake_gateway import FakeGateway
 
+pytestmark = pytest.mark.heavy
+
 COSIGNER = Cosigner("store.example", SigningKey(bytes(range(32))))
 SIZE = 600
 TABLES_OF_SCHEMA_1 = """

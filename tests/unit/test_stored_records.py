@@ -44,6 +44,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     database.close()
 
 
+@pytest.mark.heavy
 @given(places=st.lists(st.integers(0, SIZE - 1), max_size=30))
 def test_any_record_is_found_in_any_order(database: Database, places: list[int]) -> None:
     with database.reading() as connection:
@@ -51,6 +52,7 @@ def test_any_record_is_found_in_any_order(database: Database, places: list[int])
         assert [records.at(seq).data for seq in places] == [line(seq) for seq in places]
 
 
+@pytest.mark.heavy
 @given(first=st.integers(0, SIZE + 5), count=st.integers(0, SIZE))
 def test_records_come_in_order_up_to_the_end(database: Database, first: int, count: int) -> None:
     last = first + count

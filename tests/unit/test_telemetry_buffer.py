@@ -17,6 +17,8 @@ from support.clocks import ManualClock
 from support.present import present
 from support.waiting import until
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Ids that are there twice are found, in whatever order they come and whatever is kept on disk."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def test_the_first_duplicate_is_found(chunks: list[list[int]]) -> None:
     assert found_in(chunks) == first_by_hand([number for chunk in chunks for number in chunk])
 
 
+@pytest.mark.heavy
 @given(st.sets(st.integers(0, 10**6), max_size=40), st.integers(0, 40))
 def test_ids_that_rise_from_chunk_to_chunk_are_unique_unless_an_old_one_comes_back(
     numbers: set[int], place: int

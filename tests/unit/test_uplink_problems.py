@@ -153,6 +153,7 @@ def test_an_hour_of_a_line_that_gets_its_receipts_has_no_problem(now: list[float
         assert of(health, waiting=2) == {}
 
 
+@pytest.mark.heavy
 async def test_a_line_without_receipts_is_an_alarm_on_every_door(
     tmp_path: Path, clock: ManualClock, now: list[float]
 ) -> None:

@@ -28,6 +28,8 @@ from support.observations import BASE_NS, BOOT_NS, START, reading
 from support.one_by_one import singly
 from support.single_events import single_events
 
+pytestmark = pytest.mark.heavy
+
 POINTS = ("holding", "speed", "program", "serial")
 VALUES = st.one_of(
     st.none(),

@@ -19,6 +19,8 @@ from linewitness.evidence.verify.unique_ids import UniqueIds
 from support.chain_builder import ORIGIN, Stream, grown
 from support.packages import STORE, TIME_S, WITNESS, policy_for, receipt
 
+pytestmark = pytest.mark.heavy
+
 
 def said(*texts: str) -> list[Statement]:
     return [Statement(f"receipt {number}", text) for number, text in enumerate(texts)]
@@ -282,7 +284,6 @@ def test_a_wrong_assumption_about_a_seam_costs_time_only(
     assert verify(long_stream.records, workers=2) == verify(long_stream.records)
 
 
-@pytest.mark.heavy
 def test_memory_does_not_grow_with_the_stream() -> None:
     long_stream = grown(6200, rotate_every=1500)
 

@@ -15,6 +15,8 @@ from linewitness.evidence.verify.chunk import ChainState, CheckedChunk, check_ch
 from support.chain_builder import ORIGIN, Stream
 from support.mutants import spoil
 
+pytestmark = pytest.mark.heavy
+
 OTHER = SigningKey(b"o" * 32)
 #: The first so many hold record 0, and are checked one after the other.
 GROUP = 256

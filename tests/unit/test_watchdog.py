@@ -108,6 +108,7 @@ def test_an_event_loop_that_does_not_run_is_found_from_outside() -> None:
     assert said == ["the event loop does not run"]
 
 
+@pytest.mark.heavy
 def test_an_event_loop_that_runs_is_left_alone() -> None:
     said: list[Any] = []
     with Lifeline(limit_s=0.2, end=said.append) as lifeline:
