@@ -24,7 +24,8 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import create_key
 from linewitness.store.ledger import StoreLedger
 from linewitness.uplink.topics import Topics

@@ -15,7 +15,8 @@ from linewitness.evidence.verify.stream import verify
 from linewitness.evidence.verify.verdict import Verdict
 from linewitness.journal.reader import JournalReader
 from linewitness.store.database import tables
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.reports import read_conflicts, read_receipts, read_records, read_refusals

@@ -17,7 +17,8 @@ from linewitness.base.errors import ExitCode
 from linewitness.cli.sources import load_store
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions

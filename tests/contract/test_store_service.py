@@ -14,7 +14,9 @@ from linewitness.evidence.format.accusation import is_accusation, open_accusatio
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.note import Vkey
 from linewitness.store import reports
-from linewitness.store.database.database import Database, StoreError, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
+from linewitness.store.database.errors import StoreError
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.service import run

@@ -20,7 +20,8 @@ from linewitness.evidence.format import merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.keys import cosigner_vkey, log_vkey, new_key
 from linewitness.evidence.format.note import Note, Vkey
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.witness import Witness
 from support.present import present

@@ -11,7 +11,8 @@ import structlog
 
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import UplinkUnavailable
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.service import run

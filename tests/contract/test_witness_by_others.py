@@ -24,7 +24,8 @@ from starlette.requests import Request
 
 from linewitness.base.clock import SystemClock
 from linewitness.store import witness_http
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from support.present import present
 
 ORIGIN = "acme.example/ber-01/line-02/1"

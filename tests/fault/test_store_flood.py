@@ -15,7 +15,8 @@ from linewitness.base.clock import SystemClock
 from linewitness.cli.sources import load_store
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector
 from linewitness.uplink.options import MqttOptions
 from linewitness.uplink.topics import Topics

@@ -7,7 +7,8 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import Stamp
 from linewitness.evidence.format.accusation import Accusation, open_accusation
 from linewitness.store import reports
-from linewitness.store.database.database import Database, Enrolment, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import Enrolment, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway

@@ -24,7 +24,8 @@ from linewitness.journal.submission import Submission
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
 from linewitness.status.health import Health
 from linewitness.store.ahead.reports import NoticeReport, read_notices
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.options import AuditStoreOptions

@@ -11,7 +11,8 @@ from linewitness.base.errors import ConfigurationError, LinewitnessError
 from linewitness.base.secrets import Secret
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Note
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.inspection import inspect
 from linewitness.store.keys import Cosigner, create_key
 from linewitness.store.ledger import StoreLedger

@@ -14,7 +14,8 @@ from sqlalchemy import event
 
 from linewitness.base import durable
 from linewitness.base.clock import SystemClock
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import create_key
 from linewitness.store.ledger import StoreLedger
 
@@ -31,7 +32,7 @@ def say(what: str, value: str) -> None:
 def weaken(weakness: str, database: Database) -> None:
     if weakness == "normal":  # a commit is not synchronised, only the move of the log is
 
-        @event.listens_for(database._engine, "connect")
+        @event.listens_for(database.backend.engine, "connect")
         def _on_connect(connection: Any, _: Any) -> None:
             connection.execute("PRAGMA synchronous=NORMAL")
 

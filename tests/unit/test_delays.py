@@ -10,7 +10,8 @@ from linewitness.base.clock import SystemClock
 from linewitness.cli.sources import load_store
 from linewitness.evidence.format.record import Change, parse
 from linewitness.status.delays import Delays, measure_delays
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.chain_builder import START_MS, Stream, time_of

@@ -14,7 +14,8 @@ from linewitness.journal import journal as module
 from linewitness.journal.journal import Journal
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.writer import move_log_beside
-from linewitness.store.database.database import LOG_BYTES, Database
+from linewitness.store.database.database import Database
+from linewitness.store.database.sqlite import LOG_BYTES
 from linewitness.store.database.tables import refusals
 from support.clocks import ManualClock
 from support.journals import create, running, verdict_of

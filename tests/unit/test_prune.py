@@ -25,7 +25,8 @@ from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.pruning.prune import Plan, Pruner, plan_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.submission import Submission
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.reports import read_records

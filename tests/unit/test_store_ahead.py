@@ -19,7 +19,8 @@ from linewitness.evidence.format.notice import RecordNotice
 from linewitness.store.ahead import notices as limits
 from linewitness.store.ahead.reports import read_heads, read_notice_refusals, read_notices
 from linewitness.store.ahead.subscription import subscribe_to_notices
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import HOLE_AGAIN_NS, StoreLedger
 from linewitness.store.reports import read_conflicts, read_receipts

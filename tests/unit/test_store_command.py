@@ -19,7 +19,8 @@ from linewitness.cli.store import app
 from linewitness.evidence.format.note import Note, Vkey
 from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.policy.policy import Attester, Policy
-from linewitness.store.database.database import Database, StoreError
+from linewitness.store.database.database import Database
+from linewitness.store.database.errors import StoreError
 from linewitness.store.holdings import StoreHoldings
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger

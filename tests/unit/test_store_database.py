@@ -7,7 +7,10 @@ import pytest
 from linewitness.base.clock import SystemClock
 from linewitness.base.errors import ConfigurationError
 from linewitness.store import reports
-from linewitness.store.database.database import Database, Enrolment, StoreError, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import Enrolment, enroll
+from linewitness.store.database.errors import StoreError
+from linewitness.store.database.tenants import tenants_of
 from linewitness.store.keys import create_key
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway
@@ -38,13 +41,20 @@ def test_enrolment_is_repeatable_but_not_changeable(database: Database) -> None:
     assert first.origin == gateway.origin
     other = FakeGateway(seed="two")
     for change in (
-        {"tenant": "other"},
         {"gateway": "other"},
         {"log_vkey": str(other.log_vkey)},
         {"record0_hash": other.record0_hash},
     ):
         with pytest.raises(ConfigurationError, match="enrolled already"):
             enrolled(database, gateway, **change)
+
+
+def test_names_of_streams_are_a_tenants_own(database: Database) -> None:
+    gateway = FakeGateway()
+    ours, theirs = enrolled(database, gateway), enrolled(database, gateway, tenant="other")
+    assert ours.origin == theirs.origin
+    assert ours.stream_id != theirs.stream_id
+    assert tenants_of(database) == ["acme", "other"]
 
 
 @pytest.mark.parametrize(

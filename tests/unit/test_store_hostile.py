@@ -11,7 +11,8 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import SystemClock
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.store import reports
-from linewitness.store.database.database import Database, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.fake_gateway import FakeGateway

@@ -13,7 +13,7 @@ from linewitness.evidence.format import note
 from linewitness.evidence.format.checkpoint import open_checkpoint
 from linewitness.evidence.format.merkle import leaf_hash, root_of
 from linewitness.store import reports
-from linewitness.store.database.database import StoreError
+from linewitness.store.database.errors import StoreError
 from linewitness.store.inbox.drops import DroppedMessages, DropReason
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.tree import StoreTree

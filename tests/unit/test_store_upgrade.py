@@ -12,8 +12,11 @@ from nacl.signing import SigningKey
 from linewitness.base.clock import SystemClock
 from linewitness.store import reports
 from linewitness.store.database import upgrade as upgrading
-from linewitness.store.database.database import Database, StoreError, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
+from linewitness.store.database.errors import StoreError
 from linewitness.store.database.upgrade import upgrade, upgraded
+from linewitness.store.ended.reports import read_handovers
 from linewitness.store.inspection import inspect
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
@@ -38,6 +41,28 @@ TABLES_OF_SCHEMA_1 = """
     CREATE TRIGGER records_no_delete BEFORE DELETE ON records
     BEGIN SELECT RAISE(ABORT, 'records are evidence: they are never changed'); END;
     DROP TABLE runs; DROP TABLE entries; UPDATE store SET schema = 1;
+"""
+HEADS_OF_SCHEMA_2 = """
+    PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;
+    DROP TABLE handover_ends; DROP TABLE handovers; DROP TABLE tenants; DROP INDEX streams_by_gateway;
+    CREATE TABLE handovers (
+        id INTEGER NOT NULL PRIMARY KEY, stream_id INTEGER NOT NULL, fork INTEGER NOT NULL,
+        first INTEGER NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, "end" TEXT NOT NULL,
+        begun_at TEXT NOT NULL, held_at TEXT, note TEXT,
+        UNIQUE (stream_id, size, root), FOREIGN KEY(stream_id) REFERENCES streams (id)
+    ) STRICT;
+    CREATE TRIGGER handovers_stay BEFORE UPDATE ON handovers WHEN OLD.held_at IS NOT NULL
+    BEGIN SELECT RAISE(ABORT, 'handovers are evidence: they are never changed'); END;
+    ALTER TABLE streams RENAME TO new_streams;
+    CREATE TABLE streams (
+        id INTEGER NOT NULL PRIMARY KEY, origin TEXT NOT NULL, tenant TEXT NOT NULL, gateway TEXT NOT NULL,
+        log_vkey TEXT NOT NULL, record0_hash TEXT NOT NULL, enrolled_at TEXT NOT NULL, size INTEGER NOT NULL,
+        last_hash TEXT NOT NULL, event_key TEXT, UNIQUE (origin)
+    ) STRICT;
+    CREATE INDEX streams_by_gateway ON streams (tenant, gateway);
+    INSERT INTO streams SELECT new_streams.*, 600, 'sha256:of the last', 'the event key' FROM new_streams;
+    DROP TABLE new_streams;
+    UPDATE store SET schema = 2;
 """
 
 
@@ -74,6 +99,7 @@ def file(gateways: list[FakeGateway], tmp_path: Path) -> Path:
     with closing(sqlite3.connect(file)) as connection:
         ids = dict(connection.execute("SELECT seq, event_id FROM entries WHERE stream_id = 1").fetchall())
         ids |= {SIZE + n: each for n, each in enumerate(ids_of_second(connection))}
+        connection.executescript(HEADS_OF_SCHEMA_2)
         connection.executescript(TABLES_OF_SCHEMA_1)
         connection.executemany(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -277,3 +303,44 @@ def test_a_store_that_is_upgraded_for_long_is_not_taken_for_stuck() -> None:
     assert connect.progress() is None
     work.opened.set()
     assert connect.progress() is not None
+
+
+async def test_heads_that_were_written_over_and_handovers_are_taken_over(tmp_path: Path) -> None:
+    """A database of schema 2 with a handover that is complete and one that was cut short."""
+    file, gateway = tmp_path / "store.db", FakeGateway()
+    gateway.grow(SIZE)
+    database = Database(f"sqlite:///{file}")
+    database.create()
+    ledger = StoreLedger(database=database, cosigner=COSIGNER, clock=SystemClock())
+    enroll(
+        database, clock=SystemClock(), tenant=gateway.tenant, gateway=gateway.gateway,
+        log_vkey=str(gateway.log_vkey), record0_hash=gateway.record0_hash,
+    )  # fmt: skip
+    ledger.process([(gateway.topics.records, gateway.batch(0, SIZE - 50))])
+    database.close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(HEADS_OF_SCHEMA_2)
+        connection.execute(
+            "INSERT INTO handovers VALUES (7, 1, 0, 5, 9, x'01', 'end', 'begun', 'held', 'note')"
+        )
+        connection.execute("INSERT INTO handovers VALUES (8, 1, 1, 5, 8, x'02', 'end', 'begun', NULL, NULL)")
+        connection.commit()
+
+    assert upgrade(database)
+    assert not upgrade(database)
+
+    database.check()
+    (stream,) = reports.read_streams(database)
+    assert (stream.tenant, stream.size) == (gateway.tenant, SIZE - 50)
+    (handover,) = read_handovers(database)
+    assert (handover.number, handover.held_at, handover.note) == (7, "held", "note")
+    with database.writing() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert connection.exec_driver_sql("SELECT id FROM handovers ORDER BY id").scalars().all() == [7, 8]
+    for table in ("streams", "handovers", "handover_ends"):
+        with pytest.raises(StoreError, match="never changed"), database.writing() as connection:
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 (our own names)
+    again = StoreLedger(database=database, cosigner=COSIGNER, clock=SystemClock())
+    again.process([(gateway.topics.records, gateway.batch(SIZE - 50))])
+    assert [each.data for each in records_of(database)] == gateway.records
+    database.close()

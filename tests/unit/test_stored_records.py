@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from linewitness.base.clock import SystemClock
 from linewitness.store.acceptance import AcceptedRecord
-from linewitness.store.database.database import Database, StoreError, enroll
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enroll
+from linewitness.store.database.errors import StoreError
 from linewitness.store.database.stored_records import StoredRecords, store_run
 from support.fake_gateway import FakeGateway
 

@@ -13,7 +13,7 @@ from linewitness.base.errors import LinewitnessError
 FIRST_S: Final = 15 * 60.0
 EVERY_S: Final = 24 * 3600.0
 #: After so many instructions of its virtual machine (a few milliseconds) SQLite asks whether to go on.
-_INSTRUCTIONS: Final = 100_000
+INSTRUCTIONS: Final = 100_000
 
 T = TypeVar("T")
 
@@ -47,9 +47,14 @@ class InspectionThread:
         """Run a query in the thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, query)
 
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody waits for a query any more."""
+        return self._left.is_set()
+
     def guard(self, connection: sqlite3.Connection) -> None:
         """Let SQLite ask during each query whether to end it: one that starts late is interrupted as well."""
-        connection.set_progress_handler(self._left.is_set, _INSTRUCTIONS)
+        connection.set_progress_handler(self._left.is_set, INSTRUCTIONS)
 
 
 async def daily(

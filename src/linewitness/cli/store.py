@@ -99,7 +99,7 @@ def enroll(
 ) -> None:
     """Allow a gateway to write a stream. Each generation of a line is enrolled separately."""
     from linewitness.base.clock import SystemClock
-    from linewitness.store.database.database import enroll as enroll_stream
+    from linewitness.store.database.enrolments import enroll as enroll_stream
 
     with store_database(file) as database:
         enrolment = enroll_stream(
@@ -127,7 +127,8 @@ def witness(
 
     from linewitness.base.clock import SystemClock
     from linewitness.base.secrets import Secret
-    from linewitness.store.database.database import find
+    from linewitness.store.database.enrolments import find
+    from linewitness.store.database.tenants import tenants_of
     from linewitness.store.keys import Cosigner, create_key
     from linewitness.store.witness import Witness
     from linewitness.store.witness_http import serve
@@ -144,9 +145,13 @@ def witness(
     with store_database(file) as database:
 
         def log_key_of(origin: str) -> "Vkey | None":
-            with database.reading() as connection:
-                enrolment = find(connection, origin)
-            return enrolment.log_vkey if enrolment else None
+            found = set()
+            for tenant in tenants_of(database):
+                with database.reading(tenant) as connection:
+                    if enrolment := find(connection, tenant, origin):
+                        found.add(enrolment.log_vkey)
+            # A log is known by its name: of two that share one, a witness can serve neither.
+            return found.pop() if len(found) == 1 else None
 
         typer.echo(f"witness key {cosigner.vkey}")
         served = Witness(state, cosigner, log_key_of=log_key_of, clock=SystemClock())

@@ -13,8 +13,11 @@ from linewitness.evidence.format.note import Note
 from linewitness.evidence.package.build import CannotPack
 from linewitness.evidence.package.time_stamps import StampedCheckpoint
 from linewitness.store.database import tables
-from linewitness.store.database.database import Database, Enrolment, find
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import Enrolment, enrolled, find
+from linewitness.store.database.statements import statements_for
 from linewitness.store.database.stored_records import StoredRecords
+from linewitness.store.database.tenants import the_tenant
 from linewitness.store.keys import Cosigner
 from linewitness.store.tree import StoreTree
 
@@ -29,20 +32,20 @@ class StoreHoldings:
         self._connection = connection
         self._stream_id = enrolment.stream_id
         self.origin = enrolment.origin
-        row = select(tables.streams.c.size).where(tables.streams.c.id == enrolment.stream_id)
-        self.size: int = connection.execute(row).scalar_one()
+        self.size = statements_for(connection).size(connection, enrolment.stream_id)
         self.first = 0
         self.subtree = StoreTree(connection, enrolment.stream_id).subtree
 
     @classmethod
     @contextmanager
-    def open(cls, database: Database, origin: str | None) -> Iterator[Self]:
-        """Open a stream by its origin; None where the store holds only one. ConfigurationError otherwise."""
-        with database.reading() as connection:
-            origins = connection.execute(select(tables.streams.c.origin)).scalars().all()
+    def open(cls, database: Database, origin: str | None, *, tenant: str | None = None) -> Iterator[Self]:
+        """Open a tenant's stream; None where there is only one. ConfigurationError otherwise."""
+        tenant = the_tenant(database, tenant)
+        with database.reading(tenant) as connection:
+            origins = [each.origin for each in enrolled(connection, tenant)]
             if origin is None and len(origins) == 1:
                 origin = origins[0]
-            found = find(connection, origin) if origin else None
+            found = find(connection, tenant, origin) if origin else None
             if found is None:
                 raise ConfigurationError(
                     f"the stream {origin} is not enrolled here"

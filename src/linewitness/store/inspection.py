@@ -7,11 +7,12 @@ first who asks for that unit, years later, when no gateway has it any more and n
 import functools
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
 import structlog
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, Table, func, select, text
 
 from linewitness.base.inspection import InspectionThread, daily, damage_in
 from linewitness.evidence.format import record
@@ -20,9 +21,13 @@ from linewitness.evidence.format.merkle import leaf_hash, node_hash, root_at, ro
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.store.database import tables
-from linewitness.store.database.database import Database, enrolment_of
+from linewitness.store.database.database import SQLITE, Database
+from linewitness.store.database.enrolments import Enrolment, enrolled
+from linewitness.store.database.statements import statements_for
 from linewitness.store.database.stored_records import StoredRecords
-from linewitness.store.ended.inspection import HandoverInspection, handovers_of
+from linewitness.store.database.tenants import tenants_of
+from linewitness.store.ended.inspection import HandoverInspection
+from linewitness.store.ended.reports import complete_handovers
 from linewitness.store.tree import StoreTree
 
 #: Between two looks of some hundred KiB: ten million records take about an hour.
@@ -34,7 +39,7 @@ _HINT: Final = (
 )
 
 #: Records that cannot be looked up by their unit or their event. The + keeps SQLite to the index in question.
-_HIDDEN: Final = text("""
+_HIDDEN: Final = """
     SELECT r.seq, 'unit' FROM entries AS r
     WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last AND r.unit IS NOT NULL
     AND NOT EXISTS (
@@ -49,7 +54,13 @@ _HIDDEN: Final = text("""
         WHERE found.stream_id = r.stream_id AND found.event_id = r.event_id AND +found.seq = r.seq
     )
     LIMIT 1
-""")
+"""
+_HIDDEN_FROM: Final = MappingProxyType(
+    {
+        SQLITE: text(_HIDDEN),
+        "postgresql": text(_HIDDEN.replace("INDEXED BY entries_by_unit", "").replace("+", "")),
+    }
+)
 
 T = TypeVar("T")
 
@@ -79,43 +90,49 @@ async def inspect(database: Database, *, store_key: Vkey, pause_s: float = 0.0) 
 async def _looks(
     database: Database, store_key: Vkey, thread: InspectionThread
 ) -> AsyncIterator[Callable[[], Awaitable[str]]]:
-    def in_thread(look: Callable[[Connection], T]) -> Callable[[], Awaitable[T]]:
-        return lambda: thread.run(functools.partial(_in_snapshot, database, look, thread))
+    def in_thread(tenant: str | None, look: Callable[[Connection], T]) -> Callable[[], Awaitable[T]]:
+        return lambda: thread.run(functools.partial(_in_snapshot, database, tenant, look, thread))
 
-    yield in_thread(_read_through)
-    yield in_thread(_look_at_conflicts)
-    for row in await in_thread(_enrolled)():
-        stream = _Stream(row, store_key)
-        for first in range(0, row.size, TILE_LEAVES):
-            yield in_thread(functools.partial(stream.look_at_records, first))
-    for row in await in_thread(handovers_of)():
-        for look in HandoverInspection(row, store_key).looks():
-            yield in_thread(look)
-
-
-def _in_snapshot(database: Database, look: Callable[[Connection], T], thread: InspectionThread) -> T:
-    with database.reading() as connection:
-        sqlite: Any = connection.connection.driver_connection
-        thread.guard(sqlite)
-        try:
-            return look(connection)
-        finally:
-            sqlite.set_progress_handler(None, 0)  # the connection goes back to the pool
+    yield in_thread(None, _read_common)
+    for tenant in await thread.run(functools.partial(tenants_of, database)):
+        yield in_thread(tenant, _read_through)
+        yield in_thread(tenant, _look_at_conflicts)
+        for enrolment in await in_thread(tenant, functools.partial(enrolled, tenant=tenant))():
+            stream = _Stream(enrolment, store_key)
+            yield in_thread(tenant, stream.look_at_head)
+            for first in range(0, stream.size, TILE_LEAVES):
+                yield in_thread(tenant, functools.partial(stream.look_at_records, first))
+        for row in await in_thread(tenant, functools.partial(complete_handovers, tenant=tenant))():
+            for look in HandoverInspection(row, store_key).looks():
+                yield in_thread(tenant, look)
 
 
-def _enrolled(connection: Connection) -> list[Row[Any]]:
-    return list(connection.execute(select(tables.streams).order_by(tables.streams.c.id)))
+def _in_snapshot(
+    database: Database, tenant: str | None, look: Callable[[Connection], T], thread: InspectionThread
+) -> T:
+    with database.reading(tenant) as connection, database.guarded(connection, lambda: thread.is_left):
+        return look(connection)
+
+
+def _read_common(connection: Connection) -> str:
+    """Read every page of what belongs to no tenant: StoreError where one is damaged."""
+    return _read(connection, tables.store, tables.tenants, tables.refusals, tables.notice_refusals)
 
 
 def _read_through(connection: Connection) -> str:
-    """Read every page of what is neither record nor receipt: StoreError where one is damaged."""
-    others = (tables.refusals, tables.heads, tables.notices, tables.notice_refusals)
-    for table in (tables.store, tables.event_keys, tables.nodes, *others):
+    """Read every page of what is neither record nor receipt, of one tenant where the database knows whose."""
+    damage = _read(connection, tables.streams, tables.event_keys, tables.nodes, tables.heads, tables.notices)
+    if connection.dialect.name == SQLITE:
+        connection.exec_driver_sql(
+            "SELECT COUNT(*) FROM entries INDEXED BY entries_by_unit WHERE unit IS NOT NULL"
+        ).scalar_one()
+    return damage
+
+
+def _read(connection: Connection, *read: Table) -> str:
+    for table in read:
         for _ in connection.execution_options(yield_per=TILE_LEAVES).execute(select(table)):
             pass
-    connection.exec_driver_sql(
-        "SELECT COUNT(*) FROM entries INDEXED BY entries_by_unit WHERE unit IS NOT NULL"
-    ).scalar_one()
     return ""
 
 
@@ -130,16 +147,34 @@ def _look_at_conflicts(connection: Connection) -> str:
 class _Stream:
     """One stream as it was when its turn came; what was stored after that is for the next round."""
 
-    def __init__(self, row: Row[Any], store_key: Vkey) -> None:
-        self._id, self._size, self._last_hash = row.id, row.size, row.last_hash
-        self._enrolment = enrolment_of(row)
+    def __init__(self, enrolment: Enrolment, store_key: Vkey) -> None:
+        self._id = enrolment.stream_id
+        #: How many records there are, once the head was looked at.
+        self.size = 0
+        self._enrolment = enrolment
         self._store_key = store_key
         #: One wrong node is met again by every later receipt; it is reported once.
         self._receipts_doubtful = False
 
+    def look_at_head(self, connection: Connection) -> str:
+        """Compare where the newest run ends with what is found of it and with what was receipted."""
+        entries, receipts = tables.entries, tables.receipts
+        self.size = statements_for(connection).size(connection, self._id)
+        last = select(func.max(entries.c.seq)).where(entries.c.stream_id == self._id)
+        found = connection.execute(last).scalar_one()
+        newest = select(func.max(receipts.c.size)).where(receipts.c.stream_id == self._id)
+        receipted = connection.execute(newest).scalar_one() or 0
+        known = 0 if found is None else found + 1
+        if known == self.size >= receipted:
+            return ""
+        return (
+            f"the end of {self._origin} is damaged: its newest records reach {self.size}, "
+            f"what they are found by {known}, and the newest receipt {receipted}"
+        )
+
     def look_at_records(self, first: int, connection: Connection) -> str:
         """Compare the records of one tile with what was stored over them: nodes, receipts, columns, head."""
-        last = min(first + TILE_LEAVES, self._size)
+        last = min(first + TILE_LEAVES, self.size)
         lines = [line for _, line in StoredRecords(connection, self._id).between(first, last)]
         if len(lines) < last - first:
             return f"of the records {first} to {last - 1} of {self._origin}, {len(lines)} are there"
@@ -152,7 +187,7 @@ class _Stream:
             self._compared_with_nodes(first, leaves, tree)
             or _first(map(self._described, entries, lines))
             or self._compared_with_indexes(first, last, connection)
-            or (self._compared_with_head(lines[-1]) if last == self._size else "")
+            or (self._linked(first, lines) if last == self.size else "")
             or self._compared_with_receipts(first, leaves, connection, tree)
         )
 
@@ -196,15 +231,19 @@ class _Stream:
     def _compared_with_indexes(self, first: int, last: int, connection: Connection) -> str:
         """Look each record up by its unit and by its event: an index that lost one hides it."""
         place = {"stream": self._id, "first": first, "last": last}
-        for seq, what in connection.execute(_HIDDEN, place):
+        for seq, what in connection.execute(_HIDDEN_FROM[connection.dialect.name], place):
             return f"record {seq} of {self._origin} is not found by its {what}"
         return ""
 
-    def _compared_with_head(self, data: bytes) -> str:
-        integrity = orjson.loads(data)["integrity"]
-        hashed = record.sha256(record.message_of(data, integrity))
-        if hashed != self._last_hash:
-            return f"record {self._size - 1} of {self._origin}, the newest, is not the one that was written"
+    def _linked(self, first: int, lines: list[bytes]) -> str:
+        """Follow the chain through the newest records, over which there may be no node and no receipt yet."""
+        before = None
+        for seq, line in enumerate(lines, first):
+            integrity = orjson.loads(line)["integrity"]
+            hashed = record.sha256(record.message_of(line, integrity))
+            if hashed != integrity["record_hash"] or before not in (None, integrity["prev_hash"]):
+                return f"record {seq} of {self._origin} is not the one that was written"
+            before = hashed
         return ""
 
     def _compared_with_receipts(

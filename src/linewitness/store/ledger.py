@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.base.compression.frames import is_frame
@@ -14,7 +14,9 @@ from linewitness.evidence.format.signed_run import LONGEST_RUN, first_run, vouch
 from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
 from linewitness.store.database import tables
-from linewitness.store.database.database import Database, enrolment_of, find, newest_receipt
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import enrolled, find, newest_receipt
+from linewitness.store.database.tenants import tenants_of
 from linewitness.store.findings import StoreFindings
 from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.keys import Cosigner
@@ -51,7 +53,7 @@ class StoreLedger:
         self._database = database
         self._cosigner = cosigner
         self._clock = clock
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[tuple[str, str], Stream] = {}
         self._findings = StoreFindings()
         self._notices = StoreNotices()
 
@@ -78,23 +80,24 @@ class StoreLedger:
 
         A stream with a conflict gets no answer: the receipt alone would hide it.
         """
-        streams, answers = tables.streams, []
-        newest = select(func.max(streams.c.id)).group_by(streams.c.tenant, streams.c.gateway)
-        disputed = select(tables.conflicts.c.stream_id)
-        with self._database.reading() as connection:
-            chosen = select(streams).where(streams.c.id.in_(newest), streams.c.id.not_in(disputed))
-            for row in connection.execute(chosen).all():
-                _, receipt = newest_receipt(connection, row.id)
-                if receipt:
-                    answers.append(LedgerAnswer(enrolment_of(row).topics.receipt, receipt.encode()))
+        answers = []
+        for tenant in tenants_of(self._database):
+            with self._database.reading(tenant) as connection:
+                newest = {each.gateway: each for each in enrolled(connection, tenant)}
+                disputed = set(connection.execute(select(tables.conflicts.c.stream_id)).scalars())
+                for enrolment in newest.values():
+                    _, receipt = newest_receipt(connection, enrolment.stream_id)
+                    if receipt and enrolment.stream_id not in disputed:
+                        answers.append(LedgerAnswer(enrolment.topics.receipt, receipt.encode()))
         return answers
 
     def gateways(self) -> set[tuple[str, str]]:
         """Return tenant and name of every enrolled gateway: nobody else's messages are worth a look."""
-        streams = tables.streams
-        with self._database.reading() as connection:
-            rows = connection.execute(select(streams.c.tenant, streams.c.gateway).distinct())
-            return {(row.tenant, row.gateway) for row in rows}
+        found = set()
+        for tenant in tenants_of(self._database):
+            with self._database.reading(tenant) as connection:
+                found |= {(tenant, each.gateway) for each in enrolled(connection, tenant)}
+        return found
 
     def note_drops(self, drops: Iterable[DroppedMessages]) -> None:
         """Log what was dropped unread, and note it for `store status`."""
@@ -107,6 +110,7 @@ class StoreLedger:
         if found is None or not payload:
             return
         topics, channel = found
+        self._use_tenant(turn, topics.tenant)
         if channel == "records" and is_frame(payload):
             # The inbox unpacks what is one.
             self._findings.refuse(turn, topics, "", "malformed", _BAD_FRAME)
@@ -118,6 +122,11 @@ class StoreLedger:
             self._checkpoint(turn, topics, payload)
         elif channel == "notice":
             self._notice(turn, topics, payload)
+
+    def _use_tenant(self, turn: LedgerTurn, tenant: str) -> None:
+        if turn.tenant != tenant:
+            self._database.use_tenant(turn.connection, tenant)
+            turn.tenant = tenant
 
     def _records(self, turn: LedgerTurn, topics: Topics, lines: list[bytes]) -> bool:
         """Take runs of consecutive records, normally a single one; return whether all lines were taken."""
@@ -253,16 +262,16 @@ class StoreLedger:
 
     def _stream(self, turn: LedgerTurn, topics: Topics, origin: str) -> Stream | None:
         """Return the stream if this gateway may write it; note a refusal otherwise."""
-        stream = self._streams.get(origin)
+        stream = self._streams.get((topics.tenant, origin))
         if stream is None:
-            enrolment = find(turn.connection, origin)
+            enrolment = find(turn.connection, topics.tenant, origin)
             if enrolment is None:
                 self._findings.refuse(turn, topics, origin, "unknown", "this stream is not enrolled")
                 return None
-            stream = self._streams[origin] = Stream(turn.connection, enrolment)
+            stream = self._streams[topics.tenant, origin] = Stream(turn.connection, enrolment)
         if stream.enrolment.topics != topics:
             owner = stream.enrolment
-            detail = f"this stream is that of the gateway {owner.gateway} of {owner.tenant}"
+            detail = f"this stream is that of the gateway {owner.gateway}"
             self._findings.refuse(turn, topics, origin, "foreign", detail)
             return None
         return stream

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Connection, ScalarSelect, Select, func, select
 
-from linewitness.base.errors import ConfigurationError
 from linewitness.store.database import tables
 from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import required
 from linewitness.store.database.stored_records import StoredRecords
+from linewitness.store.database.tenants import asked_tenants, rows_of
 
 _FETCH: Final = 1000
 
@@ -71,6 +72,7 @@ class RefusalReport:
 def read_records(
     database: Database,
     *,
+    tenant: str | None = None,
     origin: str | None = None,
     unit: str | None = None,
     first: int = 0,
@@ -80,7 +82,8 @@ def read_records(
 ) -> Iterator[StoredRecord]:
     """Yield records in the order of their streams: positions first to last, occurred in [since, until).
 
-    Everything is read in one snapshot and in bounded memory. An unknown origin is a ConfigurationError.
+    Everything of a tenant is read in one snapshot and in bounded memory, one tenant after the other unless
+    one is named. An unknown origin is a ConfigurationError.
     """
     entries, streams = tables.entries, tables.streams
     query = (
@@ -97,52 +100,67 @@ def read_records(
         query = query.where(entries.c.occurred_at >= since)
     if until is not None:
         query = query.where(entries.c.occurred_at < until)
-    with database.reading() as connection:
-        if origin is not None:
-            query = query.where(entries.c.stream_id == _stream_id(connection, origin))
-        found = connection.execution_options(yield_per=_FETCH).execute(query)
-        for stream_id, of_stream in groupby(found, key=lambda row: row.stream_id):
-            records = StoredRecords(connection, stream_id)
-            for row in of_stream:
-                held = records.at(row.seq)
-                yield StoredRecord(
-                    row.origin, row.seq, row.kind, row.unit, row.occurred_at, held.accepted_at, held.data
+    for each in asked_tenants(database, tenant, about=origin or unit):
+        with database.reading(each) as connection:
+            of_tenant = query.where(streams.c.tenant == each)
+            if origin is not None:
+                of_tenant = of_tenant.where(
+                    entries.c.stream_id == required(connection, each, origin).stream_id
                 )
+            yield from _read(connection, of_tenant)
 
 
-def read_streams(database: Database) -> list[StreamReport]:
+def _read(connection: Connection, query: Select[Any]) -> Iterator[StoredRecord]:
+    found = connection.execution_options(yield_per=_FETCH).execute(query)
+    for stream_id, of_stream in groupby(found, key=lambda row: row.stream_id):
+        records = StoredRecords(connection, stream_id)
+        for row in of_stream:
+            held = records.at(row.seq)
+            yield StoredRecord(
+                row.origin, row.seq, row.kind, row.unit, row.occurred_at, held.accepted_at, held.data
+            )
+
+
+def read_streams(database: Database, *, tenant: str | None = None) -> list[StreamReport]:
     """Return the state of every enrolled stream."""
-    streams, receipts, conflicts = tables.streams, tables.receipts, tables.conflicts
+    streams, runs = tables.streams, tables.runs
+    receipts, conflicts = tables.receipts, tables.conflicts
 
     def newest(column: Column[Any]) -> ScalarSelect[Any]:
         own = select(column).where(receipts.c.stream_id == streams.c.id)
         return own.order_by(receipts.c.size.desc()).limit(1).scalar_subquery()
 
+    end = select(runs.c.first_seq + runs.c["count"]).where(runs.c.stream_id == streams.c.id)
+    size = end.order_by(runs.c.first_seq.desc()).limit(1).scalar_subquery()
     disputes = select(func.count()).where(conflicts.c.stream_id == streams.c.id).scalar_subquery()
     query = select(
         streams.c.tenant,
         streams.c.gateway,
         streams.c.origin,
         streams.c.enrolled_at,
-        streams.c.size,
+        func.coalesce(size, 0),
         func.coalesce(newest(receipts.c.size), 0),
         newest(receipts.c.cosigned_at),
         newest(receipts.c.root),
         newest(receipts.c.note),
         disputes,
-    ).order_by(streams.c.tenant, streams.c.gateway, streams.c.id)
-    return [StreamReport(*map(_plain, row)) for row in _all(database, query)]
+    ).order_by(streams.c.gateway, streams.c.id)
+    return [StreamReport(*map(_plain, row)) for row in rows_of(database, query, tenant=tenant)]
 
 
-def read_receipts(database: Database, origin: str) -> list[str]:
+def read_receipts(database: Database, origin: str, *, tenant: str | None = None) -> list[str]:
     """Return the notes of a stream's receipts, oldest first."""
     receipts = tables.receipts
-    with database.reading() as connection:
-        query = select(receipts.c.note).where(receipts.c.stream_id == _stream_id(connection, origin))
-        return list(connection.execute(query.order_by(receipts.c.size)).scalars())
+    notes: list[str] = []
+    for each in asked_tenants(database, tenant, about=origin):
+        with database.reading(each) as connection:
+            stream_id = required(connection, each, origin).stream_id
+            query = select(receipts.c.note).where(receipts.c.stream_id == stream_id)
+            notes += connection.execute(query.order_by(receipts.c.size)).scalars()
+    return notes
 
 
-def read_conflicts(database: Database) -> list[ConflictReport]:
+def read_conflicts(database: Database, *, tenant: str | None = None) -> list[ConflictReport]:
     """Return all conflicts, oldest first."""
     conflicts, streams = tables.conflicts, tables.streams
     query = (
@@ -156,11 +174,11 @@ def read_conflicts(database: Database) -> list[ConflictReport]:
         .join(streams, streams.c.id == conflicts.c.stream_id)
         .order_by(conflicts.c.id)
     )
-    return [ConflictReport(*row) for row in _all(database, query)]
+    return [ConflictReport(*row) for row in rows_of(database, query, tenant=tenant)]
 
 
 def read_refusals(database: Database) -> list[RefusalReport]:
-    """Return all refusals, oldest first."""
+    """Return all refusals, oldest first: of all who sent, also in the name of a tenant that nobody knows."""
     refusals = tables.refusals
     query = select(
         refusals.c.tenant,
@@ -171,24 +189,10 @@ def read_refusals(database: Database) -> list[RefusalReport]:
         refusals.c.first_at,
         refusals.c.last_at,
     ).order_by(refusals.c.id)
-    return [RefusalReport(*row) for row in _all(database, query)]
+    with database.reading() as connection:
+        return [RefusalReport(*row) for row in connection.execute(query)]
 
 
 def _plain(value: Any) -> Any:
     """Return bytes as hex, and everything else as it is."""
     return value.hex() if isinstance(value, bytes) else value
-
-
-def _all(database: Database, query: Select[Any]) -> list[tuple[Any, ...]]:
-    with database.reading() as connection:
-        return [tuple(row) for row in connection.execute(query)]
-
-
-def _stream_id(connection: Connection, origin: str) -> int:
-    streams = tables.streams
-    found = connection.execute(select(streams.c.id).where(streams.c.origin == origin)).scalar_one_or_none()
-    if found is None:
-        raise ConfigurationError(
-            f"the stream {origin} is not enrolled here", hint="`linewitness store status` lists all"
-        )
-    return int(found)

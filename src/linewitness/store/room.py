@@ -5,7 +5,8 @@ from typing import Final, NoReturn
 
 import structlog
 
-from linewitness.store.database.database import Database, StoreFull
+from linewitness.store.database.database import Database
+from linewitness.store.database.errors import StoreFull
 from linewitness.store.database.upgrade import BETWEEN_STEPS_S, upgraded
 from linewitness.store.work import StoreWork
 

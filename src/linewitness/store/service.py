@@ -18,7 +18,8 @@ from linewitness.base.line_writer import LineWriter
 from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.ahead.subscription import subscribe_to_notices
-from linewitness.store.database.database import Database, StoreError, StoreFull
+from linewitness.store.database.database import Database
+from linewitness.store.database.errors import StoreError, StoreFull
 from linewitness.store.inbox.inbox import StoreInbox
 from linewitness.store.inspection import inspect_daily
 from linewitness.store.keys import Cosigner

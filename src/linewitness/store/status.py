@@ -4,15 +4,31 @@ from collections.abc import Iterator
 
 from linewitness.store.ahead.reports import HeadReport, count_notices, read_heads, read_notice_refusals
 from linewitness.store.database.database import Database
+from linewitness.store.database.tenants import asked_tenants
 from linewitness.store.ended.reports import read_handovers
 from linewitness.store.reports import StreamReport, read_refusals, read_streams
 
 
-def status_lines(database: Database) -> Iterator[str]:
-    """Yield the state of every stream and what was refused, for people."""
-    heads, notices = read_heads(database), count_notices(database)
-    streams, handovers = read_streams(database), read_handovers(database)
-    for stream in streams:
+def status_lines(database: Database, tenant: str | None = None) -> Iterator[str]:
+    """Yield the state of every stream and what was refused, of one tenant or of all, for people."""
+    tenants = asked_tenants(database, tenant)
+    for each in tenants:
+        yield from _streams(database, each)
+    if not tenants:
+        yield "no stream is enrolled: see `linewitness store enroll`"
+    for refusal in read_refusals(database):
+        if tenant in (None, refusal.tenant):
+            yield f"refused {refusal.origin or 'data'} from {refusal.gateway} of {refusal.tenant}"
+            yield f"  {refusal.detail} ({refusal.reason}), first {refusal.first_at}, last {refusal.last_at}"
+    for counted in read_notice_refusals(database):
+        if tenant in (None, counted.tenant):
+            yield counted.text
+
+
+def _streams(database: Database, tenant: str) -> Iterator[str]:
+    heads, notices = read_heads(database, tenant=tenant), count_notices(database, tenant=tenant)
+    handovers = read_handovers(database, tenant=tenant)
+    for stream in read_streams(database, tenant=tenant):
         yield f"{stream.origin} (gateway {stream.gateway} of {stream.tenant})"
         receipt = f"{stream.receipt_size}, at {stream.receipt_at}" if stream.receipt_at else "none yet"
         yield f"  held {stream.size}, receipted {receipt}, conflicts {stream.conflicts}"
@@ -27,13 +43,6 @@ def status_lines(database: Database) -> Iterator[str]:
         for handover in handovers:
             if handover.origin == stream.origin:
                 yield f"  {handover.size - handover.first} records {handover.mark}; {handover.held_at}"
-    if not streams:
-        yield "no stream is enrolled: see `linewitness store enroll`"
-    for refusal in read_refusals(database):
-        yield f"refused {refusal.origin or 'data'} from {refusal.gateway} of {refusal.tenant}"
-        yield f"  {refusal.detail} ({refusal.reason}), first {refusal.first_at}, last {refusal.last_at}"
-    for counted in read_notice_refusals(database):
-        yield counted.text
 
 
 def _on_their_way(stream: StreamReport, head: HeadReport | None) -> Iterator[str]:

@@ -2,31 +2,21 @@
 
 from typing import Final
 
-import orjson
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import Connection, insert, select, update
 
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
-from linewitness.evidence.format.merkle import Frontier, root_at
+from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.note import Note, Vkey
-from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
-from linewitness.store.acceptance import Acceptance, Accepted, Pinned, ReadLine
+from linewitness.evidence.verify.chain import Broken
+from linewitness.store.acceptance import Accepted, ReadLine
 from linewitness.store.database import tables
-from linewitness.store.database.database import Enrolment, StoreError, newest_receipt
+from linewitness.store.database.enrolments import Enrolment, newest_receipt
+from linewitness.store.database.errors import StoreError, StoreMoved
+from linewitness.store.database.statements import statements_for
 from linewitness.store.database.stored_records import StoredRecords, store_run
+from linewitness.store.heads import acceptance_at, event_key_at
 from linewitness.store.tree import StoreTree
 
-#: It runs for each batch, and as it stands: SQLAlchemy would spend more on it than SQLite.
-_HELD_EVENTS: Final = text(
-    "SELECT event_id FROM entries WHERE stream_id = :stream_id "
-    "AND event_id IN (SELECT value FROM json_each(:event_ids))"
-)
-_STORED_SIZE: Final = "SELECT size FROM streams WHERE id = ?"
-#: Built once: building such a statement takes SQLAlchemy longer than SQLite needs for it.
-_MOVE_HEAD: Final = (
-    update(tables.streams)
-    .where(tables.streams.c.id == bindparam("of"), tables.streams.c.size == bindparam("before"))
-    .values(size=bindparam("after"), last_hash=bindparam("hash"), event_key=bindparam("key"))
-)
 _ADD_RECEIPT: Final = insert(tables.receipts)
 
 
@@ -44,25 +34,14 @@ class Stream:
         self.hole_told = (-1, 0)
         #: Records after the last one held, for which no signature vouches yet.
         self.waiting: list[bytes] = []
-        row = connection.execute(
-            select(tables.streams).where(tables.streams.c.id == enrolment.stream_id)
-        ).one()
-        head = None
-        if row.size:
-            head = ChainHead(
-                stream=enrolment.origin,
-                tenant=enrolment.tenant,
-                size=row.size,
-                last_hash=row.last_hash,
-                event_key=row.event_key,
-                log_key=row.log_vkey,
-            )
-        self._acceptance = Acceptance(
-            Pinned(enrolment.origin, enrolment.tenant, enrolment.log_vkey, enrolment.record0_hash),
-            ChainVerifier(stream=enrolment.origin, tenant=enrolment.tenant, head=head),
-            Frontier(row.size, StoreTree(connection, enrolment.stream_id).subtree),
-        )
+        size = statements_for(connection).size(connection, enrolment.stream_id)
+        self._acceptance = acceptance_at(connection, enrolment, size)
         self.receipt_size, self.receipt_note = newest_receipt(connection, enrolment.stream_id)
+        if self.receipt_size > self.size:
+            raise StoreError(
+                f"{self.receipt_size} records of {enrolment.origin} were receipted, {self.size} are there",
+                hint="`linewitness store check` says what is damaged; restore the newest sound backup",
+            )
         self._recall_pending(connection)
 
     @property
@@ -82,24 +61,15 @@ class Stream:
 
     def held(self, connection: Connection, first: int, count: int) -> list[bytes]:
         """Return the exact bytes of the records from `first` on, at most `count`."""
-        stored = connection.exec_driver_sql(_STORED_SIZE, (self.enrolment.stream_id,)).scalar_one()
-        if stored != self.size:
-            raise self._moved()
-        if first >= stored:
+        self._fence(connection)
+        if first >= self.size:
             return []
         records = StoredRecords(connection, self.enrolment.stream_id)
-        return [line for _, line in records.between(first, min(first + count, stored))]
+        return [line for _, line in records.between(first, min(first + count, self.size))]
 
     def event_key_at(self, connection: Connection, seq: int) -> Vkey | None:
         """Return the key that signs the record at `seq`, or None before record 0 is held."""
-        keys = tables.event_keys
-        vkey = connection.execute(
-            select(keys.c.vkey)
-            .where(keys.c.stream_id == self.enrolment.stream_id, keys.c.first_seq <= seq)
-            .order_by(keys.c.first_seq.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        return None if vkey is None else Vkey.parse(vkey)
+        return event_key_at(connection, self.enrolment, seq)
 
     def root_at(self, connection: Connection, size: int) -> bytes:
         """Return the Merkle root over the first `size` records, all of which are held."""
@@ -131,6 +101,7 @@ class Stream:
 
     def add_receipt(self, connection: Connection, checkpoint: Checkpoint, receipt: Note, at: str) -> None:
         """Store a receipt, which is now the newest."""
+        self._fence(connection)
         self.receipt_size, self.receipt_note = checkpoint.size, str(receipt)
         values = {
             "stream_id": self.enrolment.stream_id,
@@ -152,8 +123,7 @@ class Stream:
     def _repeated(self, connection: Connection, lines: list[ReadLine]) -> int | None:
         """Return the position of the first line whose event_id is held already or stands in a line before."""
         event_ids = [line.event_id for line in lines]
-        named = {"stream_id": self.enrolment.stream_id, "event_ids": orjson.dumps(event_ids).decode()}
-        held: set[str] = set(connection.execute(_HELD_EVENTS, named).scalars())
+        held = statements_for(connection).events_held(connection, self.enrolment.stream_id, event_ids)
         for position, event_id in enumerate(event_ids):
             if event_id in held:
                 return position
@@ -173,14 +143,13 @@ class Stream:
         ]
         if keys:
             connection.execute(insert(tables.event_keys), keys)
-        head = self._acceptance
-        place = {"of": stream_id, "before": accepted.records[0].sequence_no}
-        values = {"after": head.size, "hash": head.last_hash, "key": head.event_key}
-        if connection.execute(_MOVE_HEAD, place | values).rowcount != 1:
-            raise self._moved()
 
-    def _moved(self) -> StoreError:
-        return StoreError(
-            f"another program moved the head of {self.enrolment.origin}",
-            hint="only one store may run on a database",
-        )
+    def _fence(self, connection: Connection) -> None:
+        """Keep other writers of the stream out until the commit, and require that none has moved its head."""
+        statements, stream_id = statements_for(connection), self.enrolment.stream_id
+        statements.lock(connection, stream_id)
+        if statements.size(connection, stream_id) != self.size:
+            raise StoreMoved(
+                f"another program moved the head of {self.enrolment.origin}",
+                hint="only one store may run on a database",
+            )

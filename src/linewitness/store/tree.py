@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.tiles import subtree_of
 from linewitness.store.database import tables
-from linewitness.store.database.database import StoreError
+from linewitness.store.database.errors import StoreError
 from linewitness.store.database.stored_records import StoredRecords
 
 

@@ -36,6 +36,7 @@ class LedgerTurn:
     connection: Connection
     now_ns: int
     boottime_ns: int
+    tenant: str = ""
     receipts: dict[str, Stream] = field(default_factory=dict)
     conflicts: dict[str, tuple[Stream, ConflictFound]] = field(default_factory=dict)
 

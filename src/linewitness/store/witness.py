@@ -17,7 +17,7 @@ from linewitness.base.clock import NS_PER_S, Clock
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
 from linewitness.evidence.format.merkle import EMPTY_ROOT, BadProof, verify_consistency
 from linewitness.evidence.format.note import BadNote, Note, Vkey, cosign
-from linewitness.store.database.database import StoreError
+from linewitness.store.database.errors import StoreError
 from linewitness.store.keys import Cosigner
 
 MAX_REQUEST: Final = 65_536

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from linewitness.store.database.database import StoreError
+from linewitness.store.database.errors import StoreError
 from linewitness.store.witness import MAX_REQUEST, Witness
 
 #: A gateway sends its few kilobytes at once.

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from linewitness.store.database import tables
 from linewitness.store.database.database import Database
+from linewitness.store.database.tenants import rows_of
 
 #: Of the notices that were confirmed so many of the newest are listed.
 LISTED: Final = 100
@@ -65,17 +66,17 @@ class NoticeRefusal:
         )
 
 
-def read_heads(database: Database) -> dict[str, HeadReport]:
-    """Return the announced heads by origin, also those whose records have come since."""
+def read_heads(database: Database, *, tenant: str | None = None) -> dict[str, HeadReport]:
+    """Return the announced heads of a tenant by origin, also those whose records have come since."""
     heads, streams = tables.heads, tables.streams
     query = select(streams.c.origin, heads.c.size, heads.c.seen_at).join(
         streams, streams.c.id == heads.c.stream_id
     )
-    with database.reading() as connection:
-        return {row.origin: HeadReport(row.size, row.seen_at) for row in connection.execute(query)}
+    rows = rows_of(database, query, tenant=tenant)
+    return {row.origin: HeadReport(row.size, row.seen_at) for row in rows}
 
 
-def count_notices(database: Database) -> dict[str, dict[str, int]]:
+def count_notices(database: Database, *, tenant: str | None = None) -> dict[str, dict[str, int]]:
     """Return the number of notices in each state, by origin."""
     notices, streams = tables.notices, tables.streams
     query = (
@@ -84,13 +85,12 @@ def count_notices(database: Database) -> dict[str, dict[str, int]]:
         .group_by(streams.c.origin, notices.c.state)
     )
     found: dict[str, dict[str, int]] = {}
-    with database.reading() as connection:
-        for row in connection.execute(query):
-            found.setdefault(row.origin, {})[row.state] = row.number
+    for row in rows_of(database, query, tenant=tenant):
+        found.setdefault(row.origin, {})[row.state] = row.number
     return found
 
 
-def read_notices(database: Database) -> list[NoticeReport]:
+def read_notices(database: Database, *, tenant: str | None = None) -> list[NoticeReport]:
     """Return all notices that are open or contradicted and the newest confirmed ones, oldest first."""
     notices, streams = tables.notices, tables.streams
     confirmed = select(notices.c.id).where(notices.c.state == "confirmed")
@@ -110,8 +110,7 @@ def read_notices(database: Database) -> list[NoticeReport]:
         .where((notices.c.state != "confirmed") | notices.c.id.in_(newest))
         .order_by(notices.c.id)
     )
-    with database.reading() as connection:
-        return [NoticeReport(*row) for row in connection.execute(query)]
+    return [NoticeReport(*row) for row in rows_of(database, query, tenant=tenant)]
 
 
 def read_notice_refusals(database: Database) -> list[NoticeRefusal]:

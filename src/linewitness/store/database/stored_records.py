@@ -10,15 +10,9 @@ from linewitness.base.compression.frames import BadFrame
 from linewitness.base.compression.records import RUN_CODEC, pack_run, unpack_run
 from linewitness.store.acceptance import AcceptedRecord
 from linewitness.store.database import tables
-from linewitness.store.database.database import StoreError
+from linewitness.store.database.errors import StoreError
+from linewitness.store.database.statements import EntryRow, RunRow, statements_for
 
-#: Both run for each batch, and as they stand: SQLAlchemy would spend more on them than SQLite.
-_STORE_RUN: Final = (
-    "INSERT INTO runs (stream_id, first_seq, count, accepted_at, codec, data) VALUES (?, ?, ?, ?, ?, ?)"
-)
-_STORE_ENTRY: Final = (
-    "INSERT INTO entries (stream_id, seq, event_id, kind, unit, occurred_at) VALUES (?, ?, ?, ?, ?, ?)"
-)
 #: Where one run after the other is asked for, twice as many are read each time, up to so many.
 _MOST_AHEAD: Final = 16
 _HINT: Final = "`linewitness store check` says what else is damaged; restore the newest sound backup"
@@ -49,14 +43,9 @@ def store_run(
 ) -> None:
     """Store consecutive records, at least one, with what they are found by."""
     packed = pack_run([taken.data for taken in records])
-    run = (stream_id, records[0].sequence_no, len(records), accepted_at, RUN_CODEC, packed)
-    connection.exec_driver_sql(_STORE_RUN, run)
-    connection.exec_driver_sql(
-        _STORE_ENTRY,
-        [
-            (stream_id, taken.sequence_no, taken.event_id, taken.kind, taken.unit, taken.occurred_at)
-            for taken in records
-        ],
+    run = RunRow(records[0].sequence_no, len(records), accepted_at, RUN_CODEC, packed)
+    statements_for(connection).store_run(
+        connection, stream_id, run, [EntryRow(*taken[:-1]) for taken in records]
     )
 
 

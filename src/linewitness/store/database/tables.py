@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 metadata: Final = MetaData()
 
@@ -36,19 +36,22 @@ def _stream() -> Column[int]:
 
 store: Final = _table("store", Column("schema", Integer, nullable=False))
 
-#: One row an enrolled stream, with the head of what we hold: what the next record is checked against.
+#: Who owns streams; no query crosses from one to another.
+tenants: Final = _table(
+    "tenants", Column("tenant", Text, primary_key=True), Column("created_at", Text, nullable=False)
+)
+
+#: One row an enrolled stream. Its head is where its newest run ends: nothing of it is ever changed.
 streams: Final = _table(
     "streams",
     Column("id", Integer, primary_key=True),
-    Column("origin", Text, nullable=False, unique=True),
+    Column("origin", Text, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("gateway", Text, nullable=False),
     Column("log_vkey", Text, nullable=False),
     Column("record0_hash", Text, nullable=False),
     Column("enrolled_at", Text, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("last_hash", Text, nullable=False),
-    Column("event_key", Text),
+    UniqueConstraint("tenant", "origin"),
     Index("streams_by_gateway", "tenant", "gateway"),
 )
 
@@ -177,20 +180,25 @@ notice_refusals: Final = _table(
 )
 
 #: What was handed over of ended streams: records from `first` on that the receipted stream does not have.
-#: `fork` says that it has others there. `held_at` and `note`, our statement, follow when all are here.
 handovers: Final = _table(
     "handovers",
     Column("id", Integer, primary_key=True),
     _stream(),
-    Column("fork", Integer, nullable=False),
     Column("first", Integer, nullable=False),
     Column("size", Integer, nullable=False),
     Column("root", LargeBinary, nullable=False),
     Column("end", Text, nullable=False),
     Column("begun_at", Text, nullable=False),
-    Column("held_at", Text),
-    Column("note", Text),
     UniqueConstraint("stream_id", "size", "root"),
+)
+
+#: When all records of a handover were here, with our statement. `fork`: the stream has others in their place.
+handover_ends: Final = _table(
+    "handover_ends",
+    Column("handover_id", Integer, ForeignKey("handovers.id"), primary_key=True),
+    Column("fork", Integer, nullable=False),
+    Column("held_at", Text, nullable=False),
+    Column("note", Text, nullable=False),
 )
 
 #: Never mixed with `entries`, of which each stream has one for each number.
@@ -206,7 +214,22 @@ handover_records: Final = _table(
 )
 Index("handover_records_by_unit", handover_records.c.unit, sqlite_where=handover_records.c.unit.is_not(None))
 
-for _written_once in (runs, entries, receipts, nodes, event_keys, conflicts, handover_records):
+#: What is evidence: written once, never changed, never deleted.
+EVIDENCE: Final = (
+    tenants,
+    streams,
+    event_keys,
+    runs,
+    entries,
+    nodes,
+    receipts,
+    conflicts,
+    handovers,
+    handover_ends,
+    handover_records,
+)
+
+for _written_once in EVIDENCE:
     for _deed in ("UPDATE", "DELETE"):
         _name = _written_once.name
         event.listen(
@@ -217,12 +240,3 @@ for _written_once in (runs, entries, receipts, nodes, event_keys, conflicts, han
                 f"BEGIN SELECT RAISE(ABORT, '{_name} are evidence: they are never changed'); END"
             ).execute_if(dialect="sqlite"),
         )
-
-event.listen(
-    handovers,
-    "after_create",
-    DDL(  # type: ignore[no-untyped-call]  # as above
-        "CREATE TRIGGER handovers_stay BEFORE UPDATE ON handovers WHEN OLD.held_at IS NOT NULL "
-        "BEGIN SELECT RAISE(ABORT, 'handovers are evidence: they are never changed'); END"
-    ).execute_if(dialect="sqlite"),
-)

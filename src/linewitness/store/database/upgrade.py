@@ -12,17 +12,34 @@ from sqlalchemy import Connection, Row, column, delete, inspect, select, table, 
 
 from linewitness.store.acceptance import MAX_LINES, AcceptedRecord
 from linewitness.store.database import tables
-from linewitness.store.database.database import Database, StoreError
+from linewitness.store.database.database import Database
+from linewitness.store.database.errors import StoreError
+from linewitness.store.database.sqlite import SqliteBackend
 from linewitness.store.database.stored_records import StoredRecords, store_run
 
 #: Records of one transaction: some MiB.
 STEP: Final = 1024
 #: Between two steps another program gets its turn: SQLite has no queue of those who wait.
 BETWEEN_STEPS_S: Final = 0.01
-_OLD_SCHEMA: Final = 1
+#: In 1 each record was a row; up to 2 heads of streams and ends of handovers were written over.
+_OLD_SCHEMAS: Final = (1, 2)
 #: How the old table is called while records are left in it: a program of that version does not find it.
 _OLD_NAME: Final = "records_of_schema_1"
 _NAMES: Final = ("stream_id", "seq", "event_id", "kind", "unit", "occurred_at", "accepted_at", "data")
+_COPIES: Final = (
+    (
+        "INSERT INTO streams (id, origin, tenant, gateway, log_vkey, record0_hash, enrolled_at) "
+        "SELECT id, origin, tenant, gateway, log_vkey, record0_hash, enrolled_at FROM old_streams"
+    ),
+    (
+        'INSERT INTO handovers (id, stream_id, first, size, root, "end", begun_at) '
+        'SELECT id, stream_id, first, size, root, "end", begun_at FROM old_handovers'
+    ),
+    (
+        "INSERT INTO handover_ends (handover_id, fork, held_at, note) "
+        "SELECT id, fork, held_at, note FROM old_handovers WHERE held_at IS NOT NULL"
+    ),
+)
 _old: Final = table(_OLD_NAME, *map(column, _NAMES))
 
 
@@ -30,19 +47,22 @@ def upgraded(database: Database) -> Iterator[int]:
     """Bring the database to this version, and yield how many records are left, before and after each step.
 
     Nothing is yielded where there is nothing to do, or no store; `Database.check` says which. StoreError
-    where a record cannot be read: what was moved stays so, and nothing of the rest is changed.
+    where a record cannot be read: what was moved stays so, and nothing of the rest is changed. A database on
+    a server is brought to a version by its owner alone, see `linewitness store init`.
     """
+    if not isinstance(database.backend, SqliteBackend):
+        return
     schema = database.schema()
-    if schema == _OLD_SCHEMA:
-        _begin(database)
     if schema is None:
         return
+    if schema in _OLD_SCHEMAS:
+        _begin(database)
     with database.reading() as connection:
-        if not inspect(connection).has_table(_OLD_NAME):
-            return
-        left = _left(connection)
-    yield left
-    while moved := _step(database):
+        has_rows = inspect(connection).has_table(_OLD_NAME)
+        left = _left(connection) if has_rows else 0
+    if has_rows or schema in _OLD_SCHEMAS:
+        yield left
+    while has_rows and (moved := _step(database)):
         left -= moved
         yield left
 
@@ -57,15 +77,41 @@ def upgrade(database: Database) -> bool:
 
 
 def _begin(database: Database) -> None:
-    """Make the new tables, and take the old one out of the reach of programs that would write there."""
-    with database.writing() as connection:
-        if not inspect(connection).has_table("records"):
-            return  # another program has begun
+    """Make the tables of this version, and take old ones out of the reach of programs that would write there.
+
+    References between tables stay as they are while a table is made anew under its name.
+    """
+    url = database.backend.engine.url
+    backend = SqliteBackend(url, pragmas=("foreign_keys=OFF", "legacy_alter_table=ON"))
+    unlinked = Database(url, backend=backend)
+    try:
+        with unlinked.writing() as connection:
+            schema = connection.execute(select(tables.store.c.schema)).scalar_one()
+            if schema in _OLD_SCHEMAS:  # otherwise another program has begun
+                _remake(connection)
+    finally:
+        unlinked.close()
+
+
+def _remake(connection: Connection) -> None:
+    run = connection.exec_driver_sql
+    known = set(inspect(connection).get_table_names())
+    if "records" in known:
         for deed in ("update", "delete"):
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS records_no_{deed}")
-        connection.exec_driver_sql(f"ALTER TABLE records RENAME TO {_OLD_NAME}")
-        tables.metadata.create_all(connection)
-        connection.execute(update(tables.store).values(schema=tables.SCHEMA))
+            run(f"DROP TRIGGER IF EXISTS records_no_{deed}")
+        run(f"ALTER TABLE records RENAME TO {_OLD_NAME}")
+    run("DROP TRIGGER IF EXISTS handovers_stay")
+    run("DROP INDEX IF EXISTS streams_by_gateway")
+    renamed = [name for name in ("streams", "handovers") if name in known]
+    for name in renamed:
+        run(f"ALTER TABLE {name} RENAME TO old_{name}")
+    tables.metadata.create_all(connection)
+    run("INSERT INTO tenants SELECT tenant, min(enrolled_at) FROM old_streams GROUP BY tenant")
+    for statement in _COPIES if "handovers" in known else _COPIES[:1]:
+        run(statement)
+    for name in renamed:
+        run(f"DROP TABLE old_{name}")
+    connection.execute(update(tables.store).values(schema=tables.SCHEMA))
 
 
 def _step(database: Database) -> int:

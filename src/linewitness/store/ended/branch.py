@@ -4,20 +4,19 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
-import orjson
 from sqlalchemy import Connection, select
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.format import record
 from linewitness.evidence.format.ended import StreamEnd, open_end, successor
-from linewitness.evidence.format.merkle import Frontier
-from linewitness.evidence.format.note import BadNote, Vkey
-from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
-from linewitness.store.acceptance import Acceptance, Accepted, Pinned, ReadLine
+from linewitness.evidence.format.note import BadNote
+from linewitness.evidence.verify.chain import Broken
+from linewitness.store.acceptance import Accepted, ReadLine
 from linewitness.store.database import tables
-from linewitness.store.database.database import Enrolment, find
+from linewitness.store.database.enrolments import Enrolment, find
+from linewitness.store.database.statements import statements_for
 from linewitness.store.database.stored_records import StoredRecords
-from linewitness.store.tree import StoreTree
+from linewitness.store.heads import acceptance_at
 
 _ROOT: Final = "sha256:"
 
@@ -33,16 +32,14 @@ class Branch:
         self.begins = begins
         self.first = first
         self._held = held
-        self._acceptance = _before(connection, enrolment, first)
+        self._acceptance = acceptance_at(connection, enrolment, first)
 
     @classmethod
     def of(
         cls, connection: Connection, enrolment: Enrolment, lines: Iterable[bytes], begins: int
     ) -> "Branch":
         """Compare the records with those that are held; ConfigurationError where some are missing between."""
-        streams = tables.streams
-        mine = streams.c.id == enrolment.stream_id
-        held = int(connection.execute(select(streams.c.size).where(mine)).scalar_one())
+        held = statements_for(connection).size(connection, enrolment.stream_id)
         if begins > held:
             raise ConfigurationError(
                 f"the package begins with record {begins} of {enrolment.origin}, and the store holds {held}",
@@ -109,7 +106,7 @@ def end_of(connection: Connection, branch: Branch, text: str) -> StreamEnd:
     said: list[tuple[str, StreamEnd]] = []
     with suppress(BadNote):
         said.append(("its log key", open_end(text, branch.enrolment.log_vkey)))
-    said += _named_by_next(connection, origin)
+    said += _named_by_next(connection, branch.enrolment)
     if not said:
         raise ConfigurationError(
             f"nothing shows where {origin} ended: its log key did not sign it",
@@ -126,10 +123,10 @@ def end_of(connection: Connection, branch: Branch, text: str) -> StreamEnd:
     return here
 
 
-def _named_by_next(connection: Connection, origin: str) -> list[tuple[str, StreamEnd]]:
+def _named_by_next(connection: Connection, enrolment: Enrolment) -> list[tuple[str, StreamEnd]]:
     """Return the end as record 0 of the next generation states it, if that is held and does."""
     try:
-        following = find(connection, successor(origin))
+        following = find(connection, enrolment.tenant, successor(enrolment.origin))
     except ValueError:
         return []
     if following is None:
@@ -139,44 +136,9 @@ def _named_by_next(connection: Connection, origin: str) -> list[tuple[str, Strea
         return []
     after = {change["field"]: change["after"] for change in record.parse(zero.lines[0])["changes"]}
     size, root, record_hash = after.get("size"), after.get("root"), after.get("record_hash")
-    if after.get("continues") != origin or not isinstance(size, int):
+    if after.get("continues") != enrolment.origin or not isinstance(size, int):
         return []
     if not isinstance(root, str) or not isinstance(record_hash, str):
         return []
-    end = StreamEnd(origin, size, bytes.fromhex(root.removeprefix(_ROOT)), record_hash)
+    end = StreamEnd(enrolment.origin, size, bytes.fromhex(root.removeprefix(_ROOT)), record_hash)
     return [(f"record 0 of {following.origin}", end)]
-
-
-def _before(connection: Connection, enrolment: Enrolment, size: int) -> Acceptance:
-    """Return the verifier that stands before record `size` of the stream that is held."""
-    head = None
-    if size:
-        head = ChainHead(
-            stream=enrolment.origin,
-            tenant=enrolment.tenant,
-            size=size,
-            last_hash=_hash_of(connection, enrolment, size - 1),
-            event_key=str(_event_key(connection, enrolment, size)),
-            log_key=str(enrolment.log_vkey),
-        )
-    return Acceptance(
-        Pinned(enrolment.origin, enrolment.tenant, enrolment.log_vkey, enrolment.record0_hash),
-        ChainVerifier(stream=enrolment.origin, tenant=enrolment.tenant, head=head),
-        Frontier(size, StoreTree(connection, enrolment.stream_id).subtree),
-    )
-
-
-def _hash_of(connection: Connection, enrolment: Enrolment, seq: int) -> str:
-    data = StoredRecords(connection, enrolment.stream_id).at(seq).data
-    return str(orjson.loads(data)["integrity"]["record_hash"])
-
-
-def _event_key(connection: Connection, enrolment: Enrolment, seq: int) -> Vkey:
-    keys = tables.event_keys
-    text = connection.execute(
-        select(keys.c.vkey)
-        .where(keys.c.stream_id == enrolment.stream_id, keys.c.first_seq <= seq)
-        .order_by(keys.c.first_seq.desc())
-        .limit(1)
-    ).scalar_one()
-    return Vkey.parse(text)

@@ -13,17 +13,7 @@ from linewitness.evidence.format.merkle import Frontier, leaf_hash
 from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.store.database import tables
-from linewitness.store.ended.reports import has_handovers
 from linewitness.store.tree import StoreTree
-
-
-def handovers_of(connection: Connection) -> list[Row[Any]]:
-    """Return the handovers that are complete."""
-    if not has_handovers(connection):
-        return []
-    handovers, streams = tables.handovers, tables.streams
-    query = select(streams.c.origin, handovers).join(streams, streams.c.id == handovers.c.stream_id)
-    return list(connection.execute(query.where(handovers.c.held_at.is_not(None)).order_by(handovers.c.id)))
 
 
 class HandoverInspection:

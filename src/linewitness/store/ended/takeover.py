@@ -11,7 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, select, update
+import orjson
+from sqlalchemy import Connection, func, insert, select
 
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.base.errors import ConfigurationError, EvidenceError
@@ -21,7 +22,9 @@ from linewitness.evidence.verify.chain import Broken, unsigned_end
 from linewitness.evidence.verify.unique_ids import UniqueIds
 from linewitness.store.acceptance import Accepted, peek
 from linewitness.store.database import tables
-from linewitness.store.database.database import Database, StoreError, find
+from linewitness.store.database.database import Database
+from linewitness.store.database.enrolments import find
+from linewitness.store.database.errors import StoreError
 from linewitness.store.ended.branch import Branch, end_of, ids_before
 from linewitness.store.keys import Cosigner
 
@@ -49,8 +52,6 @@ def take_over(database: Database, file: Path, *, cosigner: Cosigner, clock: Cloc
             raise ConfigurationError(
                 f"{file} is not a handover", hint="`linewitness handover` of the gateway writes one"
             )
-        with database.writing() as connection:
-            tables.metadata.create_all(connection)  # a database of an earlier version lacks two tables
         return _Takeover(database, package, cosigner, clock).run()
 
 
@@ -62,9 +63,11 @@ class _Takeover:
         self._package = package
         self._cosigner = cosigner
         self._clock = clock
+        self._tenant = ""
 
     def run(self) -> TakeoverResult:
-        with self._database.reading() as connection:
+        self._tenant = self._tenant_of_package()
+        with self._database.reading(self._tenant) as connection:
             branch = self._branch(connection)
             for _ in self._verified(connection, branch):
                 pass
@@ -78,6 +81,14 @@ class _Takeover:
         self._store(branch, number, taken)
         return self._finish(number, taken)
 
+    def _tenant_of_package(self) -> str:
+        """Return whose stream the records claim to be; whether that is so is verified with them."""
+        with closing(self._package.records()) as lines:
+            try:
+                return str(orjson.loads(next(lines, b""))["tenant_id"])
+            except (ValueError, TypeError, KeyError):
+                raise EvidenceError("the package does not begin with a record") from None
+
     def _branch(self, connection: Connection) -> Branch:
         """Return where the package leaves the stream that we hold."""
         with closing(self._package.records()) as lines:
@@ -85,7 +96,7 @@ class _Takeover:
             claim = peek(first)
             if claim is None:
                 raise EvidenceError("the package does not begin with a record")
-            enrolment = find(connection, claim.stream)
+            enrolment = find(connection, self._tenant, claim.stream)
             if enrolment is None:
                 raise ConfigurationError(
                     f"the stream {claim.stream} is not enrolled here",
@@ -122,16 +133,18 @@ class _Takeover:
             & (handovers.c.size == taken.size)
             & (handovers.c.root == taken.root)
         )
-        with self._database.writing() as connection:
+        with self._database.writing(self._tenant) as connection:
             row = connection.execute(select(handovers).where(mine)).one_or_none()
-            if row is not None and row.held_at is not None:
-                held = StreamTakenOver(taken.origin, bool(row.fork), row.first, row.size, row.root)
-                return row.id, TakeoverResult(held, row.note, again=True)
+            if row is not None:
+                ends = tables.handover_ends
+                end = connection.execute(select(ends).where(ends.c.handover_id == row.id)).one_or_none()
+                if end is not None:
+                    held = StreamTakenOver(taken.origin, bool(end.fork), row.first, row.size, row.root)
+                    return row.id, TakeoverResult(held, end.note, again=True)
             if row is None:
                 connection.execute(
                     insert(handovers).values(
                         stream_id=stream_id,
-                        fork=int(taken.fork),
                         first=taken.first,
                         size=taken.size,
                         root=taken.root,
@@ -148,7 +161,7 @@ class _Takeover:
         Crash here: the records so far are not shown to anybody, and the next call goes on behind them.
         """
         records = tables.handover_records
-        with self._database.reading() as connection:
+        with self._database.reading(self._tenant) as connection:
             held = select(func.max(records.c.seq)).where(records.c.handover_id == number)
             last = connection.execute(held).scalar_one()
             again = branch.begun_anew(connection)
@@ -166,19 +179,18 @@ class _Takeover:
                     if last is None or each.sequence_no > last
                 ]
                 if fresh:
-                    with self._database.writing() as writing:
+                    with self._database.writing(self._tenant) as writing:
                         writing.execute(insert(records), fresh)
         if (again.size, again.root()) != (taken.size, taken.root):
             raise StoreError("the package was changed while it was read", hint="run the same command again")
 
     def _finish(self, number: int, taken: StreamTakenOver) -> TakeoverResult:
-        handovers = tables.handovers
         note, now_ns = self._signed(taken), self._clock.stamp().realtime_ns
-        with self._database.writing() as connection:
+        with self._database.writing(self._tenant) as connection:
             connection.execute(
-                update(handovers)
-                .where(handovers.c.id == number)
-                .values(held_at=to_rfc3339(now_ns), note=note, fork=int(taken.fork))
+                insert(tables.handover_ends).values(
+                    handover_id=number, fork=int(taken.fork), held_at=to_rfc3339(now_ns), note=note
+                )
             )
         return TakeoverResult(taken, note, again=False)
 
