@@ -11,6 +11,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from support.clocks import ManualClock
+from support.databases import databases
+from support.postgres import Cluster, cluster
 
 # Tests start hundreds of processes.
 # Each would compile all modules anew where the environment forbids Python to keep what it compiled.
@@ -39,6 +41,21 @@ def _no_way_of_logging_left_behind() -> Iterator[None]:
     """Forget where a command under test sent its log lines: that stream ends with the test."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server, which the tests of one process share; each makes databases of its own."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both_databases(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test twice: with stores in SQLite, and with stores in PostgreSQL."""
+    databases.use(request.getfixturevalue("postgres") if request.param == "postgresql" else None)
+    yield
+    databases.use(None)
 
 
 @pytest.fixture

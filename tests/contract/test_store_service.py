@@ -261,10 +261,12 @@ async def test_missing_database_is_not_replaced_by_an_empty_one(
 ) -> None:
     options, database = store
     database.close()
-    options.database_file.rename(tmp_path / "elsewhere")
+    file = options.database_file
+    assert file is not None
+    file.rename(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="no audit store"):
         await run(options, clock=SystemClock())
-    assert not options.database_file.exists()
+    assert not file.exists()
 
 
 async def test_broker_that_refuses_receipts_ends_the_store(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from linewitness.store.database.database import Database
 from linewitness.store.database.enrolments import Enrolment, enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
+from support.databases import url_of
 from support.fake_gateway import FakeGateway
 
 NOW_NS = 1_800_000_000_000_000_000
@@ -30,7 +31,7 @@ class Store:
     """A ledger with its database, and shorthands for what a gateway sends."""
 
     def __init__(self, path: Path) -> None:
-        self.url = f"sqlite:///{path}/store.db"
+        self.url = url_of(f"{path}/store.db")
         self.clock = FakeClock()
         self.cosigner = Cosigner("store.example", SigningKey(bytes(range(32))))
         self.open()

@@ -24,6 +24,7 @@ from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import HOLE_AGAIN_NS, StoreLedger
 from linewitness.store.reports import read_conflicts, read_receipts
+from support.databases import url_of
 from support.fake_gateway import FakeGateway
 from support.lines import call
 
@@ -56,7 +57,7 @@ class AheadStore:
         self.start()
 
     def start(self) -> None:
-        self.database = Database(f"sqlite:///{self.path}")
+        self.database = Database(url_of(self.path))
         self.database.check()
         self.ledger = StoreLedger(database=self.database, cosigner=self.cosigner, clock=self.clock)
 
@@ -99,7 +100,7 @@ class AheadStore:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[AheadStore]:
+def store(both_databases: None, tmp_path: Path) -> Iterator[AheadStore]:
     running = AheadStore(tmp_path)
     yield running
     running.database.close()

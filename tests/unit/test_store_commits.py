@@ -16,7 +16,7 @@ from support.ledger_rig import Store, accused
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(both_databases: None, tmp_path: Path) -> Iterator[Store]:
     running = Store(tmp_path)
     yield running
     running.database.close()

@@ -69,7 +69,8 @@ def store_database(file: Path) -> "Iterator[Database]":
     from linewitness.store.database.database import Database
     from linewitness.store.database.upgrade import upgrade
 
-    database = Database(load_store(file).database_url)
+    options = load_store(file)
+    database = Database(options.database_url, password=options.database_password)
     try:
         if upgrade(database):
             typer.echo("the store's database was brought to this version", err=True)

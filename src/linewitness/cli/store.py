@@ -28,28 +28,33 @@ def needs() -> None:
 
 
 @app.command()
-def init(file: StoreFile) -> None:
-    """Create the store's key and database. Run it once for each store."""
-    from linewitness.base.durable import make_folder
-    from linewitness.store.database.database import Database
+def init(
+    file: StoreFile,
+    *,
+    admin_url: Annotated[
+        str | None,
+        typer.Option(help="URL of the PostgreSQL database for an administrator, who may create roles."),
+    ] = None,
+    print_sql: Annotated[
+        bool, typer.Option("--print-sql", help="Print the SQL for an administrator, and do nothing.")
+    ] = False,
+) -> None:
+    """Create the store's key and database. Run it once for each store.
+
+    In PostgreSQL it makes the roles, tables, rights and policies, or brings them to this version.
+    """
+    from linewitness.cli.store_database import make_database, print_script
     from linewitness.store.keys import Cosigner, create_key
 
+    if print_sql:
+        print_script()
+        return
     options = load_store(file)
     if options.key.file is not None and not options.key.file.exists():
         cosigner = create_key(options.name, options.key.file)
     else:
         cosigner = Cosigner.load(options.name, options.key)
-    make_folder(options.database_file.parent, mode=0o700)
-    database = Database(options.database_url)
-    try:
-        if not database.is_empty():
-            raise ConfigurationError(
-                f"there is a database in {options.database_file} already", hint="nothing was changed"
-            )
-        database.create()
-    finally:
-        database.close()
-    typer.echo(f"database    {options.database_file}")
+    make_database(options, admin_url)
     typer.echo(f"store key   {cosigner.vkey}")
     typer.echo("")
     typer.echo("Gateways and auditors need the store key; then make each gateway known with")

@@ -65,6 +65,7 @@ class StoreLedger:
         """
         stamp = self._clock.stamp()
         try:
+            self._database.prepare(to_rfc3339(stamp.realtime_ns))
             with self._database.writing() as connection:
                 turn = LedgerTurn(connection, stamp.realtime_ns, stamp.boottime_ns)
                 for topic, payload in messages:

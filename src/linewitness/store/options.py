@@ -18,7 +18,13 @@ class AuditStoreOptions(Options):
     """One audit store."""
 
     database: str = Field(
-        description="SQLAlchemy URL of the database, such as sqlite:////var/lib/linewitness-store/store.db."
+        description="URL of the database, such as sqlite:////var/lib/linewitness-store/store.db or "
+        "postgresql://linewitness_ledger@db.acme.example/linewitness."
+    )
+    database_password: Secret | None = Field(
+        default=None,
+        description="Where the password for PostgreSQL is kept; without it, libpq's own ways count, such as "
+        "~/.pgpass or the server's trust in a socket.",
     )
     name: str = Field(
         pattern=r"^[^\s+]{1,200}$",
@@ -43,8 +49,16 @@ class AuditStoreOptions(Options):
             raise ValueError(
                 "it is not a URL such as sqlite:////var/lib/linewitness-store/store.db"
             ) from None
-        if url.get_backend_name() != "sqlite":
-            raise ValueError("only sqlite is supported by this version")
+        if url.drivername not in ("sqlite", "postgresql"):
+            raise ValueError("it begins with sqlite:// or postgresql://")
+        if url.password is not None:
+            raise ValueError("a password has no place in it: name its file with database_password")
+        if url.drivername == "postgresql":
+            if not url.database:
+                raise ValueError(
+                    "it names no database, as in postgresql://linewitness_ledger@host/linewitness"
+                )
+            return text
         if not url.database or url.database == ":memory:":
             raise ValueError("an audit store needs a file, not a database in memory")
         check_path(Path(url.database))
@@ -56,12 +70,14 @@ class AuditStoreOptions(Options):
         return make_url(self.database)
 
     @property
-    def database_file(self) -> Path:
-        """The file of the SQLite database."""
-        return Path(self.database_url.database or "")
+    def database_file(self) -> Path | None:
+        """The file of the database; None where it is on a server."""
+        url = self.database_url
+        return Path(url.database or "") if url.drivername == "sqlite" else None
 
     def seen_from(self, folder: Path) -> Self:
         """Return the same settings with a relative path in the database's URL seen from a folder."""
-        file = str(folder / self.database_file)
-        url = self.database_url.set(database=file)
+        if self.database_file is None:
+            return self
+        url = self.database_url.set(database=str(folder / self.database_file))
         return self.model_copy(update={"database": url.render_as_string(hide_password=False)})

@@ -55,7 +55,7 @@ async def run(
 
     Raises ConfigurationError, UplinkRefused or StoreError: operator action required.
     """
-    database, work = Database(options.database_url), work or StoreWork()
+    database, work = Database(options.database_url, password=options.database_password), work or StoreWork()
     room = StoreRoom(database, work)
     try:
         await room.checked()
@@ -96,7 +96,7 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
 
 async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
     store_key = Cosigner.load(options.name, options.key).vkey
-    database = Database(options.database_url)
+    database = Database(options.database_url, password=options.database_password)
     await work.opened.wait()
     try:
         await inspect_daily(database, store_key=store_key, tell=work.damaged)

@@ -14,6 +14,7 @@ from linewitness.evidence.format import record
 from linewitness.evidence.format.note import BadNote
 from linewitness.evidence.format.notice import RecordNotice, claimed_origin, open_notice
 from linewitness.store.database import tables
+from linewitness.store.database.statements import insert_new
 from linewitness.store.stream import Stream
 from linewitness.store.turn import LedgerTurn
 from linewitness.uplink.topics import Topics
@@ -162,9 +163,7 @@ class StoreNotices:
         self, turn: LedgerTurn, stream: Stream, notice: RecordNotice, state: NoticeState, payload: bytes
     ) -> None:
         turn.connection.execute(
-            insert(tables.notices)
-            .prefix_with("OR IGNORE")
-            .values(
+            insert_new(turn.connection, tables.notices).values(
                 stream_id=stream.enrolment.stream_id,
                 seq=notice.sequence_no,
                 record_hash=notice.record_hash,

@@ -42,6 +42,9 @@ class Backend(ABC):
     def use_tenant(self, connection: Connection, tenant: str) -> None:
         """Let the rest of the transaction see and write this tenant's rows."""
 
+    def prepare(self, at: str) -> None:
+        """Make ready to store what is accepted at a time."""
+
     @abstractmethod
     def refusal(self) -> str:
         """Return why nothing can be stored now, or nothing."""

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, inspect, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from linewitness.base.secrets import Secret
 from linewitness.store.database import tables
 from linewitness.store.database.backend import Backend
 from linewitness.store.database.sqlite import SqliteBackend
@@ -18,9 +19,11 @@ SQLITE: Final = "sqlite"
 class Database:
     """The store's database, of whatever kind; every error of it is a StoreError."""
 
-    def __init__(self, url: URL | str, *, backend: Backend | None = None) -> None:
+    def __init__(
+        self, url: URL | str, *, password: Secret | None = None, backend: Backend | None = None
+    ) -> None:
         """Prepare; nothing is opened yet."""
-        self.backend = backend or _backend(make_url(url))
+        self.backend = backend or _backend(make_url(url), password)
 
     @property
     def name(self) -> str:
@@ -74,6 +77,11 @@ class Database:
         with self._transaction(tenant, writes=True) as connection:
             yield connection
 
+    def prepare(self, at: str) -> None:
+        """Make ready to store what is accepted at a time; to be called before such a transaction."""
+        with self._told():
+            self.backend.prepare(at)
+
     def use_tenant(self, connection: Connection, tenant: str) -> None:
         """Go on with another tenant in the same transaction."""
         self.backend.use_tenant(connection, tenant)
@@ -102,5 +110,10 @@ class Database:
             raise self.backend.error(error) from error
 
 
-def _backend(url: URL) -> Backend:
-    return SqliteBackend(url)
+def _backend(url: URL, password: Secret | None) -> Backend:
+    if url.get_backend_name() == SQLITE:
+        return SqliteBackend(url)
+    # Only a store in PostgreSQL needs its libraries.
+    from linewitness.store.database.postgres.backend import PostgresBackend  # noqa: PLC0415
+
+    return PostgresBackend(url, password)

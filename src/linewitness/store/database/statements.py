@@ -9,7 +9,10 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from linewitness.store.database.text import without_nul
 
 
 class EntryRow(NamedTuple):
@@ -100,16 +103,18 @@ class _PostgresStatements(HotStatements):
     def store_run(
         self, connection: Connection, stream_id: int, run: RunRow, entries: Sequence[EntryRow]
     ) -> None:
+        month = month_of(run.accepted_at)
         connection.exec_driver_sql(
-            "INSERT INTO runs (stream_id, first_seq, count, accepted_at, codec, data) "
-            "VALUES (%s, %s, %s, %s, %s, %b)",
-            (stream_id, *run),
+            "INSERT INTO runs (stream_id, first_seq, count, accepted_at, codec, data, month) "
+            "VALUES (%s, %s, %s, %s, %s, %b, %s)",
+            (stream_id, *run, month),
         )
         seqs, event_ids, kinds, units, times = map(list, zip(*entries, strict=True))
+        units = [None if unit is None else without_nul(unit) for unit in units]
         connection.exec_driver_sql(
-            "INSERT INTO entries (stream_id, accepted_at, seq, event_id, kind, unit, occurred_at) "
+            "INSERT INTO entries (stream_id, month, seq, event_id, kind, unit, occurred_at) "
             "SELECT %s, %s, * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[])",
-            (stream_id, run.accepted_at, seqs, event_ids, kinds, units, times),
+            (stream_id, month, seqs, event_ids, kinds, units, times),
         )
 
     def events_held(self, connection: Connection, stream_id: int, event_ids: Sequence[str]) -> set[str]:
@@ -128,6 +133,11 @@ class _PostgresStatements(HotStatements):
         )
 
 
+def month_of(accepted_at: str) -> int:
+    """Return the month of a time, such as 202611: in PostgreSQL each has tables of its own."""
+    return int(accepted_at[:4] + accepted_at[5:7])
+
+
 def _one(connection: Connection, statement: str, stream_id: int) -> int:
     found = connection.exec_driver_sql(statement, (stream_id,)).scalar_one_or_none()
     return 0 if found is None else int(found)
@@ -138,6 +148,13 @@ LOCK_CLASS: Final = 0x4C57
 _BY_DIALECT: Final[Mapping[str, HotStatements]] = MappingProxyType(
     {"sqlite": _SqliteStatements(), "postgresql": _PostgresStatements()}
 )
+
+
+def insert_new(connection: Connection, into: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that leaves what is there already as it is."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(into).on_conflict_do_nothing()
+    return postgresql.insert(into).on_conflict_do_nothing()
 
 
 def statements_for(connection: Connection) -> HotStatements:

@@ -15,11 +15,12 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
     UniqueConstraint,
     event,
 )
 from sqlalchemy.schema import SchemaItem
+
+from linewitness.store.database.text import StoredText as Text
 
 SCHEMA: Final = 3
 

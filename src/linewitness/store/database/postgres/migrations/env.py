@@ -1,0 +1,16 @@
+"""What Alembic runs to bring a database to a version, or to print how."""
+
+from alembic import context
+
+connection = context.config.attributes.get("connection")
+if connection is None:
+    context.configure(
+        dialect_name="postgresql",
+        version_table_schema="evidence",
+        literal_binds=True,
+        output_buffer=context.config.output_buffer,
+    )
+else:
+    context.configure(connection=connection, version_table_schema="evidence")
+with context.begin_transaction():
+    context.run_migrations()
