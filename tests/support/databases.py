@@ -1,8 +1,25 @@
 """The kinds of database that a store may have: one test, run against each of them."""
 
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
-from support.postgres import Cluster
+from sqlalchemy import Connection, create_engine, make_url
+
+from support.postgres import ADMIN, Cluster
+
+#: What is called otherwise in PostgreSQL, of the words that tests change rows with.
+_WORDS: Final = {
+    "zeroblob(99)": "decode(repeat('00', 99), 'hex')",
+    "zeroblob(32)": "decode(repeat('00', 32), 'hex')",
+    "x'00'": "'\\x00'::bytea",
+    "char(10)": "chr(10)",
+    "AS BLOB": "AS bytea",
+    "substr(note, -5)": "right(note, 5)",
+}
 
 
 class Databases:
@@ -14,9 +31,8 @@ class Databases:
         self._made: dict[Path, str] = {}
 
     def use(self, cluster: Cluster | None) -> None:
-        """Use a server from now on, or files; what was made before is forgotten."""
+        """Use a server from now on, or files."""
         self._cluster = cluster
-        self._made.clear()
 
     @property
     def is_server(self) -> bool:
@@ -30,6 +46,49 @@ class Databases:
         if (path := Path(file)) not in self._made:
             self._made[path] = self._cluster.new_store().render_as_string(hide_password=False)
         return self._made[path]
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Make a copy of a store that nobody has open."""
+        if self._cluster is None:
+            shutil.copyfile(source, target)
+            return
+        template = make_url(self.url_of(source)).database
+        url = self._cluster.new_database(template)
+        self._made[target] = url.render_as_string(hide_password=False)
+
+    @contextlib.contextmanager
+    def tampering(self, file: Path) -> Iterator[Connection]:
+        """Open a store as somebody whom no right and no trigger stops."""
+        url = make_url(self.url_of(file))
+        if self._cluster is not None:
+            options = "-c search_path=evidence,views -c session_replication_role=replica"
+            url = url.set(drivername="postgresql+psycopg", username=ADMIN)
+            engine = create_engine(url, connect_args={"options": options})
+        else:
+            drop_triggers(file)
+            engine = create_engine(url)
+        with engine.connect() as connection, connection.begin():
+            yield connection
+        engine.dispose()
+
+    def tamper(self, file: Path, statement: str) -> int:
+        """Change rows; return how many."""
+        if self._cluster is not None:
+            for word, other in _WORDS.items():
+                statement = statement.replace(word, other)
+        with self.tampering(file) as connection:
+            return connection.exec_driver_sql(statement).rowcount
+
+
+def drop_triggers(file: Path) -> None:
+    """Take the triggers out of a SQLite file."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        found: list[Any] = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall()
+        for (name,) in found:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.commit()
 
 
 databases = Databases()

@@ -65,22 +65,20 @@ class Cluster:
         """Connect as the administrator."""
         return psycopg.connect(host=str(self.folder), user=ADMIN, dbname=database, autocommit=True)
 
-    def new_database(self) -> str:
-        """Make an empty database, and return its name."""
+    def new_database(self, template: str | None = None) -> URL:
+        """Make an empty database, or a copy of one that nobody has open; return its URL for the ledger."""
         name = f"store_{next(self._numbers)}"
         with self.admin() as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return name
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}".encode())
+        return self.url(name, LEDGER)
 
     def new_store(self) -> URL:
         """Make a database with a store in it, and return its URL for the ledger."""
-        name = f"store_{next(self._numbers)}"
         with self.admin() as connection:
             if not connection.execute("SELECT FROM pg_database WHERE datname = 'template_store'").fetchall():
                 connection.execute("CREATE DATABASE template_store")
                 install(self.url("template_store"))
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template_store")
-        return self.url(name, LEDGER)
+        return self.new_database("template_store")
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command: list[str | Path] = [_program(program), *arguments]

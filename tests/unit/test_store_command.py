@@ -24,6 +24,7 @@ from linewitness.store.database.errors import StoreError
 from linewitness.store.holdings import StoreHoldings
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
+from support.databases import databases, url_of
 from support.fake_gateway import FakeGateway
 from support.packages import verify_package
 from support.present import present
@@ -39,7 +40,16 @@ mqtt:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(both_databases: None, tmp_path: Path) -> Path:
+    file = tmp_path / "store.yaml"
+    url = url_of(tmp_path / "data" / "store.db")
+    file.write_text(YAML.replace("sqlite:///data/store.db", url) if databases.is_server else YAML)
+    return file
+
+
+@pytest.fixture
+def own_file(tmp_path: Path) -> Path:
+    """A store that has a file for its database."""
     file = tmp_path / "store.yaml"
     file.write_text(YAML)
     return file
@@ -80,7 +90,7 @@ def enroll(file: Path, gateway: FakeGateway) -> str:
 
 def test_store_from_init_to_export(file: Path, tmp_path: Path) -> None:
     output = good("init", file)
-    assert (tmp_path / "data" / "store.db").is_file()
+    assert (tmp_path / "data" / "store.db").is_file() != databases.is_server
     options = load_store(file)
     assert str(Cosigner.load(options.name, options.key).vkey) in output
     gateway = FakeGateway()
@@ -129,10 +139,7 @@ def test_a_sound_store_is_told_from_a_damaged_one(file: Path) -> None:
     enroll(file, gateway)
     feed(file, gateway, (gateway.topics.records, gateway.batch()))
     assert good("check", file) == "sound: records 6, streams 1\n"
-    with contextlib.closing(sqlite3.connect(file.parent / "data" / "store.db")) as connection:
-        connection.executescript(
-            "DROP TRIGGER entries_no_update; UPDATE entries SET kind = 'x' WHERE seq = 3"
-        )
+    databases.tamper(file.parent / "data" / "store.db", "UPDATE entries SET kind = 'x' WHERE seq = 3")
     result = run("check", file)
     assert (result.exit_code, result.output) == (
         1,
@@ -148,40 +155,40 @@ def test_refused_gateways_are_shown(file: Path) -> None:
     assert f"refused {stranger.origin} from ber-01 of acme" in good("status", file)
 
 
-def test_init_changes_nothing_that_is_there(file: Path, tmp_path: Path) -> None:
-    good("init", file)
+def test_init_changes_nothing_that_is_there(own_file: Path, tmp_path: Path) -> None:
+    good("init", own_file)
     key = (tmp_path / "store.key").read_text()
-    result = run("init", file)
+    result = run("init", own_file)
     assert isinstance(result.exception, ConfigurationError)
     assert (tmp_path / "store.key").read_text() == key
 
 
-def test_init_that_was_cut_short_is_finished_by_the_same_again(file: Path) -> None:
-    good("init", file)
-    database = file.parent / "data" / "store.db"
+def test_init_that_was_cut_short_is_finished_by_the_same_again(own_file: Path) -> None:
+    good("init", own_file)
+    database = own_file.parent / "data" / "store.db"
     database.unlink()
     database.touch()
-    assert isinstance(run("status", file).exception, StoreError)
-    good("init", file)
-    assert "no stream is enrolled" in good("status", file)
+    assert isinstance(run("status", own_file).exception, StoreError)
+    good("init", own_file)
+    assert "no stream is enrolled" in good("status", own_file)
 
 
-def test_init_leaves_the_database_of_others_alone(file: Path) -> None:
-    database = file.parent / "data" / "store.db"
+def test_init_leaves_the_database_of_others_alone(own_file: Path) -> None:
+    database = own_file.parent / "data" / "store.db"
     database.parent.mkdir()
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     theirs = database.read_bytes()
-    result = run("init", file)
+    result = run("init", own_file)
     assert isinstance(result.exception, ConfigurationError)
     assert "there is a database" in str(result.exception)
     assert database.read_bytes() == theirs
     database.write_bytes(b"no database at all" * 100)
-    assert isinstance(run("init", file).exception, StoreError)
+    assert isinstance(run("init", own_file).exception, StoreError)
 
 
-def test_commands_need_a_database(file: Path) -> None:
-    for command in (["status", file], ["export", file], ["conflicts", file]):
+def test_commands_need_a_database(own_file: Path) -> None:
+    for command in (["status", own_file], ["export", own_file], ["conflicts", own_file]):
         result = run(*command)
         assert isinstance(result.exception, StoreError)
         assert "store init" in result.exception.hint

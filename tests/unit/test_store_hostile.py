@@ -15,6 +15,7 @@ from linewitness.store.database.database import Database
 from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
+from support.databases import url_of
 from support.fake_gateway import FakeGateway
 
 pytestmark = pytest.mark.heavy
@@ -73,6 +74,7 @@ def is_prefix(records: list[bytes]) -> bool:
     return records == TRUE.records[: len(records)] or records == FALSE.records[: len(records)]
 
 
+@pytest.mark.usefixtures("both_databases")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=MESSAGES, turns=st.lists(st.integers(1, 4), max_size=6), restart=st.booleans())
 def test_store_holds_a_beginning_of_one_history(
@@ -81,7 +83,7 @@ def test_store_holds_a_beginning_of_one_history(
     turns: list[int],
     restart: bool,
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+    database = Database(url_of(tmp_path_factory.mktemp("store") / "store.db"))
     database.create()
     cosigner = Cosigner("store.example", SigningKey(bytes(32)))
     enroll(

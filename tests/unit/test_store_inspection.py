@@ -6,22 +6,25 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import structlog
 from nacl.signing import SigningKey
-from sqlalchemy import Connection
+from sqlalchemy import Connection, QueuePool, select, update
 
 from linewitness.base import inspection as daily_inspection
 from linewitness.base.clock import SystemClock
 from linewitness.base.compression.records import pack_run, unpack_run
 from linewitness.store import inspection
+from linewitness.store.database import tables
 from linewitness.store.database.database import Database
 from linewitness.store.database.enrolments import enroll
 from linewitness.store.inspection import inspect, inspect_daily
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.work import StoreWork
+from support.databases import databases, url_of
 from support.fake_gateway import FakeGateway
 from support.waiting import until
 
@@ -35,11 +38,9 @@ PAGE = 4096
 LEAF_OF_AN_INDEX = 0x0A
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with two streams, receipts within tiles and at their ends, units, and a conflict."""
-    file = tmp_path_factory.mktemp("store") / "store.db"
-    database = Database(f"sqlite:///{file}")
+def filled(file: Path) -> Path:
+    """Make a database with two streams, receipts within tiles and at their ends, units, and a conflict."""
+    database = Database(url_of(file))
     database.create()
     ledger = StoreLedger(database=database, cosigner=COSIGNER, clock=SystemClock())
     for line in (1, 2):
@@ -60,15 +61,35 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """One such database of each kind, made when it is asked for."""
+    folder = tmp_path_factory.mktemp("store")
+    return {kind: folder / f"{kind}.db" for kind in (False, True)}
+
+
 @pytest.fixture
-def file(kept: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "store.db"
-    copy.write_bytes(kept.read_bytes())
+def file(both_databases: None, kept: dict[bool, Path], tmp_path: Path) -> Path:
+    return copied(kept, tmp_path)
+
+
+@pytest.fixture
+def own_file(kept: dict[bool, Path], tmp_path: Path) -> Path:
+    """A store in SQLite, whose pages are to be damaged."""
+    return copied(kept, tmp_path)
+
+
+def copied(kept: dict[bool, Path], folder: Path) -> Path:
+    source, copy = kept[databases.is_server], folder / "store.db"
+    if not source.with_suffix(".made").exists():
+        filled(source)
+        source.with_suffix(".made").touch()
+    databases.copy(source, copy)
     return copy
 
 
 async def inspected(file: Path) -> list[str]:
-    database = Database(f"sqlite:///{file}")
+    database = Database(url_of(file))
     try:
         return await inspect(database, store_key=KEY)
     finally:
@@ -76,25 +97,23 @@ async def inspected(file: Path) -> list[str]:
 
 
 def change(file: Path, statement: str) -> None:
-    connection = sqlite3.connect(file)
-    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    assert connection.execute(statement).rowcount > 0
-    connection.commit()
-    connection.close()
+    assert databases.tamper(file, statement) > 0
 
 
 def rewrite(file: Path, seq: int, change_to: Callable[[bytes], bytes]) -> None:
     """Change the bytes of a record of the first stream, in a run that is whole and sound in itself."""
-    run = "stream_id = 1 AND first_seq = (SELECT max(first_seq) FROM runs WHERE first_seq <= ?)"
-    with contextlib.closing(sqlite3.connect(file)) as connection:
-        row = connection.execute(f"SELECT first_seq, count, data FROM runs WHERE {run}", (seq,)).fetchone()  # noqa: S608 (our own words)
-        first, count, data = row
+    runs = tables.runs
+    with databases.tampering(file) as connection:
+        before = select(runs).where(runs.c.stream_id == 1, runs.c.first_seq <= seq)
+        first, count, data = connection.execute(
+            before.with_only_columns(runs.c.first_seq, runs.c["count"], runs.c.data)
+            .order_by(runs.c.first_seq.desc())
+            .limit(1)
+        ).one()
         lines = unpack_run(data, count)
         lines[seq - first] = change_to(lines[seq - first])
-        connection.execute("DROP TRIGGER runs_no_update")
-        connection.execute(f"UPDATE runs SET data = ? WHERE {run}", (pack_run(lines), seq))  # noqa: S608 (our own words)
-        connection.commit()
+        of_run = update(runs).where(runs.c.stream_id == 1, runs.c.first_seq == first)
+        connection.execute(of_run.values(data=pack_run(lines)))
 
 
 def garble_in_index(file: Path, column: str) -> None:
@@ -124,12 +143,11 @@ async def test_a_sound_store_is_found_sound(file: Path) -> None:
 
 
 async def test_the_fixture_holds_what_is_to_be_damaged(file: Path) -> None:
-    connection = sqlite3.connect(file)
-    counts = {
-        table: connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 (our own names)
-        for table in ("streams", "runs", "entries", "nodes", "receipts", "conflicts")
-    }
-    connection.close()
+    with databases.tampering(file) as connection:
+        counts = {
+            table: connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table}").scalar_one()  # noqa: S608 (our own names)
+            for table in ("streams", "runs", "entries", "nodes", "receipts", "conflicts")
+        }
     assert counts == {
         "streams": 2, "runs": 6, "entries": 2 * SIZE, "nodes": 4, "receipts": 10, "conflicts": 2,
     }  # fmt: skip
@@ -210,9 +228,9 @@ async def test_a_wrong_node_is_not_said_again_by_every_receipt(file: Path) -> No
     ("column", "found"),
     [("unit", "/1 is not found by its unit"), ("event_id", "/1 is not found by its event_id")],
 )
-async def test_a_record_that_an_index_has_lost_is_named(file: Path, column: str, found: str) -> None:
-    garble_in_index(file, column)
-    damage = await inspected(file)
+async def test_a_record_that_an_index_has_lost_is_named(own_file: Path, column: str, found: str) -> None:
+    garble_in_index(own_file, column)
+    damage = await inspected(own_file)
     assert damage[0].startswith("record 301 of acme.example/ber-01/line-0")
     assert damage[0].endswith(found)
 
@@ -220,9 +238,9 @@ async def test_a_record_that_an_index_has_lost_is_named(file: Path, column: str,
 @pytest.mark.parametrize(
     "name", ["runs", "entries", "entries_by_unit", "receipts", "nodes", "event_keys", "refusals", "conflicts"]
 )
-async def test_damaged_pages_are_found(file: Path, name: str) -> None:
-    overwrite_root_page(file, name)
-    assert any("malformed" in each for each in await inspected(file))
+async def test_damaged_pages_are_found(own_file: Path, name: str) -> None:
+    overwrite_root_page(own_file, name)
+    assert any("malformed" in each for each in await inspected(own_file))
 
 
 async def test_damage_is_an_alarm_while_judging_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +248,7 @@ async def test_damage_is_an_alarm_while_judging_goes_on(file: Path, monkeypatch:
     monkeypatch.setattr(daily_inspection, "EVERY_S", 0.01)
     change(file, "UPDATE conflicts SET data = x'00' WHERE id = 1")
     work = StoreWork(connected=True)
-    database = Database(f"sqlite:///{file}")
+    database = Database(url_of(file))
     with structlog.testing.capture_logs() as said:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(inspect_daily(database, store_key=KEY, tell=work.damaged))
@@ -260,13 +278,13 @@ async def test_a_store_that_stops_interrupts_a_query_that_starts_after_it(
         assert stopped.wait(10)
         try:
             connection.exec_driver_sql(
-                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT COUNT(*) FROM n"
             ).scalar_one()
         finally:
             ended.set()
 
     monkeypatch.setattr(inspection, "_read_through", late)
-    database = Database(f"sqlite:///{file}")
+    database = Database(url_of(file))
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         task = group.create_task(inspect(database, store_key=KEY))
         await until(begun.is_set)
@@ -275,4 +293,5 @@ async def test_a_store_that_stops_interrupts_a_query_that_starts_after_it(
     assert not ended.is_set()
     stopped.set()
     await until(ended.is_set)
+    await until(lambda: not cast("QueuePool", database.backend.engine.pool).checkedout())
     database.close()
