@@ -20,11 +20,12 @@ from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.uplink.topics import Topics
 from support.clocks import ManualClock
+from support.databases import url_of
 from support.journals import create, reopen, result_event
 from support.lines import call, write_line
 
 STORE_YAML = """\
-database: sqlite:///store.db
+database: DATABASE
 name: store.example
 key: {file: store.key}
 mqtt: {url: mqtt://127.0.0.1}
@@ -41,11 +42,16 @@ class EndedLine:
         self.folder, self.clock = folder, clock
         self.directory = folder / "journal"
         self.package = folder / "ended.zip"
-        self.store_file = folder / "store.yaml"
-        self.store_file.write_text(STORE_YAML)
+        self.store_file = self.write_store(folder)
         self.good("store", "init", self.store_file)
         create(self.directory, clock)
         self.enroll()
+
+    def write_store(self, folder: Path) -> Path:
+        """Write the YAML of a store in a folder, and return the file."""
+        file = folder / "store.yaml"
+        file.write_text(STORE_YAML.replace("DATABASE", url_of(folder / "store.db")))
+        return file
 
     def good(self, *arguments: object) -> str:
         """Run a command that succeeds, and return what it printed."""

@@ -21,6 +21,7 @@ from linewitness.store.database.database import Database
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.checklists import Line, kitting
+from support.databases import url_of
 from support.fake_gateway import FakeGateway
 from support.packages import verify_package
 from support.unit_packages import attest, pack, policy_of
@@ -157,9 +158,10 @@ def test_export_and_unit_as_a_person_types_them(journal: Path, tmp_path: Path) -
 
 
 @pytest.mark.heavy
+@pytest.mark.usefixtures("both_databases")
 def test_the_store_answers_the_same(tmp_path: Path) -> None:
     gateway, file = FakeGateway(), tmp_path / "store.yaml"
-    file.write_text(YAML)
+    file.write_text(YAML.replace("sqlite:///data/store.db", url_of(file.parent / "data" / "store.db")))
     kitting().into_gateway(gateway)
     good("store", "init", file)
     whose = ["--tenant", gateway.tenant, "--gateway", gateway.gateway]

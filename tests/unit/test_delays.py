@@ -15,6 +15,7 @@ from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from support.chain_builder import START_MS, Stream, time_of
+from support.databases import url_of
 from support.fake_gateway import FakeGateway
 from support.lines import call
 
@@ -253,10 +254,11 @@ def test_the_report_for_people_and_for_machines(tmp_path: Path) -> None:
     assert found["to_custody"]["count"] == 2
 
 
+@pytest.mark.usefixtures("both_databases")
 def test_the_stores_acceptance_is_read_from_the_store(tmp_path: Path) -> None:
     store = tmp_path / "store.yaml"
     store.write_text(
-        "database: sqlite:///data/store.db\nname: store.example\nkey: {file: store.key}\n"
+        f"database: {url_of(tmp_path / 'data' / 'store.db')}\nname: store.example\nkey: {{file: store.key}}\n"
         "mqtt: {url: mqtt://127.0.0.1}\n"
     )
     assert call("store", "init", store).exit_code == 0

@@ -14,8 +14,11 @@ from linewitness.evidence.format.note import BadNote
 from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.reader import JournalReader
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.store.database.database import Database
+from linewitness.store.database.errors import StoreError
 from support.browser_verifier import judge_with_page
 from support.clocks import ManualClock
+from support.databases import databases, url_of
 from support.ended_streams import EndedLine, Proof, pruned_to_its_receipt, restored
 from support.journals import members_of, running
 from support.lines import call
@@ -27,7 +30,7 @@ pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture
-def line(tmp_path: Path, clock: ManualClock) -> EndedLine:
+def line(both_databases: None, tmp_path: Path, clock: ManualClock) -> EndedLine:
     return restored(tmp_path, clock)
 
 
@@ -192,7 +195,7 @@ def test_a_stream_that_nobody_enrolled_is_refused(line: EndedLine, tmp_path: Pat
     line.hand_over()
     other = tmp_path / "other"
     other.mkdir()
-    (other / "store.yaml").write_text(line.store_file.read_text())
+    line.write_store(other)
     line.good("store", "init", other / "store.yaml")
     refused = call("store", "take-over", other / "store.yaml", line.package)
     assert isinstance(refused.exception, ConfigurationError)
@@ -203,7 +206,7 @@ def test_a_store_that_lacks_what_comes_before_says_so(line: EndedLine, tmp_path:
     line.hand_over()
     other = tmp_path / "other"
     other.mkdir()
-    (other / "store.yaml").write_text(line.store_file.read_text())
+    line.write_store(other)
     line.good("store", "init", other / "store.yaml")
     policy = line.policy()
     line.good(
@@ -318,11 +321,12 @@ def test_a_takeover_that_was_cut_short_is_finished_by_the_next(
         patch.setattr(takeover._Takeover, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         call("store", "take-over", line.store_file, line.package)
     assert "ended" not in line.good("store", "status", line.store_file)
-    with sqlite3.connect(line.folder / "store.db") as connection:
-        assert connection.execute("SELECT COUNT(*) FROM handover_records").fetchone() == (4,)
+    counted = "SELECT COUNT(*) FROM handover_records"
+    with databases.tampering(line.folder / "store.db") as connection:
+        assert connection.exec_driver_sql(counted).scalar_one() == 4
     assert "taken over: 4 records" in line.take_over()
-    with sqlite3.connect(line.folder / "store.db") as connection:
-        assert connection.execute("SELECT COUNT(*) FROM handover_records").fetchone() == (4,)
+    with databases.tampering(line.folder / "store.db") as connection:
+        assert connection.exec_driver_sql(counted).scalar_one() == 4
 
 
 @pytest.mark.parametrize(
@@ -337,22 +341,25 @@ def test_a_takeover_that_was_cut_short_is_finished_by_the_next(
 def test_damage_to_what_was_handed_over_is_found(line: EndedLine, damage: str) -> None:
     line.hand_over()
     line.take_over()
-    connection = sqlite3.connect(line.folder / "store.db")
-    with pytest.raises(sqlite3.IntegrityError):
-        connection.execute(damage)
-    for name in ("handover_records_no_update", "handover_records_no_delete", "handovers_stay"):
-        connection.execute(f"DROP TRIGGER {name}")
-    connection.execute(damage)
-    connection.commit()
-    connection.close()
+    database = Database(url_of(line.folder / "store.db"))
+    with (
+        pytest.raises(StoreError, match=r"never changed|permission denied"),
+        database.writing("acme") as written,
+    ):
+        written.exec_driver_sql(damage)
+    database.close()
+    assert databases.tamper(line.folder / "store.db", damage) > 0
     found = call("store", "check", line.store_file)
     assert found.exit_code == ExitCode.BROKEN
     assert "handed over" in found.output
 
 
-def test_a_store_of_an_earlier_version_takes_over_too(line: EndedLine) -> None:
+def test_a_store_of_an_earlier_version_takes_over_too(tmp_path: Path, clock: ManualClock) -> None:
+    line = restored(tmp_path, clock)
     with sqlite3.connect(line.folder / "store.db") as connection:
-        connection.executescript("DROP TABLE handover_records; DROP TABLE handovers")
+        connection.executescript(
+            "DROP TABLE handover_records; DROP TABLE handover_ends; DROP TABLE handovers"
+        )
     assert "conflicts 0" in line.good("store", "status", line.store_file)
     assert line.good("store", "check", line.store_file).startswith("sound")
     line.hand_over()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
+from sqlalchemy import delete, insert, select
 
 from linewitness.base.clock import Stamp, SystemClock
 from linewitness.base.errors import UplinkRefused
@@ -19,6 +20,7 @@ from linewitness.evidence.format.notice import RecordNotice
 from linewitness.store.ahead import notices as limits
 from linewitness.store.ahead.reports import read_heads, read_notice_refusals, read_notices
 from linewitness.store.ahead.subscription import subscribe_to_notices
+from linewitness.store.database import tables
 from linewitness.store.database.database import Database
 from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
@@ -47,7 +49,7 @@ class AheadStore:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "store.yaml"
         self.file.write_text(
-            "database: sqlite:///store.db\nname: store.example\nkey: {file: store.key}\n"
+            f"database: {url_of(folder / 'store.db')}\nname: store.example\nkey: {{file: store.key}}\n"
             "mqtt: {url: mqtt://127.0.0.1:1}\n"
         )
         assert call("store", "init", self.file).exit_code == 0
@@ -278,15 +280,13 @@ def test_notice_whose_record_never_comes_stays_open(store: AheadStore, gateway: 
 def test_notice_is_settled_also_where_its_record_came_unseen(store: AheadStore, gateway: FakeGateway) -> None:
     """An older version of the store ran meanwhile, which knows no notices."""
     store.notice(gateway, 60)
-    with sqlite3.connect(store.path) as connection:
-        rows = connection.execute("SELECT * FROM notices").fetchall()
-        connection.execute("DELETE FROM notices")
-    connection.close()
+    notices = tables.notices
+    with store.database.writing(gateway.tenant) as connection:
+        rows = [row._asdict() for row in connection.execute(select(notices))]
+        connection.execute(delete(notices))
     store.send(gateway, 0, 80)
-    with sqlite3.connect(store.path) as connection:
-        marks = ", ".join("?" for _ in rows[0])
-        connection.executemany(f"INSERT INTO notices VALUES ({marks})", rows)  # noqa: S608 (question marks)
-    connection.close()
+    with store.database.writing(gateway.tenant) as connection:
+        connection.execute(insert(notices), rows)
     store.restart()
     store.send(gateway, 80)
     assert store.states() == {60: "confirmed"}
@@ -379,7 +379,11 @@ async def test_store_works_at_a_broker_that_refuses_its_subscription(
     assert "the broker refuses notices" in capsys.readouterr().out
 
 
-def test_database_of_the_version_before_gets_its_tables(store: AheadStore, gateway: FakeGateway) -> None:
+def test_database_of_the_version_before_gets_its_tables(tmp_path: Path) -> None:
+    store, gateway = AheadStore(tmp_path), FakeGateway()
+    gateway.grow(98)
+    gateway.append(unit="SN-1", changes=(), kind="tightening.result")
+    store.enroll(gateway)
     store.send(gateway, 0, 10)
     store.database.close()
     with sqlite3.connect(store.path) as connection:
