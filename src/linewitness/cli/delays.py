@@ -78,7 +78,8 @@ def _with_acceptance(
         held = None
         for members in parsed:
             if held is None:
-                held = read_records(database, origin=members["integrity"]["stream"])
+                origin = members["integrity"]["stream"]
+                held = read_records(database, tenant=members["tenant_id"], origin=origin)
                 stored = next(held, None)
             while stored is not None and stored.seq < members["sequence_no"]:
                 stored = next(held, None)

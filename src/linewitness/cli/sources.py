@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _JOURNAL: Final = "journal.sqlite"
 
 StoreFile = Annotated[Path, typer.Argument(help="The audit store's YAML.", show_default=False)]
+TenantName = Annotated[
+    str | None,
+    typer.Option("--tenant", help="The tenant; to be named where several have streams here."),
+]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from linewitness.base.errors import ConfigurationError, ExitCode
-from linewitness.cli.sources import StoreFile, load_store, store_database
+from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 from linewitness.cli.store_ended import take_over, unit
 from linewitness.cli.store_export import export
 from linewitness.cli.store_notices import notices
@@ -170,6 +170,7 @@ def witness(
 def status(
     file: StoreFile,
     *,
+    tenant: TenantName = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print sizes, roots and newest receipts of the streams as JSON.")
     ] = False,
@@ -183,10 +184,10 @@ def status(
 
     with store_database(file) as database:
         if as_json:
-            streams = [asdict(stream) for stream in read_streams(database)]
+            streams = [asdict(stream) for stream in read_streams(database, tenant=tenant)]
             typer.echo(json.dumps(streams, ensure_ascii=False, indent=2))
             return
-        for line in status_lines(database):
+        for line in status_lines(database, tenant):
             typer.echo(line)
 
 
@@ -221,22 +222,27 @@ app.command()(unit)
 
 
 @app.command()
-def receipts(file: StoreFile, stream: Annotated[str, typer.Argument(help="The stream's origin.")]) -> None:
+def receipts(
+    file: StoreFile,
+    stream: Annotated[str, typer.Argument(help="The stream's origin.")],
+    *,
+    tenant: TenantName = None,
+) -> None:
     """Print a stream's receipts, oldest first."""
     from linewitness.store.reports import read_receipts
 
     with store_database(file) as database:
-        for note in read_receipts(database, stream):
+        for note in read_receipts(database, stream, tenant=tenant):
             typer.echo(note)
 
 
 @app.command()
-def conflicts(file: StoreFile) -> None:
+def conflicts(file: StoreFile, *, tenant: TenantName = None) -> None:
     """Show signed statements of gateways that contradict the store. Exit code 1 if there are any."""
     from linewitness.store.reports import read_conflicts
 
     with store_database(file) as database:
-        found = read_conflicts(database)
+        found = read_conflicts(database, tenant=tenant)
     for conflict in found:
         typer.echo(f"{conflict.seen_at} {conflict.origin}: {conflict.reason}")
         typer.echo(f"  {conflict.data.decode(errors='replace').rstrip()}")

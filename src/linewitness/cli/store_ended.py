@@ -9,7 +9,7 @@ import typer
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.cli.device_history import echo_history
-from linewitness.cli.sources import StoreFile, load_store, store_database
+from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 
 if TYPE_CHECKING:
     from linewitness.evidence.package.query import RecordQuery
@@ -60,36 +60,50 @@ def take_over(
 def unit(
     file: StoreFile,
     serial: Annotated[str, typer.Argument(help="The serialized unit.", show_default=False)],
+    *,
+    tenant: TenantName = None,
 ) -> None:
     """List a unit's records over all generations, with where each is held; then its checklist and components.
 
     The checklist says each requirement and by which of these records it was met.
     """
+    from linewitness.store.database.tenants import the_tenant
+
     with store_database(file) as database:
-        _list(database, serial)
+        _list(database, the_tenant(database, tenant), serial)
 
 
 def write_ended(
-    database: "Database", write: Callable[[bytes], object], *, stream: str | None, query: "RecordQuery"
+    database: "Database",
+    write: Callable[[bytes], object],
+    *,
+    tenant: str | None,
+    stream: str | None,
+    query: "RecordQuery",
 ) -> None:
     """Write the records of ended streams that are asked for, one a line; they are in no other export."""
-    for record in _chosen(database, stream, query):
+    for record in _chosen(database, tenant, stream, query):
         write(record.data + b"\n")
 
 
-def remark_ended(database: "Database", *, stream: str | None, query: "RecordQuery") -> None:
+def remark_ended(
+    database: "Database", *, tenant: str | None, stream: str | None, query: "RecordQuery"
+) -> None:
     """Say on standard error that there are records of ended streams beside those that were exported."""
     from linewitness.store.ended.reports import read_handovers
 
-    handovers = {each.number: each for each in read_handovers(database) if stream in (None, each.origin)}
+    held = read_handovers(database, tenant=tenant)
+    handovers = {each.number: each for each in held if stream in (None, each.origin)}
     counts = Counter({each.number: each.size - each.first for each in handovers.values()})
     if handovers and query.units and not query.searches:
-        counts = Counter(record.handover.number for record in _chosen(database, stream, query))
+        counts = Counter(record.handover.number for record in _chosen(database, tenant, stream, query))
     for number, count in counts.items():
         typer.echo(f"not exported: {count} records {handovers[number].mark}; see --ended", err=True)
 
 
-def _chosen(database: "Database", stream: str | None, query: "RecordQuery") -> "Iterator[HandedOverRecord]":
+def _chosen(
+    database: "Database", tenant: str | None, stream: str | None, query: "RecordQuery"
+) -> "Iterator[HandedOverRecord]":
     from linewitness.store.ended.reports import read_handed_over
 
     if query.batches or query.components:
@@ -97,24 +111,24 @@ def _chosen(database: "Database", stream: str | None, query: "RecordQuery") -> "
             "--batch and --part are for receipted streams", hint="name the units instead"
         )
     for serial in query.units or (None,):
-        for record in read_handed_over(database, origin=stream, unit=serial):
+        for record in read_handed_over(database, tenant=tenant, origin=stream, unit=serial):
             since = query.since is None or query.since <= record.occurred_at
             if since and (query.until is None or record.occurred_at < query.until):
                 yield record
 
 
-def _list(database: "Database", serial: str) -> None:
+def _list(database: "Database", tenant: str, serial: str) -> None:
     from linewitness.store.ended.reports import read_handed_over
     from linewitness.store.reports import read_records, read_streams
 
-    receipted = {stream.origin: stream.receipt_size for stream in read_streams(database)}
+    receipted = {stream.origin: stream.receipt_size for stream in read_streams(database, tenant=tenant)}
     found = [
         (each.occurred_at, each.kind, each.data, _held(each.origin, each.seq, receipted[each.origin]))
-        for each in read_records(database, unit=serial)
+        for each in read_records(database, tenant=tenant, unit=serial)
     ]
     found += [
         (each.occurred_at, each.kind, each.data, f"record {each.seq} {each.handover.mark}; no receipt")
-        for each in read_handed_over(database, unit=serial)
+        for each in read_handed_over(database, tenant=tenant, unit=serial)
     ]
     for occurred_at, kind, data, held in sorted(found, key=lambda each: each[0]):
         typer.echo(f"{occurred_at} {kind} {_resource(data)}")

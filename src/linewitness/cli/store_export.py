@@ -22,7 +22,7 @@ from linewitness.cli.export import (
     warn_of_name,
     write_package,
 )
-from linewitness.cli.sources import StoreFile, load_store, store_database
+from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 from linewitness.cli.store_ended import remark_ended, write_ended
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def export(
     file: StoreFile,
     *,
+    tenant: TenantName = None,
     stream: Annotated[str | None, typer.Option(help="Export only the stream with this origin.")] = None,
     unit: Unit = None,
     batch: Batch = None,
@@ -75,16 +76,19 @@ def export(
     warn_of_name(output, ndjson=ndjson or ended)
     if ended:
         with store_database(file) as database, _target(output) as write:
-            write_ended(database, write, stream=stream, query=query)
+            write_ended(database, write, tenant=tenant, stream=stream, query=query)
         return
     if output is not None and is_package(output, ndjson=ndjson):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
+        with (
+            store_database(file) as database,
+            StoreHoldings.open(database, stream, tenant=tenant) as holdings,
+        ):
             held = holdings.held(_cosigner(file), SystemClock().stamp().realtime_ns // NS_PER_S)
             raws = RawFile(raw).find if raw else None
             write_package(holdings, query, output, policy, raws=raws, held=held)
-            remark_ended(database, stream=stream, query=query)
+            remark_ended(database, tenant=tenant, stream=stream, query=query)
         return
     if batch or query.components or len(query.units) > 1:
         raise ConfigurationError(
@@ -93,6 +97,7 @@ def export(
     with store_database(file) as database, _target(output) as write:
         found = read_records(
             database,
+            tenant=tenant,
             origin=stream,
             unit=query.units[0] if query.units else None,
             first=first,
@@ -102,7 +107,7 @@ def export(
         )
         for record in found:
             write(record.data + b"\n")
-        remark_ended(database, stream=stream, query=query)
+        remark_ended(database, tenant=tenant, stream=stream, query=query)
 
 
 def _cosigner(file: Path) -> "Cosigner":

@@ -3,15 +3,16 @@
 import typer
 
 from linewitness.base.errors import ExitCode
-from linewitness.cli.sources import StoreFile, store_database
+from linewitness.cli.sources import StoreFile, TenantName, store_database
 
 
-def notices(file: StoreFile) -> None:
+def notices(file: StoreFile, *, tenant: TenantName = None) -> None:
     """Show notices of alarms: open, confirmed or contradicted. Exit code 1 if a record contradicts one."""
     from linewitness.store.ahead.reports import read_notice_refusals, read_notices
 
     with store_database(file) as database:
-        found, refused = read_notices(database), read_notice_refusals(database)
+        found = read_notices(database, tenant=tenant)
+        refused = [each for each in read_notice_refusals(database) if tenant in (None, each.tenant)]
     for notice in found:
         typer.echo(notice.text)
     for refusal in refused:
