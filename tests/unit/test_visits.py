@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from linewitness.stations.lists.book import ListBook, ListName, ListState
+from linewitness.stations.people import operators
 from support.observations import BASE_NS, tightening
 from support.station_bench import LineBench, afters, kinds, options_of
 
@@ -152,6 +153,48 @@ def test_results_of_one_operator_at_two_stations_within_a_time_that_nobody_walks
         bench.tighten(int(at_s) + 1, at=at, at_s=at_s)
         bench.badge("B1", at=at, at_s=at_s)
     assert exceptions(bench).count("impossible_walk") == 1
+
+
+def walked(bench: LineBench, at: str, at_s: float, operator: str = "B1") -> None:
+    """Let an operator come to a station, tighten once and sign off."""
+    bench.badge(operator, at=at, at_s=at_s)
+    bench.scan("SN0001", at=at, at_s=at_s)
+    bench.tighten(int(at_s) + 1, at=at, at_s=at_s)
+    bench.badge(operator, at=at, at_s=at_s)
+
+
+def walkers() -> LineBench:
+    walking = {"scanner": "badge-10", "pattern": r"B\d+", "walk_s": 20}
+    return LineBench(*(options_of(name, requires=[BOLT], operator=walking) for name in ("st-1", "st-2")))
+
+
+@pytest.mark.parametrize("reboot", [False, True])
+@pytest.mark.parametrize(("at_s", "raised"), [(19.0, 1), (21.0, 0)])
+def test_a_restart_hides_no_walk_that_nobody_can_do(reboot: bool, at_s: float, raised: int) -> None:
+    bench = walkers()
+    walked(bench, "st-1", 0)
+    bench.restart(reboot=reboot)
+    walked(bench, "st-2", at_s)
+    assert exceptions(bench).count("impossible_walk") == raised
+
+
+def test_nobody_is_accused_by_a_clock_that_was_set_back_while_the_machine_was_off() -> None:
+    bench = walkers()
+    walked(bench, "st-1", 3600)
+    bench.restart(reboot=True)
+    walked(bench, "st-2", 0)
+    assert "impossible_walk" not in exceptions(bench)
+
+
+def test_where_people_worked_is_kept_of_so_many_and_of_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators, "MOST_SEEN", 3)
+    bench = walkers()
+    for number in range(6):
+        walked(bench, "st-1", number, f"B{number}")
+    assert sorted(key for key in bench.stored if key.startswith("seen/")) == ["seen/B3", "seen/B4", "seen/B5"]
+    bench.restart()
+    walked(bench, "st-1", 6, "B6")
+    assert sorted(key for key in bench.stored if key.startswith("seen/")) == ["seen/B4", "seen/B5", "seen/B6"]
 
 
 PLAIN = {"device": "wrench-10", "count": 1}

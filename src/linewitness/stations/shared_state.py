@@ -27,6 +27,7 @@ class SharedState:
         it they do not.
         """
         self.badges = Badges()
+        self.badges.recall(state or {})
         self.last: dict[str, LastValue] = {}
         self.units = KnownUnits(state or {})
         #: What others say of lots, tools, persons and routes; replaced where a list is taken over.
