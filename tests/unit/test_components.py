@@ -178,6 +178,35 @@ def test_a_lot_that_nobody_listed_is_refused_where_only_listed_ones_count() -> N
     assert refusal(bench) == "lot LOT7 is not in the list of lots"
 
 
+REEL = {**GLUE, "pattern": r"G1-(?P<serial>R[0-9]+)"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        ([Lot("G1", "R1")], "lot R7 is not in the list of lots"),
+        ([Lot("G1", "R7", blocked=True, reason="bubbles")], "lot R7 is blocked: bubbles"),
+        ([Lot("G1", "R7", expiry=date(2026, 2, 28))], "lot R7 expired on 2026-02-28"),
+    ],
+)
+def test_a_reel_that_has_a_serial_number_only_is_refused_when_it_is_loaded(
+    listed: list[Lot], why: str
+) -> None:
+    bench = line(REEL, lists=lots(*listed, only_listed=True))
+    events = bench.scan("G1-R7")
+    assert kinds(events) == ["component.refused"]
+    assert (events[0].reason, events[0].resource.id) == (why, "G1/R7")
+    bench.scan("SN0001")
+    assert bench.gate() == "closed"
+
+
+def test_a_reel_whose_serial_number_is_listed_is_loaded() -> None:
+    bench = line(REEL, lists=lots(Lot("G1", "R7"), only_listed=True))
+    assert kinds(bench.scan("G1-R7")) == ["material.loaded"]
+    bench.scan("SN0001")
+    assert in_units(bench) == [("G1/R7", "SN0001")]
+
+
 def test_a_loaded_lot_counts_for_each_unit_until_it_is_used_up() -> None:
     bench = line({**GLUE, "quantity": "0.5"})
     bench.scan("G1-A/1.2", "SN0001", "SN0002", "SN0003")

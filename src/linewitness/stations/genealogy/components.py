@@ -14,7 +14,7 @@ from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import applies, progress_of
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Component
-from linewitness.stations.genealogy.part_codes import PartCode, read_part
+from linewitness.stations.genealogy.part_codes import PartCode, as_lot, read_part
 from linewitness.stations.lists.book import Lot
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.unit.units import HeldUnit
@@ -159,7 +159,7 @@ class Components:
 
     def load_refusal(self, read: ReadPart, operator: str | None) -> str:
         """Return why a lot is not put to the station; empty where it is."""
-        if why := self.lot_refusal(read.part, read.code.received):
+        if why := self.lot_refusal(as_lot(read.part), read.code.received):
             return why
         options, lists = self._context.options, self._context.shared.lists
         return person_refusal(operator, options, lists, read.code.received) if options is not None else ""
