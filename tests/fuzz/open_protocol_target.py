@@ -104,7 +104,7 @@ class Session:
 
     async def take(self, push: ReceivedTelegram) -> None:
         """Take in one push, as a session does."""
-        captured = self.capture.take(push, FACTS, STAMP)
+        captured = self.capture.take(self.capture.read(push, FACTS), FACTS, STAMP)
         for observation in captured.observations:
             self.put(observation)
         if captured.questions is not None:

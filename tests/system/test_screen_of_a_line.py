@@ -9,8 +9,10 @@ from linewitness.base.clock import Stamp
 from linewitness.config import load
 from linewitness.gateway import fleet
 from linewitness.gateway.app import create_stream, run_line
+from linewitness.gateway.screens import feed
 from linewitness.stations.station import Station
 from linewitness.stations.view import StationView
+from linewitness.status.stations import event_stream
 from linewitness_simulators.scanner.server import ScannerSimulation
 from linewitness_simulators.scanner.server import serve as serve_scanner
 from support.journals import members_of
@@ -48,6 +50,35 @@ async def connected(port: int) -> Viewer:
                 await asyncio.sleep(0.05)
                 continue
             await viewer.close()
+
+
+@pytest.mark.filterwarnings(r"ignore:unclosed <socket.socket fd=\d+, family=1,:ResourceWarning")
+async def test_it_is_the_commit_that_changes_the_screen_and_no_timer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks for news, and no beat is sent, for longer than the test may take: pictures come."""
+    monkeypatch.setattr(feed, "LOOK_S", 100 * WAIT_S)
+    monkeypatch.setattr(event_stream, "BEAT_S", 100 * WAIT_S)
+    port, stop = free_port(), asyncio.Event()
+    async with serve_scanner(ScannerSimulation()) as reader:
+        file = tmp_path / "line.yaml"
+        file.write_text(YAML.format(page=port, reader=reader.port))
+        config = load(file)
+        create_stream(config)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_line(config, stop))
+            viewer = await connected(port)
+            await until(lambda: reader.clients)
+            for serial in ("SN0001", "SN0002", "SN0003"):
+                await reader.scan(serial)
+                while f">{serial}<" not in (await viewer.event()).data:
+                    pass
+                entered = [
+                    each for each in members_of(tmp_path / "journal") if each["kind"] == "unit.entered"
+                ]
+                assert entered[-1]["resource"]["parent"]["id"] == serial
+            stop.set()
+        await viewer.close()
 
 
 # The library that talks to systemd leaves its own socket (family 1) open where there is no systemd.

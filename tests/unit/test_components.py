@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.evidence.format.record import Event
 from linewitness.stations.lists.book import ListBook, ListState, Lot
 from support.observations import BASE_NS, gap
 from support.station_bench import LineBench, afters, changes, kinds, options_of, stamp
@@ -177,6 +178,35 @@ def test_a_lot_that_nobody_listed_is_refused_where_only_listed_ones_count() -> N
     assert refusal(bench) == "lot LOT7 is not in the list of lots"
 
 
+REEL = {**GLUE, "pattern": r"G1-(?P<serial>R[0-9]+)"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        ([Lot("G1", "R1")], "lot R7 is not in the list of lots"),
+        ([Lot("G1", "R7", blocked=True, reason="bubbles")], "lot R7 is blocked: bubbles"),
+        ([Lot("G1", "R7", expiry=date(2026, 2, 28))], "lot R7 expired on 2026-02-28"),
+    ],
+)
+def test_a_reel_that_has_a_serial_number_only_is_refused_when_it_is_loaded(
+    listed: list[Lot], why: str
+) -> None:
+    bench = line(REEL, lists=lots(*listed, only_listed=True))
+    events = bench.scan("G1-R7")
+    assert kinds(events) == ["component.refused"]
+    assert (events[0].reason, events[0].resource.id) == (why, "G1/R7")
+    bench.scan("SN0001")
+    assert bench.gate() == "closed"
+
+
+def test_a_reel_whose_serial_number_is_listed_is_loaded() -> None:
+    bench = line(REEL, lists=lots(Lot("G1", "R7"), only_listed=True))
+    assert kinds(bench.scan("G1-R7")) == ["material.loaded"]
+    bench.scan("SN0001")
+    assert in_units(bench) == [("G1/R7", "SN0001")]
+
+
 def test_a_loaded_lot_counts_for_each_unit_until_it_is_used_up() -> None:
     bench = line({**GLUE, "quantity": "0.5"})
     bench.scan("G1-A/1.2", "SN0001", "SN0002", "SN0003")
@@ -328,3 +358,91 @@ def test_the_oldest_units_are_forgotten_where_there_are_too_many() -> None:
     ]
     assert bench.shared.units.holder_of("P1", "9") == "SN0009"
     assert bench.shared.units.holder_of("P1", "1") is None
+
+
+def with_repair(*requires: dict[str, Any], **repair: Any) -> LineBench:
+    """Return a line whose second station repairs what the first one does."""
+    return LineBench(
+        options_of("kitting", requires=requires, gate=GATE),
+        options_of("repair", gate=GATE, codes=CODES, **repair),
+        options_of("test", requires=[{"id": "kitted", "kind": "after", "station": "kitting"}], gate=GATE),
+    )
+
+
+def reopened(events: list[Event]) -> list[tuple[str, str]]:
+    """Return which requirements of which stations are not done any more, and why."""
+    changed = [each for each in events if each.kind == "requirement.changed"]
+    return [(each.resource.id, each.reason) for each in changed if afters(each)["state"] == "missing"]
+
+
+@pytest.mark.parametrize("next_unit_is_read_first", [True, False])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_repair_station_takes_out_what_another_station_built_in(
+    next_unit_is_read_first: bool, restarted: bool
+) -> None:
+    bench = with_repair(PCB, {**BOLT, "after": ["pcb"]})
+    bench.scan("SN0001", "P1-1", at="kitting")
+    bench.tighten(1, at="kitting")
+    if next_unit_is_read_first:
+        bench.scan("SN0002", at="kitting")
+    bench.scan("SN0001", at="repair", at_s=5)
+    if restarted:
+        bench.restart()
+        bench.scan("SN0001", at="repair", at_s=5)
+    bench.badge("B1", at="repair", at_s=5)
+    events = bench.scan("REMOVE-solder joint cracked", "P1-1", at="repair", at_s=6)
+    [removed] = [each for each in events if each.kind == "component.removed"]
+    assert (removed.resource.id, removed.actor.id) == ("P1/1", "B1")
+    assert removed.reason == "solder joint cracked"
+    why = "P1 1 was taken out at repair"
+    assert reopened(events) == [
+        ("kitting/pcb", why),
+        ("kitting/bolt", f"what comes before it was undone: {why}"),
+    ]
+    assert in_units(bench) == []
+    assert "requirement.changed" not in kinds(bench.badge("B2", at="kitting", at_s=7))
+    bench.scan("SN0003", at="kitting", at_s=7)
+    if not next_unit_is_read_first:
+        assert bench.left()["complete"].after is True, "the visit is told as it was"
+    bench.scan("SN0004", at="repair", at_s=7)
+    raised = [each.reason for each in bench.events if each.kind == "exception.raised"]
+    assert not [each for each in raised if each.startswith("SN0001")]
+    assert bench.left()["removed"].after == "P1/1"
+    bench.scan("SN0001", at="test", at_s=8)
+    assert bench.gate("test") == "closed"
+    bench.scan("SN0001", at="kitting", at_s=9)
+    assert (bench.state("pcb", "kitting"), bench.state("bolt", "kitting")) == ("missing", "missing")
+    bench.scan("P1-2", at="kitting", at_s=9)
+    bench.tighten(2, at="kitting", at_s=10)
+    bench.scan("SN0005", at="kitting", at_s=11)
+    bench.scan("SN0006", "SN0001", at="test", at_s=12)
+    assert bench.gate("test") == "opened"
+
+
+def test_what_was_loaded_at_another_station_is_taken_out_by_the_code_of_its_lot() -> None:
+    bench = with_repair(GLUE)
+    bench.scan("G1-L1/5", "SN0001", "SN0002", at="kitting")
+    bench.scan("SN0001", at="repair")
+    bench.badge("B1", at="repair")
+    events = bench.scan("REMOVE-glue beside the groove", "G1-L1/5", at="repair")
+    assert reopened(events) == [("kitting/glue", "G1 L1 was taken out at repair")]
+    assert in_units(bench) == [("G1/L1", "SN0002")]
+
+
+def test_another_stations_part_that_is_not_in_the_unit_is_refused_and_the_unit_stays_known() -> None:
+    bench = with_repair(PCB)
+    bench.scan("SN0001", "P1-1", "SN0002", at="kitting")
+    bench.scan("SN0001", at="repair")
+    bench.badge("B1", at="repair")
+    bench.scan("REMOVE-wrong part", "P1-7", at="repair")
+    assert refusal(bench) == "it is not in SN0001: nothing was taken out"
+    assert bench.stations["repair"].unit == "SN0001"
+
+
+def test_who_reads_the_next_unit_in_place_of_a_part_has_changed_his_mind() -> None:
+    anything = {"id": "any", "kind": "component", "part": "P9", "pattern": "(?P<serial>.+)"}
+    bench = with_repair(anything)
+    bench.scan("SN0001", at="repair")
+    bench.badge("B1", at="repair")
+    bench.scan("REMOVE-wrong part", "SN0002", at="repair")
+    assert bench.stations["repair"].unit == "SN0002"

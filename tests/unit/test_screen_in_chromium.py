@@ -1,6 +1,7 @@
 """The screen beside the work in a real browser: it follows by itself, says when it is old, and has room."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,29 @@ FAINT = """(() => {
   }
   return found;
 })()"""
+
+#: The height of capitals in what a person reads from the work, in CSS pixels: what is read, and how high.
+#: No font is taken to be higher than 0.7 of its size, because the screen may have another one.
+HEIGHTS = """(() => {
+  const paper = document.createElement("canvas").getContext("2d"), found = [];
+  const read = ".unit *, .top *, .rows li *, .rest";
+  for (const each of document.querySelectorAll(read)) {
+    if (![...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())) continue;
+    const style = getComputedStyle(each), size = parseFloat(style.fontSize);
+    paper.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    const high = Math.min(paper.measureText("H").actualBoundingBoxAscent, .7 * size);
+    found.push([each.closest(".unit, .headline, .wrong, .rows, .rest").classList[0], each.textContent, high]);
+  }
+  return found;
+})()"""
+
+#: Titles that end in dots because they have no room.
+CUT = """[...document.querySelectorAll(".rows .name, .rows .detail")]
+  .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"""
+
+#: The smallest screen that the documentation allows, and what is to be read from two metres on it.
+DIAGONAL_MM, DISTANCE_MM = 24 * 25.4, 2000.0
+LEAST_MM = DISTANCE_MM / 250
 
 LONG = "Housing cover of the left front axle carrier, upper side, with sealing compound and washers"
 
@@ -177,6 +201,52 @@ def test_unit_and_next_step_are_the_largest_words(browser: Page, tmp_path: Path)
     largest = sorted(sizes, key=lambda name: -sizes[name])[:2]
     assert {name.split()[0] for name in largest} == {"serial", "title"}
     assert sizes[largest[1]] >= 70
+
+
+def twelve_steps(more: int = 0) -> StationView:
+    """Return a unit with twelve requirements or more, something wrong, and something to do."""
+    states: tuple[Literal["missing", "done", "not_met"], ...] = ("done", "missing", "not_met")
+    return view(
+        unit="SN004213",
+        attempt=2,
+        gate="closed",
+        next="4",
+        requirements=tuple(
+            requirement(
+                str(number),
+                states[number % 3],
+                title=f"Four bolts M6 no {number}",
+                action="Tighten the bolt with the wrench",
+                wrong="torque is 9.1, below 11.5" if number % 3 == 2 else "",
+                done=1,
+                count=4,
+            )
+            for number in range(12 + more)
+        ),
+        notes=(NoteView(at_ns=1, text="PCB-100 4: it is in SN1 already", action="Take another one"),),
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize("more", [0, 5])
+def test_what_is_read_at_the_work_can_be_read_from_two_metres(
+    browser: Page, tmp_path: Path, width: int, height: int, more: int
+) -> None:
+    sized(browser, width, height)
+    mm_per_pixel = DIAGONAL_MM / math.hypot(width, height)
+    for shown in (twelve_steps(more), crowded()):
+        with served_in_a_thread(shown) as server:
+            browser.go(f"http://127.0.0.1:{server.port}/station/st-10")
+            wait_for_unit(browser, str(shown.unit))
+            browser.photograph(tmp_path / f"{width}-{shown.attempt}.png")
+            heights = browser.run(HEIGHTS)
+            assert browser.run(CROWDED) == []
+            short = browser.run(CUT) if shown.attempt == 2 else []
+        assert {where for where, *_ in heights} >= {"unit", "headline", "wrong", "rows"}
+        assert len([where for where, *_ in heights if where == "rows"]) >= 24
+        small = [(text, high * mm_per_pixel) for _, text, high in heights if high * mm_per_pixel < LEAST_MM]
+        assert small == []
+        assert short == []
 
 
 def test_colours_follow_the_system_and_words_stand_out(browser: Page) -> None:

@@ -1,12 +1,14 @@
 """Visits of units: attempts, routes, two stations at once; and tools and people that must not be."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from linewitness.stations.lists.book import ListBook, ListName, ListState
-from support.observations import BASE_NS
+from linewitness.stations.people import operators
+from support.observations import BASE_NS, tightening
 from support.station_bench import LineBench, afters, kinds, options_of
 
 BOLT = {"id": "bolt", "device": "wrench-10", "count": 1}
@@ -153,6 +155,48 @@ def test_results_of_one_operator_at_two_stations_within_a_time_that_nobody_walks
     assert exceptions(bench).count("impossible_walk") == 1
 
 
+def walked(bench: LineBench, at: str, at_s: float, operator: str = "B1") -> None:
+    """Let an operator come to a station, tighten once and sign off."""
+    bench.badge(operator, at=at, at_s=at_s)
+    bench.scan("SN0001", at=at, at_s=at_s)
+    bench.tighten(int(at_s) + 1, at=at, at_s=at_s)
+    bench.badge(operator, at=at, at_s=at_s)
+
+
+def walkers() -> LineBench:
+    walking = {"scanner": "badge-10", "pattern": r"B\d+", "walk_s": 20}
+    return LineBench(*(options_of(name, requires=[BOLT], operator=walking) for name in ("st-1", "st-2")))
+
+
+@pytest.mark.parametrize("reboot", [False, True])
+@pytest.mark.parametrize(("at_s", "raised"), [(19.0, 1), (21.0, 0)])
+def test_a_restart_hides_no_walk_that_nobody_can_do(reboot: bool, at_s: float, raised: int) -> None:
+    bench = walkers()
+    walked(bench, "st-1", 0)
+    bench.restart(reboot=reboot)
+    walked(bench, "st-2", at_s)
+    assert exceptions(bench).count("impossible_walk") == raised
+
+
+def test_nobody_is_accused_by_a_clock_that_was_set_back_while_the_machine_was_off() -> None:
+    bench = walkers()
+    walked(bench, "st-1", 3600)
+    bench.restart(reboot=True)
+    walked(bench, "st-2", 0)
+    assert "impossible_walk" not in exceptions(bench)
+
+
+def test_where_people_worked_is_kept_of_so_many_and_of_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators, "MOST_SEEN", 3)
+    bench = walkers()
+    for number in range(6):
+        walked(bench, "st-1", number, f"B{number}")
+    assert sorted(key for key in bench.stored if key.startswith("seen/")) == ["seen/B3", "seen/B4", "seen/B5"]
+    bench.restart()
+    walked(bench, "st-1", 6, "B6")
+    assert sorted(key for key in bench.stored if key.startswith("seen/")) == ["seen/B4", "seen/B5", "seen/B6"]
+
+
 PLAIN = {"device": "wrench-10", "count": 1}
 
 
@@ -212,6 +256,51 @@ def test_the_controllers_own_date_of_calibration_may_count() -> None:
     assert "does not say" in bench.tighten(1)[1].reason
     assert "was due on 2026-02-28" in bench.tighten(2, calibrated="2025-11-30:08:00:00")[1].reason
     assert kinds(bench.tighten(3, calibrated="2025-12-02:08:00:00"))[1] == "requirement.changed"
+
+
+def unnamed(bench: LineBench, number: int, connected: str, calibrated: str | None = None) -> list[str]:
+    """Send a result that does not name its tool, and return why it does not count."""
+    result = tightening(number)
+    told = (("tool_serial", connected), ("tool_serial_from", "tool data (0041) of this session"))
+    date_told = (("tool_last_calibration", calibrated),) if calibrated else ()
+    events = bench.say(replace(result, facts=(*result.facts, *told, *date_told)))
+    return [event.reason for event in events if event.kind == "requirement.refused"]
+
+
+def test_a_result_that_does_not_name_its_tool_does_not_count_by_the_date_of_the_tool_that_was_there() -> None:
+    bench = LineBench(options_of(requires=[BOLT], tools={"calibration": "controller", "interval_days": 90}))
+    bench.scan("SN0001")
+    [why] = unnamed(bench, 1, "T1", "2026-02-27:08:00:00")
+    assert why == (
+        "the tool at wrench-10 is not known: the result does not name it, and another one may be connected "
+        "by now"
+    )
+    assert bench.state("bolt") == "missing"
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        (
+            {"T1": date(2026, 3, 1)},
+            ["the tool at wrench-10 is not in the list of calibrations, and the result does not name it"],
+        ),
+        ({"wrench-10": date(2026, 3, 1)}, []),
+        (
+            {"wrench-10": date(2026, 3, 1), "T1": date(2026, 2, 28)},
+            ["the calibration of the tool at wrench-10 was due on 2026-02-28"],
+        ),
+    ],
+)
+def test_a_result_that_does_not_name_its_tool_counts_by_the_entry_of_its_device_only(
+    listed: dict[str, date], why: list[str]
+) -> None:
+    bench = LineBench(
+        options_of(requires=[BOLT], tools={"calibration": "list"}),
+        lists=book("calibrations", calibrations=listed),
+    )
+    bench.scan("SN0001")
+    assert unnamed(bench, 1, "T1") == why
 
 
 def test_a_swap_of_the_tool_during_a_unit_is_an_exception() -> None:

@@ -99,7 +99,7 @@ class StationCodes:
         return reason.refused
 
     def _remove(self, held: HeldUnit, reason: GivenReason, code: Code, _outcome: StationOutcome) -> str:
-        return self._parts.components.begin_removal(reason, held, code)
+        return self._parts.removals.begin(reason, held, code)
 
     def _scrap(self, held: HeldUnit, reason: GivenReason, code: Code, outcome: StationOutcome) -> str:
         held.scrapped_here = True
@@ -122,10 +122,13 @@ class StationCodes:
     def _take_part(self, code: Code, outcome: StationOutcome) -> bool:
         """Take the code of a part: it is loaded, built in, taken out or refused; return whether it is one."""
         parts = self._parts
+        held, units = self._held, parts.units
+        may_be_unit = units.is_named_by(code.device) and units.is_serial(code.text)
+        if parts.removals.take(code, held, outcome, may_be_unit=may_be_unit):
+            return True
         found = parts.components.read(code.device, code.text)
         if not found:
             return False
-        held = self._held
         need, part = parts.components.choose(found, held)
         if need.source == "loaded":
             parts.materials.load(ReadPart(need, part, code), parts.sign_on.operator, outcome)

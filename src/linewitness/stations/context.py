@@ -30,7 +30,13 @@ class StationContext:
         elif self.id is not None:
             self.badges.watching.discard(self.id)
         if options:
+            self.shared.stations[options.id] = options
             self.badges.names.update(options.operator.names)
+
+    def leave(self) -> None:
+        """Be no station of the line any more."""
+        self.badges.watching.discard(str(self.id))
+        self.shared.stations.pop(str(self.id), None)
 
     def key(self, name: str) -> str:
         """Return under which key of the journal's state a part of the station is kept."""

@@ -241,7 +241,8 @@ class StationOptions(Options):
     def is_tracking(self) -> bool:
         """Whether the line remembers its units: where anything but results is asked for."""
         plain = all(not need.has_records for need in self.requires)
-        named = self.work_order is not None or self.codes.scrap is not None or self.route
+        spoken = self.codes.scrap is not None or self.codes.remove is not None
+        named = self.work_order is not None or spoken or self.route
         watched = (
             self.tools.calibration != "any"
             or self.operator.needed != "no"

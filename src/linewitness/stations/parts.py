@@ -10,6 +10,7 @@ from linewitness.stations.context import StationContext
 from linewitness.stations.gate.decision import GateDecision
 from linewitness.stations.genealogy.components import Components
 from linewitness.stations.genealogy.materials import Materials
+from linewitness.stations.genealogy.removals import Removals
 from linewitness.stations.genealogy.visits import Visits
 from linewitness.stations.options import StationOptions
 from linewitness.stations.orders import StationOrder
@@ -27,6 +28,7 @@ class StationParts:
     checklist: Checklist
     sign_offs: SignOffs
     components: Components
+    removals: Removals
     materials: Materials
     visits: Visits
     units: UnitHolder
@@ -51,6 +53,7 @@ class StationParts:
             checklist=checklist,
             sign_offs=SignOffs(context, checklist),
             components=components,
+            removals=Removals(context, checklist, components),
             materials=materials,
             visits=visits,
             units=UnitHolder(context, visits, state, now),

@@ -7,6 +7,7 @@ from linewitness.base.clock import Stamp
 from linewitness.stations.checklist.progress import ClockMoment
 from linewitness.stations.genealogy.known_units import KnownUnits
 from linewitness.stations.lists.book import NO_LISTS, ListBook
+from linewitness.stations.options import StationOptions
 from linewitness.stations.people.operators import Badges
 from linewitness.stations.values.changes import PREFIX, LastValue
 
@@ -26,10 +27,13 @@ class SharedState:
         it they do not.
         """
         self.badges = Badges()
+        self.badges.recall(state or {})
         self.last: dict[str, LastValue] = {}
         self.units = KnownUnits(state or {})
         #: What others say of lots, tools, persons and routes; replaced where a list is taken over.
         self.lists: ListBook = NO_LISTS
+        #: The settings of all stations: one may take out what another one built in.
+        self.stations: dict[str, StationOptions] = {}
         self.mint = mint
         self._boot_id = boot_id
 

@@ -100,7 +100,7 @@ class Station:
         """Be taken down: nobody is signed on here any more."""
         outcome = StationOutcome()
         self._sign_on.end("the settings do not name this station any more", now, outcome)
-        self._context.badges.watching.discard(str(self._context.id))
+        self._context.leave()
         return outcome
 
     def lose(self, device: str, because: str, now: Stamp) -> StationOutcome:

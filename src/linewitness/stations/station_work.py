@@ -116,6 +116,8 @@ class StationWork:
             return
         now = context.shared.moment(result.received)
         before = context.badges.see(operator, str(context.id), now)
+        # A restart must not hide that somebody was elsewhere a moment ago.
+        outcome.state.update(context.badges.noted(operator))
         walk_s = options.operator.walk_s
         if before is None or walk_s is None or before[1] >= walk_s:
             return

@@ -28,7 +28,7 @@ class CodeOptions(Options):
     remove: PatternText | None = Field(
         default=None,
         description="Regular expression (RE2) of the code that is read before that of a component which is "
-        "taken out again.",
+        "taken out again, whichever station built it in.",
     )
     scrap: PatternText | None = Field(
         default=None, description="Regular expression (RE2) of the code that scraps the unit."

@@ -12,7 +12,8 @@ from support.screens import Viewer
 _SERIAL: Final = re.compile(r'<p class="serial[^>]*>([^<]*)</p>')
 _OPERATOR: Final = re.compile(r"Operator <b>([^<]*)</b>")
 _ROW: Final = re.compile(
-    r'<li class="(\w+)[^>]*>.*?<span class="name cut">([^<]*)</span>\s*<span class="detail cut">(.*?)</span>',
+    r'<li class="(\w+)[^>]*>.*?<span class="name cut">([^<]*)</span>\s*'
+    r'<span class="detail cut[^"]*">(.*?)</span>',
     re.DOTALL,
 )
 _ATTEMPT: Final = re.compile(r"attempt (\d+)<")

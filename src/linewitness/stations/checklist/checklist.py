@@ -14,7 +14,12 @@ from linewitness.stations.checklist.options import ComponentRequirement, ResultR
 from linewitness.stations.checklist.progress import Progress
 from linewitness.stations.checklist.requirement_events import Cause, NotCounted
 from linewitness.stations.checklist.requirements import Requirement
-from linewitness.stations.checklist.status import RequirementStatus, progress_of, statuses_of
+from linewitness.stations.checklist.status import (
+    RequirementStatus,
+    comes_after,
+    progress_of,
+    statuses_of,
+)
 from linewitness.stations.checklist.timed_options import (
     AfterRequirement,
     CheckRequirement,
@@ -230,7 +235,11 @@ class Checklist:
     def _look_inside(self, held: HeldUnit, need: ComponentRequirement, progress: Progress) -> None:
         """Take from what is in the unit how far a component is: it counts where it is, not what was read."""
         if held.known is not None:
-            inside = held.known.installed(str(self._context.id), need.name, need.part)
+            here = str(self._context.id)
+            inside = held.known.installed(here, need.name, need.part)
+            left = held.known.station != here and held.known.visit(here).ending
+            if left and len(inside) < progress.done:
+                return  # taken out at another station, which says so: it had it when it left here
             progress.done = len(inside)
             progress.met_by, progress.left_out = [], 0
             for each in inside:
@@ -247,8 +256,7 @@ class Checklist:
         """Let begin anew what was done after something that is not so any more; its records stay."""
         for status in self.statuses(held):
             need, progress = status
-            follows = name in need.after or name == getattr(need, "since", None)
-            if not follows or not (progress.done or progress.state != "missing"):
+            if not comes_after(name, need) or not (progress.done or progress.state != "missing"):
                 continue
             if not isinstance(need, ComponentRequirement):
                 fresh = Progress(need.definition, not_ok=progress.not_ok)

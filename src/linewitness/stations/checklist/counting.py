@@ -101,31 +101,56 @@ def tool_of(result: Result) -> str | None:
     return None
 
 
+def _named_tool_of(result: Result) -> str | None:
+    """Return the serial number of the tool that a result itself names.
+
+    What the controller said of its tool when it was asked is no name: another one may be connected since.
+    """
+    told_apart = any(name == "tool_serial_from" for name, _ in result.facts)
+    return None if told_apart else tool_of(result)
+
+
 def tool_refusal(result: Result, tools: ToolOptions, lists: ListBook, now: Stamp) -> str:
     """Return why a result does not count for its tool's calibration; empty where it does."""
     if tools.calibration == "any":
         return ""
-    serial = tool_of(result)
+    serial = _named_tool_of(result)
     tool = f"tool {serial}" if serial else f"the tool at {result.device}"
-    if tools.calibration == "list":
-        if why := lists.unusable("calibrations", now.realtime_ns):
-            return f"{tool}: {why}"
-        # A serial number says more than the device: another tool may be connected to it now.
-        due = lists.calibrations.get(serial or result.device)
-        if due is None:
-            return f"{tool} is not in the list of calibrations"
-    else:
-        last = _day_in(result, "tool_last_calibration")
-        if last is None:
-            return f"{tool}: the controller does not say when it was calibrated"
-        # A controller may say a day at the end of the calendar.
-        due = date.fromordinal(min(date.max.toordinal(), last.toordinal() + (tools.interval_days or 0)))
-        if last > day_of(now.realtime_ns) + timedelta(days=1):
-            return f"{tool}: the controller says that it was calibrated on {last}, which is to come"
+    by_list = tools.calibration == "list"
+    due = _listed_due(result, tool, lists, now) if by_list else _controllers_due(result, tool, tools, now)
+    if isinstance(due, str):
+        return due
     made = day_of(result.when.occurred_ns)
     return (
         f"the calibration of {tool} was due on {due}" if made > due or day_of(now.realtime_ns) > due else ""
     )
+
+
+def _listed_due(result: Result, tool: str, lists: ListBook, now: Stamp) -> date | str:
+    """Return until when the list says that a result's tool is calibrated, or why it says nothing."""
+    if why := lists.unusable("calibrations", now.realtime_ns):
+        return f"{tool}: {why}"
+    # A serial number says more than the device: another tool may be connected to it now.
+    serial = _named_tool_of(result)
+    due = lists.calibrations.get(serial or result.device)
+    if due is None:
+        unnamed = "" if serial else ", and the result does not name it"
+        return f"{tool} is not in the list of calibrations{unnamed}"
+    # Where the result does not name it, it may be the one that was there when the controller was asked.
+    return min(due, lists.calibrations.get(tool_of(result) or "", due))
+
+
+def _controllers_due(result: Result, tool: str, tools: ToolOptions, now: Stamp) -> date | str:
+    """Return until when the controller's date lets a result's tool count, or why it does not."""
+    if _named_tool_of(result) is None and tool_of(result) is not None:
+        return f"{tool} is not known: the result does not name it, and another one may be connected by now"
+    last = _day_in(result, "tool_last_calibration")
+    if last is None:
+        return f"{tool}: the controller does not say when it was calibrated"
+    if last > day_of(now.realtime_ns) + timedelta(days=1):
+        return f"{tool}: the controller says that it was calibrated on {last}, which is to come"
+    # A controller may say a day at the end of the calendar.
+    return date.fromordinal(min(date.max.toordinal(), last.toordinal() + (tools.interval_days or 0)))
 
 
 def person_refusal(person: str | None, options: StationOptions, lists: ListBook, now: Stamp) -> str:

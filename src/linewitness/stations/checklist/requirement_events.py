@@ -33,6 +33,15 @@ class NotCounted(NamedTuple):
     by: str | None = None
 
 
+class Undone(NamedTuple):
+    """A requirement of another station, as STATION/ID, that is not done any more: why, and how far it is."""
+
+    place: str
+    why: str
+    done: int
+    wanted: int
+
+
 def changed(
     context: StationContext, held: HeldUnit, status: RequirementStatus, before: str, cause: Cause
 ) -> Event:
@@ -53,6 +62,20 @@ def changed(
         resource=_resource(context, need, held),
         reason=progress.wrong or _REASONS[before, progress.state].format(title=need.shown),
         changes=tuple(changes),
+    )
+
+
+def undone(context: StationContext, held: HeldUnit, what: Undone, cause: Cause) -> Event:
+    """Return the record of a requirement of another station that is not done any more."""
+    return context.event_by(
+        cause,
+        kind="requirement.changed",
+        resource=Resource("requirement", what.place, ("unit", held.serial)),
+        reason=what.why,
+        changes=(
+            Change("state", "done", "missing", status="nok"),
+            Change("done", None, what.done, low=str(what.wanted)),
+        ),
     )
 
 

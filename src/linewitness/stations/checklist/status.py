@@ -78,6 +78,21 @@ def statuses_of(held: HeldUnit, options: StationOptions | None) -> tuple[Require
     return statuses
 
 
+def following(name: str, options: StationOptions | None) -> list[Requirement]:
+    """Return a requirement and all that is done after it, where the settings have it."""
+    known = {need.name: need for need in options.requires} if options is not None else {}
+    names = [name] if name in known else []
+    for before in names:
+        follows = [need.name for need in known.values() if comes_after(before, need)]
+        names += [each for each in follows if each not in names]
+    return [known[each] for each in names]
+
+
+def comes_after(name: str, need: Requirement) -> bool:
+    """Return whether a requirement is done after the one of this name."""
+    return name in need.after or name == getattr(need, "since", None)
+
+
 def applies(when: VariantOptions, variant: Variant) -> bool:
     """Return whether a requirement is one of units of this variant."""
     if when.is_any:

@@ -1,11 +1,10 @@
-"""Build components into the unit and take them out: what is refused is on record as well."""
+"""Build components into the unit: what is refused is on record as well."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from linewitness.base.clock import NS_PER_S, Stamp
+from linewitness.base.clock import Stamp
 from linewitness.devices.base import Code
 from linewitness.evidence.format.record import Change, Resource
 from linewitness.stations.checklist.checklist import Checklist
@@ -15,24 +14,10 @@ from linewitness.stations.checklist.requirement_events import Cause
 from linewitness.stations.checklist.status import applies, progress_of
 from linewitness.stations.context import StationContext
 from linewitness.stations.genealogy.known_units import Component
-from linewitness.stations.genealogy.part_codes import PartCode, read_part
+from linewitness.stations.genealogy.part_codes import PartCode, as_lot, read_part
 from linewitness.stations.lists.book import Lot
 from linewitness.stations.outcome import StationOutcome
-from linewitness.stations.people.reasons import GivenReason
 from linewitness.stations.unit.units import HeldUnit
-
-
-@dataclass(frozen=True, slots=True)
-class _Removal:
-    """The code for taking out was read: why, of which unit, and until when a component's code says which."""
-
-    reason: GivenReason
-    unit: str
-    until_ns: int
-
-    def is_for(self, held: HeldUnit, now: Stamp) -> bool:
-        """Return whether a component that is read now is to be taken out of this unit."""
-        return self.unit == held.serial and now.boottime_ns <= self.until_ns
 
 
 class ReadPart(NamedTuple):
@@ -47,10 +32,9 @@ class Components:
     """The components that are read at one station."""
 
     def __init__(self, context: StationContext, checklist: Checklist) -> None:
-        """Begin with nothing to be taken out."""
+        """Take what the parts of the station share, and the checklist that says whose turn it is."""
         self._context = context
         self._checklist = checklist
-        self._removal: _Removal | None = None
 
     def read(self, device: str, text: str) -> list[tuple[ComponentRequirement, PartCode]]:
         """Return the requirements whose parts have codes of this form, with what the code says."""
@@ -77,11 +61,7 @@ class Components:
     def take(
         self, read: ReadPart, held: HeldUnit | None, operator: str | None, outcome: StationOutcome
     ) -> None:
-        """Build a component into the unit that is here, take it out if that was said before, or refuse it."""
-        removal, self._removal = self._removal, None
-        if removal is not None and held is not None and removal.is_for(held, read.code.received):
-            self._take_out(read, held, removal, outcome)
-            return
+        """Build a component into the unit that is here, or refuse it."""
         why = self._refusal(read, held, operator)
         if held is None or why:
             self.refuse(read, held, why, outcome)
@@ -111,7 +91,7 @@ class Components:
             actor=None if isinstance(cause, Stamp) else self._context.actor(cause.device),
             resource=Resource("component", f"{part.part}/{part.name}", ("unit", held.serial)),
             reason=f"{need.shown}: built into {held.serial}",
-            changes=tuple(_changes(component)),
+            changes=tuple(component_changes(component)),
         )
         component.event_id = event.event_id or ""
         progress_of(held, need).wrong = ""
@@ -138,7 +118,7 @@ class Components:
     def refuse(self, read: ReadPart, held: HeldUnit | None, why: str, outcome: StationOutcome) -> None:
         """Put on record that a part was not taken, and why."""
         need, part, code = read
-        if held is not None:
+        if held is not None and any(each is need for each in self._needs()):
             progress_of(held, need).wrong = why
         amount = "" if part.quantity is None else str(part.quantity)
         parent = ("unit", held.serial) if held is not None else None
@@ -148,48 +128,10 @@ class Components:
                 kind="component.refused",
                 resource=Resource("component", f"{part.part}/{part.name}", parent),
                 reason=why,
-                changes=tuple(_changes(self._component(need, part, amount))),
+                changes=tuple(component_changes(self._component(need, part, amount))),
             )
         )
         outcome.refusals.append(f"{part.part} {part.name}: {why}")
-
-    def begin_removal(self, reason: GivenReason, held: HeldUnit, code: Code) -> str:
-        """Wait for the code of the component that is taken out; return what the record of this code says."""
-        within_s = self._context.options.codes.within_s if self._context.options else 0
-        until_ns = code.received.boottime_ns + int(within_s * NS_PER_S)
-        self._removal = _Removal(reason, held.serial, until_ns)
-        return f"the component that is read next is taken out: {reason.words}"
-
-    def _take_out(self, read: ReadPart, held: HeldUnit, removal: _Removal, outcome: StationOutcome) -> None:
-        """Take a component out of the unit; what was done after it begins anew."""
-        need, part, code = read
-        known = held.known
-        same = [
-            each
-            for each in (known.components if known is not None else ())
-            if (each.part, each.serial, each.lot) == (part.part, part.serial, part.lot or each.lot)
-        ]
-        if known is None or not same:
-            self.refuse(read, held, f"it is not in {held.serial}: nothing was taken out", outcome)
-            return
-        component = same[-1]
-        known.components.remove(component)
-        held.take_out(f"{part.part}/{part.name}")
-        outcome.events.append(
-            self._context.event_by(
-                code,
-                kind="component.removed",
-                actor=self._context.actor(code.device),
-                resource=Resource("component", f"{part.part}/{part.name}", ("unit", held.serial)),
-                reason=removal.reason.words,
-                changes=tuple(_changes(component, gone=True)),
-            )
-        )
-        outcome.state.update(self._context.shared.units.put(known))
-        if component.station == self._context.id:
-            if component.requirement == need.name:
-                progress_of(held, need).wrong = f"{part.part} {part.name} was taken out"
-            self._checklist.begin_anew(held, component.requirement, code, outcome)
 
     def _refusal(self, read: ReadPart, held: HeldUnit | None, operator: str | None) -> str:
         """Return why a part is not built in; empty where it is."""
@@ -217,7 +159,7 @@ class Components:
 
     def load_refusal(self, read: ReadPart, operator: str | None) -> str:
         """Return why a lot is not put to the station; empty where it is."""
-        if why := self.lot_refusal(read.part, read.code.received):
+        if why := self.lot_refusal(as_lot(read.part), read.code.received):
             return why
         options, lists = self._context.options, self._context.shared.lists
         return person_refusal(operator, options, lists, read.code.received) if options is not None else ""
@@ -257,7 +199,8 @@ def _earliest(part: PartCode, lot: Lot | None) -> str:
     return min(days).isoformat() if days else ""
 
 
-def _changes(component: Component, *, gone: bool = False) -> Iterator[Change]:
+def component_changes(component: Component, *, gone: bool = False) -> Iterator[Change]:
+    """Yield what a record says of a component that came, or that is gone."""
     for name in ("part", "serial", "lot", "quantity", "position", "supplier", "expiry", "requirement"):
         if value := getattr(component, name):
             yield Change(name, value, None) if gone else Change(name, None, value)

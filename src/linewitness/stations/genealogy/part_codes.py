@@ -35,6 +35,11 @@ class PartCode:
         return self.serial or self.lot
 
 
+def as_lot(part: PartCode) -> PartCode:
+    """Return what is loaded as each unit sees it: a lot. The number of a reel without a lot is its lot."""
+    return replace(part, serial="", lot=part.lot or part.serial)
+
+
 def read_part(text: str, need: ComponentRequirement) -> PartCode | None:
     """Return what a code says if it is one of this requirement's form, otherwise None."""
     if need.gtin is not None:

@@ -1,5 +1,7 @@
 """What the line learns when a unit comes to a station and leaves it: attempts, variant, route, exceptions."""
 
+from typing import Final
+
 from linewitness.base.clock import Stamp
 from linewitness.devices.base import Observation
 from linewitness.evidence.format.record import Change
@@ -13,6 +15,9 @@ from linewitness.stations.orders import StationOrder, variant_changes
 from linewitness.stations.outcome import StationOutcome
 from linewitness.stations.people.reasons import GivenReason
 from linewitness.stations.unit.units import HeldUnit, variant_in
+
+#: How a visit ended of a unit that is still held here, while another station took out what it had got here.
+REOPENED: Final[Ending] = "incomplete"
 
 
 class Visits:
@@ -107,7 +112,7 @@ class Visits:
         ending = _ending(held, options, unmet(held, options))
         visit = known.visit(str(self._context.id))
         now: Ending = "" if ending == "incomplete" else ending
-        if visit.ending != now:
+        if visit.ending not in (now, REOPENED):
             visit.ending, visit.done_at = now, _done_at(held)
             outcome.state.update(self._context.shared.units.put(known))
 
@@ -119,8 +124,9 @@ class Visits:
         lacking = unmet(held, options)
         ending = _ending(held, options, lacking)
         visit = known.visit(str(self._context.id))
-        visit.ending, visit.done_at = ending, _done_at(held)
         visit.progress = {}
+        if visit.ending != REOPENED:
+            visit.ending, visit.done_at = ending, _done_at(held)
         if options.rework == "open" and lacking:
             visit.progress = {name: progress.dump() for name, progress in held.progress.items()}
         if known.station == self._context.id:

@@ -29,6 +29,11 @@ class SessionFacts:
     clock: ClockOffset | None = None
     tool: DecodedTelegram | None = None
 
+    @property
+    def connected_tool(self) -> str | None:
+        """Serial number of the tool as the controller gave its data last, None where it did not."""
+        return self.tool.text("tool_serial_number") if self.tool is not None else None
+
     def resolve(
         self, text: str | None, stamp: Stamp, *, live: bool, not_before_ns: int | None = None
     ) -> ResolvedTime:

@@ -183,8 +183,7 @@ def _reason(record: ResultRecord, what: str) -> str:
 def _tool_facts(facts: SessionFacts, serial: str | None, time: str | None) -> list[tuple[str, Scalar]]:
     """Return what the tool data of this session add to a result that names this tool, or none."""
     found: list[tuple[str, Scalar]] = []
-    tool = facts.tool
-    connected = tool.text("tool_serial_number") if tool is not None else None
+    tool, connected = facts.tool, facts.connected_tool
     if serial is None and connected is not None:
         found += [("tool_serial", connected), ("tool_serial_from", "tool data (0041) of this session")]
     if tool is not None and connected is not None and serial in (None, connected):

@@ -19,6 +19,7 @@ from linewitness.devices.open_protocol.content.pairs import SyncPairs
 from linewitness.devices.open_protocol.content.spindles import SpindleResults
 from linewitness.devices.open_protocol.content.tightening import place_of, pushed_entry_of
 from linewitness.devices.open_protocol.content.tool_counter import ToolCounter
+from linewitness.devices.open_protocol.content.tool_swaps import ToolSwaps
 from linewitness.devices.open_protocol.content.traces import trace_of
 from linewitness.devices.open_protocol.ledger.events import NewResult
 from linewitness.devices.open_protocol.ledger.known_names import KnownNames
@@ -72,6 +73,7 @@ class ControllerCapture:
         self.limits = KnownLimits()
         self.notices = NoticeReader(remembered)
         self.tool_counter = ToolCounter(remembered)
+        self.tool_swaps = ToolSwaps()
         pairs = SyncPairs(remembered)
         self.spindles = SpindleResults(remembered, pairs)
         pairs.expects_spindles = multi_spindle or self.spindles.ids.last is not None
@@ -82,9 +84,10 @@ class ControllerCapture:
         self._traces = KnownNames(prefix="trace/", retained=RETAINED, remembered=remembered)
         self._unreadable = KnownNames(prefix="unreadable/", retained=RETAINED, remembered=remembered)
 
-    def take(self, received: ReceivedTelegram, facts: SessionFacts, now: Stamp) -> CapturedPush:
-        """Take in one push. Each is handed out once, to be confirmed when it is durable."""
-        content = self._read(received, facts)
+    def take(
+        self, content: ResultRecord | Sequence[Observation], facts: SessionFacts, now: Stamp
+    ) -> CapturedPush:
+        """Take in one push that was read. Each is handed out once, to be confirmed when it is durable."""
         if not isinstance(content, ResultRecord):
             return CapturedPush(content)
         comparison = self.tracker.take(content)
@@ -116,7 +119,7 @@ class ControllerCapture:
         """Note that the controller's clock is measured again."""
         self._observations.clock_jumped = False
 
-    def _read(self, received: ReceivedTelegram, facts: SessionFacts) -> ResultRecord | Sequence[Observation]:
+    def read(self, received: ReceivedTelegram, facts: SessionFacts) -> ResultRecord | Sequence[Observation]:
         """Return the result that the ledger must judge, or what the push says by itself."""
         mid = received.telegram.mid
         if mid == Mid.RESULT:

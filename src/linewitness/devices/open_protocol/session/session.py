@@ -10,7 +10,7 @@ from linewitness.base.clock import Clock
 from linewitness.base.errors import DeviceError, DeviceUnavailable
 from linewitness.devices.base import Observation
 from linewitness.devices.open_protocol.content.facts import SessionFacts
-from linewitness.devices.open_protocol.ledger.state import ResultLedger
+from linewitness.devices.open_protocol.ledger.state import ResultLedger, ResultRecord
 from linewitness.devices.open_protocol.options import OpenProtocolOptions
 from linewitness.devices.open_protocol.session import cycles, handshake
 from linewitness.devices.open_protocol.session.capture import ControllerCapture
@@ -193,7 +193,7 @@ class OpenProtocolSession:
             await self._correct_clock()
             await self._fetch_spindles()
             await self._stored.back_fill(again=True)
-            self._compare_counters()
+            self._put(self._capture.tool_counter.compare(self._facts, self._clock.stamp()))
             while True:
                 woken = await self._woken()
                 if self._capture.clock_jumped or not woken:
@@ -209,7 +209,10 @@ class OpenProtocolSession:
         """Take in one push; each is handed out once, to be confirmed when it is durable."""
         if received.telegram.mid == Mid.PSET_SELECTED:
             self._stored.results.forget_limits(decode(received.telegram).number("pset_id") or 0)
-        captured = self._capture.take(received, self._facts, self._clock.stamp())
+        content = self._capture.read(received, self._facts)
+        if isinstance(content, ResultRecord) and self._capture.tool_swaps.shows(content, self._facts):
+            await self._look_at_tool()  # the result is judged by the calibration of its own tool
+        captured = self._capture.take(content, self._facts, self._clock.stamp())
         for observation in captured.observations:
             self._put(observation)
         if captured.questions is not None and captured.record is not None:
@@ -248,12 +251,13 @@ class OpenProtocolSession:
 
     async def _reconcile(self) -> None:
         """Compare with the newest stored result and, as independent evidence, with the tool's own counter."""
+        self._capture.tool_swaps.begin_anew()
         await self._look_at_tool()
         await self._subscriptions.again()
         await self._fetch_spindles()
         await self._stored.establish(None)
         await self._stored.back_fill(again=True)
-        self._compare_counters()
+        self._put(self._capture.tool_counter.compare(self._facts, self._clock.stamp()))
 
     async def _look_at_tool(self) -> None:
         self._capture.tool_counter.look()
@@ -268,9 +272,6 @@ class OpenProtocolSession:
         self._learned = replace(self._learned, tool=limit)
         self._facts = replace(self._facts, tool=tool)
         self._put(self._capture.notices.tool(tool, received.stamp, self._facts))
-
-    def _compare_counters(self) -> None:
-        self._put(self._capture.tool_counter.compare(self._facts, self._clock.stamp()))
 
     async def _follow_clock(self) -> None:
         """Measure the controller's clock again, and put on record where it moved."""
