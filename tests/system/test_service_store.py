@@ -28,7 +28,7 @@ SHORT = """
 import sys, time
 import linewitness.base.watchdog as s
 s.LOOK_S, s.COMMIT_S, s.GRACE_S = 0.2, 1.0, 1.0
-import linewitness.store.database.database as d
+import linewitness.store.database.sqlite as d
 d._BUSY_S = 1
 from linewitness.cli import main
 %s

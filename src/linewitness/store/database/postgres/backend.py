@@ -22,7 +22,10 @@ from linewitness.store.database.text import without_nul
 _CONNECT_S: Final = 10
 #: A server that is silent for so long is away. Linux gives up what nobody acknowledges.
 _SILENT_S: Final = 30
-_SETTINGS: Final = "-c search_path=evidence,views -c synchronous_commit=on -c client_encoding=UTF8"
+#: All looks are along an index, also where the planner knows nothing of a new month's tables yet.
+_SETTINGS: Final = (
+    "-c search_path=evidence,views -c synchronous_commit=on -c client_encoding=UTF8 -c enable_bitmapscan=off"
+)
 #: How often a query that runs is asked about by whoever may end it.
 _LOOK_S: Final = 0.2
 _FULL: Final = (errors.DiskFull, errors.ConfigurationLimitExceeded)
