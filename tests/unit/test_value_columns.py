@@ -139,7 +139,7 @@ def drafts(changes: ValueChanges, *, moved_ns: int, at_once: bool) -> list[Draft
             together_ = Drafts(ZERO)
             builder.build_changes(changes, together_, sequence_no=7, key=key, stamp=stamp)
             drafted = [together_.draft(position) for position in range(len(together_))]
-            assert together_.unsigned(0) == [draft.data() for draft in drafted]
+            assert together_.data == [draft.data() for draft in drafted]
             assert together_.sizes(0) == [draft.size for draft in drafted]
             return drafted
         found: list[Draft] = []

@@ -25,8 +25,9 @@ ActorType = Literal["user", "service", "device", "system"]
 
 _SIGNATURE_BYTES: Final = 64
 _SIGNATURE_MEMBER: Final = b',"signature":"'
-#: How many bytes record_hash and signature take, with what separates them from what comes before and after.
-PROOF_BYTES: Final = len(f',"record_hash":"{ZERO_HASH}","signature":"ed25519:",') + 88
+#: How many bytes a signature takes with the member's name, and record_hash with it.
+SIGNATURE_MEMBER_BYTES: Final = len(',"signature":"ed25519:"') + 88
+_PROOF_BYTES: Final = len(f',"record_hash":"{ZERO_HASH}",') + SIGNATURE_MEMBER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Draft(NamedTuple):
     @property
     def size(self) -> int:
         """How many bytes the record has with a signature."""
-        return len(self.head) + len(self.rest) + PROOF_BYTES
+        return len(self.head) + len(self.rest) + _PROOF_BYTES
 
     def data(self, signature: bytes | None = None) -> bytes:
         """Return the record's exact bytes, with 64 bytes of signature or without."""

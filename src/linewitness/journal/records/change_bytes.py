@@ -52,7 +52,7 @@ class ChangeBytes:
     ) -> None:
         """Add records in one loop with few calls: it runs for each changed value."""
         join, dumps, sha256 = b"".join, orjson.dumps, hashlib.sha256
-        add_head, add_rest, add_hash = drafts.heads.append, drafts.rests.append, drafts.hashes.append
+        add_data, add_hash = drafts.data.append, drafts.hashes.append
         begin, ingested, end = self._begin, self._ingested, self._end
         prev_hash = drafts.last_hash
         for number, (value, event_id) in enumerate(zip(values, ids, strict=True), sequence_no):
@@ -77,8 +77,7 @@ class ChangeBytes:
             rest = join((self._kind, resource, b'"sequence_no":%d' % number, end))
             message = join((_PAE, b"%d " % (len(head) + 1 + len(rest)), head, b",", rest))
             prev_hash = b"sha256:" + sha256(message).hexdigest().encode()
-            add_head(head)
-            add_rest(rest)
+            add_data(join((head, b',"record_hash":"', prev_hash, b'",', rest)))
             add_hash(prev_hash)
 
     def _turn_to(self, occurrence: Occurrence, reason: str) -> None:

@@ -92,10 +92,10 @@ class Commit:
         return self._rows
 
     def _sign(self) -> None:
-        """Give what has no signature yet its bytes; the last of it bears one."""
+        """Sign what was added since the last signature: the last of it bears one."""
         data, drafts = self._rows.data, self._drafts
         first = len(data)
-        data += drafts.unsigned(first)
+        data += drafts.data[first:]
         for position in _to_sign(drafts.sizes(first)):
             draft = drafts.draft(first + position)
             data[first + position] = draft.data(self.key.sign(draft.message))

@@ -1,15 +1,14 @@
 """Records but for their signatures, as columns: what is made of thousands a second is no object each."""
 
-from linewitness.evidence.format.record import PROOF_BYTES, Draft
+from linewitness.evidence.format.record import SIGNATURE_MEMBER_BYTES, Draft
 
 
 class Drafts:
-    """Consecutive records of one stream; each is what `Draft` says of one."""
+    """Consecutive records of one stream, as they are without a signature, and their hashes."""
 
     def __init__(self, last_hash: str) -> None:
         """Begin after the record with this hash."""
-        self.heads: list[bytes] = []
-        self.rests: list[bytes] = []
+        self.data: list[bytes] = []
         self.hashes: list[bytes] = []
         self._before = last_hash.encode()
 
@@ -24,20 +23,16 @@ class Drafts:
 
     def add(self, draft: Draft) -> None:
         """Append one record."""
-        self.heads.append(draft.head)
-        self.rests.append(draft.rest)
+        self.data.append(draft.data())
         self.hashes.append(draft.record_hash.encode())
 
     def sizes(self, first: int) -> list[int]:
         """Return how many bytes each record from `first` on has with a signature."""
-        pairs = zip(self.heads[first:], self.rests[first:], strict=True)
-        return [len(head) + len(rest) + PROOF_BYTES for head, rest in pairs]
-
-    def unsigned(self, first: int) -> list[bytes]:
-        """Return the exact bytes that the records from `first` on have without a signature."""
-        rows = zip(self.heads[first:], self.hashes[first:], self.rests[first:], strict=True)
-        return [b'%b,"record_hash":"%b",%b' % row for row in rows]
+        return [len(data) + SIGNATURE_MEMBER_BYTES for data in self.data[first:]]
 
     def draft(self, position: int) -> Draft:
         """Return one of them by itself."""
-        return Draft.of(self.heads[position], self.rests[position], self.hashes[position].decode())
+        record_hash = self.hashes[position]
+        # Quotes that are not escaped stand in no text: the member is found where it is, and once.
+        head, _, rest = self.data[position].partition(b',"record_hash":"%b",' % record_hash)
+        return Draft.of(head, rest, record_hash.decode())
