@@ -1,0 +1,80 @@
+"""Read evidence points that are integers throughout as one column: compare all, write those that changed."""
+
+import struct
+from collections.abc import Callable, Sequence
+
+from linewitness.devices.modbus.points import ModbusPoint, Order
+from linewitness.devices.modbus.polling.decode import (
+    STRUCT_CODE,
+    integer_writer,
+    struct_order,
+    swaps_bytes,
+)
+from linewitness.devices.modbus.polling.plan import RegisterBlock
+from linewitness.devices.modbus.wire.protocol import is_bits
+
+#: The points that changed, and their values.
+Changed = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+class IntegerColumn:
+    """The integers of a block as they were last said; `EvidencePoint` says the same of each, one by one."""
+
+    def __init__(self, layout: struct.Struct, points: Sequence[ModbusPoint]) -> None:
+        """Take where the integers lie; see `integer_column`."""
+        self._unpack = layout.unpack
+        self._ids = tuple(point.id for point in points)
+        self._write = tuple(integer_writer(point) for point in points)
+        self._data = b""
+        self._told: tuple[int, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether something was said of all of them."""
+        return bool(self._told)
+
+    def begin(self, data: bytes) -> None:
+        """Learn that the values in these bytes were said."""
+        self._data, self._told = data, self._unpack(data)
+
+    def forget(self) -> bytes:
+        """Go back to the start, and return the bytes of the values that were said last; none if none were."""
+        data, self._data, self._told = self._data, b"", ()
+        return data
+
+    def take(self, data: bytes) -> Changed:
+        """Return what is another value now, in the order of the points."""
+        told = self._told
+        self.begin(data)
+        at = [place for place, (now, old) in enumerate(zip(self._told, told, strict=True)) if now != old]
+        if len(at) == len(told):
+            return self._ids, tuple([write(n) for write, n in zip(self._write, self._told, strict=True)])
+        ids, numbers, writers = self._ids, self._told, self._write
+        return tuple([ids[place] for place in at]), tuple([writers[place](numbers[place]) for place in at])
+
+
+def integer_column(
+    block: RegisterBlock[ModbusPoint], points: Sequence[ModbusPoint], order: Order
+) -> IntegerColumn | None:
+    """Return the column of evidence points of a block, None where they are not integers one after the other.
+
+    Labels, deadbands, exchanged bytes and places that overlap are for `EvidencePoint`.
+    """
+    if not points or is_bits(block.table):
+        return None
+    orders = {point.order or order for point in points}
+    if len(orders) > 1 or not all(map(_is_simple, points)) or any(map(swaps_bytes, orders)):
+        return None
+    codes, at = [struct_order(orders.pop())], block.first
+    for point in points:
+        if point.address < at:
+            return None
+        codes.append(f"{(point.address - at) * 2}x{STRUCT_CODE[point.kind]}")
+        at = point.end
+    codes.append(f"{(block.first + block.count - at) * 2}x")
+    return IntegerColumn(struct.Struct("".join(codes)), points)
+
+
+def _is_simple(point: ModbusPoint) -> bool:
+    writer: Callable[[int], str] | None = integer_writer(point)
+    return writer is not None and point.deadband is None
