@@ -1,6 +1,6 @@
 """Turn the bytes of one block into what is new: readings for evidence, signals for telemetry. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -74,9 +74,11 @@ class EvidencePoint:
     """One evidence point and what was last said of it in this session."""
 
     def __init__(self, point: ModbusPoint, order: Order) -> None:
-        """Compile how the point is read."""
+        """Say what the point is and how the device orders bytes."""
         self.point = point
-        self._decode = decoder(point, order)
+        self._order = order
+        #: Compiled when it is needed: what is read in a column needs none.
+        self._decode: Callable[[bytes], Decoded] | None = None
         self._banded = point.deadband is not None
         #: The bytes that were read last; None where there were none.
         self.raw: bytes | None = None
@@ -87,6 +89,8 @@ class EvidencePoint:
         if raw == self.raw:
             return None
         self.raw = raw
+        if self._decode is None:
+            self._decode = decoder(self.point, self._order)
         return self._if_new(self._decode(raw))
 
     def take_failure(self, status: str) -> Decoded | None:
@@ -127,13 +131,14 @@ class BlockState:
         #: Why the device does not give these registers; None before they were asked for, empty where it does.
         self.refusal: str | None = None
         self._origin = origin
-        self._evidence = [
-            (known.setdefault(point.id, EvidencePoint(point, origin.order)), place_of(point, block.first))
-            for point in block.points
-            if point.record == "change"
-        ]
         evidence = [point for point in block.points if point.record == "change"]
         self._integers = integer_column(block, evidence, origin.order)
+        #: Nothing was said of any of its points, or all was said by the column.
+        self._by_column = self._integers is not None and not any(point.id in known for point in evidence)
+        self._evidence = [
+            (known.setdefault(point.id, EvidencePoint(point, origin.order)), place_of(point, block.first))
+            for point in evidence
+        ]
         self._data: bytes | None = None
         telemetry = [point for point in block.points if point.record == "telemetry"]
         always = [point for point in telemetry if not point.sent_on_change]
@@ -164,12 +169,14 @@ class BlockState:
         self.last_read = trip.sent
         if when is not None and data != self._data:
             self._data = data
-            if self._integers is not None and self._integers.known:
-                yield from self._together(*self._integers.take(data), trip, when, trip.contact())
+            if self._integers is not None and self._by_column:
+                changed = self._integers.take(data)
+                yield from self._together(*changed, trip, when, trip.contact(), initial=initial)
             else:
                 yield from self._news(data, trip, when, initial=initial)
                 if self._integers is not None:
                     self._integers.begin(data)
+                    self._by_column = True
         if self._telemetry.points:
             yield self._signals(trip, self._telemetry.points, self._telemetry.decode(data))
         if self._on_change is not None and (new := self._on_change.take(data, trip.received.boottime_ns)):
@@ -204,7 +211,7 @@ class BlockState:
         when: When,
         remember: Mapping[str, str | None],
         *,
-        initial: bool = False,
+        initial: bool,
     ) -> Iterator[Observation]:
         for at in range(0, len(points), MOST_READINGS):
             part = slice(at, at + MOST_READINGS)
@@ -225,6 +232,7 @@ class BlockState:
 
     def settle(self) -> None:
         """Let each point know what was last said of it: another block may go on with it."""
+        self._by_column = False
         if self._integers is not None and (data := self._integers.forget()):
             for evidence, place in self._evidence:
                 evidence.take(data[place or slice(0)])

@@ -28,11 +28,6 @@ class IntegerColumn:
         self._data = b""
         self._told: tuple[int, ...] = ()
 
-    @property
-    def known(self) -> bool:
-        """Whether something was said of all of them."""
-        return bool(self._told)
-
     def begin(self, data: bytes) -> None:
         """Learn that the values in these bytes were said."""
         self._data, self._told = data, self._unpack(data)
@@ -43,14 +38,15 @@ class IntegerColumn:
         return data
 
     def take(self, data: bytes) -> Changed:
-        """Return what is another value now, in the order of the points."""
+        """Return what is another value now, in the order of the points; all of them where none was said."""
         told = self._told
         self.begin(data)
-        at = [place for place, (now, old) in enumerate(zip(self._told, told, strict=True)) if now != old]
+        now = self._told
+        at = [place for place, (new, old) in enumerate(zip(now, told, strict=False)) if new != old]
         if len(at) == len(told):
-            return self._ids, tuple([write(n) for write, n in zip(self._write, self._told, strict=True)])
-        ids, numbers, writers = self._ids, self._told, self._write
-        return tuple([ids[place] for place in at]), tuple([writers[place](numbers[place]) for place in at])
+            return self._ids, tuple([write(n) for write, n in zip(self._write, now, strict=True)])
+        ids, writers = self._ids, self._write
+        return tuple([ids[place] for place in at]), tuple([writers[place](now[place]) for place in at])
 
 
 def integer_column(
