@@ -1,7 +1,7 @@
 """Read evidence points that are integers throughout as one column: compare all, write those that changed."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from linewitness.devices.modbus.points import ModbusPoint, Order
 from linewitness.devices.modbus.polling.decode import (
@@ -15,16 +15,17 @@ from linewitness.devices.modbus.wire.protocol import is_bits
 
 #: The points that changed, and their values.
 Changed = tuple[tuple[str, ...], tuple[str, ...]]
+#: Writes the integer of a point.
+Writer = Callable[[int], str]
 
 
 class IntegerColumn:
     """The integers of a block as they were last said; `EvidencePoint` says the same of each, one by one."""
 
-    def __init__(self, layout: struct.Struct, points: Sequence[ModbusPoint]) -> None:
-        """Take where the integers lie; see `integer_column`."""
+    def __init__(self, layout: struct.Struct, ids: Iterable[str], writers: Iterable[Writer]) -> None:
+        """Take where the integers lie, whose they are, and how each is written; see `integer_column`."""
         self._unpack = layout.unpack
-        self._ids = tuple(point.id for point in points)
-        self._write = tuple(integer_writer(point) for point in points)
+        self._ids, self._write = tuple(ids), tuple(writers)
         self._data = b""
         self._told: tuple[int, ...] = ()
 
@@ -59,7 +60,8 @@ def integer_column(
     if not points or is_bits(block.table):
         return None
     orders = {point.order or order for point in points}
-    if len(orders) > 1 or not all(map(_is_simple, points)) or any(map(swaps_bytes, orders)):
+    writers = [write for write in map(_writer, points) if write is not None]
+    if len(orders) > 1 or len(writers) < len(points) or any(map(swaps_bytes, orders)):
         return None
     codes, at = [struct_order(orders.pop())], block.first
     for point in points:
@@ -68,9 +70,8 @@ def integer_column(
         codes.append(f"{(point.address - at) * 2}x{STRUCT_CODE[point.kind]}")
         at = point.end
     codes.append(f"{(block.first + block.count - at) * 2}x")
-    return IntegerColumn(struct.Struct("".join(codes)), points)
+    return IntegerColumn(struct.Struct("".join(codes)), (point.id for point in points), writers)
 
 
-def _is_simple(point: ModbusPoint) -> bool:
-    writer: Callable[[int], str] | None = integer_writer(point)
-    return writer is not None and point.deadband is None
+def _writer(point: ModbusPoint) -> Writer | None:
+    return integer_writer(point) if point.deadband is None else None
