@@ -210,6 +210,19 @@ async def test_submissions_become_durable_in_the_order_of_their_calls(
     assert numbers == [str(number) for number in range(200)]
 
 
+async def test_what_has_time_goes_with_the_next_commit_or_by_itself_a_little_later(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with running(directory, clock) as journal:
+        along = journal.submit_all(Submission(checkpoint=(1, "first")), within_s=3600)
+        await journal.submit([result_event(1, clock)])
+        assert along.done()
+        await journal.submit_all(Submission(checkpoint=(2, "second")), within_s=0.05)
+        assert await journal.read(lambda reader: reader.newest_checkpoint()) == (2, "second")
+        last = journal.submit_all(Submission(checkpoint=(2, "third")), within_s=3600)
+    assert last.done()
+
+
 async def test_state_is_stored_with_its_records_and_deleted_with_none(
     directory: Path, clock: ManualClock
 ) -> None:

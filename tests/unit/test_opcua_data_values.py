@@ -19,6 +19,16 @@ VALUES = st.sampled_from(
     [
         ua.Variant(None),
         ua.Variant(7, ua.VariantType.Int32),
+        ua.Variant(True, ua.VariantType.Boolean),
+        ua.Variant(-7, ua.VariantType.SByte),
+        ua.Variant(200, ua.VariantType.Byte),
+        ua.Variant(-300, ua.VariantType.Int16),
+        ua.Variant(60_000, ua.VariantType.UInt16),
+        ua.Variant(2**32 - 1, ua.VariantType.UInt32),
+        ua.Variant(-(2**63), ua.VariantType.Int64),
+        ua.Variant(2**64 - 1, ua.VariantType.UInt64),
+        ua.Variant(0.5, ua.VariantType.Float),
+        ua.Variant([[1, 2], [3, 4]], ua.VariantType.Double),
         ua.Variant(1.5, ua.VariantType.Double),
         ua.Variant("µ", ua.VariantType.String),
         ua.Variant([1, 2, 3], ua.VariantType.UInt16),
@@ -52,6 +62,12 @@ def test_without_picoseconds_it_is_what_the_library_reads(
     theirs = ua_binary.struct_from_binary(ua.MonitoredItemNotification, Buffer(data))
     ours = read_notification(buffer := Buffer(data))
     assert ours == theirs
+    assert (ours.Value.Value.Value, ours.Value.Value.Dimensions) == (
+        value.Value,
+        theirs.Value.Value.Dimensions,
+    )
+    assert type(ours.Value.Value.Value) is type(theirs.Value.Value.Value)
+    assert repr(ours) == repr(theirs)
     assert len(buffer) == 0
 
 

@@ -1,19 +1,24 @@
 """What deliveries mean, one after the other."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from asyncua.ua.uaprotocol_auto import MonitoredItemNotification
+from hypothesis import given
+from hypothesis import strategies as st
 
 from linewitness.base.clock import NS_PER_S, Stamp
-from linewitness.devices.base import Gap, Reading, Signals
+from linewitness.devices.base import Gap, Observation, Reading, Readings, Signals
 from linewitness.devices.opcua.backlog import Delivery, Dropped
 from linewitness.devices.opcua.connection.server import Server
 from linewitness.devices.opcua.decoding.times import moment_of
 from linewitness.devices.opcua.interpret import Interpreter
 from linewitness.devices.opcua.monitor import plan
 from linewitness.devices.opcua.options import OpcUaOptions as Options
+from linewitness.devices.together import MOST_READINGS, together
 from linewitness_simulators.press.library import ua
+from support.one_by_one import singly
 
 NOW = 1_800_000_000 * NS_PER_S
 HERE = Stamp(NOW, 0)
@@ -30,10 +35,23 @@ OPTIONS = Options.model_validate(
 )
 
 
+POINTS = OPTIONS.model_copy(
+    update={
+        "points": [
+            OPTIONS.points[0].model_copy(update={"id": f"p{n}", "node": f"ns=2;i={n}"}) for n in range(3)
+        ]
+    }
+)
+
+
+def interpreter_of(options: Options) -> Interpreter:
+    items = plan(options, Server(identity={}, namespaces=("", "", "")))
+    return Interpreter(options=options, session_id="S", items=items, contact_ns=None)
+
+
 @pytest.fixture
 def interpreter() -> Interpreter:
-    items = plan(OPTIONS, Server(identity={}, namespaces=("", "", "")))
-    return Interpreter(options=OPTIONS, session_id="S", items=items, contact_ns=None)
+    return interpreter_of(OPTIONS)
 
 
 def change(handle: int, value: float, *, age_ms: int = 0, status: int = 0) -> MonitoredItemNotification:
@@ -55,6 +73,43 @@ def delivery(sequence: int, *changes: MonitoredItemNotification, subscription: i
         part.MonitoredItems = list(changes)
         content = (part,)
     return Delivery(HERE, subscription, sequence, content)
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.integers(0, 3),
+                st.sampled_from([1.0, 2.5, float("nan"), "text", [1.0, 2.0]]),
+                st.integers(0, 2),
+                st.sampled_from([0, 0, 0, 0x40920000, 0x80350000, 0x480]),
+            ),
+            max_size=200,
+        ),
+        max_size=3,
+    )
+)
+def test_values_collected_as_columns_say_what_they_say_one_by_one(
+    deliveries: list[list[tuple[int, Any, int, int]]],
+) -> None:
+    columns, one_by_one = interpreter_of(POINTS), interpreter_of(POINTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one_by_one._actors, "may_know", lambda _item: True)
+        for number, changes in enumerate(deliveries, 1):
+            made = []
+            for handle, value, age_ms, status in changes:
+                made.append(change(handle, 0.0, age_ms=age_ms, status=status))
+                made[-1].Value.Value = ua.Variant(value)
+            held = Delivery(Stamp(NOW + number, 0), 1, number, delivery(number, *made).content)
+            found = list(columns.observe(held))
+            expected = [_by_nobody(r) for o in one_by_one.observe(held) for r in singly(o)]
+            assert [_by_nobody(r) for o in together(found) for r in singly(o)] == expected
+            assert all(len(o.points) <= MOST_READINGS for o in found if isinstance(o, Readings))
+
+
+def _by_nobody(one: Observation) -> Observation:
+    """Forget how it would be known who made a change, where nobody did."""
+    return replace(one, operator_by="device") if isinstance(one, Reading) and not one.operator else one
 
 
 def told(interpreter: Interpreter, *deliveries: Delivery | Dropped) -> list[Any]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.evidence.format.merkle import root_at
+from linewitness.evidence.format.record import is_signed
 from linewitness.journal import recent as recent_module
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.reader import JournalReader
@@ -46,6 +47,15 @@ def test_batches_out_of_memory_are_those_of_the_disk(tmp_path: Path, clock: Manu
         for end in (2, 32, 34, 134, 141):
             assert recent.root(end) == root_at(end, reader.tree().subtree)
         assert recent.root(20) is None
+
+
+def test_the_roots_at_signatures_within_a_commit_are_in_memory(tmp_path: Path, clock: ManualClock) -> None:
+    recent = filled(tmp_path / "journal", clock, [3, 400, 1])
+    with JournalReader(tmp_path / "journal") as reader:
+        signed = [number for number, data in reader.records() if number and is_signed(data)]
+        assert len(signed) > 8
+        for number in signed:
+            assert recent.root(number + 1) == root_at(number + 1, reader.tree().subtree)
 
 
 async def test_the_journal_reads_what_memory_does_not_have(tmp_path: Path, clock: ManualClock) -> None:

@@ -148,7 +148,7 @@ def test_a_record_names_the_devices_own_bytes_by_a_hash_under_a_salt_of_its_own(
     commit = Commit(builder, size=1, record_hash=record.ZERO_HASH, key=KEY)
     for _ in range(3):
         commit.add(scanned, clock.stamp())
-    named = [record.parse(row.data)["context"]["raw_hmac_sha256"] for row in commit.rows()]
+    named = [record.parse(data)["context"]["raw_hmac_sha256"] for data in commit.rows().data]
     assert len(set(named)) == len(named)
     for raw, name in zip(commit.raws, named, strict=True):
         assert raw.data == scanned.raw
@@ -170,5 +170,5 @@ def test_what_no_device_sent_has_no_hash(clock: ManualClock) -> None:
         ),
         clock.stamp(),
     )
-    assert "raw_hmac_sha256" not in record.parse(commit.rows()[0].data)["context"]
+    assert "raw_hmac_sha256" not in record.parse(commit.rows().data[0])["context"]
     assert commit.raws == []

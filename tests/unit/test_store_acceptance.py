@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewitness.evidence.format import keys
+from linewitness.evidence.format.columns import read_together
 from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.signed_run import vouched_for
 from linewitness.evidence.verify.chain import ChainVerifier
@@ -48,6 +49,59 @@ def test_first_bad_record_ends_the_run_and_the_next_try_may_succeed(gateway: Fak
     assert present(accepted.stopped).index == 2
     assert acceptance.accept(map(ReadLine.of, gateway.records[2:])).stopped is None
     assert acceptance.root() == gateway.frontier.root()
+
+
+def mixed() -> FakeGateway:
+    """A stream with commits of many sizes, units, and a rotation."""
+    gateway = FakeGateway()
+    gateway.grow(2, unit="SN-1")
+    for size in (7, 1, 3, 12):
+        gateway.commit(size)
+    gateway.rotate()
+    gateway.commit(9)
+    return gateway
+
+
+STREAM = mixed()
+
+
+@pytest.mark.heavy
+@given(
+    cuts=st.lists(st.integers(1, STREAM.size), max_size=8),
+    spoiled=st.none()
+    | st.tuples(st.integers(1, STREAM.size - 1), st.integers(0, 1200), st.binary(max_size=2)),
+)
+def test_records_taken_together_are_those_taken_one_by_one(
+    cuts: list[int], spoiled: tuple[int, int, bytes] | None
+) -> None:
+    lines = list(STREAM.records)
+    if spoiled is not None:
+        at, place, put = spoiled
+        lines[at] = lines[at][:place] + put + lines[at][place + 1 :]
+    together, singly = pinned(STREAM), pinned(STREAM)
+    for end in (*sorted(set(cuts)), STREAM.size):
+        part = lines[together.size : end]
+        columns = read_together(part)
+        one = together.accept_together(columns) if columns else None
+        one = one or together.accept(map(ReadLine.of, part))
+        other = singly.accept(map(ReadLine.of, part))
+        assert (one.records, one.waiting) == (other.records, other.waiting)
+        assert sorted(one.nodes) == sorted(other.nodes)
+        assert str(one.stopped) == str(other.stopped)
+        assert (together.size, together.last_hash, together.root(), together.event_key) == (
+            *(singly.size, singly.last_hash),
+            *(singly.root(), singly.event_key),
+        )
+
+
+def test_whole_commits_are_taken_together_and_a_rotation_is_not() -> None:
+    acceptance = pinned(STREAM)
+    acceptance.accept(map(ReadLine.of, STREAM.records[:3]))
+    rotation = STREAM.size - 10
+    taken = acceptance.accept_together(present(read_together(STREAM.records[3:rotation])))
+    assert len(present(taken).records) == rotation - 3
+    assert acceptance.accept_together(present(read_together(STREAM.records[rotation:]))) is None
+    assert acceptance.size == rotation
 
 
 def test_record_0_must_be_the_pinned_one_even_after_a_wrong_one_was_seen(gateway: FakeGateway) -> None:

@@ -16,6 +16,7 @@ from linewitness.evidence.format.keys import new_key
 from linewitness.evidence.format.record import Draft, Event, parse
 from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.journal.records.builder import EventKey, RecordBuilder
+from linewitness.journal.records.drafts import Drafts
 from linewitness.journal.submission import Submission
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
@@ -133,8 +134,14 @@ def drafts(changes: ValueChanges, *, moved_ns: int, at_once: bool) -> list[Draft
     key = EventKey(IDENTITY.stream, KEY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder._ids, "new", lambda _ns: f"{next(numbers):026}")
+        patch.setattr(builder._ids, "many", lambda _ns, many: [b"%026d" % next(numbers) for _ in range(many)])
         if at_once:
-            return list(builder.build_changes(changes, sequence_no=7, prev_hash=ZERO, key=key, stamp=stamp))
+            together_ = Drafts(ZERO)
+            builder.build_changes(changes, together_, sequence_no=7, key=key, stamp=stamp)
+            drafted = [together_.draft(position) for position in range(len(together_))]
+            assert together_.data == [draft.data() for draft in drafted]
+            assert together_.sizes(0) == [draft.size for draft in drafted]
+            return drafted
         found: list[Draft] = []
         for number, event in enumerate(changes.events(), 7):
             prev_hash = found[-1].record_hash if found else ZERO

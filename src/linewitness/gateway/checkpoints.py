@@ -12,6 +12,8 @@ from linewitness.journal.submission import Submission
 
 #: A checkpoint is written at least this often while something is new (docs/format.md, section 7).
 PERIOD_S: Final = 60.0
+#: A checkpoint is in the journal so many seconds after it was signed, at the latest.
+STORED_S: Final = 1.0
 
 
 class CheckpointSigner:
@@ -29,8 +31,8 @@ class CheckpointSigner:
         note = str(Checkpoint(self._journal.identity.stream, size, root).sign(self._log_key))
         if size > self._newest:
             self._newest = size
-            # Stored for verification of the journal alone; nothing waits for it.
-            self._journal.submit_all(Submission(checkpoint=(size, note)))
+            # Stored for verification of the journal alone; nothing waits for it, so it costs no commit.
+            self._journal.submit_all(Submission(checkpoint=(size, note)), within_s=STORED_S)
         return note
 
     def notice(self, data: bytes) -> str:

@@ -10,9 +10,8 @@ from linewitness.base.errors import JournalError
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
 from linewitness.evidence.format.gateway_event import gateway_event
-from linewitness.evidence.format.merkle import Frontier, leaf_hash
+from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.record import Resource
-from linewitness.evidence.format.tiles import TILE_LEAVES, kept_nodes
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.keyring import LOG_KEY, Keyring
@@ -20,6 +19,7 @@ from linewitness.journal.pruning.shrink import delete_some
 from linewitness.journal.recent import RecentCommits
 from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.journal.records.commit import Commit
+from linewitness.journal.records.growing_tree import GrowingTree
 from linewitness.journal.records.storing import store_records
 from linewitness.journal.records.stream_events import continued_event, created_event, step_event
 from linewitness.journal.submission import Continuation, Submission, store_beside
@@ -37,7 +37,7 @@ class JournalFile:
         identity: StreamIdentity,
         builder: RecordBuilder,
         event_key: EventKey,
-        frontier: Frontier,
+        tree: GrowingTree,
         record_hash: str,
         keyring: Keyring,
     ) -> None:
@@ -49,12 +49,12 @@ class JournalFile:
         self._builder = builder
         self._identity = identity
         self._key = event_key
-        self._frontier = frontier
+        self._tree = tree
         self._record_hash = record_hash
-        self._tile: list[bytes] = []
         #: The newest commits, for whoever sends them.
         self.recent = RecentCommits()
-        self._rows: list[bytes] = []
+        #: The records of the last append, and the roots at their signatures.
+        self._written: tuple[list[bytes], dict[int, bytes]] = ([], {})
         #: Steps of the clock that the transaction tells, and the head that it leads to, until it is durable.
         self._steps_told = 0
         self._committing: JournalHead | None = None
@@ -91,7 +91,7 @@ class JournalFile:
             identity=identity,
             builder=RecordBuilder(identity, clock=clock, clock_state=clock_state),
             event_key=first,
-            frontier=Frontier(),
+            tree=GrowingTree(Frontier()),
             record_hash=record.ZERO_HASH,
             keyring=keyring,
         )
@@ -134,14 +134,13 @@ class JournalFile:
                 identity=found.identity,
                 builder=builder_of(found.identity),
                 event_key=event_key,
-                frontier=found.frontier,
+                tree=GrowingTree(found.frontier, found.open_tile),
                 record_hash=found.record_hash,
                 keyring=keyring,
             )
         except BaseException:
             connection.close()
             raise
-        journal._tile = found.open_tile
         return journal
 
     def reopened(self) -> "tuple[JournalFile, bool]":
@@ -173,7 +172,7 @@ class JournalFile:
     @property
     def head(self) -> JournalHead:
         """Where the stream stands now."""
-        return JournalHead(self._frontier.size, self._record_hash, self._frontier.root())
+        return JournalHead(self._tree.size, self._record_hash, self._tree.root())
 
     @property
     def event_key_id(self) -> str:
@@ -191,7 +190,7 @@ class JournalFile:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 commit = Commit(
-                    self._builder, size=self._frontier.size, record_hash=self._record_hash, key=self._key
+                    self._builder, size=self._tree.size, record_hash=self._record_hash, key=self._key
                 )
                 stamp = self._look(commit)  # one reading for all that becomes durable together
                 for submission in batch:
@@ -220,8 +219,9 @@ class JournalFile:
                 self._keyring.erase_all_but(LOG_KEY, new_key.key_id)
         self._builder.steps_to_record = self._builder.steps_to_record[self._steps_told :]
         self._committing = None
-        if self._rows:
-            self.recent.add(self._rows, head)
+        records, roots = self._written
+        if records:
+            self.recent.add(records, head, roots)
         return head
 
     def read_clock(self) -> None:
@@ -264,16 +264,7 @@ class JournalFile:
     def _write(self, commit: Commit) -> JournalHead:
         """Write the records of a commit with the tree over them; return the head that they lead to."""
         rows = store_records(self._connection, commit)
-        self._rows = [row.data for row in rows]
-        leaves = [leaf_hash(row.data) for row in rows]
-        nodes = kept_nodes(self._frontier.extend(leaves))
-        for row, leaf in zip(rows, leaves, strict=True):
-            self._tile.append(leaf)
-            if len(self._tile) == TILE_LEAVES:
-                tile = (row.sequence_no // TILE_LEAVES, b"".join(self._tile))
-                self._connection.execute("INSERT INTO tile VALUES (?, ?)", tile)
-                self._tile = []
-        self._connection.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
+        self._written = rows.data, self._tree.extend(self._connection, rows)
         self._record_hash, self._key = commit.record_hash, commit.key
         return self.head
 

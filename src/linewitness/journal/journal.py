@@ -84,11 +84,14 @@ class Journal:
         """
         return self.submit_all(Submission(events=tuple(events), state=state or {}, raw=raw or {}))
 
-    def submit_all(self, submission: Submission) -> "asyncio.Future[JournalHead]":
-        """Queue one submission (see `Submission`); the future ends when it is durable."""
+    def submit_all(self, submission: Submission, *, within_s: float = 0) -> "asyncio.Future[JournalHead]":
+        """Queue one submission; the future ends when it is durable: with the next commit, or `within_s`."""
         if self._closing:
             return _refused()
-        self._arrived.set()
+        if within_s:
+            asyncio.get_running_loop().call_later(within_s, self._arrived.set)
+        else:
+            self._arrived.set()
         # The writer may come to it after a step of the clock: what was stamped before is marked so.
         setting_ns = self._clock.stamp().setting_ns
         return self._queue.put(replace(submission, clock_setting_ns=setting_ns))

@@ -2,13 +2,14 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format.record import is_signed
 from linewitness.journal.attestations import JournalHead
 
-#: So many bytes of records at most are kept, and the roots of so many commits.
+#: So many bytes of records at most are kept, and so many roots: of commits, and at signatures within them.
 MOST_BYTES: Final = 1024 * 1024
 MOST_ROOTS: Final = 1024
 
@@ -29,8 +30,8 @@ class RecentCommits:
         self._bytes = 0
         self._roots: dict[int, bytes] = {}
 
-    def add(self, records: list[bytes], head: JournalHead) -> None:
-        """Take a commit that is durable: its records, and the head that it led to."""
+    def add(self, records: list[bytes], head: JournalHead, roots: Mapping[int, bytes] = EMPTY) -> None:
+        """Take a commit that is durable: its records, the head that it led to, and roots on the way there."""
         size = sum(map(len, records))
         first = head.size - len(records)
         with self._lock:
@@ -41,12 +42,13 @@ class RecentCommits:
             self._bytes += size
             while self._bytes > MOST_BYTES:
                 self._bytes -= self._written.popleft().size
+            self._roots.update(roots)
             self._roots[head.size] = head.root
-            if len(self._roots) > MOST_ROOTS:
+            while len(self._roots) > MOST_ROOTS:
                 del self._roots[next(iter(self._roots))]
 
     def root(self, size: int) -> bytes | None:
-        """Return the Merkle root over `size` records, None where no recent commit ended there."""
+        """Return the Merkle root over `size` records, None where none of late is known."""
         with self._lock:
             return self._roots.get(size)
 

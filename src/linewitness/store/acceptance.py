@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple, Self
 
 import orjson
@@ -9,7 +10,8 @@ import orjson
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format import record
 from linewitness.evidence.format.canonical import MAX_BYTES
-from linewitness.evidence.format.merkle import Frontier, leaf_hash
+from linewitness.evidence.format.columns import RecordColumns
+from linewitness.evidence.format.merkle import Frontier, leaf_hashes
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.reading import ReadRecord, read
 from linewitness.evidence.format.tiles import kept_nodes
@@ -122,10 +124,29 @@ class Acceptance:
         self._verifier.drop_unsigned()
         return accepted
 
+    def accept_together(self, records: RecordColumns) -> Accepted | None:
+        """Take the next records as `accept` does; None, and none is taken, where one needs a look of its own.
+
+        That is so where one breaks a rule, is the first of all, or changes a key.
+        """
+        if not self.size or not self._verifier.follow_together(records):
+            return None
+        accepted = Accepted(waiting=self._verifier.unsigned)
+        self._verifier.drop_unsigned()
+        count = len(records.data) - accepted.waiting
+        rows = zip(
+            *(records.numbers, records.event_ids, records.kinds, records.units, records.occurred_at),
+            records.data,
+            strict=True,
+        )
+        accepted.records = [AcceptedRecord._make(row) for row in islice(rows, count)]
+        accepted.nodes = kept_nodes(self._frontier.extend(leaf_hashes(records.data[:count])))
+        return accepted
+
     def _keep(self, run: list[AcceptedRecord], accepted: Accepted) -> None:
         """Take the records for which the signature of the last one vouches."""
         accepted.records += run
-        accepted.nodes += kept_nodes(self._frontier.extend([leaf_hash(taken.data) for taken in run]))
+        accepted.nodes += kept_nodes(self._frontier.extend(leaf_hashes([taken.data for taken in run])))
         last = run[-1]
         if last.sequence_no == 0 or last.kind == ROTATED:
             first = self.size if last.sequence_no else 0

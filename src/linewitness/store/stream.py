@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, select, update
 
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
+from linewitness.evidence.format.columns import read_together
 from linewitness.evidence.format.merkle import root_at
 from linewitness.evidence.format.note import Note, Vkey
 from linewitness.evidence.verify.chain import Broken
@@ -79,14 +80,25 @@ class Stream:
 
     def accept(self, connection: Connection, lines: list[bytes], accepted_at: str) -> Accepted:
         """Verify the lines from the head on and store those that follow."""
-        read = [ReadLine.of(line) for line in lines]
-        repeated = self._repeated(connection, read)
-        accepted = self._acceptance.accept(read[:repeated])
-        if repeated is not None and accepted.stopped is None:
-            accepted.stopped = Broken(self.size, "its event_id is that of an earlier record")
+        accepted = self._accept_together(connection, lines) or self._accept_singly(connection, lines)
         if accepted.records:
             store_run(connection, self.enrolment.stream_id, accepted.records, accepted_at)
             self._store_edges(connection, accepted)
+        return accepted
+
+    def _accept_together(self, connection: Connection, lines: list[bytes]) -> Accepted | None:
+        """Verify lines as columns; None, and nothing is accepted, where one needs a look of its own."""
+        records = read_together(lines)
+        if records is None or self._repeated(connection, records.event_ids) is not None:
+            return None
+        return self._acceptance.accept_together(records)
+
+    def _accept_singly(self, connection: Connection, lines: list[bytes]) -> Accepted:
+        read = [ReadLine.of(line) for line in lines]
+        repeated = self._repeated(connection, [line.event_id for line in read])
+        accepted = self._acceptance.accept(read[:repeated])
+        if repeated is not None and accepted.stopped is None:
+            accepted.stopped = Broken(self.size, "its event_id is that of an earlier record")
         return accepted
 
     def expect(self, connection: Connection, checkpoint: Checkpoint, signed: Note, at: str) -> None:
@@ -120,10 +132,11 @@ class Stream:
         if note is not None:
             self.pending = open_checkpoint(note, self.enrolment.log_vkey)
 
-    def _repeated(self, connection: Connection, lines: list[ReadLine]) -> int | None:
-        """Return the position of the first line whose event_id is held already or stands in a line before."""
-        event_ids = [line.event_id for line in lines]
+    def _repeated(self, connection: Connection, event_ids: list[str]) -> int | None:
+        """Return the position of the first event_id that is held already or stands there before."""
         held = statements_for(connection).events_held(connection, self.enrolment.stream_id, event_ids)
+        if not held and len(set(event_ids)) == len(event_ids):
+            return None
         for position, event_id in enumerate(event_ids):
             if event_id in held:
                 return position

@@ -138,7 +138,8 @@ class RegisterAddress(Options):
     @property
     def width(self) -> int:
         """How many registers (or bits, in the tables of bits) the value takes."""
-        return (self.length or 0) // 2 + (self.length or 0) % 2 if self.kind == "string" else WIDTH[self.kind]
+        kind = self.kind
+        return (self.length or 0) // 2 + (self.length or 0) % 2 if kind == "string" else WIDTH[kind]
 
     @property
     def end(self) -> int:

@@ -44,6 +44,10 @@ class Actors:
         """Forget the audit events that no change can belong to any more."""
         self._audit.forget((delivery.subscription, delivery.sequence))
 
+    def may_know(self, item: Item) -> bool:
+        """Return whether anything could say who made changes of this item."""
+        return bool(self._audited or self._options.operator or (item.point and item.point.operator))
+
     def who(self, item: Item, value: ua.DataValue) -> Named:
         """Return who made a change: the user of the audit event, or whom the operator's node names."""
         written_by = self._audit.who(item.node, value.Value) if self._audited else None

@@ -1,19 +1,19 @@
 """Turn what a server delivers into observations: readings for evidence, blocks for the historian."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncua import ua
 
 from linewitness.base.clock import Stamp, to_rfc3339
-from linewitness.base.mappings import EMPTY
 from linewitness.devices.base import Gap, Observation, Reading, When
 from linewitness.devices.opcua.actors import NOBODY, Actors
 from linewitness.devices.opcua.backlog import SUBSCRIPTION, Delivery, Dropped
+from linewitness.devices.opcua.decoding.evidence import EvidenceColumns
 from linewitness.devices.opcua.decoding.signals import TelemetryBlock
 from linewitness.devices.opcua.decoding.structures import Layouts
-from linewitness.devices.opcua.decoding.times import ClockWitness, LiveTimes, polled, unix_ns, verbatim
+from linewitness.devices.opcua.decoding.times import ClockWitness, LiveTimes, polled, unix_ns
 from linewitness.devices.opcua.decoding.values import (
     Value,
     overflowed,
@@ -21,6 +21,7 @@ from linewitness.devices.opcua.decoding.values import (
     quality,
     status_name,
 )
+from linewitness.devices.opcua.gaps import Gaps
 from linewitness.devices.opcua.monitor import Item
 from linewitness.devices.opcua.nodes import listed
 from linewitness.devices.opcua.notifications.notices import AlarmNotices
@@ -70,6 +71,8 @@ class Interpreter:
         self.alarms: AlarmNotices | None = None
         self.layouts: Layouts | None = None
         self._actors = Actors(options, items)
+        self.gaps = Gaps(options.id, session_id)
+        self._columns = EvidenceColumns(options.id, session_id)
         #: Points that were refused before and live now: their next reading says so to the memory.
         self.mended: set[str] = set()
         self.filled: dict[int, set[int]] = {}
@@ -130,10 +133,12 @@ class Interpreter:
                 if not (self.filled and self._is_told(item, change.Value)):
                     self._add(block, item, change.Value, received)
             elif item.role == "change":
-                yield from self._evidence(item, change.Value, received)
+                if found := self._evidence(item, change.Value, received):
+                    yield from found
             elif item.role == "trigger":
                 self.fired.append(Fired(item, change.Value, received, handle not in self._seen))
                 self._seen.add(handle)
+        yield from self._columns.take()
         yield from self._signals(block, received)
 
     def _take_tags(self, changes: Sequence[Any]) -> None:
@@ -147,23 +152,49 @@ class Interpreter:
         """Return what a variant says, its structures by field."""
         return plain(self.layouts.unfold(variant) if self.layouts else variant)
 
-    def _evidence(self, item: Item, value: ua.DataValue, received: Stamp) -> Iterator[Observation]:
+    def _evidence(self, item: Item, value: ua.DataValue, received: Stamp) -> Sequence[Observation]:
+        """Collect a good value in columns; return what is anything else, after those that came before."""
+        handle = item.handle
         if self.filled and self._is_told(item, value):
-            self._seen.add(item.handle)
-            return
-        initial = item.handle not in self._seen
+            self._seen.add(handle)
+            return ()
+        initial = handle not in self._seen
         if self._options.mode == "poll":
             known = None if initial else self._polled_before
             when = polled(received, value, since=known, offset_ms=self.witness.at(received).offset_ms)
-            self._seen.add(item.handle)
+            self._seen.add(handle)
         elif not initial:
             when = self._live.when(self.witness, value, received)
         else:
             when = self.witness.initial(value, received, self.contact_ns)
-            self._seen.add(item.handle)
+            self._seen.add(handle)
+        named = not initial and self._actors.may_know(item)
+        told = None if named else self.told(value.Value)
+        if named or isinstance(told, Mapping) or value.StatusCode is None or value.StatusCode.value:
+            return (*self._columns.take(), *self._singly(item, value, received, when, initial=initial))
+        before = self._columns.before(received, initial=initial)
+        point = item.point.id if item.point else item.text
+        self._columns.add(point, told, when, self._remember(item, point, when, received))
+        return before
+
+    def _singly(
+        self, item: Item, value: ua.DataValue, received: Stamp, when: When, *, initial: bool
+    ) -> Iterator[Observation]:
         if overflowed(value.StatusCode):
-            yield self._overflow(item, value, received, when)
+            yield self.gaps.overflow(item, value, received, when, first=self._last.get(item.handle))
         yield self.reading(item, value, received, when, initial=initial)
+
+    def _remember(self, item: Item, point: str, when: When, received: Stamp) -> dict[str, str | None]:
+        """Return what the driver remembers of a value, so that history is read from it on."""
+        if received is not self._contact[0]:
+            self._contact = (received, to_rfc3339(received.realtime_ns))
+        remember: dict[str, str | None] = {"contact": self._contact[1]}
+        if self.mended and point in self.mended:
+            self.mended.discard(point)
+            remember[f"refused.{point}"] = None
+        if when.device_time is not None:
+            remember[f"seen.{point}"] = self._last[item.handle] = when.device_time
+        return remember
 
     def reading(
         self,
@@ -175,16 +206,9 @@ class Interpreter:
         backfilled: bool = False,
         initial: bool = False,
     ) -> Reading:
-        """Return a reading that the driver remembers, so that history is read from it on."""
+        """Return a reading that the driver remembers."""
         point = item.point.id if item.point else item.text
-        if received is not self._contact[0]:
-            self._contact = (received, to_rfc3339(received.realtime_ns))
-        remember: dict[str, str | None] = {"contact": self._contact[1]}
-        if point in self.mended:
-            self.mended.discard(point)
-            remember[f"refused.{point}"] = None
-        if when.device_time is not None:
-            remember[f"seen.{point}"] = self._last[item.handle] = when.device_time
+        remember = self._remember(item, point, when, received)
         who, by = NOBODY if backfilled or initial else self._actors.who(item, value)
         return Reading(
             device=self._options.id,
@@ -214,7 +238,7 @@ class Interpreter:
 
     def _signals(self, block: TelemetryBlock, received: Stamp) -> Iterator[Observation]:
         if block.overflowed:
-            yield self.gap(
+            yield self.gaps.between(
                 source="telemetry",
                 first=None,
                 last=received,
@@ -231,7 +255,7 @@ class Interpreter:
             expected = 1 if heard.sequence == LAST_SEQUENCE else heard.sequence + 1
             missing = delivery.sequence - expected
             if missing > 0:
-                yield self.gap(
+                yield self.gaps.between(
                     source=SUBSCRIPTION,
                     first=heard.received,
                     last=delivery.received,
@@ -246,54 +270,11 @@ class Interpreter:
     def _dropped(self, dropped: Dropped) -> Gap:
         # The messages dropped were heard: their numbers are not missing as well.
         self._heard[dropped.subscription] = _Heard()
-        return self.gap(
+        return self.gaps.between(
             source=SUBSCRIPTION,
             first=dropped.first,
             last=dropped.last,
             received=dropped.last,
             count=dropped.count,
             reason="more changes arrived than the buffer holds",
-        )
-
-    def _overflow(self, item: Item, value: ua.DataValue, received: Stamp, when: When) -> Gap:
-        stamp = value.SourceTimestamp or value.ServerTimestamp
-        return Gap(
-            device=self._options.id,
-            session_id=self.session_id,
-            received=received,
-            when=when,
-            source=item.point.id if item.point else item.text,
-            first=self._last.get(item.handle),
-            last=verbatim(stamp) if stamp else None,
-            reason="the server's queue overflowed between these two changes",
-        )
-
-    @staticmethod
-    def renumbered(gap: Gap, first: str, last: str) -> Gap:
-        """Return a gap that is named by the device's own numbers instead of by time."""
-        return replace(gap, first=first, last=last)
-
-    def gap(
-        self,
-        *,
-        source: str,
-        first: Stamp | None,
-        last: Stamp,
-        received: Stamp,
-        reason: str,
-        count: int | None = None,
-        remember: Mapping[str, str | None] = EMPTY,
-    ) -> Gap:
-        """Return a gap between two moments of our own clock."""
-        return Gap(
-            device=self._options.id,
-            session_id=self.session_id,
-            received=received,
-            when=When(occurred_ns=last.realtime_ns, occurred_from="gateway"),
-            remember=remember,
-            source=source,
-            first=None if first is None else to_rfc3339(first.realtime_ns),
-            last=to_rfc3339(last.realtime_ns),
-            count=count,
-            reason=reason,
         )

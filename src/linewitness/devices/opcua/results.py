@@ -120,7 +120,7 @@ class Results:
 
     def _missed(self, fired: Fired, missed: tuple[int, int], why: str) -> Observation:
         first, last = missed
-        gap = self._interpreter.gap(
+        gap = self._interpreter.gaps.between(
             source=_name(fired.item),
             first=None,
             last=fired.received,
@@ -128,7 +128,7 @@ class Results:
             reason=why,
             count=last - first + 1,
         )
-        return self._interpreter.renumbered(gap, str(first), str(last))
+        return self._interpreter.gaps.renumbered(gap, str(first), str(last))
 
     def _when(self, fired: Fired) -> When:
         witness = self._interpreter.witness
@@ -161,7 +161,7 @@ class Results:
             self._interpreter.refusals.note(f"{_name(item)}.{part}", text, value.StatusCode)
 
     def _overwritten(self, fired: Fired, identity: str, epoch: int) -> Observation:
-        gap = self._interpreter.gap(
+        gap = self._interpreter.gaps.between(
             source=_name(fired.item),
             first=None,
             last=fired.received,
@@ -170,7 +170,7 @@ class Results:
             count=1,
             remember={f"result.{_name(fired.item)}": identity, f"epoch.{_name(fired.item)}": str(epoch)},
         )
-        return self._interpreter.renumbered(gap, identity, identity)
+        return self._interpreter.gaps.renumbered(gap, identity, identity)
 
     def _result(self, fired: Fired, identity: str, epoch: int, values: Sequence[ua.DataValue]) -> Result:
         item, settings = fired.item, _settings(fired.item)

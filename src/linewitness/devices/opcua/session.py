@@ -266,7 +266,7 @@ class OpcUaSession:
             name = self._name(item)
             if known.get(f"refused.{name}") != why:
                 said.append(
-                    self._interpreter.gap(
+                    self._interpreter.gaps.between(
                         source=name,
                         first=stamp,
                         last=stamp,

@@ -63,14 +63,24 @@ def read_columns(records: Iterable[bytes]) -> Iterator[RecordColumns | bytes]:
             yield columns
 
 
-def _columns(rows: Sequence[Any], records: Sequence[bytes]) -> RecordColumns | None:
+def read_together(records: Sequence[bytes]) -> RecordColumns | None:
+    """Return records in columns without `ingested_us`; None where one has to be read by itself."""
+    rows = []
+    for data in records:
+        if (row := match(data)) is None:
+            return None
+        rows.append(row)
+    return _columns(rows, records, timed=False) if rows else None
+
+
+def _columns(rows: Sequence[Any], records: Sequence[bytes], *, timed: bool = True) -> RecordColumns | None:
     """Return what was matched in columns; None where a time is no date of the calendar."""
     (
         numbers, kinds, tenants, event_ids, ingested_at, boots, uptimes, steps, streams, key_ids, prev_hashes,
         hashes, signatures, messages, occurred_at, units, bounds,
     ) = map(list, zip(*rows, strict=True))  # fmt: skip
     try:
-        ingested_us = list(map(unix_us, ingested_at))
+        ingested_us = list(map(unix_us, ingested_at)) if timed else []
     except ValueError:
         return None
     return RecordColumns(

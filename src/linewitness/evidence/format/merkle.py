@@ -25,6 +25,12 @@ def leaf_hash(data: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + data).digest()
 
 
+def leaf_hashes(records: Iterable[bytes]) -> list[bytes]:
+    """Return the `leaf_hash` of each, without a call for each."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + data).digest() for data in records]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return SHA-256(0x01, left, right)."""
     return hashlib.sha256(b"\x01" + left + right).digest()
@@ -63,6 +69,7 @@ class Frontier:
 
     def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, list[bytes]]]:
         """Add leaf hashes; return the inner nodes that they completed as (level, first index, hashes)."""
+        sha256 = hashlib.sha256
         completed: list[tuple[int, int, list[bytes]]] = []
         row, index, level = list(leaves), self.size, 0
         self.size += len(row)
@@ -72,7 +79,8 @@ class Frontier:
             if (left := self.nodes[level]) is not None:
                 row, index = [left, *row], index - 1
             self.nodes[level] = row[-1] if len(row) % 2 else None
-            row = [node_hash(*pair) for pair in zip(row[::2], row[1::2], strict=False)]
+            pairs = zip(row[::2], row[1::2], strict=False)
+            row = [sha256(b"\x01" + left + right).digest() for left, right in pairs]  # as `node_hash`
             index, level = index >> 1, level + 1
             if row:
                 completed.append((level, index, row))

@@ -25,8 +25,9 @@ ActorType = Literal["user", "service", "device", "system"]
 
 _SIGNATURE_BYTES: Final = 64
 _SIGNATURE_MEMBER: Final = b',"signature":"'
-#: record_hash and signature, with what separates them from what comes before and after.
-_PROOF_BYTES: Final = len(f',"record_hash":"{ZERO_HASH}","signature":"ed25519:",') + 88
+#: How many bytes a signature takes with the member's name, and record_hash with it.
+SIGNATURE_MEMBER_BYTES: Final = len(',"signature":"ed25519:"') + 88
+_PROOF_BYTES: Final = len(f',"record_hash":"{ZERO_HASH}",') + SIGNATURE_MEMBER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,11 @@ class Draft(NamedTuple):
     message: bytes
     record_hash: str
 
+    @classmethod
+    def of(cls, head: bytes, rest: bytes, record_hash: str) -> "Draft":
+        """Return a record whose hash is known."""
+        return cls(head, rest, _message(head, rest), record_hash)
+
     @property
     def size(self) -> int:
         """How many bytes the record has with a signature."""
@@ -144,8 +150,12 @@ def draft_of(head: bytes, tail: bytes, *, stream: str, key_id: str, prev_hash: s
     # A key id and a hash are plain ASCII: they stand in canonical text as they are.
     head = b'%b,"integrity":{"key_id":"%b","prev_hash":"%b"' % (head, key_id.encode(), prev_hash.encode())
     rest = b"%b,%b" % (rest_of_integrity(stream), tail)
-    message = pae(PAYLOAD_TYPE, b"%b,%b" % (head, rest))
+    message = _message(head, rest)
     return Draft(head, rest, message, sha256(message))
+
+
+def _message(head: bytes, rest: bytes) -> bytes:
+    return pae(PAYLOAD_TYPE, b"%b,%b" % (head, rest))
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,5 @@
 """Turn an event into the next record: time, place in the chain and hash."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from linewitness.evidence.format.raw import RAW_HMAC, keyed_hash
 from linewitness.evidence.format.record import Change, Draft, Event, Scalar
 from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.journal.records.change_bytes import ChangeBytes
+from linewitness.journal.records.drafts import Drafts
 from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.records.record_bytes import (
     NotAssembled,
@@ -111,9 +111,9 @@ class RecordBuilder:
         return drafted
 
     def build_changes(
-        self, changes: ValueChanges, *, sequence_no: int, prev_hash: str, key: EventKey, stamp: Stamp
-    ) -> Iterator[Draft]:
-        """Yield the records of a group but for their signatures, each with the hash of the one before."""
+        self, changes: ValueChanges, drafts: Drafts, *, sequence_no: int, key: EventKey, stamp: Stamp
+    ) -> None:
+        """Add the records of a group, each with the hash of the one before."""
         moved_ns = _moved_ns(changes.common, stamp)
         context = {**self._place, **changes.common.context}
         state = self._state_at(stamp).moved(moved_ns)
@@ -123,15 +123,15 @@ class RecordBuilder:
         together = ChangeBytes(
             self._bytes, facts, key_id=key.key_id, reason_of=lambda reason: _with_step(reason, moved_ns)
         )
-        for number, value in enumerate(changes.values, sequence_no):
-            event_id = self._ids.new(stamp.realtime_ns)
-            try:
-                drafted = together.draft(value, sequence_no=number, prev_hash=prev_hash, event_id=event_id)
-            except (TypeError, UnicodeEncodeError):
-                event = replace(changes.event(value), event_id=event_id)
-                drafted = self.build(event, sequence_no=number, prev_hash=prev_hash, key=key, stamp=stamp)
-            yield drafted
-            prev_hash = drafted.record_hash
+        values, ids = changes.values, self._ids.many(stamp.realtime_ns, len(changes))
+        at = 0
+        while (at := at + together.extend(drafts, values[at:], ids[at:], sequence_no + at)) < len(values):
+            event = replace(changes.event(values[at]), event_id=ids[at].decode())
+            prev_hash = drafts.last_hash.decode()
+            drafts.add(
+                self.build(event, sequence_no=sequence_no + at, prev_hash=prev_hash, key=key, stamp=stamp)
+            )
+            at += 1
 
     def _drafted(
         self, event: Event, context: dict[str, str], place: tuple[int, str, EventKey], stamp: Stamp

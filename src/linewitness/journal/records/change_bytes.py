@@ -3,13 +3,16 @@
 A property test holds the result against the records of the same events one by one.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import orjson
 
-from linewitness.evidence.format.record import PAYLOAD_TYPE, Draft, sha256
+from linewitness.evidence.format.record import PAYLOAD_TYPE
 from linewitness.evidence.format.value_changes import EncodedFrame, Occurrence, PointFrame, ValueChange
+from linewitness.journal.records.drafts import Drafts
 from linewitness.journal.records.record_bytes import RecordBytes, RecordFacts, encode_frame, encode_value
 
 _PAE: Final = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
@@ -35,29 +38,47 @@ class ChangeBytes:
         self._reason = ""
         self._clock = self._kind = b""
 
-    def draft(self, value: ValueChange, *, sequence_no: int, prev_hash: str, event_id: str) -> Draft:
-        """Return the next record; TypeError where a text is not Unicode."""
-        frame, before, after, status, reason, occurrence = value
-        if occurrence is not self._occurrence or reason is not self._reason:
-            self._turn_to(occurrence, reason)
-        field, resource = frame.encoded.get(status) or _encoded(frame, status)
-        head = b"".join(
-            (
-                self._begin,
-                encode_value(after),
-                b',"before":',
-                encode_value(before),
-                field,
-                self._clock,
-                event_id.encode(),
-                self._ingested,
-                prev_hash.encode(),
-                b'"',
+    def extend(
+        self, drafts: Drafts, values: Sequence[ValueChange], ids: Sequence[bytes], sequence_no: int
+    ) -> int:
+        """Add the records of these values, up to one with a text that is not Unicode; return their number."""
+        before = len(drafts)
+        with suppress(TypeError, UnicodeEncodeError):
+            self._extend(drafts, values, ids, sequence_no)
+        return len(drafts) - before
+
+    def _extend(
+        self, drafts: Drafts, values: Sequence[ValueChange], ids: Sequence[bytes], sequence_no: int
+    ) -> None:
+        """Add records in one loop with few calls: it runs for each changed value."""
+        join, dumps, sha256 = b"".join, orjson.dumps, hashlib.sha256
+        add_data, add_hash = drafts.data.append, drafts.hashes.append
+        begin, ingested, end = self._begin, self._ingested, self._end
+        prev_hash = drafts.last_hash
+        for number, (value, event_id) in enumerate(zip(values, ids, strict=True), sequence_no):
+            frame, before, after, status, reason, occurrence = value
+            if occurrence is not self._occurrence or reason is not self._reason:
+                self._turn_to(occurrence, reason)
+            field, resource = frame.encoded.get(status) or _encoded(frame, status)
+            head = join(
+                (
+                    begin,
+                    dumps(after) if type(after) is str else encode_value(after),
+                    b',"before":',
+                    dumps(before) if type(before) is str else encode_value(before),
+                    field,
+                    self._clock,
+                    event_id,
+                    ingested,
+                    prev_hash,
+                    b'"',
+                )
             )
-        )
-        rest = b"".join((self._kind, resource, b'"sequence_no":%d' % sequence_no, self._end))
-        message = b"".join((_PAE, b"%d " % (len(head) + 1 + len(rest)), head, b",", rest))
-        return Draft(head, rest, message, sha256(message))
+            rest = join((self._kind, resource, b'"sequence_no":%d' % number, end))
+            message = join((_PAE, b"%d " % (len(head) + 1 + len(rest)), head, b",", rest))
+            prev_hash = b"sha256:" + sha256(message).hexdigest().encode()
+            add_data(join((head, b',"record_hash":"', prev_hash, b'",', rest)))
+            add_hash(prev_hash)
 
     def _turn_to(self, occurrence: Occurrence, reason: str) -> None:
         """Encode what all values say that were given at one moment."""

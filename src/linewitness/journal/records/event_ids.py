@@ -1,7 +1,6 @@
 """Make event ids: ULIDs, of which each record has its own."""
 
 import os
-from base64 import b32encode
 from typing import Final
 
 from linewitness.base.clock import NS_PER_MS
@@ -9,13 +8,10 @@ from linewitness.base.clock import NS_PER_MS
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #: Two digits for ten bits.
 _PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]
-_RANDOM_BYTES: Final = 10
 _RANDOM_DIGITS: Final = 16
 _MS_BITS: Final = 48
-#: From the digits of RFC 4648 to Crockford's.
-_CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
-
-
+#: A digit for each byte: as many bytes lead to one digit as to any other, so that it is as random as they.
+_DIGIT_OF: Final = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
 #: Random digits are made for so many ids at a time: that costs a tenth.
 _AHEAD: Final = 256
 
@@ -28,18 +24,31 @@ class EventIds:
 
     def __init__(self) -> None:
         """Begin without random digits."""
-        self._digits = ""
+        self._digits = b""
         self._at = 0
-        self._time: tuple[int, str] = (-1, "")
+        self._time: tuple[int, bytes] = (-1, b"")
 
     def new(self, realtime_ns: int) -> str:
         """Return an id of this time."""
+        begin = self._begin(realtime_ns)
+        if self._at == len(self._digits):
+            self._digits, self._at = _random_digits(_AHEAD), 0
+        at, self._at = self._at, self._at + _RANDOM_DIGITS
+        return (begin + self._digits[at : self._at]).decode()
+
+    def many(self, realtime_ns: int, count: int) -> list[bytes]:
+        """Return so many ids of this time, as they stand in records."""
+        begin, digits = self._begin(realtime_ns), _random_digits(count)
+        return [begin + digits[at : at + _RANDOM_DIGITS] for at in range(0, len(digits), _RANDOM_DIGITS)]
+
+    def _begin(self, realtime_ns: int) -> bytes:
+        """Return the digits of the time, which the ids of a millisecond share."""
         milliseconds = (realtime_ns // NS_PER_MS) & (1 << _MS_BITS) - 1
         if milliseconds != self._time[0]:
             digits = "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(_MS_BITS - 8, -1, -10)])
-            self._time = (milliseconds, digits)
-        if self._at == len(self._digits):
-            self._digits = b32encode(os.urandom(_RANDOM_BYTES * _AHEAD)).translate(_CROCKFORD).decode()
-            self._at = 0
-        at, self._at = self._at, self._at + _RANDOM_DIGITS
-        return self._time[1] + self._digits[at : self._at]
+            self._time = (milliseconds, digits.encode())
+        return self._time[1]
+
+
+def _random_digits(ids: int) -> bytes:
+    return os.urandom(ids * _RANDOM_DIGITS).translate(_DIGIT_OF)

@@ -4,7 +4,7 @@ What is the same in many records (who, what, units, limits, reasons) is encoded 
 the result against `evidence.format.canonical`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -77,20 +77,26 @@ class RecordBytes:
 
     def _head(self, facts: RecordFacts) -> bytes:
         event = facts.event
-        return b'%b%b],"clock":%b,"context":%b,"event_id":%b,%b' % (
-            self.begin(event),
-            b",".join(map(_change, event.changes)),
-            self.clock(event, facts),
-            self.context(facts),
-            orjson.dumps(facts.event_id),
-            self.ingested(facts.stamp),
+        return b"".join(
+            (
+                self.begin(event),
+                _changes(event.changes),
+                b'],"clock":',
+                self.clock(event, facts),
+                b',"context":',
+                orjson.dumps(facts.context, option=_SORTED),
+                b',"event_id":',
+                orjson.dumps(facts.event_id),
+                b",",
+                self.ingested(facts.stamp),
+            )
         )
 
     def _tail(self, facts: RecordFacts) -> bytes:
         event = facts.event
         return b'%b%b,"sequence_no":%d,%b}' % (
             self._kind(event.kind, event.occurred_ns, facts.reason),
-            orjson.dumps(members_of_resource(event.resource), option=_SORTED),
+            _resource(event.resource),
             facts.sequence_no,
             self.tenant,
         )
@@ -163,12 +169,28 @@ def _actor(actor: Actor) -> bytes:
     return orjson.dumps(members_of_actor(actor), option=_SORTED)
 
 
-def _change(change: Change) -> bytes:
-    field, before, after, unit, low, high, status = change
-    return b'{"after":%b,"before":%b%b' % (
-        encode_value(after),
-        encode_value(before),
-        encode_frame(field, high, low, status, unit),
+def _changes(changes: Sequence[Change]) -> bytes:
+    dumps = orjson.dumps
+    return b",".join(
+        [
+            b'{"after":%b,"before":%b%b'
+            % (
+                dumps(after) if type(after) is str else encode_value(after),
+                _NULL if before is None else encode_value(before),
+                encode_frame(field, high, low, status, unit),
+            )
+            for field, before, after, unit, low, high, status in changes
+        ]
+    )
+
+
+def _resource(resource: Resource) -> bytes:
+    dumps, parent = orjson.dumps, resource.parent
+    if parent is None:
+        return b'{"id":%b,"type":%b}' % (dumps(resource.id), dumps(resource.type))
+    return b'{"id":%b,"parent":{"id":%b,"type":%b},"type":%b}' % (
+        *(dumps(resource.id), dumps(parent[1])),
+        *(dumps(parent[0]), dumps(resource.type)),
     )
 
 

@@ -65,9 +65,8 @@ class Allowance:
     def covers(self, readings: Readings) -> bool:
         """Return whether all values could become records, without a debt."""
         count = len(readings.points)
-        texts = sum(map(len, readings.points)) + sum(
-            len(value) for value in readings.values if isinstance(value, str)
-        )
+        texts = sum(map(len, readings.points))
+        texts += sum([len(value) for value in readings.values if isinstance(value, str)])
         size = (RECORD_BYTES + CHANGE_BYTES + len(readings.device) + 1) * count + texts
         return self._records > count and self._bytes > size
 
@@ -80,8 +79,8 @@ class Allowance:
 def _bytes_of(event: Event | ValueChanges) -> int:
     """Return about how many bytes of the journal an event takes, or some together."""
     if isinstance(event, ValueChanges):
-        names = sum(len(value.frame.resource.id) for value in event.values)
-        texts = sum(len(value.after) for value in event.values if isinstance(value.after, str))
+        names = sum([len(value[0].resource.id) for value in event.values])
+        texts = sum([len(after) for _, _, after, _, _, _ in event.values if isinstance(after, str)])
         return (RECORD_BYTES + CHANGE_BYTES) * len(event) + names + texts
     return RECORD_BYTES + len(event.resource.id) + sum(map(_change_bytes, event.changes))
 

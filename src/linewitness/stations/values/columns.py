@@ -1,7 +1,9 @@
 """Find what changed in values that a device gave together, without an event for each on the way."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+import orjson
 
 from linewitness.devices.base import Reading, Readings, Scalar, When
 from linewitness.evidence.format.record import Event, Resource
@@ -13,13 +15,31 @@ from linewitness.stations.values.changes import CHANGED, FIRST_SEEN, GOOD, LastV
 
 #: A longer text has an event of its own, which may have to be shortened.
 SHORT: Final = 200
+_new: Final = tuple.__new__
 
 
-class _Known(NamedTuple):
-    key: str
-    frame: PointFrame
-    rule: PointRule
-    limited: bool
+class _Known:
+    """A point: what its rule says, and the last value that was taken here."""
+
+    __slots__ = ("frame", "key", "last", "limited", "rule", "value")
+
+    def __init__(self, device: str, point: str, rule: PointRule) -> None:
+        low, high = (None if limit is None else str(limit) for limit in (rule.low, rule.high))
+        self.key = state_key(device, point)
+        self.frame = PointFrame(Resource("parameter", f"{device}/{point}"), point, rule.unit, low, high)
+        self.rule = rule
+        self.limited = rule.low is not None or rule.high is not None
+        #: While the line's last value is this very one, it is plain and short, and `value` is what it says.
+        self.last: LastValue | None = None
+        self.value: Scalar = None
+
+    def recognises(self, before: LastValue | None) -> bool:
+        """Say whether a last value that came another way is plain and short, or none at all."""
+        value = before.values.get("") if before is not None else None
+        if (before is not None and not before.is_plain) or _is_long(value):
+            return False
+        self.last, self.value = before, value
+        return True
 
 
 class ValueColumns:
@@ -29,7 +49,7 @@ class ValueColumns:
         """Share the last values of the line."""
         self._context = context
         self._last = last
-        self._points: dict[tuple[str, str], _Known] = {}
+        self._points: dict[str, dict[str, _Known]] = {}
 
     def forget_rules(self) -> None:
         """Learn anew what the settings say of each point."""
@@ -43,50 +63,38 @@ class ValueColumns:
         take_one: Callable[[Reading, StationOutcome], None],
     ) -> None:
         """Add the events that the values mean; `take_one` serves those that are no plain new values."""
-        device, last = readings.device, self._last
+        last, state, whens = self._last, outcome.state, readings.whens
+        points = self._points.setdefault(readings.device, {})
         found: list[ValueChange] = []
         singly: list[Reading] = []
         occurrence = _occurrence(readings.when)
         for position, (point, value) in enumerate(zip(readings.points, readings.values, strict=True)):
-            known = self._points.get((device, point)) or self._learn(device, point, rule)
-            before = last.get(known.key)
-            old = before.values.get("") if before is not None else None
-            if (before is not None and not before.is_plain) or _is_long(value) or _is_long(old):
+            known = points.get(point) or self._learn(readings.device, point, rule)
+            key, before = known.key, last.get(known.key)
+            if _is_long(value) or (before is not known.last and not known.recognises(before)):
                 found = self._flush(readings, found, outcome)
                 singly = singly or list(readings.singly())
                 take_one(singly[position], outcome)
                 continue
+            old = known.value
             if before is not None and old == value and type(old) is type(value):
                 continue
-            now = LastValue({"": value}, GOOD)
-            last[known.key] = now
-            outcome.state[known.key] = now.dump()
-            first = before is None
-            if found and first != (found[0].reason == FIRST_SEEN):  # another actor: another group
+            values = {"": value}
+            # As LastValue(...) and its `dump` do, and ValueChange(...) below, without their calls.
+            last[key] = known.last = _new(LastValue, (values, GOOD))
+            known.value = value
+            state[key] = orjson.dumps((values, GOOD)).decode()
+            reason = FIRST_SEEN if before is None else CHANGED
+            if found and reason is not found[0].reason:  # another actor: another group
                 found = self._flush(readings, found, outcome)
-            if readings.whens is not None:
-                occurrence = _occurrence(readings.whens[position])
-            found.append(
-                ValueChange(
-                    known.frame,
-                    old,
-                    value,
-                    known.rule.status(value) if known.limited else None,
-                    FIRST_SEEN if first else CHANGED,
-                    occurrence,
-                )
-            )
+            if whens is not None:
+                occurrence = _occurrence(whens[position])
+            status = known.rule.status(value) if known.limited else None
+            found.append(_new(ValueChange, (known.frame, old, value, status, reason, occurrence)))
         self._flush(readings, found, outcome)
 
     def _learn(self, device: str, point: str, rule: DeviceRule) -> _Known:
-        own = rule.points.get(point, ANY_POINT)
-        low, high = (None if limit is None else str(limit) for limit in (own.low, own.high))
-        known = self._points[device, point] = _Known(
-            state_key(device, point),
-            PointFrame(Resource("parameter", f"{device}/{point}"), point, own.unit, low, high),
-            own,
-            own.low is not None or own.high is not None,
-        )
+        known = self._points[device][point] = _Known(device, point, rule.points.get(point, ANY_POINT))
         return known
 
     def _flush(

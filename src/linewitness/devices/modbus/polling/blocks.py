@@ -1,6 +1,6 @@
 """Turn the bytes of one block into what is new: readings for evidence, signals for telemetry. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from linewitness.devices.base import (
 from linewitness.devices.modbus.points import ModbusPoint, Order
 from linewitness.devices.modbus.polling.columns import Columns, TelemetryDecoder
 from linewitness.devices.modbus.polling.decode import Decoded, bad, decoder, place_of, slice_of
+from linewitness.devices.modbus.polling.integers import integer_column
 from linewitness.devices.modbus.polling.on_change import ChangeFilter
 from linewitness.devices.modbus.polling.plan import RegisterBlock
 from linewitness.devices.together import MOST_READINGS
@@ -73,26 +74,32 @@ class EvidencePoint:
     """One evidence point and what was last said of it in this session."""
 
     def __init__(self, point: ModbusPoint, order: Order) -> None:
-        """Compile how the point is read."""
+        """Say what the point is and how the device orders bytes."""
         self.point = point
-        self._decode = decoder(point, order)
-        self._raw: bytes | None = None
+        self._order = order
+        #: Compiled when it is needed: what is read in a column needs none.
+        self._decode: Callable[[bytes], Decoded] | None = None
+        self._banded = point.deadband is not None
+        #: The bytes that were read last; None where there were none.
+        self.raw: bytes | None = None
         self._told: Decoded | None = None
 
     def take(self, raw: bytes) -> Decoded | None:
         """Return the value if it or its quality is not what was last said."""
-        if raw == self._raw:
+        if raw == self.raw:
             return None
-        self._raw = raw
+        self.raw = raw
+        if self._decode is None:
+            self._decode = decoder(self.point, self._order)
         return self._if_new(self._decode(raw))
 
     def take_failure(self, status: str) -> Decoded | None:
         """Return that there is no value, if that was not said yet."""
-        self._raw = None
+        self.raw = None
         return self._if_new(bad(status))
 
     def _if_new(self, decoded: Decoded) -> Decoded | None:
-        if decoded == self._told or self._is_within_deadband(decoded):
+        if decoded == self._told or (self._banded and self._is_within_deadband(decoded)):
             return None
         self._told = decoded
         return decoded
@@ -124,10 +131,13 @@ class BlockState:
         #: Why the device does not give these registers; None before they were asked for, empty where it does.
         self.refusal: str | None = None
         self._origin = origin
+        evidence = [point for point in block.points if point.record == "change"]
+        self._integers = integer_column(block, evidence, origin.order)
+        #: Nothing was said of any of its points, or all was said by the column.
+        self._by_column = self._integers is not None and not any(point.id in known for point in evidence)
         self._evidence = [
             (known.setdefault(point.id, EvidencePoint(point, origin.order)), place_of(point, block.first))
-            for point in block.points
-            if point.record == "change"
+            for point in evidence
         ]
         self._data: bytes | None = None
         telemetry = [point for point in block.points if point.record == "telemetry"]
@@ -159,7 +169,14 @@ class BlockState:
         self.last_read = trip.sent
         if when is not None and data != self._data:
             self._data = data
-            yield from self._news(data, trip, when, initial=initial)
+            if self._integers is not None and self._by_column:
+                changed = self._integers.take(data)
+                yield from self._together(*changed, trip, when, trip.contact(), initial=initial)
+            else:
+                yield from self._news(data, trip, when, initial=initial)
+                if self._integers is not None:
+                    self._integers.begin(data)
+                    self._by_column = True
         if self._telemetry.points:
             yield self._signals(trip, self._telemetry.points, self._telemetry.decode(data))
         if self._on_change is not None and (new := self._on_change.take(data, trip.received.boottime_ns)):
@@ -168,37 +185,39 @@ class BlockState:
     def _news(self, data: bytes, trip: Trip, when: When, *, initial: bool) -> Iterator[Observation]:
         """Yield the evidence points that changed, those that are good and no mapping together."""
         contact = trip.contact()
-        together: list[tuple[str, Scalar]] = []
+        points: list[str] = []
+        values: list[Scalar] = []
         for evidence, place in self._evidence:
             raw = slice_of(evidence.point, self.block.first, data) if place is None else data[place]
-            decoded = evidence.take(raw)
-            if decoded is None:
+            if raw == evidence.raw or (decoded := evidence.take(raw)) is None:
                 continue
             value, quality, _ = decoded
             if quality is Quality.GOOD and not isinstance(value, Mapping):
-                together.append((evidence.point.id, value))
+                points.append(evidence.point.id)
+                values.append(value)
                 continue
-            yield from self._together(together, trip, when, contact, initial=initial)
-            together = []
+            yield from self._together(tuple(points), tuple(values), trip, when, contact, initial=initial)
+            points, values = [], []
             yield self._reading(
                 evidence.point.id, decoded, trip, when, raw=raw, remember=contact, initial=initial
             )
-        yield from self._together(together, trip, when, contact, initial=initial)
+        yield from self._together(tuple(points), tuple(values), trip, when, contact, initial=initial)
 
     def _together(
         self,
-        values: list[tuple[str, Scalar]],
+        points: tuple[str, ...],
+        values: tuple[Scalar, ...],
         trip: Trip,
         when: When,
         remember: Mapping[str, str | None],
         *,
         initial: bool,
     ) -> Iterator[Observation]:
-        for at in range(0, len(values), MOST_READINGS):
-            part = values[at : at + MOST_READINGS]
-            if len(part) == 1:
-                ((point, value),) = part
-                yield self._reading(point, Decoded(value), trip, when, remember=remember, initial=initial)
+        for at in range(0, len(points), MOST_READINGS):
+            part = slice(at, at + MOST_READINGS)
+            if len(points[part]) == 1:
+                decoded = Decoded(values[at])
+                yield self._reading(points[at], decoded, trip, when, remember=remember, initial=initial)
             else:
                 yield Readings(
                     device=self._origin.device,
@@ -206,14 +225,22 @@ class BlockState:
                     received=trip.received,
                     when=when,
                     remember=remember,
-                    points=tuple([point for point, _ in part]),
-                    values=tuple([value for _, value in part]),
+                    points=points[part],
+                    values=values[part],
                     initial=initial,
                 )
+
+    def settle(self) -> None:
+        """Let each point know what was last said of it: another block may go on with it."""
+        self._by_column = False
+        if self._integers is not None and (data := self._integers.forget()):
+            for evidence, place in self._evidence:
+                evidence.take(data[place or slice(0)])
 
     def take_failure(self, words: str, trip: Trip) -> Iterator[Observation]:
         """Yield that the block's points have no value now, where that is new."""
         when = trip.changed(self.last_read)
+        self.settle()
         self._data = None
         for evidence, _ in self._evidence:
             point = evidence.point

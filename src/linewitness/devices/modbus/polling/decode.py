@@ -90,12 +90,23 @@ def decoder(place: RegisterAddress, default_order: Order) -> Callable[[bytes], D
         return _bool(place, order)
     unpack = struct.Struct(struct_order(order) + STRUCT_CODE[kind]).unpack
     swap = swaps_bytes(order)
+    if (write := integer_writer(place)) is not None and not swap:
+        return lambda data: Decoded(write(unpack(data)[0]))
     interpret = _interpreter(place)
 
     def number(data: bytes) -> Decoded:
         return interpret(unpack(swapped(data) if swap else data)[0])
 
     return number
+
+
+def integer_writer(place: RegisterAddress) -> Callable[[int], str] | None:
+    """Return the function that writes what an integer in the registers says; None for anything else."""
+    if place.kind not in INTEGERS or place.labels:
+        return None
+    if place.scale is None and place.offset is None and place.decimals is None:
+        return str
+    return lambda raw: _write(place, Decimal(raw))
 
 
 def _interpreter(place: RegisterAddress) -> Callable[[int | float], Decoded]:
@@ -108,11 +119,10 @@ def _interpreter(place: RegisterAddress) -> Callable[[int | float], Decoded]:
         return _coded(place)
     if place.labels:
         return _enumeration(place)
-    if kind not in INTEGERS:
+    write = integer_writer(place)
+    if write is None:
         raise AssertionError(kind)
-    if place.scale is None and place.offset is None and place.decimals is None:
-        return lambda raw: Decoded(str(raw))
-    return lambda raw: Decoded(_write(place, Decimal(int(raw))))
+    return lambda raw: Decoded(write(int(raw)))
 
 
 def _write(place: RegisterAddress, number: Decimal) -> str:

@@ -69,21 +69,25 @@ def plan(points: Iterable[P], limits: Limits) -> tuple[RegisterBlock[P], ...]:
     blocks: list[RegisterBlock[P]] = []
     group: list[P] = []
     end = 0
-    for point in sorted(points, key=lambda each: (each.table, each.address, each.end)):
-        if group and not _fits(group[0], end, point, limits):
-            blocks.append(block_of(group))
+    placed = [(point.table, point.address, point.end, point) for point in points]
+    for table, address, behind, point in sorted(placed, key=lambda each: each[:3]):
+        if group and not _fits((group[0].table, group[0].address, end), (table, address, behind), limits):
+            blocks.append(_block(group, end))
             group, end = [], 0
         group.append(point)
-        end = max(end, point.end)
+        end = max(end, behind)
     if group:
-        blocks.append(block_of(group))
+        blocks.append(_block(group, end))
     return tuple(blocks)
 
 
 def block_of(points: Sequence[P]) -> RegisterBlock[P]:
     """Return the smallest block that holds all of these points of one table."""
+    return _block(points, max(point.end for point in points))
+
+
+def _block(points: Sequence[P], end: int) -> RegisterBlock[P]:
     first = min(point.address for point in points)
-    end = max(point.end for point in points)
     return RegisterBlock(table=points[0].table, first=first, count=end - first, points=tuple(points))
 
 
@@ -105,17 +109,17 @@ def split(block: RegisterBlock[P]) -> tuple[RegisterBlock[P], ...]:
     return tuple(block_of(run) for run in runs)
 
 
-def _fits(first: RegisterAddress, end: int, point: RegisterAddress, limits: Limits) -> bool:
-    """Return whether a point belongs to the group that begins with `first` and ends before address `end`."""
-    if point.table != first.table:
-        return False
-    if max(end, point.end) - first.address > limits.most(point.table):
-        return False
-    if point.address - end > limits.gap_in(point.table):
+#: A table, an address in it, and the one behind the last that is meant.
+_Stretch = tuple[Table, int, int]
+
+
+def _fits(group: _Stretch, point: _Stretch, limits: Limits) -> bool:
+    """Return whether a point belongs to the group of those before it."""
+    (table, first, end), (own, address, behind) = group, point
+    if own != table or max(end, behind) - first > limits.most(table) or address - end > limits.gap_in(table):
         return False
     return not any(
-        span.table == point.table and end <= span.last and span.first < point.address
-        for span in limits.forbidden
+        span.table == table and end <= span.last and span.first < address for span in limits.forbidden
     )
 
 

@@ -107,6 +107,7 @@ class Rounds:
 
     async def _divide(self, state: BlockState) -> list[Observation]:
         """Replace a block of which a part is missing by smaller ones, and read these now."""
+        state.settle()
         smaller = [self._state(part, state.last_read) for part in split(state.block)]
         at = self._states.index(state)
         self._states[at : at + 1] = smaller

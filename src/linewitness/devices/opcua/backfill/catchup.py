@@ -47,7 +47,7 @@ class CatchUp:
         untold = [item.point.id for item in listened if item.handle not in told and item.point is not None]
         if untold:
             now = self._clock.stamp()
-            yield self._interpreter.gap(
+            yield self._interpreter.gaps.between(
                 source=SUBSCRIPTION,
                 first=contact,
                 last=now,

@@ -44,7 +44,9 @@ def decimal_text(number: float, *, single: bool = False) -> str:
     if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(number)]
     short = repr(shortest_float32(number) if single else number)
-    value = Decimal(short.removesuffix(".0") if "e" not in short else short)
+    if "e" not in short:  # so it has fewer digits than would be written in another notation
+        return short.removesuffix(".0")
+    value = Decimal(short)
     return f"{value:f}" if abs(value.adjusted()) <= PLAIN_EXPONENT else f"{value.normalize():E}"
 
 
