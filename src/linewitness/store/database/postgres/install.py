@@ -64,7 +64,8 @@ def script() -> str:
         "-- Then give the roles that log in their passwords: \\password linewitness_ledger …\n"
         + roles.prelude({})
         + _AS_OWNER
-        + printed.getvalue().replace("BEGIN;", "", 1).rpartition("COMMIT;")[0]
+        # The driver would take a single percent sign for a value; psql does not.
+        + printed.getvalue().replace("%%", "%").replace("BEGIN;", "", 1).rpartition("COMMIT;")[0]
         + _AS_ADMINISTRATOR
         + roles.closing()
     )
