@@ -1,5 +1,7 @@
 """Histories of a small plant, as gateways write them: deeds by name, and many of them at random."""
 
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -182,19 +184,19 @@ def at_random(gateway: FakeGateway, random: Random, count: int) -> None:
     for _ in range(count):
         unit, tool, by = random.choice(units), f"T-{random.randint(1, 2)}", random.choice((None, *PEOPLE))
         station, lot, ok = random.choice(STATIONS), f"L-{random.randint(1, 3)}", random.random() < 0.8
-        deeds = [
-            lambda unit=unit, station=station: line.enter(unit, station),
-            lambda unit=unit, station=station: line.leave(unit, station, met=" ".join(glue[-1:])),
-            lambda tool=tool: line.calibrate(tool, f"2026-01-0{random.randint(1, 3)}"),
-            lambda unit=unit, lot=lot: line.install(unit, "seal", lot=lot),
-            lambda unit=unit, lot=lot: line.remove(unit, "seal", lot=lot),
-            lambda by=by: line.change("force", random.randint(1, 9), random.randint(1, 9), by=by),
-            lambda: line.order("PO-1", f"PO-{random.randint(1, 3)}"),
-            lambda by=by, station=station: line.sign(by or "B-17", random.choice(("on", "off")), station),
-            lambda tool=tool: line.lose(f"torque-{tool}"),
-            lambda tool=tool: line.back(f"torque-{tool}"),
-            lambda: line.alarm("press-4", "pressure"),
-            lambda: line.wait(random.choice((5, 200))),
+        deeds: list[Callable[[], object]] = [
+            partial(line.enter, unit, station),
+            partial(line.leave, unit, station, met=" ".join(glue[-1:])),
+            partial(line.calibrate, tool, f"2026-01-0{random.randint(1, 3)}"),
+            partial(line.install, unit, "seal", lot=lot),
+            partial(line.remove, unit, "seal", lot=lot),
+            partial(line.change, "force", random.randint(1, 9), random.randint(1, 9), by=by),
+            partial(line.order, "PO-1", f"PO-{random.randint(1, 3)}"),
+            partial(line.sign, by or "B-17", random.choice(("on", "off")), station),
+            partial(line.lose, f"torque-{tool}"),
+            partial(line.back, f"torque-{tool}"),
+            partial(line.alarm, "press-4", "pressure"),
+            partial(line.wait, random.choice((5, 200))),
             line.stop,
             line.start,
             gateway.rotate,

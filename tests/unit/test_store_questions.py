@@ -13,36 +13,11 @@ from linewitness.store.questions.times import gaps, late, sessions
 from linewitness.store.questions.tools import tool_work
 from linewitness.store.questions.unit import unit_history, went_into
 from linewitness.store.questions.where_used import where_used
-from linewitness.store.views.filler import ViewFiller
 from support.fake_gateway import FakeGateway
 from support.histories import LineHistory
-from support.ledger_rig import Store
+from support.questions import Plant
 
 pytestmark = pytest.mark.usefixtures("both_databases")
-
-
-class Plant:
-    """Two lines of one tenant, and a store."""
-
-    def __init__(self, path: Path) -> None:
-        self.store = Store(path)
-        self.database = self.store.database
-        self.gateways = [
-            FakeGateway(origin=f"acme.example/line-{number}/1", gateway=f"ber-0{number}", seed=f"{number}")
-            for number in (1, 2)
-        ]
-        self.one, self.two = map(LineHistory, self.gateways)
-        for gateway in self.gateways:
-            self.store.enroll(gateway)
-
-    def hear(self) -> None:
-        """Let the store have everything, and the views too."""
-        for gateway in self.gateways:
-            self.store.send(gateway)
-        filler = ViewFiller(self.database)
-        while filler.step():
-            pass
-        assert not filler.damage
 
 
 @pytest.fixture

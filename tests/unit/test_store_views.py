@@ -120,7 +120,7 @@ def test_two_followers_do_not_count_twice(store: Store, monkeypatch: pytest.Monk
     store.send(other)
     first, second = ViewFiller(store.database), ViewFiller(store.database)
     taken = filling._move
-    lost = []
+    lost: list[str] = []
 
     def move(connection: Any, stream: Any, to: int) -> None:
         if stream.filled == 0 and not lost:

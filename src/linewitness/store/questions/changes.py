@@ -1,7 +1,7 @@
 """Who changed what, from what to what, when and why; per machine, point, person, order and week."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Select, select
@@ -76,13 +76,14 @@ def _stays(inquiry: Inquiry, order: str) -> list[list[Any]]:
     of_orders = (inquiry.mine(table), table.c.point == "order", table.c.kind == "order.changed")
     stations = select(table.c.stream_id, table.c.station).where(*of_orders, table.c.after == order).distinct()
     found = []
-    for stream_id, station in inquiry.rows(stations):
-        here = [table.c.stream_id == stream_id, table.c.station == station]
+    for place in inquiry.rows(stations):
+        here = [table.c.stream_id == place.stream_id, table.c.station == place.station]
         # The record about the unit that stands there says the same once more.
         plain = select(table.c.seq, table.c.after).where(*of_orders, *here, table.c.unit.is_(None))
-        turns = [*inquiry.rows(plain.order_by(table.c.seq)), (None, None)]
-        for (first, now), (end, _) in pairwise(turns):
-            if now == order:
+        turns = list(inquiry.rows(plain.order_by(table.c.seq)))
+        ends = [turn.seq for turn in turns[1:]]
+        for turn, end in zip_longest(turns, ends):
+            if turn.after == order:
                 last = [] if end is None else [table.c.seq < end]
-                found.append([*here, table.c.seq >= first, *last])
+                found.append([*here, table.c.seq >= turn.seq, *last])
     return found

@@ -51,12 +51,14 @@ class ViewedRecord:
         """Where: the station of its context, or the one that the record is about."""
         resource = self.members["resource"]
         own = resource["id"] if resource["type"] == "station" else None
-        return self.members["context"].get("station_id", own)
+        station: str | None = self.members["context"].get("station_id", own)
+        return station
 
     @property
     def device(self) -> str | None:
         """The device that it comes from, or is about."""
-        return self.members["context"].get("device_id")
+        device: str | None = self.members["context"].get("device_id")
+        return device
 
     @property
     def actor(self) -> str:
