@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.store.questions.answers import Span, ViewAnswer
+from linewitness.store.questions.answers import AskedSpan, ViewAnswer
 from linewitness.store.questions.changes import ChangesAsked, changes, week_span
 from linewitness.store.questions.times import gaps, late, sessions
 from linewitness.store.questions.tools import tool_work
@@ -87,9 +87,9 @@ def test_a_tool_a_program_and_a_person_lead_to_units(plant: Plant) -> None:
     ]
     assert told(where_used(plant.database, "program", "8"), "unit") == [("SN-2",), ("SN-3",)]
     assert told(where_used(plant.database, "operator", "B-17"), "unit") == [("SN-1",)]
-    later = Span.of("2023-11-14T22:20:00Z")
+    later = AskedSpan.of("2023-11-14T22:20:00Z")
     assert told(where_used(plant.database, "tool", "T-1", span=later), "unit") == [("SN-3",)]
-    earlier = Span.of(None, "2023-11-14T22:20:00Z")
+    earlier = AskedSpan.of(None, "2023-11-14T22:20:00Z")
     assert told(where_used(plant.database, "tool", "T-1", span=earlier), "unit") == [("SN-1",)]
 
 
@@ -111,20 +111,20 @@ def test_changes_say_who_what_when_and_why(plant: Plant) -> None:
     assert asked(device="press-4", point="speed") == [("speed", "1", "2", "press-4", one)]
     assert [row[2] for row in asked(order="PO-1", point="force")] == ["6"]
     assert [row[2] for row in asked(order="PO-2", device="press-4")] == ["7", "2"]
-    (reason,) = told(changes(plant.database, ChangesAsked(point="force", span=Span.of())), "reason")[1:2]
+    (reason,) = told(changes(plant.database, ChangesAsked(point="force", span=AskedSpan.of())), "reason")[1:2]
     assert reason == ("worn",)
     assert len(asked(span=week_span("2023-W46"))) == len(asked()) == 6
     assert asked(span=week_span("2023-W47")) == []
 
 
 def test_wrong_times_are_refused() -> None:
-    assert week_span("2023-W46") == Span("2023-11-13T00:00:00.000Z", "2023-11-20T00:00:00.000Z")
-    assert Span.of("2023-11-13").since == "2023-11-13T00:00:00.000Z"
+    assert week_span("2023-W46") == AskedSpan("2023-11-13T00:00:00.000Z", "2023-11-20T00:00:00.000Z")
+    assert AskedSpan.of("2023-11-13").since == "2023-11-13T00:00:00.000Z"
     for wrong in ("2023-W54", "W46", "2023"):
         with pytest.raises(ConfigurationError, match="no week"):
             week_span(wrong)
     with pytest.raises(ConfigurationError, match="no time"):
-        Span.of("yesterday")
+        AskedSpan.of("yesterday")
 
 
 def test_a_tool_between_its_calibrations(plant: Plant) -> None:
@@ -173,7 +173,7 @@ def test_gaps_and_disturbances_of_one_device(plant: Plant) -> None:
     every = told(gaps(plant.database), "subject", "until")
     assert ("torque-1", None) in every
     assert "alarm press-5/E1" in [subject for subject, _ in every]
-    assert gaps(plant.database, span=Span.of(None, "2020-01-01")).rows == []
+    assert gaps(plant.database, span=AskedSpan.of(None, "2020-01-01")).rows == []
 
 
 def test_what_came_late_and_why(plant: Plant) -> None:
@@ -206,7 +206,7 @@ def test_sessions_begin_and_end(plant: Plant) -> None:
         ("B-18", "testing", None, None),
     ]
     assert told(sessions(plant.database, operator="B-18"), "station") == [("testing",)]
-    ended = Span.of("2023-11-14T23:00:00Z")
+    ended = AskedSpan.of("2023-11-14T23:00:00Z")
     assert told(sessions(plant.database, span=ended), "operator") == [("B-18",)]
 
 

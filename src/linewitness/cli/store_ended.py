@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from linewitness.store.database.database import Database
     from linewitness.store.ended.reports import HandedOverRecord
     from linewitness.store.questions.answers import ViewAnswer
-    from linewitness.store.questions.unit import UnitHistory
+    from linewitness.store.questions.unit import UnitAccount
 
 #: A statement may be written again; any other file stays.
 _FIRST_LINE: Final = "linewitness/taken-over/v1\n"
@@ -126,7 +126,7 @@ def _chosen(database: "Database", stream: str | None, query: "RecordQuery") -> "
                 yield record
 
 
-def _list(history: "UnitHistory", serial: str) -> None:
+def _list(history: "UnitAccount", serial: str) -> None:
     from linewitness.evidence.format.record import parse
 
     for record in history.records:
@@ -151,7 +151,7 @@ def _tell_deeper(parts: "ViewAnswer") -> None:
         typer.echo(f"  {row['unit']}: {name} {row['how']} ({row['occurred_at']}, {where})")
 
 
-def _tell_how_far(history: "UnitHistory") -> None:
+def _tell_how_far(history: "UnitAccount") -> None:
     from linewitness.store.questions.formats import how_far
 
     typer.echo("")

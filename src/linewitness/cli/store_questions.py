@@ -9,7 +9,7 @@ from linewitness.base.errors import ConfigurationError
 from linewitness.cli.sources import StoreFile, store_database
 
 if TYPE_CHECKING:
-    from linewitness.store.questions.answers import Span, ViewAnswer
+    from linewitness.store.questions.answers import AskedSpan, ViewAnswer
     from linewitness.store.questions.formats import AnswerFormat
 
 Tenant = Annotated[
@@ -217,11 +217,11 @@ def rebuild(file: StoreFile, *, tenant: Tenant = None) -> None:
     )
 
 
-def span_of(since: str | None, until: str | None) -> "Span":
+def span_of(since: str | None, until: str | None) -> "AskedSpan":
     """Return the time that two options name."""
-    from linewitness.store.questions.answers import Span
+    from linewitness.store.questions.answers import AskedSpan
 
-    return Span.of(since, until)
+    return AskedSpan.of(since, until)
 
 
 def format_of(named: str | None, output: Path | None) -> "AnswerFormat":

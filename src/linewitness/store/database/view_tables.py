@@ -1,6 +1,7 @@
 """The views: tables derived from records, for questions. They may be dropped and are made anew from evidence.
 
-Every table names its tenant, and every index begins with it: so the same queries serve each kind of database.
+Every table names its tenant, and every index for questions begins with it: so the same queries serve each
+kind of database.
 """
 
 from typing import Any, Final
@@ -17,7 +18,8 @@ VIEWS_VERSION: Final = 1
 
 metadata: Final = MetaData()
 _Number: Final = Integer().with_variant(BigInteger, "postgresql")
-_RECORD: Final = ("tenant", "stream_id", "seq")
+#: A stream is of one tenant: with the tenant first, SQLite would take this for the index of every question.
+_RECORD: Final = ("stream_id", "seq")
 
 
 class ViewText(StoredText):
@@ -70,7 +72,7 @@ view_positions: Final = _view(
     "view_positions",
     _number("next", required=True),
     _number("version", required=True),
-    key=("tenant", "stream_id"),
+    key=("stream_id",),
 )
 
 #: A unit at a station, as one stream tells it; `station` is empty where a record names none.
@@ -166,7 +168,7 @@ gaps: Final = _view(
     *_texts("subject", "since", "until", "why"),
     *_numbers("first_seq", "last_seq"),
     _index("gaps", "until"),
-    key=("tenant", "stream_id", "nr"),
+    key=("stream_id", "nr"),
 )
 
 #: Everything else that troubles whoever reads the records of that time.

@@ -65,14 +65,14 @@ class ViewAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AskedSpan:
     """A time, from `since` on and before `until`; None has no bound."""
 
     since: str | None = None
     until: str | None = None
 
     @classmethod
-    def of(cls, since: str | None = None, until: str | None = None) -> "Span":
+    def of(cls, since: str | None = None, until: str | None = None) -> "AskedSpan":
         """Read times or days (UTC); ConfigurationError for anything else."""
         return cls(*(None if text is None else _time(text) for text in (since, until)))
 
@@ -86,12 +86,12 @@ class Span:
         found = [] if self.since is None else [last >= self.since]
         return found if self.until is None else [*found, first < self.until]
 
-    def around(self, times: Iterable[str | None]) -> "Span":
+    def around(self, times: Iterable[str | None]) -> "AskedSpan":
         """Return the span, or where it has no bound that of these times."""
         known = sorted(time for time in times if time)
         if not known:
             return self
-        return Span(self.since or known[0], self.until or known[-1])
+        return AskedSpan(self.since or known[0], self.until or known[-1])
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class Inquiry:
         self,
         columns: tuple[str, ...],
         rows: Sequence[tuple[Any, ...]],
-        span: Span,
+        span: AskedSpan,
         *,
         remarks: tuple[str, ...] = (),
         holds: Callable[[FilledStream], int] = lambda stream: stream.filled,
@@ -143,7 +143,7 @@ class Inquiry:
         if count:
             yield f"{count} records of ended streams are in no view: see `linewitness store unit`"
 
-    def _gaps(self, span: Span) -> tuple[dict[int, list[KnownGap]], bool]:
+    def _gaps(self, span: AskedSpan) -> tuple[dict[int, list[KnownGap]], bool]:
         """Return the newest gaps of a time: first those that have no end, each by its stream."""
         gaps = views.gaps
         begun = [] if span.until is None else [gaps.c.since.is_(None) | (gaps.c.since < span.until)]

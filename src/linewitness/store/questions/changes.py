@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from linewitness.base.errors import ConfigurationError
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
-from linewitness.store.questions.answers import Inquiry, Span, ViewAnswer, asking
+from linewitness.store.questions.answers import AskedSpan, Inquiry, ViewAnswer, asking
 
 _COLUMNS: Final = (
     *("occurred_at", "device", "point", "before", "after", "measure", "actor", "actor_type", "auth_method"),
@@ -24,10 +24,10 @@ class ChangesAsked(NamedTuple):
     point: str | None = None
     actor: str | None = None
     order: str | None = None
-    span: Span = Span()
+    span: AskedSpan = AskedSpan()
 
 
-def week_span(week: str) -> Span:
+def week_span(week: str) -> AskedSpan:
     """Return the days of a week such as 2026-W47 (ISO 8601, UTC); ConfigurationError for anything else."""
     year, _, number = week.upper().partition("-W")
     try:
@@ -35,7 +35,7 @@ def week_span(week: str) -> Span:
     except ValueError:
         raise ConfigurationError(f"{week!r} is no week", hint="it looks like 2026-W47") from None
     days = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (monday, monday + timedelta(7)))
-    return Span(*(f"{day:%Y-%m-%dT%H:%M:%S}.000Z" for day in days))
+    return AskedSpan(*(f"{day:%Y-%m-%dT%H:%M:%S}.000Z" for day in days))
 
 
 def changes(database: Database, asked: ChangesAsked, *, tenant: str | None = None) -> ViewAnswer:

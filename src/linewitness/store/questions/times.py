@@ -6,7 +6,7 @@ from sqlalchemy import Select, func, or_, select
 
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
-from linewitness.store.questions.answers import Inquiry, Span, ViewAnswer, asking
+from linewitness.store.questions.answers import AskedSpan, Inquiry, ViewAnswer, asking
 from linewitness.store.views.rows import LATE_CUSTODY_MS, LATE_INGEST_MS
 
 _GAPS: Final = ("what", "subject", "since", "until", "why", "stream", "first_record", "last_record")
@@ -25,10 +25,10 @@ _OF_ALL: Final = ("gateway", "clock")
 
 
 def gaps(
-    database: Database, *, tenant: str | None = None, device: str | None = None, span: Span | None = None
+    database: Database, *, tenant: str | None = None, device: str | None = None, span: AskedSpan | None = None
 ) -> ViewAnswer:
     """Return stretches without capture, and disturbances, of all devices or of one; oldest first."""
-    asked = span or Span()
+    asked = span or AskedSpan()
     with asking(database, tenant) as inquiry:
         rows: list[tuple[Any, ...]] = [
             (
@@ -48,7 +48,7 @@ def gaps(
         return inquiry.answer(_GAPS, rows, asked)
 
 
-def gaps_query(inquiry: Inquiry, device: str | None, span: Span) -> Select[Any]:
+def gaps_query(inquiry: Inquiry, device: str | None, span: AskedSpan) -> Select[Any]:
     """Return the question for stretches: those that have no end are older than none."""
     table = views.gaps
     wanted = [inquiry.mine(table)]
@@ -62,7 +62,7 @@ def gaps_query(inquiry: Inquiry, device: str | None, span: Span) -> Select[Any]:
     return select(table).where(*wanted)
 
 
-def disturbances_query(inquiry: Inquiry, device: str | None, span: Span) -> Select[Any]:
+def disturbances_query(inquiry: Inquiry, device: str | None, span: AskedSpan) -> Select[Any]:
     """Return the question for disturbances."""
     table = views.disturbances
     wanted = [inquiry.mine(table), *span.on(table.c.occurred_at)]
@@ -77,10 +77,10 @@ def late(
     tenant: str | None = None,
     device: str | None = None,
     over_s: float | None = None,
-    span: Span | None = None,
+    span: AskedSpan | None = None,
 ) -> ViewAnswer:
     """Return records that came late, or whose clock followed no source; `same_time`: how many share it."""
-    asked = span or Span()
+    asked = span or AskedSpan()
     with asking(database, tenant) as inquiry:
         rows = [
             (
@@ -101,7 +101,7 @@ def late(
         return inquiry.answer(_LATE, rows, asked.around(row[0] for row in rows))
 
 
-def late_query(inquiry: Inquiry, device: str | None, over_s: float | None, span: Span) -> Select[Any]:
+def late_query(inquiry: Inquiry, device: str | None, over_s: float | None, span: AskedSpan) -> Select[Any]:
     """Return the question for late records."""
     table = views.lateness
     wanted = [inquiry.mine(table), *span.on(table.c.occurred_at)]
@@ -121,10 +121,10 @@ def sessions(
     tenant: str | None = None,
     operator: str | None = None,
     station: str | None = None,
-    span: Span | None = None,
+    span: AskedSpan | None = None,
 ) -> ViewAnswer:
     """Return who was signed on where, from when to when; `until` is missing where that goes on."""
-    asked = span or Span()
+    asked = span or AskedSpan()
     with asking(database, tenant) as inquiry:
         rows = [
             (
@@ -136,7 +136,9 @@ def sessions(
         return inquiry.answer(_SESSIONS, rows, asked.around(row[2] for row in rows))
 
 
-def sessions_query(inquiry: Inquiry, operator: str | None, station: str | None, span: Span) -> Select[Any]:
+def sessions_query(
+    inquiry: Inquiry, operator: str | None, station: str | None, span: AskedSpan
+) -> Select[Any]:
     """Return the question for sessions: each begins with a sign-on, and ends with what follows there."""
     on, off, between = (views.sign_ons.alias(name) for name in ("signed_on", "signed_off", "between"))
 

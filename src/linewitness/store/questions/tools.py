@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, case, func, select
 
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
-from linewitness.store.questions.answers import Inquiry, Span, ViewAnswer, asking
+from linewitness.store.questions.answers import AskedSpan, Inquiry, ViewAnswer, asking
 
 _PERIODS: Final = (
     *("calibrated", "next_calibration", "first_at", "last_at", "results", "not_ok", "units"),
@@ -26,18 +26,18 @@ def tool_work(
     *,
     tenant: str | None = None,
     between_calibrations: bool = False,
-    span: Span | None = None,
+    span: AskedSpan | None = None,
 ) -> ViewAnswer:
     """Return what a tool did since each of its calibrations; `between_calibrations` names the units.
 
     A result belongs to the calibration that it states, or else to the one that its controller stated last.
     """
-    asked = span or Span()
+    asked = span or AskedSpan()
     with asking(database, tenant) as inquiry:
         found = inquiry.rows(work_query(inquiry, tool, asked, by_unit=between_calibrations))
         following = _following(
             [
-                *inquiry.rows(work_query(inquiry, tool, Span(), by_unit=False)),
+                *inquiry.rows(work_query(inquiry, tool, AskedSpan(), by_unit=False)),
                 *inquiry.rows(stated_query(inquiry, tool)),
             ]
         )
@@ -54,7 +54,7 @@ def tool_work(
         return inquiry.answer(columns, rows, asked.around(time for row in found for time in row[:2]))
 
 
-def work_query(inquiry: Inquiry, tool: str, span: Span, *, by_unit: bool) -> Select[Any]:
+def work_query(inquiry: Inquiry, tool: str, span: AskedSpan, *, by_unit: bool) -> Select[Any]:
     """Return the question for results of a tool, together for each calibration, or for each unit as well."""
     results, tools = views.results, views.tools
     stated = (

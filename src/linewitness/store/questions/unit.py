@@ -11,7 +11,7 @@ from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
 from linewitness.store.database.tenants import the_tenant
 from linewitness.store.ended.reports import read_handed_over
-from linewitness.store.questions.answers import Inquiry, Span, ViewAnswer, asking
+from linewitness.store.questions.answers import AskedSpan, Inquiry, ViewAnswer, asking
 from linewitness.store.reports import read_records, read_streams
 from linewitness.store.views.rows import RESULTS, measured_in, program_of, tool_of, verdict_of
 from linewitness.store.views.viewed import ViewedRecord
@@ -46,14 +46,14 @@ class UnitRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitHistory:
+class UnitAccount:
     """All records of a unit in the order of their times, and the answer that has them as rows."""
 
     records: tuple[UnitRecord, ...]
     answer: ViewAnswer
 
 
-def unit_history(database: Database, serial: str, *, tenant: str | None = None) -> UnitHistory:
+def unit_history(database: Database, serial: str, *, tenant: str | None = None) -> UnitAccount:
     """Return what is held of a unit up to the last record: evidence itself is read, not a view of it."""
     name = the_tenant(database, tenant)
     records = tuple(sorted(_records(database, serial, name), key=lambda record: record.occurred_at))
@@ -63,9 +63,9 @@ def unit_history(database: Database, serial: str, *, tenant: str | None = None) 
         remarks = tuple(
             f"gaps of {one.origin} are known for its first {one.filled} records" for one in behind
         )
-        span = Span().around(row[0] for row in rows)
+        span = AskedSpan().around(row[0] for row in rows)
         answer = inquiry.answer(_RECORDS, rows, span, remarks=remarks, holds=lambda stream: stream.size)
-    return UnitHistory(records, answer)
+    return UnitAccount(records, answer)
 
 
 def went_into(database: Database, serial: str, *, tenant: str | None = None) -> ViewAnswer:
@@ -80,7 +80,7 @@ def went_into(database: Database, serial: str, *, tenant: str | None = None) -> 
             units = [name for name in dict.fromkeys(row[5] for row in level) if name and name not in seen]
             if not units:
                 break
-        return inquiry.answer(_PARTS, rows, Span().around(row[9] for row in rows))
+        return inquiry.answer(_PARTS, rows, AskedSpan().around(row[9] for row in rows))
 
 
 def parts_query(inquiry: Inquiry, unit: str) -> Select[Any]:

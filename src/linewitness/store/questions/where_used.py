@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, select
 
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
-from linewitness.store.questions.answers import Inquiry, Span, ViewAnswer, asking
+from linewitness.store.questions.answers import AskedSpan, Inquiry, ViewAnswer, asking
 
 Used = Literal["lot", "serial", "material", "tool", "program", "operator"]
 
@@ -45,13 +45,13 @@ class _PartInUnit:
 
 
 def where_used(
-    database: Database, what: Used, name: str, *, tenant: str | None = None, span: Span | None = None
+    database: Database, what: Used, name: str, *, tenant: str | None = None, span: AskedSpan | None = None
 ) -> ViewAnswer:
     """Return the units that had to do with something, in a time if one is given.
 
     Of components and lots it goes on: a unit that is built into another one takes them along.
     """
-    asked = span or Span()
+    asked = span or AskedSpan()
     with asking(database, tenant) as inquiry:
         if what in _OF_COMPONENTS:
             rows = _components(inquiry, _OF_COMPONENTS[what], name, asked)
@@ -61,23 +61,21 @@ def where_used(
         return inquiry.answer(_COLUMNS, rows, asked.around(times))
 
 
-def uses_query(inquiry: Inquiry, what: str, name: str, span: Span) -> Select[Any]:
+def uses_query(inquiry: Inquiry, what: str, name: str, span: AskedSpan) -> Select[Any]:
     """Return the question for what results and records name."""
     uses = views.uses
     mine = (inquiry.mine(uses), uses.c.what == what, uses.c.name == name)
     return select(uses).where(*mine, *span.over(uses.c.first_at, uses.c.last_at)).order_by(uses.c.unit)
 
 
-def components_query(inquiry: Inquiry, named: ColumnElement[bool], span: Span) -> Select[Any]:
+def components_query(inquiry: Inquiry, named: ColumnElement[bool], span: AskedSpan) -> Select[Any]:
     """Return the question for components that were built in or taken out."""
     parts = views.components
     deeds = parts.c.deed.in_(("installed", "removed"))
-    return select(parts).where(
-        inquiry.mine(parts), named, deeds, parts.c.unit.is_not(None), *span.on(parts.c.occurred_at)
-    )
+    return select(parts).where(inquiry.mine(parts), named, deeds, *span.on(parts.c.occurred_at))
 
 
-def loaded_query(inquiry: Inquiry, named: ColumnElement[bool], span: Span) -> Select[Any]:
+def loaded_query(inquiry: Inquiry, named: ColumnElement[bool], span: AskedSpan) -> Select[Any]:
     """Return the question for lots that were loaded, and of which a unit's requirement was met."""
     parts, met = views.components, views.met_by
     same = (met.c.tenant == parts.c.tenant) & (met.c.event_id == parts.c.event_id)
@@ -89,7 +87,7 @@ def loaded_query(inquiry: Inquiry, named: ColumnElement[bool], span: Span) -> Se
     )
 
 
-def _uses(inquiry: Inquiry, what: str, name: str, span: Span) -> list[tuple[Any, ...]]:
+def _uses(inquiry: Inquiry, what: str, name: str, span: AskedSpan) -> list[tuple[Any, ...]]:
     return [
         (
             *(row.unit, what, None, None, None, None, row.station, row.first_at, row.last_at),
@@ -99,7 +97,7 @@ def _uses(inquiry: Inquiry, what: str, name: str, span: Span) -> list[tuple[Any,
     ]
 
 
-def _components(inquiry: Inquiry, column: str, name: str, span: Span) -> list[tuple[Any, ...]]:
+def _components(inquiry: Inquiry, column: str, name: str, span: AskedSpan) -> list[tuple[Any, ...]]:
     parts = views.components
     named = parts.c[column] == name
     found = _folded(inquiry.rows(components_query(inquiry, named, span)), "")
@@ -113,7 +111,7 @@ def _components(inquiry: Inquiry, column: str, name: str, span: Span) -> list[tu
         above: dict[tuple[Any, ...], _PartInUnit] = {}
         for some in _chunks(sorted(units)):
             above |= _folded(
-                inquiry.rows(components_query(inquiry, parts.c.serial.in_(some), Span())), "serial"
+                inquiry.rows(components_query(inquiry, parts.c.serial.in_(some), AskedSpan())), "serial"
             )
         rows += _rows(inquiry, above)
         units = {key[0] for key in above} - seen
@@ -125,7 +123,9 @@ def _components(inquiry: Inquiry, column: str, name: str, span: Span) -> list[tu
 def _folded(rows: Iterable[Row[Any]], through: str) -> dict[tuple[Any, ...], _PartInUnit]:
     """Return what became of each component in each unit; `through` names the column of what brought it."""
     found: dict[tuple[Any, ...], _PartInUnit] = {}
-    for row in sorted(rows, key=lambda row: (row.occurred_at, row.stream_id, row.seq)):
+    # Asked for in the query, SQLite would look for units instead of for what is named.
+    of_units = (row for row in rows if row.unit is not None)
+    for row in sorted(of_units, key=lambda row: (row.occurred_at, row.stream_id, row.seq)):
         key = (row.unit, row.part, row.lot, row.serial)
         part = found.get(key)
         if part is None:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
+from linewitness.evidence.verify.signs import CaptureSign
 from linewitness.store.database import tables
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
@@ -13,7 +14,7 @@ from linewitness.store.database.errors import StoreError, StoreMoved, StoreUnrea
 from linewitness.store.database.statements import insert_new
 from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.database.tenants import tenants_of
-from linewitness.store.views.folding import folded, store_rows
+from linewitness.store.views.folding import FoldedRows, folded, store_rows
 from linewitness.store.views.rows import rows_of
 from linewitness.store.views.stretches import StoredStretches, signs_in
 from linewitness.store.views.viewed import ViewedRecord
@@ -84,9 +85,7 @@ class ViewFiller:
         before = read.pop(0).members if first and read else None
         if not read:
             return 0
-        place = {"tenant": stream.tenant, "stream_id": stream.stream_id}
-        rows = folded((row for record in read for row in rows_of(record)), place)
-        signs = signs_in(before, (record.members for record in read))
+        rows, signs = _derived(stream, before, read)
         with self._database.writing(stream.tenant) as connection:
             _move(connection, stream, first + len(read))
             store_rows(connection, rows)
@@ -148,6 +147,22 @@ def _read(connection: Connection, stream_id: int, first: int, last: int) -> Iter
             members: dict[str, Any] = orjson.loads(data)
             yield ViewedRecord.of(members, run.accepted_at)
         first = min(last, run.end)
+
+
+def _derived(
+    stream: FilledStream, before: dict[str, Any] | None, read: list[ViewedRecord]
+) -> tuple[FoldedRows, list[CaptureSign]]:
+    place = {"tenant": stream.tenant, "stream_id": stream.stream_id}
+    try:
+        rows = folded((row for record in read for row in rows_of(record)), place)
+        return rows, signs_in(before, (record.members for record in read))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # What a gateway signed is a record, and may still be what no view expects.
+        last = read[-1].seq
+        raise StoreError(
+            f"the records {read[0].seq} to {last} of {stream.origin} are not understood: {error!r}",
+            hint="report it: receipts and exports are not affected",
+        ) from error
 
 
 def _move(connection: Connection, stream: FilledStream, to: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from linewitness.store.views.rows import FOLDED
 from linewitness.store.views.viewed import ViewRow
 
-_Rows = dict[Table, list[dict[str, Any]]]
+FoldedRows = dict[Table, list[dict[str, Any]]]
 
 _IN_PYTHON: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
     {
@@ -31,9 +31,9 @@ _IN_SQL: Final[Mapping[str, Callable[[Any, Any], ColumnElement[Any]]]] = Mapping
 )
 
 
-def folded(rows: Iterable[ViewRow], place: Mapping[str, Any]) -> _Rows:
+def folded(rows: Iterable[ViewRow], place: Mapping[str, Any]) -> FoldedRows:
     """Return rows by their tables, each with `place` (tenant and stream), and one for each key."""
-    found: _Rows = {}
+    found: FoldedRows = {}
     by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
     for table, values in rows:
         row = {**place, **values}
@@ -49,7 +49,7 @@ def folded(rows: Iterable[ViewRow], place: Mapping[str, Any]) -> _Rows:
     return found
 
 
-def store_rows(connection: Connection, rows: _Rows) -> None:
+def store_rows(connection: Connection, rows: FoldedRows) -> None:
     """Add rows to the views."""
     for table, values in rows.items():
         connection.execute(_statement(table, connection.dialect.name), values)
