@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.errors import StoreAway
-from linewitness.store.views import filler as filling
 from linewitness.store.views.filler import ViewFiller
 from linewitness.store.views.follower import follow_views
+from linewitness.store.views.rows import rows_of
 from linewitness.store.views.viewed import ViewedRecord, ViewRow
 from support.questions import Plant
 from support.waiting import until
@@ -107,14 +107,12 @@ async def test_a_database_that_is_away_is_waited_for(plant: Plant, monkeypatch: 
 def test_a_record_that_no_view_expects_leaves_its_stream_out(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows_of = filling.rows_of
-
     def puzzled(record: ViewedRecord) -> Iterator[ViewRow]:
         if record.unit == "SN-odd":
             raise KeyError("field")
         return rows_of(record)
 
-    monkeypatch.setattr(filling, "rows_of", puzzled)
+    monkeypatch.setattr("linewitness.store.views.filler.rows_of", puzzled)
     plant.one.tighten("SN-odd")
     plant.two.tighten("SN-1")
     for gateway in plant.gateways:
