@@ -56,6 +56,7 @@ bench: venv
 	$(PYTHON) bench/verify.py --workers 1
 	$(PYTHON) bench/store_rate.py
 	$(PYTHON) bench/store_rate.py --records 4000 --batch 4 --messages 2
+	$(PYTHON) bench/store_views.py --records 200000
 	$(PYTHON) bench/end_to_end.py
 	$(PYTHON) bench/clock_block.py
 	$(PYTHON) bench/modbus_rate.py

@@ -20,10 +20,13 @@ from linewitness.store import reports
 from linewitness.store.database.database import Database
 from linewitness.store.database.enrolments import enroll
 from linewitness.store.keys import Cosigner
+from linewitness.store.ledger import StoreLedger
+from linewitness.store.questions.where_used import where_used
 from linewitness.uplink.mqtt import MqttConnector
 from linewitness.uplink.options import MqttOptions
 from support.brokers import Broker, mosquitto
 from support.fake_gateway import FakeGateway
+from support.waiting import until
 
 DEADLINE_S = 60
 BATCH = 25
@@ -188,3 +191,32 @@ async def send_from(connection: Any, gateway: Any, held: Any) -> None:
         size = min(first + BATCH, gateway.size)
         await connection.publish(gateway.topics.checkpoint, gateway.checkpoint(size), retain=True)
         await asyncio.sleep(0.02)
+
+
+async def test_a_running_store_fills_its_views(file: Path, database: Database) -> None:
+    gateway = FakeGateway()
+    clock = SystemClock()
+    options = load_store(file)
+    enroll(
+        database,
+        clock=clock,
+        tenant=gateway.tenant,
+        gateway=gateway.gateway,
+        log_vkey=str(gateway.log_vkey),
+        record0_hash=gateway.record0_hash,
+    )
+    gateway.grow(5, unit="SN-1")
+    cosigner = Cosigner.load(options.name, options.key)
+    StoreLedger(database=database, cosigner=cosigner, clock=clock).process(
+        [(gateway.topics.records, gateway.batch())]
+    )
+
+    def units() -> list[Any]:
+        return [row[0] for row in where_used(database, "tool", "tool-1").rows]
+
+    assert units() == []
+    async with running(file) as process:
+        await until(lambda: units() == ["SN-1"])
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await process.wait() == ExitCode.OK

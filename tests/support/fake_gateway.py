@@ -12,7 +12,7 @@ from linewitness.base.clock import to_rfc3339
 from linewitness.evidence.format import keys, merkle
 from linewitness.evidence.format.checkpoint import Checkpoint
 from linewitness.evidence.format.note import Vkey
-from linewitness.evidence.format.record import ZERO_HASH, draft
+from linewitness.evidence.format.record import ZERO_HASH, Change, draft
 from linewitness.uplink.topics import Topics
 
 START_NS = 1_700_000_000_000_000_000
@@ -83,9 +83,7 @@ class FakeGateway:
             "ingested_at": at,
             "actor": {"type": "device", "id": "tool-1"},
             "resource": resource,
-            "changes": [
-                {"field": change.field, "before": change.before, "after": change.after} for change in changes
-            ]
+            "changes": [_members(change) for change in changes]
             or [
                 {"field": "torque", "before": None, "after": "12.30", "unit": "Nm", "low": "11.00"},
                 {"field": "angle", "before": None, "after": "341", "unit": "deg", "status": "ok"},
@@ -170,3 +168,8 @@ class FakeGateway:
         number = int.from_bytes(hashlib.sha256(f"{self.seed} {self._events}".encode()).digest()[:10], "big")
         number |= (START_NS // 1_000_000 + self._events) << 80
         return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def _members(change: Change) -> dict[str, Any]:
+    stated = {name: value for name, value in change._asdict().items() if value is not None}
+    return {"before": None, "after": None, **stated}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from linewitness.base.errors import ConfigurationError, ExitCode
+from linewitness.cli import store_questions
 from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 from linewitness.cli.store_ended import take_over, unit
 from linewitness.cli.store_export import export
@@ -219,6 +220,13 @@ app.command()(export)
 app.command()(notices)
 app.command(name="take-over")(take_over)
 app.command()(unit)
+app.command(name="where-used")(store_questions.where_used)
+app.command()(store_questions.changes)
+app.command()(store_questions.tool)
+app.command()(store_questions.gaps)
+app.command()(store_questions.late)
+app.command()(store_questions.sessions)
+app.command()(store_questions.rebuild)
 
 
 @app.command()

@@ -10,11 +10,14 @@ import typer
 from linewitness.base.errors import ConfigurationError
 from linewitness.cli.device_history import echo_history
 from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
+from linewitness.cli.store_questions import Format, Output, format_of, put
 
 if TYPE_CHECKING:
     from linewitness.evidence.package.query import RecordQuery
     from linewitness.store.database.database import Database
     from linewitness.store.ended.reports import HandedOverRecord
+    from linewitness.store.questions.answers import ViewAnswer
+    from linewitness.store.questions.unit import UnitAccount
 
 #: A statement may be written again; any other file stays.
 _FIRST_LINE: Final = "linewitness/taken-over/v1\n"
@@ -61,16 +64,32 @@ def unit(
     file: StoreFile,
     serial: Annotated[str, typer.Argument(help="The serialized unit.", show_default=False)],
     *,
+    components: Annotated[
+        bool, typer.Option("--components", help="List what went into it, and into its components, instead.")
+    ] = False,
     tenant: TenantName = None,
+    as_format: Format = None,
+    output: Output = None,
 ) -> None:
-    """List a unit's records over all generations, with where each is held; then its checklist and components.
+    """List a unit's records over all streams, with where each is held; then its checklist and components.
 
     The checklist says each requirement and by which of these records it was met.
     """
-    from linewitness.store.database.tenants import the_tenant
+    from linewitness.store.questions.unit import unit_history, went_into
 
+    as_table = format_of(as_format, output) == "table" and output is None
     with store_database(file) as database:
-        _list(database, the_tenant(database, tenant), serial)
+        if components:
+            put(went_into(database, serial, tenant=tenant), as_format, output)
+            return
+        history = unit_history(database, serial, tenant=tenant)
+        if not as_table:
+            put(history.answer, as_format, output)
+            return
+        _list(history, serial)
+        deeper = went_into(database, serial, tenant=tenant)
+    _tell_deeper(deeper)
+    _tell_how_far(history)
 
 
 def write_ended(
@@ -117,32 +136,34 @@ def _chosen(
                 yield record
 
 
-def _list(database: "Database", tenant: str, serial: str) -> None:
-    from linewitness.store.ended.reports import read_handed_over
-    from linewitness.store.reports import read_records, read_streams
+def _list(history: "UnitAccount", serial: str) -> None:
+    from linewitness.evidence.format.record import parse
 
-    receipted = {stream.origin: stream.receipt_size for stream in read_streams(database, tenant=tenant)}
-    found = [
-        (each.occurred_at, each.kind, each.data, _held(each.origin, each.seq, receipted[each.origin]))
-        for each in read_records(database, tenant=tenant, unit=serial)
-    ]
-    found += [
-        (each.occurred_at, each.kind, each.data, f"record {each.seq} {each.handover.mark}; no receipt")
-        for each in read_handed_over(database, tenant=tenant, unit=serial)
-    ]
-    for occurred_at, kind, data, held in sorted(found, key=lambda each: each[0]):
-        typer.echo(f"{occurred_at} {kind} {_resource(data)}")
-        typer.echo(f"  {held}")
-    echo_history(each[2] for each in sorted(found, key=lambda each: each[0]))
-    if not found:
+    for record in history.records:
+        members = parse(record.data)
+        typer.echo(f"{record.occurred_at} {members['kind']} {members['resource']['id']}")
+        typer.echo(f"  {record.mark}")
+    echo_history(record.data for record in history.records)
+    if not history.records:
         typer.echo(f"there are no records of the unit {serial}")
 
 
-def _held(origin: str, seq: int, receipted: int) -> str:
-    return f"record {seq} of {origin}; {'with a receipt' if seq < receipted else 'no receipt yet'}"
+def _tell_deeper(parts: "ViewAnswer") -> None:
+    """Print what the unit's own records do not say: loaded lots, and the components of its components."""
+    rows = [dict(zip(parts.columns, row, strict=True)) for row in parts.rows]
+    told = [row for row in rows if row["depth"] > 1 or row["how"] == "was loaded"]
+    if told:
+        typer.echo("")
+        typer.echo("loaded lots, and components of its components")
+    for row in told:
+        name = ", ".join(f"{what} {row[what]}" for what in ("part", "serial", "lot") if row[what])
+        where = f"record {row['record']} of {row['stream']}"
+        typer.echo(f"  {row['unit']}: {name} {row['how']} ({row['occurred_at']}, {where})")
 
 
-def _resource(data: bytes) -> str:
-    import orjson
+def _tell_how_far(history: "UnitAccount") -> None:
+    from linewitness.store.questions.formats import how_far
 
-    return str(orjson.loads(data)["resource"]["id"])
+    typer.echo("")
+    for line in how_far(history.answer):
+        typer.echo(line)

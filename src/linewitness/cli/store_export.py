@@ -75,7 +75,7 @@ def export(
         raise ConfigurationError("--raw is for packages", hint="write one: -o evidence.zip")
     warn_of_name(output, ndjson=ndjson or ended)
     if ended:
-        with store_database(file) as database, _target(output) as write:
+        with store_database(file) as database, writing_to(output) as write:
             write_ended(database, write, tenant=tenant, stream=stream, query=query)
         return
     if output is not None and is_package(output, ndjson=ndjson):
@@ -94,7 +94,7 @@ def export(
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )
-    with store_database(file) as database, _target(output) as write:
+    with store_database(file) as database, writing_to(output) as write:
         found = read_records(
             database,
             tenant=tenant,
@@ -119,7 +119,8 @@ def _cosigner(file: Path) -> "Cosigner":
 
 
 @contextmanager
-def _target(output: Path | None) -> Iterator[Callable[[bytes], object]]:
+def writing_to(output: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Yield what writes to a new file for its owner alone, or to standard output."""
     if output is None:
         from linewitness.cli.ending import write_output
 

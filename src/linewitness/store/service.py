@@ -27,6 +27,7 @@ from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.room import StoreRoom
 from linewitness.store.turn import LedgerAnswer
+from linewitness.store.views.follower import follow_views
 from linewitness.store.work import StoreWork
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
@@ -83,6 +84,7 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
         "store:ready": _print_ready(ready, options.mqtt.url),
         "store:certificates": certificates.run(),
         "store:inspection": _inspect(options, work),
+        "store:views": _follow_views(options, work),
     }
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -100,6 +102,15 @@ async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
     await work.opened.wait()
     try:
         await inspect_daily(database, store_key=store_key, tell=work.damaged)
+    finally:
+        database.close()
+
+
+async def _follow_views(options: AuditStoreOptions, work: StoreWork) -> Never:
+    database = Database(options.database_url, password=options.database_password)
+    await work.opened.wait()
+    try:
+        await follow_views(database)
     finally:
         database.close()
 

@@ -81,6 +81,12 @@ class StretchFinder:
                 self._add(subject, begun, None)
         return tuple(self.found)
 
+    def drain(self) -> tuple[CaptureStretch, ...]:
+        """Return what was found and forget it: whoever keeps it elsewhere needs no limit."""
+        found, self.found = tuple(self.found), []
+        self._counts.clear()
+        return found
+
     def _tell(self, sign: CaptureSign) -> None:
         match sign.kind:
             case "stream.created":

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from linewitness.base import room
 from linewitness.base.durable import create_private
 from linewitness.base.inspection import INSTRUCTIONS
-from linewitness.store.database import tables
+from linewitness.store.database import tables, view_tables
 from linewitness.store.database.backend import Backend
 from linewitness.store.database.errors import StoreError, StoreFull
 
@@ -52,9 +52,9 @@ class SqliteBackend(Backend):
         with self._transaction(writes=True) as connection:
             if inspect(connection).has_table(tables.store.name):
                 _require_version(connection)
-                tables.metadata.create_all(connection)
+                _make_all(connection)
                 return
-            tables.metadata.create_all(connection)
+            _make_all(connection)
             connection.execute(insert(tables.store).values(schema=tables.SCHEMA))
 
     def exists(self) -> bool:
@@ -80,7 +80,8 @@ class SqliteBackend(Backend):
             if not inspect(connection).has_table(tables.store.name):
                 raise self._no_store()
             _require_version(connection)
-            missing = set(tables.metadata.tables) - set(inspect(connection).get_table_names())
+            known = set(inspect(connection).get_table_names())
+            missing = (set(tables.metadata.tables) | set(view_tables.metadata.tables)) - known
         if missing:
             # An older version of this schema made it: it goes on working with the file, and ignores the rest.
             self.create()
@@ -128,6 +129,11 @@ class SqliteBackend(Backend):
             f"there is no audit store in {self.file}",
             hint="`linewitness store init` makes a new one; if there was one, restore it",
         )
+
+
+def _make_all(connection: Connection) -> None:
+    tables.metadata.create_all(connection)
+    view_tables.metadata.create_all(connection)
 
 
 def _require_version(connection: Connection) -> None:

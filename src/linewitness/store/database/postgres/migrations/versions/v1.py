@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from linewitness.store.database.postgres.views import make_views
+
 revision = "1"
 down_revision = None
 branch_labels = None
@@ -229,6 +231,8 @@ def upgrade() -> None:
         op.execute(f"CREATE INDEX {name}_by_unit ON evidence.{name} (tenant, unit) WHERE unit IS NOT NULL")
     for name, columns in _CHANGEABLE.items():
         _make_changeable(name, columns)
+    for statement in make_views():
+        op.execute(statement)
     op.execute("CREATE INDEX notices_by_state ON views.notices (stream_id, state, seq)")
     op.execute(_MAKE_MONTH)
     op.execute("REVOKE ALL ON FUNCTION evidence.make_month(integer) FROM PUBLIC")
