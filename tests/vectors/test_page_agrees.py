@@ -128,6 +128,31 @@ def test_on_a_unit_with_a_checklist(tmp_path: Path, judge: Any) -> None:
         ]
 
 
+DISTURBED = VECTORS / "disturbed"
+
+
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+@pytest.mark.parametrize("without", ["-", "3", "5"])
+def test_on_a_unit_whose_device_was_away(tmp_path: Path, judge: Any, without: str) -> None:
+    lines = (DISTURBED / "records.ndjson").read_bytes().splitlines(keepends=True)
+    picked = [at for at in range(3, 9) if str(at) != without]
+    files = {"records.ndjson": b"".join(lines[at] for at in picked), "keys.ndjson": lines[0]} | {
+        f"proofs/{at}.tlog-proof": (DISTURBED / f"{at}.tlog-proof").read_bytes() for at in (0, *picked)
+    }
+    verdict = judge(zipped(tmp_path / "a.zip", files), (DISTURBED / "policy.json").read_bytes())
+    assert verdict["status"] == "INCLUDED", verdict["text"]
+    rows = [line.split(" ", 1) for line in (DISTURBED / "stretches.txt").read_text().splitlines()]
+    names = ("since", "until", "first", "last", "subject", "why")
+    assert [
+        " ".join("-" if one[name] is None else str(one[name]) for name in names)
+        for one in verdict["without_capture"]
+    ] == [row for left_out, row in rows if left_out == without]
+    said = [line.split(" ", 2) for line in (DISTURBED / "remarks.txt").read_text().splitlines()]
+    assert [[without, str(one["index"]), one["text"]] for one in verdict["remarks"]] == [
+        row for row in said if row[0] == without and row[1] != "-"
+    ]
+
+
 @pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
 def test_on_a_kind_that_is_not_in_the_list(tmp_path: Path, judge: Any) -> None:
     package = zipped(tmp_path / "a.zip", {"records.ndjson": (CHECKLIST / "bad-kind.ndjson").read_bytes()})

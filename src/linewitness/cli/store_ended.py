@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.cli.device_history import echo_history
+from linewitness.cli.device_history import echo_history, echo_stretches
 from linewitness.cli.sources import StoreFile, load_store, store_database
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def unit(
     file: StoreFile,
     serial: Annotated[str, typer.Argument(help="The serialized unit.", show_default=False)],
 ) -> None:
-    """List a unit's records over all generations, with where each is held; then its checklist and components.
+    """List a unit's records over all streams, with where each is held; then its checklist and components.
 
+    Between its records stand the gaps and disturbances of its devices and stations.
     The checklist says each requirement and by which of these records it was met.
     """
     with store_database(file) as database:
@@ -108,9 +109,14 @@ def _list(database: "Database", serial: str) -> None:
     from linewitness.store.reports import read_records, read_streams
 
     receipted = {stream.origin: stream.receipt_size for stream in read_streams(database)}
+    streams = {
+        origin: _with_disturbances(database, origin, serial)
+        for origin in dict.fromkeys(each.origin for each in read_records(database, unit=serial))
+    }
     found = [
-        (each.occurred_at, each.kind, each.data, _held(each.origin, each.seq, receipted[each.origin]))
-        for each in read_records(database, unit=serial)
+        (members["occurred_at"], members["kind"], data, _held(origin, at, receipted[origin]))
+        for origin, records in streams.items()
+        for at, members, data in records
     ]
     found += [
         (each.occurred_at, each.kind, each.data, f"record {each.seq} {each.handover.mark}; no receipt")
@@ -119,9 +125,25 @@ def _list(database: "Database", serial: str) -> None:
     for occurred_at, kind, data, held in sorted(found, key=lambda each: each[0]):
         typer.echo(f"{occurred_at} {kind} {_resource(data)}")
         typer.echo(f"  {held}")
+    for origin, records in streams.items():
+        echo_stretches((data for _, _, data in records), of=origin)
     echo_history(each[2] for each in sorted(found, key=lambda each: each[0]))
     if not found:
         typer.echo(f"there are no records of the unit {serial}")
+
+
+def _with_disturbances(
+    database: "Database", origin: str, serial: str
+) -> list[tuple[int, dict[str, Any], bytes]]:
+    """Return a unit's records in a stream, with what says when there was capture meanwhile."""
+    from linewitness.evidence.format.record import parse
+    from linewitness.evidence.package.query import RecordQuery
+    from linewitness.evidence.package.spool import RecordSpool
+    from linewitness.store.holdings import StoreHoldings
+
+    with StoreHoldings.open(database, origin) as holdings, RecordSpool() as spool:
+        RecordQuery(units=(serial,)).collect(holdings, spool, most=None)
+        return [(at, parse(data), data) for at, data in spool]
 
 
 def _held(origin: str, seq: int, receipted: int) -> str:

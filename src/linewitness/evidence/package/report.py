@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from html import escape
 from math import isfinite, nan
@@ -16,7 +17,7 @@ from linewitness.evidence.package.report_plots import Mark, PlottedValue, TimeSp
 from linewitness.evidence.package.report_text import BAD, STYLE, Ticks, changes_of, tick, time_of
 from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.signs import sign_of
-from linewitness.evidence.verify.verdict import Verdict
+from linewitness.evidence.verify.verdict import CaptureStretch, Verdict
 
 #: More rows than these make no readable page; the others are in records.ndjson.
 MAX_ROWS: Final = 2000
@@ -29,6 +30,14 @@ _GAPS: Final = {
     "source.conflict": "the device gave two different results under one number",
     "device.lost": "the device was not heard from here on",
     "clock.stepped": "the gateway's clock was set",
+}
+#: What is listed beside these: it says when something was not on watch, or that it was again.
+_TOLD: Final = _GAPS | {
+    "source.epoch": "the device began to number its results anew",
+    "device.back": "the device was heard again",
+    "gateway.stopped": "the gateway was stopped",
+    "gateway.started": "the gateway was started",
+    "journal.pressure": "the room for records changed",
 }
 
 
@@ -103,11 +112,12 @@ class _Report:
         self._stretches.follow([sign_of(record)])
         self._draw(record, kind, device, unit)
         self._histories.add(record)
-        if kind in _GAPS and len(self._gaps) < MAX_ROWS:
+        if kind in _TOLD and len(self._gaps) < MAX_ROWS:
+            mark = ' class="gap"' if kind in _GAPS else ""
             self._gaps.append(
-                f'<tr class="gap"><td class="number">{record["sequence_no"]}</td>'
+                f'<tr{mark}><td class="number">{record["sequence_no"]}</td>'
                 f'<td class="number">{time_of(record["occurred_at"])}</td><td>{_whole(device)}</td>'
-                f"<td>{escape(_GAPS[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
+                f"<td>{escape(_TOLD[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
             )
         if len(self._rows) < MAX_ROWS:
             self._rows.append(_row(record, kind, device, unit, self._telegram(record)))
@@ -153,19 +163,24 @@ class _Report:
     def gaps(self) -> str:
         head = "<h2>Gaps and disturbances</h2>"
         if not self._gaps:
-            return head + "<p>None is on record.</p>"
+            elsewhere = " as a record of its own; see below" if self._found else ""
+            return f"{head}<p>None is on record{elsewhere}.</p>"
         columns = "<thead><tr><th>Record</th><th>Time</th><th>Device</th><th>What</th></tr></thead>"
-        left = sum(self._kinds[kind] for kind in _GAPS) - len(self._gaps)
+        left = sum(self._kinds[kind] for kind in _TOLD) - len(self._gaps)
         note = f"<p>{left} further ones are in records.ndjson.</p>" if left else ""
         return f"{head}<table>{columns}{''.join(self._gaps)}</table>{note}"
 
     def stretches(self) -> str:
-        found = self._stretches.end()
-        rows = "".join(f"<tr><td>{escape(one.text)}</td></tr>" for one in found)
+        rows = "".join(f"<tr><td>{escape(one.text)}</td></tr>" for one in self._found)
         left = self._stretches.left_out
         note = f"<p>{left} further ones are not listed.</p>" if left else ""
         none = "<p>None is on record.</p>"
         return f"<h2>Without capture</h2>{f'<table>{rows}</table>{note}' if rows else none}"
+
+    @cached_property
+    def _found(self) -> tuple[CaptureStretch, ...]:
+        """The stretches without capture, when all records were added."""
+        return self._stretches.end()
 
     def axis(self) -> str:
         last = max((mark.time_s for mark in self._marks), default=0.0)
