@@ -589,3 +589,43 @@ REFUSED='2026-03-01T06:00:03.000Z - 3 - press-4/force source.gap: the device ref
   echo '3 - -'
   echo '5 6 press-4 was away before it, and the device.lost that says so is missing here'
 } >disturbed/remarks.txt
+
+# --- a package of two streams, the chain and the one in commits, and what becomes of it -----------------------------------------
+mkdir -p several
+echo acme.example/ber-01/line-02/1 >several/first.origin
+echo acme.example/ber-01/line-03/1 >several/second.origin
+# Its files, and which file of this folder each of them is.
+cat >several/files.txt <<'EOF'
+streams/1/origin several/first.origin
+streams/1/records.ndjson chain/records.ndjson
+streams/1/receipts/7.receipt checkpoint/7.receipt
+streams/2/origin several/second.origin
+streams/2/records.ndjson commit/records.ndjson
+streams/2/receipts/7.receipt commit/7.receipt
+EOF
+# By hand: policies; which file is another one (- for none; another one is - where it is left out); the verdict on the whole and
+# on each stream (- where nothing is judged).
+cat >several/cases.txt <<'EOF'
+policy.json,commit/policy.json - - COMPLETE COMPLETE COMPLETE
+commit/policy.json,policy.json - - COMPLETE COMPLETE COMPLETE
+policy.json,commit/policy.json,checklist/policy.json - - COMPLETE COMPLETE COMPLETE
+policy.json,commit/policy.json,policy.json - - REFUSED - -
+policy.json - - REFUSED COMPLETE REFUSED
+commit/policy.json - - REFUSED REFUSED COMPLETE
+policy.json,commit/revoked.json - - BROKEN COMPLETE BROKEN
+policy.json,commit/policy.json streams/1/receipts/7.receipt checkpoint/4.receipt INTACT INTACT COMPLETE
+policy.json,commit/policy.json streams/1/receipts/7.receipt commit/7.receipt INTACT INTACT COMPLETE
+policy.json,commit/policy.json streams/2/records.ndjson commit/bad-end.ndjson BROKEN COMPLETE BROKEN
+policy.json,commit/policy.json streams/1/records.ndjson commit/records.ndjson BROKEN BROKEN COMPLETE
+policy.json streams/2/records.ndjson commit/bad-end.ndjson REFUSED COMPLETE REFUSED
+commit/policy.json streams/2/records.ndjson commit/bad-end.ndjson BROKEN REFUSED BROKEN
+policy.json,commit/policy.json streams/2/origin several/first.origin REFUSED - -
+policy.json,commit/policy.json streams/2/origin commit/hashes.txt REFUSED - -
+policy.json,commit/policy.json streams/2/origin - REFUSED - -
+policy.json,commit/policy.json streams/1/records.ndjson - REFUSED - -
+policy.json,commit/policy.json records.ndjson chain/records.ndjson REFUSED - -
+policy.json,commit/policy.json streams/4/origin several/first.origin REFUSED - -
+policy.json,commit/policy.json streams/1/ended.note checkpoint/7.receipt REFUSED - -
+policy.json,commit/policy.json streams/1/report.html policy.json REFUSED - -
+policy.json,commit/policy.json report.html policy.json COMPLETE COMPLETE COMPLETE
+EOF

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from linewitness.evidence.policy.policy import Policy
-from support.browser_verifier import judge_all_with_page, judge_with_page
-from support.packages import judge_with_python, verify_package
+from support.browser_verifier import judge_all_with_page, judge_several_with_page, judge_with_page
+from support.packages import judge_several_with_python, judge_with_python, verify_package
 from support.zips import zipped
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -151,6 +151,23 @@ def test_on_a_unit_whose_device_was_away(tmp_path: Path, judge: Any, without: st
     assert [[without, str(one["index"]), one["text"]] for one in verdict["remarks"]] == [
         row for row in said if row[0] == without and row[1] != "-"
     ]
+
+
+@pytest.mark.parametrize("case", (VECTORS / "several/cases.txt").read_text().splitlines())
+def test_on_a_package_of_two_streams(tmp_path: Path, case: str) -> None:
+    policies, name, instead, whole, *each = case.split(" ")
+    named = dict(line.split(" ") for line in (VECTORS / "several/files.txt").read_text().splitlines())
+    if name != "-":
+        named[name] = instead
+    files = {at: (VECTORS / file).read_bytes() for at, file in named.items() if file != "-"}
+    package = zipped(tmp_path / "a.zip", files)
+    trusted = [(VECTORS / policy).read_bytes() for policy in policies.split(",")]
+    python, page = judge_several_with_python(package, trusted)[0], judge_several_with_page(package, trusted)
+    for found in (python, page):
+        assert found["status"] == whole, found["text"]
+        assert [one["status"] for one in found.get("streams", ())] == [one for one in each if one != "-"]
+    if "streams" in python:
+        assert python["text"] == page["text"]
 
 
 @pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])

@@ -171,8 +171,8 @@ def _begin(course: _Course, between: Between) -> int:
     low, high = 0, course.first
     while low < high:
         middle = (low + high) // 2
-        found = next(iter(between(middle, middle + 1)), None)
-        if found is None or _ingested_at(found[1]) < since:
+        found = list(between(middle, middle + 1))
+        if not found or _ingested_at(found[0][1]) < since:
             low = middle + 1
         else:
             high = middle
