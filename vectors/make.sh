@@ -546,3 +546,86 @@ done
   echo "2 8 the unit SN-0818 left with the requirement glue met by record $(ids 2), which is missing here"
   echo "2 18 the unit SN-0818 left with the requirement glue met by record $(ids 2), which is missing here"
 } >checklist/remarks.txt
+
+# --- a unit whose device is lost in the middle, and refused a point before it came --------------------------------------------
+mkdir -p disturbed
+into=disturbed; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0; more=',"station_id":"pressing"'
+: >disturbed/records.ndjson; : >disturbed/hashes.txt
+STATION='{"id":"pressing","parent":{"id":"SN-0820","type":"unit"},"type":"station"}'
+record stream.created create "[{\"after\":\"$LOG\",\"before\":null,\"field\":\"log_key\"},{\"after\":\"$EVENT1\",\"before\":null,\"field\":\"event_key\"}]" \
+  'the stream begins' "$THERE"
+record gateway.started execute '[]' 'started' "$THERE"
+record device.back update '[]' 'the device answers' "$PRESS"
+record source.gap create "$(list "$(change first '"2026-03-01T06:00:03.000Z"')" "$(change last null)")" 'the device refuses the point' '{"id":"force","type":"source"}'
+record unit.entered execute '[]' 'scanned' "$STATION"
+record device.lost update '[]' 'no answer' "$PRESS"
+record device.back update "$(list "$(change away_ms 1000)")" 'the device answers' "$PRESS"
+record measurement.result create "$(list "$(change result '"ok"')")" 'measured' '{"id":"press-4/1","parent":{"id":"SN-0820","type":"unit"},"type":"result"}'
+record unit.left execute "$(list "$(change results_ok 1)" "$(change results_not_ok 0)")" 'scanned' "$STATION"
+record device.lost update '[]' 'no answer' "$PRESS"
+LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <disturbed/records.ndjson
+printf '%s\n%s\n%s\n' $ORIGIN 10 "$(mth 0 10 | unhex | b64)" >"$work/text"
+{ cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >"$work/note"
+{ cat "$work/note"; cosign store $STORE 04 1772344825; } >disturbed/10.receipt
+sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\": \"$(head -1 disturbed/hashes.txt)\",|; s|\"log_key\": .*|\"log_key\": \"$LOG\",|" \
+  policy.json >disturbed/policy.json
+for index in 0 {3..8}; do
+  {
+    echo c2sp.org/tlog-proof@v1; echo "index $index"
+    path $index 0 10 | while read -r hash; do printf '%s' "$hash" | unhex | b64; echo; done
+    echo; cat disturbed/10.receipt
+  } >disturbed/$index.tlog-proof
+done
+# By hand: which of the records 3 to 8 is left out (- for none), and then as in capture/stretches.txt (12.7) and checklist/remarks.txt (12.3).
+LOST='2026-03-01T06:00:05.000Z 2026-03-01T06:00:06.000Z'
+REFUSED='2026-03-01T06:00:03.000Z - 3 - press-4/force source.gap: the device refuses the point'
+{
+  echo "- $LOST 5 6 press-4 not connected: no answer"; echo "- $REFUSED"
+  echo "3 $LOST 5 6 press-4 not connected: no answer"
+  echo "5 $LOST - 6 press-4 not connected"; echo "5 $REFUSED"
+} >disturbed/stretches.txt
+{
+  echo '- - -'
+  echo '3 - -'
+  echo '5 6 press-4 was away before it, and the device.lost that says so is missing here'
+} >disturbed/remarks.txt
+
+# --- a package of two streams, the chain and the one in commits, and what becomes of it -----------------------------------------
+mkdir -p several
+echo acme.example/ber-01/line-02/1 >several/first.origin
+echo acme.example/ber-01/line-03/1 >several/second.origin
+# Its files, and which file of this folder each of them is.
+cat >several/files.txt <<'EOF'
+streams/1/origin several/first.origin
+streams/1/records.ndjson chain/records.ndjson
+streams/1/receipts/7.receipt checkpoint/7.receipt
+streams/2/origin several/second.origin
+streams/2/records.ndjson commit/records.ndjson
+streams/2/receipts/7.receipt commit/7.receipt
+EOF
+# By hand: policies; which file is another one (- for none; another one is - where it is left out); the verdict on the whole and
+# on each stream (- where nothing is judged).
+cat >several/cases.txt <<'EOF'
+policy.json,commit/policy.json - - COMPLETE COMPLETE COMPLETE
+commit/policy.json,policy.json - - COMPLETE COMPLETE COMPLETE
+policy.json,commit/policy.json,checklist/policy.json - - COMPLETE COMPLETE COMPLETE
+policy.json,commit/policy.json,policy.json - - REFUSED - -
+policy.json - - REFUSED COMPLETE REFUSED
+commit/policy.json - - REFUSED REFUSED COMPLETE
+policy.json,commit/revoked.json - - BROKEN COMPLETE BROKEN
+policy.json,commit/policy.json streams/1/receipts/7.receipt checkpoint/4.receipt INTACT INTACT COMPLETE
+policy.json,commit/policy.json streams/1/receipts/7.receipt commit/7.receipt INTACT INTACT COMPLETE
+policy.json,commit/policy.json streams/2/records.ndjson commit/bad-end.ndjson BROKEN COMPLETE BROKEN
+policy.json,commit/policy.json streams/1/records.ndjson commit/records.ndjson BROKEN BROKEN COMPLETE
+policy.json streams/2/records.ndjson commit/bad-end.ndjson REFUSED COMPLETE REFUSED
+commit/policy.json streams/2/records.ndjson commit/bad-end.ndjson BROKEN REFUSED BROKEN
+policy.json,commit/policy.json streams/2/origin several/first.origin REFUSED - -
+policy.json,commit/policy.json streams/2/origin commit/hashes.txt REFUSED - -
+policy.json,commit/policy.json streams/2/origin - REFUSED - -
+policy.json,commit/policy.json streams/1/records.ndjson - REFUSED - -
+policy.json,commit/policy.json records.ndjson chain/records.ndjson REFUSED - -
+policy.json,commit/policy.json streams/4/origin several/first.origin REFUSED - -
+policy.json,commit/policy.json streams/1/ended.note checkpoint/7.receipt REFUSED - -
+policy.json,commit/policy.json streams/1/report.html policy.json REFUSED - -
+policy.json,commit/policy.json report.html policy.json COMPLETE COMPLETE COMPLETE
+EOF

@@ -16,7 +16,7 @@ from support.browser_verifier import PAGE
 from support.chain_builder import Stream, grown
 from support.chromium import Page, page
 from support.line_history import line, started, stopped, tightened
-from support.packages import policy_for, receipt, selection, whole
+from support.packages import policy_for, receipt, selection, several, whole
 from support.zips import zipped
 
 SOURCE = PAGE.read_text()
@@ -24,13 +24,13 @@ VECTORS = Path(__file__).parents[2] / "vectors"
 
 
 def verdict_of(
-    browser: Page, package: Path, policy: Path, asked: dict[str, str] | None = None
+    browser: Page, package: Path, policy: Path, asked: dict[str, str] | None = None, *others: Path
 ) -> dict[str, str]:
     browser.open(PAGE)
     for field, value in (asked or {}).items():
         browser.run(f"document.querySelector('{field}').value = '{value}'")
     browser.give_file("#package", package)
-    browser.give_file("#policy", policy)
+    browser.give_file("#policy", policy, *others)
     browser.wait_for("!document.querySelector('#start').disabled")
     browser.run("document.querySelector('#start').click()")
     while not browser.run("!!document.querySelector('.verdict')"):
@@ -102,6 +102,24 @@ def test_a_backdated_stream_has_the_remarks_of_the_vectors(browser: Page, tmp_pa
     seen = verdict_of(browser, path, folder / "policy.json")
     assert seen["class"] == "verdict COMPLETE"
     assert "records 0 to 4 claim to have been written up to 365 days earlier than possible" in seen["all"]
+
+
+def test_several_streams_are_shown_below_the_verdict_on_the_whole(
+    browser: Page, stream: Stream, policy: Path, tmp_path: Path
+) -> None:
+    other = grown(12, origin="acme.example/ber-01/line-03/1", seed=40)
+    (tmp_path / "other.json").write_bytes(policy_for(other).canonical)
+    parts = [selection(stream, tmp_path / "1.zip", [3, 12]), whole(other, tmp_path / "2.zip")]
+    package = several(tmp_path / "unit.zip", parts)
+    seen = verdict_of(browser, package, policy, None, tmp_path / "other.json")
+    assert seen["class"] == "verdict INCLUDED"
+    assert seen["text"] == "INCLUDED, the weakest of 2 streams: 1 INCLUDED, 1 COMPLETE"
+    assert browser.run("document.querySelectorAll('#result > .verdict').length") == 3
+    for said in (stream.origin, other.origin, "COMPLETE to 12, attested by auditor"):
+        assert said in seen["all"]
+    seen = verdict_of(browser, package, policy)
+    assert seen["class"] == "verdict REFUSED"
+    assert f"no policy is for the stream {other.origin}" in seen["all"]
 
 
 def test_a_selection(browser: Page, stream: Stream, policy: Path, tmp_path: Path) -> None:

@@ -1,20 +1,16 @@
 """The page that verifies a unit's package with shell tools does so, on a package of this version."""
 
 import asyncio
-import re
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.pages_by_hand import ROOT, work_through
 from support.unit_line import OURS, make_units
 from support.unit_packages import attest, pack_unit, policy_of
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/by-hand.md").read_text(), re.MULTILINE | re.DOTALL)
 RECORDS = "evidence/records.ndjson"
 
 
@@ -26,33 +22,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     attest(folder / "journal")
     (folder / "policy.json").write_bytes(policy_of(folder / "journal").canonical)
     return pack_unit(folder / "journal", OURS, folder / "unit.zip", raw=True)
-
-
-def work_through(
-    folder: Path, package: Path, spoil: str = "", vectors: Path = ROOT / "vectors"
-) -> subprocess.CompletedProcess[Any]:
-    """Run the page; `spoil` alters what was unpacked, and ends with 0 if it altered nothing."""
-    if spoil:
-        spoil = (
-            "cp -r evidence before; cp policy.json before\n"
-            f"{spoil}\n"
-            "if diff -r before evidence >/dev/null && cmp -s before/policy.json policy.json;"
-            " then echo unspoiled; exit 0; fi"
-        ).replace("if diff -r before evidence", "if diff -r -x policy.json before evidence")
-    return subprocess.run(
-        ["bash", "-c", "\n".join([BLOCKS[0], spoil, *BLOCKS[1:]])],
-        cwd=folder,
-        env={
-            "package": str(package),
-            "policy": str(package.parent / "policy.json"),
-            "vectors": str(vectors),
-            "PATH": "/usr/bin:/bin",
-            "LC_ALL": "C.UTF-8",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_page_checks_the_package_of_a_unit(tmp_path: Path, package: Path) -> None:

@@ -18,11 +18,12 @@ _DRIVER = r"""
 const fs = require("node:fs");
 (async () => {
   const read = (path) => new Uint8Array(fs.readFileSync(path));
-  const [cases, demands] = JSON.parse(process.argv[2]);
+  const [cases, demands, count] = JSON.parse(process.argv[2]);
   for (const files of cases) {
-    const [evidence, policy, ...revocations] = files.map(read);
+    const [evidence, ...trust] = files.map(read);
     const begun = performance.now();
-    const verdict = await verifyEvidence(evidence, policy, () => {}, revocations, demands);
+    const policies = trust.slice(0, count), revocations = trust.slice(count);
+    const verdict = await verifyEvidence(evidence, policies, () => {}, revocations, demands);
     // `maxRSS` would begin with the memory of the process that started this one.
     const kb = Number(fs.readFileSync("/proc/self/status", "utf8").match(/VmHWM:\s+(\d+)/)[1]);
     const cost = { ms: performance.now() - begun, kb };
@@ -43,6 +44,18 @@ def judge_with_page(
     return judge_all_with_page([files], demands)[0]
 
 
+def judge_several_with_page(
+    path: Path, policies: Sequence[bytes], revocations: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the verdict of the script under a policy for each of several streams."""
+    files = [path]
+    for number, data in enumerate((*policies, *(text.encode() for text in revocations))):
+        files.append(path.with_suffix(f".trust-{number}"))
+        files[-1].write_bytes(data)
+    verdict: dict[str, Any] = costs_with_page([files], policies=len(policies))[0]["verdict"]
+    return verdict
+
+
 def judge_all_with_page(
     cases: Sequence[Sequence[Path]], demands: Demands | None = None
 ) -> list[dict[str, Any]]:
@@ -50,8 +63,13 @@ def judge_all_with_page(
     return [judged["verdict"] for judged in costs_with_page(cases, demands)]
 
 
-def costs_with_page(cases: Sequence[Sequence[Path]], demands: Demands | None = None) -> list[dict[str, Any]]:
-    """Return the same as `verdict`, and beside it the `cost`: `ms`, and `kb` of memory at most until then."""
+def costs_with_page(
+    cases: Sequence[Sequence[Path]], demands: Demands | None = None, *, policies: int = 1
+) -> list[dict[str, Any]]:
+    """Return the same as `verdict`, and beside it the `cost`: `ms`, and `kb` of memory at most until then.
+
+    After the package come so many policies, and then revocations.
+    """
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed: the script of verify.html is tested in Chromium only")
@@ -60,7 +78,7 @@ def costs_with_page(cases: Sequence[Sequence[Path]], demands: Demands | None = N
     driver = cases[0][0].with_suffix(".cjs")
     driver.write_text(script[1] + _DRIVER)
     asked = asdict(demands) if demands else None
-    files = json.dumps([[[str(path) for path in case] for case in cases], asked])
+    files = json.dumps([[[str(path) for path in case] for case in cases], asked, policies])
     done = subprocess.run(
         [node, str(driver), files], capture_output=True, text=True, check=False, timeout=300
     )

@@ -59,9 +59,11 @@ class Page:
             + ") ? done() : setTimeout(look, 20); look(); })"
         )
 
-    def give_file(self, selector: str, path: Path) -> None:
+    def give_file(self, selector: str, *paths: Path) -> None:
         found = self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
-        self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+        self.call(
+            "DOM.setFileInputFiles", files=[str(path) for path in paths], objectId=found["result"]["objectId"]
+        )
 
     def photograph(self, path: Path) -> None:
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)

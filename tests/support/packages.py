@@ -1,6 +1,7 @@
 """Build evidence packages for the tests: whole streams and selections, with all private keys known."""
 
 import io
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from nacl.signing import SigningKey
 
 from linewitness.anchors.signatures import verifies
 from linewitness.evidence.command.demands import Demands
+from linewitness.evidence.command.verify import VerifyRequest
 from linewitness.evidence.format import keys, merkle, note
 from linewitness.evidence.format.merkle import leaf_hash
 from linewitness.evidence.format.note import Note
@@ -21,6 +23,7 @@ from linewitness.evidence.policy.trust import read_trust
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.verdict import Verdict
 from support.chain_builder import Stream
+from support.zips import unzipped, zipped
 
 #: From records, and what lies beside them, to the verdict under a policy.
 Judge = Callable[..., dict[str, Any]]
@@ -90,6 +93,17 @@ def selection(stream: Stream, path: Path, picked: Iterable[int], **other: Any) -
     return _write(path, PackageContents(**(given | other)))
 
 
+def several(path: Path, parts: Iterable[Path], **other: bytes) -> Path:
+    """Write a package of several streams from packages of one each; `other` are beside their folders."""
+    files: dict[str, bytes] = {}
+    for number, part in enumerate(parts, 1):
+        members = unzipped(part)
+        stream = json.loads(members["records.ndjson"].partition(b"\n")[0])["integrity"]["stream"]
+        files[f"streams/{number}/origin"] = f"{stream}\n".encode()
+        files |= {f"streams/{number}/{name}": data for name, data in members.items()}
+    return zipped(path, files | other)
+
+
 def _write(path: Path, contents: PackageContents) -> Path:
     buffer = io.BytesIO()
     write_package(buffer, contents)
@@ -107,6 +121,25 @@ def judge_with_python(
         return demands.to_json(demands.applied(found, trust)) if demands else found.to_json()
     except (BadPackage, BadPolicy) as error:
         return {"status": "REFUSED", "text": str(error), "broken_at": None, "remarks": []}
+
+
+def judge_several_with_python(
+    path: Path, policies: Sequence[bytes], revocations: Sequence[str] = (), *, now_s: int = TIME_S
+) -> tuple[dict[str, Any], int]:
+    """Return what `linewitness verify --json` prints under a policy for each stream, and its exit code."""
+    files = []
+    for number, data in enumerate((*policies, *(text.encode() for text in revocations))):
+        files.append(path.with_suffix(f".file-{number}"))
+        files[-1].write_bytes(data)
+    request = VerifyRequest(
+        demands=Demands(now_s=now_s),
+        policies=files[: len(policies)],
+        revocations=files[len(policies) :],
+        as_json=True,
+        verifies=verifies,
+    )
+    lines, code = request.run(open_evidence(path))
+    return json.loads("".join(lines)), code
 
 
 def verify_package(path: Path, *, policy: Policy, signatures: Verifies | None = None) -> Verdict:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from linewitness.evidence.policy.policy import Policy
-from support.browser_verifier import judge_all_with_page, judge_with_page
-from support.packages import judge_with_python, verify_package
+from support.browser_verifier import judge_all_with_page, judge_several_with_page, judge_with_page
+from support.packages import judge_several_with_python, judge_with_python, verify_package
 from support.zips import zipped
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -126,6 +126,48 @@ def test_on_a_unit_with_a_checklist(tmp_path: Path, judge: Any) -> None:
         assert [[without, str(one["index"]), one["text"]] for one in verdict["remarks"]] == [
             row for row in REMARKS if row[0] == without and row[1] != "-"
         ]
+
+
+DISTURBED = VECTORS / "disturbed"
+
+
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+@pytest.mark.parametrize("without", ["-", "3", "5"])
+def test_on_a_unit_whose_device_was_away(tmp_path: Path, judge: Any, without: str) -> None:
+    lines = (DISTURBED / "records.ndjson").read_bytes().splitlines(keepends=True)
+    picked = [at for at in range(3, 9) if str(at) != without]
+    files = {"records.ndjson": b"".join(lines[at] for at in picked), "keys.ndjson": lines[0]} | {
+        f"proofs/{at}.tlog-proof": (DISTURBED / f"{at}.tlog-proof").read_bytes() for at in (0, *picked)
+    }
+    verdict = judge(zipped(tmp_path / "a.zip", files), (DISTURBED / "policy.json").read_bytes())
+    assert verdict["status"] == "INCLUDED", verdict["text"]
+    rows = [line.split(" ", 1) for line in (DISTURBED / "stretches.txt").read_text().splitlines()]
+    names = ("since", "until", "first", "last", "subject", "why")
+    assert [
+        " ".join("-" if one[name] is None else str(one[name]) for name in names)
+        for one in verdict["without_capture"]
+    ] == [row for left_out, row in rows if left_out == without]
+    said = [line.split(" ", 2) for line in (DISTURBED / "remarks.txt").read_text().splitlines()]
+    assert [[without, str(one["index"]), one["text"]] for one in verdict["remarks"]] == [
+        row for row in said if row[0] == without and row[1] != "-"
+    ]
+
+
+@pytest.mark.parametrize("case", (VECTORS / "several/cases.txt").read_text().splitlines())
+def test_on_a_package_of_two_streams(tmp_path: Path, case: str) -> None:
+    policies, name, instead, whole, *each = case.split(" ")
+    named = dict(line.split(" ") for line in (VECTORS / "several/files.txt").read_text().splitlines())
+    if name != "-":
+        named[name] = instead
+    files = {at: (VECTORS / file).read_bytes() for at, file in named.items() if file != "-"}
+    package = zipped(tmp_path / "a.zip", files)
+    trusted = [(VECTORS / policy).read_bytes() for policy in policies.split(",")]
+    python, page = judge_several_with_python(package, trusted)[0], judge_several_with_page(package, trusted)
+    for found in (python, page):
+        assert found["status"] == whole, found["text"]
+        assert [one["status"] for one in found.get("streams", ())] == [one for one in each if one != "-"]
+    if "streams" in python:
+        assert python["text"] == page["text"]
 
 
 @pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])

@@ -15,8 +15,9 @@ def unit(
     ],
     serial: Annotated[str, typer.Argument(help="The serialized unit.", show_default=False)],
 ) -> None:
-    """List a unit's records that are here; then its checklist and its components.
+    """List a unit's records that are here, and when there was no capture; then its checklist and components.
 
+    Between its records stand the gaps and disturbances of its devices and stations.
     The checklist says each requirement and by which of these records it was met.
     """
     from linewitness.evidence.format.record import parse
@@ -33,7 +34,27 @@ def unit(
         typer.echo(f"{record['sequence_no']} {record['occurred_at']} {what}: {record['reason']}")
     if not found:
         typer.echo(f"there are no records of the unit {serial}")
+    else:
+        echo_stretches(found)
     echo_history(found)
+
+
+def echo_stretches(records: Iterable[bytes], *, of: str = "") -> None:
+    """Print from when to when records of a stream say that there was no capture; `of` names the stream."""
+    from linewitness.evidence.format.record import parse
+    from linewitness.evidence.verify.capture_stretches import StretchFinder
+    from linewitness.evidence.verify.signs import sign_of
+
+    finder = StretchFinder()
+    finder.follow(sign_of(parse(data)) for data in records)
+    where = f" of {of}" if of else ""
+    found = finder.end()
+    for stretch in found:
+        typer.echo(f"without capture{where}: {stretch.text}")
+    if not found:
+        typer.echo(f"without capture{where}: nothing of its devices and stations is on record")
+    elif finder.left_out:
+        typer.echo(f"without capture{where}: {finder.left_out} more stretches are not listed")
 
 
 def echo_history(records: Iterable[bytes]) -> None:

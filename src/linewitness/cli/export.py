@@ -1,6 +1,5 @@
 """`linewitness export`: write an evidence package, or plain records."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,11 +149,8 @@ def write_package(
 
     `held` is a receipt that the store made for it: how many records it holds now.
     """
-    from linewitness.anchors.signatures import verifies
-    from linewitness.base.clock import SystemClock, to_rfc3339
+    from linewitness.cli.packing import package_file, request_of
     from linewitness.cli.progress import counting
-    from linewitness.evidence.command.verify import read_policy
-    from linewitness.evidence.package.request import PackageRequest
 
     brought: set[int] = set()
 
@@ -164,26 +160,9 @@ def write_package(
             brought.add(found.sequence_no)
         return found
 
-    request = PackageRequest(
-        holdings=holdings,
-        query=query,
-        created_at=to_rfc3339(SystemClock().stamp().realtime_ns),
-        held=held,
-        policy=read_policy(policy) if policy else None,
-        verifies=verifies,
-        workers=os.cpu_count() or 1,
-        raws=find if raws else None,
-        traced=say_trace,
-    )
-    part = output.with_name(output.name + ".part")
-    if output.exists():
-        raise ConfigurationError(f"there is a {output} already", hint="name a new file with --output")
-    try:
-        with new_file(part) as file:
-            count = request.write(file, stage=counting)
-        part.rename(output)
-    finally:
-        part.unlink(missing_ok=True)
+    request = request_of(holdings, query, [policy] if policy else [], raws=find if raws else None, held=held)
+    with package_file(output) as file:
+        count = request.write(file, stage=counting)
     sent = f", with what the devices sent for {len(brought)} of them" if raws else ""
     typer.echo(f"{count} records in {output}{sent}")
 

@@ -46,7 +46,8 @@ def verify(
     ],
     *,
     policy: Annotated[
-        Path | None, typer.Option(help="The customer's policy; without it the verdict is never COMPLETE.")
+        list[Path] | None,
+        typer.Option(help="The customer's policy; without it never COMPLETE. Repeat it for each stream."),
     ] = None,
     customer: Annotated[
         str | None, typer.Option(help="The customer's vkey; the policy must be signed with it.")
@@ -87,7 +88,7 @@ def verify(
             at_least=at_least,
             as_of_s=None if as_of is None else unix_time(as_of),
         ),
-        policy=policy,
+        policies=tuple(policy or ()),
         customer=customer,
         revocations=tuple(revocation or ()),
         times=times,

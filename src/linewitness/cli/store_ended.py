@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from linewitness.base.errors import ConfigurationError
-from linewitness.cli.device_history import echo_history
+from linewitness.cli.device_history import echo_history, echo_stretches
 from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 from linewitness.cli.store_questions import Format, Output, format_of, put
 
@@ -73,6 +73,7 @@ def unit(
 ) -> None:
     """List a unit's records over all streams, with where each is held; then its checklist and components.
 
+    Between its records stand the gaps and disturbances of its devices and stations.
     The checklist says each requirement and by which of these records it was met.
     """
     from linewitness.store.questions.unit import unit_history, went_into
@@ -143,6 +144,9 @@ def _list(history: "UnitAccount", serial: str) -> None:
         members = parse(record.data)
         typer.echo(f"{record.occurred_at} {members['kind']} {members['resource']['id']}")
         typer.echo(f"  {record.mark}")
+    for origin in dict.fromkeys(record.origin for record in history.records if record.in_stream):
+        mine = (each for each in history.records if each.in_stream and each.origin == origin)
+        echo_stretches((each.data for each in sorted(mine, key=lambda each: each.seq)), of=origin)
     echo_history(record.data for record in history.records)
     if not history.records:
         typer.echo(f"there are no records of the unit {serial}")

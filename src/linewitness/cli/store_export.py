@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,6 @@ from linewitness.cli.export import (
     Lot,
     Ndjson,
     Part,
-    PolicyFile,
     Serial,
     Unit,
     components_of,
@@ -22,10 +22,13 @@ from linewitness.cli.export import (
     warn_of_name,
     write_package,
 )
+from linewitness.cli.packing import package_file, request_of
 from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 from linewitness.cli.store_ended import remark_ended, write_ended
 
 if TYPE_CHECKING:
+    from linewitness.evidence.package.query import RecordQuery
+    from linewitness.store.database.database import Database
     from linewitness.store.keys import Cosigner
 
 
@@ -47,7 +50,10 @@ def export(
     until: Annotated[
         str | None, typer.Option("--to", "--until", help="Select events before this time (UTC, RFC 3339).")
     ] = None,
-    policy: PolicyFile = None,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(help="Put the verdict under this policy into the report; repeatable, one a stream."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="New file: a package (.zip) or records (.ndjson).")
     ] = None,
@@ -63,11 +69,9 @@ def export(
     """Export evidence: a package with proofs, or records as they were received.
 
     A package says, signed with the store's key, how many records the store holds as it is made.
+    What is asked for may lie in several streams: then, without --stream, the package has all of them.
     Without --output, records go to standard output, one record a line.
     """
-    from linewitness.base.clock import NS_PER_S, SystemClock
-    from linewitness.evidence.package.raws import RawFile
-    from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
     query = query_of(unit, batch, components_of(part, serial, lot), since, until)
@@ -81,13 +85,13 @@ def export(
     if output is not None and is_package(output, ndjson=ndjson):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with (
-            store_database(file) as database,
-            StoreHoldings.open(database, stream, tenant=tenant) as holdings,
-        ):
-            held = holdings.held(_cosigner(file), SystemClock().stamp().realtime_ns // NS_PER_S)
-            raws = RawFile(raw).find if raw else None
-            write_package(holdings, query, output, policy, raws=raws, held=held)
+        with store_database(file) as database:
+            signer = _cosigner(file)
+            if stream is None and raw is None and not query.is_all:
+                _pack_streams(database, tenant, query, output, policy or [], cosigner=signer)
+            else:
+                place = (tenant, stream)
+                _pack_stream(database, place, query, output, policy or [], cosigner=signer, raw=raw)
             remark_ended(database, tenant=tenant, stream=stream, query=query)
         return
     if batch or query.components or len(query.units) > 1:
@@ -108,6 +112,57 @@ def export(
         for record in found:
             write(record.data + b"\n")
         remark_ended(database, tenant=tenant, stream=stream, query=query)
+
+
+def _pack_stream(
+    database: "Database",
+    place: tuple[str | None, str | None],
+    query: "RecordQuery",
+    output: Path,
+    policies: list[Path],
+    *,
+    cosigner: "Cosigner",
+    raw: Path | None,
+) -> None:
+    """Write the package of one stream, the only one where none is named."""
+    from linewitness.evidence.package.raws import RawFile
+    from linewitness.store.holdings import StoreHoldings
+
+    if len(policies) > 1:
+        raise ConfigurationError("a package of one stream has one policy", hint="give --policy once")
+    tenant, stream = place
+    with StoreHoldings.open(database, stream, tenant=tenant) as holdings:
+        held = holdings.held(cosigner, _now_s())
+        raws = RawFile(raw).find if raw else None
+        write_package(holdings, query, output, next(iter(policies), None), raws=raws, held=held)
+
+
+def _pack_streams(
+    database: "Database",
+    tenant: str | None,
+    query: "RecordQuery",
+    output: Path,
+    policies: list[Path],
+    *,
+    cosigner: "Cosigner",
+) -> None:
+    """Write the package of what was asked for, from all streams that have it."""
+    from linewitness.cli.progress import counting
+    from linewitness.evidence.package.several.pack import StreamsRequest
+    from linewitness.store.holdings import StoreHoldings
+
+    with StoreHoldings.open_all(database, tenant=tenant) as streams, package_file(output) as target:
+        held = {each.origin: partial(each.held, cosigner, _now_s()) for each in streams}
+        requests = [request_of(each, query, policies) for each in streams]
+        count, found = StreamsRequest(requests, lambda origin: held[origin]()).write(target, stage=counting)
+    among = f" of {found} streams" if found > 1 else ""
+    typer.echo(f"{count} records{among} in {output}")
+
+
+def _now_s() -> int:
+    from linewitness.base.clock import NS_PER_S, SystemClock
+
+    return SystemClock().stamp().realtime_ns // NS_PER_S
 
 
 def _cosigner(file: Path) -> "Cosigner":

@@ -55,6 +55,14 @@ class StoreHoldings:
                 )
             yield cls(connection, found)
 
+    @classmethod
+    @contextmanager
+    def open_all(cls, database: Database, *, tenant: str | None = None) -> Iterator[list[Self]]:
+        """Open all streams of a tenant in one snapshot; ConfigurationError where that is not clear."""
+        tenant = the_tenant(database, tenant)
+        with database.reading(tenant) as connection:
+            yield [cls(connection, each) for each in enrolled(connection, tenant)]
+
     def records(self) -> Iterator[tuple[int, bytes]]:
         """Yield all records."""
         return self.between(0, self.size)

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str], *, verifies: Verifies | None = None) -> ExitCo
         )
         request = VerifyRequest(
             demands=demands,
-            policy=given.policy,
+            policies=tuple(given.policy),
             customer=given.customer,
             revocations=tuple(given.revocation),
             times=given.times,
@@ -71,7 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         "source", type=Path, help="A package (.zip), or exported records (NDJSON, with .receipts beside)."
     )
     parser.add_argument(
-        "--policy", type=Path, help="The customer's policy; without it nothing is called complete."
+        "--policy",
+        type=Path,
+        action="append",
+        default=[],
+        help="The customer's policy; without it nothing is called complete. One for each stream.",
     )
     parser.add_argument("--customer", help="The customer's vkey, which must have signed the policy.")
     parser.add_argument(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from linewitness.evidence.format.record import Scalar, unit_of
 from linewitness.evidence.history.met_by import ids_in
-from linewitness.evidence.history.values import stated, text_of
+from linewitness.evidence.history.values import Place, stated, text_of
 
 _KIND: Final = ".kind"
 _DONE: Final = ".done"
@@ -47,7 +47,7 @@ class UnitChecklist:
 
     unit: str
     station: str
-    sequence_no: int
+    sequence_no: Place
     occurred_at: str
     attempt: str
     made: str

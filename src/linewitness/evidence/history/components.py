@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from linewitness.evidence.history.values import INSTALLED, actor_of, stated, text_of
+from linewitness.evidence.history.values import INSTALLED, Place, actor_of, stated, text_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +21,10 @@ class InstalledComponent:
     position: str
     supplier: str
     expiry: str
-    installed: int | None
+    installed: Place | None
     at: str
     by: str
-    removal: int | None = None
+    removal: Place | None = None
     removed_at: str = ""
     removed_by: str = ""
     removed_why: str = ""
@@ -73,7 +73,7 @@ class Genealogy:
         return None
 
 
-def component_of(members: dict[str, Any], *, installed: int | None) -> InstalledComponent:
+def component_of(members: dict[str, Any], *, installed: Place | None) -> InstalledComponent:
     """Return the component that a record is about."""
     values = stated(members)
     return InstalledComponent(

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.history.checklist import UnitChecklist, checklist_of
 from linewitness.evidence.history.components import Genealogy, words_of
-from linewitness.evidence.history.values import INSTALLED, LEFT, REFUSED, REMOVED, actor_of
+from linewitness.evidence.history.values import INSTALLED, LEFT, REFUSED, REMOVED, Place, actor_of
 
 #: Units that are followed, and events of each; what is beyond them is counted.
 MAX_UNITS: Final = 500
@@ -31,7 +31,7 @@ EVENTS: Final = {
 class Meeting(NamedTuple):
     """A record that met a requirement: its place, who did it and when."""
 
-    sequence_no: int
+    sequence_no: Place
     by: str
     at: str
 
@@ -39,7 +39,7 @@ class Meeting(NamedTuple):
 class UnitEvent(NamedTuple):
     """A refusal, an override, a sign-off or an exception."""
 
-    sequence_no: int
+    sequence_no: Place
     at: str
     what: str
     about: str

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from html import escape
 from typing import Final
+from urllib.parse import quote
 
 from linewitness.evidence.history.checklist import CheckedRequirement, UnitChecklist
 from linewitness.evidence.history.components import InstalledComponent
 from linewitness.evidence.history.histories import DeviceHistories, DeviceHistory, Meeting
+from linewitness.evidence.history.values import Place
 
 #: Returns whether a record has a row in the page's table of records.
-HasRow = Callable[[int], bool]
+HasRow = Callable[[Place], bool]
 
 #: Records that met one requirement and are listed.
 MAX_MET_BY: Final = 20
@@ -27,9 +29,9 @@ _COMPONENTS: Final = (
 _EVENTS: Final = ("Record", "When", "What", "About", "Who", "Why")
 
 
-def anchor(sequence_no: int) -> str:
+def anchor(sequence_no: Place) -> str:
     """Return the id of a record's row."""
-    return f"record-{sequence_no}"
+    return f"record-{quote(str(sequence_no))}"
 
 
 class HistoryPage:
@@ -131,11 +133,11 @@ class HistoryPage:
         plain = (one.part or one.id, one.name, one.quantity, one.position, one.supplier, one.expiry)
         return _row(*map(escape, plain), came, gone)
 
-    def _event(self, sequence_no: int, at: str, by: str) -> str:
+    def _event(self, sequence_no: Place, at: str, by: str) -> str:
         return f"{self._record(sequence_no)}, {_time(at)} by {escape(by)}"
 
-    def _record(self, sequence_no: int) -> str:
-        name = f"record&nbsp;{sequence_no}"
+    def _record(self, sequence_no: Place) -> str:
+        name = f"record&nbsp;{escape(str(sequence_no))}"
         return f'<a href="#{anchor(sequence_no)}">{name}</a>' if self._has_row(sequence_no) else name
 
 

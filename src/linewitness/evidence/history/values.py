@@ -6,6 +6,9 @@ from typing import Any, Final
 from linewitness.evidence.format.record import Scalar
 from linewitness.evidence.history.met_by import MET_BY, ids_in, requirement_in
 
+#: The number of a record in its stream; of one of several streams, with the stream's name.
+Place = int | str
+
 LEFT: Final = "unit.left"
 INSTALLED: Final = "component.installed"
 REMOVED: Final = "component.removed"

@@ -47,11 +47,22 @@ MAX_SMALL_BYTES: Final = 1_000_000
 MAX_NOTES_BYTES: Final = 20_000_000
 MAX_PROOFS_BYTES: Final = 1_000_000_000
 
+#: Of one stream among several: its name. All other files are called as in a package of one stream.
+ORIGIN: Final = "origin"
+#: Before the names of the files of the n-th of several streams.
+FOLDER: Final = "streams/{}/"
 #: What a file of a package can be called.
 NAME: Final = re.compile(
     r"manifest\.json|records\.ndjson|keys\.ndjson|raw\.ndjson|ended\.note|report\.html|verify\.html"
     r"|(checkpoints|receipts|proofs|anchors)/[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 )
+_OF_SEVERAL: Final = re.compile(
+    r"manifest\.json|report\.html|verify\.html|streams/[1-9][0-9]{0,2}/(origin|(?!ended|report|verify)("
+    + NAME.pattern
+    + "))"
+)
+_IN_FOLDER: Final = re.compile(r"streams/([1-9][0-9]{0,2})/(.*)", re.DOTALL)
+_MAX_ORIGIN_BYTES: Final = 1000
 _DOCUMENTS: Final = frozenset(("report.html", "verify.html", MANIFEST))
 MAX_MANIFEST_BYTES: Final = 100_000_000
 
@@ -63,10 +74,10 @@ class BadPackage(EvidenceError):
 class Package:
     """A package that is open for reading."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """Check the whole container; BadPackage names what nobody should open."""
+    def __init__(self, file: IO[bytes], members: dict[str, PackedFile] | None = None) -> None:
+        """Check the whole container; `members` are files of one that was checked. BadPackage if bad."""
         self._file = file
-        self._members = _checked(file)
+        self._members = _checked(file) if members is None else members
 
     @classmethod
     @contextmanager
@@ -77,6 +88,19 @@ class Package:
                 yield cls(file)
             except BadLayout as error:
                 raise BadPackage(error.what) from None
+
+    def streams(self) -> dict[str, Self]:
+        """Return the parts of a package of several streams by the names of these; none of any other."""
+        found: dict[str, Self] = {}
+        for members in _folders(self._members):
+            part = type(self)(self._file, members)
+            origin, end, rest = part.small(ORIGIN).partition("\n")
+            if not origin or not end or rest or members[ORIGIN].size > _MAX_ORIGIN_BYTES:
+                raise BadPackage(f"a file {ORIGIN} of the package does not hold the name of a stream")
+            if origin in found:
+                raise BadPackage(f"the package holds the stream {origin} twice")
+            found[origin] = part
+        return found
 
     @property
     def is_handover(self) -> bool:
@@ -201,25 +225,46 @@ def _is_stamp(name: str) -> bool:
     return name.startswith("anchors/") and name.endswith(STAMP)
 
 
+def _folders(members: dict[str, PackedFile]) -> list[dict[str, PackedFile]]:
+    """Return the files of each of several streams, by their names in its folder."""
+    folders: dict[int, dict[str, PackedFile]] = {}
+    for name, member in members.items():
+        if found := _IN_FOLDER.fullmatch(name):
+            folders.setdefault(int(found[1]), {})[found[2]] = member
+    if sorted(folders) != [*range(1, len(folders) + 1)]:
+        raise BadPackage("the folders of the package's streams are not numbered from 1 on")
+    return [folders[number] for number in sorted(folders)]
+
+
 def _checked(file: IO[bytes]) -> dict[str, PackedFile]:
     """Return the files, after all of them were unpacked once: damage is found before anything is judged."""
     members: dict[str, PackedFile] = {}
     for member in read_layout(file, most=MAX_MEMBERS):
-        name = member.name
-        if not NAME.fullmatch(name):
-            raise BadPackage(f"the package holds {name!r}, which does not belong into one")
-        if name in members:
-            raise BadPackage(f"the package holds {name} twice")
-        members[name] = member
-    if RECORDS not in members:
-        raise BadPackage(f"the package holds no {RECORDS}")
-    small = [member for name, member in members.items() if name not in {RECORDS, KEYS, *_DOCUMENTS}]
-    if large := next((one.name for one in small if one.size > MAX_SMALL_BYTES and one.name != RAWS), None):
-        raise BadPackage(f"{large} is larger than {MAX_SMALL_BYTES} bytes")
-    proofs = sum(member.size for member in small if member.name.startswith(("proofs/", RAWS)))
-    if sum(member.size for member in small) - proofs > MAX_NOTES_BYTES or proofs > MAX_PROOFS_BYTES:
-        raise BadPackage("the notes or the proofs of the package are too large together")
+        if member.name in members:
+            raise BadPackage(f"the package holds {member.name} twice")
+        members[member.name] = member
+    several = any(name.startswith("streams/") for name in members)
+    if wrong := next(
+        (name for name in members if not (_OF_SEVERAL if several else NAME).fullmatch(name)), None
+    ):
+        raise BadPackage(f"the package holds {wrong!r}, which does not belong into one")
+    for part in _folders(members) if several else [members]:
+        for name in (RECORDS, *([ORIGIN] if several else [])):
+            if name not in part:
+                raise BadPackage(f"the package holds no {name}")
+    _check_sizes([(_IN_FOLDER.sub(r"\2", name), member) for name, member in members.items()])
     for member in members.values():
         for _ in unpacked(file, member):
             pass
     return members
+
+
+def _check_sizes(files: list[tuple[str, PackedFile]]) -> None:
+    """Refuse notes and proofs that are too large, one by one or together; names are those in their folder."""
+    small = [(name, member) for name, member in files if name not in {RECORDS, KEYS, *_DOCUMENTS}]
+    for name, member in small:
+        if member.size > MAX_SMALL_BYTES and name != RAWS:
+            raise BadPackage(f"{member.name} is larger than {MAX_SMALL_BYTES} bytes")
+    proofs = sum(member.size for name, member in small if name.startswith(("proofs/", RAWS)))
+    if sum(member.size for _, member in small) - proofs > MAX_NOTES_BYTES or proofs > MAX_PROOFS_BYTES:
+        raise BadPackage("the notes or the proofs of the package are too large together")

@@ -1,10 +1,10 @@
 """Put a package together from what a journal or a store holds: a whole stream, or a selection with proofs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import chain
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
 
 from linewitness.base.errors import EvidenceError, ExitCode
 from linewitness.evidence.format import record
@@ -125,8 +125,39 @@ def pack_stream(
     )
 
 
+class SelectionParts(TypedDict, total=False):
+    """What `selection_contents` is given beside the devices' own bytes."""
+
+    origin: Required[str]
+    selected: Required[Sequence[tuple[int, bytes]]]
+    key_records: Required[Sequence[tuple[int, bytes]]]
+    receipt: Required[str]
+    subtree: Required[Subtree]
+    receipts: Sequence[tuple[int, str]]
+    stamps: Sequence[StampedCheckpoint]
+    held: str | None
+    label: Required[PackageLabel]
+    progress: Progress | None
+
+
 def pack_selection(
-    target: IO[bytes],
+    target: IO[bytes], *, raws: "RawChoice | None" = None, **given: Unpack[SelectionParts]
+) -> int:
+    """Write a package of some records with its report, and return their number; see `selection_contents`."""
+    contents = selection_contents(raws=raws, **given)
+    label = given["label"]
+    report = build_report(
+        (record.parse(data) for _, data in given["selected"]),
+        title=label.title,
+        created_at=label.created_at,
+        verdict=label.verdict,
+        telegram=raws.text if raws else _not_shown,
+    )
+    documents = {"report.html": report, "verify.html": verifier_page()}
+    return write_package(target, replace(contents, documents=documents))
+
+
+def selection_contents(
     *,
     origin: str,
     selected: Sequence[tuple[int, bytes]],
@@ -139,8 +170,8 @@ def pack_selection(
     held: str | None = None,
     label: PackageLabel,
     progress: Progress | None = None,
-) -> int:
-    """Write a package of some records, each with its proof, and return their number.
+) -> PackageContents:
+    """Return what is in a package of some records, each with its proof; it has no documents.
 
     `selected` are (sequence_no, exact bytes), rising; `key_records` the same for record 0 and every
     `key.rotated`, of which those after the last selected record are left out; `receipt` is the note that
@@ -161,32 +192,21 @@ def pack_selection(
     stamp_files = StampFiles(useful_stamps(stamps, last), size=size, subtree=subtree)
     needed = [(at, data) for at, data in key_records if at <= last]
     places = sorted({at for at, _ in chain(selected, needed)})
-    report = build_report(
-        (record.parse(data) for _, data in selected),
-        title=label.title,
+    return PackageContents(
+        origin=origin,
         created_at=label.created_at,
-        verdict=label.verdict,
-        telegram=raws.text if raws else _not_shown,
-    )
-    return write_package(
-        target,
-        PackageContents(
-            origin=origin,
-            created_at=label.created_at,
-            note=label.title,
-            records=(data for _, data in selected),
-            raws=raws.lines(data for _, data in selected) if raws else None,
-            key_records=[data for _, data in needed],
-            proofs=_proofs(places, receipt, subtree, progress),
-            asked=label.asked,
-            statements=[
-                *([(HELD, held)] if held else []),
-                *ReceiptFiles(receipts, size=size, subtree=subtree).texts,
-                *stamp_files.texts,
-            ],
-            tokens=stamp_files.tokens,
-            documents={"report.html": report, "verify.html": verifier_page()},
-        ),
+        note=label.title,
+        records=(data for _, data in selected),
+        raws=raws.lines(data for _, data in selected) if raws else None,
+        key_records=[data for _, data in needed],
+        proofs=_proofs(places, receipt, subtree, progress),
+        asked=label.asked,
+        statements=[
+            *([(HELD, held)] if held else []),
+            *ReceiptFiles(receipts, size=size, subtree=subtree).texts,
+            *stamp_files.texts,
+        ],
+        tokens=stamp_files.tokens,
     )
 
 

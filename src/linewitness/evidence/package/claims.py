@@ -4,7 +4,7 @@ docs/format.md, section 11.3.3. The manifest is signed by nobody, so it breaks n
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
@@ -19,14 +19,32 @@ _NAMED: Final = 10
 
 def false_claims(package: Package, verdict: Verdict) -> tuple[Remark, ...]:
     """Return what the manifest says of verified records that is not so; nothing where there is none."""
-    if verdict.contents is None or (size := package.manifest_bytes()) is None:
+    if verdict.contents is None:
+        return ()
+    here = verdict.contents.to_json()
+    return _compared(package, lambda value: _differences(value, verdict, here))
+
+
+def false_streams(package: Package, origins: list[str]) -> tuple[Remark, ...]:
+    """Return what the manifest of several streams says of them that is not so."""
+
+    def differences(value: dict[str, Any]) -> Iterator[str]:
+        if not _same(value.get("streams", origins), origins):
+            yield "it names other streams than those that are here"
+
+    return _compared(package, differences)
+
+
+def _compared(package: Package, differences: Callable[[dict[str, Any]], Iterator[str]]) -> tuple[Remark, ...]:
+    """Return what differs from the manifest, or that it cannot be compared; nothing where there is none."""
+    if (size := package.manifest_bytes()) is None:
         return ()
     if size > MAX_SMALL_BYTES:
         return (_remark(f"it is larger than {MAX_SMALL_BYTES} bytes, and was not compared with the records"),)
     value = _read(package.small(MANIFEST))
     if value is None:
         return (_remark("it is no JSON object of the format, and was not compared with the records"),)
-    return tuple(_remark(text) for text in _differences(value, verdict, verdict.contents.to_json()))
+    return tuple(_remark(text) for text in differences(value))
 
 
 def _differences(value: dict[str, Any], verdict: Verdict, here: dict[str, Any]) -> Iterator[str]:

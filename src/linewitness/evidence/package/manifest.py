@@ -1,7 +1,7 @@
 """The manifest of a package: a table of contents for people, which a verifier compares with the records."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from linewitness.base.errors import EvidenceError
@@ -41,9 +41,25 @@ class Manifest:
             value["contents"] = self._summary.to_json()
         if self._asked:
             value["asked"] = dict(self._asked)
-        value["files"] = [
-            {"name": name, "sha256": digest}
-            for name, digest in sorted(files.items())
-            if not name.endswith(_UNLISTED)
-        ]
-        return json.dumps(value, ensure_ascii=False, indent=1).encode()
+        return _encoded(value, files)
+
+
+def manifest_of_streams(
+    streams: Sequence[str],
+    created_at: str,
+    note: str,
+    asked: Mapping[str, Any] | None,
+    files: Mapping[str, str],
+) -> bytes:
+    """Return the bytes of the manifest beside the folders of several streams."""
+    value: dict[str, Any] = {"v": VERSION, "streams": list(streams), "created_at": created_at, "note": note}
+    return _encoded(value | ({"asked": dict(asked)} if asked else {}), files)
+
+
+def _encoded(value: dict[str, Any], files: Mapping[str, str]) -> bytes:
+    value["files"] = [
+        {"name": name, "sha256": digest}
+        for name, digest in sorted(files.items())
+        if not name.endswith(_UNLISTED)
+    ]
+    return json.dumps(value, ensure_ascii=False, indent=1).encode()

@@ -9,12 +9,17 @@ from zipfile import is_zipfile
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.evidence.package.archive import Package
-from linewitness.evidence.package.claims import false_claims
+from linewitness.evidence.package.claims import false_claims, false_streams
 from linewitness.evidence.package.raw_check import read_raws, with_raws
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.verify.ended import HandedOver, verify_handover
 from linewitness.evidence.verify.selection.selection import verify_selection
-from linewitness.evidence.verify.source import EvidenceSource, VerifierOptions, stream_source
+from linewitness.evidence.verify.source import (
+    EvidenceSource,
+    VerifierOptions,
+    source_of_several,
+    stream_source,
+)
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import read_ndjson
 from linewitness.evidence.verify.verdict import Verdict
@@ -56,10 +61,20 @@ def open_evidence(path: Path) -> Iterator[EvidenceSource]:
     if not path.is_file():
         raise ConfigurationError(f"there is no {path}", hint="name an evidence package (.zip)")
     with Package.open(path) as package:
-        for _ in read_raws(package.raws()):
-            pass  # a line that cannot be read is refused before anything is judged
-        compared = _source(package).then(lambda verdict: _with_claims(package, verdict))
-        yield with_raws(compared, lambda: read_raws(package.raws()))
+        streams = package.streams()
+        if streams:
+            parts = {origin: _checked_source(part) for origin, part in streams.items()}
+            yield source_of_several(parts, false_streams(package, [*parts]))
+        else:
+            yield _checked_source(package)
+
+
+def _checked_source(package: Package) -> EvidenceSource:
+    """Return the evidence of one stream; BadPackage where bytes of a device cannot be read."""
+    for _ in read_raws(package.raws()):
+        pass  # a line that cannot be read is refused before anything is judged
+    compared = _source(package).then(lambda verdict: _with_claims(package, verdict))
+    return with_raws(compared, lambda: read_raws(package.raws()))
 
 
 def _source(package: Package) -> EvidenceSource:

@@ -2,8 +2,9 @@
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from html import escape
 from math import isfinite, nan
@@ -12,8 +13,17 @@ from typing import Any, Final
 from linewitness.evidence.format.record import unit_of
 from linewitness.evidence.history.histories import DeviceHistories
 from linewitness.evidence.history.page import HistoryPage, anchor
+from linewitness.evidence.history.values import Place
 from linewitness.evidence.package.report_plots import Mark, PlottedValue, TimeSpan, time_axis, value_plot
-from linewitness.evidence.package.report_text import BAD, STYLE, Ticks, changes_of, tick, time_of
+from linewitness.evidence.package.report_text import (
+    BAD,
+    STYLE,
+    Ticks,
+    changes_of,
+    time_of,
+    verdict_box,
+    verdict_boxes,
+)
 from linewitness.evidence.verify.capture_stretches import StretchFinder
 from linewitness.evidence.verify.signs import sign_of
 from linewitness.evidence.verify.verdict import Verdict
@@ -21,7 +31,6 @@ from linewitness.evidence.verify.verdict import Verdict
 #: More rows than these make no readable page; the others are in records.ndjson.
 MAX_ROWS: Final = 2000
 MAX_PLOTS: Final = 24
-MAX_REMARKS: Final = 50
 MAX_WHOLE: Final = 16
 
 _GAPS: Final = {
@@ -29,6 +38,14 @@ _GAPS: Final = {
     "source.conflict": "the device gave two different results under one number",
     "device.lost": "the device was not heard from here on",
     "clock.stepped": "the gateway's clock was set",
+}
+#: What is listed beside these: it says when something was not on watch, or that it was again.
+_TOLD: Final = _GAPS | {
+    "source.epoch": "the device began to number its results anew",
+    "device.back": "the device was heard again",
+    "gateway.stopped": "the gateway was stopped",
+    "gateway.started": "the gateway was started",
+    "journal.pressure": "the room for records changed",
 }
 
 
@@ -38,13 +55,15 @@ def build_report(
     title: str,
     created_at: str,
     verdict: Verdict | None = None,
+    verdicts: Mapping[str, Verdict | None] | None = None,
     telegram: Callable[[dict[str, Any]], str | None] = lambda _: None,
 ) -> bytes:
     """Return the page on parsed records, in their order; everything in it is escaped text, nothing runs.
 
     `telegram` returns what the device sent for a record, as text, where it is to be shown.
+    Records of several streams have `verdicts` by the streams' names: then each is shown with its stream.
     """
-    report = _Report(telegram)
+    report = _Report(telegram, several=verdicts is not None)
     for record in records:
         report.add(record)
     style = b64encode(sha256(STYLE.encode()).digest()).decode()
@@ -59,7 +78,7 @@ def build_report(
             head,
             f"<h1>{escape(title)}</h1>",
             f'<p class="quiet">Written {escape(created_at)}. All times are UTC.</p>',
-            _verdict(verdict),
+            verdict_box(verdict) if verdicts is None else verdict_boxes(verdicts),
             report.summary(),
             report.history(),
             report.gaps(),
@@ -75,20 +94,22 @@ def build_report(
 class _Report:
     """What the records add up to."""
 
-    def __init__(self, telegram: Callable[[dict[str, Any]], str | None]) -> None:
+    def __init__(self, telegram: Callable[[dict[str, Any]], str | None], *, several: bool) -> None:
         self._telegram = telegram
+        self._several = several
         self._count = 0
         self._kinds: Counter[str] = Counter()
         self._units: dict[str, int] = {}
         self._devices: set[str] = set()
         self._rows: list[str] = []
-        self._shown: set[int] = set()
+        self._shown: set[Place] = set()
         self._histories = DeviceHistories()
         self._gaps: list[str] = []
         self._marks: list[Mark] = []
         self._spans: list[TimeSpan] = []
         self._lost: dict[str, float] = {}
-        self._stretches = StretchFinder()
+        #: By stream; the only one has no name.
+        self._stretches: dict[str, StretchFinder] = {}
         self._values: dict[str, list[PlottedValue]] = {}
 
     def add(self, record: dict[str, Any]) -> None:
@@ -96,18 +117,24 @@ class _Report:
         kind: str = record["kind"]
         self._kinds[kind] += 1
         device: str = record["context"].get("device_id", record["actor"]["id"])
+        sign, stream = sign_of(record), ""
+        if self._several:
+            stream = record["integrity"]["stream"]
+            record = record | {"sequence_no": f"{record['sequence_no']} of {stream}"}
+            device = f"{device} of {stream}"
+        self._stretches.setdefault(stream, StretchFinder()).follow([sign])
         self._devices.add(device)
         unit = unit_of(record) or ""
         if unit:
             self._units[unit] = self._units.get(unit, 0) + 1
-        self._stretches.follow([sign_of(record)])
         self._draw(record, kind, device, unit)
         self._histories.add(record)
-        if kind in _GAPS and len(self._gaps) < MAX_ROWS:
+        if kind in _TOLD and len(self._gaps) < MAX_ROWS:
+            mark = ' class="gap"' if kind in _GAPS else ""
             self._gaps.append(
-                f'<tr class="gap"><td class="number">{record["sequence_no"]}</td>'
+                f'<tr{mark}><td class="number">{escape(str(record["sequence_no"]))}</td>'
                 f'<td class="number">{time_of(record["occurred_at"])}</td><td>{_whole(device)}</td>'
-                f"<td>{escape(_GAPS[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
+                f"<td>{escape(_TOLD[kind])}: {escape(record['reason'])}<br>{changes_of(record)}</td></tr>"
             )
         if len(self._rows) < MAX_ROWS:
             self._rows.append(_row(record, kind, device, unit, self._telegram(record)))
@@ -153,19 +180,28 @@ class _Report:
     def gaps(self) -> str:
         head = "<h2>Gaps and disturbances</h2>"
         if not self._gaps:
-            return head + "<p>None is on record.</p>"
+            elsewhere = " as a record of its own; see below" if self._found else ""
+            return f"{head}<p>None is on record{elsewhere}.</p>"
         columns = "<thead><tr><th>Record</th><th>Time</th><th>Device</th><th>What</th></tr></thead>"
-        left = sum(self._kinds[kind] for kind in _GAPS) - len(self._gaps)
+        left = sum(self._kinds[kind] for kind in _TOLD) - len(self._gaps)
         note = f"<p>{left} further ones are in records.ndjson.</p>" if left else ""
         return f"{head}<table>{columns}{''.join(self._gaps)}</table>{note}"
 
     def stretches(self) -> str:
-        found = self._stretches.end()
-        rows = "".join(f"<tr><td>{escape(one.text)}</td></tr>" for one in found)
-        left = self._stretches.left_out
+        rows = "".join(f"<tr><td>{escape(text)}</td></tr>" for text in self._found)
+        left = sum(finder.left_out for finder in self._stretches.values())
         note = f"<p>{left} further ones are not listed.</p>" if left else ""
         none = "<p>None is on record.</p>"
         return f"<h2>Without capture</h2>{f'<table>{rows}</table>{note}' if rows else none}"
+
+    @cached_property
+    def _found(self) -> list[str]:
+        """The stretches without capture, when all records were added."""
+        return [
+            f"{stream}: {one.text}" if stream else one.text
+            for stream, finder in self._stretches.items()
+            for one in finder.end()
+        ]
 
     def axis(self) -> str:
         last = max((mark.time_s for mark in self._marks), default=0.0)
@@ -197,40 +233,6 @@ class _Report:
         return f"<h2>Records</h2><table><thead><tr>{columns}</tr></thead>{rows}</table>{note}"
 
 
-def _verdict(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return (
-            '<div class="verdict"><b>Not verified when it was written.</b> Check the package yourself.</div>'
-        )
-    attested = "".join(
-        f"<tr><td>{escape(one.party)}</td><td>{escape(one.role)} {escape(one.name)}</td>"
-        f'<td class="number">{one.size}</td><td class="number">{tick(one.time_s)}</td></tr>'
-        for one in verdict.attestations
-    )
-    head = "<thead><tr><th>Attested by</th><th>Key</th><th>Records</th><th>At</th></tr></thead>"
-    return (
-        f'<div class="verdict {verdict.status}"><b>{escape(verdict.text)}</b><br>{_age(verdict)}'
-        '<span class="quiet">This is what was found when the report was written. This page proves nothing by'
-        " itself: check the package with a verifier of your own.</span>"
-        f"{f'<table>{head}{attested}</table>' if attested else ''}{_remarks(verdict)}</div>"
-    )
-
-
-def _age(verdict: Verdict) -> str:
-    return f"Age: {escape(verdict.age.text)}.<br>" if verdict.age else ""
-
-
-def _remarks(verdict: Verdict) -> str:
-    said = [
-        ("" if one.index is None else f"Record {one.index}: ") + one.text
-        for one in verdict.remarks[:MAX_REMARKS]
-    ]
-    left = len(verdict.remarks) - len(said)
-    if left:
-        said.append(f"{left} further remarks: ask a verifier.")
-    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in said)}</ul>" if said else ""
-
-
 def _row(record: dict[str, Any], kind: str, device: str, unit: str, telegram: str | None) -> str:
     sent = "" if telegram is None else f'<br><span class="quiet">the device sent: {escape(telegram)}</span>'
     clock = record["clock"]
@@ -241,7 +243,7 @@ def _row(record: dict[str, Any], kind: str, device: str, unit: str, telegram: st
     mark = ' class="gap"' if kind in _GAPS else ""
     number = record["sequence_no"]
     return (
-        f'<tr{mark}><td class="number" id="{anchor(number)}">{number}</td>'
+        f'<tr{mark}><td class="number" id="{anchor(number)}">{escape(str(number))}</td>'
         f'<td class="number">{time_of(record["occurred_at"])}{uncertain}</td><td>{escape(kind)}</td>'
         f'<td>{escape(unit)}</td><td class="values">{changes_of(record)}{sent}</td><td>{who}</td>'
         f'<td class="number">{escape(clock["sync"])}{bound}</td><td>{escape(record["reason"])}</td></tr>'

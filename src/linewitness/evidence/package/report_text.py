@@ -1,10 +1,14 @@
-"""Words and looks of the report's page: values, changes and times for people, escaped, and the style."""
+"""Words and looks of the report's page: verdicts, values, changes and times, escaped, and the style."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
+from linewitness.evidence.verify.verdict import Verdict
+
 BAD: Final = frozenset(("low", "high", "nok"))
+MAX_REMARKS: Final = 50
 _FEW_SECONDS: Final = 20.0
 
 #: On a screen and on paper.
@@ -107,3 +111,43 @@ class Ticks:
 def time_of(text: str) -> str:
     """Return a record's time for people: the page says that all times are UTC."""
     return escape(text.replace("T", " ").removesuffix("Z"))
+
+
+def verdict_boxes(verdicts: Mapping[str, Verdict | None]) -> str:
+    """Return what was found of each of several streams when the report was written."""
+    return "".join(f"<h3>{escape(origin)}</h3>{verdict_box(one)}" for origin, one in verdicts.items())
+
+
+def verdict_box(verdict: Verdict | None) -> str:
+    """Return what was found of one stream when the report was written."""
+    if verdict is None:
+        return (
+            '<div class="verdict"><b>Not verified when it was written.</b> Check the package yourself.</div>'
+        )
+    attested = "".join(
+        f"<tr><td>{escape(one.party)}</td><td>{escape(one.role)} {escape(one.name)}</td>"
+        f'<td class="number">{one.size}</td><td class="number">{tick(one.time_s)}</td></tr>'
+        for one in verdict.attestations
+    )
+    head = "<thead><tr><th>Attested by</th><th>Key</th><th>Records</th><th>At</th></tr></thead>"
+    return (
+        f'<div class="verdict {verdict.status}"><b>{escape(verdict.text)}</b><br>{_age(verdict)}'
+        '<span class="quiet">This is what was found when the report was written. This page proves nothing by'
+        " itself: check the package with a verifier of your own.</span>"
+        f"{f'<table>{head}{attested}</table>' if attested else ''}{_remarks(verdict)}</div>"
+    )
+
+
+def _age(verdict: Verdict) -> str:
+    return f"Age: {escape(verdict.age.text)}.<br>" if verdict.age else ""
+
+
+def _remarks(verdict: Verdict) -> str:
+    said = [
+        ("" if one.index is None else f"Record {one.index}: ") + one.text
+        for one in verdict.remarks[:MAX_REMARKS]
+    ]
+    left = len(verdict.remarks) - len(said)
+    if left:
+        said.append(f"{left} further remarks: ask a verifier.")
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in said)}</ul>" if said else ""

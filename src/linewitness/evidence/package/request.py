@@ -15,6 +15,7 @@ from linewitness.evidence.package.archive import HELD
 from linewitness.evidence.package.build import (
     CannotPack,
     PackageLabel,
+    SelectionParts,
     merged,
     note_for,
     pack_selection,
@@ -74,7 +75,7 @@ class PackageRequest:
                     "there are no such records",
                     hint="check the unit, batch, component or times asked for",
                 )
-            return self._selection(target, spool, stage)
+            return self.pack(target, spool, stage)
 
     @property
     def _title(self) -> str:
@@ -88,7 +89,15 @@ class PackageRequest:
     def _held(self) -> list[Statement]:
         return [Statement(HELD, self.held)] if self.held else []
 
-    def _selection(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
+    def pack(self, target: IO[bytes], spool: RecordSpool, stage: Stage) -> int:
+        """Write the package of records that were collected, and return their number."""
+        parts = self.parts_of(spool, stage)
+        places = {*spool.numbers, *(at for at, _ in parts["key_records"])}
+        with stage("proofs packed", len(places)) as progress:
+            return pack_selection(target, raws=self._raws, **parts | {"progress": progress})
+
+    def parts_of(self, spool: RecordSpool, stage: Stage) -> SelectionParts:
+        """Return what a package of these records is made of, verified where there is a policy."""
         last = spool.numbers[-1]
         notes = list(self.holdings.notes())
         note = note_for(notes, last)
@@ -118,23 +127,19 @@ class PackageRequest:
                     workers=self.workers,
                     progress=progress,
                 )
-        with stage("proofs packed", len({*spool.numbers, *(at for at, _ in keys)})) as progress:
-            return pack_selection(
-                target,
-                origin=self.holdings.origin,
-                selected=spool,
-                key_records=keys,
-                receipt=note,
-                subtree=subtree,
-                receipts=firsts,
-                stamps=stamps,
-                raws=self._raws,
-                held=self.held,
-                label=PackageLabel(
-                    title=self._title, created_at=self.created_at, verdict=verdict, asked=self.query.asked
-                ),
-                progress=progress,
-            )
+        return SelectionParts(
+            origin=self.holdings.origin,
+            selected=spool,
+            key_records=keys,
+            receipt=note,
+            subtree=subtree,
+            receipts=firsts,
+            stamps=stamps,
+            held=self.held,
+            label=PackageLabel(
+                title=self._title, created_at=self.created_at, verdict=verdict, asked=self.query.asked
+            ),
+        )
 
     def _whole(self, target: IO[bytes], stage: Stage) -> int:
         if self.holdings.first:

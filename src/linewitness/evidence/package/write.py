@@ -6,8 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from linewitness.evidence.package.archive import EDGE, ENDED, KEYS, MANIFEST, NAME, RAWS, RECORDS
-from linewitness.evidence.package.manifest import Manifest
+from linewitness.evidence.package.archive import (
+    EDGE,
+    ENDED,
+    FOLDER,
+    KEYS,
+    MANIFEST,
+    NAME,
+    ORIGIN,
+    RAWS,
+    RECORDS,
+)
+from linewitness.evidence.package.manifest import Manifest, manifest_of_streams
 
 #: The same records give the same file, whenever it is written.
 _TIMESTAMP: Final = (1980, 1, 1, 0, 0, 0)
@@ -42,45 +52,86 @@ class PackageContents:
 
 def write_package(target: IO[bytes], contents: PackageContents) -> int:
     """Write a package and return the number of its records; names of statements are `receipts/42.receipt`."""
-    files: dict[str, str] = {}
-    manifest = Manifest(contents.origin, contents.created_at, contents.note, contents.asked)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
-        count = _write_lines(package, RECORDS, manifest.counted(contents.records), files)
-        _write_lines(package, KEYS, contents.key_records, files)
+        return _PackedStream(package).write(contents)
+
+
+def write_streams(
+    target: IO[bytes],
+    parts: Sequence[PackageContents],
+    *,
+    created_at: str,
+    note: str,
+    asked: Mapping[str, Any] | None,
+    documents: Mapping[str, bytes],
+) -> int:
+    """Write a package of several streams, each in its folder, and return the number of all records."""
+    streams: list[_PackedStream] = []
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+        count = 0
+        for number, part in enumerate(parts, 1):
+            streams.append(_PackedStream(package, FOLDER.format(number)))
+            count += streams[-1].write(part)
+        top = _PackedStream(package)
+        for name, data in documents.items():
+            top.add(name, data)
+        files = {stream.folder + name: digest for stream in streams for name, digest in stream.files.items()}
+        origins = [part.origin for part in parts]
+        top.add(MANIFEST, manifest_of_streams(origins, created_at, note, asked, files | top.files))
+    return count
+
+
+class _PackedStream:
+    """The files of one stream in a package, `folder` before their names; `files` are their SHA-256."""
+
+    def __init__(self, package: zipfile.ZipFile, folder: str = "") -> None:
+        self._package = package
+        self.folder = folder
+        self.files: dict[str, str] = {}
+
+    def write(self, contents: PackageContents) -> int:
+        """Write all files of a stream, and return the number of its records."""
+        manifest = Manifest(contents.origin, contents.created_at, contents.note, contents.asked)
+        if self.folder:
+            self._put(ORIGIN, f"{contents.origin}\n".encode())
+        count = self._add_lines(RECORDS, manifest.counted(contents.records))
+        self._add_lines(KEYS, contents.key_records)
         if contents.raws is not None:
-            _write_lines(package, RAWS, contents.raws, files)
+            self._add_lines(RAWS, contents.raws)
         for name, text in contents.statements:
-            _write(package, name, text.encode(), files)
+            self.add(name, text.encode())
         for name, data in contents.tokens:
-            _write(package, name, data, files)
+            self.add(name, data)
         for name, text in ((ENDED, contents.ended), (EDGE, contents.edge)):
             if text:
-                _write(package, name, text.encode(), files)
+                self.add(name, text.encode())
         for sequence_no, text in contents.proofs:
-            _write(package, f"proofs/{sequence_no}.tlog-proof", text.encode(), files)
+            self.add(f"proofs/{sequence_no}.tlog-proof", text.encode())
         for name, data in (contents.documents or {}).items():
-            _write(package, name, data, files)
-        _write(package, MANIFEST, manifest.encode(files), {})
-    return count
+            self.add(name, data)
+        self.add(MANIFEST, manifest.encode(self.files))
+        return count
 
+    def add(self, name: str, data: bytes) -> None:
+        """Write a file; ValueError if no package has one of this name, or it is there already."""
+        if not NAME.fullmatch(name) or name in self.files:
+            raise ValueError(f"{name} cannot be a file of a package, or is there already")
+        self._put(name, data)
 
-def _write_lines(package: zipfile.ZipFile, name: str, lines: Iterable[bytes], files: dict[str, str]) -> int:
-    count = 0
-    digest = hashlib.sha256()
-    with package.open(_entry(name), "w", force_zip64=True) as file:
-        for line in lines:
-            file.write(line + b"\n")
-            digest.update(line + b"\n")
-            count += 1
-    files[name] = digest.hexdigest()
-    return count
+    def _put(self, name: str, data: bytes) -> None:
+        self._package.writestr(_entry(self.folder + name), data)
+        self.files[name] = hashlib.sha256(data).hexdigest()
 
-
-def _write(package: zipfile.ZipFile, name: str, data: bytes, files: dict[str, str]) -> None:
-    if not NAME.fullmatch(name) or name in files:
-        raise ValueError(f"{name} cannot be a file of a package, or is there already")
-    package.writestr(_entry(name), data)
-    files[name] = hashlib.sha256(data).hexdigest()
+    def _add_lines(self, name: str, lines: Iterable[bytes]) -> int:
+        count = 0
+        digest = hashlib.sha256()
+        with self._package.open(_entry(self.folder + name), "w", force_zip64=True) as file:
+            for line in lines:
+                file.write(line + b"\n")
+                digest.update(line + b"\n")
+                count += 1
+        self.files[name] = digest.hexdigest()
+        return count
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

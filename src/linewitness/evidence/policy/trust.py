@@ -30,6 +30,34 @@ def read_trust(data: bytes, *, customer: Vkey | None = None, revocations: Sequen
         raise BadPolicy(error.what, hint=error.hint) from None
 
 
+def read_policies(
+    texts: Sequence[bytes], *, customer: Vkey | None = None, revocations: Sequence[str] = ()
+) -> dict[str, Policy]:
+    """Return policies by their streams, each with the revocations of its stream; the rest is as `read_trust`.
+
+    BadPolicy where two are for one stream, or a revocation is for none of the streams.
+    """
+    plain = [read_trust(data, customer=customer) for data in texts]
+    given: dict[str, bytes] = {}
+    for policy, data in zip(plain, texts, strict=True):
+        if policy.origin in given:
+            raise BadPolicy(f"two policies are for {policy.origin}", hint="give one for each stream")
+        given[policy.origin] = data
+    about: dict[str, list[str]] = {origin: [] for origin in given}
+    for text in revocations:
+        # What is for none of them is shown to the first one, which refuses it.
+        about[_stream_of(text) if _stream_of(text) in about else next(iter(about))].append(text)
+    return {
+        origin: read_trust(data, customer=customer, revocations=about[origin])
+        for origin, data in given.items()
+    }
+
+
+def _stream_of(revocation: str) -> str:
+    """Return the stream that a revocation is for, by its second line."""
+    return "".join(revocation.split("\n", 2)[1:2])
+
+
 def _policy(data: bytes, customer: Vkey | None) -> Policy:
     if not data.startswith(HEADING.encode()):
         if customer is not None:

@@ -196,7 +196,7 @@ class StretchFinder:
         first, last, count = sign.after("first"), sign.after("last"), sign.after("count")
         since = first if _is_time(first) else None
         why = f"source.gap: {sign.reason}"
-        if last is None or (since and first == last and count is None):
+        if is_open_gap(sign):
             begun = _BegunStretch(since or sign.occurred_at, sign.sequence_no, why)
             self._open(self._gaps, subject, begun)
             return
@@ -252,6 +252,12 @@ class StretchFinder:
         why = "no record bears these times" if before < after else "records bear these times twice"
         begun = _BegunStretch(min(before, after), sign.sequence_no, f"the clock was set: {why}")
         self._add("clock", begun, sign, max(before, after))
+
+
+def is_open_gap(sign: CaptureSign) -> bool:
+    """Return whether a `source.gap` says that something is missing from then on, without an end."""
+    first, last = sign.after("first"), sign.after("last")
+    return last is None or (_is_time(first) and first == last and sign.after("count") is None)
 
 
 def _began(sign: CaptureSign, why: str) -> _BegunStretch:

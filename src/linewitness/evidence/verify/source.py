@@ -1,15 +1,17 @@
 """Evidence that can be verified: its records, what was signed about them, and the verifier that fits it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Protocol, TypedDict, Unpack
 
+from linewitness.base.errors import EvidenceError
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.verify.statements import Statement
 from linewitness.evidence.verify.stream import verify
-from linewitness.evidence.verify.verdict import Verdict
+from linewitness.evidence.verify.verdict import Remark, Verdict
 
 
 class VerifierOptions(TypedDict, total=False):
@@ -36,13 +38,16 @@ class Verifier(Protocol):
 class EvidenceSource:
     """Records, as often as asked for, what was signed about them, and how both are verified.
 
-    `total` is the number of records, where it is known before they are read.
+    `total` is the number of records, where it is known before they are read. Evidence of several streams has
+    them in `streams`, by their names, each with a verdict of its own, and `remarks` on all of them together.
     """
 
     records: Callable[[], Iterator[bytes]]
     statements: Sequence[Statement]
     verify: Verifier
     total: int | None = None
+    streams: Mapping[str, "EvidenceSource"] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     def then(self, further: Callable[[Verdict], Verdict]) -> "EvidenceSource":
         """Return the same evidence, with a verdict that `further` has looked at."""
@@ -51,6 +56,23 @@ class EvidenceSource:
             return further(self.verify(policy=policy, **options))
 
         return replace(self, verify=judge)
+
+
+def source_of_several(
+    streams: Mapping[str, EvidenceSource], remarks: tuple[Remark, ...] = ()
+) -> EvidenceSource:
+    """Return the evidence of several streams: records in the order of the streams, and no verdict of all."""
+
+    def refuse(*, policy: Policy | None, **_: Unpack[VerifierOptions]) -> Verdict:  # noqa: ARG001 (as others)
+        raise EvidenceError(f"{len(streams)} streams have no verdict in common", hint="verify each of them")
+
+    return EvidenceSource(
+        records=lambda: chain.from_iterable(each.records() for each in streams.values()),
+        statements=(),
+        verify=refuse,
+        streams=streams,
+        remarks=remarks,
+    )
 
 
 def stream_source(

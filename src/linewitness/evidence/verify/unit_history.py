@@ -1,4 +1,4 @@
-"""What a selection's own records say is missing from it: results, what met requirements, starts, clock steps.
+"""What a selection's own records say is missing from it: results, what met requirements, starts, losses.
 
 docs/format.md, 12.3. A selection holds some records of a stream, and nobody can see the others. Yet each
 record carries marks of what came before it, so that some omissions show: they become remarks.
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from linewitness.evidence.format.times import NS_PER_S, unix_ns
 from linewitness.evidence.history.met_by import MET_BY, ids_in, requirement_in
 from linewitness.evidence.verify.seen_ids import SeenIds
 from linewitness.evidence.verify.signs import MEETING, RESULTS, CaptureSign
@@ -17,6 +18,7 @@ from linewitness.evidence.verify.verdict import MAX_REMARKS, Remark
 _STARTING: Final = frozenset(("key.rotated", "stream.continuity"))
 #: Units that a remark names.
 _NAMED: Final = 10
+_NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class UnitHistory:
 
     _remarks: list[Remark] = field(default_factory=list)
     _last: CaptureSign | None = None
+    _first_ns: int | None = None
+    _away: set[str] = field(default_factory=set)
     _sessions: dict[str, str] = field(default_factory=dict)
     _tallies: dict[tuple[str, str], _Tally] = field(default_factory=dict)
     _units: dict[str, None] = field(default_factory=dict)
@@ -44,6 +48,7 @@ class UnitHistory:
         for sign in signs:
             self._continues(sign)
             self._connected(sign)
+            self._came_back(sign)
             self._counted(sign)
             self._met(sign)
             if sign.kind not in _STARTING:
@@ -86,6 +91,27 @@ class UnitHistory:
         if before is not None and before != sign.session and sign.kind != "device.back":
             text = f"{sign.device} was connected anew before it, and the device.back that says so is missing"
             self._say(sign.sequence_no, f"{text} here")
+
+    def _came_back(self, sign: CaptureSign) -> None:
+        """Compare how long a device says it was away with the losses that are here."""
+        if self._first_ns is None:
+            self._first_ns = _ns_of(sign.occurred_at)
+        if sign.kind == "device.lost":
+            self._away.add(sign.device)
+        elif sign.kind == "device.back":
+            away_ms = sign.after("away_ms")
+            began_here = type(away_ms) is int and self._is_within(sign, away_ms)
+            if began_here and sign.device not in self._away:
+                text = f"{sign.device} was away before it, and the device.lost that says so is missing here"
+                self._say(sign.sequence_no, text)
+            self._away.discard(sign.device)
+
+    def _is_within(self, back: CaptureSign, away_ms: int) -> bool:
+        """Return whether a device was lost a second or more after the first record that is here."""
+        since_ns = _ns_of(back.occurred_at)
+        if since_ns is None or self._first_ns is None or away_ms <= 0:
+            return False
+        return since_ns - away_ms * _NS_PER_MS >= self._first_ns + NS_PER_S
 
     def _counted(self, sign: CaptureSign) -> None:
         """Compare the count of a `unit.left` with the results of the unit at its station."""
@@ -138,6 +164,14 @@ class UnitHistory:
     def _missing(self, sign: CaptureSign, last: CaptureSign, what: str, kind: str) -> None:
         text = f"{what} since record {last.sequence_no}, and the {kind} that says so is missing here"
         self._say(sign.sequence_no, text)
+
+
+def _ns_of(time: str) -> int | None:
+    """Return the Unix nanoseconds of a record's time, None where it is no date."""
+    try:
+        return unix_ns(time)
+    except ValueError:
+        return None
 
 
 def _met_requirements(sign: CaptureSign) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -7,10 +7,13 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import ColumnElement, Select, select
 
+from linewitness.evidence.package.query import RecordQuery
+from linewitness.evidence.package.spool import RecordSpool
 from linewitness.store.database import view_tables as views
 from linewitness.store.database.database import Database
 from linewitness.store.database.tenants import the_tenant
 from linewitness.store.ended.reports import read_handed_over
+from linewitness.store.holdings import StoreHoldings
 from linewitness.store.questions.answers import AskedSpan, Inquiry, ViewAnswer, asking
 from linewitness.store.reports import read_records, read_streams
 from linewitness.store.views.rows import RESULTS, measured_in, program_of, tool_of, verdict_of
@@ -37,6 +40,7 @@ class UnitRecord:
     seq: int
     held: str
     receipted: bool
+    in_stream: bool
     data: bytes
 
     @property
@@ -127,14 +131,25 @@ def _part(inquiry: Inquiry, unit: str, how: str, row: Any) -> tuple[Any, ...]:
 
 def _records(database: Database, serial: str, tenant: str) -> Iterator[UnitRecord]:
     receipted = {stream.origin: stream.receipt_size for stream in read_streams(database, tenant=tenant)}
-    for each in read_records(database, tenant=tenant, unit=serial):
-        safe = each.seq < receipted.get(each.origin, 0)
-        held = f"of {each.origin}; {'with a receipt' if safe else 'no receipt yet'}"
-        yield UnitRecord(each.occurred_at, each.origin, each.seq, held, safe, each.data)
+    found = read_records(database, tenant=tenant, unit=serial)
+    for origin in list(dict.fromkeys(each.origin for each in found)):
+        for seq, data in _with_disturbances(database, tenant, origin, serial):
+            safe = seq < receipted.get(origin, 0)
+            held = f"of {origin}; {'with a receipt' if safe else 'no receipt yet'}"
+            yield UnitRecord(orjson.loads(data)["occurred_at"], origin, seq, held, safe, True, data)
     for ended in read_handed_over(database, tenant=tenant, unit=serial):
         held = f"{ended.handover.mark}; no receipt"
         origin = ended.handover.origin
-        yield UnitRecord(ended.occurred_at, origin, ended.seq, held, False, ended.data)
+        yield UnitRecord(ended.occurred_at, origin, ended.seq, held, False, False, ended.data)
+
+
+def _with_disturbances(
+    database: Database, tenant: str, origin: str, serial: str
+) -> Iterator[tuple[int, bytes]]:
+    """Yield a unit's records in a stream, with what says when there was capture meanwhile."""
+    with StoreHoldings.open(database, origin, tenant=tenant) as holdings, RecordSpool() as spool:
+        RecordQuery(units=(serial,)).collect(holdings, spool, most=None)
+        yield from spool
 
 
 def _row(record: UnitRecord) -> tuple[Any, ...]:

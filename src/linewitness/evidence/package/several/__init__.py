@@ -1,0 +1,1 @@
+"""Packages of several streams: each verified by itself, written and shown together."""
