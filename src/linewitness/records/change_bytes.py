@@ -10,7 +10,7 @@ import orjson
 
 from linewitness.evidence.format.record import PAYLOAD_TYPE, Draft, sha256
 from linewitness.evidence.format.value_changes import EncodedFrame, Occurrence, PointFrame, ValueChange
-from linewitness.journal.records.record_bytes import RecordBytes, RecordFacts, encode_frame, encode_value
+from linewitness.records.record_bytes import RecordBytes, RecordFacts, encode_frame, encode_value
 
 _PAE: Final = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
 

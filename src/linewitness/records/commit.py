@@ -9,14 +9,21 @@ from linewitness.evidence.format.record import Draft, Event
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.evidence.verify.chain import KEY_RECORDS
-from linewitness.journal.records.builder import EventKey, RecordBuilder
-from linewitness.journal.records.raws import JournalRaw
+from linewitness.records.builder import EventKey, RecordBuilder
 
 #: One signature vouches for at most so many bytes of records, so that these fit into one message.
 RUN_BYTES: Final = 64 * 1024
 
 
-class JournalRow(NamedTuple):
+class NamedRaw(NamedTuple):
+    """The device's own bytes of one record, and the salt of their hash there."""
+
+    sequence_no: int
+    salt: bytes
+    data: bytes
+
+
+class CommittedRecord(NamedTuple):
     """A record, the unit that it is found by, and whether it is a record of keys, which is never pruned."""
 
     sequence_no: int
@@ -43,7 +50,7 @@ class Commit:
         self.key = key
         self._added: list[_Added] = []
         #: The devices' own bytes of these records.
-        self.raws: list[JournalRaw] = []
+        self.raws: list[NamedRaw] = []
 
     @property
     def size(self) -> int:
@@ -62,7 +69,7 @@ class Commit:
         salt = b""
         if event.raw is not None:
             salt = os.urandom(SALT_BYTES)
-            self.raws.append(JournalRaw(self.size, salt, event.raw))
+            self.raws.append(NamedRaw(self.size, salt, event.raw))
         draft = self._builder.build(
             event,
             sequence_no=self.size,
@@ -83,9 +90,9 @@ class Commit:
             self._added.append(_Added(None, draft, self.key, needs_signature=False))
             self.record_hash = draft.record_hash
 
-    def rows(self) -> list[JournalRow]:
+    def rows(self) -> list[CommittedRecord]:
         """Return the records. The last is signed; one signature vouches for no more than `RUN_BYTES`."""
-        rows: list[JournalRow] = []
+        rows: list[CommittedRecord] = []
         sizes = [one.draft.size for one in self._added]
         sizes.append(RUN_BYTES)
         waiting = waiting_bytes = 0
@@ -95,5 +102,5 @@ class Commit:
             if needs_signature or waiting == LONGEST_RUN or waiting_bytes + sizes[position + 1] > RUN_BYTES:
                 signature = key.sign(draft.message)
                 waiting = waiting_bytes = 0
-            rows.append(JournalRow(self._first + position, unit, draft.data(signature), needs_signature))
+            rows.append(CommittedRecord(self._first + position, unit, draft.data(signature), needs_signature))
         return rows
