@@ -552,7 +552,7 @@ ORIGIN=store.audit.example/acme/1
 LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01); EVENT2=$(vkey event2 $ORIGIN/event 01)
 GATEWAY=acme.example/ber-01/line-02/1; OTHER=acme.example/ber-01/line-07/1
 A=sha256:$(printf 'aa%.0s' {1..32}); B=sha256:$(printf 'bb%.0s' {1..32}); C=sha256:$(printf 'cc%.0s' {1..32})
-PERSON='{"auth_method":"system","id":"ines","type":"user"}'; OWN='{"id":"linewitness","type":"system"}'
+PERSON='{"auth_method":"login","id":"ines","type":"user"}'; OWN='{"id":"linewitness","type":"system"}'
 # thing TYPE ID: a resource
 thing() { printf '{"id":"%s","type":"%s"}' "$2" "$1"; }
 # grown ORIGIN BEFORE SIZE ROOT: what custody.taken says of a stream

@@ -1,5 +1,6 @@
 """`linewitness store export`: evidence packages and records of what the store holds."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ from linewitness.cli.export import (
     warn_of_name,
     write_package,
 )
-from linewitness.cli.sources import StoreFile, load_store, store_database
+from linewitness.cli.sources import StoreFile, load_store
 from linewitness.cli.store_ended import remark_ended, write_ended
+from linewitness.cli.store_tenants import checkpoint_of, record_export, recorded, tenant_streams
 
 if TYPE_CHECKING:
     from linewitness.store.keys import Cosigner
@@ -66,6 +68,7 @@ def export(
     """
     from linewitness.base.clock import NS_PER_S, SystemClock
     from linewitness.evidence.package.raws import RawFile
+    from linewitness.store.database.tenants import the_tenant
     from linewitness.store.holdings import StoreHoldings
     from linewitness.store.reports import read_records
 
@@ -74,25 +77,45 @@ def export(
         raise ConfigurationError("--raw is for packages", hint="write one: -o evidence.zip")
     warn_of_name(output, ndjson=ndjson or ended)
     if ended:
-        with store_database(file) as database, _target(output) as write:
-            write_ended(database, write, stream=stream, query=query)
+        with (
+            tenant_streams(file) as own,
+            _target(output) as target,
+            recorded(own, target, query, origin=stream) as write,
+        ):
+            write_ended(own.database, write, stream=stream, query=query)
         return
     if output is not None and is_package(output, ndjson=ndjson):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with store_database(file) as database, StoreHoldings.open(database, stream) as holdings:
-            held = holdings.held(_cosigner(file), SystemClock().stamp().realtime_ns // NS_PER_S)
-            raws = RawFile(raw).find if raw else None
-            write_package(holdings, query, output, policy, raws=raws, held=held)
-            remark_ended(database, stream=stream, query=query)
+        with tenant_streams(file) as own:
+            with StoreHoldings.open(own.database, stream) as holdings:
+                held = holdings.held(_cosigner(file), SystemClock().stamp().realtime_ns // NS_PER_S)
+                if holdings.is_own:
+                    holdings.checkpoint = checkpoint_of(own, holdings)
+                raws = RawFile(raw).find if raw else None
+                count = write_package(holdings, query, output, policy, raws=raws, held=held)
+            record_export(
+                own,
+                the_tenant(own.database, None),
+                query,
+                form="package",
+                origin=holdings.origin,
+                records=count,
+                digest=_digest_of(output),
+            )
+            remark_ended(own.database, stream=stream, query=query)
         return
     if batch or query.components or len(query.units) > 1:
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )
-    with store_database(file) as database, _target(output) as write:
+    with (
+        tenant_streams(file) as own,
+        _target(output) as target,
+        recorded(own, target, query, origin=stream) as write,
+    ):
         found = read_records(
-            database,
+            own.database,
             origin=stream,
             unit=query.units[0] if query.units else None,
             first=first,
@@ -102,7 +125,12 @@ def export(
         )
         for record in found:
             write(record.data + b"\n")
-        remark_ended(database, stream=stream, query=query)
+        remark_ended(own.database, stream=stream, query=query)
+
+
+def _digest_of(output: Path) -> str:
+    with output.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _cosigner(file: Path) -> "Cosigner":

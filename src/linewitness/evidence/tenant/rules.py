@@ -32,6 +32,11 @@ def _is_term(value: Any) -> bool:
     return value is None or is_count(value)
 
 
+def _is_hash_or_null(value: Any) -> bool:
+    """Return whether it is a hash, or what stands for one that cannot be computed."""
+    return value is None or is_hash(value)
+
+
 class TenantRule(NamedTuple):
     """What the records of a kind have; an empty type of resource stands for any."""
 
@@ -62,7 +67,11 @@ RULES: Final[Mapping[str, TenantRule]] = {
     "pack.locked": TenantRule("pack", _STORE, {"target": _is_text, "until": _is_text}),
     "pack.expired": TenantRule("pack", _EITHER, {"target": _is_text}),
     "worm.probed": TenantRule("target", _EITHER, {"held": _is_flag}),
-    "integrity.checked": TenantRule("stream", _EITHER, {"first": is_count, **_HEAD, "verdict": _is_text}),
+    "integrity.checked": TenantRule(
+        "stream",
+        _EITHER,
+        {"first": is_count, "size": is_count, "root": _is_hash_or_null, "verdict": _is_text},
+    ),
     "finding.raised": TenantRule("", _EITHER, {"code": _is_text}),
     "finding.disposed": TenantRule("finding", _PERSON, {"disposition": _is_text}),
     "rule.changed": TenantRule("rule", _PERSON, {"rules": is_hash}),
