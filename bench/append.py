@@ -22,8 +22,8 @@ from linewitness.evidence.format import canonical
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, pae, parse
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
+from linewitness.records.builder import StreamIdentity
 
 IDENTITY = StreamIdentity("bench.example/plant/line/1", "bench", "plant", "line")
 BATCH = 256

@@ -20,9 +20,9 @@ from append import IDENTITY, tightening
 
 from linewitness.base.clock import ClockState, SharedClockState, SystemClock
 from linewitness.journal.file import JournalFile
-from linewitness.journal.records.builder import RecordBuilder
-from linewitness.journal.records.record_bytes import RecordFacts
 from linewitness.journal.submission import Submission
+from linewitness.records.builder import RecordBuilder
+from linewitness.records.record_bytes import RecordFacts
 
 LIMIT = 0.1
 BATCHES = (256, 1)

@@ -39,8 +39,8 @@ from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.records.builder import StreamIdentity
 from linewitness.status.health import Health, NoticeCounts
 from linewitness.store.keys import Cosigner
 from linewitness.uplink.forwarding import ForwardOptions

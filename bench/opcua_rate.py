@@ -30,8 +30,8 @@ from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.records.builder import StreamIdentity
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from linewitness.status.health import Health

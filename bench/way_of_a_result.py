@@ -32,8 +32,8 @@ from linewitness.gateway.intake.arrival import Standstills
 from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import open_journal
 from linewitness.journal.options import JournalOptions
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.records.builder import StreamIdentity
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.status.health import Health
 from linewitness_simulators.torque import TorqueSimulator, serve

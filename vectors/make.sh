@@ -55,13 +55,13 @@ signer=event1; number=0
 # record KIND ACTION CHANGES REASON RESOURCE: append the next record to the chain in the folder $into, which
 # bears a signature unless $bears is no, and has $more in its context. Its clock shows the date $day, states the
 # bound $bound, and counts $behind seconds too few since the boot. Its event_id is that of the record $named, if set.
-# Its actor is $actor.
-into=chain; bears=yes; more=; day=2026-03-01; bound=',"bound_us":850'; behind=0; named=; actor='{"id":"press-4","type":"device"}'
+# Its actor is $actor, and its context begins with $place.
+into=chain; bears=yes; more=; place='"device_id":"press-4","line_id":"line-02","plant_id":"ber-01"'; day=2026-03-01; bound=',"bound_us":850'; behind=0; named=; actor='{"id":"press-4","type":"device"}'
 record() {
   local time clock before link rest proof=
   time=${day}T06:$(printf '%02d:%02d' $((number / 60)) $((number % 60))).000Z
   clock="{\"boot_id\":\"3f0c5a52-7f6b-4b3e-9a55-0d4f6f1c2b11\",\"boottime_us\":$((86400000000 + (number - behind) * 1000000))$bound,\"occurred_from\":\"gateway\",\"step\":0,\"sync\":\"locked\"}"
-  before="{\"action\":\"$2\",\"actor\":$actor,\"changes\":$3,\"clock\":$clock,\"context\":{\"device_id\":\"press-4\",\"line_id\":\"line-02\",\"plant_id\":\"ber-01\"$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' ${named:-$number})\",\"ingested_at\":\"$time\",\"integrity\":{"
+  before="{\"action\":\"$2\",\"actor\":$actor,\"changes\":$3,\"clock\":$clock,\"context\":{$place$more},\"event_id\":\"01KJJ5Z3400000000000000$(printf '%03d' ${named:-$number})\",\"ingested_at\":\"$time\",\"integrity\":{"
   link="\"key_id\":\"$(key_id $signer $ORIGIN/event 01)\",\"prev_hash\":\"$previous\""
   rest=",\"stream\":\"$ORIGIN\",\"v\":1},\"kind\":\"$1\",\"occurred_at\":\"$time\",\"reason\":\"$4\",\"resource\":$5,\"sequence_no\":$number,\"tenant_id\":\"acme\"}"
   printf '%s%s%s' "$before" "$link" "$rest" >"$work/body"
@@ -629,3 +629,84 @@ policy.json,commit/policy.json streams/1/ended.note checkpoint/7.receipt REFUSED
 policy.json,commit/policy.json streams/1/report.html policy.json REFUSED - -
 policy.json,commit/policy.json report.html policy.json COMPLETE COMPLETE COMPLETE
 EOF
+# --- a tenant stream, which a store writes: every kind of section 3.3 once, then records that break its rules ----------
+ORIGIN=store.audit.example/acme/1
+LOG=$(vkey log $ORIGIN 01); EVENT1=$(vkey event1 $ORIGIN/event 01); EVENT2=$(vkey event2 $ORIGIN/event 01)
+GATEWAY=acme.example/ber-01/line-02/1; OTHER=acme.example/ber-01/line-07/1
+A=sha256:$(printf 'aa%.0s' {1..32}); B=sha256:$(printf 'bb%.0s' {1..32}); C=sha256:$(printf 'cc%.0s' {1..32})
+PERSON='{"auth_method":"login","id":"ines","type":"user"}'; OWN='{"id":"linewitness","type":"system"}'
+# thing TYPE ID: a resource
+thing() { printf '{"id":"%s","type":"%s"}' "$2" "$1"; }
+# grown ORIGIN BEFORE SIZE ROOT: what custody.taken says of a stream
+grown() { change "$1.size" "$3" "$2"; printf ,; change "$1.root" "\"$4\""; }
+# begin FOLDER: start a tenant stream there
+begin() {
+  into=$1; previous=sha256:$(printf '0%.0s' {1..64}); signer=event1; number=0; bears=yes; more=; place=; behind=0; actor=$OWN
+  mkdir -p "$into"; : >"$into/records.ndjson"; : >"$into/hashes.txt"
+  record stream.created create "$(list "$(change log_key "\"$LOG\"")" "$(change event_key "\"$EVENT1\"")")" 'the stream begins' "$(thing stream $ORIGIN)"
+}
+# Step by step, every kind once; record 3 rotates the event key, and an hour passes in silence before record 4.
+begin tenant
+actor=$PERSON
+record stream.enrolled create "$(list "$(change gateway '"ber-01"')" "$(change log_key "\"$LOG\"")" "$(change record_0 "\"$A\"")")" 'enrolled' "$(thing stream $GATEWAY)"
+record retention.changed update "$(list "$(change days 3650 null)")" 'the contract of 2026' "$(thing tenant acme)"
+actor=$OWN
+printf '{"new_key":"%s","prev_hash":"%s","sequence_no":3,"stream":"%s"}' "$EVENT2" "$previous" $ORIGIN >"$work/possession"
+PROOF=$(pae $POSSESSION "$work/possession" | sign event2 | b64)
+record key.rotated update "$(list "$(change event_key "\"$EVENT2\"" "\"$EVENT1\"")" "$(change proof_of_possession "\"ed25519:$PROOF\"")")" 'a start' "$(thing key event_key)"
+signer=event2; day=2026-03-02; behind=-86400
+record custody.taken create "$(list "$(grown $GATEWAY 0 40 "$A")" "$(change more true)")" 'custody' "$(thing tenant acme)"
+bears=no
+record custody.taken create "$(list "$(grown $OTHER 0 7 "$B")")" 'custody' "$(thing tenant acme)"
+bears=yes
+record custody.taken create "$(list "$(grown $GATEWAY 40 41 "$B")")" 'custody' "$(thing tenant acme)"
+record pack.sealed create "$(list "$(change first 0)" "$(change count 41)" "$(change node "\"$A\"")" "$(change digest "\"$B\"")")" 'the month ended' "$(thing pack p-1)"
+record pack.locked update "$(list "$(change target '"worm"')" "$(change until '"2036-03-01T00:00:00.000Z"')")" 'locked' "$(thing pack p-1)"
+record pack.expired delete "$(list "$(change target '"worm"')")" 'its time is over' "$(thing pack p-0)"
+record worm.probed execute "$(list "$(change held true)")" 'the canary was kept' "$(thing target worm)"
+record integrity.checked read "$(list "$(change first 0)" "$(change size 41)" "$(change root "\"$B\"")" "$(change verdict '"sound"')")" 'daily' "$(thing stream $GATEWAY)"
+record finding.raised create "$(list "$(change code '"gap"')")" 'a gap of 3 results' "$(thing station bolting)"
+actor=$PERSON
+record finding.disposed update "$(list "$(change disposition '"accepted"')")" 'found on paper' "$(thing finding 01KJJ5Z3400000000000000012)"
+record rule.changed update "$(list "$(change rules "\"$B\"" "\"$A\"")")" 'a new rule' "$(thing rule gaps)"
+record review.signed execute "$(list "$(change stream "\"$GATEWAY\"")" "$(change size 41)" "$(change root "\"$B\"")" "$(change rules "\"$B\"")" "$(change meaning '"reviewed"')")" 'week 9' "$(thing review week-9)"
+record annotation.added create "$(list "$(change stream "\"$GATEWAY\"")" "$(change sequence_no 12)" "$(change record_hash "\"$A\"")" "$(change purpose '"reason"')" "$(change text '"trial run"')")" 'asked by quality' "$(thing record 12)"
+record evidence.read read "$(list "$(change question '"unit SN-0815"')")" 'complaint 7' "$(thing unit SN-0815)"
+record evidence.exported read "$(list "$(change form '"package"')" "$(change records 41)" "$(change digest "\"$C\"")")" 'complaint 7' "$(thing stream $GATEWAY)"
+record account.changed update "$(list "$(change role '"auditor"' '"reader"')")" 'audit in March' "$(thing account karl)"
+record role.used execute '[]' 'pg_repack' "$(thing role linewitness_owner)"
+record session.opened execute "$(list "$(change account '"ines"')")" 'signed in' "$(thing session s-1)"
+actor='{"id":"10.0.0.7","type":"service"}'
+record session.refused read "$(list "$(change account '"root"')")" 'no such account' "$(thing session s-2)"
+actor=$PERSON
+record stream.retired update "$(list "$(change size 41)")" 'the line was sold' "$(thing stream $GATEWAY)"
+LEAVES=(); while IFS= read -r line; do LEAVES+=("$(printf '%s' "$line" | leaf)"); done <tenant/records.ndjson
+printf '%s\n%s\n%s\n' $ORIGIN 24 "$(mth 0 24 | unhex | b64)" >"$work/text"
+{ cat "$work/text"; echo; sign log <"$work/text" | note_line log $ORIGIN 01; } >tenant/24.checkpoint
+{ cat tenant/24.checkpoint; cosign witness $WITNESS 04 1772431230; } >tenant/24.witnessed
+sed "s|\"origin\": .*|\"origin\": \"$ORIGIN\",|; s|\"record_0\": .*|\"record_0\": \"$(head -1 tenant/hashes.txt)\",|; s|\"log_key\": .*|\"log_key\": \"$LOG\",|" \
+  policy.json >tenant/policy.json
+# The rules that are broken, one record each; the last but one is of a gateway.
+day=2026-03-01; begin "$work/tenant"
+record custody.taken create "$(list "$(grown $GATEWAY 5 9 "$A")")" 'custody' "$(thing tenant acme)"
+record custody.taken create "$(list "$(grown $GATEWAY 8 10 "$A")")" 'custody' "$(thing tenant acme)"
+record custody.taken create "$(list "$(change $GATEWAY.size 12 10)")" 'custody' "$(thing tenant acme)"
+record custody.taken create '[]' 'custody' "$(thing tenant acme)"
+record custody.taken create "$(list "$(grown $GATEWAY 10 11 "$A")")" 'custody' "$(thing stream $GATEWAY)"
+record integrity.checked read "$(list "$(change first 0)" "$(change size -1)" "$(change root "\"$B\"")" "$(change verdict '"sound"')")" 'daily' "$(thing stream $GATEWAY)"
+record retention.changed update "$(list "$(change days 1)")" 'nobody asked' "$(thing tenant acme)"
+record unit.entered execute '[]' 'scanned' '{"id":"SN-0815","type":"unit"}'
+actor=$PERSON
+record stream.enrolled create "$(list "$(change gateway '"ber-01"')" "$(change log_key "\"$LOG\"")")" 'enrolled' "$(thing stream $GATEWAY)"
+cp "$work/tenant/records.ndjson" tenant/bad.ndjson
+{
+  echo '- custody.taken is a record of a store and unit.entered one of a gateway: no stream has both'
+  echo "1 the custody of $GATEWAY goes on from 5 records, and 0 were held"
+  echo "2 the custody of $GATEWAY goes on from 8 records, and 9 were held"
+  echo '3 custody.taken does not say of each stream from how many records it grew to which root'
+  echo '4 custody.taken does not say of each stream from how many records it grew to which root'
+  echo '5 custody.taken is about a stream, not about a tenant'
+  echo '6 integrity.checked says no good size'
+  echo '7 the actor of retention.changed is a system'
+  echo '9 stream.enrolled does not say record_0'
+} >tenant/bad.txt

@@ -9,8 +9,8 @@ from typing import Final, Self
 
 from linewitness.base.clock import Clock
 from linewitness.evidence.format.record import Actor, Change, Event, Resource, parse
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
+from linewitness.records.builder import StreamIdentity
 
 IDENTITY: Final = StreamIdentity(
     stream="selftest.example/plant/line/1", tenant="selftest", plant="plant", line="line"

@@ -31,7 +31,7 @@ from linewitness.devices.open_protocol.wire.protocol import (
     UnexpectedTelegram,
 )
 from linewitness.devices.open_protocol.wire.telegram import ReceivedTelegram, Telegram
-from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
+from linewitness.records.builder import EventKey, RecordBuilder, StreamIdentity
 from linewitness.stations.shared_state import SharedState
 from linewitness.stations.station import Station
 from support.single_events import single_events

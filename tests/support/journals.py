@@ -17,7 +17,7 @@ from linewitness.journal.file import JournalFile
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
+from linewitness.records.builder import StreamIdentity
 from support.clocks import ManualClock
 
 IDENTITY = StreamIdentity(

@@ -14,8 +14,8 @@ from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.verify.stream import verify
 from linewitness.journal.file import JournalFile
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.commit import RUN_BYTES
 from linewitness.journal.submission import Submission
+from linewitness.records.commit import RUN_BYTES
 from support.clocks import ManualClock
 from support.journals import create, members_of, reopen, result_event
 

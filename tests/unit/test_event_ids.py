@@ -2,7 +2,7 @@
 
 from ulid import ULID
 
-from linewitness.journal.records.event_ids import EventIds
+from linewitness.records.event_ids import EventIds
 
 NOW_NS = 1_772_352_000_123_000_000
 

@@ -15,8 +15,8 @@ from linewitness.journal import database
 from linewitness.journal.generations import replacement
 from linewitness.journal.generations.generation import CONFLICT, Conflict, begin_next
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
+from linewitness.records.builder import StreamIdentity
 from support.clocks import ManualClock
 from support.journals import IDENTITY, create, forger, members_of, options, reopen, result_event, verdict_of
 from support.lines import call, write_line

@@ -15,9 +15,9 @@ from linewitness.base.clock import ClockState, SharedClockState
 from linewitness.evidence.format import canonical, record
 from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.record import Actor, Change, Event, Resource
-from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
-from linewitness.journal.records.commit import Commit
-from linewitness.journal.records.record_bytes import RecordFacts
+from linewitness.records.builder import EventKey, RecordBuilder, StreamIdentity
+from linewitness.records.commit import Commit
+from linewitness.records.record_bytes import RecordFacts
 from support.clocks import ManualClock
 
 IDENTITY = StreamIdentity("acme.example/ber-01/line-02/1", 'acme \u20ac "x"', "ber-01", "line-02")

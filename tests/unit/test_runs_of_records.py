@@ -24,8 +24,8 @@ from linewitness.journal.generations.generation import begin_next
 from linewitness.journal.inspection import inspect
 from linewitness.journal.pruning.shrink import BYTES
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
+from linewitness.records.builder import StreamIdentity
 from support.clocks import ManualClock
 from support.journal_formats import FOLDER
 from support.journals import create, forger, members_of, options, reopen, result_event, verdict_of

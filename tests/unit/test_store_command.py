@@ -1,8 +1,10 @@
 """`linewitness store …` from init to export, as a person types it."""
 
 import contextlib
+import hashlib
 import json
 import re
+import shutil
 import sqlite3
 import zipfile
 from base64 import b64decode
@@ -139,7 +141,8 @@ def test_a_sound_store_is_told_from_a_damaged_one(file: Path) -> None:
     enroll(file, gateway)
     feed(file, gateway, (gateway.topics.records, gateway.batch()))
     assert good("check", file) == "sound: records 6, streams 1\n"
-    databases.tamper(file.parent / "data" / "store.db", "UPDATE entries SET kind = 'x' WHERE seq = 3")
+    damage = "UPDATE entries SET kind = 'x' WHERE stream_id = 1 AND seq = 3"
+    databases.tamper(file.parent / "data" / "store.db", damage)
     result = run("check", file)
     assert (result.exit_code, result.output) == (
         1,
@@ -327,3 +330,67 @@ def test_export_of_a_package_proves_one_unit(file: Path, tmp_path: Path) -> None
     assert isinstance(again.exception, ConfigurationError)
     nobody = run("export", file, "--stream", "other/1", "-o", tmp_path / "none.zip")
     assert "not enrolled" in str(nobody.exception)
+
+
+def test_the_tenant_stream_from_enrolment_to_verification(file: Path, tmp_path: Path) -> None:
+    good("init", file)
+    gateway = FakeGateway()
+    gateway.grow(3, unit="SN-7")
+    enroll(file, gateway)
+    feed(file, gateway, (gateway.topics.records, gateway.batch()))
+    out = tmp_path / "out.ndjson"
+    good("export", file, "--unit", "SN-7", "--output", out)
+    good("check", file)
+    assert "kept 30 days" in good("retention", file, "--tenant", "acme", "--days", 30, "--reason", "why")
+    assert "after 4 records" in good("retire", file, "--stream", gateway.origin, "--reason", "sold")
+    own = "store.example/acme/1"
+    said = [json.loads(line) for line in good("export", file, "--stream", own).splitlines()]
+    assert [record["kind"] for record in said][1:] == [
+        *("stream.enrolled", "evidence.exported", "integrity.checked", "integrity.checked"),
+        *("retention.changed", "stream.retired"),
+    ]
+    digest = f"sha256:{hashlib.sha256(out.read_bytes()).hexdigest()}"
+    told = {change["field"]: change["after"] for change in said[2]["changes"]}
+    assert told == {"form": "records", "records": 3, "units": "SN-7", "digest": digest}
+    status = good("status", file)
+    assert "records of acme are to be kept for 30 days" in status
+    assert f"{gateway.origin} was retired at" in status
+    package = tmp_path / "own.zip"
+    good("export", file, "--stream", own, "--output", package)
+    log_key = re.search(r"log key (\S+)", status)
+    record_0 = re.search(r"record 0 (\S+)", status)
+    assert log_key is not None
+    assert record_0 is not None
+    policy = Policy(
+        origin=own,
+        record_0=record_0[1],
+        log_key=Vkey.parse(log_key[1]),
+        gateway_party="the store",
+        attesters=(Attester("other", "store", load_cosigner(file).vkey),),
+        quorum=1,
+    )
+    verdict = verify_package(package, policy=policy)
+    assert (verdict.text[:6], verdict.remarks) == ("INTACT", ())
+    assert verdict.contents is not None
+    assert verdict.contents.records == 8
+
+
+def test_a_copy_of_the_database_is_checked_and_not_written(file: Path, tmp_path: Path) -> None:
+    good("init", file)
+    gateway = FakeGateway()
+    enroll(file, gateway)
+    feed(file, gateway, (gateway.topics.records, gateway.batch()))
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    other = tmp_path / "copy.yaml"
+    other.write_text(YAML.replace("data/", "copy/"))
+    output = good("check", other)
+    assert "sound: records 1, streams 1" in output
+    assert "this check is not on record: this is a copy" in output
+    assert "integrity.checked" not in good("export", other, "--stream", "store.example/acme/1")
+    good("check", file)
+    assert "integrity.checked" in good("export", file, "--stream", "store.example/acme/1")
+
+
+def load_cosigner(file: Path) -> Cosigner:
+    options = load_store(file)
+    return Cosigner.load(options.name, options.key)

@@ -15,9 +15,9 @@ from linewitness.devices.together import MOST_READINGS, together
 from linewitness.evidence.format.keys import new_key
 from linewitness.evidence.format.record import Draft, Event, parse
 from linewitness.evidence.format.value_changes import ValueChanges
-from linewitness.journal.records.builder import EventKey, RecordBuilder
-from linewitness.journal.records.drafts import Drafts
 from linewitness.journal.submission import Submission
+from linewitness.records.builder import EventKey, RecordBuilder
+from linewitness.records.drafts import Drafts
 from linewitness.stations.options import StationOptions, UnitOptions
 from linewitness.stations.rules import DeviceRule, PointRule
 from linewitness.stations.shared_state import SharedState

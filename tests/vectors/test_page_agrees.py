@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from linewitness.evidence.format.kinds import TENANT as TENANT_KINDS
 from linewitness.evidence.policy.policy import Policy
 from support.browser_verifier import judge_all_with_page, judge_several_with_page, judge_with_page
 from support.packages import judge_several_with_python, judge_with_python, verify_package
@@ -176,6 +177,29 @@ def test_on_a_kind_that_is_not_in_the_list(tmp_path: Path, judge: Any) -> None:
     verdict = judge(package, (CHECKLIST / "policy.json").read_bytes())
     assert verdict["text"].startswith("BROKEN at record 1: ")
     assert "kind" in verdict["text"]
+
+
+TENANT = VECTORS / "tenant"
+
+
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+def test_on_a_tenant_stream(tmp_path: Path, judge: Any) -> None:
+    policy = (TENANT / "policy.json").read_bytes()
+    records = (TENANT / "records.ndjson").read_bytes()
+    witnessed = (TENANT / "24.witnessed").read_bytes()
+    files = {"records.ndjson": records, "receipts/24.receipt": witnessed}
+    whole = judge(zipped(tmp_path / "a.zip", files), policy)
+    assert (whole["text"][:14], list(whole["remarks"])) == ("COMPLETE to 24", [])
+    assert list(whole["without_capture"]) == []
+    assert {one["kind"] for one in whole["contents"]["kinds"]} > set(TENANT_KINDS)
+
+
+@pytest.mark.parametrize("judge", [judge_with_python, judge_with_page])
+def test_on_a_tenant_stream_that_breaks_its_rules(tmp_path: Path, judge: Any) -> None:
+    package = zipped(tmp_path / "a.zip", {"records.ndjson": (TENANT / "bad.ndjson").read_bytes()})
+    remarks = judge(package, (TENANT / "policy.json").read_bytes())["remarks"]
+    said = [f"{'-' if one['index'] is None else one['index']} {one['text']}" for one in remarks]
+    assert said == (TENANT / "bad.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize(("name", "at", "first"), BAD)

@@ -13,7 +13,7 @@ from linewitness.evidence.policy.policy import Attester, Policy
 from linewitness.journal.file import JournalFile
 from linewitness.journal.keyring import Keyring
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
+from linewitness.records.builder import StreamIdentity
 
 ORIGIN: Final = "selftest.invalid/power/cut"
 STORE_NAME: Final = "store.selftest.invalid"

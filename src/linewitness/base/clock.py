@@ -108,10 +108,10 @@ class StepDetector:
     One detector sees stamps in the order in which they were taken.
     """
 
-    def __init__(self) -> None:
-        """Start with no stamp seen: the first one cannot be a step."""
-        self.count = 0
-        self._last: Stamp | None = None
+    def __init__(self, last: Stamp | None = None, *, count: int = 0) -> None:
+        """Start with no stamp seen, which cannot be a step, or after the last one of another detector."""
+        self.count = count
+        self._last = last
 
     def observe(self, stamp: Stamp) -> ClockStep | None:
         """Return the step between the last stamp and this one, or None."""

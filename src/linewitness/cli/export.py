@@ -144,8 +144,10 @@ def write_package(
     *,
     raws: "Find | None" = None,
     held: str | None = None,
-) -> None:
-    """Write an evidence package; never overwrite a file, and remove an incomplete one.
+) -> int:
+    """Write an evidence package, and return how many records it has.
+
+    A file is never overwritten, and an incomplete one removed.
 
     `held` is a receipt that the store made for it: how many records it holds now.
     """
@@ -165,6 +167,7 @@ def write_package(
         count = request.write(file, stage=counting)
     sent = f", with what the devices sent for {len(brought)} of them" if raws else ""
     typer.echo(f"{count} records in {output}{sent}")
+    return count
 
 
 def say_trace(trace: "ComponentTrace") -> None:

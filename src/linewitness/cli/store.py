@@ -12,6 +12,7 @@ from linewitness.cli.sources import StoreFile, TenantName, load_store, store_dat
 from linewitness.cli.store_ended import take_over, unit
 from linewitness.cli.store_export import export
 from linewitness.cli.store_notices import notices
+from linewitness.cli.store_tenants import continue_stream, record_check, retention, retire, tenant_streams
 
 if TYPE_CHECKING:
     from linewitness.evidence.format.note import Vkey
@@ -104,18 +105,12 @@ def enroll(
     record0: Annotated[str, typer.Option(help="The hash of record 0, as `linewitness init` printed it.")],
 ) -> None:
     """Allow a gateway to write a stream. Each generation of a line is enrolled separately."""
-    from linewitness.base.clock import SystemClock
-    from linewitness.store.database.enrolments import enroll as enroll_stream
+    from linewitness.store.database.enrolments import EnrolmentRequest
+    from linewitness.store.tenant.deeds import enroll_stream
 
-    with store_database(file) as database:
-        enrolment = enroll_stream(
-            database,
-            clock=SystemClock(),
-            tenant=tenant,
-            gateway=gateway,
-            log_vkey=log_vkey,
-            record0_hash=record0,
-        )
+    asked = EnrolmentRequest.checked(tenant, gateway, log_vkey, record0)
+    with tenant_streams(file) as streams:
+        enrolment = enroll_stream(streams, asked)
     typer.echo(f"enrolled {enrolment.origin} of the gateway {gateway} of {tenant}")
 
 
@@ -203,12 +198,14 @@ def check(file: StoreFile) -> None:
     from linewitness.store.inspection import inspect
     from linewitness.store.keys import Cosigner
     from linewitness.store.reports import read_streams
+    from linewitness.store.tenant.inspected import InspectedStreams
 
-    options = load_store(file)
+    options, found = load_store(file), InspectedStreams()
     store_key = Cosigner.load(options.name, options.key).vkey
-    with store_database(file) as database:
-        damage = asyncio.run(inspect(database, store_key=store_key))
-        streams = read_streams(database)
+    with tenant_streams(file) as own:
+        damage = asyncio.run(inspect(own.database, store_key=store_key, streams=found))
+        streams = read_streams(own.database)
+        record_check(own, found)
     for each in damage:
         typer.echo(each)
     if damage:
@@ -227,6 +224,9 @@ app.command()(store_questions.gaps)
 app.command()(store_questions.late)
 app.command()(store_questions.sessions)
 app.command()(store_questions.rebuild)
+app.command()(retire)
+app.command()(retention)
+app.command(name="continue")(continue_stream)
 
 
 @app.command()

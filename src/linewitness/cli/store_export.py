@@ -1,5 +1,6 @@
 """`linewitness store export`: evidence packages and records of what the store holds."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,13 +24,14 @@ from linewitness.cli.export import (
     write_package,
 )
 from linewitness.cli.packing import package_file, request_of
-from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
+from linewitness.cli.sources import StoreFile, TenantName, load_store
 from linewitness.cli.store_ended import remark_ended, write_ended
+from linewitness.cli.store_tenants import checkpoint_of, record_export, recorded, tenant_streams
 
 if TYPE_CHECKING:
     from linewitness.evidence.package.query import RecordQuery
-    from linewitness.store.database.database import Database
     from linewitness.store.keys import Cosigner
+    from linewitness.store.tenant.streams import TenantStreams
 
 
 def export(
@@ -72,6 +74,7 @@ def export(
     What is asked for may lie in several streams: then, without --stream, the package has all of them.
     Without --output, records go to standard output, one record a line.
     """
+    from linewitness.store.database.tenants import the_tenant
     from linewitness.store.reports import read_records
 
     query = query_of(unit, batch, components_of(part, serial, lot), since, until)
@@ -79,28 +82,47 @@ def export(
         raise ConfigurationError("--raw is for packages", hint="write one: -o evidence.zip")
     warn_of_name(output, ndjson=ndjson or ended)
     if ended:
-        with store_database(file) as database, writing_to(output) as write:
-            write_ended(database, write, tenant=tenant, stream=stream, query=query)
+        with (
+            tenant_streams(file) as own,
+            writing_to(output) as target,
+            recorded(own, target, query, origin=stream) as write,
+        ):
+            write_ended(own.database, write, tenant=tenant, stream=stream, query=query)
         return
     if output is not None and is_package(output, ndjson=ndjson):
         if first or last is not None:
             raise ConfigurationError("--first and --last are for records alone", hint="add --ndjson")
-        with store_database(file) as database:
-            signer = _cosigner(file)
+        with tenant_streams(file) as own:
+            name, signer = the_tenant(own.database, tenant), _cosigner(file)
             if stream is None and raw is None and not query.is_all:
-                _pack_streams(database, tenant, query, output, policy or [], cosigner=signer)
+                origin, count = None, _pack_streams(own, name, query, output, policy or [], cosigner=signer)
             else:
-                place = (tenant, stream)
-                _pack_stream(database, place, query, output, policy or [], cosigner=signer, raw=raw)
-            remark_ended(database, tenant=tenant, stream=stream, query=query)
+                place = (name, stream)
+                origin, count = _pack_stream(
+                    own, place, query, output, policy or [], cosigner=signer, raw=raw
+                )
+            record_export(
+                own,
+                name,
+                query,
+                form="package",
+                origin=origin,
+                records=count,
+                digest=_digest_of(output),
+            )
+            remark_ended(own.database, tenant=name, stream=stream, query=query)
         return
     if batch or query.components or len(query.units) > 1:
         raise ConfigurationError(
             "records alone are of one unit at most", hint="write a package: -o evidence.zip"
         )
-    with store_database(file) as database, writing_to(output) as write:
+    with (
+        tenant_streams(file) as own,
+        writing_to(output) as target,
+        recorded(own, target, query, origin=stream) as write,
+    ):
         found = read_records(
-            database,
+            own.database,
             tenant=tenant,
             origin=stream,
             unit=query.units[0] if query.units else None,
@@ -111,11 +133,11 @@ def export(
         )
         for record in found:
             write(record.data + b"\n")
-        remark_ended(database, tenant=tenant, stream=stream, query=query)
+        remark_ended(own.database, tenant=tenant, stream=stream, query=query)
 
 
 def _pack_stream(
-    database: "Database",
+    own: "TenantStreams",
     place: tuple[str | None, str | None],
     query: "RecordQuery",
     output: Path,
@@ -123,46 +145,55 @@ def _pack_stream(
     *,
     cosigner: "Cosigner",
     raw: Path | None,
-) -> None:
-    """Write the package of one stream, the only one where none is named."""
+) -> tuple[str, int]:
+    """Write the package of one stream, the only one where none is named; return which, and its records."""
     from linewitness.evidence.package.raws import RawFile
     from linewitness.store.holdings import StoreHoldings
 
     if len(policies) > 1:
         raise ConfigurationError("a package of one stream has one policy", hint="give --policy once")
     tenant, stream = place
-    with StoreHoldings.open(database, stream, tenant=tenant) as holdings:
+    with StoreHoldings.open(own.database, stream, tenant=tenant) as holdings:
         held = holdings.held(cosigner, _now_s())
+        if holdings.is_own:
+            holdings.checkpoint = checkpoint_of(own, holdings)
         raws = RawFile(raw).find if raw else None
-        write_package(holdings, query, output, next(iter(policies), None), raws=raws, held=held)
+        count = write_package(holdings, query, output, next(iter(policies), None), raws=raws, held=held)
+        return holdings.origin, count
 
 
 def _pack_streams(
-    database: "Database",
-    tenant: str | None,
+    own: "TenantStreams",
+    tenant: str,
     query: "RecordQuery",
     output: Path,
     policies: list[Path],
     *,
     cosigner: "Cosigner",
-) -> None:
-    """Write the package of what was asked for, from all streams that have it."""
+) -> int:
+    """Write the package of what was asked for, from all streams that have it; return of how many records."""
     from linewitness.cli.progress import counting
     from linewitness.evidence.package.several.pack import StreamsRequest
     from linewitness.store.holdings import StoreHoldings
 
-    with StoreHoldings.open_all(database, tenant=tenant) as streams, package_file(output) as target:
+    with StoreHoldings.open_all(own.database, tenant=tenant) as streams, package_file(output) as target:
         held = {each.origin: partial(each.held, cosigner, _now_s()) for each in streams}
         requests = [request_of(each, query, policies) for each in streams]
         count, found = StreamsRequest(requests, lambda origin: held[origin]()).write(target, stage=counting)
     among = f" of {found} streams" if found > 1 else ""
     typer.echo(f"{count} records{among} in {output}")
+    return count
 
 
 def _now_s() -> int:
     from linewitness.base.clock import NS_PER_S, SystemClock
 
     return SystemClock().stamp().realtime_ns // NS_PER_S
+
+
+def _digest_of(output: Path) -> str:
+    with output.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _cosigner(file: Path) -> "Cosigner":

@@ -36,9 +36,9 @@ from linewitness.journal.generations.ended import rests_of
 from linewitness.journal.journal import Journal, open_journal
 from linewitness.journal.keyring import LOG_KEY, keyring_of
 from linewitness.journal.pruning.prune import Pruner
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.requests import LOOK_S, RELOAD, Requests
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.records.builder import StreamIdentity
 from linewitness.status.before_start import BeforeStart
 from linewitness.status.health import Health
 from linewitness.status.rows import LineFacts

@@ -22,8 +22,8 @@ from linewitness.gateway.screens.feed import ScreenFeed
 from linewitness.gateway.stations.clock import StationClock
 from linewitness.gateway.stations.gate_orders import GateOrders
 from linewitness.journal.journal import Journal
-from linewitness.journal.records.event_ids import EventIds
 from linewitness.journal.telemetry.buffer import TelemetryBuffer
+from linewitness.records.event_ids import EventIds
 from linewitness.stations.genealogy.known_units import REMEMBERED
 from linewitness.stations.lists.book import NO_LISTS, ListBook
 from linewitness.stations.options import StationOptions

@@ -15,7 +15,7 @@ from linewitness.gateway.tasks import Tasks, running
 from linewitness.journal.database import require_room
 from linewitness.journal.journal import Journal
 from linewitness.journal.pressure import FULL_MESSAGE, RETRY_S
-from linewitness.journal.records.builder import StreamIdentity
+from linewitness.records.builder import StreamIdentity
 
 log = structlog.get_logger()
 

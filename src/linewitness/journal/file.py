@@ -9,21 +9,20 @@ from linewitness.base.clock import Clock, SharedClockState, Stamp
 from linewitness.base.errors import JournalError
 from linewitness.base.mappings import EMPTY
 from linewitness.evidence.format import keys, record
-from linewitness.evidence.format.gateway_event import gateway_event
 from linewitness.evidence.format.merkle import Frontier
-from linewitness.evidence.format.record import Resource
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import JournalHead
 from linewitness.journal.keyring import LOG_KEY, Keyring
 from linewitness.journal.pruning.shrink import delete_some
 from linewitness.journal.recent import RecentCommits
-from linewitness.journal.records.builder import EventKey, RecordBuilder, StreamIdentity
-from linewitness.journal.records.commit import Commit
 from linewitness.journal.records.growing_tree import GrowingTree
 from linewitness.journal.records.storing import store_records
-from linewitness.journal.records.stream_events import continued_event, created_event, step_event
+from linewitness.journal.records.stream_events import continued_event
 from linewitness.journal.submission import Continuation, Submission, store_beside
 from linewitness.journal.upgrade import upgrade
+from linewitness.records.builder import EventKey, RecordBuilder, StreamIdentity
+from linewitness.records.commit import Commit
+from linewitness.records.stream_events import created_event, rotated_event, step_event
 
 
 class JournalFile:
@@ -278,13 +277,7 @@ class JournalFile:
             sequence_no=commit.size,
             prev_hash=commit.record_hash,
         )
-        event = gateway_event(
-            "key.rotated",
-            stamp.realtime_ns,
-            resource=Resource("key", "event_key"),
-            changes=keys.rotation_changes(commit.key.vkey, new.vkey, proof),
-            reason="the event key is replaced at every start and when its time is over",
-        )
+        event = rotated_event(stamp, commit.key.vkey, new.vkey, proof)
         commit.add(event, stamp)
         self._connection.execute("INSERT INTO event_key VALUES (?, ?)", (commit.size, str(new.vkey)))
         commit.key = new

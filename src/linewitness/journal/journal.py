@@ -24,9 +24,9 @@ from linewitness.journal.options import JournalOptions
 from linewitness.journal.pressure import Pressure
 from linewitness.journal.queue import SubmissionQueue, fail
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Submission
 from linewitness.journal.writer import JournalWriter, move_log_beside
+from linewitness.records.builder import StreamIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,9 +14,9 @@ from linewitness.evidence.format.record import parse
 from linewitness.journal import database, recover
 from linewitness.journal.attestations import PRUNED, JournalHead, StoredAttestation
 from linewitness.journal.recent import up_to_commit
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.records.reading import PAGE, read_records, read_runs
 from linewitness.journal.tree import JournalTree
+from linewitness.records.builder import StreamIdentity
 
 T = TypeVar("T")
 

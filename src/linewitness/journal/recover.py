@@ -9,9 +9,9 @@ from linewitness.evidence.format.merkle import Frontier
 from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES
 from linewitness.journal.attestations import PRUNED, JournalHead
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.records.reading import read_records
 from linewitness.journal.tree import JournalTree
+from linewitness.records.builder import StreamIdentity
 
 _HINT = "keep a copy of the folder, run `linewitness verify` on it, then `linewitness init --continue`"
 

@@ -34,6 +34,10 @@ class StoreHoldings:
         self.origin = enrolment.origin
         self.size = statements_for(connection).size(connection, enrolment.stream_id)
         self.first = 0
+        #: Whether the store itself writes it; nobody receipts such a stream.
+        self.is_own = enrolment.is_own
+        #: A checkpoint that was made for this export, of all records.
+        self.checkpoint: str | None = None
         self.subtree = StoreTree(connection, enrolment.stream_id).subtree
 
     @classmethod
@@ -88,10 +92,12 @@ class StoreHoldings:
         return self._at(first and first - 1 for first in firsts)
 
     def notes(self) -> Iterator[str]:
-        """Yield the receipts, oldest first."""
+        """Yield the receipts, oldest first, then the checkpoint that was made for this export."""
         receipts = tables.receipts
         query = select(receipts.c.note).where(receipts.c.stream_id == self._stream_id)
         yield from self._connection.execute(query.order_by(receipts.c.size)).scalars()
+        if self.checkpoint is not None:
+            yield self.checkpoint
 
     def held(self, cosigner: Cosigner, time_s: int) -> str | None:
         """Return the newest checkpoint, cosigned at this time: so many records are held now; or None.

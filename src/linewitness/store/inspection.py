@@ -4,15 +4,15 @@ A store that starts reads the heads of its streams only. What a disk forgets fur
 first who asks for that unit, years later, when no gateway has it any more and no backup is that old.
 """
 
+import asyncio
 import functools
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from types import MappingProxyType
 from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
 import structlog
-from sqlalchemy import Connection, Row, Table, func, select, text
+from sqlalchemy import Connection, Row, Table, func, select
 
 from linewitness.base.inspection import InspectionThread, daily, damage_in
 from linewitness.evidence.format import record
@@ -22,12 +22,13 @@ from linewitness.evidence.format.note import BadNote, Vkey
 from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.store.database import tables
 from linewitness.store.database.database import SQLITE, Database
-from linewitness.store.database.enrolments import Enrolment, enrolled
-from linewitness.store.database.statements import statements_for
+from linewitness.store.database.enrolments import Enrolment, all_streams
+from linewitness.store.database.statements import HIDDEN_FROM, statements_for
 from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.database.tenants import tenants_of
 from linewitness.store.ended.inspection import HandoverInspection
 from linewitness.store.ended.reports import complete_handovers
+from linewitness.store.tenant.inspected import InspectedStreams
 from linewitness.store.tree import StoreTree
 
 #: Between two looks of some hundred KiB: ten million records take about an hour.
@@ -38,28 +39,10 @@ _HINT: Final = (
     "and restore the newest sound backup on another disk: gateways then send again what it lacks"
 )
 
-#: Records that cannot be looked up by their unit or their event. The + keeps SQLite to the index in question.
-_HIDDEN: Final = """
-    SELECT r.seq, 'unit' FROM entries AS r
-    WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last AND r.unit IS NOT NULL
-    AND NOT EXISTS (
-        SELECT 1 FROM entries AS found INDEXED BY entries_by_unit
-        WHERE found.unit = r.unit AND +found.stream_id = r.stream_id AND +found.seq = r.seq
-    )
-    UNION ALL
-    SELECT r.seq, 'event_id' FROM entries AS r
-    WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last
-    AND NOT EXISTS (
-        SELECT 1 FROM entries AS found
-        WHERE found.stream_id = r.stream_id AND found.event_id = r.event_id AND +found.seq = r.seq
-    )
-    LIMIT 1
-"""
-_HIDDEN_FROM: Final = MappingProxyType(
-    {
-        SQLITE: text(_HIDDEN),
-        "postgresql": text(_HIDDEN.replace("INDEXED BY entries_by_unit", "").replace("+", "")),
-    }
+#: What is neither record nor receipt, and has a tenant.
+_NEITHER: Final = (
+    *(tables.streams, tables.event_keys, tables.nodes, tables.heads, tables.notices),
+    *(tables.retirements, tables.retentions, tables.custody),
 )
 
 T = TypeVar("T")
@@ -67,28 +50,43 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-async def inspect_daily(database: Database, *, store_key: Vkey, tell: Callable[[str], object]) -> NoReturn:
-    """Inspect for ever; `tell` gets what is damaged after each round, or the empty string.
+async def inspect_daily(
+    database: Database,
+    *,
+    store_key: Vkey,
+    tell: Callable[[str], object],
+    say: Callable[[InspectedStreams], object] = lambda _: None,
+) -> NoReturn:
+    """Inspect for ever; `tell` gets what is damaged after each round, or the empty string, `say` the streams.
 
     It reads in a thread of its own, and in short transactions: judging goes on beside it.
     """
+
+    async def once() -> list[str]:
+        streams = InspectedStreams()
+        damage = await inspect(database, store_key=store_key, pause_s=PAUSE_S, streams=streams)
+        await asyncio.to_thread(say, streams)
+        return damage
 
     def report(damage: list[str]) -> None:
         tell(damage[0] if damage else "")
         if damage:
             _log.error("damage found in the store", first=damage[0], places=len(damage), hint=_HINT)
 
-    await daily(functools.partial(inspect, database, store_key=store_key, pause_s=PAUSE_S), tell=report)
+    await daily(once, tell=report)
 
 
-async def inspect(database: Database, *, store_key: Vkey, pause_s: float = 0.0) -> list[str]:
-    """Look at everything once, and return what is damaged, a sentence each."""
+async def inspect(
+    database: Database, *, store_key: Vkey, pause_s: float = 0.0, streams: InspectedStreams | None = None
+) -> list[str]:
+    """Look at everything once, and return what is damaged, a sentence each; `streams` gets it by stream."""
     with InspectionThread() as thread:
-        return await damage_in(_looks(database, store_key, thread), pause_s=pause_s)
+        looks = _looks(database, store_key, thread, streams or InspectedStreams())
+        return await damage_in(looks, pause_s=pause_s)
 
 
 async def _looks(
-    database: Database, store_key: Vkey, thread: InspectionThread
+    database: Database, store_key: Vkey, thread: InspectionThread, streams: InspectedStreams
 ) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     def in_thread(tenant: str | None, look: Callable[[Connection], T]) -> Callable[[], Awaitable[T]]:
         return lambda: thread.run(functools.partial(_in_snapshot, database, tenant, look, thread))
@@ -97,11 +95,12 @@ async def _looks(
     for tenant in await thread.run(functools.partial(tenants_of, database)):
         yield in_thread(tenant, _read_through)
         yield in_thread(tenant, _look_at_conflicts)
-        for enrolment in await in_thread(tenant, functools.partial(enrolled, tenant=tenant))():
+        for enrolment in await in_thread(tenant, functools.partial(all_streams, tenant=tenant))():
             stream = _Stream(enrolment, store_key)
-            yield in_thread(tenant, stream.look_at_head)
+            yield streams.noted(in_thread(tenant, stream.look_at_head))
             for first in range(0, stream.size, TILE_LEAVES):
-                yield in_thread(tenant, functools.partial(stream.look_at_records, first))
+                yield streams.noted(in_thread(tenant, functools.partial(stream.look_at_records, first)))
+            yield in_thread(tenant, functools.partial(streams.conclude, enrolment, stream.size))
         for row in await in_thread(tenant, functools.partial(complete_handovers, tenant=tenant))():
             for look in HandoverInspection(row, store_key).looks():
                 yield in_thread(tenant, look)
@@ -121,7 +120,7 @@ def _read_common(connection: Connection) -> str:
 
 def _read_through(connection: Connection) -> str:
     """Read every page of what is neither record nor receipt, of one tenant where the database knows whose."""
-    damage = _read(connection, tables.streams, tables.event_keys, tables.nodes, tables.heads, tables.notices)
+    damage = _read(connection, *_NEITHER)
     if connection.dialect.name == SQLITE:
         connection.exec_driver_sql(
             "SELECT COUNT(*) FROM entries INDEXED BY entries_by_unit WHERE unit IS NOT NULL"
@@ -231,7 +230,7 @@ class _Stream:
     def _compared_with_indexes(self, first: int, last: int, connection: Connection) -> str:
         """Look each record up by its unit and by its event: an index that lost one hides it."""
         place = {"stream": self._id, "first": first, "last": last}
-        for seq, what in connection.execute(_HIDDEN_FROM[connection.dialect.name], place):
+        for seq, what in connection.execute(HIDDEN_FROM[connection.dialect.name], place):
             return f"record {seq} of {self._origin} is not found by its {what}"
         return ""
 

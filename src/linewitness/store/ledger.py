@@ -158,6 +158,10 @@ class StoreLedger:
                 found = _RunEnd(begin + position, position, lines, "another record is held")
                 return self._stopped(turn, stream, found)
         fresh = lines[len(held) :]
+        if fresh and stream.is_retired(turn.connection):
+            detail = "this stream was retired: no record of it is accepted any more"
+            self._findings.refuse(turn, stream.enrolment.topics, stream.enrolment.origin, "retired", detail)
+            return 0
         accepted = stream.accept(turn.connection, fresh, turn.at)
         if accepted.records:
             stream.grown_ns = self._clock.stamp().boottime_ns  # a turn may take longer than a hole waits
@@ -266,7 +270,7 @@ class StoreLedger:
         stream = self._streams.get((topics.tenant, origin))
         if stream is None:
             enrolment = find(turn.connection, topics.tenant, origin)
-            if enrolment is None:
+            if enrolment is None or enrolment.is_own:
                 self._findings.refuse(turn, topics, origin, "unknown", "this stream is not enrolled")
                 return None
             stream = self._streams[topics.tenant, origin] = Stream(turn.connection, enrolment)

@@ -1,17 +1,20 @@
 """What the audit store's own YAML says: its database, its name and key, and the broker."""
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, field_validator
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from linewitness.base.errors import ConfigurationError
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import Identifier, Options, check_path
+from linewitness.base.settings import FilePath, Identifier, Options, check_path
 from linewitness.store.inbox.quota import QuotaOptions
 from linewitness.uplink.options import MqttOptions
+
+_TENANTS: Final = "tenants"
 
 
 class AuditStoreOptions(Options):
@@ -32,6 +35,11 @@ class AuditStoreOptions(Options):
     )
     key: Secret = Field(
         description="Where the store's private key is kept; `linewitness store init` makes it."
+    )
+    tenant_keys: FilePath | None = Field(
+        default=None,
+        description="Folder for the keys of the tenant streams, which the store writes itself; default: the "
+        "folder `tenants` beside the key, or beside a SQLite database where the key is a credential.",
     )
     mqtt: MqttOptions = Field(description="The broker at which the gateways are met.")
     tenants: tuple[Identifier, ...] = Field(
@@ -74,6 +82,19 @@ class AuditStoreOptions(Options):
         """The file of the database; None where it is on a server."""
         url = self.database_url
         return Path(url.database or "") if url.drivername == "sqlite" else None
+
+    @property
+    def tenant_keys_folder(self) -> Path:
+        """Where the keys of the tenant streams are; ConfigurationError where that is not clear."""
+        if self.tenant_keys is not None:
+            return self.tenant_keys
+        beside = self.key.file or self.database_file
+        if beside is None:
+            raise ConfigurationError(
+                "it is not clear where the keys of the tenant streams are kept",
+                hint="name a folder with tenant_keys: the store's key is a credential",
+            )
+        return beside.parent / _TENANTS
 
     def seen_from(self, folder: Path) -> Self:
         """Return the same settings with a relative path in the database's URL seen from a folder."""

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, ScalarSelect, Select, func, select
 
 from linewitness.store.database import tables
 from linewitness.store.database.database import Database
-from linewitness.store.database.enrolments import required
+from linewitness.store.database.enrolments import OWN, required
 from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.database.tenants import asked_tenants, rows_of
 
@@ -83,7 +83,7 @@ def read_records(
     """Yield records in the order of their streams: positions first to last, occurred in [since, until).
 
     Everything of a tenant is read in one snapshot and in bounded memory, one tenant after the other unless
-    one is named. An unknown origin is a ConfigurationError.
+    one is named. An unknown origin is a ConfigurationError; without one, those of gateways are read.
     """
     entries, streams = tables.entries, tables.streams
     query = (
@@ -103,7 +103,9 @@ def read_records(
     for each in asked_tenants(database, tenant, about=origin or unit):
         with database.reading(each) as connection:
             of_tenant = query.where(streams.c.tenant == each)
-            if origin is not None:
+            if origin is None:
+                of_tenant = of_tenant.where(streams.c.gateway != OWN)
+            else:
                 of_tenant = of_tenant.where(
                     entries.c.stream_id == required(connection, each, origin).stream_id
                 )
@@ -121,8 +123,8 @@ def _read(connection: Connection, query: Select[Any]) -> Iterator[StoredRecord]:
             )
 
 
-def read_streams(database: Database, *, tenant: str | None = None) -> list[StreamReport]:
-    """Return the state of every enrolled stream."""
+def read_streams(database: Database, *, tenant: str | None = None, own: bool = False) -> list[StreamReport]:
+    """Return the state of every enrolled stream, or of the store's `own` ones about its tenants."""
     streams, runs = tables.streams, tables.runs
     receipts, conflicts = tables.receipts, tables.conflicts
 
@@ -145,6 +147,7 @@ def read_streams(database: Database, *, tenant: str | None = None) -> list[Strea
         newest(receipts.c.note),
         disputes,
     ).order_by(streams.c.gateway, streams.c.id)
+    query = query.where(streams.c.gateway == OWN if own else streams.c.gateway != OWN)
     return [StreamReport(*map(_plain, row)) for row in rows_of(database, query, tenant=tenant)]
 
 

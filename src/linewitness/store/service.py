@@ -26,6 +26,8 @@ from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
 from linewitness.store.room import StoreRoom
+from linewitness.store.tenant.keeper import CustodyKeeper, say_inspected
+from linewitness.store.tenant.streams import streams_of
 from linewitness.store.turn import LedgerAnswer
 from linewitness.store.views.follower import follow_views
 from linewitness.store.work import StoreWork
@@ -67,6 +69,9 @@ async def run(
             service = _Service(options, ledger, room, thread, ready or asyncio.Event())
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(room.watch(), name="store:room")
+                streams = streams_of(options, database, clock, rotates=True)
+                keeper = CustodyKeeper(streams, service.in_thread, room.work)
+                tasks.create_task(keeper.run(), name="store:custody")
                 await service.run()
     except BaseExceptionGroup as group:
         raise deciding(group, retried=UplinkUnavailable) from group
@@ -83,7 +88,7 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
         "store": run(options, clock=clock, ready=ready, work=work),
         "store:ready": _print_ready(ready, options.mqtt.url),
         "store:certificates": certificates.run(),
-        "store:inspection": _inspect(options, work),
+        "store:inspection": _inspect(options, work, clock),
         "store:views": _follow_views(options, work),
     }
     try:
@@ -96,12 +101,13 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
         raise deciding(group, retried=UplinkUnavailable) from group
 
 
-async def _inspect(options: AuditStoreOptions, work: StoreWork) -> Never:
+async def _inspect(options: AuditStoreOptions, work: StoreWork, clock: Clock) -> Never:
     store_key = Cosigner.load(options.name, options.key).vkey
     database = Database(options.database_url, password=options.database_password)
     await work.opened.wait()
     try:
-        await inspect_daily(database, store_key=store_key, tell=work.damaged)
+        say = functools.partial(say_inspected, streams_of(options, database, clock))
+        await inspect_daily(database, store_key=store_key, tell=work.damaged, say=say)
     finally:
         database.close()
 
@@ -165,7 +171,7 @@ class _Service:
         try:
             async with self._connector.connect() as connection:
                 self._work.takeovers.connected()
-                self._inbox.enrolled(await self._in_thread(self._ledger.gateways))
+                self._inbox.enrolled(await self.in_thread(self._ledger.gateways))
                 for topic in self._topics():
                     await connection.subscribe(topic)
                 await subscribe_to_notices(connection, self._options.tenants)
@@ -203,7 +209,7 @@ class _Service:
         if self._work.full:
             return []
         try:
-            return await self._in_thread(decide)
+            return await self.in_thread(decide)
         except StoreFull as refusal:
             self._room.refused(refusal)
             return []
@@ -214,9 +220,9 @@ class _Service:
             await asyncio.sleep(LOOK_S)
             with suppress(StoreError):  # the judging loop meets the same database, and decides what follows
                 if self._inbox.strangers:
-                    self._inbox.enrolled(await self._in_thread(self._ledger.gateways))
+                    self._inbox.enrolled(await self.in_thread(self._ledger.gateways))
                 if drops := self._inbox.drops.due(monotonic()):
-                    await self._in_thread(self._ledger.note_drops, drops)
+                    await self.in_thread(self._ledger.note_drops, drops)
 
     async def _publish(self, connection: MqttConnection, answers: Sequence[LedgerAnswer]) -> None:
         """Publish what is committed. Crash here: the receipts are in the database and are asked for again."""
@@ -230,7 +236,8 @@ class _Service:
             for answer in answers:
                 tasks.create_task(connection.publish(answer.topic, answer.payload, retain=True))
 
-    async def _in_thread(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    async def in_thread(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        """Run a function where the ledger runs, after what came before it."""
         call = functools.partial(function, *arguments, **named)
         with self._work.judging.going_on():
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)

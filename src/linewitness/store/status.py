@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from linewitness.store.ahead.reports import HeadReport, count_notices, read_heads, read_notice_refusals
 from linewitness.store.database.database import Database
-from linewitness.store.database.tenants import asked_tenants
+from linewitness.store.database.enrolments import own_streams
+from linewitness.store.database.tenants import asked_tenants, retention_of, retired
 from linewitness.store.ended.reports import read_handovers
 from linewitness.store.reports import StreamReport, read_refusals, read_streams
 
@@ -14,6 +15,7 @@ def status_lines(database: Database, tenant: str | None = None) -> Iterator[str]
     tenants = asked_tenants(database, tenant)
     for each in tenants:
         yield from _streams(database, each)
+        yield from _own(database, each)
     if not tenants:
         yield "no stream is enrolled: see `linewitness store enroll`"
     for refusal in read_refusals(database):
@@ -43,6 +45,22 @@ def _streams(database: Database, tenant: str) -> Iterator[str]:
         for handover in handovers:
             if handover.origin == stream.origin:
                 yield f"  {handover.size - handover.first} records {handover.mark}; {handover.held_at}"
+
+
+def _own(database: Database, tenant: str) -> Iterator[str]:
+    """Yield what the store itself says of a tenant, and what was set for it."""
+    with database.reading(tenant) as connection:
+        own = own_streams(connection, tenant)
+        kept, ended = retention_of(connection, tenant), retired(connection, tenant)
+    sizes = {stream.origin: stream.size for stream in read_streams(database, tenant=tenant, own=True)}
+    for stream in own:
+        yield f"{stream.origin} (the store's own stream about {tenant})"
+        yield f"  held {sizes[stream.origin]}, log key {stream.log_vkey}"
+        yield f"  record 0 {stream.record0_hash}"
+    for origin, at in ended:
+        yield f"{origin} was retired at {at}"
+    if kept is not None:
+        yield f"records of {tenant} are to be kept for {kept} days"
 
 
 def _on_their_way(stream: StreamReport, head: HeadReport | None) -> Iterator[str]:

@@ -68,6 +68,12 @@ class Stream:
         records = StoredRecords(connection, self.enrolment.stream_id)
         return [line for _, line in records.between(first, min(first + count, self.size))]
 
+    def is_retired(self, connection: Connection) -> bool:
+        """Return whether the stream is at its end; to be asked after `held`, which keeps others out."""
+        retired = tables.retirements
+        mine = select(retired.c.size).where(retired.c.stream_id == self.enrolment.stream_id)
+        return connection.execute(mine).first() is not None
+
     def event_key_at(self, connection: Connection, seq: int) -> Vkey | None:
         """Return the key that signs the record at `seq`, or None before record 0 is held."""
         return event_key_at(connection, self.enrolment, seq)

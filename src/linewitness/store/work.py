@@ -52,6 +52,8 @@ class StoreWork:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     #: How far a database of an earlier version is, while it is brought to this one, or nothing.
     upgrade: str = ""
+    #: Why the streams' custody is not taken, or nothing.
+    custody: str = ""
     #: Another sentence for operators, such as a certificate that ends soon.
     remark: Callable[[], str] = str
     #: Whose messages are dropped now, and why, or nothing.
@@ -75,6 +77,7 @@ class StoreWork:
             self.drops(),
             self.remark(),
             self.damage,
+            self.custody,
         )
         return "; ".join(filter(None, parts))
 

@@ -53,5 +53,33 @@ STREAM: Final[dict[str, Action]] = {
     "anchor.written": "create",
 }
 
+#: What only a tenant stream has, which the store itself writes.
+TENANT: Final[dict[str, Action]] = {
+    "custody.taken": "create",
+    "stream.enrolled": "create",
+    "stream.retired": "update",
+    "retention.changed": "update",
+    "pack.sealed": "create",
+    "pack.locked": "update",
+    "pack.expired": "delete",
+    "worm.probed": "execute",
+    "integrity.checked": "read",
+    "finding.raised": "create",
+    "finding.disposed": "update",
+    "rule.changed": "update",
+    "review.signed": "execute",
+    "annotation.added": "create",
+    "evidence.read": "read",
+    "evidence.exported": "read",
+    "account.changed": "update",
+    "role.used": "execute",
+    "session.opened": "execute",
+    "session.refused": "read",
+}
+#: What a tenant stream has besides those.
+TENANT_STREAM: Final = frozenset(
+    ("stream.created", "key.rotated", "clock.stepped", "stream.continuity", "anchor.written")
+)
+
 #: Every kind, with the action that it stands for.
-KINDS: Final[dict[str, Action]] = PRODUCT | COMPLETENESS | STREAM
+KINDS: Final[dict[str, Action]] = PRODUCT | COMPLETENESS | STREAM | TENANT

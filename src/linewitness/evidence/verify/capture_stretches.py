@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from linewitness.evidence.format.times import TIME, text_of, unix_ns
 from linewitness.evidence.tpm.starts import StartCounts
-from linewitness.evidence.verify.clock_rules import SILENCE_US, STARTING
+from linewitness.evidence.verify.clock_rules import SILENCE_US, is_silence
 from linewitness.evidence.verify.signs import CaptureSign
 from linewitness.evidence.verify.verdict import CaptureStretch, Remark
 
@@ -64,6 +64,8 @@ class StretchFinder:
         for sign in signs:
             self._silence(sign)
             self._tell(sign)
+            if sign.tenant is not None:
+                self._off = None  # nobody captures here, and nothing is to be started
             if sign.kind in _BESIDE:
                 self._beside += 1
             else:
@@ -137,7 +139,7 @@ class StretchFinder:
 
     def _silence(self, sign: CaptureSign) -> None:
         last = self._last
-        if last is None or self._off or sign.kind in STARTING or sign.boot_id != last.boot_id:
+        if last is None or self._off or sign.boot_id != last.boot_id or not is_silence(last.kind, sign.kind):
             return
         if sign.sequence_no == last.sequence_no + 1 and sign.boottime_us - last.boottime_us > SILENCE_US:
             begun = _BegunStretch(

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from linewitness.evidence.format.columns import RecordColumns
+from linewitness.evidence.format.kinds import TENANT
 from linewitness.evidence.format.reading import ReadRecord
 from linewitness.evidence.format.times import unix_us
 from linewitness.evidence.verify.chain import Broken
@@ -118,8 +119,13 @@ class ClockRules:
             )
         elif jumped:
             raise Broken(index, f"the clock moved by {moved / _US_PER_S:+.3f} s without {STEPPED}")
-        if elapsed > SILENCE_US and now.kind not in STARTING:
+        if elapsed > SILENCE_US and is_silence(last.kind, now.kind):
             self._remark(index, f"nothing was recorded for {elapsed // _US_PER_S} s, not even a heartbeat")
 
     def _remark(self, index: int, text: str) -> None:
         self.remarks.append(Remark(index, text))
+
+
+def is_silence(before: str, kind: str) -> bool:
+    """Return whether a long time between two records should not be: a store has nothing to say for days."""
+    return kind not in STARTING and kind not in TENANT and before not in TENANT

@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from linewitness.evidence.format.columns import RecordColumns
+from linewitness.evidence.format.kinds import TENANT
 from linewitness.evidence.format.record import unit_of
+from linewitness.evidence.tenant.custody import TenantSign, tenant_sign
 from linewitness.evidence.verify.clock_rules import SILENCE_US
 
 STARTED: Final = "gateway.started"
@@ -18,16 +20,18 @@ TELLING: Final = frozenset(
     (
         *("stream.created", STARTED, "gateway.stopped", "config.applied", "journal.pressure"),
         *("device.lost", "device.back", "source.gap", "clock.stepped", "key.rotated"),
+        *TENANT,
     )
 )
-_WITH_VALUES: Final = TELLING - {"stream.created", "key.rotated"}
+_WITH_VALUES: Final = TELLING - TENANT.keys() - {"stream.created", "key.rotated"}
 
 
 class CaptureSign(NamedTuple):
     """The part of a record that the stretches without capture and a unit's history are read off.
 
     `changes` are there for the kinds that tell something by them, and empty for others; so are `stream` and
-    `prev_hash`, for a start. `event_id` is there where results and requirements are counted.
+    `prev_hash`, for a start. `event_id` is there where results and requirements are counted, and `tenant`
+    for a record that a store wrote of a tenant.
     """
 
     sequence_no: int
@@ -47,6 +51,7 @@ class CaptureSign(NamedTuple):
     stream: str = ""
     prev_hash: str = ""
     event_id: str = ""
+    tenant: TenantSign | None = None
 
     def after(self, field: str) -> Any:
         """Return the value that the record states for a field, the last one of several; None where none."""
@@ -76,6 +81,7 @@ def sign_of(members: Mapping[str, Any], *, counting: bool = False) -> CaptureSig
         integrity.get("stream", ""),
         integrity.get("prev_hash", ""),
         members["event_id"] if counting else "",
+        tenant_sign(members),
     )
 
 

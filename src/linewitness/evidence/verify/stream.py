@@ -17,6 +17,7 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.record import ZERO_HASH, parse
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
+from linewitness.evidence.tenant.custody import TenantRecords
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.attestation_age import age_of
@@ -121,12 +122,14 @@ class _Verification:
         self._signed = SignedRecords()
         self._contents = RecordSummary()
         self._stretches = StretchFinder(counts=StartCounts(verifies))
+        self._tenant = TenantRecords()
 
     def begin(self, beginning: StreamStart) -> None:
         """Take a stream up where its first records end."""
         self._start, self._tree = beginning.state, beginning.tree
         self._roots.update(beginning.roots)
         self._record_0, self._head = beginning.record_0, beginning.state.head
+        self._tenant.whole = False
         for first, vkey in beginning.keys:
             self._learn_key(first, vkey)
 
@@ -171,6 +174,7 @@ class _Verification:
         self._remarks.extend(checked.remarks[: MAX_REMARKS - len(self._remarks)])
         self._contents.add(checked.summary)
         self._stretches.follow(checked.signs)
+        self._tenant.follow(sign.tenant for sign in checked.signs)
         if checked.broken:
             self._broken.append(checked.broken)
         if checked.record_0 is not None:
@@ -262,6 +266,7 @@ class _Verification:
             quorum=self._policy.quorum if self._policy else 1,
             last_record_ms=times.last_ms if times else None,
         )
+        own = self._tenant.end(self._contents.kinds)
         status: Status = "BROKEN" if broken else "COMPLETE" if attested == size else "INTACT"
         return Verdict(
             status=status,
@@ -275,7 +280,7 @@ class _Verification:
             attestations=(*attestations, *newest_stamps(held)),
             broken_at=broken.index if broken else None,
             reason=broken.reason if broken else None,
-            remarks=(*self._stretches.remarks, *unlikely, *self._remarks)[:MAX_REMARKS],
+            remarks=(*self._stretches.remarks, *own, *unlikely, *self._remarks)[:MAX_REMARKS],
             age=None if broken else age,
             contents=None if broken else self._contents,
             without_capture=() if broken else self._stretches.end(),

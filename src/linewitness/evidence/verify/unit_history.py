@@ -73,7 +73,7 @@ class UnitHistory:
     def _continues(self, sign: CaptureSign) -> None:
         """Compare the boot and the count of clock steps with those of the record before."""
         last = self._last
-        if last is None or sign.kind == "gateway.started" or sign.kind in _STARTING:
+        if last is None or sign.kind == "gateway.started" or sign.kind in _STARTING or sign.tenant:
             return
         if sign.boot_id != last.boot_id:
             self._missing(sign, last, "the machine was started again", "gateway.started")

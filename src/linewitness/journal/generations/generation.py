@@ -23,8 +23,8 @@ from linewitness.journal.generations import replacement
 from linewitness.journal.keyring import LOG_KEY, Keyring, keyring_of
 from linewitness.journal.options import JournalOptions
 from linewitness.journal.reader import JournalReader
-from linewitness.journal.records.builder import StreamIdentity
 from linewitness.journal.submission import Continuation
+from linewitness.records.builder import StreamIdentity
 
 T = TypeVar("T")
 

@@ -1,1 +1,1 @@
-"""Turn events into the next records of the chain: their bytes, their ids, and one signature a commit."""
+"""How a journal stores its records and finds them again, and what it says of itself."""

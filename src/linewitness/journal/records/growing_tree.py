@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from linewitness.evidence.format.merkle import Frontier, leaf_hashes
 from linewitness.evidence.format.tiles import TILE_LEAVES, kept_nodes
-from linewitness.journal.records.commit import JournalRows
+from linewitness.records.commit import CommittedRecords
 
 
 class GrowingTree:
@@ -25,7 +25,7 @@ class GrowingTree:
         """Return the root over all leaves."""
         return self._frontier.root()
 
-    def extend(self, connection: sqlite3.Connection, rows: JournalRows) -> dict[int, bytes]:
+    def extend(self, connection: sqlite3.Connection, rows: CommittedRecords) -> dict[int, bytes]:
         """Add the records of a commit within the transaction; return the root at each signature.
 
         A batch that is sent ends where a signature is, and needs the root up to there.

@@ -3,20 +3,14 @@
 import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from linewitness.records.commit import NamedRaw
 
 _STORE: Final = "INSERT INTO raw VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq"
 
 
-class JournalRaw(NamedTuple):
-    """The device's own bytes of one record, and the salt of their hash there."""
-
-    sequence_no: int
-    salt: bytes
-    data: bytes
-
-
-def store_raws(connection: sqlite3.Connection, raws: Sequence[JournalRaw]) -> None:
+def store_raws(connection: sqlite3.Connection, raws: Sequence[NamedRaw]) -> None:
     """Write the devices' own bytes of some records within the transaction."""
     names = [hashlib.sha256(raw.data).hexdigest() for raw in raws]
     named = list(zip(names, raws, strict=True))

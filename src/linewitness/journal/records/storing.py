@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 from linewitness.base.compression.records import MOST_IN_RUN, pack_run, record_packer
 from linewitness.evidence.format.tiles import TILE_LEAVES
-from linewitness.journal.records.commit import Commit, JournalRows
 from linewitness.journal.records.raws import store_raws
+from linewitness.records.commit import Commit, CommittedRecords
 
 #: First record, unit, frame, number of records.
 _Stored = tuple[int, str | None, bytes, int]
 
 
-def store_records(connection: sqlite3.Connection, commit: Commit) -> JournalRows:
+def store_records(connection: sqlite3.Connection, commit: Commit) -> CommittedRecords:
     """Write the records of a commit within the transaction, and return them."""
     rows = commit.rows()
     connection.executemany("INSERT INTO record (seq, unit, bytes, count) VALUES (?, ?, ?, ?)", _packed(rows))
@@ -20,7 +20,7 @@ def store_records(connection: sqlite3.Connection, commit: Commit) -> JournalRows
     return rows
 
 
-def _packed(rows: JournalRows) -> Iterator[_Stored]:
+def _packed(rows: CommittedRecords) -> Iterator[_Stored]:
     """Yield what is stored of records: runs within a tile, for whole tiles are pruned.
 
     What is found by its unit, and what is never pruned, is a run of one.

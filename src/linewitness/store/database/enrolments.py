@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
 
 from linewitness.base.clock import Clock, to_rfc3339
 from linewitness.base.errors import ConfigurationError
@@ -14,6 +14,8 @@ from linewitness.store.database.database import Database
 from linewitness.uplink.topics import Topics
 
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+#: What a tenant's own stream, which the store writes, has in the place of its gateway.
+OWN: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Enrolment:
         return self.log_vkey.name
 
     @property
+    def is_own(self) -> bool:
+        """Whether the store itself writes it."""
+        return self.gateway == OWN
+
+    @property
     def topics(self) -> Topics:
         """Where the gateway is met."""
         return Topics(self.tenant, self.gateway)
@@ -45,30 +52,52 @@ def enroll(
     A new generation of a line has a new origin and is enrolled anew. Names of streams are a tenant's own:
     another tenant may have the same.
     """
-    vkey, origin = _checked(tenant, gateway, log_vkey, record0_hash)
-    at = to_rfc3339(clock.stamp().realtime_ns)
+    asked = EnrolmentRequest.checked(tenant, gateway, log_vkey, record0_hash)
     with database.writing(tenant) as connection:
-        known = find(connection, tenant, origin)
-        if known is None:
-            if not connection.execute(select(tables.tenants).where(tables.tenants.c.tenant == tenant)).all():
-                connection.execute(insert(tables.tenants).values(tenant=tenant, created_at=at))
-            connection.execute(
-                insert(tables.streams).values(
-                    origin=origin,
-                    tenant=tenant,
-                    gateway=gateway,
-                    log_vkey=str(vkey),
-                    record0_hash=record0_hash,
-                    enrolled_at=at,
-                )
+        return enroll_within(connection, asked, to_rfc3339(clock.stamp().realtime_ns))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRequest:
+    """A stream that is to be enrolled."""
+
+    tenant: str
+    gateway: str
+    log_vkey: Vkey
+    record0_hash: str
+
+    @classmethod
+    def checked(cls, tenant: str, gateway: str, log_vkey: str, record0_hash: str) -> Self:
+        """Return the request; ConfigurationError where a part of it cannot be right."""
+        return cls(tenant, gateway, _checked(tenant, gateway, log_vkey, record0_hash), record0_hash)
+
+
+def enroll_within(connection: Connection, asked: EnrolmentRequest, at: str) -> tuple[Enrolment, bool]:
+    """Enroll in a transaction of the tenant; also return whether it is new."""
+    tenant, origin = asked.tenant, asked.log_vkey.name
+    known = before = find(connection, tenant, origin)
+    if known is None:
+        if not connection.execute(select(tables.tenants).where(tables.tenants.c.tenant == tenant)).all():
+            connection.execute(insert(tables.tenants).values(tenant=tenant, created_at=at))
+        connection.execute(
+            insert(tables.streams).values(
+                origin=origin,
+                tenant=tenant,
+                gateway=asked.gateway,
+                log_vkey=str(asked.log_vkey),
+                record0_hash=asked.record0_hash,
+                enrolled_at=at,
             )
-            known = find(connection, tenant, origin)
-    if known is None or known != Enrolment(known.stream_id, tenant, gateway, vkey, record0_hash):
+        )
+        known = find(connection, tenant, origin)
+    if known is None or known != Enrolment(
+        known.stream_id, tenant, asked.gateway, asked.log_vkey, asked.record0_hash
+    ):
         raise ConfigurationError(
             f"the stream {origin} is enrolled already, with another gateway, log key or record 0",
             hint="a new generation of the line has a new origin; `linewitness store status` lists all",
         )
-    return known
+    return known, before is None
 
 
 def find(connection: Connection, tenant: str, origin: str) -> Enrolment | None:
@@ -90,10 +119,24 @@ def required(connection: Connection, tenant: str, origin: str) -> Enrolment:
 
 
 def enrolled(connection: Connection, tenant: str) -> list[Enrolment]:
-    """Return all streams of a tenant, oldest enrolment first."""
+    """Return all streams of a tenant's gateways, oldest enrolment first."""
+    return _streams_of(connection, tenant, tables.streams.c.gateway != OWN)
+
+
+def all_streams(connection: Connection, tenant: str) -> list[Enrolment]:
+    """Return all streams of a tenant: those of its gateways, then those that the store writes."""
+    return enrolled(connection, tenant) + own_streams(connection, tenant)
+
+
+def own_streams(connection: Connection, tenant: str) -> list[Enrolment]:
+    """Return the streams that the store writes itself about a tenant, oldest generation first."""
+    return _streams_of(connection, tenant, tables.streams.c.gateway == OWN)
+
+
+def _streams_of(connection: Connection, tenant: str, which: ColumnElement[bool]) -> list[Enrolment]:
     streams = tables.streams
-    rows = connection.execute(select(streams).where(streams.c.tenant == tenant).order_by(streams.c.id))
-    return [enrolment_of(row) for row in rows]
+    query = select(streams).where(streams.c.tenant == tenant, which).order_by(streams.c.id)
+    return [enrolment_of(row) for row in connection.execute(query)]
 
 
 def enrolment_of(row: Row[Any]) -> Enrolment:
@@ -113,7 +156,7 @@ def newest_receipt(connection: Connection, stream_id: int) -> tuple[int, str]:
     return (row.size, row.note) if row else (0, "")
 
 
-def _checked(tenant: str, gateway: str, log_vkey: str, record0_hash: str) -> tuple[Vkey, str]:
+def _checked(tenant: str, gateway: str, log_vkey: str, record0_hash: str) -> Vkey:
     try:
         vkey = Vkey.parse(log_vkey)
         Topics(tenant, gateway)
@@ -129,4 +172,4 @@ def _checked(tenant: str, gateway: str, log_vkey: str, record0_hash: str) -> tup
         raise ConfigurationError(
             f"{record0_hash!r} is not the hash of a record", hint="it is sha256: and 64 hex digits"
         )
-    return vkey, vkey.name
+    return vkey

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from linewitness.store.database.text import without_nul
@@ -145,6 +145,30 @@ def _one(connection: Connection, statement: str, stream_id: int) -> int:
     found = connection.exec_driver_sql(statement, (stream_id,)).scalar_one_or_none()
     return 0 if found is None else int(found)
 
+
+#: Records that cannot be looked up by their unit or their event. The + keeps SQLite to the index in question.
+_HIDDEN: Final = """
+    SELECT r.seq, 'unit' FROM entries AS r
+    WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last AND r.unit IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM entries AS found INDEXED BY entries_by_unit
+        WHERE found.unit = r.unit AND +found.stream_id = r.stream_id AND +found.seq = r.seq
+    )
+    UNION ALL
+    SELECT r.seq, 'event_id' FROM entries AS r
+    WHERE r.stream_id = :stream AND r.seq >= :first AND r.seq < :last
+    AND NOT EXISTS (
+        SELECT 1 FROM entries AS found
+        WHERE found.stream_id = r.stream_id AND found.event_id = r.event_id AND +found.seq = r.seq
+    )
+    LIMIT 1
+"""
+HIDDEN_FROM: Final = MappingProxyType(
+    {
+        "sqlite": text(_HIDDEN),
+        "postgresql": text(_HIDDEN.replace("INDEXED BY entries_by_unit", "").replace("+", "")),
+    }
+)
 
 #: The class of advisory locks that keep a stream to one writer; the number of the stream is the object.
 LOCK_CLASS: Final = 0x4C57

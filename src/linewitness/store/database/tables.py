@@ -125,6 +125,35 @@ conflicts: Final = _table(
     UniqueConstraint("stream_id", "digest"),
 )
 
+#: Streams at their end: no record of theirs is accepted any more.
+retirements: Final = _table(
+    "retirements",
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("retired_at", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+#: For how many days a tenant's records are kept; null for ever. The last one counts.
+retentions: Final = _table(
+    "retentions",
+    Column("id", Integer, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("days", Integer),
+    Column("changed_at", Text, nullable=False),
+)
+
+#: How far a gateway's stream was when record `seq` of the tenant's own stream `own_id` said so.
+custody: Final = _table(
+    "custody",
+    Column("own_id", Integer, ForeignKey("streams.id"), nullable=False),
+    _stream(),
+    Column("size", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("taken_at", Text, nullable=False),
+    PrimaryKeyConstraint("own_id", "stream_id", "size"),
+)
+
 #: What was not accepted and proves nothing: unknown gateways, unsigned or malformed data.
 refusals: Final = _table(
     "refusals",
@@ -228,6 +257,9 @@ EVIDENCE: Final = (
     handovers,
     handover_ends,
     handover_records,
+    retirements,
+    retentions,
+    custody,
 )
 
 for _written_once in EVIDENCE:

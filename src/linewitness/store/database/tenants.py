@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, select
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.store.database import tables
@@ -37,6 +37,26 @@ def asked_tenants(database: Database, named: str | None, *, about: str | None = 
     The name of a stream or of a unit means nothing without its tenant's: a question `about` it is to one.
     """
     return tenants_of(database) if named is None and about is None else [the_tenant(database, named)]
+
+
+def retention_of(connection: Connection, tenant: str) -> int | None:
+    """Return for how many days a tenant's records are kept; None for ever, and where nobody has said."""
+    said = tables.retentions
+    newest = select(said.c.days).where(said.c.tenant == tenant).order_by(said.c.id.desc()).limit(1)
+    days: int | None = connection.execute(newest).scalar_one_or_none()
+    return days
+
+
+def retired(connection: Connection, tenant: str) -> list[tuple[str, str]]:
+    """Return the streams of a tenant that are at their end, and since when."""
+    streams, ends = tables.streams, tables.retirements
+    query = (
+        select(streams.c.origin, ends.c.retired_at)
+        .join(ends, ends.c.stream_id == streams.c.id)
+        .where(streams.c.tenant == tenant)
+        .order_by(streams.c.id)
+    )
+    return [(row.origin, row.retired_at) for row in connection.execute(query)]
 
 
 def rows_of(database: Database, query: Select[Any], *, tenant: str | None = None) -> Iterator[Any]:

@@ -4,10 +4,11 @@ A batch is checked from what the selection's key records say and from the record
 can be checked in any process, one beside the other.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from linewitness.base.errors import EvidenceError
 from linewitness.evidence.format.checkpoint import Checkpoint
@@ -22,6 +23,10 @@ from linewitness.evidence.verify.chain import Broken, ChainHead, ChainVerifier
 from linewitness.evidence.verify.contents import RecordSummary
 from linewitness.evidence.verify.plausible_times import ClaimedTimes
 from linewitness.evidence.verify.signs import CaptureSign, sign_of
+
+#: The quotes of a name are never escaped, so in canonical bytes these stand once.
+_PLACE: Final = re.compile(rb'"sequence_no":(0|[1-9][0-9]{0,15}),"')
+_HASHED: Final = re.compile(rb'"record_hash":"(sha256:[0-9a-f]{64})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +226,15 @@ def _head(known: KeyHistory) -> ChainHead:
         event_key=str(known.vkeys[0]),
         log_key=known.log_key,
     )
+
+
+def place_of(data: bytes) -> int:
+    """Return the `sequence_no` of a good record; any number for another."""
+    found = _PLACE.search(data)
+    return int(found[1]) if found else 0
+
+
+def previous_of(data: bytes) -> PreviousRecord:
+    """Return what the next record is checked against, as an unchecked record claims it."""
+    hashed = _HASHED.search(data)
+    return PreviousRecord(place_of(data), hashed[1].decode() if hashed else "")

@@ -5,7 +5,6 @@ the records that are not in it, so it is never called complete. A record that is
 before one whose proof is wrong, for an altered record spoils the proofs of others.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from linewitness.evidence.format.note import Vkey
 from linewitness.evidence.format.proof import TlogProof
 from linewitness.evidence.policy.policy import Policy
 from linewitness.evidence.progress import Progress
+from linewitness.evidence.tenant.custody import TenantRecords
 from linewitness.evidence.timestamps.algorithms import Verifies
 from linewitness.evidence.tpm.starts import StartCounts
 from linewitness.evidence.verify.capture_stretches import StretchFinder
@@ -37,6 +37,8 @@ from linewitness.evidence.verify.selection.batch import (
     SharedCheckpoint,
     WrongRoot,
     check_batch,
+    place_of,
+    previous_of,
     prove,
 )
 from linewitness.evidence.verify.selection.stamps import weigh_stamps
@@ -50,9 +52,6 @@ ProofOf = Callable[[int], str | None]
 BATCH: Final = 256
 #: Starting processes takes longer than checking this many batches.
 INLINE_BATCHES: Final = 8
-#: The quotes of a name are never escaped, so in canonical bytes these stand once.
-_PLACE: Final = re.compile(rb'"sequence_no":(0|[1-9][0-9]{0,15}),"')
-_HASHED: Final = re.compile(rb'"record_hash":"(sha256:[0-9a-f]{64})"')
 
 
 def verify_selection(
@@ -141,6 +140,7 @@ class _Selection:
         self._unproven: Broken | None = None
         self.claims: list[ClaimedTimes] = []
         self._contents, self._stretches, self._history = RecordSummary(), stretches, UnitHistory()
+        self._tenant = TenantRecords(whole=False)
 
     def learn(self, key_records: Iterable[bytes]) -> KeyHistory:
         """Return what the key records say; that each is where it says, is remembered."""
@@ -166,6 +166,7 @@ class _Selection:
             self._contents.add(batch.summary)
             self._stretches.follow(batch.signs)
             self._history.follow(batch.signs)
+            self._tenant.follow(sign.tenant for sign in batch.signs)
             self._note(batch.unproven, batch.wrong_roots, batch.count)
             if progress:
                 progress(self._count)
@@ -238,9 +239,9 @@ class _Selection:
         """
         last = PreviousRecord()
         while chunk := list(islice(records, BATCH)):
-            proofs = [self._proof_of(_place(data)) for data in chunk]
+            proofs = [self._proof_of(place_of(data)) for data in chunk]
             yield partial(check_batch, known, self._attested, last, chunk, proofs)
-            last = _last(chunk[-1])
+            last = previous_of(chunk[-1])
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -286,15 +287,5 @@ class _Selection:
                 " the signed checkpoint vouches for them, through their proofs"
             )
             remarks.insert(0, Remark(None, text))
-        return (*remarks, *self._history.remarks(), *self._stretches.remarks)
-
-
-def _place(data: bytes) -> int:
-    """Return the `sequence_no` of a good record; any number for another."""
-    found = _PLACE.search(data)
-    return int(found[1]) if found else 0
-
-
-def _last(data: bytes) -> PreviousRecord:
-    hashed = _HASHED.search(data)
-    return PreviousRecord(_place(data), hashed[1].decode() if hashed else "")
+        own = self._tenant.end(self._contents.kinds)
+        return (*remarks, *self._history.remarks(), *self._stretches.remarks, *own)

@@ -10,15 +10,22 @@ from linewitness.evidence.format.record import Event
 from linewitness.evidence.format.signed_run import LONGEST_RUN
 from linewitness.evidence.format.value_changes import ValueChanges
 from linewitness.evidence.verify.chain import KEY_RECORDS
-from linewitness.journal.records.builder import EventKey, RecordBuilder
-from linewitness.journal.records.drafts import Drafts
-from linewitness.journal.records.raws import JournalRaw
+from linewitness.records.builder import EventKey, RecordBuilder
+from linewitness.records.drafts import Drafts
 
 #: One signature vouches for at most so many bytes of records, so that these fit into one message.
 RUN_BYTES: Final = 64 * 1024
 
 
-class JournalRows(NamedTuple):
+class NamedRaw(NamedTuple):
+    """The device's own bytes of one record, and the salt of their hash there."""
+
+    sequence_no: int
+    salt: bytes
+    data: bytes
+
+
+class CommittedRecords(NamedTuple):
     """The records of a commit, from number `first` on.
 
     `alone` maps the positions of those that are stored by themselves to the unit that they are found by; it
@@ -40,9 +47,9 @@ class Commit:
         #: The key that signs what is added from now on; it changes after a record of keys only.
         self.key = key
         self._drafts = Drafts(record_hash)
-        self._rows = JournalRows(size, [], {}, [])
+        self._rows = CommittedRecords(size, [], {}, [])
         #: The devices' own bytes of these records.
-        self.raws: list[JournalRaw] = []
+        self.raws: list[NamedRaw] = []
 
     @property
     def size(self) -> int:
@@ -66,7 +73,7 @@ class Commit:
         salt = b""
         if event.raw is not None:
             salt = os.urandom(SALT_BYTES)
-            self.raws.append(JournalRaw(self.size, salt, event.raw))
+            self.raws.append(NamedRaw(self.size, salt, event.raw))
         draft = self._builder.build(
             event,
             sequence_no=self.size,
@@ -86,7 +93,7 @@ class Commit:
         """Append the records of a group of values."""
         self._builder.build_changes(changes, self._drafts, sequence_no=self.size, key=self.key, stamp=stamp)
 
-    def rows(self) -> JournalRows:
+    def rows(self) -> CommittedRecords:
         """Return the records. The last is signed; one signature vouches for no more than `RUN_BYTES`."""
         self._sign()
         return self._rows

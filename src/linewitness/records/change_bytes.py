@@ -12,8 +12,8 @@ import orjson
 
 from linewitness.evidence.format.record import PAYLOAD_TYPE
 from linewitness.evidence.format.value_changes import EncodedFrame, Occurrence, PointFrame, ValueChange
-from linewitness.journal.records.drafts import Drafts
-from linewitness.journal.records.record_bytes import RecordBytes, RecordFacts, encode_frame, encode_value
+from linewitness.records.drafts import Drafts
+from linewitness.records.record_bytes import RecordBytes, RecordFacts, encode_frame, encode_value
 
 _PAE: Final = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
 

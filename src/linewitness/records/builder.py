@@ -22,10 +22,10 @@ from linewitness.evidence.format.kinds import KINDS
 from linewitness.evidence.format.raw import RAW_HMAC, keyed_hash
 from linewitness.evidence.format.record import Change, Draft, Event, Scalar
 from linewitness.evidence.format.value_changes import ValueChanges
-from linewitness.journal.records.change_bytes import ChangeBytes
-from linewitness.journal.records.drafts import Drafts
-from linewitness.journal.records.event_ids import EventIds
-from linewitness.journal.records.record_bytes import (
+from linewitness.records.change_bytes import ChangeBytes
+from linewitness.records.drafts import Drafts
+from linewitness.records.event_ids import EventIds
+from linewitness.records.record_bytes import (
     NotAssembled,
     RecordBytes,
     RecordFacts,
@@ -40,12 +40,12 @@ LONG_TEXT: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class StreamIdentity:
-    """Whose records these are: constant for one journal."""
+    """Whose records these are: constant for one stream. Only a gateway's has a plant and a line."""
 
     stream: str
     tenant: str
-    plant: str
-    line: str
+    plant: str = ""
+    line: str = ""
 
 
 class EventKey:
@@ -63,20 +63,31 @@ class EventKey:
 
 
 class RecordBuilder:
-    """Build records one after the other; used by the journal's one writer only."""
+    """Build records one after the other; used by a stream's one writer only."""
 
-    def __init__(self, identity: StreamIdentity, *, clock: Clock, clock_state: SharedClockState) -> None:
-        """Take the constants of the stream and the clock that stamps its records."""
+    def __init__(
+        self,
+        identity: StreamIdentity,
+        *,
+        clock: Clock,
+        clock_state: SharedClockState,
+        steps: StepDetector | None = None,
+    ) -> None:
+        """Take the constants of the stream and the clock that stamps its records.
+
+        `steps` goes on where another writer of the stream ended.
+        """
         self._identity = identity
         self._clock = clock
         self._clock_state = clock_state
-        self._steps = StepDetector()
+        self._steps = steps or StepDetector()
         self._ids = EventIds()
         self._known: tuple[Stamp | None, ClockState] = (None, ClockState())
         #: Jumps of the clock that no durable record tells yet.
         self.steps_to_record: list[ClockStep] = []
         self._boot_id = clock.boot_id
-        self._place = {"line_id": identity.line, "plant_id": identity.plant}
+        place = {"line_id": identity.line, "plant_id": identity.plant}
+        self._place = {name: text for name, text in place.items() if text}
         self._bytes = RecordBytes(stream=identity.stream, tenant=identity.tenant, boot_id=clock.boot_id)
 
     def stamp(self) -> tuple[Stamp, ClockStep | None]:

@@ -1,0 +1,1 @@
+"""Turn events into the next records of a chain: their bytes, their ids, and one signature a commit."""
