@@ -312,6 +312,8 @@ def test_several_statements_in_one_are_refused(house: TwoTenants) -> None:
         connection.execute(text(f"SELECT :value; {injected}"), {"value": 1})
     with pytest.raises(StoreError, match="multiple commands"), database.reading(OWN) as connection:
         connection.exec_driver_sql(injected)
+    with pytest.raises(StoreError, match="multiple commands"), database.reading(OWN) as connection:
+        connection.execution_options(yield_per=10).execute(text(injected))
     database.close()
 
 

@@ -190,7 +190,7 @@ def _as_one_statement(
 
     What is injected into a query is so a part of one SELECT, which can name no other tenant.
     """
-    if parameters:
+    if parameters or isinstance(cursor, psycopg.ServerCursor):
         return False  # then psycopg's protocol takes one statement alone
     cursor.execute(statement, parameters, prepare=True)
     return True

@@ -56,8 +56,8 @@ def install(admin_url: URL) -> Installed:
         _run(connection, _AS_ADMINISTRATOR + (roles.closing() if is_superuser else "") + _END)
     if not is_superuser:
         warnings.append(
-            "the administrator is no superuser: run the end of `store init --print-sql` as one, so that "
-            "injected SQL cannot name another tenant and nobody drops evidence by accident"
+            "the administrator is no superuser: run the same once more as one, so that injected SQL cannot "
+            "name another tenant and nobody drops evidence by accident"
         )
     return Installed(passwords, tuple(warnings))
 
