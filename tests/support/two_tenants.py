@@ -34,6 +34,7 @@ class TwoTenants:
         """Make the store, and let both tenants' gateways send."""
         self.cluster = cluster
         self.name = cluster.new_database()
+        self.cosigner = Cosigner("store.example", SigningKey(bytes(range(32))))
         install(cluster.url(self.name))
         for tenant in (OWN, RIVAL):
             self._fill(tenant)
@@ -80,8 +81,7 @@ class TwoTenants:
         database = Database(self.url())
         gateway = FakeGateway(f"{tenant}.example/ber-01/1", tenant=tenant, gateway=f"{tenant}-gw")
         gateway.grow(SIZE, unit=f"{tenant}-unit")
-        cosigner = Cosigner("store.example", SigningKey(bytes(range(32))))
-        ledger = StoreLedger(database=database, cosigner=cosigner, clock=FakeClock())
+        ledger = StoreLedger(database=database, cosigner=self.cosigner, clock=FakeClock())
         enroll(
             database,
             clock=FakeClock(),

@@ -10,6 +10,7 @@ from linewitness.base.errors import ConfigurationError, ExitCode
 from linewitness.cli.sources import StoreFile, load_store, store_database
 from linewitness.cli.store_ended import take_over, unit
 from linewitness.cli.store_export import export
+from linewitness.cli.store_migrate import migrate
 from linewitness.cli.store_notices import notices
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ def check(file: StoreFile) -> None:
 
 
 app.command()(export)
+app.command()(migrate)
 app.command()(notices)
 app.command(name="take-over")(take_over)
 app.command()(unit)
