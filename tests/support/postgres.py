@@ -33,8 +33,8 @@ log_min_error_statement = panic
 class Cluster:
     """A server with a database for each store that a test asks for."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make a cluster in an empty folder; it is not started."""
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        """Make a cluster in an empty folder, with more settings; it is not started."""
         self.folder = folder
         self.data = folder / "data"
         self._numbers = count(1)
@@ -42,7 +42,7 @@ class Cluster:
             os.chown(folder, _NOBODY, _NOBODY)
         self._run("initdb", "-D", self.data, "-U", ADMIN, "-A", "trust", "--no-sync", "--locale=C.UTF-8")
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(_SETTINGS + f"unix_socket_directories = '{folder}'\n")
+            file.write(_SETTINGS + f"unix_socket_directories = '{folder}'\n" + settings)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -81,7 +81,7 @@ class Cluster:
         return self.new_database("template_store")
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        command: list[str | Path] = [_program(program), *arguments]
+        command: list[str | Path] = [server_program(program), *arguments]
         user = _NOBODY if os.geteuid() == 0 else None
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self.folder)}
         done = subprocess.run(
@@ -104,10 +104,10 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(settings: str = "") -> Iterator[Cluster]:
     """Run a server in a folder with a short name: the name of a socket has at most 107 bytes."""
     folder = Path(mkdtemp(prefix="lw-pg-"))
-    made = Cluster(folder)
+    made = Cluster(folder, settings)
     made.start()
     try:
         yield made
@@ -116,7 +116,7 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
-def _program(name: str) -> str:
+def server_program(name: str) -> str:
     """Return the program of the newest PostgreSQL here: Debian keeps each version in a folder of its own."""
     versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda file: int(file.parts[4]))
     found = str(versions[-1]) if versions else shutil.which(name)

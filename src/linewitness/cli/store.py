@@ -11,6 +11,7 @@ from linewitness.cli import store_questions
 from linewitness.cli.sources import StoreFile, TenantName, load_store, store_database
 from linewitness.cli.store_ended import take_over, unit
 from linewitness.cli.store_export import export
+from linewitness.cli.store_migrate import migrate
 from linewitness.cli.store_notices import notices
 from linewitness.cli.store_tenants import continue_stream, record_check, retention, retire, tenant_streams
 
@@ -214,6 +215,7 @@ def check(file: StoreFile) -> None:
 
 
 app.command()(export)
+app.command()(migrate)
 app.command()(notices)
 app.command(name="take-over")(take_over)
 app.command()(unit)

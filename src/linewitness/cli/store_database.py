@@ -10,6 +10,8 @@ from linewitness.base.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy.engine import URL
+
     from linewitness.store.options import AuditStoreOptions
 
 
@@ -49,21 +51,12 @@ def _make_file(options: "AuditStoreOptions", file: "Path") -> None:
 
 
 def _make_on_server(options: "AuditStoreOptions", admin_url: str | None) -> None:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     from linewitness.store.database.database import Database
     from linewitness.store.database.postgres.install import install
 
     name = options.database_url.render_as_string()
     if admin_url is not None:
-        try:
-            url = make_url(admin_url)
-        except ArgumentError:
-            raise ConfigurationError(
-                f"{admin_url!r} is no URL", hint="it looks like postgresql://postgres@HOST/DATABASE"
-            ) from None
-        installed = install(url)
+        installed = install(_admin_url(options, admin_url))
         for role, password in installed.passwords.items():
             typer.echo(f"password    {role} {password}")
         for warning in installed.warnings:
@@ -77,3 +70,24 @@ def _make_on_server(options: "AuditStoreOptions", admin_url: str | None) -> None
         finally:
             database.close()
     typer.echo(f"database    {name}")
+
+
+def _admin_url(options: "AuditStoreOptions", text: str) -> "URL":
+    """Return the administrator's URL of the database that the YAML names."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # Not repeated: there may be a password in it.
+        raise ConfigurationError(
+            "what --admin-url names is no URL", hint="it looks like postgresql://postgres@HOST/DATABASE"
+        ) from None
+    named = options.database_url.database
+    if url.database and url.database != named:
+        raise ConfigurationError(
+            f"the YAML names the database {named}, and --admin-url {url.database}",
+            hint="name the same database in both",
+        )
+    return url

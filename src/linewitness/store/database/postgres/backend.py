@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import errors, sql
-from sqlalchemy import Connection, Engine, create_engine, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -22,9 +22,11 @@ from linewitness.store.database.text import without_nul
 _CONNECT_S: Final = 10
 #: A server that is silent for so long is away. Linux gives up what nobody acknowledges.
 _SILENT_S: Final = 30
-#: All looks are along an index, also where the planner knows nothing of a new month's tables yet.
+#: A role may give itself other settings for its next sessions: these come after them. All looks are along an
+#: index, also where the planner knows nothing of a new month's tables yet.
 _SETTINGS: Final = (
-    "-c search_path=evidence,views -c synchronous_commit=on -c client_encoding=UTF8 -c enable_bitmapscan=off"
+    "-c search_path=evidence,views -c synchronous_commit=on -c client_encoding=UTF8 -c row_security=on "
+    "-c enable_bitmapscan=off"
 )
 #: How often a query that runs is asked about by whoever may end it.
 _LOOK_S: Final = 0.2
@@ -67,6 +69,7 @@ class PostgresBackend(Backend):
         self.engine: Engine = create_engine(
             url.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_pre_ping=True
         )
+        event.listen(self.engine, "do_execute", _as_one_statement)
         self._months: set[int] = set()
 
     def create(self) -> None:
@@ -180,6 +183,19 @@ _TOO_MANY_RIGHTS: Final = """
     AND has_table_privilege(quote_ident(schemaname) || '.' || quote_ident(tablename), deed)
     LIMIT 1
 """
+
+
+def _as_one_statement(
+    cursor: "psycopg.Cursor[Any]", statement: str, parameters: Any, _context: object
+) -> bool:
+    """Let the server refuse a text of several statements: without values, psycopg would run them all.
+
+    What is injected into a query is so a part of one SELECT, which can name no other tenant.
+    """
+    if parameters or isinstance(cursor, psycopg.ServerCursor):
+        return False  # then psycopg's protocol takes one statement alone
+    cursor.execute(statement, parameters, prepare=True)
+    return True
 
 
 def _watch(driver: "psycopg.Connection[Any]", left: Callable[[], bool], done: Event) -> None:

@@ -8,6 +8,8 @@ if connection is None:
         dialect_name="postgresql",
         version_table_schema="evidence",
         literal_binds=True,
+        # Otherwise each % would be doubled, as for a driver; psql takes it as it stands.
+        dialect_opts={"paramstyle": "named"},
         output_buffer=context.config.output_buffer,
     )
 else:

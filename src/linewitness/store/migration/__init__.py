@@ -1,0 +1,1 @@
+"""Take over what a store in a file holds into a store on a server."""
