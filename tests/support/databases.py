@@ -53,7 +53,7 @@ class Databases:
             shutil.copyfile(source, target)
             return
         template = make_url(self.url_of(source)).database
-        url = self._cluster.new_database(template)
+        url = self._cluster.copy_of(str(template))
         self._made[target] = url.render_as_string(hide_password=False)
 
     @contextlib.contextmanager

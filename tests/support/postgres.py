@@ -65,11 +65,18 @@ class Cluster:
         """Connect as the administrator."""
         return psycopg.connect(host=str(self.folder), user=ADMIN, dbname=database, autocommit=True)
 
-    def new_database(self, template: str | None = None) -> URL:
-        """Make an empty database, or a copy of one that nobody has open; return its URL for the ledger."""
+    def new_database(self) -> str:
+        """Make an empty database, and return its name."""
         name = f"store_{next(self._numbers)}"
         with self.admin() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}".encode())
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return name
+
+    def copy_of(self, template: str) -> URL:
+        """Make a copy of a database that nobody has open, and return its URL for the ledger."""
+        name = f"store_{next(self._numbers)}"
+        with self.admin() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return self.url(name, LEDGER)
 
     def new_store(self) -> URL:
@@ -78,7 +85,7 @@ class Cluster:
             if not connection.execute("SELECT FROM pg_database WHERE datname = 'template_store'").fetchall():
                 connection.execute("CREATE DATABASE template_store")
                 install(self.url("template_store"))
-        return self.new_database("template_store")
+        return self.copy_of("template_store")
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command: list[str | Path] = [server_program(program), *arguments]
