@@ -23,6 +23,8 @@ from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.store.database import tables
 from linewitness.store.database.database import SQLITE, Database
 from linewitness.store.database.enrolments import Enrolment, enrolled
+from linewitness.store.database.errors import StoreUnready
+from linewitness.store.database.patient import PatientThread
 from linewitness.store.database.statements import statements_for
 from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.database.tenants import tenants_of
@@ -30,6 +32,8 @@ from linewitness.store.ended.inspection import HandoverInspection
 from linewitness.store.ended.reports import complete_handovers
 from linewitness.store.tree import StoreTree
 
+#: A database that is away is asked again for the same look after this long.
+RETRY_S: Final = 5.0
 #: Between two looks of some hundred KiB: ten million records take about an hour.
 PAUSE_S: Final = 0.1
 _CACHED_NODES: Final = 64
@@ -78,13 +82,20 @@ async def inspect_daily(database: Database, *, store_key: Vkey, tell: Callable[[
         if damage:
             _log.error("damage found in the store", first=damage[0], places=len(damage), hint=_HINT)
 
-    await daily(functools.partial(inspect, database, store_key=store_key, pause_s=PAUSE_S), tell=report)
+    look = functools.partial(inspect, database, store_key=store_key, pause_s=PAUSE_S, retry_s=RETRY_S)
+    await daily(look, tell=report)
 
 
-async def inspect(database: Database, *, store_key: Vkey, pause_s: float = 0.0) -> list[str]:
-    """Look at everything once, and return what is damaged, a sentence each."""
-    with InspectionThread() as thread:
-        return await damage_in(_looks(database, store_key, thread), pause_s=pause_s)
+async def inspect(
+    database: Database, *, store_key: Vkey, pause_s: float = 0.0, retry_s: float | None = None
+) -> list[str]:
+    """Look at everything once, and return what is damaged, a sentence each.
+
+    A database that is away is no damage: it is asked again after `retry_s`, or StoreUnready is raised.
+    """
+    with PatientThread(retry_s) as thread:
+        looks = _looks(database, store_key, thread)
+        return await damage_in(looks, pause_s=pause_s, raised=(StoreUnready,))
 
 
 async def _looks(

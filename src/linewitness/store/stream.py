@@ -34,7 +34,9 @@ class Stream:
         self.hole_told = (-1, 0)
         #: Records after the last one held, for which no signature vouches yet.
         self.waiting: list[bytes] = []
-        size = statements_for(connection).size(connection, enrolment.stream_id)
+        statements = statements_for(connection)
+        statements.settle(connection)
+        size = statements.size(connection, enrolment.stream_id)
         self._acceptance = acceptance_at(connection, enrolment, size)
         self.receipt_size, self.receipt_note = newest_receipt(connection, enrolment.stream_id)
         if self.receipt_size > self.size:
