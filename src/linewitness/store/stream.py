@@ -35,6 +35,8 @@ class Stream:
         #: Records after the last one held, for which no signature vouches yet.
         self.waiting: list[bytes] = []
         statements = statements_for(connection)
+        # Nobody moves the head while it is read: another's commit between two queries would look like damage.
+        statements.lock(connection, enrolment.stream_id)
         statements.settle(connection)
         size = statements.size(connection, enrolment.stream_id)
         self._acceptance = acceptance_at(connection, enrolment, size)
