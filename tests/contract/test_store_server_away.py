@@ -11,7 +11,11 @@ import psycopg
 import pytest
 
 from linewitness.base.errors import ExitCode
+from linewitness.store.database.errors import StoreAway
+from linewitness.store.inspection import inspect
+from linewitness.store.reports import read_receipts, read_records
 from support.brokers import Broker, mosquitto
+from support.fake_gateway import FakeGateway
 from support.postgres import Cluster, cluster
 from support.small_disk import small_disk
 from support.store_outages import Senders, StoreProcess, StoreSite, gateways_of, senders, store_process
@@ -282,3 +286,84 @@ async def test_a_right_that_is_taken_away_ends_the_running_store(server: Cluster
         assert "permission denied for table runs" in store.log
         assert "connect as linewitness_ledger" in store.log
         assert sender.receipted[gateway.origin] == before
+
+
+async def test_a_standby_that_is_promoted_goes_on_with_every_receipt_that_left_the_house(
+    server: Cluster, site: StoreSite
+) -> None:
+    (gateway,) = gateways = gateways_of(1)
+    site.enroll(gateway)
+    with cluster(server) as standby:
+        reload(server, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        hosts = {"host": f"{server.folder},{standby.folder}", "target_session_attrs": "read-write"}
+        site.write(site.url.set(query=hosts))
+        async with store_process(site) as store, senders(site, gateways) as sender:
+            gateway.grow(20)
+            await sender.receipt(gateway)
+            server.kill()
+            gateway.grow(20)
+            await sender.send(gateway)
+            await until(lambda: "database away" in store.log, lambda: store.log)
+            standby.promote()
+            await sender.receipt(gateway)
+            assert "the database is there again" in store.log
+            await site.sound(sender)
+
+
+async def test_a_commit_that_no_standby_has_gives_no_receipt_also_after_its_connection_was_lost(
+    server: Cluster, site: StoreSite
+) -> None:
+    """PostgreSQL shows such a commit to everybody; its receipt was never given, and must not be found."""
+    (gateway,) = gateways = gateways_of(1)
+    site.enroll(gateway)
+    async with store_process(site) as store, senders(site, gateways) as sender:
+        gateway.grow(20)
+        await sender.publish(gateway.topics.records, gateway.batch())
+        await until(lambda: held(site) == gateway.size, "the records")
+        reload(server, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        await sender.publish(gateway.topics.checkpoint, gateway.checkpoint())
+        with server.admin() as admin:
+            waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            await until(lambda: admin.execute(f"SELECT {waiting}").fetchall(), "a commit that waits")
+            admin.execute(f"SELECT pg_terminate_backend(pid) {waiting}")
+            await until(lambda: receipts(site, gateway), "a receipt that this server alone has")
+            await until(lambda: "the database is there again" in store.log, lambda: store.log)
+            await sender.publish(gateway.topics.checkpoint, gateway.checkpoint())
+            await until(lambda: admin.execute(f"SELECT {waiting}").fetchall(), "a commit that waits again")
+        assert sender.receipted[gateway.origin] == 0, "one disk is not two"
+        reload(server, "ALTER SYSTEM RESET synchronous_standby_names")
+        await sender.receipt(gateway)
+
+
+def receipts(site: StoreSite, gateway: FakeGateway) -> list[str]:
+    database = site.database()
+    try:
+        return read_receipts(database, gateway.origin)
+    finally:
+        database.close()
+
+
+def held(site: StoreSite) -> int:
+    database = site.database()
+    try:
+        return sum(1 for _ in read_records(database))
+    finally:
+        database.close()
+
+
+async def test_a_database_that_goes_away_is_no_damage(server: Cluster, site: StoreSite) -> None:
+    (gateway,) = gateways_of(1)
+    site.enroll(gateway)
+    database = site.database()
+    try:
+        server.stop("fast")
+        with pytest.raises(StoreAway):
+            await inspect(database, store_key=site.cosigner.vkey)
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(inspect(database, store_key=site.cosigner.vkey, retry_s=0.01))
+            await asyncio.sleep(0.5)
+            assert not looking.done(), "it waits"
+            server.start()
+        assert looking.result() == []
+    finally:
+        database.close()

@@ -34,14 +34,18 @@ log_min_error_statement = panic
 class Cluster:
     """A server with a database for each store that a test asks for."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make a cluster in an empty folder; it is not started."""
+    def __init__(self, folder: Path, primary: "Cluster | None" = None) -> None:
+        """Make a cluster in an empty folder, or the standby of another; it is not started."""
         self.folder = folder
         self.data = folder / "data"
         self._numbers = count(1)
         if os.geteuid() == 0:
             os.chown(folder, _NOBODY, _NOBODY)
-        self._run("initdb", "-D", self.data, "-U", ADMIN, "-A", "trust", "--no-sync", "--locale=C.UTF-8")
+        if primary is None:
+            self._run("initdb", "-D", self.data, "-U", ADMIN, "-A", "trust", "--no-sync", "--locale=C.UTF-8")
+        else:
+            whence = ("-h", primary.folder, "-U", ADMIN)
+            self._run("pg_basebackup", "-D", self.data, *whence, "-R", "-c", "fast", "--no-sync")
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS + f"unix_socket_directories = '{folder}'\n")
 
@@ -52,6 +56,10 @@ class Cluster:
     def stop(self, mode: str = "immediate") -> None:
         """Stop it."""
         self._run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop")
+
+    def promote(self) -> None:
+        """Let a standby be a server of its own."""
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
 
     def kill(self) -> None:
         """End the server and all of it as a power cut would, but for the disk."""
@@ -119,15 +127,16 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run a server in a folder with a short name: the name of a socket has at most 107 bytes."""
+def cluster(primary: Cluster | None = None) -> Iterator[Cluster]:
+    """Run a server, or the standby of one; its folder is short: a socket's name has 107 bytes at most."""
     folder = Path(mkdtemp(prefix="lw-pg-"))
-    made = Cluster(folder)
+    made = Cluster(folder, primary)
     made.start()
     try:
         yield made
     finally:
-        made.stop()
+        if (made.data / "postmaster.pid").exists():
+            made.stop()
         shutil.rmtree(folder)
 
 

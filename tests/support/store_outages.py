@@ -201,6 +201,9 @@ class Senders:
             self.receipts[gateway.origin].add(text)
             self.receipted[gateway.origin] = max(self.receipted[gateway.origin], checkpoint.size)
 
+    async def publish(self, topic: str, payload: bytes) -> None:
+        await self._connection.publish(topic, payload)
+
     async def send(self, gateway: FakeGateway, *, most: int = 64) -> None:
         """Send what has no receipt, with a checkpoint over it."""
         first = self.receipted[gateway.origin]

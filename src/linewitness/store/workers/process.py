@@ -18,6 +18,8 @@ LOOK_S: Final = 5.0
 #: After so many looks without a word from it a worker hangs. Looks are counted, not seconds: while the
 #: machine is suspended none is taken.
 HANG_LOOKS: Final = 12
+#: Before its first word it gets longer: a slow machine takes its time to start a program.
+START_LOOKS: Final = 60
 #: A worker that was asked to stop gets this long; systemd waits longer for all of us.
 STOP_S: Final = 30.0
 
@@ -46,13 +48,14 @@ class WorkerProcess:
         self._look_s = look_s
         self._told = told
         self._silent = 0
+        self._heard = False
 
     async def live(self, folder: Path) -> int:
         """Start it and wait for its end; return its exit code, or the signal that ended it as a negative.
 
         It is heard in a folder that only we can use. Who cancels this asks it to stop, and waits for that.
         """
-        self.state, self._silent = "starts", 0
+        self.state, self._silent, self._heard = "starts", 0, False
         address = folder / f"worker-{self.number}"
         with self._listening(address):
             process = await asyncio.create_subprocess_exec(
@@ -74,7 +77,7 @@ class WorkerProcess:
                 async with asyncio.timeout(self._look_s):
                     return await process.wait()
             self._silent += 1
-            if self._silent == HANG_LOOKS:
+            if self._silent == (HANG_LOOKS if self._heard else START_LOOKS):
                 _log.error("a worker hangs: it is killed", worker=self.number, last=self.state)
                 process.kill()
 
@@ -103,7 +106,7 @@ class WorkerProcess:
             before = self.state, self.serving
             for name, _, value in (line.partition("=") for line in said):
                 if name == "WATCHDOG":
-                    self._silent = 0
+                    self._silent, self._heard = 0, True
                 elif name == "STATUS":
                     self.state = value
                 elif name == SUBSCRIBED:
