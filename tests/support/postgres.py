@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
+import psutil
 import psycopg
 from sqlalchemy.engine import URL
 
@@ -33,14 +34,18 @@ log_min_error_statement = panic
 class Cluster:
     """A server with a database for each store that a test asks for."""
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
-        """Make a cluster in an empty folder, with more settings; it is not started."""
+    def __init__(self, folder: Path, settings: str = "", *, primary: "Cluster | None" = None) -> None:
+        """Make a cluster in an empty folder, or the standby of another, with more settings; not started."""
         self.folder = folder
         self.data = folder / "data"
         self._numbers = count(1)
         if os.geteuid() == 0:
             os.chown(folder, _NOBODY, _NOBODY)
-        self._run("initdb", "-D", self.data, "-U", ADMIN, "-A", "trust", "--no-sync", "--locale=C.UTF-8")
+        if primary is None:
+            self._run("initdb", "-D", self.data, "-U", ADMIN, "-A", "trust", "--no-sync", "--locale=C.UTF-8")
+        else:
+            whence = ("-h", primary.folder, "-U", ADMIN)
+            self._run("pg_basebackup", "-D", self.data, *whence, "-R", "-c", "fast", "--no-sync")
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS + f"unix_socket_directories = '{folder}'\n" + settings)
 
@@ -51,6 +56,22 @@ class Cluster:
     def stop(self, mode: str = "immediate") -> None:
         """Stop it."""
         self._run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop")
+
+    def promote(self) -> None:
+        """Let a standby be a server of its own."""
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
+
+    def kill(self) -> None:
+        """End the server and all of it as a power cut would, but for the disk."""
+        postmaster = psutil.Process(self.postmaster)
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs([one for one in family if one.is_running() and one.status() != "zombie"], 10)
+        # Where nobody reaps it, its number stays in use, and the next start would take it for alive.
+        (self.data / "postmaster.pid").unlink()
+        (self.folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     @property
     def postmaster(self) -> int:
@@ -111,15 +132,16 @@ class Cluster:
 
 
 @contextmanager
-def cluster(settings: str = "") -> Iterator[Cluster]:
-    """Run a server in a folder with a short name: the name of a socket has at most 107 bytes."""
+def cluster(settings: str = "", *, primary: Cluster | None = None) -> Iterator[Cluster]:
+    """Run a server, or the standby of one; its folder is short: a socket's name has 107 bytes at most."""
     folder = Path(mkdtemp(prefix="lw-pg-"))
-    made = Cluster(folder, settings)
+    made = Cluster(folder, settings, primary=primary)
     made.start()
     try:
         yield made
     finally:
-        made.stop()
+        if (made.data / "postmaster.pid").exists():
+            made.stop()
         shutil.rmtree(folder)
 
 

@@ -17,9 +17,9 @@ from linewitness.store.inbox.inbox import (
     TURN_MESSAGES,
     TURN_OF_ONE,
     StoreInbox,
-    WaitingMessage,
 )
 from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES, GatewayQuota, QuotaOptions
+from linewitness.store.inbox.seam import WaitingMessage
 from linewitness.uplink.topics import Topics
 
 MIB = 2**20

@@ -15,6 +15,7 @@ from linewitness.evidence.format.merkle import leaf_hash, root_of
 from linewitness.store import reports
 from linewitness.store.database.errors import StoreError
 from linewitness.store.inbox.drops import DroppedMessages, DropReason
+from linewitness.store.inbox.gateways import ServedGateways
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.tree import StoreTree
 from support.fake_gateway import FakeGateway
@@ -372,7 +373,7 @@ def test_what_was_dropped_unread_is_noted_and_counted_again(store: Store) -> Non
 def test_gateways_are_those_of_all_enrolments(store: Store, gateway: FakeGateway) -> None:
     other = FakeGateway(tenant="other", origin="other.example/1")
     store.enroll(other)
-    assert store.ledger.gateways() == {("acme", "ber-01"), ("other", "ber-01")}
+    assert ServedGateways(store.database).names() == {("acme", "ber-01"), ("other", "ber-01")}
 
 
 def test_other_topics_are_ignored(store: Store, gateway: FakeGateway) -> None:
@@ -408,17 +409,17 @@ def test_new_generation_is_a_stream_of_its_own(store: Store, gateway: FakeGatewa
     (answer,) = store.check(following)
     assert receipt_size(store, following, answer) == 3
     assert [report.size for report in reports.read_streams(store.database)] == [10, 3]
-    assert [found.payload for found in store.ledger.newest()] == [answer]
+    assert [found.payload for found in ServedGateways(store.database).newest()] == [answer]
 
 
 def test_newest_receipts_are_not_repeated_over_a_conflict(store: Store, gateway: FakeGateway) -> None:
     store.send(gateway)
     (receipt,) = store.check(gateway)
-    assert [answer.payload for answer in store.ledger.newest()] == [receipt]
+    assert [answer.payload for answer in ServedGateways(store.database).newest()] == [receipt]
     other = gateway.fork(6)
     other.grow(1)
     store.send(other, 6)
-    assert store.ledger.newest() == []
+    assert ServedGateways(store.database).newest() == []
 
 
 def test_conflict_outweighs_a_receipt_of_the_same_turn(store: Store, gateway: FakeGateway) -> None:

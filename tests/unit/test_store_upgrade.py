@@ -20,7 +20,7 @@ from linewitness.store.ended.reports import read_handovers
 from linewitness.store.inspection import inspect
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
-from linewitness.store.room import StoreRoom
+from linewitness.store.readiness import StoreReadiness
 from linewitness.store.work import StoreWork
 from support.fake_gateway import FakeGateway
 
@@ -244,7 +244,7 @@ async def test_the_running_store_does_it_and_says_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(upgrading, "STEP", 100)
     work, said = StoreWork(), set[str]()
-    room = StoreRoom(database, work)
+    room = StoreReadiness(database, work)
 
     async def watch() -> None:
         while not work.opened.is_set():

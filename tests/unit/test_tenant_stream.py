@@ -15,6 +15,7 @@ from linewitness.evidence.tenant.custody import custody_in
 from linewitness.evidence.verify.stream import verify
 from linewitness.store import reports
 from linewitness.store.database.enrolments import EnrolmentRequest
+from linewitness.store.inbox.gateways import ServedGateways
 from linewitness.store.inspection import inspect
 from linewitness.store.tenant import deeds
 from linewitness.store.tenant.custody import take_custody
@@ -300,4 +301,4 @@ def test_a_gateway_cannot_write_the_tenant_stream(store: Rig) -> None:
     (refusal,) = reports.read_refusals(store.database)
     assert (refusal.origin, refusal.reason) == (OWN, "unknown")
     assert store.kinds() == ["stream.created", "stream.enrolled"]
-    assert store.ledger.gateways() == {("acme", "ber-01")}
+    assert ServedGateways(store.database).names() == {("acme", "ber-01")}

@@ -71,12 +71,19 @@ async def daily(
         await asyncio.sleep(EVERY_S)
 
 
-async def damage_in(looks: AsyncIterator[Look], *, pause_s: float) -> list[str]:
-    """Take all looks with a pause after each, and return what is damaged, each sentence once."""
+async def damage_in(
+    looks: AsyncIterator[Look], *, pause_s: float, raised: tuple[type[LinewitnessError], ...] = ()
+) -> list[str]:
+    """Take all looks with a pause after each, and return what is damaged, each sentence once.
+
+    An error is damage as well, but for those that are `raised`: they say nothing of what is stored.
+    """
     damage: list[str] = []
     async for look in looks:
         try:
             found = await look()
+        except raised:
+            raise
         except LinewitnessError as error:
             # A disk that cannot read the data back is no better than one that changed them.
             found = error.what

@@ -9,6 +9,8 @@ import typer
 from linewitness.base.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import BaseModel
 
     from linewitness.config import ConfigurationProblem
@@ -41,10 +43,12 @@ def check(
         raise typer.Exit(ExitCode.CONFIGURATION) from None
     for doubt in doubts:
         typer.echo(f"{doubt.place.file or file}:{doubt.warning}", err=True)
-    missing = missing_files(config)
+    parts = _as_run(config)
+    missing = list(dict.fromkeys(line for part in parts for line in missing_files(part)))
     for line in missing:
         typer.echo(f"{file}: {'' if files else 'warning: '}{line}", err=True)
-    exposed = [words for words in map(exposure, secret_files(config)) if words is not None]
+    secrets = dict.fromkeys(secret for part in parts for secret in secret_files(part))
+    exposed = [words for words in map(exposure, secrets) if words is not None]
     for line in exposed:
         typer.echo(f"{file}: {line}", err=True)
     if exposed or (missing and files):
@@ -53,6 +57,19 @@ def check(
     if explain and isinstance(config, Config):
         for device in config.devices:
             typer.echo(explain_device(device))
+
+
+def _as_run(config: "BaseModel") -> "Sequence[BaseModel]":
+    """Return the settings of each process: the workers of a store name files of their own."""
+    from linewitness.config import Config
+
+    if isinstance(config, Config):
+        return [config]
+    from linewitness.store.options import AuditStoreOptions
+
+    if not isinstance(config, AuditStoreOptions) or config.workers == 1:
+        return [config]
+    return [config.of_worker(number) for number in range(config.workers)]
 
 
 def _examined(file: Path) -> "tuple[BaseModel, list[ConfigurationProblem], str]":

@@ -70,30 +70,21 @@ def run(
     *,
     log_level: Annotated[str, typer.Option(help="Log level: debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="Log format: auto, console or json.")] = "auto",
+    worker: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Receive, verify and receipt records until SIGTERM or SIGINT."""
-    import asyncio
-
-    from linewitness.base.clock import SystemClock
-    from linewitness.base.secrets import keep_memory_private, refuse_exposed
-    from linewitness.base.watchdog import supervised
+    from linewitness.base.secrets import keep_memory_private
     from linewitness.cli.logs import set_up
-    from linewitness.config.files import secret_files
-    from linewitness.store.service import run_until_signalled
-    from linewitness.store.work import StoreWork
+    from linewitness.cli.store_run import serve, supervise
 
     keep_memory_private()
-    options, work = load_store(file), StoreWork()
-    refuse_exposed(secret_files(options))
+    options = load_store(file)
     log = set_up(log_level, log_format)
-
-    async def serve() -> None:
-        async with supervised(
-            work.loops, status=lambda: "; ".join(filter(None, (work.sentence, log().sentence)))
-        ):
-            await run_until_signalled(options, clock=SystemClock(), work=work)
-
-    asyncio.run(serve())
+    if options.workers > 1 and worker is None:
+        arguments = (str(file), "--log-level", log_level, "--log-format", log_format)
+        supervise(options, arguments, log)
+    else:
+        serve(options, worker, log)
 
 
 @app.command()

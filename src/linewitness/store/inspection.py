@@ -23,6 +23,8 @@ from linewitness.evidence.format.tiles import TILE_LEAVES, TILE_LEVEL, folded
 from linewitness.store.database import tables
 from linewitness.store.database.database import SQLITE, Database
 from linewitness.store.database.enrolments import Enrolment, all_streams
+from linewitness.store.database.errors import StoreUnready
+from linewitness.store.database.patient import PatientThread
 from linewitness.store.database.statements import HIDDEN_FROM, statements_for
 from linewitness.store.database.stored_records import StoredRecords
 from linewitness.store.database.tenants import tenants_of
@@ -31,6 +33,8 @@ from linewitness.store.ended.reports import complete_handovers
 from linewitness.store.tenant.inspected import InspectedStreams
 from linewitness.store.tree import StoreTree
 
+#: A database that is away is asked again for the same look after this long.
+RETRY_S: Final = 5.0
 #: Between two looks of some hundred KiB: ten million records take about an hour.
 PAUSE_S: Final = 0.1
 _CACHED_NODES: Final = 64
@@ -64,7 +68,9 @@ async def inspect_daily(
 
     async def once() -> list[str]:
         streams = InspectedStreams()
-        damage = await inspect(database, store_key=store_key, pause_s=PAUSE_S, streams=streams)
+        damage = await inspect(
+            database, store_key=store_key, pause_s=PAUSE_S, retry_s=RETRY_S, streams=streams
+        )
         await asyncio.to_thread(say, streams)
         return damage
 
@@ -77,12 +83,20 @@ async def inspect_daily(
 
 
 async def inspect(
-    database: Database, *, store_key: Vkey, pause_s: float = 0.0, streams: InspectedStreams | None = None
+    database: Database,
+    *,
+    store_key: Vkey,
+    pause_s: float = 0.0,
+    retry_s: float | None = None,
+    streams: InspectedStreams | None = None,
 ) -> list[str]:
-    """Look at everything once, and return what is damaged, a sentence each; `streams` gets it by stream."""
-    with InspectionThread() as thread:
+    """Look at everything once, and return what is damaged, a sentence each; `streams` gets it by stream.
+
+    A database that is away is no damage: it is asked again after `retry_s`, or StoreUnready is raised.
+    """
+    with PatientThread(retry_s) as thread:
         looks = _looks(database, store_key, thread, streams or InspectedStreams())
-        return await damage_in(looks, pause_s=pause_s)
+        return await damage_in(looks, pause_s=pause_s, raised=(StoreUnready,))
 
 
 async def _looks(

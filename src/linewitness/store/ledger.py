@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
-
 from linewitness.base.clock import NS_PER_S, Clock, to_rfc3339
 from linewitness.base.compression.frames import is_frame
 from linewitness.evidence.format.checkpoint import Checkpoint, open_checkpoint
@@ -13,10 +11,8 @@ from linewitness.evidence.format.note import BadNote, Note, Vkey
 from linewitness.evidence.format.signed_run import LONGEST_RUN, first_run, vouched_for
 from linewitness.store.acceptance import Claim, lines_of, peek
 from linewitness.store.ahead.notices import Contradiction, StoreNotices
-from linewitness.store.database import tables
 from linewitness.store.database.database import Database
-from linewitness.store.database.enrolments import enrolled, find, newest_receipt
-from linewitness.store.database.tenants import tenants_of
+from linewitness.store.database.enrolments import find
 from linewitness.store.findings import StoreFindings
 from linewitness.store.inbox.drops import DroppedMessages
 from linewitness.store.keys import Cosigner
@@ -75,30 +71,6 @@ class StoreLedger:
             self._findings.forget()
             raise
         return turn.answers(self._cosigner)
-
-    def newest(self) -> list[LedgerAnswer]:
-        """Return the newest receipt of every gateway's newest stream, for a broker that has lost them.
-
-        A stream with a conflict gets no answer: the receipt alone would hide it.
-        """
-        answers = []
-        for tenant in tenants_of(self._database):
-            with self._database.reading(tenant) as connection:
-                newest = {each.gateway: each for each in enrolled(connection, tenant)}
-                disputed = set(connection.execute(select(tables.conflicts.c.stream_id)).scalars())
-                for enrolment in newest.values():
-                    _, receipt = newest_receipt(connection, enrolment.stream_id)
-                    if receipt and enrolment.stream_id not in disputed:
-                        answers.append(LedgerAnswer(enrolment.topics.receipt, receipt.encode()))
-        return answers
-
-    def gateways(self) -> set[tuple[str, str]]:
-        """Return tenant and name of every enrolled gateway: nobody else's messages are worth a look."""
-        found = set()
-        for tenant in tenants_of(self._database):
-            with self._database.reading(tenant) as connection:
-                found |= {(tenant, each.gateway) for each in enrolled(connection, tenant)}
-        return found
 
     def note_drops(self, drops: Iterable[DroppedMessages]) -> None:
         """Log what was dropped unread, and note it for `store status`."""

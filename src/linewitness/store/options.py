@@ -1,20 +1,23 @@
 """What the audit store's own YAML says: its database, its name and key, and the broker."""
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from linewitness.base.errors import ConfigurationError
 from linewitness.base.secrets import Secret
-from linewitness.base.settings import FilePath, Identifier, Options, check_path
+from linewitness.base.settings import FilePath, Identifier, Options, SettingsError, check_path
 from linewitness.store.inbox.quota import QuotaOptions
+from linewitness.store.inbox.share import PARTITIONS
 from linewitness.uplink.options import MqttOptions
 
 _TENANTS: Final = "tenants"
+#: Where a worker's number goes in the settings of the broker.
+WORKER: Final = "{worker}"
 
 
 class AuditStoreOptions(Options):
@@ -46,6 +49,13 @@ class AuditStoreOptions(Options):
         default=(), description="Tenants that are served; default: every tenant with an enrolled gateway."
     )
 
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=PARTITIONS,
+        description="Processes that share the gateways between them; more than one needs PostgreSQL. Where a "
+        "setting of mqtt names {worker}, each puts its number, from 0 on, in its place.",
+    )
     quota: QuotaOptions = Field(default=QuotaOptions(), description="What one gateway may use of the store.")
 
     @field_validator("database")
@@ -71,6 +81,24 @@ class AuditStoreOptions(Options):
             raise ValueError("an audit store needs a file, not a database in memory")
         check_path(Path(url.database))
         return text
+
+    @model_validator(mode="after")
+    def _workers_have_what_they_need(self) -> Self:
+        if self.workers == 1:
+            return self
+        if self.database_file is not None:
+            raise SettingsError("several workers need a database in PostgreSQL", at=("workers",))
+        if self.mqtt.client_id is not None and WORKER not in self.mqtt.client_id:
+            raise SettingsError(
+                f"each worker needs a client id of its own: write {WORKER} into it, or leave it out",
+                at=("mqtt", "client_id"),
+            )
+        return self
+
+    def of_worker(self, worker: int) -> Self:
+        """Return the settings of one worker: its number stands wherever mqtt names {worker}."""
+        mqtt = MqttOptions.model_validate(_numbered(self.mqtt.model_dump(exclude_unset=True), str(worker)))
+        return self.model_copy(update={"mqtt": mqtt})
 
     @property
     def database_url(self) -> URL:
@@ -102,3 +130,11 @@ class AuditStoreOptions(Options):
             return self
         url = self.database_url.set(database=str(folder / self.database_file))
         return self.model_copy(update={"database": url.render_as_string(hide_password=False)})
+
+
+def _numbered(value: Any, number: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbered(inner, number) for name, inner in value.items()}
+    if isinstance(value, Path):
+        return Path(str(value).replace(WORKER, number))
+    return value.replace(WORKER, number) if isinstance(value, str) else value

@@ -3,10 +3,10 @@
 import asyncio
 import functools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, Never, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, Never, ParamSpec, TypeVar
 
 import structlog
 
@@ -19,18 +19,20 @@ from linewitness.base.retry import Backoff
 from linewitness.base.stopping import attempted, on_signal
 from linewitness.store.ahead.subscription import subscribe_to_notices
 from linewitness.store.database.database import Database
-from linewitness.store.database.errors import StoreError, StoreFull
+from linewitness.store.database.errors import StoreError, StoreMoved, StoreUnready
+from linewitness.store.inbox.gateways import ServedGateways
 from linewitness.store.inbox.inbox import StoreInbox
-from linewitness.store.inspection import inspect_daily
+from linewitness.store.inbox.share import EVERYBODY, GatewayShare
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
 from linewitness.store.options import AuditStoreOptions
-from linewitness.store.room import StoreRoom
-from linewitness.store.tenant.keeper import CustodyKeeper, say_inspected
+from linewitness.store.readiness import RETRY_S, StoreReadiness
+from linewitness.store.tenant.keeper import CustodyKeeper
 from linewitness.store.tenant.streams import streams_of
 from linewitness.store.turn import LedgerAnswer
-from linewitness.store.views.follower import follow_views
+from linewitness.store.upkeep import fill_views, inspect_store
 from linewitness.store.work import StoreWork
+from linewitness.store.workers.worker import end_with_the_supervisor, share_of, tell_subscribed
 from linewitness.uplink.mqtt import MqttConnection, MqttConnector
 from linewitness.uplink.topics import ALL_CHECKPOINTS, ALL_RECORDS, PREFIX
 
@@ -53,25 +55,29 @@ async def run(
     clock: Clock,
     ready: asyncio.Event | None = None,
     work: StoreWork | None = None,
+    share: GatewayShare = EVERYBODY,
 ) -> Never:
     """Serve until cancelled; `ready` is set while the store is subscribed, `work` shows the progress.
 
     Raises ConfigurationError, UplinkRefused or StoreError: operator action required.
     """
     database, work = Database(options.database_url, password=options.database_password), work or StoreWork()
-    room = StoreRoom(database, work)
+    readiness = StoreReadiness(database, work)
     try:
-        await room.checked()
+        await readiness.checked()
         cosigner = Cosigner.load(options.name, options.key)
         ledger = StoreLedger(database=database, cosigner=cosigner, clock=clock)
         _log.info("store started", name=options.name, vkey=str(cosigner.vkey), broker=options.mqtt.url)
         with ThreadPoolExecutor(1, "store") as thread:
-            service = _Service(options, ledger, room, thread, ready or asyncio.Event())
+            gateways = ServedGateways(database, share)
+            parts = _SessionParts(ledger, gateways, readiness, thread, ready or asyncio.Event())
+            service = _Service(options, parts)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(room.watch(), name="store:room")
-                streams = streams_of(options, database, clock, rotates=True)
-                keeper = CustodyKeeper(streams, service.in_thread, room.work)
-                tasks.create_task(keeper.run(), name="store:custody")
+                tasks.create_task(readiness.watch(), name="store:readiness")
+                if share.is_first:
+                    streams = streams_of(options, database, clock, rotates=True)
+                    keeper = CustodyKeeper(streams, service.in_thread, work)
+                    tasks.create_task(keeper.run(), name="store:custody")
                 await service.run()
     except BaseExceptionGroup as group:
         raise deciding(group, retried=UplinkUnavailable) from group
@@ -79,18 +85,28 @@ async def run(
         database.close()
 
 
-async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work: StoreWork) -> None:
-    """Serve until SIGTERM or SIGINT; print `ready` once the store is subscribed for the first time."""
+async def run_until_signalled(
+    options: AuditStoreOptions, *, clock: Clock, work: StoreWork, worker: int | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT; print `ready` once the store is subscribed for the first time.
+
+    A worker tells its supervisor instead, and ends with it. What is done once for a store, the first does.
+    """
     ready, stop = asyncio.Event(), on_signal()
-    certificates = CertificateMonitor(lambda: named_in(options.model_dump(mode="json")), clock=clock)
-    work.remark = lambda: certificates.sentence(clock.stamp().realtime_ns)
-    parts = {
-        "store": run(options, clock=clock, ready=ready, work=work),
-        "store:ready": _print_ready(ready, options.mqtt.url),
-        "store:certificates": certificates.run(),
-        "store:inspection": _inspect(options, work, clock),
-        "store:views": _follow_views(options, work),
+    parts: dict[str, Coroutine[Any, Any, None]] = {
+        "store": run(options, clock=clock, ready=ready, work=work, share=share_of(options, worker)),
     }
+    if worker is None:
+        parts["store:ready"] = _announce(ready, functools.partial(print_ready, options.mqtt.url))
+    else:
+        parts["store:ready"] = _announce(ready, tell_subscribed)
+        end_with_the_supervisor(stop)
+    if not worker:
+        certificates = CertificateMonitor(lambda: named_in(options.model_dump(mode="json")), clock=clock)
+        work.remark = lambda: certificates.sentence(clock.stamp().realtime_ns)
+        parts["store:certificates"] = certificates.run()
+        parts["store:inspection"] = inspect_store(options, work, clock)
+        parts["store:views"] = fill_views(options, work)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(part, name=name) for name, part in parts.items()]
@@ -101,42 +117,30 @@ async def run_until_signalled(options: AuditStoreOptions, *, clock: Clock, work:
         raise deciding(group, retried=UplinkUnavailable) from group
 
 
-async def _inspect(options: AuditStoreOptions, work: StoreWork, clock: Clock) -> Never:
-    store_key = Cosigner.load(options.name, options.key).vkey
-    database = Database(options.database_url, password=options.database_password)
-    await work.opened.wait()
-    try:
-        say = functools.partial(say_inspected, streams_of(options, database, clock))
-        await inspect_daily(database, store_key=store_key, tell=work.damaged, say=say)
-    finally:
-        database.close()
-
-
-async def _follow_views(options: AuditStoreOptions, work: StoreWork) -> Never:
-    database = Database(options.database_url, password=options.database_password)
-    await work.opened.wait()
-    try:
-        await follow_views(database)
-    finally:
-        database.close()
-
-
-async def _print_ready(ready: asyncio.Event, url: str) -> None:
+async def _announce(ready: asyncio.Event, announce: Callable[[], None]) -> None:
     await ready.wait()
+    announce()
+
+
+def print_ready(url: str) -> None:
+    """Print that the store is subscribed at its broker."""
     LineWriter(_STANDARD_OUTPUT).put(f"ready {url}\n".encode())
+
+
+class _SessionParts(NamedTuple):
+    """What a session at the broker works with; `ready` is set while it is subscribed."""
+
+    ledger: StoreLedger
+    gateways: ServedGateways
+    readiness: StoreReadiness
+    thread: ThreadPoolExecutor
+    ready: asyncio.Event
 
 
 class _Service:
     """The store at its broker. All use of the ledger happens in one thread, one call after the other."""
 
-    def __init__(
-        self,
-        options: AuditStoreOptions,
-        ledger: StoreLedger,
-        room: StoreRoom,
-        thread: ThreadPoolExecutor,
-        ready: asyncio.Event,
-    ) -> None:
+    def __init__(self, options: AuditStoreOptions, parts: _SessionParts) -> None:
         self._options = options
         mqtt = options.mqtt
         if mqtt.client_id is None:
@@ -145,13 +149,10 @@ class _Service:
             mqtt = mqtt.model_copy(update={"client_id": client_id})
         self._connector = MqttConnector(mqtt)
         self._url = mqtt.url
-        self._ledger = ledger
-        self._thread = thread
-        self._ready = ready
-        self._room = room
-        self._work = room.work
-        self._inbox = StoreInbox(options.quota)
-        room.work.drops = lambda: self._inbox.sentence
+        self._ledger, self._gateways, self._readiness, self._thread, self._ready = parts
+        self._work = parts.readiness.work
+        self._inbox = StoreInbox(options.quota, share=parts.gateways.share)
+        self._work.drops = lambda: self._inbox.sentence
         self._backoff = Backoff()
         self._lost_at: float | None = None
 
@@ -171,12 +172,11 @@ class _Service:
         try:
             async with self._connector.connect() as connection:
                 self._work.takeovers.connected()
-                self._inbox.enrolled(await self.in_thread(self._ledger.gateways))
+                self._inbox.enrolled(await self._known(self._gateways.names))
                 for topic in self._topics():
                     await connection.subscribe(topic)
                 await subscribe_to_notices(connection, self._options.tenants)
                 self._connected()
-                await self._publish(connection, await self._kept(self._ledger.newest))
                 await self._serve(connection)
         except BaseExceptionGroup as group:
             raise deciding(group, retried=UplinkUnavailable) from group
@@ -194,33 +194,45 @@ class _Service:
                 self._inbox.offer(message.topic, message.payload)
 
     async def _judge(self, connection: MqttConnection) -> None:
-        while True:
-            turn = await self._inbox.turn()
+        await self._publish(connection, await self._known(self._gateways.newest))
+        async for turn in self._inbox.turns():
             answers = await self._kept(functools.partial(self._ledger.process, turn))
-            if not self._work.full:
+            if answers is not None:
+                await self._inbox.ack(turn)
                 self._work.messages += len(turn)
-            await self._publish(connection, answers)
+                await self._publish(connection, answers)
 
-    async def _kept(self, decide: Callable[[], list[LedgerAnswer]]) -> list[LedgerAnswer]:
-        """Return what to answer: nothing while the disk is full, for then nothing is stored.
+    async def _known(self, ask: Callable[[], R]) -> R:
+        """Ask the database until it answers."""
+        while True:
+            if (answer := await self._kept(ask)) is not None:
+                return answer
+            await asyncio.sleep(RETRY_S)
+
+    async def _kept(self, decide: Callable[[], R]) -> R | None:
+        """Return what was decided, or None while the database is not ready, for then nothing is stored.
 
         What came meanwhile is given up: gateways send again what has no receipt.
         """
-        if self._work.full:
-            return []
+        if self._work.unready is not None:
+            return None
         try:
             return await self.in_thread(decide)
-        except StoreFull as refusal:
-            self._room.refused(refusal)
-            return []
+        except StoreUnready as refusal:
+            self._readiness.refused(refusal)
+        except StoreMoved as moved:
+            self._readiness.overtaken(moved)
+        return None
 
     async def _look(self) -> Never:
         """Learn of new enrolments where somebody unknown sends, and report what was dropped."""
         while True:
             await asyncio.sleep(LOOK_S)
+            if self._work.unready is not None:
+                continue
             with suppress(StoreError):  # the judging loop meets the same database, and decides what follows
                 if self._inbox.strangers:
-                    self._inbox.enrolled(await self.in_thread(self._ledger.gateways))
+                    self._inbox.enrolled(await self.in_thread(self._gateways.names))
                 if drops := self._inbox.drops.due(monotonic()):
                     await self.in_thread(self._ledger.note_drops, drops)
 

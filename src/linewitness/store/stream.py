@@ -35,7 +35,11 @@ class Stream:
         self.hole_told = (-1, 0)
         #: Records after the last one held, for which no signature vouches yet.
         self.waiting: list[bytes] = []
-        size = statements_for(connection).size(connection, enrolment.stream_id)
+        statements = statements_for(connection)
+        # Nobody moves the head while it is read: another's commit between two queries would look like damage.
+        statements.lock(connection, enrolment.stream_id)
+        statements.settle(connection)
+        size = statements.size(connection, enrolment.stream_id)
         self._acceptance = acceptance_at(connection, enrolment, size)
         self.receipt_size, self.receipt_note = newest_receipt(connection, enrolment.stream_id)
         if self.receipt_size > self.size:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from linewitness.base.watchdog import CARRY_S, COMMIT_S, CONNECT_S, Loop
+from linewitness.store.database.errors import StoreFull, StoreUnready
 from linewitness.uplink.takeover import TakeoverWatch
 
 
@@ -46,8 +47,10 @@ class StoreWork:
     damage: str = ""
     #: Whether another client takes our client id at the broker.
     takeovers: TakeoverWatch = field(default_factory=TakeoverWatch)
-    #: What the disk said when it took nothing more, or nothing.
-    full: str = ""
+    #: Why the database takes nothing now.
+    unready: StoreUnready | None = None
+    #: How often another program had written a stream before we did.
+    overtaken: int = 0
     #: The database is there and of this version.
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     #: How far a database of an earlier version is, while it is brought to this one, or nothing.
@@ -61,25 +64,33 @@ class StoreWork:
 
     @property
     def connecting(self) -> int | None:
-        """The attempts to find the broker; None while it is there, or the database is not ready yet."""
-        return None if self.connected or not self.opened.is_set() else self.attempts
+        """The attempts to find the broker; None while it is there, or the database is not ready."""
+        idle = self.connected or self.unready is not None or not self.opened.is_set()
+        return None if idle else self.attempts
 
     @property
     def sentence(self) -> str:
         """What `systemctl status` shows."""
         broker = "connected" if self.connected else "away"
-        full = f"DISK FULL, no receipts: {self.full}" if self.full else ""
         parts = (
-            full,
+            self._alarm,
             self.upgrade,
             f"broker {broker}, {self.messages} messages judged",
             self.takeovers.what,
+            f"another worker was quicker: {self.overtaken} times" if self.overtaken else "",
             self.drops(),
             self.remark(),
             self.damage,
             self.custody,
         )
         return "; ".join(filter(None, parts))
+
+    @property
+    def _alarm(self) -> str:
+        if self.unready is None:
+            return ""
+        name = "DISK FULL" if isinstance(self.unready, StoreFull) else "DATABASE AWAY"
+        return f"{name}, no receipts: {self.unready.what}"
 
     def damaged(self, what: str) -> None:
         """Record what an inspection of the database found; the empty string means no damage."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from linewitness.store.database.errors import StoreError
+from linewitness.store.database.errors import StoreError, StoreUnready
 
 
 class Backend(ABC):
@@ -46,8 +46,8 @@ class Backend(ABC):
         """Make ready to store what is accepted at a time."""
 
     @abstractmethod
-    def refusal(self) -> str:
-        """Return why nothing can be stored now, or nothing."""
+    def refusal(self) -> StoreUnready | None:
+        """Return why nothing can be stored now, or None; StoreError where that will not end by itself."""
 
     @abstractmethod
     def error(self, error: DBAPIError) -> StoreError:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from linewitness.base.secrets import Secret
 from linewitness.store.database import tables
 from linewitness.store.database.backend import Backend
+from linewitness.store.database.errors import StoreUnready
 from linewitness.store.database.sqlite import SqliteBackend
 
 SQLITE: Final = "sqlite"
@@ -57,9 +58,10 @@ class Database:
         with self.reading() as connection:
             return bool(inspect(connection).has_table(name))
 
-    def refusal(self) -> str:
-        """Return why nothing can be stored now, or nothing."""
-        return self.backend.refusal()
+    def refusal(self) -> StoreUnready | None:
+        """Return why nothing can be stored now, or None; StoreError where that will not end by itself."""
+        with self._told():
+            return self.backend.refusal()
 
     def close(self) -> None:
         """Close all connections."""

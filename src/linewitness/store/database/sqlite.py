@@ -93,17 +93,15 @@ class SqliteBackend(Backend):
     def use_tenant(self, connection: Connection, tenant: str) -> None:
         """Do nothing: every query names its tenant, and the file has no rights of its own."""
 
-    def refusal(self) -> str:
-        """Return why the disk does not take another megabyte, or nothing."""
-        return room.refusal_beside(self.file)
+    def refusal(self) -> StoreFull | None:
+        """Return why the disk does not take another megabyte, or None."""
+        why = room.refusal_beside(self.file)
+        return self._full(why) if why else None
 
     def error(self, error: DBAPIError) -> StoreError:
         """Return what an error of SQLite means."""
         if why := room.sqlite_refusal(error.orig, self.file):
-            return StoreFull(
-                f"the disk of {self.file} is full: {why.lower()}",
-                hint="free space on it; gateways send again what has no receipt",
-            )
+            return self._full(why)
         return StoreError(
             f"the store's database failed: {error.orig}", hint="check the disk and the rights to the file"
         )
@@ -117,6 +115,12 @@ class SqliteBackend(Backend):
             yield
         finally:
             driver.set_progress_handler(None, 0)  # the connection goes back to the pool
+
+    def _full(self, why: str) -> StoreFull:
+        return StoreFull(
+            f"the disk of {self.file} is full: {why.lower()}",
+            hint="free space on it; gateways send again what has no receipt",
+        )
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:

@@ -43,6 +43,13 @@ class HotStatements(ABC):
         """Keep every other writer of the stream out until the transaction ends."""
 
     @abstractmethod
+    def settle(self, connection: Connection) -> None:
+        """Let this transaction's commit wait until all that it has read is as durable as what it writes.
+
+        A commit that waits for a standby can be seen before it is there, if its connection was lost.
+        """
+
+    @abstractmethod
     def store_run(
         self, connection: Connection, stream_id: int, run: RunRow, entries: Sequence[EntryRow]
     ) -> None:
@@ -62,6 +69,9 @@ class _SqliteStatements(HotStatements):
 
     def lock(self, connection: Connection, stream_id: int) -> None:
         pass  # BEGIN IMMEDIATE has locked the file
+
+    def settle(self, connection: Connection) -> None:
+        pass  # nobody sees what is not synchronised
 
     def store_run(
         self, connection: Connection, stream_id: int, run: RunRow, entries: Sequence[EntryRow]
@@ -99,6 +109,10 @@ class _PostgresStatements(HotStatements):
 
     def lock(self, connection: Connection, stream_id: int) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, stream_id))
+
+    def settle(self, connection: Connection) -> None:
+        # A transaction that writes nothing waits for nobody: this is a word in the log, and no row.
+        connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'linewitness', '')")
 
     def store_run(
         self, connection: Connection, stream_id: int, run: RunRow, entries: Sequence[EntryRow]

@@ -7,9 +7,9 @@ unpacked before its turn, or read before it is judged.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from linewitness.base.clock import monotonic
 from linewitness.base.compression.frames import BadFrame, is_frame, stated_size, unpack
@@ -17,6 +17,8 @@ from linewitness.evidence.format.canonical import MAX_BYTES
 from linewitness.store.ahead.notices import MAX_NOTICE
 from linewitness.store.inbox.drops import DropCounts, DropReason
 from linewitness.store.inbox.quota import MAX_MESSAGE_BYTES, GatewayQuota, QuotaOptions
+from linewitness.store.inbox.seam import Inbox, WaitingMessage
+from linewitness.store.inbox.share import EVERYBODY, GatewayShare
 from linewitness.uplink.topics import Channel, Topics
 
 #: What goes into one transaction, if that much has come: less than half a second of work for one core.
@@ -34,13 +36,6 @@ _MOST: Final[Mapping[Channel, int]] = {
     "notice": MAX_NOTICE,
     "checkpoint": MAX_BYTES,
 }
-
-
-class WaitingMessage(NamedTuple):
-    """A message or a part of one: its topic, and its exact bytes."""
-
-    topic: str
-    payload: bytes
 
 
 class _GatewayQueue:
@@ -96,16 +91,23 @@ class _GatewayQueue:
         return message
 
 
-class StoreInbox:
+class StoreInbox(Inbox):
     """The queues of all enrolled gateways; used by the event loop's thread alone."""
 
-    def __init__(self, options: QuotaOptions, *, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        options: QuotaOptions,
+        *,
+        share: GatewayShare = EVERYBODY,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         """Know no gateway yet; `now` returns seconds."""
         self.drops = DropCounts()
         #: Somebody unknown has sent something since the last `enrolled`.
         self.strangers = False
         self.size = 0
         self._options = options
+        self._share = share
         self._now = now
         self._queues: dict[tuple[str, str], _GatewayQueue] = {}
         self._turns: deque[_GatewayQueue] = deque()
@@ -133,6 +135,8 @@ class StoreInbox:
         message = WaitingMessage(topic, payload)
         queue = self._queues.get((topics.tenant, topics.gateway))
         if queue is None:
+            if not self._share.serves(topics.tenant, topics.gateway):
+                return  # another worker's
             self.strangers = True
             self._drop(topics, DropReason.UNKNOWN, len(payload))
         elif (size := _size(message)) > _MOST.get(channel, MAX_BYTES):
@@ -147,6 +151,23 @@ class StoreInbox:
             queue.append(message)
             self.size += _cost(message)
             self._arrived.set()
+
+    async def turns(self) -> AsyncIterator[list[WaitingMessage]]:
+        """Yield one turn after the other."""
+        while True:
+            yield await self.turn()
+
+    async def ack(self, turn: Iterable[WaitingMessage]) -> None:
+        """Do nothing: a broker forgets what was read, and only a receipt makes a gateway forget it."""
+
+    def serve(self, share: GatewayShare) -> None:
+        """Serve these partitions from now on; the gateways among them are learned by `enrolled`."""
+        self._share = share
+        for names in [names for names in self._queues if not share.serves(*names)]:
+            queue = self._queues.pop(names)
+            self.size -= queue.size
+            with suppress(ValueError):
+                self._turns.remove(queue)
 
     async def turn(self) -> list[WaitingMessage]:
         """Wait for messages, and take one of each gateway after the other until it is enough."""

@@ -37,7 +37,7 @@ class CustodyKeeper:
     async def run(self) -> NoReturn:
         """Take custody for ever: receipts do not wait for it, and go on where it fails."""
         while True:
-            if not self._work.full:
+            if self._work.unready is None:
                 await self._take()
             await asyncio.sleep(EVERY_S)
 

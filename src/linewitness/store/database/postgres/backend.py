@@ -1,5 +1,8 @@
 """A store in PostgreSQL: the plant's profile."""
 
+import base64
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,10 +15,11 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from linewitness.base.room import PROBE_BYTES
 from linewitness.base.secrets import Secret
 from linewitness.store.database import tables
 from linewitness.store.database.backend import Backend
-from linewitness.store.database.errors import StoreAway, StoreError, StoreFull, StoreMoved
+from linewitness.store.database.errors import StoreAway, StoreError, StoreFull, StoreMoved, StoreUnready
 from linewitness.store.database.statements import month_of
 from linewitness.store.database.text import without_nul
 
@@ -43,9 +47,25 @@ _AWAY: Final = (
     errors.QueryCanceled,
     errors.OutOfMemory,
 )
+#: Why a server refuses a login for ever, in its words: libpq gives no code for them. A server that speaks
+#: another language is asked again and again, and its words are shown.
+_REFUSED_LOGIN: Final = re.compile(
+    r"password authentication failed|no password supplied|authentication failed for user"
+    r"|role .* does not exist|is not permitted to log in|no pg_hba\.conf entry"
+    r"|database .* does not exist|permission denied for database"
+)
 #: Another writer was quicker: what is in memory is no longer true.
 _MOVED: Final = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 _RIGHTS: Final = (errors.InsufficientPrivilege, errors.UndefinedTable, errors.InvalidSchemaName)
+_WRITES: Final = "linewitness_writes"
+#: A writer that is frozen keeps others waiting until the server ends its transaction; who waits gives up
+#: sooner, says so and tries again. No limit of a whole statement: a commit whose wait for a standby ended by
+#: it would look like one that reached the standby.
+_LIMITS: Final = "SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '30s'"
+_PROBE: Final = (
+    "INSERT INTO refusals (tenant, gateway, origin, reason, detail, first_at, last_at) "
+    "VALUES ('', '', '', 'probe', %s, '', '')"
+)
 _UPGRADE: Final = (
     "`linewitness store init FILE --admin-url …` makes the tables or brings them to this version"
 )
@@ -70,6 +90,7 @@ class PostgresBackend(Backend):
             url.set(drivername="postgresql+psycopg"), connect_args=arguments, pool_pre_ping=True
         )
         event.listen(self.engine, "do_execute", _as_one_statement)
+        event.listen(self.engine, "begin", _on_begin)
         self._months: set[int] = set()
 
     def create(self) -> None:
@@ -110,8 +131,8 @@ class PostgresBackend(Backend):
     def options(self, *, writes: bool) -> Mapping[str, Any]:
         """Return how a transaction is opened: who reads sees one snapshot, who writes what was committed."""
         if writes:
-            return {"isolation_level": "READ COMMITTED"}
-        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            return {"isolation_level": "READ COMMITTED", _WRITES: True}
+        return {"isolation_level": "REPEATABLE READ", _WRITES: False}
 
     def use_tenant(self, connection: Connection, tenant: str) -> None:
         """Let row-level security show this tenant's rows, and no others, until the transaction ends."""
@@ -127,16 +148,21 @@ class PostgresBackend(Backend):
             connection.exec_driver_sql("SELECT make_month(%s)", (month,))
         self._months.add(month)
 
-    def refusal(self) -> str:
-        """Return why nothing can be stored now, or nothing: a server that writes says so."""
+    def refusal(self) -> StoreUnready | None:
+        """Return why nothing can be stored now, or None: a megabyte is written, and not kept."""
+        probe = base64.b85encode(os.urandom(PROBE_BYTES)).decode()  # nothing that could be compressed
         try:
-            with self.engine.connect() as connection:
+            with self.engine.connect() as connection, connection.begin() as transaction:
                 if connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on":
-                    return "the server is read-only"
-                connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one()
+                    return self._away("the server is read-only")
+                connection.exec_driver_sql(_PROBE, (probe,))
+                transaction.rollback()
         except DBAPIError as error:
-            return self.error(error).what
-        return ""
+            found = self.error(error)
+            if isinstance(found, StoreUnready):
+                return found
+            raise
+        return None
 
     def error(self, error: DBAPIError) -> StoreError:
         """Return what an error of PostgreSQL means; nothing was committed."""
@@ -152,15 +178,18 @@ class PostgresBackend(Backend):
                 f"another program wrote to {self.name} at the same time: {what}",
                 hint="only one worker may serve a gateway; it is tried again",
             )
-        if isinstance(found, errors.InvalidPassword | errors.InvalidAuthorizationSpecification):
+        if _is_refused_login(found, what):
             return StoreError(f"{self.name}: {what}", hint="check the user and database_password in the YAML")
         if isinstance(found, _RIGHTS):
             return StoreError(f"{self.name}: {what}", hint=f"connect as linewitness_ledger; {_UPGRADE}")
         if isinstance(found, _AWAY) or _is_lost(found, error):
-            return StoreAway(
-                f"the database {self.name} is away: {what}", hint="it is tried again until it is there"
-            )
+            return self._away(what)
         return StoreError(f"the database {self.name} failed: {what}", hint="look into the server's log")
+
+    def _away(self, what: str) -> StoreAway:
+        return StoreAway(
+            f"the database {self.name} is away: {what}", hint="it is tried again until it is there"
+        )
 
     @contextmanager
     def guarded(self, connection: Connection, left: Callable[[], bool]) -> Iterator[None]:
@@ -196,6 +225,21 @@ def _as_one_statement(
         return False  # then psycopg's protocol takes one statement alone
     cursor.execute(statement, parameters, prepare=True)
     return True
+
+
+def _on_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    if writes is not None:
+        # Never READ WRITE in so many words: a server that is to take nothing says so by its default.
+        # Our own words, several in one: the driver itself takes them.
+        driver: Any = connection.connection.driver_connection
+        driver.execute(_LIMITS if writes else "SET TRANSACTION READ ONLY")
+
+
+def _is_refused_login(found: BaseException | None, what: str) -> bool:
+    if isinstance(found, errors.InvalidPassword | errors.InvalidAuthorizationSpecification):
+        return True
+    return isinstance(found, psycopg.OperationalError) and bool(_REFUSED_LOGIN.search(what))
 
 
 def _watch(driver: "psycopg.Connection[Any]", left: Callable[[], bool], done: Event) -> None:

@@ -1,0 +1,1 @@
+"""Several processes of one store: a supervisor, and workers that each serve some of the gateways."""
