@@ -91,7 +91,6 @@ ANYWHERE = (
     "SELECT lo_import('/etc/hostname')",
     "SELECT lo_create(0)",
     "SELECT lo_from_bytea(0, 'more')",
-    "SELECT pg_logical_emit_message(false, 'a', 'b')",
     "SELECT pg_terminate_backend(1)",
     "SELECT pg_cancel_backend(1)",
     "SELECT pg_notify('a', 'b')",
@@ -107,6 +106,7 @@ ANYWHERE = (
 #: What no role but the ledger may do.
 LEDGER_ALONE = (
     "SELECT pg_advisory_lock(1)",
+    "SELECT pg_logical_emit_message(false, 'a', 'b')",
     "SELECT pg_advisory_xact_lock(19543, 0)",
     "SELECT pg_try_advisory_lock(1)",
     "SELECT evidence.make_month(203001)",

@@ -61,13 +61,17 @@ class Databases:
         """Open a store as somebody whom no right and no trigger stops."""
         url = make_url(self.url_of(file))
         if self._cluster is not None:
-            options = "-c search_path=evidence,views -c session_replication_role=replica"
+            options = "-c search_path=evidence,views -c linewitness.migration=on"
             url = url.set(drivername="postgresql+psycopg", username=ADMIN)
             engine = create_engine(url, connect_args={"options": options})
         else:
             drop_triggers(file)
             engine = create_engine(url)
         with engine.connect() as connection, connection.begin():
+            if self._cluster is not None:
+                tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'evidence'"
+                for table in connection.exec_driver_sql(tables).scalars().all():
+                    connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
             yield connection
         engine.dispose()
 

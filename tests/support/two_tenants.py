@@ -107,6 +107,8 @@ class TwoTenants:
             assert number is not None
             connection.execute(_HANDOVER_END, (*number, f"{tenant} note"))
             connection.execute(_HANDOVER_RECORD, (*number, f"{tenant}-unit", f"{tenant} record".encode()))
+            for statement in (_RETIREMENT, _RETENTION, _CUSTODY):
+                connection.execute(statement)
             connection.execute(_HEAD, (f"{tenant} head",))
             connection.execute(_NOTICE, (f"{tenant}-unit", f"{tenant} notice"))
             connection.commit()
@@ -122,6 +124,15 @@ _HANDOVER_END: Final = (
 _HANDOVER_RECORD: Final = (
     "INSERT INTO evidence.handover_records (handover_id, seq, kind, unit, occurred_at, data) "
     "VALUES (%s, 1, 'alarm.raised', %s, '', %s)"
+)
+_RETIREMENT: Final = (
+    "INSERT INTO evidence.retirements (stream_id, size, retired_at, reason) "
+    "SELECT id, 1, '', 'done' FROM evidence.streams"
+)
+_RETENTION: Final = "INSERT INTO evidence.retentions (days, changed_at) VALUES (30, '')"
+_CUSTODY: Final = (
+    "INSERT INTO evidence.custody (own_id, stream_id, size, seq, taken_at) "
+    "SELECT id, id, 1, 1, '' FROM evidence.streams"
 )
 _HEAD: Final = (
     "INSERT INTO views.heads (stream_id, size, note, seen_at) SELECT id, 9, %s, '' FROM evidence.streams"

@@ -375,11 +375,11 @@ def test_the_tenant_stream_from_enrolment_to_verification(file: Path, tmp_path: 
     assert verdict.contents.records == 8
 
 
-def test_a_copy_of_the_database_is_checked_and_not_written(file: Path, tmp_path: Path) -> None:
-    good("init", file)
+def test_a_copy_of_the_database_is_checked_and_not_written(own_file: Path, tmp_path: Path) -> None:
+    good("init", own_file)
     gateway = FakeGateway()
-    enroll(file, gateway)
-    feed(file, gateway, (gateway.topics.records, gateway.batch()))
+    enroll(own_file, gateway)
+    feed(own_file, gateway, (gateway.topics.records, gateway.batch()))
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     other = tmp_path / "copy.yaml"
     other.write_text(YAML.replace("data/", "copy/"))
@@ -387,8 +387,8 @@ def test_a_copy_of_the_database_is_checked_and_not_written(file: Path, tmp_path:
     assert "sound: records 1, streams 1" in output
     assert "this check is not on record: this is a copy" in output
     assert "integrity.checked" not in good("export", other, "--stream", "store.example/acme/1")
-    good("check", file)
-    assert "integrity.checked" in good("export", file, "--stream", "store.example/acme/1")
+    good("check", own_file)
+    assert "integrity.checked" in good("export", own_file, "--stream", "store.example/acme/1")
 
 
 def load_cosigner(file: Path) -> Cosigner:
