@@ -67,7 +67,8 @@ BEGIN
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
     END LOOP;
     FOR name IN SELECT oid::regprocedure FROM pg_proc
-        WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(.*advisory.*|logical_emit_message)$'
+        WHERE pronamespace = 'pg_catalog'::regnamespace
+        AND proname ~ '^pg_(.*advisory.*|logical_emit_message)$'
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO linewitness_owner, linewitness_ledger', name);
     END LOOP;
