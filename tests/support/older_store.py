@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from linewitness.base.clock import Clock, Stamp
+from linewitness.base.clock import Clock, Stamp, SystemClock
+from linewitness.cli.sources import load_store
 from linewitness.evidence.format.notice import RecordNotice
 from linewitness.store.ahead.reports import read_heads, read_notice_refusals, read_notices
 from linewitness.store.database.database import Database
@@ -22,9 +23,12 @@ from linewitness.store.reports import (
     read_streams,
 )
 from linewitness.store.status import status_lines
+from linewitness.store.tenant.custody import take_custody
+from linewitness.store.tenant.streams import streams_of
 from support.clocks import ManualClock
 from support.ended_streams import restored
 from support.fake_gateway import FakeGateway
+from support.lines import call
 
 #: Months in which records were accepted, in seconds.
 MONTHS: Final = (1_788_000_000, 1_793_500_000, 1_800_000_000)
@@ -51,6 +55,8 @@ class OlderStore:
         line.hand_over()
         line.take_over()
         self.yaml = line.store_file
+        # Seen from the YAML: the store is copied with its folder.
+        self.yaml.write_text(self.yaml.read_text().replace(f"sqlite:///{folder}/", "sqlite:///"))
         self.file = folder / "store.db"
         self.cosigner = line.cosigner
         #: The gateways with some records that the store does not have yet.
@@ -62,6 +68,21 @@ class OlderStore:
         for gateway in self.gateways:
             self._write(gateway, size)
             self.work(gateway)
+        self._keep_books()
+
+    def _keep_books(self) -> None:
+        """Let the store write of itself what it writes in a tenant's own stream."""
+        ended = FakeGateway("acme.example/ber-01/line-11/1", gateway="ber-11", seed="ended")
+        database = self.open()
+        self.enroll(database, ended)
+        for command in (
+            ("retire", "--stream", ended.origin, "--reason", "the line is gone"),
+            ("retention", "--days", "3650", "--reason", "the contract"),
+        ):
+            done = call("store", command[0], self.yaml, "--tenant", "acme", *command[1:])
+            assert done.exit_code == 0, (done.output, done.exception)
+        take_custody(streams_of(load_store(self.yaml), database, SystemClock()), at_once=True)
+        database.close()
 
     def copied_to(self, folder: Path) -> "OlderStore":
         """Return a copy of it in a new folder."""

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Connection, Row, Select, Table, func, insert, select
 
 from linewitness.evidence.format.note import Vkey
 from linewitness.store.database import tables
 from linewitness.store.database.database import Database
-from linewitness.store.database.enrolments import Enrolment, enrolled, enrolment_of, find, required
+from linewitness.store.database.enrolments import Enrolment, all_streams, enrolment_of, find, required
 from linewitness.store.database.errors import StoreError
 from linewitness.store.database.statements import insert_new
 from linewitness.store.migration.handovers import HandoverCopy
@@ -66,7 +66,7 @@ class _Migration:
         done = 0
         for row in tenants:
             known = self._enrol(row)
-            for theirs in enrolled(self._source, row.tenant):
+            for theirs in all_streams(self._source, row.tenant):
                 copy = self._copy(theirs, known[theirs.stream_id])
                 yield MigrationStep(row.tenant, theirs.origin, copy.size, done + copy.size, total)
                 for size in copy.steps():
@@ -78,7 +78,7 @@ class _Migration:
 
     def _compare(self, tenant: str) -> None:
         """Refuse before anything is written where the target holds something else of a stream."""
-        for theirs in enrolled(self._source, tenant):
+        for theirs in all_streams(self._source, tenant):
             with self._target.reading(tenant) as connection:
                 ours = find(connection, tenant, theirs.origin)
             if ours is not None:
@@ -109,14 +109,28 @@ class _Migration:
         """Copy what a tenant has besides records and receipts, in the order in which it came."""
         handovers, conflicts = tables.handovers, tables.conflicts
         heads, notices = tables.heads, tables.notices
+        retirements, custody = tables.retirements, tables.custody
         for row in self._source.execute(_of(handovers, tenant).order_by(handovers.c.id)).all():
             HandoverCopy(self._source, row, self._target, known[row.stream_id]).copy(self._store_key)
         for table, query in (
             (conflicts, _of(conflicts, tenant).order_by(conflicts.c.id)),
+            (retirements, _of(retirements, tenant).order_by(retirements.c.stream_id)),
+            (custody, _of(custody, tenant).order_by(custody.c.own_id, custody.c.seq)),
             (heads, _of(heads, tenant).order_by(heads.c.stream_id)),
             (notices, _of(notices, tenant).order_by(notices.c.id)),
         ):
             self._copy_rows(tenant, table, query, known)
+        self._copy_retentions(tenant)
+
+    def _copy_retentions(self, tenant: str) -> None:
+        """Copy what is not there yet: only their order tells them apart."""
+        retentions = tables.retentions
+        mine = select(retentions).where(retentions.c.tenant == tenant).order_by(retentions.c.id)
+        rows = self._source.execute(mine).all()
+        with self._target.writing(tenant) as connection:
+            known = len(connection.execute(mine).all())
+            for row in rows[known:]:
+                connection.execute(insert(retentions).values(copied(row, retentions)))
 
     def _copy_rows(
         self, tenant: str | None, table: Table, query: Select[Any], known: Mapping[int, Enrolment]
@@ -127,7 +141,8 @@ class _Migration:
             values = []
             for row in rows:
                 _require_whole(row, table)
-                moved = {"stream_id": known[row.stream_id].stream_id} if "stream_id" in table.c else {}
+                numbers = [name for name in ("stream_id", "own_id") if name in table.c]
+                moved = {name: known[getattr(row, name)].stream_id for name in numbers}
                 values.append(copied(row, table, **moved))
             with self._target.writing(tenant) as connection:
                 connection.execute(insert_new(connection, table), values)
