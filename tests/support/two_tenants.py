@@ -17,6 +17,7 @@ from linewitness.store.database.postgres.install import install
 from linewitness.store.database.postgres.roles import LEDGER
 from linewitness.store.keys import Cosigner
 from linewitness.store.ledger import StoreLedger
+from linewitness.store.views.filler import ViewFiller
 from support.fake_gateway import FakeGateway
 from support.ledger_rig import FakeClock
 from support.postgres import Cluster
@@ -101,6 +102,7 @@ class TwoTenants:
                 (topics.checkpoint, gateway.fork(SIZE).checkpoint(SIZE)),
             ]
         )
+        ViewFiller(database).step()
         database.close()
         with self.session(LEDGER, tenant) as connection:
             number = connection.execute(_HANDOVER, (f"{tenant} end",)).fetchone()

@@ -74,7 +74,7 @@ async def test_a_store_that_is_stopped_while_its_broker_goes_away_ends() -> None
     cast(Any, store)._topics = list
     cast(Any, store)._backoff = SimpleNamespace(next_s=lambda: 60.0)
     cast(Any, store)._gateways = SimpleNamespace(newest=list, names=list)
-    cast(Any, store)._publish = cast(Any, store)._in_thread = _nothing
+    cast(Any, store)._publish = cast(Any, store).in_thread = _nothing
     await ends_although_the_link_breaks(store.run(), link)
 
 

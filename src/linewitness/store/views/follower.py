@@ -31,6 +31,8 @@ async def follow_views(database: Database, *, look_s: float = LOOK_S) -> NoRetur
                 failure = next((f"{origin}: {why}" for origin, why in filler.damage.items()), "")
             except StoreError as error:
                 failure = error.what
+            except Exception as error:  # noqa: BLE001 (a fault in views must not end the receipts)
+                failure = f"{type(error).__name__}: {error}"
             if failure != told:
                 _tell(failure)
                 told = failure

@@ -66,7 +66,12 @@ class StoredStretches:
         if rows:
             connection.execute(insert(gaps), rows)
         stored = [
-            {**self._place, "seq": sign.sequence_no, "sign": orjson.dumps(list(sign)).decode()}
+            # What a tenant's own stream states says nothing of capture.
+            {
+                **self._place,
+                "seq": sign.sequence_no,
+                "sign": orjson.dumps([*sign._replace(tenant=None)]).decode(),
+            }
             for sign in news
         ]
         connection.execute(insert(views.signs), stored)
