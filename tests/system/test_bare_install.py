@@ -17,6 +17,7 @@ from support.waiting import until
 
 # What the extras bring, and what comes with it; a gateway must not ask for any of it.
 EXTRAS = (
+    "alembic",
     "sqlalchemy", "amqtt", "starlette", "uvicorn", "jinja2", "psycopg", "boto3", "rfc3161_client",
     "hypothesis", "pytest", "tpm2_pytss",
 )  # fmt: skip
